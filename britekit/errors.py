@@ -1,0 +1,58 @@
+"""One root error and its kinds, and the suggestion that ends a message about an unknown name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class BriteKitError(Exception):
+    """Root of every error the library raises on purpose; its text is one sentence for a person."""
+
+
+class InputError(BriteKitError):
+    """A file, a value or a combination of options that cannot be used."""
+
+
+class ConfigError(InputError):
+    """Settings that cannot be used.
+
+    Parameters
+    ----------
+    *problems
+        One sentence each; all problems of a file are reported together, a line each.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems: tuple[str, ...] = problems
+
+
+class DatabaseError(BriteKitError):
+    """A database that is missing, damaged or refuses what was asked."""
+
+
+class ModelError(BriteKitError):
+    """A checkpoint, export or model name that cannot be used."""
+
+
+class InferenceError(BriteKitError):
+    """Scoring could not be done, wholly or for some recordings."""
+
+
+class TrainingError(BriteKitError):
+    """A training run that cannot start or go on."""
+
+
+def closest(name: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate that ``name`` was probably meant to be, or None."""
+    import difflib  # 6 ms, needed only for mistakes
+
+    by_fold = {str(candidate).casefold(): str(candidate) for candidate in candidates}
+    found = difflib.get_close_matches(str(name).casefold(), by_fold, n=1, cutoff=0.6)
+    return by_fold[found[0]] if found else None
+
+
+def suggest(name: str, candidates: Iterable[str]) -> str:
+    """Return ``; did you mean "X"?`` for the closest candidate, or an empty text if none is close."""
+    found = closest(name, candidates)
+    return f'; did you mean "{found}"?' if found else ""

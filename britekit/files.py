@@ -1,0 +1,159 @@
+"""Writing files so that a crash leaves the previous file or the new one, never half of it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from britekit.errors import BriteKitError, InputError
+
+# What the operating system says when a place cannot be written; other errors are somebody's bug.
+UNWRITABLE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.ENOTDIR}
+    | {errno.EISDIR, errno.ENAMETOOLONG, errno.EEXIST, errno.EIO}
+)
+_STALE_SECONDS = 600.0
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that takes its name once the block has succeeded.
+
+    The temporary file keeps the suffix, since writers choose the format by it. Parent directories are
+    created. If the block fails, the temporary file is removed and whatever was at ``path`` stays.
+
+    Raises
+    ------
+    InputError
+        The place cannot be written (full disk, read-only or missing directory), or the block wrote nothing.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise InputError(f"{target} is a directory; a file is to be written there, so choose another name")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(target, error) from error
+    _remove_stale(target)
+    partial = target.with_name(f".{target.stem}.{os.getpid()}-{secrets.token_hex(4)}.partial{target.suffix}")
+    try:
+        yield partial
+        _flush(partial, target)
+        os.replace(partial, target)
+        _flush_directory(target.parent)
+    except BriteKitError:
+        raise
+    except OSError as error:
+        # The block may also read other files: their errors are not about this one.
+        elsewhere = error.filename is not None and Path(str(error.filename)).parent != target.parent
+        if error.errno in UNWRITABLE and not elsewhere:
+            raise unwritable(target, error) from error
+        raise
+    except Exception as error:
+        # Libraries wrap a full disk in errors of their own, which do not say what happened.
+        if _disk_is_full(target.parent):
+            raise InputError(f"{target} could not be written: no space left on the device") from error
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def unwritable(path: str | os.PathLike[str], error: OSError) -> InputError:
+    """Return the sentence for a place the operating system refuses to write."""
+    return InputError(f"{path} could not be written: {(error.strerror or str(error)).lower()}")
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write ``text`` as UTF-8 with ``\\n`` line ends, whole or not at all."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write ``value`` as JSON in the given order; what is not a finite number becomes null."""
+    write_text(path, json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy numbers, paths and tuples into what JSON has."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if not isinstance(value, (str, int, float, bool, type(None))) and hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _flush(partial: Path, target: Path) -> None:
+    if not partial.exists():
+        raise InputError(f"{target} could not be written: nothing was produced for it")
+    with open(partial, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_directory(directory: Path) -> None:
+    """Make the new name survive a power cut; not every file system or platform can."""
+    try:
+        handle = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        return
+    finally:
+        os.close(handle)
+
+
+def _remove_stale(target: Path) -> None:
+    """Remove what killed runs left of this file: old, and of a process that is gone."""
+    for left in target.parent.glob(f".{_escape(target.stem)}.*.partial*"):
+        owner = left.name[len(target.stem) + 2 :].partition("-")[0]
+        try:
+            old = time.time() - left.stat().st_mtime > _STALE_SECONDS
+            if old and owner.isdigit() and not _is_alive(int(owner)):
+                left.unlink()
+        except OSError:
+            continue  # someone else removed it, or may not be ours to remove
+
+
+def _escape(text: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in text)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+def _disk_is_full(directory: Path) -> bool:
+    try:
+        return shutil.disk_usage(directory).free < 65536
+    except OSError:
+        return False

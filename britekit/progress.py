@@ -1,0 +1,120 @@
+"""Progress of long loops on stderr: a bar on a terminal, one line per 5 % elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+# A loop shorter than this shows nothing: a flash of text tells nobody anything.
+QUIET_SECONDS = 2.0
+_REFRESH_SECONDS = 0.2
+
+
+def track(iterable: Iterable[Item], total: int | None = None, what: str = "") -> Iterator[Item]:
+    """Yield the items of ``iterable`` while showing how far the loop is and how long it will take.
+
+    Parameters
+    ----------
+    total
+        Number of items; default ``len(iterable)`` where it has one, else only a count is shown.
+    what
+        Name of the work, put before the count.
+    """
+    if total is None:
+        total = len(iterable) if hasattr(iterable, "__len__") else None
+    meter = Meter(total, what)
+    try:
+        for item in iterable:
+            yield item
+            meter.advance()
+        meter.finish()
+    finally:
+        meter.close()
+
+
+class Meter:
+    """The counter behind `track`, for loops that advance by themselves.
+
+    Parameters
+    ----------
+    total
+        Number of steps, or None if unknown.
+    what
+        Name of the work.
+    """
+
+    def __init__(self, total: int | None, what: str = "") -> None:
+        self._total = total
+        self._what = f"{what}: " if what else ""
+        self._done = 0
+        self._start = time.monotonic()
+        self._drawn_at = 0.0
+        self._next_share = 0.05
+        self._on_terminal = sys.stderr.isatty()
+        self._open_line = False
+        self._spoke = False
+
+    def advance(self, steps: int = 1) -> None:
+        """Count ``steps`` more as done, and show it if it is time to."""
+        self._done += steps
+        now = time.monotonic()
+        if now - self._start < QUIET_SECONDS:
+            return
+        if self._on_terminal:
+            if now - self._drawn_at >= _REFRESH_SECONDS:
+                self._drawn_at = now
+                self._draw(now)
+        elif self._total:
+            share = self._done / self._total
+            if share >= self._next_share and share < 1.0:
+                self._next_share = (int(share * 20 + 1e-9) + 1) / 20
+                self._write(self._text(now) + "\n")
+
+    def finish(self) -> None:
+        """Say that the work is complete, if anything was said before or it took long."""
+        now = time.monotonic()
+        if now - self._start < QUIET_SECONDS:
+            return
+        seconds = clock(now - self._start)
+        total = f"/{self._total}" if self._total else ""
+        text = f"{self._what}{self._done}{total}, {seconds}"
+        self._write(("\r\x1b[K" if self._open_line else "") + text + "\n")
+        self._open_line = False
+
+    def close(self) -> None:
+        """End a line that was left open by an interruption."""
+        if self._open_line:
+            self._write("\n")
+            self._open_line = False
+
+    def _draw(self, now: float) -> None:
+        self._write("\r\x1b[K" + self._text(now, bar=True))
+        self._open_line = True
+
+    def _text(self, now: float, bar: bool = False) -> str:
+        if not self._total:
+            return f"{self._what}{self._done}"
+        share = min(self._done / self._total, 1.0)
+        left = (now - self._start) * (1.0 - share) / share if share > 0 else 0.0
+        filled = "#" * int(share * 24)
+        drawing = f"[{filled:<24}] " if bar else ""
+        return f"{self._what}{drawing}{self._done}/{self._total} ({share:.0%}), {clock(left)} left"
+
+    @staticmethod
+    def _write(text: str) -> None:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            return  # a closed stderr is no reason to stop the work
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as ``0:07``, ``12:05`` or ``1:02:03``."""
+    minutes, rest = divmod(int(round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
