@@ -1,0 +1,235 @@
+"""Any audio file as blocks of samples, with what is good of a damaged one.
+
+libsndfile is asked first, since it is the faster one for every format it knows; FFmpeg is asked for the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from britekit.audio.files import shown
+from britekit.audio.pyav_decoder import PyavDecoder
+from britekit.audio.soundfile_decoder import DecodingError, SoundfileDecoder
+from britekit.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+MIN_RATE, MAX_RATE = 100, 10_000_000
+BLOCK_SECONDS = 10.0
+_FIRST_FRAMES = 4096
+# Headers may claim any rate and number of channels; a block never takes more than 64 MB.
+_MAX_BLOCK_SAMPLES = 1 << 24
+# Integer scales reach 2e9; beyond this a float sample is no sound, and squares would overflow.
+_MAX_SAMPLE = 1e12
+
+
+@dataclass(frozen=True, eq=False)
+class Waveform:
+    """A decoded recording.
+
+    Attributes
+    ----------
+    samples
+        float32 (C, n).
+    rate
+        Samples per second.
+    damaged_at
+        Second at which decoding ended before the file's own end, or None.
+    """
+
+    samples: np.ndarray
+    rate: int
+    damaged_at: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Length in seconds."""
+        return self.samples.shape[1] / self.rate
+
+
+class AudioReader:
+    """A recording read in blocks, in constant memory; a context manager.
+
+    A file that is damaged part-way gives the part before the damage; ``damaged_at`` then holds the second, and a
+    warning says so.
+
+    Parameters
+    ----------
+    path
+        The file.
+    warn
+        False: leave it to the caller to speak about ``damaged_at``.
+
+    Attributes
+    ----------
+    rate, channels : int
+    frames_read : int
+        Frames (samples per channel) given out so far.
+    damaged_at : float or None
+        Known after the last block.
+
+    Raises
+    ------
+    InputError
+        On opening: missing, no regular file, no audio in it, or not a single sample can be decoded.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], warn: bool = True) -> None:
+        self.path = Path(path)
+        self._warn = warn
+        self.frames_read = 0
+        self.damaged_at: float | None = None
+        self._finished = False
+        _check_regular(self.path)
+        self._decoder, self._first = _open(self.path)
+        self.rate = self._decoder.rate
+        self.channels = self._decoder.channels
+        if not MIN_RATE <= self.rate <= MAX_RATE:
+            self.close()
+            raise InputError(
+                f"{shown(path)}: a sampling rate of {self.rate} Hz is not that of a sound recording"
+            )
+        good, reason = _good_frames(self._first)
+        if reason and not good:
+            self.close()
+            raise InputError(f"{shown(path)}: {reason} from the first sample on; nothing in it can be used")
+
+    def __enter__(self) -> AudioReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._decoder.close()
+
+    @property
+    def seconds_read(self) -> float:
+        """Length of what was given out so far; the recording's length once the blocks are exhausted."""
+        return self.frames_read / self.rate
+
+    def blocks(self, seconds: float = BLOCK_SECONDS) -> Iterator[np.ndarray]:
+        """Yield the recording's samples in order, float32 (C, n), each block at most ``seconds`` long."""
+        size = max(1, min(int(seconds * self.rate), _MAX_BLOCK_SAMPLES // self.channels))
+        while not self._finished:
+            block, reason = self._next(size)
+            good, bad_sample = _good_frames(block)
+            if bad_sample:
+                block, reason = block[:good], bad_sample
+            self.frames_read += len(block)
+            if reason is None and not len(block):
+                reason = self._decoder.missing_end()
+                self._finished = True
+            if reason is not None:
+                self._finished = True
+                self.damaged_at = self.seconds_read
+                if self._warn:
+                    what = "%s is damaged at %.3f s (%s); the part before it is used"
+                    logger.warning(what, shown(self.path), self.damaged_at, reason)
+            if len(block):
+                yield block.T
+
+    def _next(self, size: int) -> tuple[np.ndarray, str | None]:
+        if len(self._first):
+            block, self._first = self._first[:size], self._first[size:]
+            return block, None
+        try:
+            return self._decoder.read(size), None
+        except DecodingError as error:
+            return np.empty((0, self.channels), np.float32), str(error)
+
+
+def read_audio(path: str | os.PathLike[str]) -> Waveform:
+    """Decode a whole recording.
+
+    Returns
+    -------
+    Waveform
+        Every channel at the file's own rate; of a damaged file the part before the damage.
+
+    Raises
+    ------
+    InputError
+        As ``AudioReader``.
+    """
+    with AudioReader(path) as reader:
+        blocks = list(reader.blocks())
+        samples = np.concatenate(blocks, axis=1) if blocks else np.empty((reader.channels, 0), np.float32)
+        return Waveform(samples, reader.rate, reader.damaged_at)
+
+
+def duration_of(path: str | os.PathLike[str]) -> float:
+    """Return the length in seconds of what can be decoded.
+
+    Uncompressed formats and Ogg state it reliably; the others are decoded, since headers lie about cut files.
+    Damage is not warned of: whoever uses the samples will hear of it.
+    """
+    with AudioReader(path, warn=False) as reader:
+        frames = reader._decoder.exact_frames()
+        if frames is not None:
+            return frames / reader.rate
+        for _ in reader.blocks():
+            pass
+        return reader.seconds_read
+
+
+def _check_regular(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{shown(path)} cannot be read ({reason})") from error
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{shown(path)} is a directory; a recording was expected")
+    if not stat.S_ISREG(mode):
+        # Opening a pipe would wait for ever.
+        raise InputError(f"{shown(path)} is not a regular file; a recording was expected")
+    if path.stat().st_size == 0:
+        raise InputError(f"{shown(path)} is an empty file; there is no audio in it")
+
+
+def _open(path: Path) -> tuple[SoundfileDecoder | PyavDecoder, np.ndarray]:
+    """Return the first decoder that gives at least one sample, and its first samples (n, C)."""
+    reasons: list[str] = []
+    for kind in (SoundfileDecoder, PyavDecoder):
+        try:
+            decoder = kind(path)
+        except DecodingError as error:
+            reasons.append(str(error))
+            continue
+        try:
+            first = decoder.read(_FIRST_FRAMES)
+            if len(first):
+                return decoder, first
+            reasons.append("it holds no samples")
+        except DecodingError as error:
+            reasons.append(str(error))
+        decoder.close()
+    reason = "it holds no samples" if "it holds no samples" in reasons else "; ".join(dict.fromkeys(reasons))
+    raise InputError(f"{shown(path)} cannot be decoded as audio ({reason})")
+
+
+def _good_frames(block: np.ndarray) -> tuple[int, str | None]:
+    """Return how many leading frames hold usable numbers, and what is wrong with the next one."""
+    flat = block.reshape(-1)
+    # One pass without temporaries; NaN and infinity fail the comparison too.
+    if float(np.dot(flat, flat)) < _MAX_SAMPLE**2:
+        return len(block), None
+    with np.errstate(invalid="ignore"):
+        usable = (np.abs(block) <= _MAX_SAMPLE).all(axis=1)
+    if usable.all():
+        return len(block), None
+    good = int(np.argmin(usable))
+    value = block[good][~(np.abs(block[good]) <= _MAX_SAMPLE)][0]
+    return good, f"a sample is {value:g} instead of a number of usual size"

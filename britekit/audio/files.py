@@ -1,0 +1,101 @@
+"""Which files are recordings, and how a path is shown to a person."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from britekit.errors import InputError
+
+AUDIO_EXTENSIONS = frozenset(
+    ".wav .wave .flac .mp3 .ogg .oga .opus .m4a .mp4 .aac .wma .webm .mka .aif .aiff .aifc .au .caf .w64 .rf64".split()
+)
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    r"""Return a path as one printable line: line breaks, control characters and undecodable bytes become ``\x..``."""
+    text = os.fspath(path)
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode("ascii") for c in text
+    )
+
+
+def is_recording_name(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a name has an audio extension and is not hidden (``._x.wav`` is what macOS leaves on cards)."""
+    name = Path(path).name
+    return not name.startswith(".") and Path(name).suffix.lower() in AUDIO_EXTENSIONS
+
+
+def find_recordings(path: str | os.PathLike[str], recursive: bool = False) -> list[Path]:
+    """Return the recordings that a path means.
+
+    Parameters
+    ----------
+    path
+        A file, which is taken whatever its extension, or a directory.
+    recursive
+        Also look in the directories below; hidden ones are left out.
+
+    Returns
+    -------
+    list of Path
+        Regular files, sorted by path. Directories, pipes and hidden files are left out, whatever their name.
+
+    Raises
+    ------
+    InputError
+        The path does not exist, cannot be listed, or holds no recording.
+    """
+    root = Path(path)
+    try:
+        if root.is_file():
+            return [root]
+        if not root.is_dir():
+            kind = "is neither a file nor a directory" if root.exists() else "does not exist"
+            raise InputError(f"{shown(root)} {kind}; give a recording or a directory of recordings")
+        found = sorted(_walk(root) if recursive else _listed(root))
+    except OSError as error:
+        raise InputError(f"{shown(root)} cannot be listed ({error.strerror or error})") from error
+    if not found:
+        deeper = "" if recursive else " directly in it (--recursive looks further down)"
+        raise InputError(f"{shown(root)} holds no recordings{deeper}; extensions looked for: {_extensions()}")
+    return found
+
+
+def check_stems(paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuse two recordings of equal stem in one directory, since their results would have the same name.
+
+    Raises
+    ------
+    InputError
+        Names the two files.
+    """
+    seen: dict[tuple[Path, str], Path] = {}
+    for path in map(Path, paths):
+        other = seen.setdefault((path.parent, path.stem), path)
+        if other != path:
+            raise InputError(
+                f"{shown(other)} and {shown(path.name)} have the same name without extension, so their "
+                f"results would overwrite each other; rename or move one"
+            )
+
+
+def _listed(directory: Path) -> list[Path]:
+    return [entry for entry in directory.iterdir() if is_recording_name(entry) and entry.is_file()]
+
+
+def _walk(root: Path) -> list[Path]:
+    found: list[Path] = []
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for folder, below, names in os.walk(root, onerror=fail):
+        below[:] = [name for name in below if not name.startswith(".")]
+        found += [p for p in (Path(folder, name) for name in names) if is_recording_name(p) and p.is_file()]
+    return found
+
+
+def _extensions() -> str:
+    return " ".join(sorted(extension[1:] for extension in AUDIO_EXTENSIONS))

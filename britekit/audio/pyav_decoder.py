@@ -1,0 +1,131 @@
+"""Decoding with FFmpeg through PyAV: AAC, WMA, WebM, Matroska and whatever else libsndfile lacks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import av
+import numpy as np
+
+from britekit.audio.soundfile_decoder import DecodingError
+
+# Containers whose header states a length; for the others FFmpeg estimates it from the bit rate.
+_STATES_LENGTH = ("mp4", "matroska", "asf", "caf", "flac", "wav", "aiff")
+_LENGTH_SLACK_S = 0.5
+_FAILURES = (av.FFmpegError, OSError, ValueError, IndexError, RuntimeError, MemoryError)
+
+
+class PyavDecoder:
+    """A file opened with FFmpeg; the interface of ``SoundfileDecoder``."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.frames_read = 0
+        self._pending: list[np.ndarray] = []
+        self._pending_frames = 0
+        # Opened here, not by FFmpeg, which would take a name such as "concat:x" or "http:x" for a protocol, and
+        # would believe the extension of a file of random bytes.
+        try:
+            self._handle = open(path, "rb")
+        except OSError as error:
+            raise DecodingError(error.strerror or str(error)) from error
+        try:
+            self._container = av.open(self._handle, mode="r", metadata_errors="ignore")
+            streams = self._container.streams.audio
+            if not streams:
+                raise DecodingError("it has no audio track")
+            self._stream = streams[0]
+            self._frames = iter(self._container.decode(self._stream))
+            first = next(self._frames, None)
+            if first is None:
+                raise DecodingError("it holds no samples")
+            # Of the first frame, not of the header: HE-AAC headers state half the rate.
+            self.rate = int(first.sample_rate)
+            self.channels = len(first.layout.channels)
+            self._keep(first)
+        except DecodingError:
+            self.close()
+            raise
+        except _FAILURES as error:
+            self.close()
+            raise DecodingError(_reason(error)) from error
+
+    def read(self, frames: int) -> np.ndarray:
+        """Return up to ``frames`` frames, float32 (n, C); fewer only at the end or before damage."""
+        failure: DecodingError | None = None
+        while self._pending_frames < frames:
+            try:
+                frame = next(self._frames, None)
+                if frame is None:
+                    break
+                self._keep(frame)
+            except DecodingError as error:
+                failure = error
+                break
+            except _FAILURES as error:
+                failure = DecodingError(_reason(error))
+                break
+        if failure is not None:
+            if self._pending_frames == 0:
+                raise failure
+            # Give out what is good first; the next call meets the failure again.
+            self._frames = _raising(failure)
+        if not self._pending_frames:
+            return np.empty((0, self.channels), np.float32)
+        have = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
+        out, rest = have[:frames], have[frames:]
+        self._pending, self._pending_frames = ([rest], len(rest)) if len(rest) else ([], 0)
+        self.frames_read += len(out)
+        return out
+
+    def exact_frames(self) -> int | None:
+        """Return None: FFmpeg knows lengths only roughly."""
+        return None
+
+    def missing_end(self) -> str | None:
+        """After the last frame: say in what way the file is cut off, or None."""
+        if not any(name in self._container.format.name for name in _STATES_LENGTH):
+            return None
+        if self._stream.duration and self._stream.time_base:
+            stated = float(self._stream.duration * self._stream.time_base)
+        elif self._container.duration:
+            stated = self._container.duration / av.time_base
+        else:
+            return None
+        missing = stated - self.frames_read / self.rate
+        return f"{missing:.3g} s are missing at the end" if missing > _LENGTH_SLACK_S else None
+
+    def close(self) -> None:
+        """Close the file."""
+        container = getattr(self, "_container", None)
+        if container is not None:
+            container.close()
+        self._handle.close()
+
+    def _keep(self, frame: Any) -> None:
+        if int(frame.sample_rate) != self.rate or len(frame.layout.channels) != self.channels:
+            raise DecodingError("rate or channels change in the middle")
+        samples = _as_float(frame.to_ndarray())
+        # Planar formats come as (C, n), packed ones as (1, n·C).
+        samples = samples.T if frame.format.is_planar else samples.reshape(-1, self.channels)
+        self._pending.append(np.ascontiguousarray(samples))
+        self._pending_frames += len(samples)
+
+
+def _as_float(samples: np.ndarray) -> np.ndarray:
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float32) - 128.0) / 128.0
+    if samples.dtype.kind == "i":
+        return samples.astype(np.float32) * np.float32(2.0 ** (1 - 8 * samples.dtype.itemsize))
+    return samples.astype(np.float32, copy=False)
+
+
+def _raising(error: DecodingError) -> Iterator[Any]:
+    raise error
+    yield  # makes this a generator, so that it raises when it is asked
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(str(text).split()).rstrip(".") or type(error).__name__

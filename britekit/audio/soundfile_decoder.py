@@ -1,0 +1,104 @@
+"""Decoding with libsndfile: WAV and its relatives, FLAC, Ogg Vorbis, Opus, MP3."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from britekit.audio.endings import ogg_is_complete
+
+# A size field that a recorder or a pipe left open says nothing about how long the file should be.
+_OPEN_SIZE = 0x7FFFF000
+_SHORTER = re.compile(
+    r"^\s*(data|SSND|Data Size|Riff size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE
+)
+# mpg123 may guess the length of an MP3 without a length field; two frames of slack.
+_MP3_SLACK = 2 * 1152
+_EXACT_LENGTH = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "OGG"})
+
+
+class DecodingError(Exception):
+    """The decoder cannot go on; ``frames_read`` of the decoder are good."""
+
+
+class SoundfileDecoder:
+    """A file opened with libsndfile.
+
+    Attributes
+    ----------
+    rate : int
+        Samples per second and channel.
+    channels : int
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.frames_read = 0
+        self._path = Path(path)
+        self._failure: DecodingError | None = None
+        try:
+            self._file = soundfile.SoundFile(os.fspath(path))
+        except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, OSError) as error:
+            # TypeError: extensions such as .raw, for which the library wants to be told the format.
+            raise DecodingError(_reason(error)) from error
+        self.rate = int(self._file.samplerate)
+        self.channels = int(self._file.channels)
+
+    def read(self, frames: int) -> np.ndarray:
+        """Return up to ``frames`` frames, float32 (n, C); fewer only at the end or before damage.
+
+        Raises
+        ------
+        DecodingError
+            There is damage; all good frames before it have been returned.
+        """
+        if self._failure is not None:
+            raise self._failure
+        out = np.empty((frames, self.channels), np.float32)
+        try:
+            count = len(self._file.read(out=out))
+        except (soundfile.LibsndfileError, RuntimeError, ValueError, OSError) as error:
+            # The library raises away the good frames of this call; its position still tells how many there were.
+            self._failure = DecodingError(_reason(error))
+            good = self._position() - self.frames_read
+            if not 0 < good <= frames:
+                raise self._failure from error
+            count = good
+        self.frames_read += count
+        return out[:count]
+
+    def exact_frames(self) -> int | None:
+        """Return the number of frames if it is known without decoding, else None."""
+        return int(self._file.frames) if self._file.format in _EXACT_LENGTH else None
+
+    def missing_end(self) -> str | None:
+        """After the last frame: say in what way the file is cut off, or None."""
+        declared = int(self._file.frames)
+        if self._file.format in ("MP3", "FLAC") and 0 < declared < 1 << 50:
+            slack = _MP3_SLACK if self._file.format == "MP3" else 0
+            if self.frames_read + slack < declared:
+                return f"{(declared - self.frames_read) / self.rate:.3g} s are missing at the end"
+        if self._file.format == "OGG" and not ogg_is_complete(self._path):
+            return "its last page is missing"
+        for _, stated, present in _SHORTER.findall(self._file.extra_info):
+            if int(present) < int(stated) < _OPEN_SIZE:
+                return f"its header promises {stated} bytes, {present} are there"
+        return None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _position(self) -> int:
+        try:
+            return int(self._file.tell())
+        except (soundfile.LibsndfileError, RuntimeError, ValueError):
+            return -1
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "error_string", None) or str(error)
+    return " ".join(str(text).split()).rstrip(".") or type(error).__name__
