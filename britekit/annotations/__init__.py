@@ -1,0 +1,11 @@
+"""What people claim and what models put out, as plain text files.
+
+In: class lists, ignore lists, annotation tables and label files. Out: small frozen dataclasses, and the same
+files written back. Nothing here touches audio samples or models.
+
+- ``tables.py``: one strict reader for every CSV people hand in (byte-order mark, line ends, named columns)
+- ``classes.py``: a class with its name, code and alternates; class lists, ignore lists, finding a class
+- ``segments.py``: annotations with a start and an end
+- ``labels.py``: inference output as Audacity labels and ``scores.csv``, and reading it back
+- ``scores.py``: ``scores.npz``, the unrounded mean scores behind the labels
+"""

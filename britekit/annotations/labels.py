@@ -1,0 +1,215 @@
+"""Labels, the output of inference: Audacity label files and ``scores.csv``, written and read back."""
+
+import csv
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from britekit.annotations.tables import has_columns, iter_rows, parse_number
+from britekit.errors import InputError
+from britekit.files import atomic_path
+
+CSV_COLUMNS = ("recording", "name", "start_time", "end_time", "score")
+_BIRDNET_SUFFIX = ".BirdNET.results"
+
+
+@dataclass(frozen=True)
+class Label:
+    """A model's claim that a class is heard in a stretch of a recording."""
+
+    recording: str
+    """Stem of the recording."""
+    name: str
+    """The class by `infer.label_field`: its name, code or an alternate."""
+    start: float
+    """Seconds from the beginning of the recording."""
+    end: float
+    """Seconds."""
+    score: float
+    """0 to 1; 0 where the file gives none."""
+
+
+def write_label_text(path: str | Path, labels: Iterable[Label]) -> None:
+    """Write the labels of one recording as an Audacity label file, sorted by name, then start.
+
+    Each line is start TAB end TAB ``name;score``, times with two decimals, the score with three. No label gives
+    an empty file, which says that the recording was examined.
+    """
+    ordered = sorted(labels, key=lambda label: (label.name, label.start, label.end))
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
+        stream.writelines(f"{x.start:.2f}\t{x.end:.2f}\t{x.name};{x.score:.3f}\n" for x in ordered)
+
+
+def write_label_csv(path: str | Path, labels: Iterable[Label]) -> None:
+    """Write the labels of any number of recordings as one table, sorted by recording, name and start."""
+    ordered = sorted(labels, key=lambda label: (label.recording, label.name, label.start, label.end))
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(CSV_COLUMNS)
+        for x in ordered:
+            writer.writerow(
+                [x.recording, x.name, _format_time(x.start), _format_time(x.end), f"{x.score:.6f}"]
+            )
+
+
+def read_labels(directory: str | Path) -> list[Label]:
+    """Read the labels of a directory, whatever program wrote them.
+
+    ``scores.csv`` is taken if present, else the only CSV with its columns, else all text files: Audacity labels
+    with or without a score, or BirdNET's.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to read, several tables could be meant, or a line cannot be understood.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise InputError(
+            f"label directory {directory} does not exist; expected the output directory of analyze"
+        )
+    table = _find_table(directory)
+    if table is not None:
+        return _read_label_csv(table)
+    texts = sorted(path for path in directory.glob("*.txt") if not path.name.startswith("."))
+    if not texts:
+        raise InputError(
+            f"{directory} holds no labels; expected scores.csv or *_scores.txt as analyze writes them"
+        )
+    owners: dict[str, Path] = {}
+    labels: list[Label] = []
+    for path in texts:
+        recording = recording_of(path)
+        if recording in owners:
+            raise InputError(
+                f'{owners[recording]} and {path} both hold labels of the recording "{recording}"; keep one of them'
+            )
+        owners[recording] = path
+        labels += read_label_text(path, recording)
+    return labels
+
+
+def recording_of(path: str | Path) -> str:
+    """Return the recording that a label file is about, from the file's name."""
+    stem = Path(path).stem
+    if stem.endswith(_BIRDNET_SUFFIX):
+        return stem.removesuffix(_BIRDNET_SUFFIX)
+    head, underscore, _ = stem.rpartition("_")
+    return head if underscore and head else stem
+
+
+def read_label_text(path: str | Path, recording: str) -> list[Label]:
+    """Read one Audacity or BirdNET label file; its form is told by the first label in it.
+
+    Lines that begin with a backslash (Audacity's frequency ranges) and blank lines are skipped.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start}); expected Audacity labels") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    labels: list[Label] = []
+    parse: Callable[[list[str]], tuple[str, float]] | None = None
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.removesuffix("\r")
+        if not line.strip() or line.startswith("\\"):
+            continue
+        fields = line.split("\t")
+        try:
+            if len(fields) < 3:
+                raise ValueError("expected start TAB end TAB label")
+            start, end = parse_number(fields[0]), parse_number(fields[1])
+            if start < 0 or end < start:
+                raise ValueError("expected 0 <= start <= end")
+            parse = parse or _form_of(fields)
+            name, score = parse(fields)
+            if not name:
+                raise ValueError("the label is empty")
+            if not 0 <= score <= 1:
+                raise ValueError("expected a score from 0 to 1")
+        except ValueError as error:
+            reason = str(error) if str(error).startswith(("expected", "the ")) else "a number is expected"
+            raise InputError(
+                f"{path}, line {number}: {line!r} is not a label like the others; {reason}"
+            ) from None
+        labels.append(Label(recording, name, start, end, score))
+    return labels
+
+
+def _form_of(fields: list[str]) -> Callable[[list[str]], tuple[str, float]]:
+    """Choose how to read the labels of a file from the fields of its first label."""
+    if len(fields) >= 4:
+        return _parse_birdnet
+    try:
+        _parse_scored(fields)
+    except ValueError:
+        return _parse_plain
+    return _parse_scored
+
+
+def _parse_birdnet(fields: list[str]) -> tuple[str, float]:
+    if len(fields) < 4:
+        raise ValueError("expected start TAB end TAB scientific name, common name TAB score")
+    scientific, comma, common = fields[2].partition(",")
+    return (common if comma else scientific).strip(), parse_number(fields[3])
+
+
+def _parse_scored(fields: list[str]) -> tuple[str, float]:
+    # the name itself may contain semicolons
+    name, semicolon, score = fields[2].rpartition(";")
+    if not semicolon or len(fields) != 3:
+        raise ValueError("expected label;score")
+    return name.strip(), parse_number(score)
+
+
+def _parse_plain(fields: list[str]) -> tuple[str, float]:
+    if len(fields) != 3:
+        raise ValueError("expected start TAB end TAB label")
+    try:
+        _parse_scored(fields)
+    except ValueError:
+        return fields[2].strip(), 0.0
+    raise ValueError("expected a label without a score")
+
+
+def _find_table(directory: Path) -> Path | None:
+    named = directory / "scores.csv"
+    if named.is_file():
+        return named
+    found = [path for path in sorted(directory.glob("*.csv")) if has_columns(path, CSV_COLUMNS)]
+    if len(found) > 1:
+        listed = ", ".join(path.name for path in found)
+        raise InputError(
+            f"{directory} holds several label tables ({listed}); keep one, or name it scores.csv"
+        )
+    return found[0] if found else None
+
+
+def _read_label_csv(path: Path) -> list[Label]:
+    labels: list[Label] = []
+    for row, cells in iter_rows(path, CSV_COLUMNS):
+        numbers = []
+        for column in CSV_COLUMNS[2:]:
+            try:
+                numbers.append(parse_number(cells[column]))
+            except ValueError:
+                raise InputError(
+                    f'{path}, row {row}: {column} is "{cells[column]}"; expected a number'
+                ) from None
+        start, end, score = numbers
+        if start < 0 or end < start or not 0 <= score <= 1:
+            raise InputError(
+                f"{path}, row {row}: start {start:g}, end {end:g}, score {score:g}; expected 0 <= start <= end and a "
+                "score from 0 to 1"
+            )
+        if not cells["recording"] or not cells["name"]:
+            raise InputError(f"{path}, row {row}: recording or name is empty")
+        labels.append(Label(cells["recording"], cells["name"], start, end, score))
+    return labels
+
+
+def _format_time(seconds: float) -> str:
+    """Write a time with as many decimals as it needs, at least one and at most six."""
+    text = f"{seconds:.6f}".rstrip("0")
+    return text + "0" if text.endswith(".") else text

@@ -1,0 +1,112 @@
+"""Annotations of segment granularity: who is heard from when until when in which recording."""
+
+import csv
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from britekit.annotations.classes import map_name
+from britekit.annotations.tables import iter_rows, parse_number
+from britekit.audio.files import AUDIO_EXTENSIONS
+from britekit.errors import InputError
+from britekit.files import atomic_path
+
+COLUMNS = ("recording", "class", "start_time", "end_time")
+
+log = logging.getLogger("britekit.annotations")
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A person's claim that a class is heard in a stretch of a recording."""
+
+    recording: str
+    """Stem of the file, always text."""
+    label: str
+    """Usually the class code; ``""`` says that the recording belongs to the test although nothing is heard."""
+    start: float
+    """Seconds from the beginning of the recording."""
+    end: float
+    """Seconds; equals `start` only where `label` is empty and the row has no times."""
+    row: int = 0
+    """Row in the file it came from, for messages."""
+
+
+def read_annotations(path: str | Path, map_codes: Mapping[str, str] | None = None) -> list[Annotation]:
+    """Read annotations from a CSV with the columns recording, class, start_time, end_time.
+
+    A recording named with its extension is accepted, and reported once per file.
+
+    Parameters
+    ----------
+    path
+        The table.
+    map_codes
+        Old label to new (`misc.map_codes`).
+
+    Raises
+    ------
+    InputError
+        If columns are missing, or a time is not a number, negative, or not after the start; names the rows.
+    """
+    annotations: list[Annotation] = []
+    problems: list[str] = []
+    extended: list[tuple[int, str]] = []
+    for row, cells in iter_rows(path, COLUMNS):
+        recording, label = cells["recording"], map_name(cells["class"], map_codes)
+        stem = strip_extension(recording)
+        if stem != recording:
+            extended.append((row, recording))
+        try:
+            if not stem:
+                raise ValueError("the recording is empty")
+            if not label and not cells["start_time"] and not cells["end_time"]:
+                start = end = 0.0
+            else:
+                start, end = _parse_stretch(cells["start_time"], cells["end_time"])
+        except ValueError as error:
+            problems.append(f"row {row}: {error}")
+            continue
+        annotations.append(Annotation(stem, label, start, end, row))
+    if problems:
+        more = f"; and {len(problems) - 5} more rows" if len(problems) > 5 else ""
+        raise InputError(f"{path}, {'; '.join(problems[:5])}{more}")
+    if extended:
+        row, recording = extended[0]
+        log.warning(
+            '%s: %d rows name the recording with its extension (row %d: "%s"); read as "%s"',
+            path, len(extended), row, recording, strip_extension(recording),
+        )  # fmt: skip
+    return annotations
+
+
+def write_annotations(path: str | Path, annotations: Iterable[Annotation]) -> None:
+    """Write annotations as `read_annotations` reads them, in the order given; times to a millisecond."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for item in annotations:
+            times = ["", ""] if item.end <= item.start else [f"{item.start:.3f}", f"{item.end:.3f}"]
+            writer.writerow([item.recording, item.label, *times])
+
+
+def strip_extension(recording: str) -> str:
+    """Remove an audio file's extension; other dots, as in ``2024.05.01``, belong to the name."""
+    stem, dot, extension = recording.rpartition(".")
+    return stem if dot and stem and f".{extension.lower()}" in AUDIO_EXTENSIONS else recording
+
+
+def _parse_stretch(start_text: str, end_text: str) -> tuple[float, float]:
+    times = []
+    for column, text in (("start_time", start_text), ("end_time", end_text)):
+        try:
+            times.append(parse_number(text))
+        except ValueError:
+            raise ValueError(f'{column} is "{text}"; expected a number of seconds') from None
+    start, end = times
+    if start < 0:
+        raise ValueError(f"start_time is {start_text}; expected 0 or more")
+    if end <= start:
+        raise ValueError(f"end_time {end_text} is not after start_time {start_text}")
+    return start, end
