@@ -1,0 +1,132 @@
+"""How far probabilities are from observed frequencies.
+
+N: cells (a unit and a class), B: bins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class CalibrationError:
+    """Expected calibration error and what perfect calibration would show."""
+
+    error: float
+    """Mean over bins, weighted by cells, of |mean probability - observed frequency|."""
+    by_chance: float
+    """Mean of the same number if every probability were exactly right: the floor for this many cells."""
+    cells: int
+
+
+def expected_calibration_error(truth: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> CalibrationError:
+    """Compute the expected calibration error over bins of equal numbers of cells.
+
+    Equal-mass bins, since with equal widths nearly all cells of a detector fall into the first. Nixon et al.,
+    Measuring Calibration in Deep Learning, CVPR Workshops 2019.
+
+    Parameters
+    ----------
+    truth
+        (N,) bool or 0/1.
+    probabilities
+        (N,) in [0, 1]. Cells of equal probability stay in one bin, so that no order among them matters.
+    bins
+        Number of bins, fewer if there are fewer distinct probabilities.
+
+    Returns
+    -------
+    CalibrationError
+        NaN in an empty set.
+    """
+    p = np.asarray(probabilities, dtype=np.float64).ravel()
+    y = np.asarray(truth).ravel().astype(np.float64)
+    if not len(p):
+        return CalibrationError(float("nan"), float("nan"), 0)
+    order = np.argsort(p, kind="stable")
+    p, y = p[order], y[order]
+    wanted = np.arange(1, bins) * len(p) / bins
+    # Borders move to the end of a run of equal probabilities.
+    borders = np.searchsorted(p, p[np.maximum(np.ceil(wanted).astype(int) - 1, 0)], side="right")
+    starts = np.unique(np.concatenate([[0], borders[borders < len(p)]])).astype(int)
+    gaps = np.add.reduceat(p - y, starts)
+    # A sum of independent 0/1 draws about its mean is nearly normal: E|gap| = sqrt(2 variance / pi).
+    spread = np.sqrt(np.add.reduceat(p * (1 - p), starts) * 2 / np.pi)
+    return CalibrationError(float(np.abs(gaps).sum() / len(p)), float(spread.sum() / len(p)), len(p))
+
+
+def brier(truth: ArrayLike, probabilities: ArrayLike) -> float:
+    """Return the mean squared difference of probability and truth; NaN in an empty set. Brier (1950)."""
+    p = np.asarray(probabilities, dtype=np.float64).ravel()
+    y = np.asarray(truth).ravel().astype(np.float64)
+    return float(np.mean((p - y) ** 2)) if len(p) else float("nan")
+
+
+@dataclass(frozen=True)
+class ReliabilityBins:
+    """Mean prediction against observed frequency in bins of equal width; empty bins are NaN."""
+
+    mean_prediction: NDArray[np.float64]
+    observed: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    """(B,) 95 % interval of the observed frequency."""
+    count: NDArray[np.int64]
+
+
+def reliability_bins(
+    truth: ArrayLike, probabilities: ArrayLike, groups: ArrayLike | None = None, bins: int = 15
+) -> ReliabilityBins:
+    """Sort cells into bins of equal width of [0, 1].
+
+    Parameters
+    ----------
+    truth, probabilities
+        (N,) each.
+    groups
+        (N,) index of the recording of each cell. Cells of a recording resemble each other, so the interval
+        is widened by the design effect between recordings; without groups cells count as independent.
+    bins
+        Number of bins.
+    """
+    p = np.asarray(probabilities, dtype=np.float64).ravel()
+    y = np.asarray(truth).ravel().astype(np.float64)
+    index = np.clip((p * bins).astype(np.int64), 0, bins - 1)
+    count = np.bincount(index, minlength=bins)
+    empty = np.where(count > 0, 1.0, np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.bincount(index, p, minlength=bins) / count * empty
+        observed = np.bincount(index, y, minlength=bins) / count * empty
+    effective = count.astype(np.float64)
+    if groups is not None and len(p):
+        effective /= _design_effect(y, index, np.asarray(groups).ravel(), observed, count, bins)
+    low, high = wilson_interval(observed * effective, effective)
+    return ReliabilityBins(mean, observed, low, high, count)
+
+
+def wilson_interval(successes: ArrayLike, trials: ArrayLike, z: float = 1.959964) -> tuple[NDArray, NDArray]:
+    """Return the score interval of a proportion (95 % by default). Wilson, JASA 22 (1927) 209-212."""
+    n = np.asarray(trials, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.asarray(successes, dtype=np.float64) / n
+        centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+        half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+
+
+def _design_effect(
+    y: NDArray, index: NDArray, groups: NDArray, observed_B: NDArray, count_B: NDArray, bins: int
+) -> NDArray[np.float64]:
+    """Return how many times the variance between groups exceeds that of independent cells, per bin, at least 1."""
+    _, group = np.unique(groups, return_inverse=True)
+    number = int(group.max()) + 1
+    residual = np.bincount(group * bins + index, y - observed_B[index], minlength=number * bins)
+    present = np.bincount(group * bins + index, minlength=number * bins).reshape(number, bins) > 0
+    groups_B = np.count_nonzero(present, axis=0)
+    between = np.sum(residual.reshape(number, bins) ** 2, axis=0) * groups_B / np.maximum(groups_B - 1, 1)
+    within = count_B * observed_B * (1 - observed_B)
+    effect = np.divide(between, within, out=np.ones(bins), where=np.nan_to_num(within) > 0)
+    return np.maximum(effect, 1.0)

@@ -1,0 +1,91 @@
+"""True and false positives at every distinct score: what all ranking metrics are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from britekit.errors import InputError
+
+
+@dataclass(frozen=True)
+class ThresholdCounts:
+    """Counts of units with a score at or above each distinct score, highest first.
+
+    Equal scores share one entry, so that no order among them can change a metric.
+    """
+
+    thresholds: NDArray[np.floating]
+    """(K,) distinct scores, descending."""
+    tp: NDArray[np.int64]
+    """(K,) true units with score >= threshold."""
+    fp: NDArray[np.int64]
+    """(K,) false units with score >= threshold."""
+
+    @property
+    def positives(self) -> int:
+        """Number of true units."""
+        return int(self.tp[-1]) if len(self.tp) else 0
+
+    @property
+    def negatives(self) -> int:
+        """Number of false units."""
+        return int(self.fp[-1]) if len(self.fp) else 0
+
+
+def count_by_threshold(truth: ArrayLike, scores: ArrayLike) -> ThresholdCounts:
+    """Count true and false positives at every distinct score, in O(n log n).
+
+    Parameters
+    ----------
+    truth
+        Any shape, bool or 0/1.
+    scores
+        Same shape; larger means more likely true. float32 stays float32 and is sorted several times faster.
+
+    Raises
+    ------
+    InputError
+        If shapes differ, or a score is NaN.
+    """
+    truth_N = np.asarray(truth).ravel()
+    scores_N = np.asarray(scores).ravel()
+    if np.shape(truth) != np.shape(scores):
+        raise InputError(f"truth has shape {np.shape(truth)}, scores {np.shape(scores)}; expected the same shape")
+    if truth_N.dtype != bool:
+        truth_N = truth_N.astype(bool)
+    if scores_N.dtype == np.float32:
+        ordered, ordered_truth = _sort_float32(truth_N, scores_N)
+    else:
+        scores_N = scores_N.astype(np.float64, copy=False)
+        order = np.argsort(scores_N)[::-1]
+        ordered, ordered_truth = scores_N[order], truth_N[order]
+    if len(ordered) and (np.isnan(ordered[0]) or np.isnan(ordered[-1])):
+        raise InputError(f"{int(np.isnan(scores_N).sum())} of {scores_N.size} scores are NaN; expected numbers")
+    # A threshold is the last of a run of equal scores: only there are all its members counted.
+    last = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1) if len(ordered) else []
+    last_K = np.asarray(last, dtype=np.int64)
+    tp = np.cumsum(ordered_truth, dtype=np.int64)[last_K]
+    return ThresholdCounts(ordered[last_K], tp, last_K + 1 - tp)
+
+
+def _sort_float32(truth_N: NDArray[np.bool_], scores_N: NDArray[np.float32]) -> tuple[NDArray, NDArray]:
+    """Sort scores descending together with their truth.
+
+    Score and truth travel in one integer, since sorting integers avoids the gather of an argsort: five million
+    cells take a tenth of a second instead of one.
+    """
+    bits = (scores_N + np.float32(0)).view(np.uint32)  # adding 0 turns -0.0 into 0.0, which must tie with it
+    # Monotone map of floats to unsigned integers: flip the sign bit, or all bits of a negative number.
+    bits ^= np.where(bits >> 31, np.uint32(0xFFFFFFFF), np.uint32(0x80000000))
+    keys = bits.astype(np.uint64)
+    keys <<= np.uint64(1)
+    keys |= truth_N
+    keys.sort()
+    keys = keys[::-1]
+    ordered_truth = (keys & np.uint64(1)).astype(bool)
+    bits = (keys >> np.uint64(1)).astype(np.uint32)
+    bits ^= np.where(bits >> 31, np.uint32(0x80000000), np.uint32(0xFFFFFFFF))
+    return bits.view(np.float32), ordered_truth
