@@ -1,0 +1,208 @@
+"""The augmentations of `train.augmentations`: their defaults, the meaning of each parameter, and merging by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from britekit.config.fields import Problem, Setting, check_value, show
+from britekit.errors import suggest
+
+
+@dataclass
+class AugmentationConfig:
+    """One entry of the list.
+
+    Attributes
+    ----------
+    name
+        File name of the augmentation.
+    prob
+        Chance for a spectrogram, 0 to 1.
+    params
+        Values by parameter name; the ones not given have their defaults.
+    """
+
+    name: str
+    prob: float = 0.0
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the settings know about an augmentation: the default chance, a line, its parameters."""
+
+    prob: float
+    doc: str
+    params: dict[str, tuple[type, Any, Setting]]
+
+
+PROB = Setting("chance for a spectrogram", low=0, high=1)
+_SHARE = {"low": 0.0, "high": 1.0}
+
+# In the order of application. Parameter names are unique in the whole list, since the tuner uses bare names.
+KNOWN: dict[str, Known] = {
+    "add_real_noise": Known(
+        0.34,
+        "add a spectrogram of the noise class",
+        {
+            "prob_fade2": (float, 0.5, Setting("chance of fading the sound first", **_SHARE)),
+            "min_fade2": (float, 0.2, Setting("smallest fade factor", **_SHARE)),
+            "max_fade2": (float, 0.8, Setting("largest fade factor", **_SHARE)),
+        },
+    ),
+    "add_white_noise": Known(
+        0.0, "add Gaussian noise", {"std1": (float, 0.08, Setting("standard deviation", low=0))}
+    ),
+    "flip_horizontal": Known(0.0, "reverse time", {}),
+    "freq_blur": Known(0.0, "blur along frequency", {"sigma": (float, 0.4, Setting("width", "px", above=0))}),
+    "freq_mask": Known(
+        0.0, "blank a band of frequencies", {"max_width1": (int, 4, Setting("widest band", "px", low=1))}
+    ),
+    "shift_horizontal": Known(
+        0.6, "roll in time", {"max_shift": (int, 8, Setting("farthest shift", "px", low=0))}
+    ),
+    "speckle": Known(
+        0.0, "multiplicative noise", {"std2": (float, 0.1, Setting("standard deviation", low=0))}
+    ),
+    "time_mask": Known(
+        0.0, "blank a stretch of time", {"max_width2": (int, 8, Setting("longest stretch", "px", low=1))}
+    ),
+    "blur": Known(
+        0.0,
+        "blur in both directions",
+        {
+            "min_sigma": (float, 0.5, Setting("smallest width", "px", above=0)),
+            "max_sigma": (float, 1.0, Setting("largest width", "px", above=0)),
+        },
+    ),
+}
+
+# Smaller and larger of a pair, and which side of the image a width may not exceed.
+_PAIRS = (("min_fade2", "max_fade2"), ("min_sigma", "max_sigma"))
+_LIMITS = {"max_width1": "spec_height", "max_width2": "spec_width", "max_shift": "spec_width"}
+
+
+def default_augmentations() -> list[AugmentationConfig]:
+    """Return a fresh list of all augmentations with their default chances and parameters."""
+    return [
+        AugmentationConfig(name, known.prob, {key: default for key, (_, default, _) in known.params.items()})
+        for name, known in KNOWN.items()
+    ]
+
+
+def merge_augmentations(
+    base: list[AugmentationConfig], given: Any
+) -> tuple[list[AugmentationConfig], list[str]]:
+    """Lay the entries of a file over a list, matched by name.
+
+    Parameters
+    ----------
+    given
+        What stood in the file: a list of maps with `name` and any of `prob`, `params`.
+
+    Returns
+    -------
+    The merged list, and what is wrong with the entries; wrong values are left at those of ``base``.
+    """
+    merged = {entry.name: AugmentationConfig(entry.name, entry.prob, dict(entry.params)) for entry in base}
+    if not isinstance(given, (list, tuple)):
+        return list(merged.values()), [f"{show(given)} is not a list of augmentations"]
+    problems: list[str] = []
+    seen: set[str] = set()
+    for place, item in enumerate(given, start=1):
+        entry = _as_map(item)
+        if entry is None or not isinstance(entry.get("name"), str):
+            problems.append(
+                f"entry {place}: a map with a name is expected, as {{name: freq_mask, prob: 0.5}}"
+            )
+            continue
+        name = entry["name"]
+        if name not in KNOWN:
+            problems.append(
+                f'entry {place}: augmentation "{name}" is unknown{suggest(name, KNOWN) or "; known are " + ", ".join(KNOWN)}'
+            )
+            continue
+        if name in seen:
+            problems.append(f'entry {place}: augmentation "{name}" appears twice')
+        seen.add(name)
+        target = merged.setdefault(
+            name, next(entry for entry in default_augmentations() if entry.name == name)
+        )
+        problems += _lay_over(target, entry)
+    return list(merged.values()), problems
+
+
+def augmentation_problems(entries: list[AugmentationConfig]) -> list[Problem]:
+    """Return contradictions between parameters of one augmentation."""
+    problems = []
+    for entry in entries:
+        for low, high in _PAIRS:
+            if low in entry.params and entry.params[low] > entry.params.get(high, float("inf")):
+                problems.append(
+                    Problem(
+                        ("train.augmentations",),
+                        f"{entry.name}: {low} {entry.params[low]:g} is above {high} {entry.params[high]:g}",
+                    )
+                )
+    return problems
+
+
+def size_problems(entries: list[AugmentationConfig], sizes: dict[str, int]) -> list[Problem]:
+    """Return masks and shifts larger than the image; ``sizes`` holds `spec_height` and `spec_width`."""
+    return [
+        Problem(
+            ("train.augmentations", f"audio.{side}"),
+            f"{entry.name}: {key} {entry.params[key]} is more than audio.{side}, {sizes[side]}",
+        )
+        for entry in entries
+        for key, side in _LIMITS.items()
+        if entry.params.get(key, 0) > sizes[side]
+    ]
+
+
+def _as_map(item: Any) -> dict[str, Any] | None:
+    if isinstance(item, AugmentationConfig):
+        return {"name": item.name, "prob": item.prob, "params": item.params}
+    return item if isinstance(item, dict) else None
+
+
+def _lay_over(target: AugmentationConfig, entry: dict[str, Any]) -> list[str]:
+    """Take over the values of one entry, and return what is wrong with them."""
+    problems = []
+    known = KNOWN[target.name]
+    for key, value in entry.items():
+        if key == "prob":
+            prob, wrong = check_value(float, PROB, value)
+            if wrong:
+                problems.append(f"{target.name}: prob {wrong}")
+            else:
+                target.prob = prob
+        elif key == "params":
+            if value is None:
+                continue
+            if not isinstance(value, dict):
+                problems.append(f"{target.name}: params {show(value)} is not a map")
+                continue
+            for param, number in value.items():
+                problems += _set_param(target, known, str(param), number)
+        elif key in known.params:
+            problems.append(f"{target.name}: {key} belongs under params")
+        elif key != "name":
+            problems.append(
+                f"{target.name}: unknown key {show(key)}{suggest(str(key), ('name', 'prob', 'params'))}"
+            )
+    return problems
+
+
+def _set_param(target: AugmentationConfig, known: Known, param: str, value: Any) -> list[str]:
+    if param not in known.params:
+        owner = next((name for name, other in KNOWN.items() if param in other.params), None)
+        hint = f"; it belongs to {owner}" if owner else suggest(param, known.params)
+        return [f'{target.name}: unknown parameter "{param}"{hint}']
+    kind, _, meta = known.params[param]
+    checked, wrong = check_value(kind, meta, value)
+    if wrong:
+        return [f"{target.name}: {param} {wrong}"]
+    target.params[param] = checked
+    return []

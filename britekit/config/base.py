@@ -1,0 +1,102 @@
+"""All sections together, what must hold between them, and their plain form."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from britekit.config.audio import AudioConfig
+from britekit.config.augmentations import size_problems
+from britekit.config.fields import Problem, Section, declared
+from britekit.config.infer import InferConfig
+from britekit.config.misc import MiscConfig
+from britekit.config.pipeline import PipelineConfig
+from britekit.config.train import TrainConfig
+from britekit.errors import ConfigError, suggest
+
+SECTIONS: dict[str, type[Section]] = {
+    section.SECTION: section
+    for section in (AudioConfig, TrainConfig, InferConfig, MiscConfig, PipelineConfig)
+}
+
+
+@dataclass
+class BaseConfig:
+    """The settings of a run, one attribute per section."""
+
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    infer: InferConfig = field(default_factory=InferConfig)
+    misc: MiscConfig = field(default_factory=MiscConfig)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in SECTIONS:
+            raise ConfigError(f"{name}: unknown section{suggest(name, SECTIONS)}")
+        if not isinstance(value, SECTIONS[name]):
+            raise ConfigError(f"{name}: {type(value).__name__} is not a {SECTIONS[name].__name__}")
+        object.__setattr__(self, name, value)
+
+    def sections(self) -> Iterator[Section]:
+        """Yield the sections in the order of `params.yaml`."""
+        for name in SECTIONS:
+            yield getattr(self, name)
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield everything that contradicts itself, within sections and between them."""
+        for section in self.sections():
+            yield from section.relations()
+        audio, train, infer = self.audio, self.train, self.infer
+        for name, overlap in (
+            ("infer.overlap", infer.overlap),
+            ("pipeline.extract_overlap", self.pipeline.extract_overlap),
+        ):
+            if overlap >= audio.spec_duration:
+                yield Problem(
+                    (name, "audio.spec_duration"),
+                    f"{overlap:g} s is not less than audio.spec_duration, {audio.spec_duration:g} s",
+                )
+        if (train.head_type or "").endswith("_sed") and train.sed_fps * audio.spec_duration < 1:
+            yield Problem(
+                ("train.sed_fps", "audio.spec_duration"),
+                f"{train.sed_fps} frames per second make less than one frame in {audio.spec_duration:g} s",
+            )
+        if infer.segment_len is not None and round(infer.segment_len * train.sed_fps) < 1:
+            yield Problem(
+                ("infer.segment_len", "train.sed_fps"),
+                f"{infer.segment_len:g} s is shorter than a frame; at least {1 / train.sed_fps:g} s is needed",
+            )
+        yield from size_problems(
+            train.augmentations, {"spec_height": audio.spec_height, "spec_width": audio.spec_width}
+        )
+
+    def advice(self) -> Iterator[Problem]:
+        """Yield everything that works but is probably not meant."""
+        for section in self.sections():
+            yield from section.advice()
+        length = self.infer.segment_len
+        if length is not None:
+            frames = length * self.train.sed_fps
+            if abs(frames - round(frames)) > 1e-6:
+                yield Problem(
+                    ("infer.segment_len", "train.sed_fps"),
+                    f"{length:g} s is not a whole number of frames of {1 / self.train.sed_fps:g} s; "
+                    f"{round(frames)} frames are used",
+                )
+
+
+def to_dict(cfg: BaseConfig) -> dict[str, dict[str, Any]]:
+    """Return the settings as nested plain dicts, lists, texts and numbers."""
+    return dataclasses.asdict(cfg)
+
+
+def find_field(name: str, section: str) -> tuple[str, str] | None:
+    """Return (section, field) a name stands for: its own section's first, aliases included."""
+    for key in (section, *SECTIONS):
+        if key in SECTIONS:
+            real = SECTIONS[key].ALIASES.get(name, name)
+            if real in declared(SECTIONS[key]):
+                return key, real
+    return None

@@ -1,0 +1,237 @@
+"""One setting: a dataclass field that carries its meaning, unit and range, and the check of a value against it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+from britekit.errors import ConfigError, suggest
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known about a field besides its type.
+
+    Attributes
+    ----------
+    doc
+        One line for the YAML template and the reference page.
+    unit
+        ``s``, ``Hz``, ``px``, ``samples``, ``dB`` or empty.
+    low, high
+        Smallest and largest value allowed, themselves included.
+    above, below
+        The same, themselves excluded.
+    """
+
+    doc: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def range_text(self) -> str:
+        """Return the range as ``> 0``, ``0 to 1`` or ``>= 0, < 1``; empty if anything goes."""
+        if self.low is not None and self.high is not None:
+            return f"{self.low:g} to {self.high:g}"
+        bounds = ((">=", self.low), (">", self.above), ("<=", self.high), ("<", self.below))
+        return ", ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+
+    def holds(self, number: float) -> bool:
+        """Return whether a number lies in the range."""
+        return (
+            (self.low is None or number >= self.low)
+            and (self.high is None or number <= self.high)
+            and (self.above is None or number > self.above)
+            and (self.below is None or number < self.below)
+        )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with one or more fields.
+
+    Attributes
+    ----------
+    fields
+        ``section.field`` of the values involved, the one to blame first.
+    text
+        What is wrong and what is allowed, to be put after the field's name.
+    """
+
+    fields: tuple[str, ...]
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.fields[0]}: {self.text}"
+
+
+def setting(default: Any, doc: str, unit: str = "", **bounds: float) -> Any:
+    """Return a dataclass field with a default, its meaning, its unit and its range (see `Setting`)."""
+    metadata = {"setting": Setting(doc, unit, **bounds)}
+    if callable(default):
+        return dataclasses.field(default_factory=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class Section:
+    """Base of the sections: assignments are checked for existence, type and range, and remembered."""
+
+    SECTION: ClassVar[str] = ""
+    ALIASES: ClassVar[dict[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        self.__dict__["_assigned"] = set()
+        problems = list(self.relations())
+        if problems:
+            raise ConfigError(*map(str, problems))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        name = self.ALIASES.get(name, name)
+        if name not in declared(type(self)):
+            raise ConfigError(f"{self.SECTION}.{name}: unknown field{suggest(name, declared(type(self)))}")
+        value, wrong = self.check(name, value)
+        if wrong:
+            raise ConfigError(f"{self.SECTION}.{name}: {wrong}")
+        object.__setattr__(self, name, value)
+        self.__dict__.setdefault("_assigned", set()).add(name)
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only for names that do not exist.
+        if name in type(self).ALIASES:
+            return getattr(self, self.ALIASES[name])
+        raise AttributeError(f"{self.SECTION}.{name}: unknown field{suggest(name, declared(type(self)))}")
+
+    @classmethod
+    def check(cls, name: str, value: Any) -> tuple[Any, str]:
+        """Return the value in the field's own type, and what is wrong with it (empty = nothing)."""
+        field, hint = declared(cls)[name]
+        return check_value(hint, field.metadata["setting"], value)
+
+    def relations(self) -> Iterator[Problem]:
+        """Yield what is wrong between fields of this section."""
+        return iter(())
+
+    def advice(self) -> Iterator[Problem]:
+        """Yield what is allowed but probably not meant."""
+        return iter(())
+
+
+@cache
+def declared(section: type[Any]) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
+    """Return field and type of each setting of a section class, in order."""
+    hints = typing.get_type_hints(section)
+    return {field.name: (field, hints[field.name]) for field in dataclasses.fields(section)}
+
+
+def check_value(hint: Any, meta: Setting, value: Any) -> tuple[Any, str]:
+    """Check a value against a field's type and range.
+
+    Returns
+    -------
+    The value, whole numbers turned into float for float fields, and what is wrong with it (empty = nothing).
+    """
+    options = [part for part in _alternatives(hint) if part is not type(None)]
+    if value is None:
+        if len(options) < len(_alternatives(hint)):
+            return None, ""
+        return None, f"null is not allowed; {expected(hint, meta)} is expected"
+    kind = options[0]
+    origin = typing.get_origin(kind)
+    if origin is Literal:
+        allowed = typing.get_args(kind)
+        if value in allowed and isinstance(value, str):
+            return value, ""
+        return value, f"{show(value)} is not one of {', '.join(allowed)}{suggest(str(value), allowed)}"
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if origin is list:
+        return _check_list(kind, meta, value)
+    if origin is dict:
+        return _check_map(meta, value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        return value, f"{show(value)} is not {expected(hint, meta)}{_hint(kind, value)}"
+    if kind is float and not math.isfinite(value):
+        return value, f"{show(value)} is not a finite number"
+    if kind in (int, float) and not meta.holds(value):
+        return value, f"{show(value)} is out of range; {expected(hint, meta)} is expected"
+    if kind is str and not value.strip():
+        return value, "the text is empty"
+    return value, ""
+
+
+def expected(hint: Any, meta: Setting) -> str:
+    """Return what a field accepts, as ``a number (> 0)`` or ``true or false``."""
+    parts = _alternatives(hint)
+    kind = next(part for part in parts if part is not type(None))
+    origin = typing.get_origin(kind)
+    if origin is Literal:
+        words = "one of " + ", ".join(typing.get_args(kind))
+    else:
+        words = {
+            float: "a number",
+            int: "a whole number",
+            bool: "true or false",
+            str: "a text",
+            list: "a list",
+            dict: "a map",
+        }[origin or kind]
+    limits = meta.range_text()
+    return words + (f" ({limits})" if limits else "") + (" or null" if type(None) in parts else "")
+
+
+def show(value: Any) -> str:
+    """Return a value as it would stand in YAML, shortened if it is long."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return typing.get_args(hint)
+    return (hint,)
+
+
+def _hint(kind: Any, value: Any) -> str:
+    """Say what to do about the usual slips."""
+    if isinstance(value, str) and kind in (int, float):
+        try:
+            float(value)
+        except ValueError:
+            return ""
+        return "; remove the quotes"
+    if kind is bool and isinstance(value, str) and value.casefold() in ("yes", "no", "on", "off", "y", "n"):
+        return "; write true or false"
+    return ""
+
+
+def _check_list(kind: Any, meta: Setting, value: Any) -> tuple[Any, str]:
+    if not isinstance(value, (list, tuple)):
+        return value, f"{show(value)} is not a list"
+    (inner,) = typing.get_args(kind)
+    items = []
+    for place, item in enumerate(value, start=1):
+        item, wrong = check_value(inner, meta, item)
+        if wrong:
+            return value, f"entry {place}: {wrong}"
+        items.append(item)
+    return items, ""
+
+
+def _check_map(meta: Setting, value: Any) -> tuple[Any, str]:
+    if not isinstance(value, dict):
+        return value, f"{show(value)} is not a map (old: new)"
+    for key, item in value.items():
+        for part in (key, item):
+            if not isinstance(part, str) or not part.strip():
+                return value, f"{show(part)} in {show(key)}: {show(item)} is not a non-empty text"
+    return dict(value), ""

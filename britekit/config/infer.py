@@ -1,0 +1,57 @@
+"""Section `infer`: how recordings are scored and how scores become labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from britekit.config.fields import Problem, Section, setting
+
+
+@dataclass
+class InferConfig(Section):
+    """Settings of inference."""
+
+    SECTION: ClassVar[str] = "infer"
+
+    segment_len: float | None = setting(
+        None, "SED heads: length of labels; null = as long as the sounds", "s", above=0
+    )
+    overlap: float = setting(0.0, "shared by neighbouring spectrograms", "s", low=0)
+    min_score: float = setting(0.8, "lowest score that makes a label", low=0, high=1)
+    num_threads: int = setting(3, "recordings decoded side by side", low=1)
+    autocast: bool = setting(True, "reduced precision on a GPU")
+    audio_power: float = setting(0.7, "exponent on normalised spectrograms before scoring", above=0)
+    scaling_coefficient: float = setting(1.0, "Platt coefficient")
+    scaling_intercept: float = setting(0.0, "Platt intercept")
+    label_field: Literal["names", "codes", "alt_names", "alt_codes"] = setting("codes", "what a label shows")
+    block_size: int = setting(200, "spectrograms per pass through a model", low=1)
+    lower_min_if_confirmed: bool = setting(
+        True, "second pass with a lower threshold where a class is confirmed"
+    )
+    raise_min_to_confirm: float = setting(0.5, "how far above min_score a score confirms", low=0, high=1)
+    confirmed_if_seconds: float = setting(8.0, "length above that score that confirms", "s", above=0)
+    lower_min_factor: float = setting(
+        0.6, "min_score is multiplied by this for confirmed classes", low=0, high=1
+    )
+    calibration: str | None = setting(
+        None, "calibration file; null = scaling_coefficient and scaling_intercept"
+    )
+    backend: Literal["auto", "torch", "openvino"] = setting(
+        "auto", "what runs the models (auto: on a CPU the exports, if all are there)"
+    )
+    max_models: int | None = setting(None, "use at most this many checkpoints of the ensemble", low=1)
+
+    def relations(self) -> Iterator[Problem]:
+        """Yield contradictions between inference fields."""
+        if self.scaling_coefficient == 0:
+            yield Problem(("infer.scaling_coefficient",), "0 makes every score equal; give another number")
+
+    def advice(self) -> Iterator[Problem]:
+        """Yield settings that work but are probably not meant."""
+        if self.scaling_coefficient < 0:
+            yield Problem(
+                ("infer.scaling_coefficient",),
+                f"{self.scaling_coefficient:g} is negative: high scores become low",
+            )

@@ -1,0 +1,60 @@
+"""Section `misc`: places, name maps and how recordings are told apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from britekit.config.fields import Problem, Section, setting
+
+# Pattern of a recording's stem and the source it tells; the first match wins.
+SOURCE_PATTERNS = (
+    (r"^[A-Za-z0-9_-]{11}-\d+$", "Audioset"),
+    (r"^XC\d+$", "Xeno-Canto"),
+    (r"^N\d+$", "iNaturalist"),
+    (r"^\d+$", "Macaulay Library"),
+    (r".*", "default"),
+)
+
+
+@dataclass
+class MiscConfig(Section):
+    """Settings that several commands share."""
+
+    SECTION: ClassVar[str] = "misc"
+    ALIASES: ClassVar[dict[str, str]] = {"exclude_list": "ignore_file"}
+
+    force_cpu: bool = setting(False, "use no GPU even if there is one")
+    ckpt_folder: str = setting("models/ckpt", "all checkpoints here form the ensemble")
+    search_ckpt_path: str | None = setting(None, "checkpoint or folder for embeddings and search")
+    classes_file: str = setting("data/classes.csv", "the classes and their codes")
+    ignore_file: str | None = setting("data/ignore.txt", "class names left out of inference output")
+    source_regexes: list[list[str]] | None = setting(
+        lambda: [list(pair) for pair in SOURCE_PATTERNS],
+        "pairs of a pattern of a recording's stem and its source; the first match wins",
+    )
+    map_names: dict[str, str] | None = setting(None, "old class name: new name")
+    map_codes: dict[str, str] | None = setting(
+        None, "old class code: new code, in annotations and old checkpoints"
+    )
+    group_regex: str | None = setting(None, "part of a recording's stem that names what it was cut from")
+
+    def relations(self) -> Iterator[Problem]:
+        """Yield patterns that do not compile and pairs that are none."""
+        for place, pair in enumerate(self.source_regexes or [], start=1):
+            if len(pair) != 2:
+                yield Problem(("misc.source_regexes",), f"entry {place} is not a pair [pattern, source]")
+            elif wrong := _compile(pair[0]):
+                yield Problem(("misc.source_regexes",), f'entry {place}: pattern "{pair[0]}" {wrong}')
+        if self.group_regex is not None and (wrong := _compile(self.group_regex)):
+            yield Problem(("misc.group_regex",), f'"{self.group_regex}" {wrong}')
+
+
+def _compile(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return f"is no regular expression: {error}"
+    return ""

@@ -1,0 +1,36 @@
+"""Section `pipeline`: what the stages of `dvc.yaml` need beyond the options of their commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from britekit.config.fields import Problem, Section, setting
+
+
+@dataclass
+class PipelineConfig(Section):
+    """Settings of the pipeline."""
+
+    SECTION: ClassVar[str] = "pipeline"
+
+    seeds: list[int] = setting(lambda: [1, 2], "one training run and one ensemble member each", low=0)
+    extract_overlap: float = setting(0.0, "shared by neighbouring segments in the stage extract", "s", low=0)
+    test_annotations: str = setting("data/test/annotations.csv", "annotations of the test recordings")
+    granularity: Literal["segment", "block", "recording"] = setting("segment", "of the stage rpt-test")
+    calibration_cutoff: float = setting(0.0, "lowest score used to fit the calibration", low=0, below=1)
+    bento_name: str = setting("britekit-ensemble", "name of the packaged service")
+
+    def relations(self) -> Iterator[Problem]:
+        """Yield an empty or repeating list of seeds, and a name no Bento can have."""
+        if not self.seeds:
+            yield Problem(("pipeline.seeds",), "the list is empty; at least one seed is needed")
+        elif len(set(self.seeds)) < len(self.seeds):
+            yield Problem(("pipeline.seeds",), f"{self.seeds} names a seed twice")
+        letters = set("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+        if not set(self.bento_name) <= letters or not self.bento_name[0].isalnum():
+            yield Problem(
+                ("pipeline.bento_name",),
+                f'"{self.bento_name}" is not made of lower-case letters, digits, "-", "_" and "."',
+            )

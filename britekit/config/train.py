@@ -1,0 +1,134 @@
+"""Section `train`: the model, the run, labels and loss, augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from britekit.config.augmentations import (
+    AugmentationConfig,
+    augmentation_problems,
+    default_augmentations,
+    merge_augmentations,
+)
+from britekit.config.fields import Problem, Section, setting
+
+
+@dataclass
+class TrainConfig(Section):
+    """Settings of training; stored in each checkpoint."""
+
+    SECTION: ClassVar[str] = "train"
+
+    # model
+    model_type: str = setting("effnet.2", "family.size, or timm.NAME")
+    head_type: str | None = setting(None, "classifier head; null = the backbone's own")
+    hidden_channels: int = setting(256, "width used by effnet, hgnet and the SED heads", low=1)
+    pretrained: bool = setting(False, "start from published weights (timm.* only; fetched)")
+    load_ckpt_path: str | None = setting(None, "start from this checkpoint")
+    freeze_backbone: bool = setting(False, "train the head only (with load_ckpt_path)")
+    multi_label: bool = setting(True, "false = exactly one class per segment")
+    drop_rate: float | None = setting(None, "dropout; null = the model's own", low=0, below=1)
+    drop_path_rate: float | None = setting(None, "stochastic depth; null = the model's own", low=0, below=1)
+    lse_temp: float = setting(0.5, "pooling temperature of the temporal head", above=0)
+    two_way: bool = setting(True, "temporal head: both time directions")
+
+    # run
+    deterministic: bool = setting(False, "repeatable kernels")
+    seed: int | None = setting(None, "seed of all generators, outside the pipeline", low=0)
+    learning_rate: float = setting(0.001, "peak learning rate", above=0)
+    batch_size: int = setting(64, "spectrograms per step", low=1)
+    min_steps: int = setting(
+        20, "fewest steps per epoch: with few spectrograms the batch shrinks, not below 8", low=1
+    )
+    shuffle: bool = setting(True, "new order in each epoch")
+    num_epochs: int = setting(10, "times that all spectrograms are seen", low=1)
+    warmup_fraction: float = setting(0.0, "share of all steps used to warm up", low=0, below=1)
+    save_last_n: int = setting(3, "checkpoints kept, of the latest epochs", low=1)
+    num_folds: int = setting(1, "> 1 = cross-validation", low=1)
+    val_portion: float = setting(0.0, "share held out for validation (only with num_folds 1)", low=0, below=1)
+    train_db: str = setting("data/training.db", "the training database, a path or a URL")
+    train_pickle: str = setting("data/training.pkl", "the training file")
+    test_pickle: str | None = setting(None, "tested after training")
+    num_workers: int = setting(3, "threads that decode the training file", low=0)
+    compile: bool = setting(False, "compile the model")
+    mixed_precision: bool = setting(False, "16-bit mixed precision")
+    optimizer: str = setting("radam", "any optimizer name known to timm")
+    opt_weight_decay: float | None = setting(1e-6, "weight decay; null = the optimizer's own", low=0)
+    opt_beta1: float | None = setting(
+        0.9, "null = the optimizer's own; both betas or neither", low=0, below=1
+    )
+    opt_beta2: float | None = setting(
+        0.999, "null = the optimizer's own; both betas or neither", low=0, below=1
+    )
+    use_class_weights: bool = setting(False, "weight classes by rarity")
+    weight_exponent: float = setting(0.5, "softens those weights", low=0)
+
+    # labels and loss
+    pos_label_smoothing: float = setting(0.08, "lowers positive targets", low=0, below=0.5)
+    neg_label_smoothing: float = setting(0.01, "raises negative targets", low=0, below=0.5)
+    sed_fps: int = setting(4, "frames per second that SED heads put out", low=1)
+    frame_loss_weight: float = setting(0.5, "share of frames in the loss of SED heads", low=0, high=1)
+    offpeak_weight: float = setting(0.002, "penalty for scores spread in time", low=0)
+
+    # augmentation
+    augment: bool = setting(True, "switch for everything below")
+    noise_class_name: str = setting("Noise", "class used as source of noise")
+    prob_simple_merge: float = setting(0.32, "chance of adding another class's spectrogram", low=0, high=1)
+    prob_mixup: float = setting(0.0, "chance of mixing with another spectrogram", low=0, high=1)
+    prob_cutmix: float = setting(0.0, "chance of pasting a box of another spectrogram", low=0, high=1)
+    mixup_alpha: float = setting(0.4, "parameter of the Beta distribution for both", above=0)
+    prob_fade1: float = setting(0.5, "chance of a final fade", low=0, high=1)
+    min_fade1: float = setting(0.1, "smallest fade factor", low=0, high=1)
+    max_fade1: float = setting(1.0, "largest fade factor", low=0, high=1)
+    max_augmentations: int | None = setting(
+        None, "most augmentations per spectrogram; null = no limit", low=1
+    )
+    augmentations: list[AugmentationConfig] = setting(
+        default_augmentations, "applied in this order; a file may name only the ones it changes"
+    )
+
+    @classmethod
+    def check(cls, name: str, value: Any) -> tuple[Any, str]:
+        """Return the value in the field's own type, and what is wrong with it (empty = nothing)."""
+        if name != "augmentations":
+            return super().check(name, value)
+        # Assigned from Python, the list is taken as it stands: what it leaves out is off.
+        entries, problems = merge_augmentations([], value)
+        return entries, "; ".join(problems)
+
+    def relations(self) -> Iterator[Problem]:
+        """Yield contradictions between training fields."""
+        if self.val_portion > 0 and self.num_folds > 1:
+            yield Problem(
+                ("train.val_portion", "train.num_folds"),
+                f"{self.val_portion:g} cannot be combined with num_folds {self.num_folds}; use one of them",
+            )
+        total = self.prob_simple_merge + self.prob_mixup + self.prob_cutmix
+        if total > 1 + 1e-9:
+            yield Problem(
+                ("train.prob_simple_merge", "train.prob_mixup", "train.prob_cutmix"),
+                f"together with prob_mixup and prob_cutmix {total:g}; a spectrogram gets at most one of them, "
+                "so the sum must not exceed 1",
+            )
+        if self.min_fade1 > self.max_fade1:
+            yield Problem(
+                ("train.min_fade1", "train.max_fade1"),
+                f"{self.min_fade1:g} is above max_fade1, {self.max_fade1:g}",
+            )
+        if (self.opt_beta1 is None) != (self.opt_beta2 is None):
+            yield Problem(("train.opt_beta1", "train.opt_beta2"), "give both betas or set both to null")
+        if self.pretrained and not self.model_type.startswith("timm."):
+            yield Problem(
+                ("train.pretrained", "train.model_type"),
+                f"there are published weights only for timm.* models, not for {self.model_type}",
+            )
+        if self.freeze_backbone and self.load_ckpt_path is None:
+            yield Problem(("train.freeze_backbone", "train.load_ckpt_path"), "needs load_ckpt_path")
+        if not self.multi_label and (self.head_type or "").endswith("_sed"):
+            yield Problem(
+                ("train.multi_label", "train.head_type"),
+                f"false cannot be combined with a head that finds sounds in time ({self.head_type})",
+            )
+        yield from augmentation_problems(self.augmentations)
