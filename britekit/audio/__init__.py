@@ -5,7 +5,8 @@ The way through, one file each:
 - ``files``: which files are recordings, and how a path is shown in a message.
 - ``decoding``: any file as blocks of samples; ``soundfile_decoder`` and ``pyav_decoder`` do the reading,
   ``endings`` knows whether a file was cut off.
-- ``channels``: several channels at the file's rate become one at the working rate; ``resampling`` changes the rate.
+- ``channels``: several channels at the file's rate become one at the working rate; ``resampling`` changes the
+  rate.
 - ``frequency_scales``: the weights that turn FFT bins into the rows of a spectrogram.
 - ``spectrogram``: a signal and start times become normalised and raw spectrograms.
 - ``stream``: a file of any length becomes batches of spectrograms in constant memory.

@@ -5,22 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from britekit.audio.resampling import Resampler, resample
 from britekit.audio.spectrogram import compute_spectrograms
-
-if TYPE_CHECKING:
-    from britekit.config.audio import AudioConfig
+from britekit.config.audio import AudioConfig
 
 
 def cleaner_channel(head_Cn: np.ndarray, rate: int, cfg: AudioConfig) -> int:
     """Return which of two channels is the cleaner one.
 
-    The channel whose normalised log-frequency decibel spectrogram has the smaller sum has less noise between its
-    sounds. A silent channel loses.
+    The channel whose normalised log-frequency decibel spectrogram has the smaller sum has less noise between
+    its sounds. A silent channel loses.
 
     Parameters
     ----------
@@ -57,9 +54,9 @@ def cleaner_channel(head_Cn: np.ndarray, rate: int, cfg: AudioConfig) -> int:
 class MonoSignal:
     """Blocks of a recording in, one channel at ``cfg.sampling_rate`` out.
 
-    Two channels with ``choose_channel``: the cleaner one, judged by the beginning, which is held back until it is
-    complete. Otherwise the mean. Mixing comes before resampling, so only one channel is resampled.
-    The result does not depend on how the recording is cut into blocks.
+    Two channels with ``choose_channel``: the cleaner one, judged by the beginning, which is held back until
+    it is complete. Otherwise the mean. Mixing comes before resampling, so only one channel is resampled. The
+    result does not depend on how the recording is cut into blocks.
     """
 
     def __init__(self, channels: int, rate: int, cfg: AudioConfig) -> None:

@@ -58,8 +58,8 @@ class Waveform:
 class AudioReader:
     """A recording read in blocks, in constant memory; a context manager.
 
-    A file that is damaged part-way gives the part before the damage; ``damaged_at`` then holds the second, and a
-    warning says so.
+    A file that is damaged part-way gives the part before the damage; ``damaged_at`` then holds the second,
+    and a warning says so.
 
     Parameters
     ----------

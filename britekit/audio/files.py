@@ -9,12 +9,13 @@ from pathlib import Path
 from britekit.errors import InputError
 
 AUDIO_EXTENSIONS = frozenset(
-    ".wav .wave .flac .mp3 .ogg .oga .opus .m4a .mp4 .aac .wma .webm .mka .aif .aiff .aifc .au .caf .w64 .rf64".split()
+    {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf", ".flac", ".mp3"}
+    | {".ogg", ".oga", ".opus", ".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka"}
 )
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    r"""Return a path as one printable line: line breaks, control characters and undecodable bytes become ``\x..``."""
+    r"""Return a path as one printable line: line breaks and undecodable bytes become ``\x..``."""
     text = os.fspath(path)
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode("ascii") for c in text
@@ -22,7 +23,10 @@ def shown(path: str | os.PathLike[str]) -> str:
 
 
 def is_recording_name(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a name has an audio extension and is not hidden (``._x.wav`` is what macOS leaves on cards)."""
+    """Tell whether a name has an audio extension and is not hidden.
+
+    macOS leaves ``._x.wav`` beside every ``x.wav`` on a card.
+    """
     name = Path(path).name
     return not name.startswith(".") and Path(name).suffix.lower() in AUDIO_EXTENSIONS
 

@@ -1,7 +1,7 @@
 """The weights that turn FFT bins into the rows of a spectrogram: mel, linear and log scales.
 
 A scale is a matrix (bins, rows), row 0 the lowest frequency. Most weights are zero, so the product is done in
-``Band``\\ s: a few rows at a time over the bins they use.
+bands: a few rows at a time over the bins they use.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Band:
 
 @dataclass(frozen=True, eq=False)
 class FrequencyScale:
-    """A filter matrix over the bins ``bin`` to ``bin_end`` of the FFT, cut into bands (bins counted from ``bin``)."""
+    """A filter matrix over the FFT's bins ``bin`` to ``bin_end``, in bands that count from ``bin``."""
 
     bin: int
     bin_end: int
@@ -70,14 +70,14 @@ def mel_weights(
 def linear_weights(bins_hz: np.ndarray, rows: int, min_freq: float, max_freq: float) -> np.ndarray:
     """Return the means over neighbouring bins between two frequencies, float64 (bins, rows).
 
-    Area interpolation as in ``torch.nn.functional.interpolate(mode="area")``: row i is the mean of the bins that
-    [i·n/rows, (i + 1)·n/rows] touches, so neighbouring rows may share a bin.
+    Area interpolation as in ``torch.nn.functional.interpolate(mode="area")``: row i is the mean of the bins
+    that [i·n/rows, (i + 1)·n/rows] touches, so neighbouring rows may share a bin.
     """
     inside = np.flatnonzero((bins_hz >= min_freq) & (bins_hz <= max_freq))
     if not len(inside):
         raise ConfigError(
-            f"no FFT bin lies between audio.min_freq {min_freq} and audio.max_freq {max_freq}; widen the range or "
-            f"raise audio.win_length"
+            f"no FFT bin lies between audio.min_freq {min_freq} and audio.max_freq {max_freq}; "
+            f"widen the range or raise audio.win_length"
         )
     weights = np.zeros((len(bins_hz), rows))
     for row in range(rows):
@@ -96,7 +96,8 @@ def log_weights(bins_hz: np.ndarray, rows: int, min_freq: float, max_freq: float
     with np.errstate(divide="ignore"):
         distance = (np.log2(bins_hz)[:, None] - np.log2(centres)[None, :]) / _OCTAVE_WIDTH
     exponent = -0.5 * distance**2
-    # Where bins are far apart all weights of a row could underflow: scale by the largest before dividing by the sum.
+    # Where bins are far apart all weights of a row could underflow: scale by the largest before dividing by
+    # the sum.
     exponent -= exponent.max(axis=0)
     weights = np.where(exponent > _NEGLIGIBLE_EXPONENT, np.exp(exponent), 0.0)
     return weights / weights.sum(axis=0) * (centres / lowest) ** gain
@@ -140,7 +141,7 @@ def frequency_scale(
     log_freq_gain: float = 0.6,
     mel_norm: str | None = None,
 ) -> FrequencyScale:
-    """Return ``filter_matrix`` cut into bands, float32, cached by its settings; shared, so never write to it."""
+    """Return ``filter_matrix`` in bands, float32, cached by its settings and shared: never write to it."""
     weights = filter_matrix(scale, rows, min_freq, max_freq, sampling_rate, n_fft, log_freq_gain, mel_norm)
     first, end = _used(weights)
     bands = []

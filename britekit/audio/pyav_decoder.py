@@ -24,10 +24,10 @@ class PyavDecoder:
         self.frames_read = 0
         self._pending: list[np.ndarray] = []
         self._pending_frames = 0
-        # Opened here, not by FFmpeg, which would take a name such as "concat:x" or "http:x" for a protocol, and
-        # would believe the extension of a file of random bytes.
+        # Opened here, not by FFmpeg, which would take a name such as "concat:x" or "http:x" for a protocol,
+        # and would believe the extension of a file of random bytes.
         try:
-            self._handle = open(path, "rb")
+            self._handle = open(path, "rb")  # noqa: SIM115 - closed by close()
         except OSError as error:
             raise DecodingError(error.strerror or str(error)) from error
         try:

@@ -7,7 +7,7 @@ blocks and a waveform in memory give equal signals.
 from __future__ import annotations
 
 import numpy as np
-import soxr
+import soxr  # type: ignore[import-untyped]
 
 _QUALITY = "HQ"
 _BLOCK = 1 << 20

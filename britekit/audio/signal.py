@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from britekit.audio.channels import mono_signal
 from britekit.audio.decoding import Waveform, read_audio
 from britekit.audio.spectrogram import compute_spectrograms
+from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
-
-if TYPE_CHECKING:
-    from britekit.config.audio import AudioConfig
 
 
 def load_signal(path: str | os.PathLike[str], cfg: AudioConfig) -> tuple[np.ndarray, float]:
@@ -78,7 +76,7 @@ class Audio:
         top_db: float | None = None,
         db_power: float | None = None,
     ) -> tuple[list[np.ndarray | None], list[np.ndarray | None]]:
-        """Return the spectrograms that start at these seconds; arguments left out are those of the configuration.
+        """Return the spectrograms that start at these seconds; what is left out is as configured.
 
         Returns
         -------
@@ -87,7 +85,12 @@ class Audio:
         """
         if self._waveform is None:
             raise InputError("no recording is loaded; call load(path) first")
-        given = {"freq_scale": freq_scale, "decibels": decibels, "top_db": top_db, "db_power": db_power}
+        given: dict[str, Any] = {
+            "freq_scale": freq_scale,
+            "decibels": decibels,
+            "top_db": top_db,
+            "db_power": db_power,
+        }
         cfg = replace(self._cfg, **{name: value for name, value in given.items() if value is not None})
         normalised, raw, present = compute_spectrograms(self._signal, start_times, cfg, spec_duration)
         return (

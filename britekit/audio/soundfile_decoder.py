@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
-import soundfile
+import soundfile  # type: ignore[import-untyped]
 
 from britekit.audio.endings import ogg_is_complete
 
@@ -61,7 +61,8 @@ class SoundfileDecoder:
         try:
             count = len(self._file.read(out=out))
         except (soundfile.LibsndfileError, RuntimeError, ValueError, OSError) as error:
-            # The library raises away the good frames of this call; its position still tells how many there were.
+            # The library raises away the good frames of this call; its position still tells how many there
+            # were.
             self._failure = DecodingError(_reason(error))
             good = self._position() - self.frames_read
             if not 0 < good <= frames:

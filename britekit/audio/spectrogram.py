@@ -1,7 +1,8 @@
 """A signal and start times become spectrograms: scipy.fft on float32 and one matrix product per band of rows.
 
-Every segment is computed by itself, in blocks of a fixed number of frames: its frames are centred with reflected
-edges, so neighbours share none, and a spectrogram is the same to the last bit whatever it is computed together with.
+Every segment is computed by itself, in blocks of a fixed number of frames: its frames are centred with
+reflected edges, so neighbours share none, and a spectrogram is the same to the last bit whatever it is
+computed together with.
 """
 
 from __future__ import annotations
@@ -11,17 +12,15 @@ import threading
 from collections.abc import Sequence
 from dataclasses import astuple
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import scipy.fft
+import scipy.fft  # type: ignore[import-untyped]
 from numpy.lib.stride_tricks import sliding_window_view
 
 from britekit.audio.frequency_scales import frequency_scale
+from britekit.config.audio import AudioConfig
 from britekit.errors import ConfigError
-
-if TYPE_CHECKING:
-    from britekit.config.audio import AudioConfig
 
 # Measured best of 16 to 480 at the default settings: 60 frames and their transforms fit a core's 1 MB cache.
 _FRAMES_PER_BLOCK = 60
@@ -55,8 +54,8 @@ class SpectrogramTransform:
         self.hop = cfg.hop_samples
         if self.window_length < 2 or self.hop < 1 or self.n_fft < self.window_length:
             raise ConfigError(
-                f"audio settings give a window of {self.window_length} samples, an FFT of {self.n_fft} and a hop of "
-                f"{self.hop}; the window needs 2 or more, the FFT at least the window, the hop at least 1"
+                f"audio settings give a window of {self.window_length} samples, an FFT of {self.n_fft} and a "
+                f"hop of {self.hop}; the window needs 2 or more, the FFT the window, the hop 1 or more"
             )
         self.min_samples = self.count(min(1.0, self.duration))
         self._power = float(cfg.power)
@@ -75,8 +74,8 @@ class SpectrogramTransform:
         self._window = (
             0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self.window_length) / self.window_length)
         ).astype(np.float32)
-        # The window sits in the middle of the FFT's frame; zeros around it change phases only, so a frame is cut
-        # out at its window and padded at the end.
+        # The window sits in the middle of the FFT's frame; zeros around it change phases only, so a frame is
+        # cut out at its window and padded at the end.
         self._lead = self.n_fft // 2 - (self.n_fft - self.window_length) // 2
         self._buffers = threading.local()
 
@@ -85,7 +84,7 @@ class SpectrogramTransform:
         return math.floor(seconds * self.sampling_rate + _ROUNDING)
 
     def bounds(self, start: float) -> tuple[int, int]:
-        """Return the first sample of the segment that starts at ``start`` seconds, and the one after its last."""
+        """Return the first sample of the segment that starts there (seconds), and the one after its last."""
         return self.count(start), self.count(start + self.duration)
 
     def frames(self, samples: int) -> int:
@@ -123,7 +122,7 @@ class SpectrogramTransform:
         return work.rows[:frames]
 
     def _windows(self, segment: np.ndarray, frames: int) -> np.ndarray:
-        """Return a view of the windows of all frames, (frames, window_length), of the segment with reflected edges."""
+        """Return the windows of all frames, (frames, window_length), a view of the reflected segment."""
         right = max(0, (frames - 1) * self.hop + self.window_length - self._lead - len(segment))
         if len(segment) > max(self._lead, right):
             parts = [segment[self._lead : 0 : -1], segment, segment[-2 : -2 - right : -1]]
@@ -239,12 +238,10 @@ def normalise(images_BFT: np.ndarray) -> None:
 
 
 def spectrogram_transform(cfg: AudioConfig, duration: float | None = None) -> SpectrogramTransform:
-    """Return the transform for these settings, cached by all of them, so that later changes of ``cfg`` are seen."""
-    return _cached_transform(type(cfg), astuple(cfg), duration)
+    """Return the transform for these settings, cached by their values: changes of ``cfg`` are seen."""
+    return _cached_transform(astuple(cfg), duration)
 
 
 @lru_cache(maxsize=16)
-def _cached_transform(
-    section: type[AudioConfig], values: tuple[Any, ...], duration: float | None
-) -> SpectrogramTransform:
-    return SpectrogramTransform(section(*values), duration)
+def _cached_transform(values: tuple[Any, ...], duration: float | None) -> SpectrogramTransform:
+    return SpectrogramTransform(AudioConfig(*values), duration)

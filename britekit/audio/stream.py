@@ -1,7 +1,7 @@
 """A recording of any length as batches of spectrograms, in constant memory.
 
-The windows, and every number in them, are those of the whole recording in memory: mixing and resampling do not
-depend on the blocks, and each spectrogram is computed by itself.
+The windows, and every number in them, are those of the whole recording in memory: mixing and resampling do
+not depend on the blocks, and each spectrogram is computed by itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,10 +17,8 @@ from britekit.audio.channels import MonoSignal
 from britekit.audio.decoding import BLOCK_SECONDS, AudioReader
 from britekit.audio.files import shown
 from britekit.audio.spectrogram import normalise, segment_of, spectrogram_transform
+from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
-
-if TYPE_CHECKING:
-    from britekit.config.audio import AudioConfig
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +53,8 @@ def iter_spectrograms(
     first_s
         Start of the first window.
     tail_s
-        The last window starts where at least so many seconds are left. If no more than one duration is left after
-        the first start, that one is the only window.
+        The last window starts where at least so many seconds are left. If no more than one duration is left
+        after the first start, that one is the only window.
     batch_size
         Most windows in a batch; all batches but the last are full.
 
@@ -103,7 +100,8 @@ class WindowStream:
     def __iter__(self) -> Iterator[SpectrogramBatch]:
         self.seconds = self.damaged_at = None
         shape = (self._batch_size, self._transform.height, self._transform.width)
-        batch, starts, any_window = np.empty(shape, np.float32), [], False
+        starts: list[float] = []
+        batch, any_window = np.empty(shape, np.float32), False
         for start, segment in self._segments():
             self._transform.raw(segment, batch[len(starts)])
             starts.append(start)
@@ -171,8 +169,8 @@ def window_starts(
 ) -> list[float]:
     """Return the start times of a recording's windows, from window number ``from_window`` on.
 
-    ``first_s`` alone if no more than ``duration`` is left after it; otherwise every step as long as ``tail_s`` of
-    the recording are left.
+    ``first_s`` alone if no more than ``duration`` is left after it; otherwise every step as long as
+    ``tail_s`` of the recording are left.
     """
     if seconds - first_s <= duration:
         return [] if from_window else [first_s]
