@@ -1,0 +1,50 @@
+# The commands a newcomer types: `make demo` and `make test`. Each sets up by itself; nothing is installed outside .venv.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+READY := $(VENV)/.ready
+SHELL := /bin/bash
+
+# DVC does not put its interpreter's folder on the PATH of a stage.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export BENTOML_DO_NOT_TRACK := true
+export DVC_NO_ANALYTICS := true
+
+.PHONY: help install demo test check soak serve container-test clean
+
+help:  ## what can be typed here
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+
+install: $(READY)  ## the environment alone, from the pinned list
+
+$(READY): requirements/lock.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Error: no Python found; install Python 3.11 or newer, or type make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Error: $(PYTHON) is older than Python 3.11; type make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Setting up $(VENV) (several gigabytes, a few minutes the first time)"
+	"$(PYTHON)" -m venv $(VENV)
+	python -m pip install --quiet --no-deps -r requirements/lock.txt
+	python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	python -m pip check
+	@touch $@
+
+demo: $(READY)  ## the whole pipeline on synthesised recordings, with a table of results
+	@python scripts/demo.py
+
+test: $(READY)  ## the tests
+	@python -m pytest -n 2 --dist loadgroup
+
+check: $(READY)  ## lint, types, layers
+	@scripts/check_code.sh
+
+soak: $(READY)  ## the long tests
+	@python -m pytest -n 0 -m soak --timeout 7200
+
+serve: $(READY)  ## the packaged ensemble on http://127.0.0.1:3000
+	@python -m britekit serve
+
+container-test: $(READY)  ## build and run the images, where a Docker engine runs
+	@scripts/container_test.sh
+
+clean:  ## remove what can be made again, apart from results
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

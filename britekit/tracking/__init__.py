@@ -1,0 +1,10 @@
+"""What a run leaves for people who compare runs.
+
+In: settings, plain numbers, tables and pictures of one stage. Out: one W&B run per stage (offline without an
+account), small JSON files of metrics that DVC compares, and the facts (version, revision, hashes) that say
+what a number was measured on.
+
+- ``facts.py``: where the project is, which stage runs, revision and hashes
+- ``metrics_file.py``: the JSON file of a stage's metrics
+- ``run.py``: one W&B run, which never costs a result
+"""

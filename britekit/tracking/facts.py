@@ -1,0 +1,94 @@
+"""Where the project is, what DVC is running, and which version of code and data that is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+import britekit
+
+
+def is_dvc_stage() -> bool:
+    """Return whether DVC started this process to run a stage."""
+    return bool(os.environ.get("DVC_STAGE"))
+
+
+def experiment_name() -> str:
+    """Return the name runs of one experiment share: DVC's, else the Git branch, else ``workspace``."""
+    name = os.environ.get("DVC_EXP_NAME")
+    if name:
+        return name
+    branch = _git("rev-parse", "--abbrev-ref", "HEAD")
+    return branch if branch and branch != "HEAD" else "workspace"
+
+
+def project_root(start: Path | None = None) -> Path:
+    """Return the nearest folder upwards that holds ``dvc.yaml`` or ``.dvc``; else the folder itself."""
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "dvc.yaml").is_file() or (folder / ".dvc").is_dir():
+            return folder
+    return here
+
+
+def main_root(start: Path | None = None) -> Path:
+    """Return the root of the user's own repository, also from inside a temporary DVC experiment.
+
+    ``dvc exp run --temp`` and the queue work in a copy below ``.dvc/tmp/exps`` that is deleted afterwards;
+    what must outlive it (logs, W&B runs) belongs into the repository around it.
+    """
+    root = project_root(start)
+    for folder in (root, *root.parents):
+        if folder.name == "exps" and folder.parent.name == "tmp" and folder.parent.parent.name == ".dvc":
+            return folder.parent.parent.parent
+    return root
+
+
+def provenance() -> dict[str, str | None]:
+    """Return the package's ``version`` and the Git ``revision`` (null outside a repository with commits)."""
+    return {"version": britekit.__version__, "revision": _git("rev-parse", "HEAD")}
+
+
+def hashes_of(paths: Iterable[str | Path]) -> dict[str, str]:
+    """Return what identifies each input: the hash DVC knows, else the MD5 of a file's bytes.
+
+    Paths are relative to the project; inputs that are absent, and folders DVC knows nothing of, are left out.
+    """
+    root = project_root()
+    known = _locked_hashes(root / "dvc.lock")
+    found: dict[str, str] = {}
+    for path in paths:
+        name = Path(path).as_posix()
+        if name in known:
+            found[name] = known[name]
+        elif (root / path).is_file():
+            with open(root / path, "rb") as file:
+                found[name] = hashlib.file_digest(file, "md5").hexdigest()
+    return found
+
+
+def _locked_hashes(lock: Path) -> dict[str, str]:
+    if not lock.is_file():
+        return {}
+    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
+    known = {}
+    # Outs last: they are what the last run of a producer left, where a consumer's entry may be older.
+    for part in ("deps", "outs"):
+        for stage in stages.values():
+            for entry in stage.get(part, []):
+                if entry.get("md5"):
+                    known[entry["path"].rstrip("/")] = entry["md5"]
+    return known
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None  # no Git here: the project works without it
+    return done.stdout.strip() or None if done.returncode == 0 else None

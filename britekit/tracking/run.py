@@ -1,0 +1,168 @@
+"""One W&B run per stage: online with a key, offline without, and never at the cost of a result."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from britekit.config import BaseConfig, to_dict
+from britekit.tracking.facts import experiment_name, hashes_of, is_dvc_stage, main_root, provenance
+
+log = logging.getLogger(__name__)
+
+_PROJECT = "britekit"
+_SERVER = "https://api.wandb.ai"
+# Long enough for a slow login, short enough that a stage does not seem to hang.
+_LOGIN_SECONDS = 20
+_CONNECT_SECONDS = 3.0
+
+
+class StageRun:
+    """What a stage says of itself; without W&B every method does nothing.
+
+    The first error of W&B is told in one warning, and the run goes quiet: results matter more than records.
+    """
+
+    def __init__(self, run: Any = None) -> None:
+        self._run = run
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is recorded."""
+        return self._run is not None
+
+    def log(self, values: dict[str, Any], step: int | None = None) -> None:
+        """Record numbers of one step of a curve."""
+        self._try(lambda run: run.log(values, step=step))
+
+    def summary(self, values: dict[str, Any]) -> None:
+        """Record the final figures."""
+        self._try(lambda run: run.summary.update(values))
+
+    def image(self, name: str, path: str | Path) -> None:
+        """Record a picture file."""
+        self._try(lambda run: run.log({name: _wandb().Image(str(path))}))
+
+    def table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Record a table; ``rows`` in the order of ``columns``."""
+        data = [list(row) for row in rows]
+        self._try(lambda run: run.log({name: _wandb().Table(columns=list(columns), data=data)}))
+
+    def artifact(self, name: str, kind: str, paths: Iterable[str | Path], facts: dict[str, Any]) -> None:
+        """Record files under a name, with their facts."""
+
+        def store(run: Any) -> None:
+            artifact = _wandb().Artifact(name, type=kind, metadata=facts)
+            for path in paths:
+                artifact.add_file(str(path))
+            run.log_artifact(artifact)
+
+        self._try(store)
+
+    def finish(self, failed: bool = False) -> None:
+        """End the run and write out what is left."""
+        self._try(lambda run: run.finish(exit_code=1 if failed else 0))
+        self._run = None
+
+    def _try(self, act: Callable[[Any], object]) -> None:
+        if self._run is None:
+            return
+        try:
+            act(self._run)
+        except Exception as error:  # W&B raises anything; none of it may cost a result
+            log.warning("W&B stopped recording this run: %s", _first_line(error))
+            self._run = None
+
+
+@contextmanager
+def stage_run(stage: str, cfg: BaseConfig, inputs: Iterable[str | Path] = ()) -> Iterator[StageRun]:
+    """Record one stage as a W&B run: group = experiment, job type = stage, config = settings and hashes.
+
+    Active inside a DVC stage, or where ``WANDB_MODE`` or ``WANDB_PROJECT`` asks for it. Without a key runs are
+    offline, below ``wandb/`` of the user's repository; W&B's own variables rule.
+
+    Parameters
+    ----------
+    stage
+        Name of the stage, e.g. ``train``.
+    cfg
+        Settings in force.
+    inputs
+        Files and folders the stage read; their hashes are recorded.
+    """
+    run = StageRun(_start(stage, cfg, inputs))
+    try:
+        yield run
+    except BaseException:
+        run.finish(failed=True)
+        raise
+    run.finish()
+
+
+def _start(stage: str, cfg: BaseConfig, inputs: Iterable[str | Path]) -> Any:
+    mode = os.environ.get("WANDB_MODE", "").lower()
+    asked = is_dvc_stage() or mode or os.environ.get("WANDB_PROJECT")
+    if mode == "disabled" or not asked:
+        return None
+    # Nothing of W&B may reach the terminal: no banner, no link, no login prompt.
+    os.environ.setdefault("WANDB_SILENT", "true")
+    facts = {**provenance(), "stage": os.environ.get("DVC_STAGE", stage), "inputs": hashes_of(inputs)}
+    folder = Path(os.environ.get("WANDB_DIR") or main_root())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        wandb = _wandb()
+        arguments: dict[str, Any] = {
+            "project": os.environ.get("WANDB_PROJECT", _PROJECT),
+            "group": os.environ.get("WANDB_RUN_GROUP", experiment_name()),
+            "job_type": os.environ.get("WANDB_JOB_TYPE", stage),
+            "name": os.environ.get("WANDB_NAME", facts["stage"]),
+            "config": {**to_dict(cfg), "provenance": facts},
+            "dir": str(folder),
+        }
+        mode = mode or ("online" if _has_key(wandb) and _reachable() else "offline")
+    except Exception as error:  # a broken installation of W&B included
+        log.warning("this run is not recorded by W&B: %s", _first_line(error))
+        return None
+    for attempt in dict.fromkeys((mode, "offline")):
+        try:
+            settings = wandb.Settings(init_timeout=_LOGIN_SECONDS, console="off", silent=True, x_disable_stats=True)
+            return wandb.init(mode=attempt, settings=settings, **arguments)
+        except Exception as error:  # a wrong key, a server that is away, a full disk
+            log.warning("W&B could not start %s: %s", attempt, _first_line(error))
+    return None
+
+
+def _wandb() -> Any:
+    import wandb  # 1.5 s
+
+    return wandb
+
+
+def _has_key(wandb: Any) -> bool:
+    """Return whether a key is in the environment, in W&B's settings or in .netrc."""
+    return bool(os.environ.get("WANDB_API_KEY") or wandb.api.api_key)
+
+
+def _reachable() -> bool:
+    """Return whether the server takes a connection: W&B itself would wait much longer to find out."""
+    address = urlsplit(os.environ.get("WANDB_BASE_URL", _SERVER))
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        socket.create_connection((address.hostname or "", port), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        log.warning("W&B's server %s cannot be reached (%s): the run is kept offline", address.hostname, error)
+        return False
+    return True
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the first line of an error, without a key that a message may repeat."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    key = os.environ.get("WANDB_API_KEY")
+    return text.replace(key, "***") if key else text

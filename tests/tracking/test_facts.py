@@ -1,0 +1,48 @@
+"""Facts of a run: revision, hashes, places."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from britekit.tracking import facts
+from britekit.tracking.metrics_file import write_metrics
+
+
+def test_hashes_prefer_what_dvc_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "dvc.lock").write_text(
+        "schema: '2.0'\nstages:\n"
+        "  use:\n    cmd: x\n    deps:\n    - {path: data/training.db, hash: md5, md5: old}\n"
+        "  make:\n    cmd: x\n    outs:\n    - {path: data/training.db, hash: md5, md5: new}\n"
+        "    - {path: data/test, hash: md5, md5: abc.dir}\n"
+    )
+    (tmp_path / "plain.txt").write_text("x")
+    monkeypatch.chdir(tmp_path)
+    found = facts.hashes_of(["data/training.db", "data/test/", "plain.txt", "absent"])
+    assert found == {
+        "data/training.db": "new",
+        "data/test": "abc.dir",
+        "plain.txt": "9dd4e461268c8034f5c8564e155c67a6",
+    }
+
+
+def test_provenance_names_the_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert facts.provenance()["revision"] is None
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    assert facts.provenance()["revision"] is None  # no commit yet
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    assert facts.provenance()["revision"] == head
+
+
+def test_metrics_are_rounded_and_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_metrics("m/test.json", {"a": 1 / 3, "b": np.float32(0.5), "c": float("nan"), "d": {"e": [2 / 3]}, "n": 3})
+    read = json.loads(Path("m/test.json").read_text())
+    assert read["a"] == 0.333333 and read["b"] == 0.5 and read["c"] is None and read["d"] == {"e": [0.666667]}
+    assert read["n"] == 3 and "version" in read and "revision" in read

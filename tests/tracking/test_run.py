@@ -1,0 +1,94 @@
+"""W&B runs of stages: offline without an account, readable afterwards, and never at the cost of a result."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tracking.offline_runs import read_runs
+
+pytestmark = pytest.mark.xdist_group("wandb")
+
+SCRIPT = """
+import sys
+from britekit.config import BaseConfig
+from britekit.tracking.run import stage_run
+with stage_run("train", BaseConfig(), ["data/in.txt"]) as run:
+    for step in range(3):
+        run.log({"loss": 1.0 / (step + 1)}, step=step)
+    run.table("classes", ["class", "pr"], [["A", 0.5]])
+    run.summary({"macro_pr": 0.25})
+    print("active", run.active)
+print("result")
+"""
+
+
+def run_stage(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the script as DVC would, without anything of the developer's own W&B settings."""
+    (folder / "dvc.yaml").write_text("stages: {}\n")
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data/in.txt").write_text("x")
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "DVC_STAGE": "train@1",
+        "DVC_EXP_NAME": "brave-owl",
+        **environment,
+    }
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=folder, env=env, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_offline_without_account(tmp_path: Path) -> None:
+    done = run_stage(tmp_path)
+    assert done.stdout.split() == ["active", "True", "result"]
+    assert done.stderr == ""
+    (run,) = read_runs(tmp_path)
+    assert (run.group, run.job_type, run.name, run.exit_code) == ("brave-owl", "train", "train@1", 0)
+    assert run.curve("loss") == [1.0, 0.5, pytest.approx(1 / 3)]
+    assert run.summary["macro_pr"] == 0.25
+    assert run.config["train"]["model_type"] == "effnet.2"
+    # MD5 of the single letter x
+    assert run.config["provenance"]["inputs"] == {"data/in.txt": "9dd4e461268c8034f5c8564e155c67a6"}
+    assert any("classes" in name for name in run.files)
+
+
+def test_disabled_records_nothing(tmp_path: Path) -> None:
+    done = run_stage(tmp_path, WANDB_MODE="disabled")
+    assert done.stdout.split() == ["active", "False", "result"]
+    assert not (tmp_path / "wandb").exists()
+
+
+def test_unreachable_server_costs_no_result_and_no_wait(tmp_path: Path) -> None:
+    start = time.monotonic()
+    key = "0123456789abcdef" * 2 + "01234567"
+    done = run_stage(tmp_path, WANDB_API_KEY=key, WANDB_BASE_URL="http://127.0.0.1:9")
+    assert done.stdout.split() == ["active", "True", "result"]
+    assert "cannot be reached" in done.stderr
+    assert key not in done.stdout + done.stderr
+    assert len(read_runs(tmp_path)) == 1
+    assert time.monotonic() - start < 40
+
+
+def test_runs_of_a_temporary_experiment_survive_it(tmp_path: Path) -> None:
+    copy = tmp_path / ".dvc/tmp/exps/standalone/tmpabc"
+    (copy / ".dvc").mkdir(parents=True)
+    done = run_stage(copy)
+    assert done.returncode == 0, done.stderr
+    assert len(read_runs(tmp_path)) == 1
+    assert not (copy / "wandb").exists()
+
+
+def test_a_failing_stage_is_recorded_as_failed(tmp_path: Path) -> None:
+    script = SCRIPT.replace('print("active", run.active)', 'raise ValueError("broken")')
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DVC_STAGE": "train@1"}
+    env["PYTHONPATH"] = str(Path(__file__).parents[2])
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 1 and "broken" in done.stderr
+    (run,) = read_runs(tmp_path)
+    assert run.exit_code == 1
