@@ -1,0 +1,211 @@
+"""The program `britekit`: finds a command, reads its options, runs it, and turns errors into exit codes.
+
+Help reads the first line of each command file and imports none; a command's own help imports that file alone, and
+command files import the library inside their function. Only here are errors caught: 0 done, 1 could not be done,
+2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from britekit import __version__
+from britekit.commands import command_names
+
+if TYPE_CHECKING:
+    from britekit.command_parser import CommandParser
+
+SHELLS = ("bash", "zsh", "tcsh")
+
+# Headings of the help, each with the commands below it; a command named nowhere stands under "Other".
+GROUPS = {
+    "Pipeline and setup": "init sample collect extract pickle train analyze calibrate rpt-test package serve",
+    "Database": "add-cat add-class add-src add-stype copy-class dedup-seg del-cat del-class del-rec del-seg "
+    "del-sgroup del-src del-stype find-dup rpt-db attribution",
+    "Spectrograms in the database": "extract-all extract-by-image extract-by-csv reextract embed search",
+    "Pictures": "plot-augment plot-db plot-dir plot-occlude plot-rec plot-test",
+    "Models": "models find-lr tune ensemble teacher-targets pickle-frame ckpt-avg ckpt-freeze ckpt-onnx",
+    "Evaluation": "analyze-db rpt-ann rpt-labels rpt-epochs rpt-iou",
+    "Recordings": "audio-info xeno inat youtube audioset wav2mp3",
+}
+
+_USAGE = "usage: britekit [--help | --version | --print-completion SHELL] COMMAND [OPTIONS] [--debug]"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    argv
+        Arguments without the program's name; default: those of the process.
+
+    Returns
+    -------
+    The exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        code = _run(arguments, debug)
+        sys.stdout.flush()
+        return code
+    except SystemExit as stop:  # argparse: help is 0, wrong usage 2
+        return stop.code if isinstance(stop.code, int) else 1
+    except KeyboardInterrupt:
+        _say("Interrupted")
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter must not complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        text = _sentence(error)
+        if text is None:
+            raise
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        for line in text.splitlines():
+            _say(f"Error: {line}")
+        return 1
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    first = arguments[0] if arguments else ""
+    if first in ("-h", "--help"):
+        print(help_text())
+        return 0
+    if first in ("-V", "--version"):
+        print(f"britekit {__version__}")
+        return 0
+    if first == "--print-completion" or first.startswith("--print-completion="):
+        return _print_completion(arguments)
+    if not first:
+        _say(_USAGE)
+        _say("Error: a command is missing; britekit --help lists them")
+        return 2
+    name = first.replace("-", "_")
+    if name not in command_names():
+        from britekit.errors import suggest
+
+        candidates = [command.replace("_", "-") for command in command_names()]
+        kind = "option" if first.startswith("-") else "command"
+        hint = suggest(
+            first, candidates if kind == "command" else ["--help", "--version", "--print-completion"]
+        )
+        _say(f'Error: unknown {kind} "{first}"{hint or "; britekit --help lists them"}')
+        return 2
+    options = vars(build_parser(name).parse_args(arguments[1:]))
+    _prepare_output(debug)
+    module = importlib.import_module(f"britekit.commands.{name}")
+    getattr(module, name)(**options)
+    return 0
+
+
+def build_parser(name: str, **settings: Any) -> CommandParser:
+    """Return the argument parser of one command, made from its `Options` dataclass."""
+    from britekit.command_parser import CommandParser
+
+    module = importlib.import_module(f"britekit.commands.{name}")
+    settings.setdefault("prog", f"britekit {name.replace('_', '-')}")
+    return CommandParser(module.Options, description=module.__doc__, **settings)
+
+
+def help_text() -> str:
+    """Return what `britekit --help` prints: the commands by group, one line each."""
+    left = {name.replace("_", "-"): name for name in command_names()}
+    width = max(map(len, left), default=0)
+    lines = [_USAGE, "", "From recordings to a tested, calibrated, packaged sound recognizer."]
+    for heading, words in (*GROUPS.items(), ("Other", " ".join(left))):
+        present = [word for word in words.split() if word in left]
+        if present:
+            lines += ["", f"{heading}:"]
+            lines += [f"  {word:<{width}}  {_summary(left.pop(word))}" for word in present]
+    lines += [
+        "",
+        "britekit COMMAND --help describes a command. --debug anywhere adds the trace to an error.",
+        'Completion in the shell: eval "$(britekit --print-completion bash)" in ~/.bashrc; zsh and tcsh likewise.',
+    ]
+    return "\n".join(lines)
+
+
+def _summary(name: str) -> str:
+    """Return the first line of a command file's docstring without importing the file."""
+    path = os.path.join(os.path.dirname(__file__), "commands", f"{name}.py")
+    with open(path, encoding="utf-8") as file:
+        return file.readline().strip().strip('"').strip()
+
+
+def _print_completion(arguments: list[str]) -> int:
+    shell = arguments[0].partition("=")[2] or (arguments[1] if len(arguments) > 1 else "")
+    if shell not in SHELLS:
+        _say(f"Error: --print-completion needs one of {', '.join(SHELLS)}")
+        return 2
+    from britekit.command_parser import completion_script
+
+    summaries = {name: _summary(name) for name in command_names()}
+    print(completion_script(shell, summaries, build_parser))
+    return 0
+
+
+def _prepare_output(debug: bool) -> None:
+    """Send warnings to stderr, one line each, and results to stdout line by line."""
+    import logging
+    import warnings
+
+    class OneLine(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            message = " ".join(record.getMessage().split())
+            prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.capitalize()}: "
+            return (
+                prefix + message + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
+            )
+
+    class Stderr(logging.StreamHandler):  # type: ignore[type-arg]
+        """Looks up sys.stderr at each line, since tests and notebooks replace it."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            self.stream = sys.stderr
+            super().emit(record)
+
+    handler = Stderr(sys.stderr)
+    handler.setFormatter(OneLine())
+    ours = logging.getLogger("britekit")
+    ours.handlers = [handler]
+    ours.setLevel(logging.DEBUG if debug else logging.INFO)
+    ours.propagate = False
+    if not debug:
+        # What libraries announce to programmers is no news to whoever types a command.
+        for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+            warnings.simplefilter("ignore", category)
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(message: Any, *place: Any, **more: Any) -> None:
+    _say(f"Warning: {' '.join(str(message).split())}")
+
+
+def _sentence(error: Exception) -> str | None:
+    """Return what to tell the user about an error, or None if it is a bug and keeps its traceback."""
+    from britekit.errors import BriteKitError
+
+    if isinstance(error, BriteKitError):
+        return str(error) or type(error).__name__
+    if isinstance(error, OSError):
+        from britekit.files import UNWRITABLE
+
+        if error.errno in UNWRITABLE:
+            place = f"{error.filename}: " if error.filename is not None else ""
+            return f"{place}{(error.strerror or str(error)).lower()}"
+    return None
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,90 @@
+"""Argument parsers made from the `Options` of command files, and the shell completion made from those."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import argparse_dataclass
+
+from britekit.errors import suggest
+
+
+class CommandParser(argparse_dataclass.ArgumentParser):  # type: ignore[type-arg,misc]
+    """A parser that takes `_` for `-` in option names and answers mistakes in one line.
+
+    Parameters
+    ----------
+    options
+        The dataclass of a command file.
+    """
+
+    def __init__(self, options: type, **settings: Any) -> None:
+        settings.setdefault("allow_abbrev", False)
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(options, **settings)
+        self._spellings = {flag.replace("_", "-"): flag for flag in self._option_string_actions}
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: None = None) -> Any:
+        """Return an instance of the options dataclass; wrong usage ends with exit code 2."""
+        given = [self._respell(argument) for argument in (sys.argv[1:] if args is None else args)]
+        return super().parse_args(given)
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line about a mistake, with the option that was probably meant."""
+        if message.startswith("unrecognized arguments: "):
+            unknown = message.partition(": ")[2].split()
+            first = unknown[0].partition("=")[0]
+            what = "option" if first.startswith("-") else "argument"
+            message = f'unknown {what} "{first}"'
+            if what == "option":
+                message += suggest(
+                    first, [flag for flag in self._option_string_actions if flag.startswith("--")]
+                )
+        print(f"Error: {message} ({self.prog} --help)", file=sys.stderr, flush=True)
+        self.exit(2)
+
+    def _respell(self, argument: str) -> str:
+        if not argument.startswith("--") or argument == "--":
+            return argument
+        name, equals, value = argument.partition("=")
+        if name not in self._option_string_actions:
+            name = self._spellings.get(name.replace("_", "-"), name)
+        return name + equals + value
+
+
+def completion_script(
+    shell: str, summaries: dict[str, str], build: Callable[..., argparse.ArgumentParser]
+) -> str:
+    """Return the text that a shell evaluates to complete commands, options and files.
+
+    Parameters
+    ----------
+    shell
+        ``bash``, ``zsh`` or ``tcsh``.
+    summaries
+        Line of help by command function.
+    build
+        Makes the parser of a command from its name.
+    """
+    import shtab
+
+    root = argparse.ArgumentParser(prog="britekit")
+    root.add_argument("--version", action="store_true", help="print the version")
+    root.add_argument(
+        "--print-completion", choices=["bash", "zsh", "tcsh"], help="print completion for a shell"
+    )
+    commands = root.add_subparsers(
+        parser_class=lambda command, **settings: build(command, **settings),  # type: ignore[arg-type]
+    )
+    for name, summary in summaries.items():
+        parser = commands.add_parser(name.replace("_", "-"), command=name, help=summary.replace("%", "%%"))
+        parser.add_argument("--debug", action="store_true", help="add the trace to an error")
+        for action in parser._actions:
+            if action.metavar in ("FILE", "PATH", "DB"):
+                action.complete = shtab.FILE  # type: ignore[attr-defined]
+            elif action.metavar == "DIR":
+                action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+    return str(shtab.complete(root, shell))
