@@ -1,0 +1,184 @@
+"""Train a recognizer as configured.
+
+Reads the training file (train.train_pickle) and writes checkpoints, curves and settings to logs/version_N.
+With --publish, as the pipeline calls it, the frozen checkpoint of the last epoch goes to the checkpoint folder
+as seed-S.ckpt, with its export beside it, metrics to metrics/train-S.json and curves to
+results/curves/train-S.csv; a run that was killed is continued where it stopped.
+
+    britekit train -c effnet4.yaml --prefix first --seed 7
+"""
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from britekit.options import config_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    cfg_path: Optional[str] = config_option()
+    prefix: str = option("--prefix", default="", metavar="TEXT", help="put before checkpoint names")
+    seed: Optional[int] = option(
+        "--seed", type=int, metavar="INT", help="seed of all generators (default: train.seed, else random)"
+    )
+    publish: bool = option(
+        "--publish",
+        default=False,
+        help="publish the last epoch as misc.ckpt_folder/seed-S.ckpt with its export, metrics and curves",
+    )
+
+
+def train(
+    cfg_path: Optional[str] = None,
+    prefix: str = "",
+    seed: Optional[int] = None,
+    publish: bool = False,
+) -> Any:
+    """Train as configured; see `britekit.training.trainer.train`.
+
+    Parameters
+    ----------
+    cfg_path
+        YAML file of overrides.
+    prefix
+        Put before checkpoint names.
+    seed
+        Of all generators; None takes ``train.seed``.
+    publish
+        Publish the last epoch for the pipeline; needs a seed.
+
+    Returns
+    -------
+    TrainResult
+        Figures per epoch, checkpoints, seconds, spectrograms per second.
+    """
+    from pathlib import Path
+
+    from britekit.config import resolve
+    from britekit.errors import InputError
+    from britekit.tracking.facts import main_root
+    from britekit.tracking.run import stage_run
+
+    cfg = resolve(cfg_path, overrides={"train.seed": seed})
+    seed = cfg.train.seed
+    if seed is not None and seed < 0:
+        raise InputError(f"--seed {seed}: a seed is a whole number from 0")
+    target = None
+    if publish:
+        if seed is None:
+            raise InputError("--publish names the checkpoint by its seed; give --seed or set train.seed")
+        target = Path(cfg.misc.ckpt_folder) / f"seed-{seed}.ckpt"
+
+    from britekit.training.trainer import train as run_training
+
+    with stage_run("train", cfg, [cfg.train.train_pickle]) as run:
+        result = run_training(
+            cfg,
+            seed=seed,
+            publish=target,
+            prefix=prefix,
+            log_root=main_root() / "logs" if publish else "logs",
+            resume=publish,
+            on_step=lambda row: run.log({"loss": row["loss"], "lr": row["lr"]}, step=row["step"]),
+            on_epoch=lambda row: run.log(
+                {f"epoch/{name}": value for name, value in row.items() if value is not None}, step=row["step"]
+            ),
+        )
+        _log_example(run, result)
+        run.summary(_metrics(result))
+        if target is not None:
+            _publish(result, target)
+    _say(result)
+    return result
+
+
+def _publish(result: Any, target: Any) -> None:
+    """Write what the stage owes beside the checkpoint."""
+    from britekit.files import write_text
+    from britekit.inference.export import export_onnx
+    from britekit.models.checkpoint import load_checkpoint
+    from britekit.tracking.metrics_file import write_metrics
+
+    export_onnx(load_checkpoint(target), target.with_suffix(".onnx"))
+    columns = ["epoch", "step", "loss", "lr"]
+    columns += [name for name in ("val_loss", "val_roc", "val_pr") if name in result.epochs[0]]
+    lines = [",".join(columns)]
+    for row in result.epochs:
+        lines.append(",".join("" if row.get(name) is None else f"{row[name]:.8g}" for name in columns))
+    write_text(f"results/curves/train-{result.seed}.csv", "\n".join(lines) + "\n")
+    write_metrics(f"metrics/train-{result.seed}.json", _metrics(result))
+
+
+def _metrics(result: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "loss": result.loss,
+        "spectrograms_per_second": result.spectrograms_per_second,
+        "seconds": result.seconds,
+        "epochs": len(result.epochs),
+        "spectrograms": result.num_spectrograms,
+        "seed": result.seed,
+        "device": result.device,
+    }
+    last = result.epochs[-1]
+    values.update({name: last[name] for name in ("val_loss", "val_roc", "val_pr") if name in last})
+    values.update(result.folds[-1].test or {})
+    return values
+
+
+def _log_example(run: Any, result: Any) -> None:
+    """Show the run's followers what the network sees: one mixed and augmented batch."""
+    if not getattr(run, "active", False) or result.example is None:
+        return
+    import tempfile
+    from pathlib import Path
+
+    from britekit.plots.training import plot_batch
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "batch.png"
+        plot_batch(result.example, path)
+        run.image("augmented_batch", path)
+
+
+def _say(result: Any) -> None:
+    """Print what a person or a script wants to know."""
+    from britekit.progress import clock
+
+    for path in result.checkpoints:
+        print(f"checkpoint = {path}")
+    if result.published is not None:
+        print(f"published = {result.published}")
+    print(f"loss = {result.loss:.4f}")
+    for name in ("val_loss", "val_roc"):
+        values = [fold.epochs[-1].get(name) for fold in result.folds]
+        found = [v for v in values if v is not None]
+        if not found:
+            continue
+        if len(result.folds) == 1:
+            print(f"{name} = {found[0]:.4f}")
+        elif name == "val_roc":
+            _say_folds(result.folds, values, found)
+    for name, value in (result.folds[-1].test or {}).items():
+        if value is not None:
+            print(f"{name} = {value:.4f}")
+    print(f"spectrograms_per_second = {result.spectrograms_per_second:.1f}")
+    print(f"seconds = {result.seconds:.1f} ({clock(result.seconds)})")
+
+
+def _say_folds(folds: Any, values: Any, found: Any) -> None:
+    """Print each fold's figure, then mean, spread and interval."""
+    import math
+
+    from scipy.stats import t as student
+
+    for fold, value in zip(folds, values, strict=True):
+        print(f"val_roc_fold_{fold.fold} = {'undefined' if value is None else format(value, '.4f')}")
+    count = len(found)
+    mean = sum(found) / count
+    print(f"val_roc_mean = {mean:.4f}")
+    if count < 2:
+        return
+    deviation = math.sqrt(sum((v - mean) ** 2 for v in found) / (count - 1))
+    half = float(student.ppf(0.975, count - 1)) * deviation / math.sqrt(count)
+    print(f"val_roc_stdev = {deviation:.4f}")
+    print(f"val_roc_interval = {mean - half:.4f} to {mean + half:.4f}")

@@ -1,0 +1,23 @@
+"""Add a spectrogram of the noise class."""
+
+import torch
+
+from britekit.datasets.augmentations.draws import Draws
+
+
+def add_real_noise(
+    images_BHW: torch.Tensor,
+    draws: Draws,
+    *,
+    prob_fade2: float = 0.5,
+    min_fade2: float = 0.2,
+    max_fade2: float = 0.8,
+) -> torch.Tensor:
+    """Add a random spectrogram of the noise class to each image.
+
+    With probability ``prob_fade2`` the image is first scaled by a factor from ``min_fade2`` to ``max_fade2``,
+    so that sounds are also learned when they are weak.
+    """
+    faded = draws.chance(prob_fade2).to(images_BHW.device)
+    factors = torch.where(faded, draws.uniform(min_fade2, max_fade2), 1.0)
+    return images_BHW.mul_(factors[:, None, None]).add_(draws.noise_images())

@@ -1,0 +1,73 @@
+"""Random numbers of a batch: every sample has its own, and no loop over samples draws them."""
+
+from collections.abc import Callable
+
+import torch
+
+
+class Draws:
+    """Random numbers for ``count`` samples.
+
+    Small numbers (one per sample) are drawn on the CPU from one generator, so that choices are known without
+    waiting for the device, and equal on every device; whole images of noise are drawn on the device.
+
+    Parameters
+    ----------
+    count
+        B, samples in the batch.
+    generator
+        CPU generator.
+    device
+        Where results go.
+    device_generator
+        Generator of that device; None uses ``generator`` (then the device must be the CPU).
+    noise_images
+        Gives N random spectrograms of the noise class, (N, H, W); None where there are none.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        generator: torch.Generator,
+        device: torch.device | str = "cpu",
+        device_generator: torch.Generator | None = None,
+        noise_images: Callable[[int], torch.Tensor] | None = None,
+    ):
+        self.count = count
+        self.generator = generator
+        self.device = torch.device(device)
+        self.device_generator = device_generator or generator
+        self._noise_images = noise_images
+
+    def subset(self, count: int) -> "Draws":
+        """The same source of numbers for fewer samples."""
+        return Draws(count, self.generator, self.device, self.device_generator, self._noise_images)
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
+        """(B,) uniform numbers in [low, high)."""
+        return self._send(torch.rand(self.count, generator=self.generator) * (high - low) + low)
+
+    def integers(self, low: int, high: int) -> torch.Tensor:
+        """(B,) whole numbers in low..high, both included."""
+        return self._send(torch.randint(low, high + 1, (self.count,), generator=self.generator))
+
+    def chance(self, probability: float) -> torch.Tensor:
+        """(B,) booleans, true with the probability; stays on the CPU, where choices are made."""
+        return torch.rand(self.count, generator=self.generator) < probability
+
+    def normal_like(self, images: torch.Tensor) -> torch.Tensor:
+        """Standard normal numbers of the images' shape, drawn on their device."""
+        return torch.empty_like(images).normal_(generator=self.device_generator)
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether spectrograms of the noise class are at hand."""
+        return self._noise_images is not None
+
+    def noise_images(self) -> torch.Tensor:
+        """(B, H, W) random spectrograms of the noise class."""
+        assert self._noise_images is not None
+        return self._noise_images(self.count)
+
+    def _send(self, values: torch.Tensor) -> torch.Tensor:
+        return values if self.device.type == "cpu" else values.to(self.device, non_blocking=True)

@@ -1,0 +1,10 @@
+"""Reverse time."""
+
+import torch
+
+from britekit.datasets.augmentations.draws import Draws
+
+
+def flip_horizontal(images_BHW: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """Images with time reversed."""
+    return images_BHW.flip(2)

@@ -1,0 +1,12 @@
+"""Blur along frequency."""
+
+import torch
+
+from britekit.datasets.augmentations.bands import blur_matrix
+from britekit.datasets.augmentations.draws import Draws
+
+
+def freq_blur(images_BHW: torch.Tensor, draws: Draws, *, sigma: float = 0.4) -> torch.Tensor:
+    """Gaussian blur of ``sigma`` rows along frequency only, edges reflected."""
+    matrix = blur_matrix(images_BHW.shape[1], torch.tensor([sigma]), sigma).to(images_BHW.device)
+    return matrix @ images_BHW

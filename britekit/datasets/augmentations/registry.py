@@ -1,0 +1,181 @@
+"""Finding augmentations by name, checking their settings, applying a list of them.
+
+``Chain`` is steps 2 to 4 of the training data's definition: the list in order, each entry with its own
+probability, then division by the maximum, then the final fade.
+"""
+
+import importlib
+import inspect
+import logging
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from britekit.datasets.augmentations.draws import Draws
+from britekit.errors import ConfigError, suggest
+
+log = logging.getLogger("britekit.datasets.augmentations")
+
+Function = Callable[..., torch.Tensor]
+_NOT_AUGMENTATIONS = {"draws", "registry", "bands"}
+
+
+class Entry(Protocol):
+    """What this room reads of a ``train.augmentations`` entry."""
+
+    name: str
+    prob: float
+    params: dict[str, Any]
+
+
+def augmentation_names() -> list[str]:
+    """Names of all augmentations: the files of this folder."""
+    package = importlib.import_module("britekit.datasets.augmentations")
+    return sorted(i.name for i in pkgutil.iter_modules(package.__path__) if i.name not in _NOT_AUGMENTATIONS)
+
+
+def find_augmentation(name: str) -> Function:
+    """Function of one augmentation.
+
+    Raises
+    ------
+    ConfigError
+        Unknown name.
+    """
+    names = augmentation_names()
+    if name not in names:
+        raise ConfigError(
+            f'train.augmentations: "{name}" is not an augmentation; there are {", ".join(names)}'
+            + suggest(name, names)
+        )
+    return getattr(importlib.import_module(f"britekit.datasets.augmentations.{name}"), name)
+
+
+def default_params(name: str) -> dict[str, Any]:
+    """Parameters of an augmentation with their defaults."""
+    arguments = inspect.signature(find_augmentation(name)).parameters.values()
+    return {a.name: a.default for a in arguments if a.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One checked entry of the list."""
+
+    name: str
+    prob: float
+    function: Function
+    params: dict[str, Any]
+
+
+def build_steps(entries: Sequence[Entry], height: int, width: int) -> list[Step]:
+    """Checked entries with a probability above 0, in order.
+
+    Raises
+    ------
+    ConfigError
+        Unknown name or parameter, a mask or shift larger than the image.
+    """
+    steps = []
+    for entry in entries:
+        function = find_augmentation(entry.name)
+        known = default_params(entry.name)
+        for key in entry.params or {}:
+            if key not in known:
+                listed = ", ".join(known) or "none"
+                raise ConfigError(
+                    f'train.augmentations: "{entry.name}" has no parameter "{key}"; it has {listed}'
+                    + suggest(key, list(known))
+                )
+        params = {**known, **(entry.params or {})}
+        for key, limit in (("max_width1", height), ("max_width2", width), ("max_shift", width)):
+            if key in params and not 0 <= params[key] <= limit:
+                raise ConfigError(
+                    f"train.augmentations: {entry.name}.{key} is {params[key]}; it must be 0 to {limit}, "
+                    "the size of the spectrogram"
+                )
+        if entry.prob > 0:
+            steps.append(Step(entry.name, float(entry.prob), function, params))
+    return steps
+
+
+@dataclass(frozen=True)
+class Fade:
+    """The final fade: probability and range of the factor."""
+
+    prob: float = 0.0
+    low: float = 0.1
+    high: float = 1.0
+
+
+class Chain:
+    """A list of augmentations with their probabilities, the normalisation and the final fade.
+
+    Parameters
+    ----------
+    steps
+        From `build_steps`.
+    fade
+        The final fade.
+    max_augmentations
+        Most augmentations per spectrogram; None for no limit.
+    """
+
+    def __init__(self, steps: Sequence[Step], fade: Fade, max_augmentations: int | None = None):
+        self.steps = list(steps)
+        self.fade = fade
+        self.max_augmentations = max_augmentations
+
+    def without_noise(self) -> "Chain":
+        """The same list without the entries that need spectrograms of the noise class."""
+        kept = [step for step in self.steps if step.name != "add_real_noise"]
+        return Chain(kept, self.fade, self.max_augmentations)
+
+    @property
+    def needs_noise(self) -> bool:
+        """Whether the list adds spectrograms of the noise class."""
+        return any(step.name == "add_real_noise" for step in self.steps)
+
+    def __call__(self, images_BHW: torch.Tensor, draws: Draws) -> torch.Tensor:
+        """Augmented images, scaled to [0, 1]; may change its input."""
+        count = len(images_BHW)
+        applied = torch.zeros(count, dtype=torch.int64)
+        for step in self.steps:
+            chosen = draws.chance(step.prob)
+            if self.max_augmentations is not None:
+                chosen &= applied < self.max_augmentations
+                applied += chosen
+            images_BHW = apply_to(images_BHW, chosen, draws, step)
+        images_BHW = normalise(images_BHW)
+        if self.fade.prob > 0:
+            factors = draws.uniform(self.fade.low, self.fade.high)
+            faded = draws.chance(self.fade.prob)
+            if images_BHW.device.type != "cpu":
+                faded = faded.to(images_BHW.device, non_blocking=True)
+            images_BHW *= torch.where(faded, factors, 1.0)[:, None, None]
+        return images_BHW
+
+
+def apply_to(images_BHW: torch.Tensor, chosen_B: torch.Tensor, draws: Draws, step: Step) -> torch.Tensor:
+    """Apply one augmentation to the chosen samples only.
+
+    ``chosen_B`` lies on the CPU, so the number of samples is known without waiting for the device.
+    """
+    rows = chosen_B.nonzero().squeeze(1)
+    if len(rows) == 0:
+        return images_BHW
+    if len(rows) == len(images_BHW):
+        return step.function(images_BHW, draws, **step.params)
+    if images_BHW.device.type != "cpu":
+        rows = rows.to(images_BHW.device, non_blocking=True)
+    part = step.function(images_BHW.index_select(0, rows), draws.subset(len(rows)), **step.params)
+    return images_BHW.index_copy_(0, rows, part)
+
+
+def normalise(images_BHW: torch.Tensor) -> torch.Tensor:
+    """Divide each image by its maximum where that is positive, and clip to [0, 1]."""
+    top = images_BHW.amax((1, 2), keepdim=True)
+    images_BHW /= torch.where(top > 0, top, 1.0)
+    return images_BHW.clamp_(0.0, 1.0)

@@ -1,0 +1,13 @@
+"""Roll in time."""
+
+import torch
+
+from britekit.datasets.augmentations.draws import Draws
+
+
+def shift_horizontal(images_BHW: torch.Tensor, draws: Draws, *, max_shift: int = 8) -> torch.Tensor:
+    """Roll each image by -``max_shift`` to +``max_shift`` columns; what leaves on one side enters on the other."""
+    shift = draws.integers(-max_shift, max_shift)
+    width = images_BHW.shape[2]
+    source = (torch.arange(width, device=images_BHW.device) - shift[:, None]) % width
+    return images_BHW.gather(2, source[:, None, :].expand_as(images_BHW))

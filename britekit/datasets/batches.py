@@ -1,0 +1,270 @@
+"""Training batches: an index draw from one 8-bit array, then everything on the device.
+
+``Bank`` holds all spectrograms once, as 8-bit numbers, on the device where they fit.  ``TrainingBatches`` gives
+the batches of an epoch, mixed and augmented; ``plain_batches`` gives held-out data as it is.
+
+Legend: N samples, B batch, H rows, W columns, C classes.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from britekit.datasets.augmentations.draws import Draws
+from britekit.datasets.augmentations.registry import Chain
+from britekit.datasets.mixing import Mixer, MixSettings, cutmix_boxes, inside_boxes, rows_where
+
+log = logging.getLogger("britekit.datasets.batches")
+
+# Share of a GPU's free memory that the spectrograms may take; the rest is for the network.
+_DEVICE_SHARE = 0.5
+
+
+@dataclass
+class Batch:
+    """One batch on the device.
+
+    Attributes
+    ----------
+    images
+        (B, 1, H, W) float32 in [0, 1].
+    targets
+        (B, C) float32 in [0, 1], not smoothed.
+    merged
+        (B,) float32, 1 where two samples were mixed.
+    """
+
+    images: torch.Tensor
+    targets: torch.Tensor
+    merged: torch.Tensor
+
+
+class Samples(Protocol):
+    """What this room reads of a training set."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+class Bank:
+    """All spectrograms, decoded once, 8-bit; batches are gathered from it.
+
+    Parameters
+    ----------
+    samples
+        ``images`` uint8 (N, H, W) and ``labels`` (N, C).  On a CPU the array is used as it is, not copied.
+    device
+        Where batches go.
+    """
+
+    def __init__(self, samples: Samples, device: torch.device | str = "cpu"):
+        self.device = torch.device(device)
+        images = torch.from_numpy(samples.images)
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            if images.numel() < free * _DEVICE_SHARE:
+                images = images.to(self.device)
+        elif self.device.type != "cpu":
+            images = images.to(self.device)
+        self.images = images
+        self.labels = torch.from_numpy(np.ascontiguousarray(samples.labels))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def height(self) -> int:
+        """H."""
+        return int(self.images.shape[1])
+
+    @property
+    def width(self) -> int:
+        """W."""
+        return int(self.images.shape[2])
+
+    def gather(self, index: torch.Tensor) -> torch.Tensor:
+        """Spectrograms of the given samples, (B, H, W) float32 in [0, 1], new memory."""
+        stored = self.images.index_select(0, index.to(self.images.device))
+        return stored.to(self.device, non_blocking=True).to(torch.float32).mul_(1.0 / 255.0)
+
+    def targets(self, index: torch.Tensor) -> torch.Tensor:
+        """Labels of the given samples on the CPU, (B, C) float32."""
+        return self.labels.index_select(0, index).to(torch.float32)
+
+
+def batch_size_for(count: int, batch_size: int, min_steps: int, smallest: int = 8) -> int:
+    """Batch size with which an epoch has at least ``min_steps`` steps, not below ``smallest``."""
+    return max(1, min(batch_size, max(smallest, count // max(1, min_steps))))
+
+
+def batch_bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
+    """Begin and end of each batch: full ones, then the rest.
+
+    No sample is dropped, but none is left alone either, since batch norm needs two: a rest of one joins the
+    batch before it.
+    """
+    starts = list(range(0, count, batch_size))
+    if len(starts) > 1 and count - starts[-1] == 1:
+        starts.pop()
+    ends = starts[1:] + [count]
+    return list(zip(starts, ends, strict=True))
+
+
+def derived_seed(*parts: int) -> int:
+    """A 63-bit seed from whole numbers; near ones give unrelated seeds."""
+    words = np.random.SeedSequence([p & 0xFFFFFFFFFFFFFFFF for p in parts]).generate_state(2, np.uint32)
+    return (int(words[0]) << 31) ^ int(words[1])
+
+
+class TrainingBatches:
+    """Batches of an epoch, mixed and augmented on the device.
+
+    The random numbers of an epoch depend on seed and epoch only, so a resumed run draws what an uninterrupted
+    one would have drawn.
+
+    Parameters
+    ----------
+    bank
+        The spectrograms.
+    members
+        (N',) indices of the training samples.
+    batch_size
+        Samples per step.
+    seed
+        Seed of the run.
+    chain
+        Augmentations, or None for none.
+    mixing
+        Chances of merge, mixup and cutmix.
+    noise_class
+        Column of the noise class, or None.
+    shuffle
+        New order each epoch.
+    """
+
+    def __init__(
+        self,
+        bank: Bank,
+        members: torch.Tensor,
+        batch_size: int,
+        seed: int,
+        chain: Chain | None = None,
+        mixing: MixSettings | None = None,
+        noise_class: int | None = None,
+        shuffle: bool = True,
+    ):
+        self.bank = bank
+        self.members = members
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.bounds = batch_bounds(len(members), batch_size)
+        self.generator = torch.Generator()
+        self.device_generator = torch.Generator(bank.device) if bank.device.type != "cpu" else None
+        self.noise = torch.empty(0, dtype=torch.int64)
+        if noise_class is not None:
+            self.noise = members[bank.labels[members, noise_class] > 0]
+        if chain is not None and chain.needs_noise and len(self.noise) == 0:
+            log.warning(
+                "add_real_noise is off: no training spectrogram has the class named by train.noise_class_name"
+            )
+            chain = chain.without_noise()
+        self.chain = chain
+        self.mixer = Mixer(bank.labels, members, noise_class, mixing or MixSettings())
+
+    def __len__(self) -> int:
+        """Steps per epoch."""
+        return len(self.bounds)
+
+    def order(self, epoch: int) -> torch.Tensor:
+        """Sample indices of an epoch in their order."""
+        if not self.shuffle:
+            return self.members
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch, 1))
+        return self.members[torch.randperm(len(self.members), generator=generator)]
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Seed the epoch's random numbers."""
+        self.generator.manual_seed(derived_seed(self.seed, epoch, 2))
+        if self.device_generator is not None:
+            self.device_generator.manual_seed(derived_seed(self.seed, epoch, 3))
+
+    def indices(self, epoch: int) -> Iterator[torch.Tensor]:
+        """Sample indices of each batch of an epoch."""
+        order = self.order(epoch)
+        for begin, end in self.bounds:
+            yield order[begin:end]
+
+    def make(self, index: torch.Tensor) -> Batch:
+        """Batch of the given samples, mixed and augmented with fresh draws."""
+        bank = self.bank
+        images = bank.gather(index)
+        targets = bank.targets(index)
+        merged = torch.zeros(len(index))
+        if self.mixer.active:
+            images, targets, merged = self._mix(index, images, targets)
+        if self.chain is not None:
+            draws = Draws(
+                len(index),
+                self.generator,
+                bank.device,
+                self.device_generator,
+                self._noise_images if len(self.noise) else None,
+            )
+            images = self.chain(images, draws)
+        elif self.mixer.active:
+            images = images.clamp_(0.0, 1.0)
+        device = bank.device
+        return Batch(
+            images.unsqueeze(1),
+            targets.to(device, non_blocking=True),
+            merged.to(device, non_blocking=True),
+        )
+
+    def _noise_images(self, count: int) -> torch.Tensor:
+        pick = torch.randint(len(self.noise), (count,), generator=self.generator)
+        return self.bank.gather(self.noise[pick])
+
+    def _mix(
+        self, index: torch.Tensor, images: torch.Tensor, targets: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        plan = self.mixer.plan(index, self.generator)
+        device = self.bank.device
+        rows = rows_where(plan.merge)
+        if len(rows):
+            other = plan.partner[rows]
+            images.index_add_(0, rows.to(device), self.bank.gather(other))
+            targets[rows] = torch.maximum(targets[rows], self.bank.targets(other))
+        rows = rows_where(plan.mixup)
+        if len(rows):
+            other, share = plan.partner[rows], plan.share[rows]
+            weight = share.to(device)[:, None, None]
+            at = rows.to(device)
+            mixed = torch.lerp(self.bank.gather(other), images.index_select(0, at), weight)
+            images.index_copy_(0, at, mixed)
+            targets[rows] = torch.lerp(self.bank.targets(other), targets[rows], share[:, None])
+        rows = rows_where(plan.cutmix)
+        if len(rows):
+            other = plan.partner[rows]
+            height, width = self.bank.height, self.bank.width
+            boxes = cutmix_boxes(plan.share[rows], plan.place[rows], height, width)
+            inside = inside_boxes(boxes.to(device), height, width)
+            at = rows.to(device)
+            pasted = torch.where(inside, self.bank.gather(other), images.index_select(0, at))
+            images.index_copy_(0, at, pasted)
+            area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / (height * width)
+            targets[rows] = torch.lerp(targets[rows], self.bank.targets(other), area[:, None])
+        merged = (plan.merge | plan.mixup | plan.cutmix).to(torch.float32)
+        return images, targets, merged
+
+
+def plain_batches(bank: Bank, members: torch.Tensor, batch_size: int) -> Iterator[Batch]:
+    """Held-out samples in their order, neither mixed nor augmented."""
+    for begin in range(0, len(members), batch_size):
+        index = members[begin : begin + batch_size]
+        targets = bank.targets(index).to(bank.device)
+        yield Batch(bank.gather(index).unsqueeze(1), targets, torch.zeros(len(index), device=bank.device))

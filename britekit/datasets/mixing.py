@@ -1,0 +1,188 @@
+"""Mixing two training samples: simple merge, mixup, cutmix.
+
+Mixup: Zhang et al., ICLR 2018.  CutMix: Yun et al., ICCV 2019.  Which samples are mixed, and with which, is
+decided on the CPU; the images themselves never leave their device.
+
+Legend: B batch, H rows, W columns, C classes, K distinct sets of labels.
+"""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+log = logging.getLogger("britekit.datasets.mixing")
+
+
+@dataclass(frozen=True)
+class MixSettings:
+    """Chances of the three ways, which exclude one another, and Beta's parameter."""
+
+    prob_merge: float = 0.0
+    prob_mixup: float = 0.0
+    prob_cutmix: float = 0.0
+    alpha: float = 0.4
+
+
+@dataclass
+class Plan:
+    """What happens to the samples of one batch; all tensors on the CPU, one entry per batch row.
+
+    Attributes
+    ----------
+    partner
+        (B,) index of the other sample within the data set.
+    merge, mixup, cutmix
+        (B,) booleans, at most one true per row.
+    share
+        (B,) lambda, the share of the first sample.
+    place
+        (B, 2) uniform numbers that place cutmix's box.
+    """
+
+    partner: torch.Tensor
+    merge: torch.Tensor
+    mixup: torch.Tensor
+    cutmix: torch.Tensor
+    share: torch.Tensor
+    place: torch.Tensor
+
+
+class PartnerPicker:
+    """Picks, uniformly, a sample that shares no class with a given one and is not noise.
+
+    Samples are grouped by their set of labels, so that a pick costs B x K however many samples there are.
+
+    Parameters
+    ----------
+    labels_NC
+        0/1 labels of all samples.
+    members
+        Indices of the samples that take part (the training side of a split).
+    noise_class
+        Column of the noise class, or None.
+    """
+
+    def __init__(self, labels_NC: torch.Tensor, members: torch.Tensor, noise_class: int | None):
+        own = labels_NC[members].to(torch.float32)
+        sets, which = torch.unique(own, dim=0, return_inverse=True)
+        self.sets_KC = sets
+        self.labels_NC = labels_NC
+        self.noise_class = noise_class
+        self.members = members[torch.argsort(which, stable=True)]
+        self.counts = torch.bincount(which, minlength=len(sets))
+        self.first = torch.cumsum(self.counts, 0) - self.counts
+        self.allowed = torch.ones(len(sets), dtype=torch.bool)
+        if noise_class is not None:
+            self.allowed = sets[:, noise_class] == 0
+
+    def possible(self) -> bool:
+        """Whether any two samples can be merged at all."""
+        sets = self.sets_KC[self.allowed]
+        return bool((sets @ sets.T == 0).any())
+
+    def pick(
+        self, index_B: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Partners (B,) and whether there is one (B,); noise samples get none."""
+        own = self.labels_NC[index_B].to(torch.float32)
+        fits = (own @ self.sets_KC.T == 0) & self.allowed
+        if self.noise_class is not None:
+            fits &= (own[:, self.noise_class] == 0)[:, None]
+        ends = torch.cumsum(fits * self.counts, 1)
+        total = ends[:, -1:]
+        share = torch.rand(len(index_B), 1, generator=generator, dtype=torch.float64)
+        rank = torch.minimum((share * total).long(), (total - 1).clamp(min=0))
+        chosen = torch.searchsorted(ends, rank, right=True).clamp(max=len(self.counts) - 1)
+        before = ends.gather(1, chosen) - (fits * self.counts).gather(1, chosen)
+        place = self.first[chosen] + rank - before
+        place = place.clamp(0, len(self.members) - 1)
+        return self.members[place.squeeze(1)], total.squeeze(1) > 0
+
+
+class Mixer:
+    """Decides which samples of a batch are mixed, and mixes them.
+
+    Parameters
+    ----------
+    labels_NC
+        0/1 labels of all samples, on the CPU.
+    members
+        Indices of the training samples.
+    noise_class
+        Column of the noise class, or None.
+    settings
+        Chances.
+    """
+
+    def __init__(
+        self,
+        labels_NC: torch.Tensor,
+        members: torch.Tensor,
+        noise_class: int | None,
+        settings: MixSettings,
+    ):
+        self.settings = settings
+        self.members = members
+        self.picker: PartnerPicker | None = None
+        if settings.prob_merge > 0:
+            self.picker = PartnerPicker(labels_NC, members, noise_class)
+            if not self.picker.possible():
+                log.warning(
+                    "simple merge is off: no two training spectrograms have different classes apart from noise"
+                )
+                self.picker = None
+
+    @property
+    def active(self) -> bool:
+        """Whether any sample can be mixed."""
+        return self.picker is not None or self.settings.prob_mixup > 0 or self.settings.prob_cutmix > 0
+
+    def plan(self, index_B: torch.Tensor, generator: torch.Generator) -> Plan:
+        """Random decisions for one batch."""
+        count = len(index_B)
+        chance = torch.rand(count, generator=generator)
+        settings = self.settings
+        merge = chance < settings.prob_merge
+        mixup = ~merge & (chance < settings.prob_merge + settings.prob_mixup)
+        cutmix = ~merge & ~mixup
+        cutmix &= chance < settings.prob_merge + settings.prob_mixup + settings.prob_cutmix
+        partner = self.members[torch.randint(len(self.members), (count,), generator=generator)]
+        if self.picker is None:
+            merge = torch.zeros_like(merge)
+        else:
+            other, exists = self.picker.pick(index_B, generator)
+            merge &= exists
+            partner = torch.where(merge, other, partner)
+        share = torch.ones(count)
+        if settings.prob_mixup > 0 or settings.prob_cutmix > 0:
+            seed = int(torch.randint(2**62, (1,), generator=generator))
+            beta = np.random.default_rng(seed).beta(settings.alpha, settings.alpha, count)
+            share = torch.from_numpy(beta).to(torch.float32)
+        place = torch.rand(count, 2, generator=generator)
+        return Plan(partner, merge, mixup, cutmix, share, place)
+
+
+def rows_where(chosen_B: torch.Tensor) -> torch.Tensor:
+    """Row numbers where true."""
+    return chosen_B.nonzero().squeeze(1)
+
+
+def cutmix_boxes(share_B: torch.Tensor, place_B2: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """(B, 4) boxes top, left, bottom, right of side sqrt(1 - lambda), wholly inside the image."""
+    side = torch.sqrt(1.0 - share_B)
+    rows = torch.round(side * height)
+    columns = torch.round(side * width)
+    top = torch.floor(place_B2[:, 0] * (height - rows + 1)).clamp(max=height).minimum(height - rows)
+    left = torch.floor(place_B2[:, 1] * (width - columns + 1)).clamp(max=width).minimum(width - columns)
+    return torch.stack([top, left, top + rows, left + columns], 1).long()
+
+
+def inside_boxes(boxes_B4: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """(B, H, W) booleans, true inside each box."""
+    row = torch.arange(height, device=boxes_B4.device)
+    column = torch.arange(width, device=boxes_B4.device)
+    rows = (row >= boxes_B4[:, 0:1]) & (row < boxes_B4[:, 2:3])
+    columns = (column >= boxes_B4[:, 1:2]) & (column < boxes_B4[:, 3:4])
+    return rows[:, :, None] & columns[:, None, :]

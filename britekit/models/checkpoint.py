@@ -1,0 +1,261 @@
+"""Checkpoints: weights and plain values, nothing executable.
+
+The archive's inner name and the order of its entries do not depend on path, time or machine, and a published
+checkpoint's identifier is derived from its weights, so the same training gives the same bytes.
+"""
+
+import datetime
+import hashlib
+import io
+import pickle
+import uuid
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from britekit import __version__
+from britekit.annotations.classes import ClassInfo
+from britekit.errors import ModelError
+from britekit.files import atomic_path
+from britekit.models.options import Blueprint
+from britekit.models.recognizer import Recognizer, build, frame_count
+
+# Namespace of identifiers that are derived from weights.
+_NAMESPACE = uuid.UUID("5b0e6a4c-6d0c-5f5e-9a55-3a4a8b1f7c11")
+
+
+@dataclass
+class StoredModel:
+    """A checkpoint in memory.
+
+    Attributes
+    ----------
+    recognizer
+        The network, in evaluation mode.
+    classes
+        Position = class index.
+    training_cfg
+        The whole configuration of the run, nested plain values.
+    multi_label
+        False: exactly one class per segment, scores are a softmax.
+    identifier
+        Upper-case UUID.
+    training_date
+        YYYY-MM-DD, or None where the file bears none (published ones).
+    sha256
+        Of the file's bytes.
+    path
+        Where it was read from.
+    """
+
+    recognizer: Recognizer
+    classes: list[ClassInfo]
+    training_cfg: dict[str, Any]
+    multi_label: bool
+    identifier: str
+    training_date: str | None
+    epoch: int
+    hyper_parameters: dict[str, Any]
+    sha256: str
+    path: Path
+
+
+def hyper_parameters(
+    blueprint: Blueprint, classes: Sequence[ClassInfo], num_train_specs: int, multi_label: bool
+) -> dict[str, Any]:
+    """Plain values from which the network is rebuilt, as stored in a checkpoint."""
+    values = asdict(blueprint)
+    values.pop("num_classes")
+    values.pop("pretrained")  # a checkpoint brings its weights along
+    return {
+        **values,
+        "train_class_names": [c.name for c in classes],
+        "train_class_codes": [c.code for c in classes],
+        "train_class_alt_names": [c.alt_name for c in classes],
+        "train_class_alt_codes": [c.alt_code for c in classes],
+        "num_train_specs": int(num_train_specs),
+        "multi_label": bool(multi_label),
+    }
+
+
+def weights_identifier(weights: Mapping[str, torch.Tensor]) -> str:
+    """Upper-case UUID5 of the weights' names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name, value in weights.items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return str(uuid.uuid5(_NAMESPACE, digest.hexdigest())).upper()
+
+
+def save_checkpoint(
+    path: str | Path,
+    recognizer: Recognizer,
+    hyper: Mapping[str, Any],
+    training_cfg: Mapping[str, Any],
+    *,
+    epoch: int,
+    published: bool = False,
+    training_state: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Parameters
+    ----------
+    hyper
+        From `hyper_parameters`.
+    training_cfg
+        Whole configuration as nested plain values.
+    epoch
+        Zero-based epoch the weights are from.
+    published
+        Identifier from the weights and no date, so that equal training gives equal bytes.
+    training_state
+        Optimizer and scheduler state; None for a frozen checkpoint.
+    """
+    weights = {
+        name: value.detach().cpu().contiguous().clone(memory_format=torch.contiguous_format)
+        for name, value in recognizer.state_dict().items()
+    }
+    content: dict[str, Any] = {
+        "state_dict": weights,
+        "hyper_parameters": dict(hyper),
+        "training_cfg": dict(training_cfg),
+        "identifier": weights_identifier(weights) if published else str(uuid.uuid4()).upper(),
+        "training_date": None if published else datetime.date.today().isoformat(),
+        "britekit_version": __version__,
+        "epoch": int(epoch),
+    }
+    if training_state is not None:
+        content.update(training_state)
+    write_archive(path, content)
+
+
+def write_archive(path: str | Path, content: Mapping[str, Any]) -> None:
+    """``torch.save`` whose bytes do not depend on the file's name, written whole or not at all."""
+    buffer = io.BytesIO()  # torch.save would store a path's name in the archive
+    torch.save(dict(content), buffer)
+    with atomic_path(path) as partial:
+        partial.write_bytes(buffer.getbuffer())
+
+
+def read_archive(path: str | Path) -> tuple[dict[str, Any], str]:
+    """Content and SHA-256 of a torch archive, read weights-only.
+
+    Raises
+    ------
+    ModelError
+        Missing, damaged, or holding more than weights and plain values.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(f"checkpoint {path} does not exist") from error
+    except OSError as error:
+        raise ModelError(f"checkpoint {path} cannot be read: {error.strerror}") from error
+    try:
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if not zipfile.is_zipfile(io.BytesIO(data)):
+            raise ModelError(f"{path} is not a checkpoint or is damaged") from error
+        raise ModelError(
+            f"checkpoint {path} holds more than weights and plain values, so loading it could run code; "
+            "convert it with the program that wrote it"
+        ) from error
+    except Exception as error:  # torch raises many kinds for a damaged archive
+        raise ModelError(f"{path} is not a checkpoint or is damaged") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} is not a checkpoint: it holds a {type(content).__name__}, not a table of entries")
+    return content, hashlib.sha256(data).hexdigest()
+
+
+def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> StoredModel:
+    """Read a checkpoint and rebuild its network from the file alone.
+
+    Raises
+    ------
+    ModelError
+        Missing, damaged, executable content, an entry that is absent, weights that do not fit the network.
+    """
+    path = Path(path)
+    content, sha256 = read_archive(path)
+    for key in ("state_dict", "hyper_parameters", "training_cfg", "identifier"):
+        if key not in content:
+            raise ModelError(f'checkpoint {path} has no entry "{key}"; it was not written by britekit')
+    hyper, settings = content["hyper_parameters"], content["training_cfg"]
+    try:
+        classes = _classes(hyper)
+        blueprint = _blueprint(hyper, settings, len(classes))
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ModelError(f"checkpoint {path}: hyper_parameters or training_cfg lack {error}") from error
+    try:
+        recognizer = build(blueprint)
+    except ModelError as error:
+        raise ModelError(f"checkpoint {path}: {error}") from error
+    load_weights(recognizer, content["state_dict"], str(path))
+    recognizer.to(device).eval()
+    return StoredModel(
+        recognizer=recognizer,
+        classes=classes,
+        training_cfg=settings,
+        multi_label=bool(hyper.get("multi_label", True)),
+        identifier=str(content["identifier"]),
+        training_date=content.get("training_date"),
+        epoch=int(content.get("epoch", 0)),
+        hyper_parameters=hyper,
+        sha256=sha256,
+        path=path,
+    )
+
+
+def load_weights(recognizer: torch.nn.Module, weights: Mapping[str, torch.Tensor], source: str) -> None:
+    """Put weights into a network of exactly that structure.
+
+    Raises
+    ------
+    ModelError
+        Missing or unexpected weights, by name; other shapes.
+    """
+    own = recognizer.state_dict()
+    problems = []
+    missing = sorted(set(own) - set(weights))
+    extra = sorted(set(weights) - set(own))
+    shapes = [n for n in own if n in weights and own[n].shape != weights[n].shape]
+    for what, names in (("missing", missing), ("unexpected", extra), ("of another shape", shapes)):
+        if names:
+            more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+            problems.append(f"{what}: {', '.join(names[:4])}{more}")
+    if problems:
+        raise ModelError(f"{source}: weights do not fit the network it names; {'; '.join(problems)}")
+    recognizer.load_state_dict(dict(weights))
+
+
+def _classes(hyper: Mapping[str, Any]) -> list[ClassInfo]:
+    names = hyper["train_class_names"]
+    empty = [""] * len(names)
+    codes = hyper.get("train_class_codes") or empty
+    alt_names = hyper.get("train_class_alt_names") or empty
+    alt_codes = hyper.get("train_class_alt_codes") or empty
+    return [
+        ClassInfo(str(n), str(c or ""), str(an or ""), str(ac or ""))
+        for n, c, an, ac in zip(names, codes, alt_names, alt_codes, strict=True)
+    ]
+
+
+def _blueprint(hyper: Mapping[str, Any], settings: Mapping[str, Any], num_classes: int) -> Blueprint:
+    audio, train = settings["audio"], settings["train"]
+    blueprint = Blueprint(
+        model_type=hyper["model_type"],
+        head_type=hyper["head_type"],
+        num_classes=num_classes,
+        height=audio["spec_height"],
+        width=audio["spec_width"],
+        frames=frame_count(train.get("sed_fps", 4), audio["spec_duration"]),
+        hidden_channels=hyper.get("hidden_channels", 256),
+    )
+    optional = ("frames", "drop_rate", "drop_path_rate", "lse_temp", "two_way")
+    return replace(blueprint, **{key: hyper[key] for key in optional if key in hyper})

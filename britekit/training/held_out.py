@@ -1,0 +1,64 @@
+"""Figures on data that are not trained on, over the whole set together.
+
+Legend: N samples, C classes.
+"""
+
+import math
+
+import numpy as np
+import torch
+
+from britekit.datasets.batches import Bank, plain_batches
+from britekit.metrics.ranking import average_precision, roc_auc
+from britekit.models.recognizer import Recognizer
+from britekit.training.losses import LossSettings, compute_loss
+
+_BATCH = 64
+
+
+def evaluate(
+    recognizer: Recognizer,
+    bank: Bank,
+    members: torch.Tensor,
+    settings: LossSettings,
+    layout: torch.memory_format = torch.contiguous_format,
+) -> dict[str, float | None]:
+    """Loss, ROC-AUC and average precision, micro and macro; None where undefined.
+
+    Targets are not smoothed and there is no off-peak penalty: what is measured is the recognition.
+    """
+    plain = LossSettings(multi_label=settings.multi_label, frame_weight=settings.frame_weight)
+    was_training = recognizer.training
+    recognizer.eval()
+    total, scores, truth = 0.0, [], []
+    with torch.inference_mode():
+        for batch in plain_batches(bank, members, _BATCH):
+            logits, frames = recognizer(batch.images.contiguous(memory_format=layout))
+            loss = compute_loss(logits, frames, batch.targets, batch.merged, plain)
+            total += float(loss) * len(logits)
+            score = torch.sigmoid(logits) if settings.multi_label else torch.softmax(logits, 1)
+            scores.append(score.float().cpu().numpy())
+            truth.append(batch.targets.cpu().numpy())
+    recognizer.train(was_training)
+    return {"loss": total / len(members), **ranking_figures(np.concatenate(truth), np.concatenate(scores))}
+
+
+def ranking_figures(truth_NC: np.ndarray, score_NC: np.ndarray) -> dict[str, float | None]:
+    """ROC-AUC and average precision, micro over all cells and macro over the classes where defined."""
+    truth = truth_NC > 0.5
+    per_class_roc = [roc_auc(truth[:, c], score_NC[:, c]) for c in range(truth.shape[1])]
+    present = [c for c in range(truth.shape[1]) if truth[:, c].any()]
+    per_class_pr = [average_precision(truth[:, c], score_NC[:, c]) for c in present]
+    right = truth[np.arange(len(truth)), score_NC.argmax(axis=1)]
+    return {
+        "roc_micro": _defined([roc_auc(truth.ravel(), score_NC.ravel())]),
+        "roc_macro": _defined(per_class_roc),
+        "pr_micro": _defined([average_precision(truth.ravel(), score_NC.ravel())]) if present else None,
+        "pr_macro": _defined(per_class_pr),
+        "top1": float(right.mean()) if len(right) else None,
+    }
+
+
+def _defined(values: list[float]) -> float | None:
+    finite = [float(v) for v in values if v is not None and math.isfinite(v)]
+    return sum(finite) / len(finite) if finite else None

@@ -1,0 +1,90 @@
+"""``logs/version_N``: checkpoints of the last epochs, TensorBoard events, the settings of the run."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch.utils.tensorboard import SummaryWriter
+
+from britekit.files import write_text
+from britekit.models.checkpoint import save_checkpoint
+from britekit.models.recognizer import Recognizer
+
+
+class LogFolder:
+    """One run's folder.
+
+    Parameters
+    ----------
+    root
+        ``logs`` or ``logs/fold-K``.
+    version
+        Number of a run to continue; None takes the next free one.
+    prefix
+        Put before checkpoint names.
+    save_last_n
+        Epochs whose checkpoints are kept.
+    """
+
+    def __init__(self, root: Path, version: int | None, prefix: str, save_last_n: int):
+        self.version, self.path = _claim(root) if version is None else (version, root / f"version_{version}")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.checkpoints = self.path / "checkpoints"
+        self.prefix = f"{prefix}-" if prefix else ""
+        self.save_last_n = save_last_n
+        self.kept: list[Path] = []
+        self.writer = SummaryWriter(log_dir=str(self.path))
+
+    def describe(self, recognizer: Recognizer, hyper: dict[str, Any], settings: dict[str, Any]) -> None:
+        """Write structure and settings."""
+        write_text(self.path / "backbone.txt", f"{recognizer.backbone}\n")
+        write_text(self.path / "head.txt", f"{recognizer.head}\n")
+        write_text(self.path / "hparams.yaml", _yaml(hyper))
+        write_text(self.path / "config.yaml", _yaml(settings))
+
+    def checkpoint_path(self, epoch: int) -> Path:
+        """Name of an epoch's checkpoint."""
+        return self.checkpoints / f"{self.prefix}v{self.version}-e{epoch}.ckpt"
+
+    def save(
+        self,
+        recognizer: Recognizer,
+        hyper: dict[str, Any],
+        settings: dict[str, Any],
+        epoch: int,
+        training_state: dict[str, Any],
+    ) -> None:
+        """Write an epoch's checkpoint and remove the one that leaves the window."""
+        path = self.checkpoint_path(epoch)
+        save_checkpoint(path, recognizer, hyper, settings, epoch=epoch, training_state=training_state)
+        self.kept.append(path)
+        for old in range(max(0, epoch - self.save_last_n + 1)):
+            self.checkpoint_path(old).unlink(missing_ok=True)
+        self.kept = [kept for kept in self.kept if kept.exists()]
+
+    def scalars(self, step: int, values: dict[str, float | None]) -> None:
+        """Add points to TensorBoard's curves; undefined ones are left out."""
+        for name, value in values.items():
+            if value is not None:
+                self.writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write out what is left of the events."""
+        self.writer.close()
+
+
+def _claim(root: Path) -> tuple[int, Path]:
+    """Next free version; the directory is the claim, so runs side by side get different ones."""
+    root.mkdir(parents=True, exist_ok=True)
+    taken = [p.name.removeprefix("version_") for p in root.glob("version_*")]
+    number = max((int(t) for t in taken if t.isdigit()), default=-1) + 1
+    while True:
+        try:
+            (root / f"version_{number}").mkdir()
+            return number, root / f"version_{number}"
+        except FileExistsError:
+            number += 1
+
+
+def _yaml(values: dict[str, Any]) -> str:
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,82 @@
+"""The loss of one batch.
+
+Legend: B batch, C classes, T frames.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Settings of `compute_loss`; smoothing applies in training only and with multi-label targets."""
+
+    multi_label: bool = True
+    pos_smoothing: float = 0.0
+    neg_smoothing: float = 0.0
+    frame_weight: float = 0.5
+    offpeak_weight: float = 0.0
+
+
+def compute_loss(
+    segment_logits_BC: torch.Tensor,
+    frame_logits_BCT: torch.Tensor | None,
+    targets_BC: torch.Tensor,
+    merged_B: torch.Tensor,
+    settings: LossSettings,
+    class_weights_C: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Loss of a batch, a scalar.
+
+    Multi-label: binary cross-entropy, mean over batch and classes. Otherwise cross-entropy; targets may be
+    soft (mixup). With frame logits: (1 - w) segment + w frame, plus the off-peak penalty.
+    """
+    if settings.multi_label:
+        targets = smooth(targets_BC, settings.pos_smoothing, settings.neg_smoothing)
+        loss = _binary(segment_logits_BC, targets, class_weights_C)
+    else:
+        targets = targets_BC
+        loss = _categorical(segment_logits_BC, targets, class_weights_C)
+    if frame_logits_BCT is None:
+        return loss
+    frame_targets = targets[:, :, None].expand_as(frame_logits_BCT)
+    frame_weights = None if class_weights_C is None else class_weights_C[:, None]
+    frame_loss = _binary(frame_logits_BCT, frame_targets, frame_weights)
+    loss = (1.0 - settings.frame_weight) * loss + settings.frame_weight * frame_loss
+    if settings.offpeak_weight > 0:
+        loss = loss + settings.offpeak_weight * offpeak(frame_logits_BCT, merged_B)
+    return loss
+
+
+def smooth(targets_BC: torch.Tensor, positive: float, negative: float) -> torch.Tensor:
+    """y (1 - positive) + (1 - y) negative."""
+    return targets_BC * (1.0 - positive - negative) + negative
+
+
+def offpeak(frame_logits_BCT: torch.Tensor, merged_B: torch.Tensor) -> torch.Tensor:
+    """Mean over batch and classes of the frame probabilities' sum beyond their peak; 0 for merged samples."""
+    scores = torch.sigmoid(frame_logits_BCT)
+    beyond = (scores.sum(2) - scores.amax(2)).clamp(min=0.0)
+    return ((1.0 - merged_B)[:, None] * beyond).mean()
+
+
+def class_weights(labels_NC: np.ndarray, exponent: float) -> np.ndarray:
+    """(C,) weights (N / (C n_c)) ** exponent; 1 for a class that does not occur."""
+    counts = np.asarray(labels_NC, dtype=np.float64).sum(axis=0)
+    total, classes = len(labels_NC), labels_NC.shape[1]
+    ratio = total / (classes * np.maximum(counts, 1.0))
+    return np.where(counts > 0, ratio**exponent, 1.0)
+
+
+def _binary(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    return functional.binary_cross_entropy_with_logits(logits, targets, weight=weights)
+
+
+def _categorical(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    each = -targets * functional.log_softmax(logits, dim=1)
+    if weights is not None:
+        each = each * weights
+    return each.sum(1).mean()

@@ -1,0 +1,60 @@
+"""Optimizers by name, from timm's factory."""
+
+import inspect
+from typing import Any
+
+import torch
+from timm.optim import create_optimizer_v2, get_optimizer_class, list_optimizers
+from torch import nn
+
+from britekit.errors import TrainingError, suggest
+
+
+def check_optimizer(name: str) -> None:
+    """Refuse a name timm does not know.
+
+    Raises
+    ------
+    TrainingError
+        Unknown optimizer.
+    """
+    names = list_optimizers()
+    if name.lower() not in names:
+        raise TrainingError(
+            f'train.optimizer: "{name}" is not an optimizer timm knows (radam, adamw, sgd and others)'
+            + suggest(name, names)
+        )
+
+
+def build_optimizer(
+    model: nn.Module,
+    name: str,
+    learning_rate: float,
+    weight_decay: float | None,
+    beta1: float | None,
+    beta2: float | None,
+) -> torch.optim.Optimizer:
+    """Optimizer over the parameters that are to be trained.
+
+    Weight decay spares biases and norms. None for ``weight_decay`` or the betas leaves the optimizer's own.
+
+    Raises
+    ------
+    TrainingError
+        Unknown optimizer, or betas given to one that has none.
+    """
+    check_optimizer(name)
+    known = inspect.signature(get_optimizer_class(name, bind_defaults=False).__init__).parameters
+    if weight_decay is None:
+        own = known["weight_decay"].default if "weight_decay" in known else 0.0
+        weight_decay = float(own) if isinstance(own, (int, float)) else 0.0
+    arguments: dict[str, Any] = {}
+    if beta1 is not None and beta2 is not None and "betas" in known:
+        arguments["betas"] = (beta1, beta2)
+    try:
+        return create_optimizer_v2(
+            model, opt=name, lr=learning_rate, weight_decay=weight_decay, filter_bias_and_bn=True, **arguments
+        )
+    except (ImportError, RuntimeError, AssertionError, TypeError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise TrainingError(f'train.optimizer: "{name}" cannot be used here ({reason}); use another') from error

@@ -1,0 +1,224 @@
+"""Everything that can be refused or warned of before the first step.
+
+Legend: N samples, C classes.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from britekit.annotations.classes import ClassInfo
+from britekit.config import BaseConfig
+from britekit.datasets.augmentations.registry import Chain, Fade, build_steps
+from britekit.datasets.mixing import MixSettings
+from britekit.errors import ModelError, TrainingError
+from britekit.models.checkpoint import load_checkpoint, load_weights
+from britekit.models.recognizer import Recognizer, build_recognizer
+from britekit.models.registry import find_backbone, find_head, is_sed_head
+from britekit.training.losses import LossSettings
+from britekit.training.optimizers import check_optimizer
+
+log = logging.getLogger("britekit.training")
+
+
+def check_names(cfg: BaseConfig) -> None:
+    """Refuse unknown models, heads, optimizers and augmentations before any data are read.
+
+    Raises
+    ------
+    BriteKitError
+        With the closest known name.
+    """
+    train = cfg.train
+    find_backbone(train.model_type)
+    if train.head_type is not None:
+        find_head(train.head_type)
+    if is_sed_head(train.head_type) and not train.multi_label:
+        raise TrainingError(
+            f"train.head_type {train.head_type} finds sounds in time and needs train.multi_label true"
+        )
+    check_optimizer(train.optimizer)
+    build_steps(train.augmentations, cfg.audio.spec_height, cfg.audio.spec_width)
+    if train.load_ckpt_path is not None and not Path(train.load_ckpt_path).is_file():
+        raise ModelError(f"train.load_ckpt_path: {train.load_ckpt_path} does not exist")
+
+
+def read_samples(path: str, cfg: BaseConfig, setting: str) -> Any:
+    """Training set of a pickle whose spectrograms have the configured size.
+
+    Raises
+    ------
+    BriteKitError
+        Missing or damaged pickle, another size.
+    """
+    from britekit.datasets.training_set import read_training_set
+
+    if not Path(path).is_file():
+        hint = "; make it with `britekit pickle`" if setting == "train.train_pickle" else ""
+        raise TrainingError(f"{setting}: {path} does not exist{hint}")
+    samples = read_training_set(path, workers=cfg.train.num_workers)
+    height, width = samples.images.shape[1:]
+    if (height, width) != (cfg.audio.spec_height, cfg.audio.spec_width):
+        raise TrainingError(
+            f"{setting}: {path} holds spectrograms of {height} x {width}, but audio.spec_height x "
+            f"audio.spec_width is {cfg.audio.spec_height} x {cfg.audio.spec_width}; pickle again or change them"
+        )
+    return samples
+
+
+def check_samples(samples: Any, cfg: BaseConfig) -> None:
+    """Refuse training data that cannot be trained on, and warn of what will not work well.
+
+    Raises
+    ------
+    TrainingError
+        Fewer than two spectrograms; one-class labels that are not with multi_label off.
+    """
+    labels, names = samples.labels, [c.name for c in samples.classes]
+    path = cfg.train.train_pickle
+    if len(samples.images) < 2:
+        raise TrainingError(f"{path} holds {len(samples.images)} spectrograms; at least two are needed to train")
+    counts = np.asarray(labels, dtype=np.int64).sum(axis=0)
+    missing = [n for n, c in zip(names, counts, strict=True) if c == 0]
+    if missing:
+        log.warning("no training spectrograms of: %s", ", ".join(missing))
+    single = [n for n, c in zip(names, counts, strict=True) if c == 1]
+    if single:
+        log.warning("only one training spectrogram of: %s", ", ".join(single))
+    if not cfg.train.multi_label:
+        if len(names) < 2:
+            raise TrainingError(
+                f'train.multi_label is false, but {path} has one class, "{names[0]}"; use at least two classes'
+            )
+        several = int((np.asarray(labels).sum(axis=1) != 1).sum())
+        if several:
+            raise TrainingError(
+                f"train.multi_label is false, but {several} spectrograms of {path} do not have exactly one class; "
+                "set it to true or remove them"
+            )
+    blank = int((~samples.images.any(axis=(1, 2))).sum())
+    if blank:
+        log.warning("%d of %d training spectrograms are all zero", blank, len(samples.images))
+    _compare_audio(getattr(samples, "audio", None), cfg, path)
+
+
+def _compare_audio(made_with: dict[str, Any] | None, cfg: BaseConfig, path: str) -> None:
+    """Warn where spectrograms were made with other settings than the checkpoint will carry."""
+    if not made_with:
+        return
+    differing = [
+        f"{name} {value} (now {getattr(cfg.audio, name)})"
+        for name, value in made_with.items()
+        if hasattr(cfg.audio, name) and getattr(cfg.audio, name) != value
+    ]
+    if differing:
+        log.warning("%s was made with other audio settings: %s", path, ", ".join(differing))
+
+
+def check_same_classes(train: Sequence[ClassInfo], test: Sequence[ClassInfo], test_path: str) -> None:
+    """Refuse a test pickle whose class list is another one.
+
+    Raises
+    ------
+    TrainingError
+        Names the first difference.
+    """
+    ours, theirs = [c.name for c in train], [c.name for c in test]
+    if ours == theirs:
+        return
+    if sorted(ours) == sorted(theirs):
+        what = "the same classes in another order"
+    else:
+        only = sorted(set(ours) ^ set(theirs))
+        what = f'other classes ("{only[0]}" is in one of them only)' if only else "other classes"
+    raise TrainingError(f"train.test_pickle: {test_path} has {what} than train.train_pickle; pickle both alike")
+
+
+def make_recognizer(cfg: BaseConfig, classes: Sequence[ClassInfo]) -> Recognizer:
+    """Fresh network, or one that starts from ``train.load_ckpt_path``.
+
+    With other classes than the checkpoint's the backbone is kept and the head is new.
+
+    Raises
+    ------
+    ModelError
+        The checkpoint's backbone is another one.
+    """
+    recognizer = build_recognizer(cfg.train, cfg.audio, len(classes))
+    path = cfg.train.load_ckpt_path
+    if path is None:
+        return recognizer
+    stored = load_checkpoint(path)
+    source = stored.recognizer
+    if source.blueprint.model_type != cfg.train.model_type:
+        raise ModelError(
+            f"train.load_ckpt_path: {path} holds {source.blueprint.model_type}, but train.model_type is "
+            f"{cfg.train.model_type}; set them alike"
+        )
+    same_head = source.blueprint.head_type == cfg.train.head_type
+    same_classes = [c.name for c in stored.classes] == [c.name for c in classes]
+    if same_head and same_classes:
+        load_weights(recognizer, source.state_dict(), path)
+    else:
+        _load_backbone(recognizer, source, path)
+        log.warning(
+            "train.load_ckpt_path: the backbone is kept, the head is new (%s)",
+            "other classes" if same_head else "another head",
+        )
+    if cfg.train.freeze_backbone:
+        recognizer.freeze_backbone()
+    return recognizer
+
+
+def _load_backbone(recognizer: Recognizer, source: Recognizer, path: str) -> None:
+    own = recognizer.backbone.state_dict()
+    given = source.backbone.state_dict()
+    if getattr(recognizer.backbone, "keep_raw", False) or getattr(source.backbone, "keep_raw", False):
+        # timm's own classifier lives in the backbone: what does not fit is the head that is to be new.
+        given = {n: v for n, v in given.items() if n in own and own[n].shape == v.shape}
+        given = {**own, **given}
+    load_weights(recognizer.backbone, given, path)
+
+
+def make_chain(cfg: BaseConfig) -> Chain | None:
+    """The configured augmentations, or None with ``train.augment`` off."""
+    train = cfg.train
+    if not train.augment:
+        return None
+    steps = build_steps(train.augmentations, cfg.audio.spec_height, cfg.audio.spec_width)
+    return Chain(steps, Fade(train.prob_fade1, train.min_fade1, train.max_fade1), train.max_augmentations)
+
+
+def make_mixing(cfg: BaseConfig) -> MixSettings:
+    """The configured chances of mixing; merging needs multi-label targets."""
+    train = cfg.train
+    if not train.augment:
+        return MixSettings()
+    merge = train.prob_simple_merge if train.multi_label else 0.0
+    return MixSettings(merge, train.prob_mixup, train.prob_cutmix, train.mixup_alpha)
+
+
+def loss_settings(cfg: BaseConfig) -> LossSettings:
+    """The configured loss."""
+    train = cfg.train
+    return LossSettings(
+        train.multi_label,
+        train.pos_label_smoothing,
+        train.neg_label_smoothing,
+        train.frame_loss_weight,
+        train.offpeak_weight,
+    )
+
+
+def noise_index(classes: Sequence[ClassInfo], name: str) -> int | None:
+    """Column of the noise class, or None."""
+    return next((i for i, c in enumerate(classes) if c.name == name), None)
+
+
+def as_index(values: np.ndarray) -> torch.Tensor:
+    """Indices as a tensor."""
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64))

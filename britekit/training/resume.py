@@ -1,0 +1,84 @@
+"""The state of a half-finished run, found again by what the run is made of.
+
+The state lies in ``logs/resume/<key>/state.pt``; the key is a hash of the pickle's bytes, the settings that
+matter and the seed, so a run is continued only where the result would be the same.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from britekit import __version__
+from britekit.errors import ModelError
+from britekit.files import sha256_of
+from britekit.models.checkpoint import read_archive, write_archive
+
+log = logging.getLogger("britekit.training.resume")
+
+# Settings that change neither the weights nor what is to be computed.
+_IRRELEVANT = {"num_workers", "save_last_n", "train_db", "train_pickle", "test_pickle", "seed", "load_ckpt_path"}
+# Saving costs some hundredths of a second; short epochs would spend their time on it.
+SAVE_EVERY_S = 5.0
+
+
+class ResumeState:
+    """Saving, finding and removing the state of one run.
+
+    Parameters
+    ----------
+    root
+        ``logs/resume``.
+    key
+        From `run_key`.
+    """
+
+    def __init__(self, root: Path, key: str):
+        self.folder = root / key
+        self.path = self.folder / "state.pt"
+        self._saved_at = time.monotonic()
+
+    def load(self) -> dict[str, Any] | None:
+        """The state of a run to continue, or None."""
+        if not self.path.is_file():
+            return None
+        try:
+            return read_archive(self.path)[0]
+        except ModelError as error:
+            log.warning("a half-finished run cannot be continued and starts again: %s", error)
+            return None
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Keep the state of the epoch just finished, unless one was kept a moment ago."""
+        if time.monotonic() - self._saved_at < SAVE_EVERY_S:
+            return
+        write_archive(self.path, state)
+        self._saved_at = time.monotonic()
+
+    def remove(self) -> None:
+        """Forget the run: it is finished."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def run_key(settings: Mapping[str, Any], seed: int, device: str) -> str:
+    """Hash of the training data, the settings that matter, the seed and the kind of device."""
+    train = dict(settings["train"])
+    files = {
+        name: sha256_of(train[name])
+        for name in ("train_pickle", "load_ckpt_path", "test_pickle")
+        if train.get(name) and Path(train[name]).is_file()
+    }
+    parts = {
+        "version": __version__,
+        "seed": seed,
+        "device": device,
+        "files": files,
+        "audio": settings["audio"],
+        "train": {name: value for name, value in train.items() if name not in _IRRELEVANT},
+    }
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
