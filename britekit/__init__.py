@@ -1,7 +1,7 @@
 """BriteKit: from recordings to a tested, calibrated, packaged sound recognizer.
 
-Each name here is loaded on first use, so that `import britekit` costs nothing. For people at a prompt there are
-`get_config()` and `commands.<name>(...)`; the rooms below are described in their own docstrings.
+Each name here is loaded on first use, so that `import britekit` costs nothing. For people at a prompt there
+are `get_config()` and `commands.<name>(...)`; the rooms below are described in their own docstrings.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ _HOMES = {
     "TrainingError": "britekit.errors",
 }
 
-__all__ = ["__version__", "commands", *_HOMES]
+__all__ = ["BaseConfig", "__version__", "commands", "get_config", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,17 +1,16 @@
 """The program `britekit`: finds a command, reads its options, runs it, and turns errors into exit codes.
 
-Help reads the first line of each command file and imports none; a command's own help imports that file alone, and
-command files import the library inside their function. Only here are errors caught: 0 done, 1 could not be done,
-2 wrong usage, 130 interrupted.
+Help reads the first line of each command file and imports none; a command's own help imports that file
+alone, and command files import the library inside their function. Only here are errors caught: 0 done, 1
+could not be done, 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from britekit import __version__
 from britekit.commands import command_names
@@ -131,7 +130,7 @@ def help_text() -> str:
     lines += [
         "",
         "britekit COMMAND --help describes a command. --debug anywhere adds the trace to an error.",
-        'Completion in the shell: eval "$(britekit --print-completion bash)" in ~/.bashrc; zsh and tcsh likewise.',
+        'Completion: put eval "$(britekit --print-completion bash)" into ~/.bashrc; zsh and tcsh likewise.',
     ]
     return "\n".join(lines)
 

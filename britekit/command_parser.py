@@ -12,7 +12,7 @@ import argparse_dataclass
 from britekit.errors import suggest
 
 
-class CommandParser(argparse_dataclass.ArgumentParser):  # type: ignore[type-arg,misc]
+class CommandParser(argparse_dataclass.ArgumentParser):
     """A parser that takes `_` for `-` in option names and answers mistakes in one line.
 
     Parameters
@@ -44,7 +44,7 @@ class CommandParser(argparse_dataclass.ArgumentParser):  # type: ignore[type-arg
                     first, [flag for flag in self._option_string_actions if flag.startswith("--")]
                 )
         print(f"Error: {message} ({self.prog} --help)", file=sys.stderr, flush=True)
-        self.exit(2)
+        raise SystemExit(2)
 
     def _respell(self, argument: str) -> str:
         if not argument.startswith("--") or argument == "--":
@@ -76,9 +76,8 @@ def completion_script(
     root.add_argument(
         "--print-completion", choices=["bash", "zsh", "tcsh"], help="print completion for a shell"
     )
-    commands = root.add_subparsers(
-        parser_class=lambda command, **settings: build(command, **settings),  # type: ignore[arg-type]
-    )
+    make: Any = lambda command, **settings: build(command, **settings)  # noqa: E731 - argparse wants a class
+    commands = root.add_subparsers(parser_class=make)
     for name, summary in summaries.items():
         parser = commands.add_parser(name.replace("_", "-"), command=name, help=summary.replace("%", "%%"))
         parser.add_argument("--debug", action="store_true", help="add the trace to an error")

@@ -47,9 +47,8 @@ def option(
     metadata: dict[str, Any] = {"help": help.replace("%", "%%")}
     if flags:
         metadata["args"] = list(flags)
-    for key, value in (("type", type), ("metavar", metavar), ("nargs", nargs)):
-        if value is not None:
-            metadata[key] = value
+    given = {"type": type, "metavar": metavar, "nargs": nargs}
+    metadata |= {key: value for key, value in given.items() if value is not None}
     if choices is not None:
         metadata["choices"] = list(choices)
     if required:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -24,8 +24,8 @@ def track(iterable: Iterable[Item], total: int | None = None, what: str = "") ->
     what
         Name of the work, put before the count.
     """
-    if total is None:
-        total = len(iterable) if hasattr(iterable, "__len__") else None
+    if total is None and isinstance(iterable, Sized):
+        total = len(iterable)
     meter = Meter(total, what)
     try:
         for item in iterable:

@@ -3,8 +3,9 @@
 In come plain values (paths, names, numbers); the function calls the library and prints results, one
 `name = value` per line. The folder is the list: adding a file is the whole job.
 
-`britekit.commands.train` is the function `train`, loaded on first use, also after `import britekit.commands.train`.
-The file itself, with its `Options`, is `importlib.import_module("britekit.commands.train")`.
+`britekit.commands.train` is the function `train`, loaded on first use, also after `import
+britekit.commands.train`. The file itself, with its `Options`, is
+`importlib.import_module("britekit.commands.train")`.
 """
 
 import os

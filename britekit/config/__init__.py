@@ -1,9 +1,10 @@
 """Settings: dataclasses, one file per section of `params.yaml`, and the layers that are merged into them.
 
-In come YAML files, assignments at a prompt, a checkpoint's settings and command-line options; out comes one checked
-`BaseConfig`, which is then passed as an argument. Nothing else in the library reads a global.
+In come YAML files, assignments at a prompt, a checkpoint's settings and command-line options; out comes one
+checked `BaseConfig`, which is then passed as an argument. Nothing else in the library reads a global.
 
-- `audio.py`, `train.py`, `infer.py`, `misc.py`, `pipeline.py`: the sections, each field with meaning, unit and range
+- `audio.py`, `train.py`, `infer.py`, `misc.py`, `pipeline.py`: the sections, each field with meaning, unit
+  and range
 - `augmentations.py`: the entries of `train.augmentations` and their parameters
 - `fields.py`: a field's description, the check of a value against it
 - `base.py`: all sections together and what must hold between them

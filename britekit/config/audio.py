@@ -72,8 +72,8 @@ class AudioConfig(Section):
         if self.window_samples < 16:
             yield Problem(
                 ("audio.win_length", "audio.sampling_rate"),
-                f"{self.win_length:g} s at {self.sampling_rate} Hz is a window of {self.window_samples} samples; "
-                "at least 16 are needed",
+                f"{self.win_length:g} s at {self.sampling_rate} Hz is a window of {self.window_samples} "
+                "samples; at least 16 are needed",
             )
         if self.n_fft is not None and self.n_fft < self.window_samples:
             yield Problem(
@@ -100,7 +100,7 @@ class AudioConfig(Section):
                 size = getattr(self, name)
                 yield Problem(
                     (f"audio.{name}",),
-                    f"{size} is not a multiple of 32, which networks want; {max(32, round(size / 32) * 32)} is",
+                    f"{size} is not a multiple of 32, as networks want; {max(32, round(size / 32) * 32)} is",
                 )
         samples = self.spec_duration * self.sampling_rate
         drift = abs(self.hop_samples * self.spec_width - samples) / samples
@@ -113,8 +113,8 @@ class AudioConfig(Section):
         if self.freq_scale == "mel" and (empty := self.empty_mel_filters()):
             yield Problem(
                 ("audio.spec_height", "audio.n_fft", "audio.win_length"),
-                f"{empty} of {self.spec_height} mel filters hold no frequency of an FFT of {self.fft_samples} "
-                "samples and stay black; use fewer rows or a larger n_fft",
+                f"{empty} of {self.spec_height} mel filters hold no frequency of an FFT of "
+                f"{self.fft_samples} samples and stay black; use fewer rows or a larger n_fft",
             )
 
     def empty_mel_filters(self) -> int:

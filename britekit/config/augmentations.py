@@ -1,4 +1,4 @@
-"""The augmentations of `train.augmentations`: their defaults, the meaning of each parameter, and merging by name."""
+"""The augmentations of `train.augmentations`: defaults, meaning of the parameters, merging by name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ class Known:
 
 
 PROB = Setting("chance for a spectrogram", low=0, high=1)
-_SHARE = {"low": 0.0, "high": 1.0}
 
 # In the order of application. Parameter names are unique in the whole list, since the tuner uses bare names.
 KNOWN: dict[str, Known] = {
@@ -46,9 +45,9 @@ KNOWN: dict[str, Known] = {
         0.34,
         "add a spectrogram of the noise class",
         {
-            "prob_fade2": (float, 0.5, Setting("chance of fading the sound first", **_SHARE)),
-            "min_fade2": (float, 0.2, Setting("smallest fade factor", **_SHARE)),
-            "max_fade2": (float, 0.8, Setting("largest fade factor", **_SHARE)),
+            "prob_fade2": (float, 0.5, Setting("chance of fading the sound first", low=0, high=1)),
+            "min_fade2": (float, 0.2, Setting("smallest fade factor", low=0, high=1)),
+            "max_fade2": (float, 0.8, Setting("largest fade factor", low=0, high=1)),
         },
     ),
     "add_white_noise": Known(
@@ -119,9 +118,8 @@ def merge_augmentations(
             continue
         name = entry["name"]
         if name not in KNOWN:
-            problems.append(
-                f'entry {place}: augmentation "{name}" is unknown{suggest(name, KNOWN) or "; known are " + ", ".join(KNOWN)}'
-            )
+            hint = suggest(name, KNOWN) or f"; known are {', '.join(KNOWN)}"
+            problems.append(f'entry {place}: augmentation "{name}" is unknown{hint}')
             continue
         if name in seen:
             problems.append(f'entry {place}: augmentation "{name}" appears twice')

@@ -66,7 +66,7 @@ class BaseConfig:
         if infer.segment_len is not None and round(infer.segment_len * train.sed_fps) < 1:
             yield Problem(
                 ("infer.segment_len", "train.sed_fps"),
-                f"{infer.segment_len:g} s is shorter than a frame; at least {1 / train.sed_fps:g} s is needed",
+                f"{infer.segment_len:g} s is shorter than a frame of {1 / train.sed_fps:g} s",
             )
         yield from size_problems(
             train.augmentations, {"spec_height": audio.spec_height, "spec_width": audio.spec_width}

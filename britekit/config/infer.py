@@ -39,7 +39,7 @@ class InferConfig(Section):
         None, "calibration file; null = scaling_coefficient and scaling_intercept"
     )
     backend: Literal["auto", "torch", "openvino"] = setting(
-        "auto", "what runs the models (auto: on a CPU the exports, if all are there)"
+        "auto", "runs the models; auto on a CPU prefers exports"
     )
     max_models: int | None = setting(None, "use at most this many checkpoints of the ensemble", low=1)
 

@@ -49,7 +49,7 @@ class _Stack:
             object.__setattr__(target, name, value)
             self.origins[full] = origin
 
-    def put_file(self, path: str | Path, foreign_allowed: bool) -> None:
+    def put_file(self, path: str | os.PathLike[str], foreign_allowed: bool) -> None:
         """Lay a YAML file over what is there."""
         root, problems = read_yaml(path)
         self.problems += problems
@@ -104,8 +104,8 @@ def resolve(
 ) -> BaseConfig:
     """Merge all layers of settings into a fresh configuration.
 
-    Lowest to highest: defaults, `params.yaml` of the working directory, assignments on the object of `get_config()`,
-    a checkpoint's `audio` and `train.sed_fps`, the file of `-c`, options.
+    Lowest to highest: defaults, `params.yaml` of the working directory, assignments on the object of
+    `get_config()`, a checkpoint's `audio` and `train.sed_fps`, the file of `-c`, options.
 
     Parameters
     ----------
@@ -179,8 +179,8 @@ _process_wide: tuple[BaseConfig, dict[str, dict[str, Any]]] | None = None
 def get_config(cfg_path: str | os.PathLike[str] | None = None) -> BaseConfig:
     """Return the configuration of this process, for people at a prompt.
 
-    Made on first use from the defaults and `params.yaml`. What is assigned on it counts for all later commands of
-    the process. With ``cfg_path``, that file is laid over it.
+    Made on first use from the defaults and `params.yaml`. What is assigned on it counts for all later
+    commands of the process. With ``cfg_path``, that file is laid over it.
 
     Raises
     ------

@@ -8,13 +8,13 @@ import typing
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from britekit.config.augmentations import KNOWN, PROB
+from britekit.config.augmentations import KNOWN
 from britekit.config.base import SECTIONS
-from britekit.config.fields import Section, Setting, declared
+from britekit.config.fields import Setting, declared
 
 _HEADER = """\
-# Settings of this project: every field with its default. Commands and stages read this file; options and the file
-# given with -c stand over it. A field or section that is misspelt is refused.
+# Settings of this project: every field with its default. Commands and stages read this file; options and
+# the file given with -c stand over it. A field or section that is misspelt is refused.
 """
 _COLUMN = 34
 
@@ -117,10 +117,9 @@ def reference_text() -> str:
     lines = [
         "# Settings",
         "",
-        "Written from the dataclasses of `britekit/config/` by `python -m britekit.config reference`; edit those.",
+        "Written by `python -m britekit.config reference` from `britekit/config/`; edit the fields there.",
         "",
-        "A number in a file may be written `.002`, `1e-3` or `2`; a quoted number is a text and refused. Null means "
-        "that nothing is set.",
+        "A number may be written `.002`, `1e-3` or `2`; a quoted number is a text and refused.",
     ]
     for key, section in SECTIONS.items():
         lines += ["", f"## {key}", "", (section.__doc__ or "").strip().partition("\n")[0], ""]
@@ -167,7 +166,7 @@ def _row(name: str, field: dataclasses.Field[Any], hint: Any) -> str:
 
 
 def _type_text(hint: Any) -> str:
-    parts = [part for part in (typing.get_args(hint) if not _is_single(hint) else (hint,))]
+    parts = (hint,) if _is_single(hint) else typing.get_args(hint)
     kind = next(part for part in parts if part is not type(None))
     origin = typing.get_origin(kind)
     word = (

@@ -40,7 +40,7 @@ class TrainConfig(Section):
     learning_rate: float = setting(0.001, "peak learning rate", above=0)
     batch_size: int = setting(64, "spectrograms per step", low=1)
     min_steps: int = setting(
-        20, "fewest steps per epoch: with few spectrograms the batch shrinks, not below 8", low=1
+        20, "fewest steps per epoch; the batch shrinks for it, not below 8", low=1
     )
     shuffle: bool = setting(True, "new order in each epoch")
     num_epochs: int = setting(10, "times that all spectrograms are seen", low=1)
@@ -109,8 +109,8 @@ class TrainConfig(Section):
         if total > 1 + 1e-9:
             yield Problem(
                 ("train.prob_simple_merge", "train.prob_mixup", "train.prob_cutmix"),
-                f"together with prob_mixup and prob_cutmix {total:g}; a spectrogram gets at most one of them, "
-                "so the sum must not exceed 1",
+                f"together with prob_mixup and prob_cutmix {total:g}; a spectrogram gets at most one "
+                "of them, so the sum must not exceed 1",
             )
         if self.min_fade1 > self.max_fade1:
             yield Problem(

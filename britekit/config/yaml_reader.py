@@ -1,11 +1,12 @@
 """YAML as settings need it: every value with its line, duplicate keys refused, numbers as people write them.
 
-Scalars follow YAML 1.2, as DVC reads `params.yaml`: `1e-3` is a number, and `no` or `on` are texts, since they are
-class codes too. Nothing but maps, lists and plain values is ever built.
+Scalars follow YAML 1.2, as DVC reads `params.yaml`: `1e-3` is a number, and `no` or `on` are texts, since
+they are class codes too. Nothing but maps, lists and plain values is ever built.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,13 +62,11 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
-def read_yaml(path: str | Path) -> tuple[Node, list[str]]:
+def read_yaml(path: str | os.PathLike[str]) -> tuple[Node, list[str]]:
     """Read a YAML file.
 
-    Returns
-    -------
-    The root node (an empty file is an empty map), and the problems that leave the rest readable, each beginning with
-    ``file:line``.
+    Returns ------- The root node (an empty file is an empty map), and the problems that leave the rest
+    readable, each beginning with ``file:line``.
 
     Raises
     ------
@@ -107,7 +106,7 @@ def read_yaml(path: str | Path) -> tuple[Node, list[str]]:
     return node, builder.problems
 
 
-def _syntax_message(path: str | Path, text: str, error: yaml.MarkedYAMLError) -> str:
+def _syntax_message(path: str | os.PathLike[str], text: str, error: yaml.MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     number = mark.line + 1 if mark else 1
     lines = text.splitlines()

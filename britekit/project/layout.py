@@ -1,0 +1,105 @@
+"""Laying out a project: its files, and git and DVC where they are absent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from britekit.config import template_text
+from britekit.errors import InputError
+from britekit.files import unwritable, write_text
+
+_DOTTED = {"gitignore": ".gitignore", "dvcignore": ".dvcignore"}
+_FOLDERS = ("data", "models/ckpt", "logs", "yaml/samples")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What was done.
+
+    Attributes
+    ----------
+    copied, skipped
+        Numbers of files written, and of files that were there already and left alone.
+    """
+
+    copied: int
+    skipped: int
+
+
+def project_files() -> dict[str, str]:
+    """Return the text of each file of a project by its path there."""
+    here = Path(__file__).parent
+    texts = {
+        str(
+            Path(path.relative_to(here).parent, _DOTTED.get(path.name, path.name)).as_posix()
+        ): path.read_text(encoding="utf-8")
+        for path in sorted(here.rglob("*"))
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    return texts | {"params.yaml": template_text(), "yaml/base_config.yaml": template_text()}
+
+
+def lay_out(dest: str | os.PathLike[str], overwrite: bool = False) -> Layout:
+    """Write the files of a project, and make its directory a git and DVC repository if it is none.
+
+    Parameters
+    ----------
+    dest
+        Directory, made if missing.
+    overwrite
+        Whether files that exist are written again; by default they are left alone.
+
+    Raises
+    ------
+    InputError
+        The directory cannot be written, or git or DVC are missing or refuse.
+    """
+    root = Path(dest)
+    try:
+        for folder in _FOLDERS:
+            (root / folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(error.filename or root, error) from error
+    copied = skipped = 0
+    for name, text in project_files().items():
+        if (root / name).exists() and not overwrite:
+            skipped += 1
+        else:
+            write_text(root / name, text)
+            copied += 1
+    _init_repositories(root)
+    return Layout(copied, skipped)
+
+
+def _init_repositories(root: Path) -> None:
+    git = shutil.which("git")
+    if git is None:
+        raise InputError(
+            "git was not found; install it and run init again (the project's files are in place)"
+        )
+    if _run([git, "rev-parse", "--is-inside-work-tree"], root).returncode != 0:
+        _must([git, "init", "--quiet"], root, "git init")
+    if (root / ".dvc").exists():
+        return
+    top = _run([git, "rev-parse", "--show-toplevel"], root).stdout.strip()
+    command = [sys.executable, "-m", "dvc", "init", "--quiet"]
+    if Path(top).resolve() != root.resolve():
+        command.append("--subdir")  # the project lies inside a larger repository
+    _must(command, root, "dvc init")
+
+
+def _must(command: list[str], root: Path, what: str) -> None:
+    result = _run(command, root)
+    if result.returncode != 0:
+        said = " ".join((result.stderr or result.stdout).split()) or f"exit code {result.returncode}"
+        raise InputError(f"{what} in {root} failed: {said} (the project's files are in place)")
+
+
+def _run(command: list[str], root: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"DVC_NO_ANALYTICS": "true"}
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
