@@ -224,9 +224,9 @@ def _good_frames(block: np.ndarray) -> tuple[int, str | None]:
     """Return how many leading frames hold usable numbers, and what is wrong with the next one."""
     flat = block.reshape(-1)
     # One pass without temporaries; NaN and infinity fail the comparison too.
-    if float(np.dot(flat, flat)) < _MAX_SAMPLE**2:
-        return len(block), None
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
+        if float(np.dot(flat, flat)) < _MAX_SAMPLE**2:
+            return len(block), None
         usable = (np.abs(block) <= _MAX_SAMPLE).all(axis=1)
     if usable.all():
         return len(block), None

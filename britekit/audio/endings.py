@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 _LARGEST_OGG_PAGE = 65_307
@@ -22,3 +23,19 @@ def ogg_is_complete(path: Path) -> bool:
     table = tail[at + 27 : at + 27 + segments]
     whole = len(table) == segments and at + 27 + segments + sum(table) <= len(tail)
     return whole and bool(tail[at + 5] & _END_OF_STREAM)
+
+
+def caf_is_complete(path: Path) -> bool:
+    """Tell whether the data chunk of a Core Audio file is all there; FFmpeg, which reads cut ones, keeps quiet."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        at = 8  # after the file header
+        while at + 12 <= size:
+            file.seek(at)
+            kind, length = struct.unpack(">4sq", file.read(12))
+            if kind == b"data":
+                return length < 0 or at + 12 + length <= size  # -1: up to the end, whatever it is
+            if length < 0:
+                return False
+            at += 12 + length
+    return False

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 
+from britekit.audio.endings import caf_is_complete
 from britekit.audio.soundfile_decoder import DecodingError
 
 # Containers whose header states a length; for the others FFmpeg estimates it from the bit rate.
@@ -22,6 +24,7 @@ class PyavDecoder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.frames_read = 0
+        self._path = Path(path)
         self._pending: list[np.ndarray] = []
         self._pending_frames = 0
         # Opened here, not by FFmpeg, which would take a name such as "concat:x" or "http:x" for a protocol,
@@ -85,6 +88,8 @@ class PyavDecoder:
 
     def missing_end(self) -> str | None:
         """After the last frame: say in what way the file is cut off, or None."""
+        if self._container.format.name == "caf" and not caf_is_complete(self._path):
+            return "its data end early"
         if not any(name in self._container.format.name for name in _STATES_LENGTH):
             return None
         if self._stream.duration and self._stream.time_base:

@@ -44,6 +44,10 @@ class SoundfileDecoder:
         except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, OSError) as error:
             # TypeError: extensions such as .raw, for which the library wants to be told the format.
             raise DecodingError(_reason(error)) from error
+        if self._file.format == "RAW":
+            # For some extensions (.au, .vox) the library takes a file without a header for bare samples.
+            self._file.close()
+            raise DecodingError("it has no header that says what it is")
         self.rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
 

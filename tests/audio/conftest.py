@@ -24,7 +24,9 @@ def song() -> np.ndarray:
     """Eight seconds at 44.1 kHz, float32: whistles that rise and fall over soft noise."""
     rate, seconds = 44100, 8.0
     time = np.arange(int(rate * seconds)) / rate
-    whistle = np.sin(2 * np.pi * (3000 * time + 180 * np.sin(2 * np.pi * 3 * time))) * (np.sin(np.pi * time) ** 2)
+    whistle = np.sin(2 * np.pi * (3000 * time + 180 * np.sin(2 * np.pi * 3 * time))) * (
+        np.sin(np.pi * time) ** 2
+    )
     noise = np.random.default_rng(7).standard_normal(len(time))
     return (0.3 * whistle + 0.02 * noise).astype(np.float32)
 

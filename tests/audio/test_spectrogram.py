@@ -1,9 +1,11 @@
 """Spectrograms against torch.stft, torchaudio and the formulas of the specification written out."""
 
+import math
 import subprocess
 import sys
 import threading
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -62,9 +64,9 @@ def signal_of(seconds, rate, seed=0):
     n = int(seconds * rate)
     t = np.arange(n) / rate
     sweep = np.sin(2 * np.pi * (300 * t + rate / 20 * t**2 / max(seconds, 1)))
-    return (sweep * (rng.random(n) > 0.001) * np.repeat(rng.random(n // 500 + 1), 500)[:n] + 0.01 * rng.random(n)).astype(
-        np.float32
-    )
+    return (
+        sweep * (rng.random(n) > 0.001) * np.repeat(rng.random(n // 500 + 1), 500)[:n] + 0.01 * rng.random(n)
+    ).astype(np.float32)
 
 
 @given(
@@ -81,11 +83,24 @@ def signal_of(seconds, rate, seed=0):
     n_fft=st.sampled_from([None, 2048, 2500]),
     norm=st.sampled_from([None, "slaney"]),
     seconds=st.floats(0.6, 7.0),
-    start=st.floats(-0.5, 5.0),
+    start=st.integers(-50, 500).map(lambda hundredths: hundredths / 100),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_equals_the_specification_for_a_grid_of_settings(
-    scale, power, decibels, db_power, top_db, duration, height, width, rate, window, n_fft, norm, seconds, start
+    scale,
+    power,
+    decibels,
+    db_power,
+    top_db,
+    duration,
+    height,
+    width,
+    rate,
+    window,
+    n_fft,
+    norm,
+    seconds,
+    start,
 ):
     cfg = AudioConfig(
         freq_scale=scale,
@@ -104,7 +119,9 @@ def test_equals_the_specification_for_a_grid_of_settings(
     )
     signal = signal_of(seconds, rate)
     normalised, raw, present = compute_spectrograms(signal, [start], cfg)
-    first, end = int(np.floor(start * rate)), int(np.floor((start + duration) * rate))
+    # Exact arithmetic on the decimal numbers that were meant.
+    first = math.floor(Fraction(str(start)) * rate)
+    end = math.floor((Fraction(str(start)) + Fraction(str(duration))) * rate)
     audio = signal[max(first, 0) : min(end, len(signal))]
     assert present[0] == (len(audio) >= (rate if duration >= 1 else int(duration * rate)))
     if not present[0]:
@@ -135,7 +152,9 @@ def test_stft_equals_scipys_short_time_fft():
     )  # fmt: skip
     signal = signal_of(2, 8000)
     window = scipy.signal.get_window("hann", 200, fftbins=True)
-    stft = scipy.signal.ShortTimeFFT(window, hop=320, fs=8000, mfft=400, fft_mode="onesided", phase_shift=None)
+    stft = scipy.signal.ShortTimeFFT(
+        window, hop=320, fs=8000, mfft=400, fft_mode="onesided", phase_shift=None
+    )
     padded = np.pad(signal.astype(np.float64), 200, mode="reflect")
     columns = [np.abs(np.fft.rfft(padded[200 + t * 320 - 100 :][:200] * window, 400)) for t in range(50)]
     full = np.abs(stft.stft(np.pad(signal.astype(np.float64), 320 * 2, mode="reflect"), p0=2, p1=52))
@@ -168,14 +187,20 @@ def test_short_recordings_give_none():
     cfg = AudioConfig(spec_duration=0.3, spec_width=32)
     signal = signal_of(1, 18000)
     assert not compute_spectrograms(signal[: int(0.49 * 18000)], [0.0], cfg)[2].any()
-    assert compute_spectrograms(signal[: int(0.51 * 18000)], [0.0, 0.1, 0.25], cfg)[2].tolist() == [True, True, False]
+    assert compute_spectrograms(signal[: int(0.51 * 18000)], [0.0, 0.1, 0.25], cfg)[2].tolist() == [
+        True,
+        True,
+        False,
+    ]
     for samples in (0, 1, 2):
         assert not compute_spectrograms(signal[:samples], [0.0], cfg)[2].any()
 
 
 @pytest.mark.parametrize("decibels", [False, True])
 def test_silence_is_zeros(decibels):
-    normalised, raw, present = compute_spectrograms(np.zeros(90000, np.float32), [0.0], AudioConfig(decibels=decibels))
+    normalised, raw, present = compute_spectrograms(
+        np.zeros(90000, np.float32), [0.0], AudioConfig(decibels=decibels)
+    )
     assert present.all() and not normalised.any() and not raw.any()
 
 
@@ -212,7 +237,8 @@ def test_a_spectrogram_does_not_depend_on_its_company_or_its_thread():
         np.testing.assert_array_equal(compute_spectrograms(signal, [start], cfg)[0][0], image)
     results: list[np.ndarray] = []
     threads = [
-        threading.Thread(target=lambda: results.append(compute_spectrograms(signal, starts, cfg)[0])) for _ in range(4)
+        threading.Thread(target=lambda: results.append(compute_spectrograms(signal, starts, cfg)[0]))
+        for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -231,7 +257,9 @@ def test_transforms_are_cached_by_all_settings():
 
 def test_settings_without_a_hop_are_refused():
     with pytest.raises(ConfigError):
-        compute_spectrograms(np.zeros(9000, np.float32), [0.0], AudioConfig(spec_duration=0.02, spec_width=480))
+        compute_spectrograms(
+            np.zeros(9000, np.float32), [0.0], AudioConfig(spec_duration=0.02, spec_width=480)
+        )
 
 
 def test_the_room_needs_no_torch():
