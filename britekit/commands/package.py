@@ -1,0 +1,49 @@
+"""Package the ensemble as a Bento, a file that can be served anywhere.
+
+Puts the exported models, the calibration, the classes, the settings and a pinned list of packages into one file.
+The list holds what inference needs: neither torch nor CUDA.
+
+    britekit package -o models/britekit-ensemble.bento
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import config_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    cfg_path: Optional[str] = config_option()
+    output_path: Optional[str] = option(
+        "-o", "--output", metavar="FILE", help="file to write (default: models/britekit-ensemble.bento)"
+    )
+    name: Optional[str] = option("--name", help="name of the Bento (default: pipeline.bento_name of the settings)")
+    containerize: bool = option("--containerize", default=False, help="also build the container image, with Docker")
+
+
+def package(
+    cfg_path: Optional[str] = None,
+    output_path: Optional[str] = None,
+    name: Optional[str] = None,
+    containerize: bool = False,
+) -> int:
+    """Build the Bento and say how to serve it."""
+    from pathlib import Path
+
+    from britekit.config import resolve
+    from britekit.service.bento import build_bento
+    from britekit.service.server import DEFAULT_BENTO
+
+    cfg = resolve(cfg_path, {"pipeline.bento_name": name})
+    path = Path(output_path or DEFAULT_BENTO)
+    made = build_bento(cfg, path, cfg.pipeline.bento_name, containerize)
+    print(f"bento = {made.path}")
+    print(f"tag = {made.tag}")
+    print(f"members = {len(made.members)}")
+    print(f"classes = {made.classes}")
+    print(f"bytes = {made.bytes}")
+    print(f"serve = britekit serve --bento {made.path}")
+    if containerize:
+        print(f"run = docker run --rm -p 3000:3000 {made.tag}")
+    return 0

@@ -1,0 +1,44 @@
+"""Run the service: an address where recordings go in and detections come out, with a page for people.
+
+Serves the packaged Bento if there is one, else the current ensemble; with -c the current ensemble with those
+settings. Ends with ctrl-C.
+
+    britekit serve --port 3000
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import config_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    cfg_path: Optional[str] = config_option()
+    bento_path: Optional[str] = option(
+        "--bento", metavar="FILE", help="packaged Bento (default: models/britekit-ensemble.bento if it exists and no -c)"
+    )
+    port: int = option("--port", default=3000, help="port to listen on (default: 3000)")
+    host: str = option("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+
+
+def serve(
+    cfg_path: Optional[str] = None, bento_path: Optional[str] = None, port: int = 3000, host: str = "127.0.0.1"
+) -> int:
+    """Serve until ctrl-C or SIGTERM."""
+    from pathlib import Path
+
+    from britekit.config import resolve
+    from britekit.errors import InputError
+    from britekit.service.server import DEFAULT_BENTO, serve_bento, serve_ensemble
+
+    def announce(url: str) -> None:
+        print(f"url = {url}", flush=True)
+
+    if bento_path is not None and cfg_path is not None:
+        raise InputError("--bento carries its own settings; give either --bento or -c")
+    if bento_path is None and cfg_path is None and Path(DEFAULT_BENTO).is_file():
+        bento_path = DEFAULT_BENTO
+    if bento_path is not None:
+        return serve_bento(Path(bento_path), host, port, announce)
+    return serve_ensemble(resolve(cfg_path), host, port, announce)

@@ -1,0 +1,61 @@
+"""Detections in the formats people read; what a format says is what the files of ``analyze`` say."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+
+from britekit.annotations.labels import CSV_COLUMNS, Label
+
+MEDIA_TYPES = {
+    "json": "application/json",
+    "audacity": "text/plain; charset=utf-8",
+    "raven": "text/tab-separated-values; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+}
+ENDINGS = {"json": ".json", "audacity": "_scores.txt", "raven": ".selections.txt", "csv": "_scores.csv"}
+RAVEN_COLUMNS = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
+                 "Annotation", "Score")  # fmt: skip
+
+
+def by_name(labels: Iterable[Label]) -> list[Label]:
+    """Return labels in the order of label files: by name, then start."""
+    return sorted(labels, key=lambda x: (x.name, x.start, x.end))
+
+
+def as_audacity(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
+    """Return an Audacity label track: start TAB end TAB ``name;score``."""
+    return "".join(f"{x.start:.2f}\t{x.end:.2f}\t{_one_line(x.name)};{x.score:.3f}\n" for x in by_name(labels))
+
+
+def as_raven(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
+    """Return a Raven selection table; the frequency range is all that the model sees, since it names none."""
+    lines = ["\t".join(RAVEN_COLUMNS)]
+    ordered = sorted(labels, key=lambda x: (x.start, x.name))
+    lines += [
+        f"{number}\tSpectrogram 1\t1\t{x.start:.6f}\t{x.end:.6f}\t{low_hz:g}\t{high_hz:g}\t{_one_line(x.name)}\t{x.score:.6f}"
+        for number, x in enumerate(ordered, start=1)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def as_csv(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
+    """Return the table ``scores.csv``: recording, name, start_time, end_time, score."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for x in by_name(labels):
+        writer.writerow([x.recording, x.name, f"{x.start:.6f}", f"{x.end:.6f}", f"{x.score:.6f}"])
+    return out.getvalue()
+
+
+TEXT_FORMATS: dict[str, Callable[[Sequence[Label], float, float], str]] = {
+    "audacity": as_audacity,
+    "raven": as_raven,
+    "csv": as_csv,
+}
+
+
+def _one_line(name: str) -> str:
+    return " ".join(name.split())

@@ -1,0 +1,189 @@
+"""Builds the Bento: the model folder, this package's source and the pinned list, exported to one file.
+
+BentoML runs in a process of its own with a home of its own, so that nothing is left in the user's home and nothing of
+its global state in ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import britekit
+from britekit.config import BaseConfig
+from britekit.errors import InputError, ModelError
+from britekit.files import atomic_path
+from britekit.service.contents import Contents, write_contents
+
+SERVICE_FILE = "service.py"
+MODEL_FOLDER = "model"
+BASE_IMAGE = "python:3.11-slim"
+# The package is on the path because it lies beside this file, in a Bento as in the folder that `serve` makes.
+SERVICE_TEXT = '''"""Entry point of the service; the model is in the folder beside this file."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("BRITEKIT_MODEL_FOLDER", str(Path(__file__).resolve().parent / "model"))
+
+from britekit.service.app import Recognizer  # noqa: E402
+
+__all__ = ["Recognizer"]
+'''
+_BUILD_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Bento that has been written.
+
+    Attributes
+    ----------
+    tag
+        ``name:version``; the version is a hash of what is inside.
+    """
+
+    path: Path
+    tag: str
+    members: list[str]
+    classes: int
+    bytes: int
+
+
+def build_bento(cfg: BaseConfig, output: Path, name: str, containerize: bool = False) -> Package:
+    """Package the current ensemble as a Bento and export it to ``output``.
+
+    Parameters
+    ----------
+    output
+        The file; its suffix chooses the format: ``.bento``, ``.tar``, ``.tar.gz``, ``.zip``.
+    name
+        Name of the Bento: lower-case letters, digits, ``-``, ``_``, ``.``.
+    containerize
+        Also build the container image ``name:version`` with the Docker client on the PATH.
+
+    Raises
+    ------
+    ModelError
+        There is no exported model; or BentoML could not build.
+    InputError
+        A file that the settings name is missing, or there is no container engine.
+    """
+    if containerize and shutil.which("docker") is None:
+        raise InputError("--containerize needs the docker client on the PATH; leave the option out or install it")
+    if shutil.which("uv", path=_path_with_scripts()) is None:
+        # BentoML would install it into the user's environment, unasked and unpinned.
+        raise InputError('the program "uv" is not installed, which BentoML needs; install it with "pip install uv"')
+    with tempfile.TemporaryDirectory(prefix="britekit-bento-") as temporary:
+        place = Path(temporary)
+        context = place / "context"
+        contents = write_contents(cfg, context / MODEL_FOLDER)
+        write_service(context, with_source=True)
+        version = _version_of(context)
+        with atomic_path(output) as partial:
+            exported = place / f"export{output.suffix or '.bento'}"
+            tag = _run_builder(place, context, exported, name, version, containerize)
+            shutil.copyfile(exported, partial)
+        classes = sum(1 for _ in (context / MODEL_FOLDER / "classes.csv").open(encoding="utf-8")) - 1
+        return Package(output, tag, _members(contents), classes, output.stat().st_size)
+
+
+def write_service(folder: Path, with_source: bool) -> None:
+    """Write the entry point of the service to ``folder``, and the package's source if it is to travel."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / SERVICE_FILE).write_text(SERVICE_TEXT, encoding="utf-8")
+    if with_source:
+        source = Path(britekit.__file__).parent
+        skip = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+        shutil.copytree(source, folder / source.name, ignore=skip)
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """Return the environment for a BentoML process: a home of its own, nothing sent to anyone."""
+    environment = {**os.environ, "PATH": _path_with_scripts()}
+    # Settings of a user's own BentoML must not leak in.
+    environment.pop("BENTOML_CONFIG", None)
+    home.mkdir(parents=True, exist_ok=True)
+    environment.update(BENTOML_HOME=str(home), BENTOML_DO_NOT_TRACK="true", PYTHONDONTWRITEBYTECODE="1")
+    return environment
+
+
+def _path_with_scripts() -> str:
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+
+
+def _members(contents: Contents) -> list[str]:
+    return [path.name for path in contents.exports]
+
+
+def _version_of(folder: Path) -> str:
+    """Return a hash of all files, so that equal contents have equal tags."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _run_builder(place: Path, context: Path, exported: Path, name: str, version: str, containerize: bool) -> str:
+    order = {
+        "context": str(context),
+        "exported": str(exported),
+        "name": name,
+        "version": version,
+        "containerize": containerize,
+        "base_image": os.environ.get("BRITEKIT_BASE_IMAGE", BASE_IMAGE),
+    }
+    command = [sys.executable, "-m", "britekit.service.bento", json.dumps(order)]
+    environment = clean_environment(place / "home")
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(Path(britekit.__file__).parent.parent), *filter(None, [environment.get("PYTHONPATH")])]
+    )
+    try:
+        done = subprocess.run(
+            command,
+            cwd=context,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=None if containerize else _BUILD_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ModelError(f"BentoML did not build {name} within {_BUILD_SECONDS} s") from None
+    if done.returncode != 0:
+        lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        raise ModelError(f"BentoML could not build {name}: {lines[-1] if lines else 'it gave no reason'}")
+    return done.stdout.strip().splitlines()[-1]
+
+
+def _main(order: dict[str, str]) -> None:
+    """Build in the process that ``_run_builder`` started; the last line on stdout is the tag."""
+    import bentoml
+
+    bento = bentoml.build(
+        "service:Recognizer",
+        name=order["name"],
+        version=order["version"],
+        description="Finds sounds in recordings; made by britekit.",
+        build_ctx=order["context"],
+        envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": "true"}],
+        docker={"base_image": order["base_image"], "python_version": "3.11"},
+        python={"requirements_txt": "britekit/service/requirements.txt", "lock_packages": False},
+    )
+    bentoml.export_bento(bento.tag, order["exported"])
+    if order["containerize"]:
+        bentoml.container.build(str(bento.tag), image_tag=(str(bento.tag),))
+    print(bento.tag)
+
+
+if __name__ == "__main__":
+    _main(json.loads(sys.argv[1]))

@@ -1,0 +1,69 @@
+"""How large, how long and how many uploads may be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from britekit.errors import ConfigError
+
+GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds that keep one client from taking the whole server.
+
+    Attributes
+    ----------
+    max_bytes
+        Size of one upload; larger ones are refused while they arrive.
+    max_seconds
+        Length of one recording; longer ones are refused, at the latest when they have been decoded that far.
+    max_requests
+        Requests with a recording that are under way at a time; more are asked to come back.
+    threads
+        Recordings analysed side by side.
+    """
+
+    max_bytes: int = GIB
+    max_seconds: float = 4 * 3600.0
+    max_requests: int = 64
+    threads: int = 2
+
+
+def read_limits(environment: Mapping[str, str] | None = None) -> Limits:
+    """Read the limits from ``BRITEKIT_MAX_UPLOAD_MIB``, ``_MAX_HOURS``, ``_MAX_REQUESTS`` and ``_THREADS``.
+
+    The environment and not a settings file: they belong to the place the service runs in, not to the model.
+
+    Raises
+    ------
+    ConfigError
+        A variable is not a positive number; all of them are reported together.
+    """
+    environment = os.environ if environment is None else environment
+    problems: list[str] = []
+
+    def positive(name: str, default: float) -> float:
+        text = environment.get(name, "").strip()
+        try:
+            value = float(text) if text else default
+        except ValueError:
+            value = -1.0
+        if not 0 < value < float("inf"):
+            problems.append(f'environment variable {name} is "{text}", but must be a positive number')
+            return default
+        return value
+
+    defaults = Limits()
+    limits = Limits(
+        max_bytes=max(1, int(positive("BRITEKIT_MAX_UPLOAD_MIB", defaults.max_bytes / 1024**2) * 1024**2)),
+        max_seconds=positive("BRITEKIT_MAX_HOURS", defaults.max_seconds / 3600) * 3600,
+        max_requests=max(1, int(positive("BRITEKIT_MAX_REQUESTS", defaults.max_requests))),
+        threads=max(1, int(positive("BRITEKIT_THREADS", min(defaults.threads, os.cpu_count() or 1)))),
+    )
+    if problems:
+        raise ConfigError(*problems)
+    return limits

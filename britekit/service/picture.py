@@ -1,0 +1,166 @@
+"""A spectrogram of a whole recording as a PNG, in memory that does not grow with the recording.
+
+Legend: F frequency rows, T time columns.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from britekit.audio.channels import MonoSignal
+from britekit.audio.decoding import AudioReader
+from britekit.audio.spectrogram import spectrogram_transform
+from britekit.errors import InferenceError
+
+if TYPE_CHECKING:
+    from britekit.config.audio import AudioConfig
+
+RANGE_DB = 60.0
+MAX_WIDTH = 16000  # columns; browsers draw images up to 32,767 pixels wide
+# Dark blue to pale yellow through red: brightness rises evenly, so that it also reads in grey.
+_COLOURS = ((0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21), (250, 193, 39),
+            (252, 255, 164))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG and what its axes mean.
+
+    Attributes
+    ----------
+    png
+        Palette image; low frequencies at the bottom.
+    seconds
+        Length of the recording.
+    shown_seconds
+        Time from the left edge to the right one; the recording's, rounded to whole columns.
+    width, height
+        In pixels.
+    """
+
+    png: bytes
+    seconds: float
+    shown_seconds: float
+    width: int
+    height: int
+
+
+def draw_spectrogram(path: Path, cfg: AudioConfig, max_seconds: float, max_width: int = MAX_WIDTH) -> Picture:
+    """Draw a recording on the frequency scale the model sees, in decibels below its loudest sounds.
+
+    Parameters
+    ----------
+    path
+        The recording.
+    cfg
+        Section ``audio`` of the model.
+    max_seconds
+        Longest recording to draw.
+    max_width
+        Most columns; neighbouring ones are joined (the louder wins, so that short calls stay visible) until it fits.
+
+    Raises
+    ------
+    InputError
+        The file cannot be decoded.
+    InferenceError
+        It is longer than ``max_seconds``, or holds no sound to draw.
+    """
+    # Amplitudes on one scale for the whole recording, whatever the model's own normalisation does.
+    cfg = dataclasses.replace(cfg, power=1.0, decibels=False)
+    transform = spectrogram_transform(cfg)
+    size = transform.count(transform.duration)
+    columns: list[np.ndarray] = []
+    held, joined, samples = 0, 1, 0
+    tile = np.empty((transform.height, transform.width), np.float32)
+    for segment in _tiles(path, cfg, size):
+        samples += len(segment)
+        if samples > max_seconds * transform.sampling_rate:
+            raise InferenceError(f"the recording is longer than {max_seconds:g} s, the most this server accepts")
+        if len(segment) < transform.window_length:
+            break
+        transform.raw(segment, tile)
+        filled = max(1, min(transform.width, round(transform.width * len(segment) / size)))
+        columns.append(_join(tile[:, :filled], joined))
+        held += columns[-1].shape[1]
+        while held > max_width:
+            joined *= 2
+            columns = [_join(np.concatenate(columns, axis=1), 2)]
+            held = columns[0].shape[1]
+    if not columns:
+        raise InferenceError("the recording is too short to draw")
+    image_FT = np.concatenate(columns, axis=1)
+    return Picture(
+        png=encode_png(_levels(image_FT)[::-1], _palette()),
+        seconds=samples / transform.sampling_rate,
+        shown_seconds=image_FT.shape[1] * joined * transform.duration / transform.width,
+        width=image_FT.shape[1],
+        height=image_FT.shape[0],
+    )
+
+
+def encode_png(indices: np.ndarray, palette: np.ndarray) -> bytes:
+    """Encode a picture of palette indices, uint8 (rows, columns), with a palette, uint8 (256, 3), as a PNG.
+
+    ISO/IEC 15948; written here because a picture library would be one more package in the serving image.
+    """
+    height, width = indices.shape
+    rows = np.zeros((height, width + 1), np.uint8)  # the first byte of a row says that it is not filtered
+    rows[:, 1:] = indices
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    return b"".join(
+        [b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), chunk(b"PLTE", palette.astype(np.uint8).tobytes()),
+         chunk(b"IDAT", zlib.compress(rows.tobytes(), 3)), chunk(b"IEND", b"")]
+    )  # fmt: skip
+
+
+def _tiles(path: Path, cfg: AudioConfig, size: int) -> Iterator[np.ndarray]:
+    """Yield the recording as one channel at the model's rate, in pieces of ``size`` samples; the last is shorter."""
+    held = np.empty(0, np.float32)
+    with AudioReader(path, warn=False) as reader:
+        mono = MonoSignal(reader.channels, reader.rate, cfg)
+        for block in reader.blocks():
+            held = np.concatenate([held, mono.push(block)])
+            while len(held) > size:
+                yield held[:size]
+                held = held[size:]
+        held = np.concatenate([held, mono.finish()])
+    for at in range(0, len(held), size):
+        yield held[at : at + size]
+
+
+def _join(image_FT: np.ndarray, count: int) -> np.ndarray:
+    """Return the image with ``count`` neighbouring columns joined into their maximum."""
+    if count == 1:
+        return image_FT.copy()
+    width = -(-image_FT.shape[1] // count)
+    padded = np.pad(image_FT, ((0, 0), (0, width * count - image_FT.shape[1])), mode="edge")
+    return np.asarray(padded.reshape(image_FT.shape[0], width, count).max(axis=2))
+
+
+def _levels(image_FT: np.ndarray) -> np.ndarray:
+    """Return 0 to 255 for ``RANGE_DB`` below the loudest thousandth up to it."""
+    top = float(np.quantile(image_FT, 0.999)) or float(image_FT.max())
+    if not top > 0:
+        return np.zeros(image_FT.shape, np.uint8)
+    decibels = 20.0 * np.log10(np.maximum(image_FT / top, 10 ** (-RANGE_DB / 20)))
+    return np.asarray(np.clip(np.rint((decibels / RANGE_DB + 1.0) * 255), 0, 255), np.uint8)
+
+
+def _palette() -> np.ndarray:
+    places = np.linspace(0, 1, len(_COLOURS))
+    anchors = np.asarray(_COLOURS, float)
+    at = np.linspace(0, 1, 256)
+    return np.stack([np.rint(np.interp(at, places, anchors[:, c])) for c in range(3)], axis=1).astype(np.uint8)

@@ -1,0 +1,254 @@
+"""A multipart upload streamed to disk, and refused as soon as it breaks a limit.
+
+BentoML reads a whole upload into memory, takes a web address in place of a file and fetches it, and has no limit on
+the size. So the body is parsed here: constant memory, no request to anyone, and one sentence when it is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from anyio import move_on_after, to_thread
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+
+FIELD_BYTES = 1024  # longest text value of a form field
+MAX_PARTS = 16
+IDLE_SECONDS = 60.0  # a client that sends nothing for so long gives its place to others
+_WRITE_BYTES = 1 << 20  # large enough that handing it to a thread costs nothing
+_DRAIN_BYTES = 8 << 20  # read and dropped after a refusal, so that the client gets to see the answer
+_DRAIN_SECONDS = 2.0
+
+
+class Refusal(Exception):
+    """A request that is answered with 4xx and one sentence."""
+
+    def __init__(self, status: int, sentence: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+        self.headers = headers or {}
+
+    def response(self) -> JSONResponse:
+        return JSONResponse({"error": self.sentence}, status_code=self.status, headers=self.headers)
+
+
+class Upload:
+    """A received recording in a directory of its own, with the other fields of the form.
+
+    Attributes
+    ----------
+    path
+        The file; it keeps the client's suffix if that is harmless, since some decoders want one.
+    name
+        The client's file name without directories and suffix, safe to print and to name a download.
+    sha256
+        Of the file's bytes.
+    fields
+        The text fields of the form and of the query.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="britekit-upload-", ignore_cleanup_errors=True)
+        self.path = Path(self._folder.name) / "recording"
+        self.name = "recording"
+        self.size = 0
+        self.sha256 = ""
+        self.fields: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Remove the file; calling it again does nothing."""
+        self._folder.cleanup()
+
+
+async def receive_upload(request: Request, field: str, max_bytes: int) -> Upload:
+    """Stream the form of ``request`` to disk; its file is in the form field named ``field``.
+
+    Raises
+    ------
+    Refusal
+        400 for a body that is no form or has no such file, 411 to 415 for its size and type.
+    """
+    content_type, options = parse_options_header(request.headers.get("content-type", ""))
+    if content_type != b"multipart/form-data" or not options.get(b"boundary"):
+        raise Refusal(415, f'send the recording as multipart/form-data with a file in the field "{field}"')
+    too_large = Refusal(413, f"the upload is larger than {_size(max_bytes)}, the most this server accepts")
+    declared = request.headers.get("content-length", "")
+    body = request.stream()
+    # The form's own lines are small; a declared length beyond them is refused before anything is stored.
+    if declared.isdigit() and int(declared) > max_bytes + 65536:
+        await _drain(body)
+        raise too_large
+    upload = Upload()
+    try:
+        form = _Form(upload, field, options[b"boundary"])
+        try:
+            while (chunk := await _next_chunk(body)) is not None:
+                form.feed(chunk)
+                if upload.size > max_bytes or form.received > max_bytes + 65536:
+                    raise too_large
+                if form.pending_bytes >= _WRITE_BYTES:
+                    await to_thread.run_sync(form.flush)
+            await to_thread.run_sync(form.finish)
+        except FormParserError as error:
+            raise Refusal(400, "the body is not well-formed multipart/form-data") from error
+        except ClientDisconnect as error:
+            raise Refusal(400, "the upload ended before it was complete") from error
+        for name, value in request.query_params.items():
+            upload.fields.setdefault(name, value[:FIELD_BYTES])
+        return upload
+    except BaseException as error:
+        upload.close()
+        if isinstance(error, Refusal):
+            await _drain(body)
+        raise
+
+
+class _Form:
+    """Parser callbacks: the one file goes to disk, short texts to memory, anything else is refused."""
+
+    def __init__(self, upload: Upload, field: str, boundary: bytes) -> None:
+        self.upload = upload
+        self.field = field
+        self.received = 0
+        self.pending_bytes = 0
+        self._pending: list[bytes] = []
+        self._file: Any = None
+        self._digest = hashlib.sha256()
+        self._parts = 0
+        self._header = b""
+        self._value = b""
+        self._disposition: bytes = b""
+        self._name = ""
+        self._is_file = False
+        self._text = bytearray()
+        self._complete = False
+        names = ("part_begin", "part_data", "part_end", "header_field", "header_value", "header_end")
+        callbacks: Any = {f"on_{name}": getattr(self, f"_{name}") for name in (*names, "headers_finished", "end")}
+        self._parser = MultipartParser(boundary, callbacks)
+
+    def feed(self, chunk: bytes) -> None:
+        self.received += len(chunk)
+        if chunk:
+            self._parser.write(chunk)
+
+    def flush(self) -> None:
+        blocks, self._pending, self.pending_bytes = self._pending, [], 0
+        for block in blocks:
+            self._digest.update(block)
+            self._file.write(block)
+
+    def finish(self) -> None:
+        if not self._complete:
+            raise Refusal(400, "the form ends before its closing boundary")
+        if self._file is None:
+            raise Refusal(400, f'the form has no file in the field "{self.field}"')
+        self.flush()
+        self._file.close()
+        if not self.upload.size:
+            raise Refusal(400, "the uploaded file is empty")
+        self.upload.sha256 = self._digest.hexdigest()
+
+    def _part_begin(self) -> None:
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise Refusal(400, f"the form has more than {MAX_PARTS} fields")
+        self._disposition, self._header, self._value = b"", b"", b""
+        self._text = bytearray()
+
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._header, self._value = b"", b""
+
+    def _headers_finished(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        file_name = options.get(b"filename")
+        self._is_file = file_name is not None
+        if self._name == self.field and file_name is None:
+            raise Refusal(400, f'the field "{self.field}" must be a file, not text')
+        if not self._is_file:
+            return
+        if self._name != self.field or self._file is not None:
+            raise Refusal(400, f'the form must have exactly one file, in the field "{self.field}"')
+        name, suffix = safe_name(file_name.decode("utf-8", "replace") if file_name else "")
+        self.upload.name = name
+        self.upload.path = self.upload.path.with_suffix(suffix)
+        self._file = open(self.upload.path, "wb")  # noqa: SIM115 closed in finish
+
+    def _part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._is_file:
+            self.upload.size += end - start
+            self.pending_bytes += end - start
+            self._pending.append(data[start:end])
+            return
+        self._text += data[start:end]
+        if len(self._text) > FIELD_BYTES:
+            raise Refusal(400, f'the field "{self._name[:40]}" is longer than {FIELD_BYTES} bytes')
+
+    def _part_end(self) -> None:
+        if not self._is_file:
+            self.upload.fields[self._name] = _text_value(self._text.decode("utf-8", "replace"))
+
+    def _end(self) -> None:
+        self._complete = True
+
+
+def safe_name(file_name: str) -> tuple[str, str]:
+    """Return stem and suffix of a client's file name, free of directories and of what no file name should hold."""
+    base = re.split(r"[/\\]", file_name)[-1]
+    stem, suffix = os.path.splitext(base)
+    stem = re.sub(r"[^\w .,()+@#=-]", "_", stem).strip(" .")[:100]
+    return stem or "recording", suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,5}", suffix) else ""
+
+
+def _text_value(text: str) -> str:
+    """BentoML's own client sends each form field as JSON; take the quotes off a text."""
+    if text.startswith('"'):
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return text
+        return value if isinstance(value, str) else text
+    return text
+
+
+async def _next_chunk(body: AsyncIterator[bytes]) -> bytes | None:
+    with move_on_after(IDLE_SECONDS):
+        return await anext(body, None)
+    raise Refusal(408, f"nothing arrived for {IDLE_SECONDS:g} s; the upload was given up")
+
+
+async def _drain(body: AsyncIterator[bytes]) -> None:
+    dropped = 0
+    try:
+        with move_on_after(_DRAIN_SECONDS):
+            async for chunk in body:
+                dropped += len(chunk)
+                if dropped > _DRAIN_BYTES:
+                    return
+    except (ClientDisconnect, RuntimeError):
+        return
+
+
+def _size(count: int) -> str:
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= size:
+            return f"{count / size:.4g} {unit}"
+    return f"{count} bytes"
