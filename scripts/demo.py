@@ -25,8 +25,11 @@ def main() -> int:
     else:
         start = time.monotonic()
         if dvc("repro").returncode != 0:
-            print("Error: the pipeline stopped; the lines above say at which stage and why. "
-                  "What is done stays done: type make demo again to go on.", file=sys.stderr)
+            print(
+                "Error: the pipeline stopped; the lines above say at which stage and why. "
+                "What is done stays done: type make demo again to go on.",
+                file=sys.stderr,
+            )
             return 1
         minutes, seconds = divmod(round(time.monotonic() - start), 60)
         console.print(f"\nThe pipeline took {minutes} min {seconds} s.")
@@ -74,12 +77,17 @@ def show_next_steps() -> None:
     runs = sorted((ROOT / "wandb").glob("offline-run-*"))
     steps = [
         ("See the curves of training", f"{python} tensorboard.main --logdir logs"),
-        ("Compare experiments", ".venv/bin/dvc exp run -S train.model_type=effnet.4 && .venv/bin/dvc exp show"),
+        (
+            "Compare experiments",
+            ".venv/bin/dvc exp run -S train.model_type=effnet.4 && .venv/bin/dvc exp show",
+        ),
         ("Detect species in a recording of your own", ".venv/bin/britekit analyze RECORDING -o detections"),
         ("Serve the recognizer at http://127.0.0.1:3000", "make serve"),
     ]
     if runs:
-        steps.insert(1, ("Look at the W&B runs in the terminal", f".venv/bin/wandb leet {runs[-1].relative_to(ROOT)}"))
+        steps.insert(
+            1, ("Look at the W&B runs in the terminal", f".venv/bin/wandb leet {runs[-1].relative_to(ROOT)}")
+        )
         steps.insert(2, ("Send them to W&B", ".venv/bin/wandb sync --sync-all"))
     pictures = sorted(path for path in ROOT.glob("results/**/*.png"))
     console.print("\n[bold]Pictures[/bold]")

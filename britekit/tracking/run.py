@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import netrc
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -125,13 +126,15 @@ def _start(stage: str, cfg: BaseConfig, inputs: Iterable[str | Path]) -> Any:
             "config": {**to_dict(cfg), "provenance": facts},
             "dir": str(folder),
         }
-        mode = mode or ("online" if _has_key(wandb) and _reachable() else "offline")
-    except Exception as error:  # a broken installation of W&B included
+        mode = mode or ("online" if _has_key() and _reachable() else "offline")
+    except Exception as error:  # a folder that cannot be written, or a broken installation of W&B
         log.warning("this run is not recorded by W&B: %s", _first_line(error))
         return None
     for attempt in dict.fromkeys((mode, "offline")):
         try:
-            settings = wandb.Settings(init_timeout=_LOGIN_SECONDS, console="off", silent=True, x_disable_stats=True)
+            settings = wandb.Settings(
+                init_timeout=_LOGIN_SECONDS, console="off", silent=True, x_disable_stats=True
+            )
             return wandb.init(mode=attempt, settings=settings, **arguments)
         except Exception as error:  # a wrong key, a server that is away, a full disk
             log.warning("W&B could not start %s: %s", attempt, _first_line(error))
@@ -144,9 +147,19 @@ def _wandb() -> Any:
     return wandb
 
 
-def _has_key(wandb: Any) -> bool:
-    """Return whether a key is in the environment, in W&B's settings or in .netrc."""
-    return bool(os.environ.get("WANDB_API_KEY") or wandb.api.api_key)
+def _has_key() -> bool:
+    """Return whether a key is in the environment or, where ``wandb login`` puts it, in the .netrc file."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", _SERVER)).hostname
+    places = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
+    for path in map(os.path.expanduser, places):
+        if host and os.path.isfile(path):
+            try:
+                return netrc.netrc(path).authenticators(host) is not None
+            except (netrc.NetrcParseError, OSError) as error:
+                log.warning("%s cannot be read (%s): this run is kept offline", path, type(error).__name__)
+    return False
 
 
 def _reachable() -> bool:
@@ -156,7 +169,9 @@ def _reachable() -> bool:
     try:
         socket.create_connection((address.hostname or "", port), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
-        log.warning("W&B's server %s cannot be reached (%s): the run is kept offline", address.hostname, error)
+        log.warning(
+            "W&B's server %s cannot be reached (%s): the run is kept offline", address.hostname, error
+        )
         return False
     return True
 

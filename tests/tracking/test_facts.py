@@ -36,13 +36,17 @@ def test_provenance_names_the_revision(tmp_path: Path, monkeypatch: pytest.Monke
     subprocess.run([*git, "init", "-q"], check=True)
     assert facts.provenance()["revision"] is None  # no commit yet
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     assert facts.provenance()["revision"] == head
 
 
 def test_metrics_are_rounded_and_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_metrics("m/test.json", {"a": 1 / 3, "b": np.float32(0.5), "c": float("nan"), "d": {"e": [2 / 3]}, "n": 3})
+    write_metrics(
+        "m/test.json", {"a": 1 / 3, "b": np.float32(0.5), "c": float("nan"), "d": {"e": [2 / 3]}, "n": 3}
+    )
     read = json.loads(Path("m/test.json").read_text())
     assert read["a"] == 0.333333 and read["b"] == 0.5 and read["c"] is None and read["d"] == {"e": [0.666667]}
     assert read["n"] == 3 and "version" in read and "revision" in read

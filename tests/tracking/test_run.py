@@ -88,7 +88,9 @@ def test_a_failing_stage_is_recorded_as_failed(tmp_path: Path) -> None:
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DVC_STAGE": "train@1"}
     env["PYTHONPATH"] = str(Path(__file__).parents[2])
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
     assert done.returncode == 1 and "broken" in done.stderr
     (run,) = read_runs(tmp_path)
     assert run.exit_code == 1
