@@ -26,7 +26,7 @@ def ogg_is_complete(path: Path) -> bool:
 
 
 def caf_is_complete(path: Path) -> bool:
-    """Tell whether the data chunk of a Core Audio file is all there; FFmpeg, which reads cut ones, keeps quiet."""
+    """Tell whether the data chunk of a Core Audio file is all there; FFmpeg reads cut ones quietly."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         at = 8  # after the file header

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ class PyavDecoder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.frames_read = 0
         self._path = Path(path)
+        self._failure: DecodingError | None = None
         self._pending: list[np.ndarray] = []
         self._pending_frames = 0
         # Opened here, not by FFmpeg, which would take a name such as "concat:x" or "http:x" for a protocol,
@@ -56,25 +56,19 @@ class PyavDecoder:
 
     def read(self, frames: int) -> np.ndarray:
         """Return up to ``frames`` frames, float32 (n, C); fewer only at the end or before damage."""
-        failure: DecodingError | None = None
-        while self._pending_frames < frames:
+        while self._failure is None and self._pending_frames < frames:
             try:
                 frame = next(self._frames, None)
                 if frame is None:
                     break
                 self._keep(frame)
             except DecodingError as error:
-                failure = error
-                break
+                self._failure = error
             except _FAILURES as error:
-                failure = DecodingError(_reason(error))
-                break
-        if failure is not None:
-            if self._pending_frames == 0:
-                raise failure
-            # Give out what is good first; the next call meets the failure again.
-            self._frames = _raising(failure)
+                self._failure = DecodingError(_reason(error))
         if not self._pending_frames:
+            if self._failure is not None:
+                raise self._failure
             return np.empty((0, self.channels), np.float32)
         have = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
         out, rest = have[:frames], have[frames:]
@@ -124,11 +118,6 @@ def _as_float(samples: np.ndarray) -> np.ndarray:
     if samples.dtype.kind == "i":
         return samples.astype(np.float32) * np.float32(2.0 ** (1 - 8 * samples.dtype.itemsize))
     return samples.astype(np.float32, copy=False)
-
-
-def _raising(error: DecodingError) -> Iterator[Any]:
-    raise error
-    yield  # makes this a generator, so that it raises when it is asked
 
 
 def _reason(error: BaseException) -> str:
