@@ -1,0 +1,74 @@
+"""Write the training file: spectrograms and labels of a training database.
+
+Classes are ordered as in the class list, else by name. A segment of several chosen classes is written once with
+all of them; one that also carries a class that is not chosen is left out.
+
+    britekit pickle --classes data/classes.csv -o data/training.pkl
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import config_option, db_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `pickle`."""
+
+    cfg_path: Optional[str] = config_option()
+    classes_path: Optional[str] = option(
+        "--classes", metavar="FILE", help="class list (default: all classes of the database)"
+    )
+    db_path: Optional[str] = db_option()
+    output_path: Optional[str] = option(
+        "-o", "--output", metavar="FILE", help="file to write (default: data/training.pkl below --root)"
+    )
+    root_dir: str = option(
+        "--root", default=".", metavar="DIR", help="directory of the default output (default: .)"
+    )
+    max_per_class: Optional[int] = option("-m", "--max", metavar="N", help="most spectrograms per class")
+    spec_group: str = option(
+        "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
+    )
+    keep_mixed: bool = option(
+        "--keep-mixed", default=False, help="keep segments that also carry another class, ignoring that class"
+    )
+
+
+def pickle(
+    cfg_path: Optional[str] = None,
+    classes_path: Optional[str] = None,
+    db_path: Optional[str] = None,
+    output_path: Optional[str] = None,
+    root_dir: str = ".",
+    max_per_class: Optional[int] = None,
+    spec_group: str = "default",
+    keep_mixed: bool = False,
+) -> int:
+    """Write the training file; return the number of spectrograms in it."""
+    from pathlib import Path
+
+    from britekit.annotations.classes import read_classes
+    from britekit.config import resolve
+    from britekit.database.session import open_database
+    from britekit.datasets.pickling import write_training_pickle
+
+    cfg = resolve(cfg_path)
+    classes = None if classes_path is None else read_classes(classes_path)
+    output = Path(output_path) if output_path else Path(root_dir) / "data" / "training.pkl"
+    with open_database(db_path or cfg.train.train_db) as session:
+        counts, total = write_training_pickle(
+            session,
+            output,
+            cfg.audio.spec_height,
+            cfg.audio.spec_width,
+            classes,
+            group=spec_group,
+            max_per_class=max_per_class,
+            keep_mixed=keep_mixed,
+        )
+    for name, count in counts.items():
+        print(f"{name} = {count}")
+    print(f"spectrograms = {total}")
+    return total

@@ -1,0 +1,17 @@
+"""The training database: recordings, segments, classes and stored spectrograms.
+
+In come rows and encoded spectrograms, out come typed objects and queries. A function takes a SQLAlchemy session
+and leaves the commit to its caller, so that a thousand inserts are one transaction.
+
+- `schema`: the tables, as mapped classes
+- `targets`: what a database is called: a path, or a URL
+- `session`: opening a database, publishing one that was built
+- `preparation`: creating the tables, checking that a database has them
+- `failures`: what SQLAlchemy and SQLite say, as one sentence
+- `classes`: categories and classes by name
+- `recordings`: sources, recordings and what is known about them
+- `segments`: segments and their links to classes
+- `spectrograms`: the stored form of a spectrogram, spectrogram groups, reading and writing values
+- `tracked`: whether a database is an output of the DVC pipeline
+- `facade`: `TrainingDatabase`, the same tables by method names, for people at a prompt
+"""

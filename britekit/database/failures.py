@@ -1,0 +1,54 @@
+"""What SQLAlchemy and the database below it say, turned into one sentence for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError as IntegrityProblem
+
+from britekit.errors import DatabaseError
+
+# Beginnings of SQLite's own messages, and what a person can do about each.
+_SENTENCES = (
+    ("database or disk is full", "could not be written: no space left on the device"),
+    (
+        "disk I/O error",
+        "could not be read or written: input/output error; check the disk and the space on it",
+    ),
+    ("attempt to write a readonly database", "could not be written: the file or its directory is read-only"),
+    ("unable to open database file", "could not be opened; check that its directory exists and is writable"),
+    ("database is locked", "is being written by another process; try again when that has finished"),
+    ("file is not a database", "is not a SQLite database; check the path given with -d"),
+    ("database disk image is malformed", "is damaged; restore it from a copy, or rebuild it with extract"),
+)
+
+
+@contextmanager
+def as_sentences(where: str) -> Iterator[None]:
+    """Turn what SQLAlchemy raises in the block into a `DatabaseError` about ``where``."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise explain(where, error) from error
+
+
+def explain(where: str, error: Exception) -> DatabaseError:
+    """Return the sentence for ``error``, without SQL, values or passwords."""
+    if isinstance(error, NoSuchModuleError):
+        return DatabaseError(f"{where} names a kind of database that is not installed here")
+    reason = _first_line(error)
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        reason = _first_line(error.orig)
+    for beginning, sentence in _SENTENCES:
+        if beginning in reason:
+            return DatabaseError(f"{where} {sentence}")
+    if isinstance(error, IntegrityProblem):
+        return DatabaseError(f"{where} refused a row that contradicts what it holds: {reason}")
+    return DatabaseError(f"{where} refused the work: {reason}")
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

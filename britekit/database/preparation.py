@@ -1,0 +1,94 @@
+"""Creating the tables, and checking that a database has them."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from sqlalchemy import Table, insert, inspect, select, text
+from sqlalchemy.orm import Session
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from britekit.database.schema import (
+    DEFAULT_NAME,
+    SCHEMA_VERSION,
+    TABLES,
+    Base,
+    Category,
+    RecordingInfo,
+    SchemaVersion,
+    Source,
+    SpecGroup,
+)
+from britekit.errors import DatabaseError
+
+_OURS = RecordingInfo.__tablename__
+
+
+def prepare(session: Session, where: str, may_create: bool, may_write: bool) -> None:
+    """Check the schema, creating or completing it as far as allowed.
+
+    Afterwards ``session.info`` says in ``has_recording_info`` and ``has_group_config`` which of our additions
+    the database has; one that may be written has both. The caller commits.
+
+    Raises
+    ------
+    DatabaseError
+        No training database, an incomplete one, an older schema or a newer version.
+    """
+    connection = session.connection()
+    present = set(inspect(connection).get_table_names())
+    wanted = {table.__tablename__ for table in TABLES}
+    if not present & wanted:
+        if may_create and not present:
+            create_tables(session)
+            present = wanted
+        else:
+            _refuse_older(where, present)
+            raise DatabaseError(f"{where} is not a training database: it has none of its tables")
+    missing = sorted(wanted - present - {_OURS})
+    if missing:
+        _refuse_older(where, present)
+        raise DatabaseError(f"{where} is not a complete training database: it lacks {', '.join(missing)}")
+    _check_version(session, where)
+    columns = {column["name"] for column in inspect(connection).get_columns(SpecGroup.__tablename__)}
+    if may_write and _OURS not in present:
+        _create(session, RecordingInfo)
+        present.add(_OURS)
+    if may_write and "Config" not in columns:
+        session.execute(text('ALTER TABLE "SpecGroup" ADD COLUMN "Config" TEXT'))
+        columns.add("Config")
+    session.info["has_recording_info"] = _OURS in present
+    session.info["has_group_config"] = "Config" in columns
+
+
+def create_tables(session: Session) -> None:
+    """Create every table, the schema version and the default rows."""
+    for mapped in TABLES:
+        _create(session, mapped)
+    session.execute(insert(SchemaVersion).values(version=SCHEMA_VERSION))
+    row: dict[str, Any] = {"name": DEFAULT_NAME, "inserted_date": session.info["inserted_date"]}
+    for mapped in (Category, Source, SpecGroup):
+        session.execute(insert(mapped).values(row))
+
+
+def _create(session: Session, mapped: type[Base]) -> None:
+    """Create one table and its indexes; ``create_all`` would take the indexes in any order, and bytes with it."""
+    table = cast(Table, mapped.__table__)
+    session.execute(CreateTable(table))
+    for index in sorted(table.indexes, key=lambda index: str(index.name)):
+        session.execute(CreateIndex(index))
+
+
+def _check_version(session: Session, where: str) -> None:
+    versions = list(session.scalars(select(SchemaVersion.version)))
+    if len(versions) != 1:
+        raise DatabaseError(f"{where} is damaged: SchemaVersion holds {len(versions)} rows, expected one")
+    if versions[0] > SCHEMA_VERSION:
+        raise DatabaseError(
+            f"{where} has schema version {versions[0]}, this program knows {SCHEMA_VERSION}; upgrade britekit"
+        )
+
+
+def _refuse_older(where: str, present: set[str]) -> None:
+    if "Subcategory" in present and SchemaVersion.__tablename__ not in present:
+        raise DatabaseError(f"{where} has a schema older than version 1, which this program cannot read")

@@ -1,0 +1,236 @@
+"""Opening a training database by path or URL, and publishing one that was built from scratch.
+
+A file of SQLite is opened read-only by commands that only read, and in WAL mode by those that write, so that
+readers see the last complete state meanwhile; on close the WAL mode is left, and one file remains.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
+
+from britekit.database.failures import as_sentences, explain
+from britekit.database.preparation import prepare
+from britekit.database.targets import describe, parse_url, sqlite_path
+from britekit.errors import DatabaseError
+from britekit.files import atomic_path, unwritable
+
+Mode = Literal["read", "write", "create"]
+
+_SQLITE_HEADER = b"SQLite format 3\0"
+_BUSY_SECONDS = 60.0
+
+
+@contextmanager
+def open_database(target: str | os.PathLike[str], mode: Mode = "read") -> Iterator[Session]:
+    """Open a training database; commit when the block succeeds, roll back when it does not.
+
+    ``session.info`` holds ``where`` (its name for messages), ``inserted_date`` (what new rows get),
+    ``has_recording_info`` and ``has_group_config`` (whether it has our additions).
+
+    Parameters
+    ----------
+    target
+        Path of a SQLite file, or a URL with a scheme.
+    mode
+        ``read``; ``write`` an existing database; ``create`` it if it is missing (of a server only the tables).
+
+    Raises
+    ------
+    DatabaseError
+        Missing, no database, no training database, made by a newer program, locked, full disk.
+    """
+    path = sqlite_path(target)
+    where = describe(target)
+    is_new = path is not None and _check_file(path, mode)
+    engine = _server_engine(str(target), where) if path is None else _sqlite_engine(path, mode)
+    commits = 0
+    try:
+        with as_sentences(where), Session(engine) as session:
+            session.info["where"] = where
+            session.info["inserted_date"] = datetime.date.today().isoformat()
+            prepare(session, where, may_create=mode == "create", may_write=mode != "read")
+            if mode != "read":
+                session.commit()  # the lock is taken again by whoever has something to write
+
+            @event.listens_for(session, "after_commit")
+            def count(_session: Session) -> None:
+                nonlocal commits
+                commits += 1
+
+            yield session
+            if mode != "read":
+                session.commit()
+                commits += 1
+    finally:
+        if path is not None and mode != "read":
+            _leave_wal(engine)
+        engine.dispose()
+        if path is not None and is_new and not commits:
+            _remove_untouched(path)
+
+
+@contextmanager
+def publish_database(target: str | os.PathLike[str]) -> Iterator[Session]:
+    """Build a database from nothing; it takes the name ``target`` once the block has succeeded.
+
+    The same inserts give the same bytes: rows carry no date, and the file is written by ``VACUUM INTO``.
+    Whatever was at ``target`` stays until then.
+
+    Raises
+    ------
+    DatabaseError
+        ``target`` is a URL, or the disk is full.
+    """
+    path = sqlite_path(target)
+    if path is None:
+        raise DatabaseError(
+            f"{describe(target)} is on a server; here a file is built, so give a path with -d"
+        )
+    with atomic_path(path) as partial:
+        build = partial.with_name(partial.name.replace(".partial", ".partial-build"))
+        engine = _sqlite_engine(build, "build")
+        try:
+            with as_sentences(str(path)):
+                with Session(engine) as session:
+                    session.info["where"] = str(path)
+                    session.info["inserted_date"] = None
+                    prepare(session, str(path), may_create=True, may_write=True)
+                    yield session
+                    session.commit()
+                _vacuum_into(engine, partial, path)
+        finally:
+            engine.dispose()
+            build.unlink(missing_ok=True)
+
+
+def optimize(session: Session) -> None:
+    """Refresh the statistics by which queries are planned."""
+    session.execute(text("ANALYZE"))
+
+
+def _check_file(path: Path, mode: Mode) -> bool:
+    """Return whether the file is about to be created; raise if it cannot be a database."""
+    try:
+        if path.is_dir():
+            raise DatabaseError(f"{path} is a directory; a training database is a file")
+        with open(path, "rb") as file:
+            header = file.read(len(_SQLITE_HEADER))
+    except FileNotFoundError:
+        if mode != "create":
+            raise DatabaseError(
+                f"training database {path} does not exist; give its path with -d, or make it with extract"
+            ) from None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseError(str(unwritable(path, error))) from error
+        return True
+    except OSError as error:
+        raise DatabaseError(f"{path} could not be read: {(error.strerror or str(error)).lower()}") from error
+    if header not in (_SQLITE_HEADER, b""):
+        raise DatabaseError(f"{path} is not a SQLite database; check the path given with -d")
+    return False
+
+
+def _sqlite_engine(path: Path, mode: str) -> Engine:
+    options = {"read": "mode=ro", "write": "mode=rw"}.get(mode, "mode=rwc")
+    if mode == "read" and not os.access(path.parent, os.W_OK) and not _has_wal(path):
+        # SQLite wants to make side files even for reading; in a read-only directory it cannot, and need not.
+        options += "&immutable=1"
+    address = f"file:{quote(str(path.absolute()))}?{options}"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(
+            address, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None
+        )
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool)
+    # A writer takes its lock at once: two that had both read first could never both go on.
+    begin = "BEGIN" if mode == "read" else "BEGIN IMMEDIATE"
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA foreign_keys = ON")
+        if mode in ("write", "create"):
+            connection.execute("PRAGMA journal_mode = WAL")
+        elif mode == "build":
+            # Nobody else sees this file, and an interrupted build is thrown away.
+            connection.execute("PRAGMA journal_mode = MEMORY")
+            connection.execute("PRAGMA synchronous = OFF")
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _server_engine(target: str, where: str) -> Engine:
+    url = parse_url(target)
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    try:
+        return create_engine(url)
+    except ModuleNotFoundError as error:
+        raise DatabaseError(f"{where} needs the package {error.name}, which is not installed") from error
+    except SQLAlchemyError as error:
+        raise explain(where, error) from error
+
+
+def _vacuum_into(engine: Engine, partial: Path, target: Path) -> None:
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("VACUUM INTO ?", (str(partial.absolute()),))
+    except sqlite3.Error as error:
+        raise explain(str(target), error) from error
+    finally:
+        connection.close()
+
+
+def _leave_wal(engine: Engine) -> None:
+    """Put everything into the one file; while others still use it, the last of them does so."""
+    with contextlib.suppress(sqlite3.Error, SQLAlchemyError):
+        connection = engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA busy_timeout = 0")
+            cursor.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            connection.close()
+
+
+def _has_wal(path: Path) -> bool:
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _remove_untouched(path: Path) -> None:
+    """Remove a file that was created for a command that then failed before it stored anything."""
+    with contextlib.suppress(sqlite3.Error, OSError):
+        if path.stat().st_size:
+            connection = sqlite3.connect(path, timeout=0)
+            try:
+                tables = [
+                    row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
+                ]
+                if "Class" in tables and connection.execute("SELECT count(*) FROM Class").fetchone()[0]:
+                    return  # another command has begun to use it
+            finally:
+                connection.close()
+        for side in ("", "-wal", "-shm", "-journal"):
+            path.with_name(path.name + side).unlink(missing_ok=True)

@@ -1,0 +1,22 @@
+"""Training data: recordings in, spectrograms in a database, a pickle and batches out.
+
+From recordings to the database:
+
+- `recordings_csv`: what is known about recordings, and what their names tell
+- `tree`: the tree ``<class>/<recording>``, checked against the class list
+- `curation`: decisions of people, replayed at every build
+- `recording_streams`: spectrograms of many recordings, computed by threads
+- `extraction`: builds the database from a tree
+- `extract_folder`: adds one folder to a database
+
+From the database to training:
+
+- `selection`: which spectrograms go into a pickle
+- `pickling`: writes the pickle, in constant memory
+- `pickle_writer`: a pickle of plain values, opcode by opcode
+- `safe_pickle`: reads a pickle of plain values; nothing in it can run
+- `training_set`: the pickle as arrays
+- `augmentations`: one file per augmentation, whole batches at a time
+- `mixing`, `batches`: merged and augmented batches on the device
+- `splits`: folds and held-out portions
+"""

@@ -1,0 +1,206 @@
+"""One folder of recordings under one class, into a database that may hold them already in part."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from britekit.audio.signal import load_signal
+from britekit.audio.spectrogram import compute_spectrograms
+from britekit.config import BaseConfig
+from britekit.config.audio import AudioConfig
+from britekit.database.classes import get_or_add_class
+from britekit.database.recordings import (
+    add_recording,
+    filenames_of_class,
+    find_recording,
+    get_or_add_source,
+    set_seconds,
+)
+from britekit.database.segments import add_links, add_segments, classes_of, nearest, segments_of
+from britekit.database.spectrograms import (
+    add_values,
+    differing_settings,
+    encode,
+    get_or_add_group,
+    group_settings,
+    segments_with_value,
+)
+from britekit.datasets.extraction import DEFAULT_GROUP, Extraction
+from britekit.datasets.recording_streams import Grid, RecordingStream, check_overlap, stream_recordings
+from britekit.datasets.recordings_csv import describe_recording
+from britekit.errors import BriteKitError, InputError
+from britekit.progress import track
+
+log = logging.getLogger("britekit.datasets.extract_folder")
+
+# Two files of one name and source whose lengths differ by more are two recordings.
+_SAME_LENGTH_S = 0.1
+_SAME_OFFSET_S = 1e-3
+
+
+def extract_folder(
+    session: Session,
+    cfg: BaseConfig,
+    paths: list[Path],
+    class_name: str,
+    code: str = "",
+    category: str = "default",
+    overlap: float | None = None,
+    source: str = "",
+    group: str = DEFAULT_GROUP,
+    include_existing: bool = False,
+    on_recording: Callable[[Path, int], None] | None = None,
+) -> Extraction:
+    """Cut recordings into segments and store their spectrograms under one class, a transaction per recording.
+
+    A segment that exists (same recording, offset within the tolerance) is not inserted twice: the link to the
+    class, or the spectrogram of this group, is added where it is missing.
+
+    Parameters
+    ----------
+    session
+        Of a database opened for writing; this function commits.
+    cfg
+        ``audio``, ``infer.overlap``, ``misc.source_regexes``, ``misc.group_regex``.
+    paths
+        The recordings.
+    class_name, code, category
+        The class, added if new.
+    overlap
+        Seconds; default ``infer.overlap``.
+    source
+        Name of the source; default: what the file names tell.
+    group
+        Spectrogram group, added if new.
+    include_existing
+        Also look at recordings that the class has already.
+    on_recording
+        Called with each recording and its number of new spectrograms, once they are stored.
+
+    Raises
+    ------
+    InputError
+        Overlap not below the duration.
+    DatabaseError
+        The code belongs to another class, or the class has another one.
+    """
+    grid = check_overlap(cfg.infer.overlap if overlap is None else overlap, cfg.audio.spec_duration)
+    # Checks names and codes before an hour of work; nothing of it stays until a recording is stored.
+    known = filenames_of_class(session, get_or_add_class(session, class_name, code, category))
+    _warn_of_settings(session, get_or_add_group(session, group), group, cfg.audio)
+    session.rollback()
+    sources = {path: source or describe_recording(path.name, None, cfg.misc).source for path in paths}
+    if not include_existing:
+        paths = [path for path in paths if (sources[path], path.name) not in known]
+    result = Extraction()
+    streams = stream_recordings(paths, cfg.audio, grid)
+    for stream in track(streams, len(paths), "extract"):
+        path = stream.path
+        stream.wait()  # without the database's lock, which others may want meanwhile
+        try:
+            class_id = get_or_add_class(session, class_name, code, category)
+            group_id = get_or_add_group(session, group, asdict(cfg.audio))
+            source_id = get_or_add_source(session, sources[path])
+            segments, spectrograms = _store(session, stream, cfg, grid, source_id, class_id, group_id)
+        except (BriteKitError, OSError, MemoryError) as error:
+            session.rollback()
+            result.fail(path, error)
+            continue
+        session.commit()
+        result.recordings += 1
+        result.segments += segments
+        result.spectrograms += spectrograms
+        if on_recording is not None:
+            on_recording(path, spectrograms)
+    return result
+
+
+def _store(
+    session: Session,
+    stream: RecordingStream,
+    cfg: BaseConfig,
+    grid: Grid,
+    source_id: int,
+    class_id: int,
+    group_id: int,
+) -> tuple[int, int]:
+    """Store what is missing of one recording; return the numbers of new segments and spectrograms."""
+    path = stream.path
+    recording = find_recording(session, source_id, path.name)
+    if recording is None:
+        facts = describe_recording(path.name, None, cfg.misc).facts
+        recording_id = add_recording(session, source_id, path.name, str(path.absolute()), 0.0, facts)
+    else:
+        recording_id = recording.id
+    there = segments_of(session, recording_id) if recording is not None else {}
+    linked = classes_of(session, recording_id) if there else {}
+    drawn = segments_with_value(session, group_id, recording_id) if there else set()
+    values: list[tuple[int, bytes]] = []
+    elsewhere: dict[float, int] = {}
+    new_segments = new_values = 0
+    for batch in stream:
+        new = []
+        for offset, value in zip(batch.offsets, batch.values):
+            stored = nearest(offset, there, grid.tolerance_s)
+            if stored is None:
+                new.append((offset, value))
+                continue
+            segment_id = there[stored]
+            if class_id not in linked.setdefault(segment_id, set()):
+                linked[segment_id].add(class_id)
+                add_links(session, [(segment_id, class_id)])
+            if segment_id not in drawn:
+                drawn.add(segment_id)
+                if abs(stored - offset) < _SAME_OFFSET_S:
+                    values.append((segment_id, value))
+                else:
+                    elsewhere[stored] = segment_id
+        segment_ids = add_segments(session, recording_id, [offset for offset, _value in new])
+        add_links(session, ((segment_id, class_id) for segment_id in segment_ids))
+        values += zip(segment_ids, (value for _offset, value in new))
+        add_values(session, group_id, values)
+        new_segments += len(new)
+        new_values += len(values)
+        values = []
+    if recording is None:
+        if not new_segments:
+            session.rollback()  # too short to give a segment: not worth a row
+            return 0, 0
+        set_seconds(session, recording_id, stream.seconds)
+    elif recording.seconds is not None and abs(recording.seconds - stream.seconds) > _SAME_LENGTH_S:
+        raise InputError(
+            f"{path} lasts {stream.seconds:g} s, but the database has a recording of that name and source "
+            f"which lasts {recording.seconds:g} s; rename the file, or give another source with --src"
+        )
+    # A segment keeps its own offset, so its spectrogram is computed there and not on this grid.
+    extra = _encode_at(path, cfg.audio, elsewhere)
+    add_values(session, group_id, extra)
+    return new_segments, new_values + len(extra)
+
+
+def _encode_at(path: Path, cfg: AudioConfig, segments: dict[float, int]) -> list[tuple[int, bytes]]:
+    """Return the spectrograms of segments given as offset → ID, leaving out those past the end."""
+    if not segments:
+        return []
+    signal, _seconds = load_signal(path, cfg)
+    images, _raw, present = compute_spectrograms(signal, list(segments), cfg)
+    return [
+        (segment_id, encode(image))
+        for segment_id, image, there in zip(segments.values(), images, present)
+        if there
+    ]
+
+
+def _warn_of_settings(session: Session, group_id: int, group: str, audio: AudioConfig) -> None:
+    different = differing_settings(group_settings(session, group_id), asdict(audio))
+    if different:
+        log.warning(
+            'spectrogram group "%s" was made with other audio settings: %s; choose another with --sgroup',
+            group,
+            "; ".join(different),
+        )

@@ -1,0 +1,195 @@
+"""Recordings into a training database: a whole tree from nothing, or one folder into what is there."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from britekit.annotations.classes import ClassInfo, read_classes
+from britekit.config import BaseConfig
+from britekit.database.classes import add_class, segment_counts
+from britekit.database.recordings import add_recording, get_or_add_source, set_seconds
+from britekit.database.segments import add_links, add_segments
+from britekit.database.session import publish_database
+from britekit.database.spectrograms import add_values, get_or_add_group
+from britekit.datasets.curation import Curation, read_curation, report_dangling
+from britekit.datasets.recording_streams import RecordingStream, check_overlap, stream_recordings
+from britekit.datasets.tree import PlannedRecording, read_tree
+from britekit.errors import BriteKitError, InputError
+from britekit.progress import track
+
+log = logging.getLogger("britekit.datasets.extraction")
+
+DEFAULT_GROUP = "default"
+
+
+@dataclass
+class Extraction:
+    """What an extraction stored, and what it could not read.
+
+    Attributes
+    ----------
+    recordings, segments, spectrograms
+        Numbers of new rows.
+    failures
+        Recordings that were skipped, with the reason.
+    per_class
+        Segments by class name; of a tree only.
+    """
+
+    recordings: int = 0
+    segments: int = 0
+    spectrograms: int = 0
+    failures: list[tuple[Path, str]] = field(default_factory=list)
+    per_class: dict[str, int] = field(default_factory=dict)
+
+    def fail(self, path: Path, error: Exception) -> None:
+        """Note a recording that could not be read, and say so."""
+        reason = str(error) or type(error).__name__
+        self.failures.append((path, reason))
+        log.warning("%s is left out: %s", path, reason.removeprefix(f"{path}: "))
+
+    def raise_for_failures(self) -> None:
+        """Raise `InputError` if any recording could not be read; the others are stored."""
+        if self.failures:
+            total = len(self.failures) + self.recordings
+            raise InputError(
+                f"{len(self.failures)} of {total} recordings could not be read and are left out, the first is "
+                f"{self.failures[0][0]}; repair or remove them and repeat the command"
+            )
+
+
+def build_training_database(
+    cfg: BaseConfig,
+    root: Path,
+    classes_path: Path,
+    curation_path: Path | None,
+    target: str | os.PathLike[str],
+    group: str = DEFAULT_GROUP,
+    strict: bool = False,
+) -> Extraction:
+    """Build the training database of a project from a tree ``<class>/<recording>``.
+
+    The same recordings, settings and decisions give the same bytes. An unreadable recording is reported and
+    left out; whether any was is in the result. Whatever was at ``target`` stays until the new one is complete.
+
+    Parameters
+    ----------
+    cfg
+        ``audio``, ``pipeline.extract_overlap``, ``misc.source_regexes``, ``misc.group_regex``.
+    root
+        The tree, with an optional ``recordings.csv``.
+    classes_path
+        The class list; a folder that is not in it, or a class without recordings, is an error.
+    curation_path
+        Decisions about segments, or None.
+    target
+        The database, a file.
+    group
+        Name of the spectrogram group.
+    strict
+        Make a decision that matches no segment an error.
+    """
+    grid = check_overlap(cfg.pipeline.extract_overlap, cfg.audio.spec_duration)
+    classes = read_classes(classes_path)
+    curation = read_curation(curation_path, [info.name for info in classes])
+    planned = read_tree(root, classes, cfg.misc)
+    _check_every_class(root, classes_path, classes, planned, curation)
+    result = Extraction()
+    with publish_database(target) as session:
+        class_ids = {
+            info.name: add_class(
+                session, info.name, info.code, alt_name=info.alt_name, alt_code=info.alt_code
+            )
+            for info in classes
+        }
+        group_id = get_or_add_group(session, group, asdict(cfg.audio))
+        session.commit()
+        streams = stream_recordings([recording.path for recording in planned], cfg.audio, grid)
+        for recording, stream in track(zip(planned, streams), len(planned), "extract"):
+            try:
+                stored = _store_planned(session, recording, stream, class_ids, group_id, curation)
+            except (BriteKitError, OSError, MemoryError) as error:
+                session.rollback()
+                result.fail(recording.path, error)
+                continue
+            session.commit()
+            result.recordings += 1
+            result.segments += stored
+            result.spectrograms += stored
+        if not result.segments:
+            result.raise_for_failures()
+            raise InputError(f"{root}: no recording gives a segment; see the warnings above")
+        report_dangling(curation, curation_path, strict)
+        counts = segment_counts(session)
+        result.per_class = {name: counts[class_id] for name, class_id in class_ids.items()}
+    for name, count in result.per_class.items():
+        if not count:
+            log.warning('class "%s" has no segment in %s', name, target)
+    return result
+
+
+def _store_planned(
+    session: Session,
+    recording: PlannedRecording,
+    stream: RecordingStream,
+    class_ids: dict[str, int],
+    group_id: int,
+    curation: Curation,
+) -> int:
+    """Store one recording of the tree and return its number of segments; the caller commits."""
+    decisions = curation.about(recording.filename)
+    recording_id = None
+    stored = 0
+    for batch in stream:
+        kept = []
+        for offset, value in zip(batch.offsets, batch.values):
+            names = curation.classes_of(decisions, recording.class_names, offset)
+            if names:
+                kept.append((offset, value, names))
+        if not kept:
+            continue
+        if recording_id is None:
+            source_id = get_or_add_source(session, recording.source)
+            recording_id = add_recording(
+                session, source_id, recording.filename, project_path(recording.path), 0.0, recording.facts
+            )
+        segment_ids = add_segments(session, recording_id, [offset for offset, _value, _names in kept])
+        rows = list(zip(segment_ids, kept))
+        add_links(session, ((segment, class_ids[name]) for segment, (_, _, names) in rows for name in names))
+        add_values(session, group_id, [(segment, value) for segment, (_offset, value, _names) in rows])
+        stored += len(kept)
+    if recording_id is not None:
+        set_seconds(session, recording_id, stream.seconds)
+    return stored
+
+
+def project_path(path: Path) -> str:
+    """Return a path relative to the working directory, so that a clone elsewhere builds the same bytes."""
+    try:
+        return Path(os.path.relpath(path)).as_posix()
+    except ValueError:  # on another drive of Windows
+        return path.absolute().as_posix()
+
+
+def _check_every_class(
+    root: Path,
+    classes_path: Path,
+    classes: Sequence[ClassInfo],
+    planned: Sequence[PlannedRecording],
+    curation: Curation,
+) -> None:
+    found = {name for recording in planned for name in recording.class_names} | curation.targets()
+    missing = [info.name for info in classes if info.name not in found]
+    if missing:
+        listed = ", ".join(f'"{name}"' for name in missing[:10])
+        more = f" and {len(missing) - 10} more" if missing[10:] else ""
+        raise InputError(
+            f"{root} has no recordings of {listed}{more}, listed in {classes_path}; "
+            f"expected them in {root / missing[0]}, or the class removed from the list"
+        )

@@ -1,0 +1,174 @@
+"""The training pickle: chosen spectrograms with their labels in one file.
+
+Values are copied from the database as they are stored, a few hundred at a time, so that memory does not grow
+with their number; each is checked to be whole and of the configured size.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from britekit.annotations.classes import ClassInfo, read_classes
+from britekit.database.session import open_database
+from britekit.database.spectrograms import group_settings, inflate, iter_values, require_group
+from britekit.datasets.pickle_writer import PickleWriter
+from britekit.datasets.recording_streams import available_cores
+from britekit.datasets.selection import Selection, select_spectrograms
+from britekit.errors import DatabaseError, InputError
+from britekit.files import atomic_path
+from britekit.progress import Meter
+
+
+def write_training_pickle(
+    session: Session,
+    output: str | os.PathLike[str],
+    height: int,
+    width: int,
+    classes: Sequence[ClassInfo] | None = None,
+    group: str = "default",
+    max_per_class: int | None = None,
+    keep_mixed: bool = False,
+) -> tuple[dict[str, int], int]:
+    """Write the training pickle; return the number of spectrograms of each class, and of all.
+
+    Parameters
+    ----------
+    session
+        Of a database opened for reading.
+    output
+        The file; the same database and options give the same bytes.
+    height, width
+        Size of the stored spectrograms, in pixels.
+    classes
+        Classes in the order of their indexes; default: all of the database, by name.
+    group
+        Spectrogram group.
+    max_per_class, keep_mixed
+        As in `select_spectrograms`.
+
+    Raises
+    ------
+    DatabaseError
+        Group or class missing, class without code or spectrograms, a value of another size.
+    """
+    if max_per_class is not None and max_per_class < 1:
+        raise InputError(
+            f"at most {max_per_class} spectrograms per class would be none; give --max at least 1"
+        )
+    group_id = require_group(session, group)
+    selection = select_spectrograms(session, group_id, classes, max_per_class, keep_mixed)
+    settings = group_settings(session, group_id)
+    with atomic_path(output) as partial, open(partial, "wb", buffering=1 << 20) as file:
+        writer = PickleWriter(file)
+        for key, value in _header(selection, height, width, settings).items():
+            writer.entry(key, value)
+        starts, labels = selection.label_starts.tolist(), selection.label_classes.tolist()
+        writer.list_entry("spec_class_indexes", (labels[a:b] for a, b in zip(starts, starts[1:])))
+        writer.list_entry("spec_segment_ids", selection.segment_ids.tolist())
+        writer.list_entry("spec_recording_ids", selection.recording_ids.tolist())
+        writer.list_entry("spec_group_ids", selection.group_ids.tolist())
+        # Last, so that a reader knows how many come and how large they are.
+        writer.list_entry("spec_values", _checked_values(session, selection, height, width))
+        writer.close()
+    return selection.counts(), len(selection.value_ids)
+
+
+def _header(selection: Selection, height: int, width: int, settings: dict[str, Any]) -> dict[str, Any]:
+    header: dict[str, Any] = {
+        "class_names": [info.name for info in selection.classes],
+        "class_codes": [info.code for info in selection.classes],
+        "alt_names": [info.alt_name for info in selection.classes],
+        "alt_codes": [info.alt_code for info in selection.classes],
+        "spec_height": height,
+        "spec_width": width,
+    }
+    if settings:
+        header["audio"] = settings
+    return header
+
+
+def _checked_values(session: Session, selection: Selection, height: int, width: int) -> Iterator[bytes]:
+    segments = iter(selection.segment_ids.tolist())
+    meter = Meter(len(selection.value_ids), "pickle")
+
+    def check(value: bytes) -> str:
+        try:
+            inflate(value, height * width)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    try:
+        with ThreadPoolExecutor(available_cores()) as pool:
+            for values in iter_values(session, selection.value_ids.tolist()):
+                for segment, value, problem in zip(segments, values, pool.map(check, values), strict=False):
+                    if problem:
+                        raise DatabaseError(
+                            f"{session.info['where']}: the spectrogram of segment {segment} does not fit the "
+                            f"configured {height} × {width}: {problem}; set audio.spec_height and audio.spec_width "
+                            "as they were, or extract anew"
+                        )
+                    yield value
+                meter.advance(len(values))
+        meter.finish()
+    finally:
+        meter.close()
+
+
+class Pickler:
+    """Writes a training pickle; the class behind the command, for people at a prompt.
+
+    Parameters
+    ----------
+    db_path
+        Training database; default ``train.train_db``.
+    output_path
+        The file to write.
+    classes_path
+        Class list; default all classes of the database.
+    max_per_class
+        Most spectrograms per class.
+    spec_group
+        Spectrogram group.
+    cfg
+        Configuration; the process-wide one if None.
+    """
+
+    def __init__(
+        self,
+        db_path: str | None = None,
+        output_path: str = "data/training.pkl",
+        classes_path: str | None = None,
+        max_per_class: int | None = None,
+        spec_group: str = "default",
+        keep_mixed: bool = False,
+        cfg: Any = None,
+    ) -> None:
+        if cfg is None:
+            from britekit.config import get_config
+
+            cfg = get_config()
+        self._db = db_path or cfg.train.train_db
+        self._output = Path(output_path)
+        self._classes = None if classes_path is None else read_classes(classes_path)
+        self._max = max_per_class
+        self._group = spec_group
+        self._keep_mixed = keep_mixed
+        self._size = (cfg.audio.spec_height, cfg.audio.spec_width)
+
+    def pickle(self, quiet: bool = True) -> dict[str, int]:
+        """Write the file and return the number of spectrograms of each class, printing it unless quiet."""
+        with open_database(self._db) as session:
+            counts, _total = write_training_pickle(
+                session, self._output, *self._size, self._classes, self._group, self._max, self._keep_mixed
+            )
+        if not quiet:
+            for name, count in counts.items():
+                print(f"{name} = {count}")
+        return counts

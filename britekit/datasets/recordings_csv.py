@@ -1,0 +1,140 @@
+"""What a tree of recordings says about them: ``recordings.csv``, and what their names tell."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from britekit.annotations.tables import iter_rows, parse_number
+from britekit.config.misc import MiscConfig
+from britekit.database.recordings import Facts
+from britekit.errors import InputError
+
+log = logging.getLogger("britekit.datasets.recordings_csv")
+
+FILE_NAME = "recordings.csv"
+DEFAULT_SOURCE = "default"
+_COLUMNS = ("class", "group", "source", "licence", "author", "url", "time", "latitude", "longitude")
+
+
+@dataclass(frozen=True)
+class RecordingRow:
+    """One row: where a recording comes from (empty if not said), and what is known about it."""
+
+    source: str
+    facts: Facts
+
+
+class RecordingTable:
+    """The rows of ``recordings.csv``, found by class and recording.
+
+    Parameters
+    ----------
+    path
+        The file; a missing one has no rows.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, a coordinate is no number, or a recording of a class has two rows.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows: dict[tuple[str, str], tuple[int, RecordingRow]] = {}
+        self._used: set[int] = set()
+        if not path.exists():
+            return
+        for number, cells in iter_rows(path, ["recording"], _COLUMNS):
+            key = (cells["class"], cells["recording"])
+            if not cells["recording"]:
+                raise InputError(f"{path}, row {number}: the recording is not named")
+            if key in self._rows:
+                first = self._rows[key][0]
+                raise InputError(f'{path}, row {number}: recording "{key[1]}" is already in row {first}')
+            facts = Facts(
+                group_name=cells["group"],
+                licence=cells["licence"],
+                author=cells["author"],
+                url=cells["url"],
+                time=cells["time"],
+                latitude=_coordinate(path, number, "latitude", cells["latitude"], 90.0),
+                longitude=_coordinate(path, number, "longitude", cells["longitude"], 180.0),
+            )
+            self._rows[key] = (number, RecordingRow(cells["source"], facts))
+
+    def find(self, class_name: str, filename: str) -> RecordingRow | None:
+        """Return the row of a recording, named with or without its extension; one without class fits any."""
+        for key_class in (class_name, ""):
+            for name in (filename, Path(filename).stem):
+                found = self._rows.get((key_class, name))
+                if found is not None:
+                    self._used.add(found[0])
+                    return found[1]
+        return None
+
+    def report_unused(self) -> None:
+        """Warn about rows that no recording was found for."""
+        unused = [(number, key) for key, (number, _row) in self._rows.items() if number not in self._used]
+        if unused:
+            number, (class_name, recording) = unused[0]
+            log.warning(
+                '%s: %d rows have no recording beside it, the first is row %d ("%s" of "%s")',
+                self.path,
+                len(unused),
+                number,
+                recording,
+                class_name,
+            )
+
+
+def describe_recording(filename: str, row: RecordingRow | None, misc: MiscConfig) -> RecordingRow:
+    """Return source and facts of a recording: its row's, else what its name tells.
+
+    Parameters
+    ----------
+    filename
+        Without folder.
+    row
+        From ``recordings.csv``, if it has one.
+    misc
+        ``source_regexes`` and ``group_regex``.
+    """
+    stem = Path(filename).stem
+    known = row or RecordingRow("", Facts())
+    group = known.facts.group_name or group_from_name(stem, misc.group_regex)
+    source = known.source or source_from_name(stem, misc.source_regexes)
+    return RecordingRow(source, replace(known.facts, group_name=group))
+
+
+def source_from_name(stem: str, patterns: Sequence[Sequence[str]] | None) -> str:
+    """Return the source whose pattern matches the start of a stem; the first wins, none is ``default``."""
+    for pattern, source in patterns or ():
+        if re.match(pattern, stem):
+            return source
+    return DEFAULT_SOURCE
+
+
+def group_from_name(stem: str, pattern: str | None) -> str | None:
+    """Return what a recording was cut from: group 1 of the pattern, or the whole match if it has none."""
+    found = re.search(pattern, stem) if pattern else None
+    if found is None:
+        return None
+    return (found[1] if found.re.groups else found[0]) or None
+
+
+def _coordinate(path: Path, number: int, column: str, text: str, limit: float) -> float | None:
+    if not text:
+        return None
+    try:
+        value = parse_number(text)
+    except ValueError:
+        value = limit + 1.0
+    if abs(value) > limit:
+        raise InputError(
+            f'{path}, row {number}: {column} "{text}" is not a number of degrees between -{limit:g} and {limit:g}'
+        )
+    return value

@@ -1,0 +1,214 @@
+"""Which spectrograms of a group go into a pickle, and with which labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from britekit.annotations.classes import ClassInfo
+from britekit.database.recordings import group_ids
+from britekit.database.schema import Class, Segment, SegmentClass, SpecValue
+from britekit.errors import DatabaseError, suggest
+
+# Fixed, so that a second group of the same segments is thinned to the same ones.
+_SEED = 101
+_FETCH = 10_000
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The chosen spectrograms, ascending by segment.
+
+    Attributes
+    ----------
+    classes
+        In the order of their indexes.
+    value_ids, segment_ids, recording_ids, group_ids
+        (N,) int64.
+    label_starts, label_classes
+        Class indexes of spectrogram n: ``label_classes[label_starts[n]:label_starts[n + 1]]``.
+    """
+
+    classes: list[ClassInfo]
+    value_ids: NDArray[np.int64]
+    segment_ids: NDArray[np.int64]
+    recording_ids: NDArray[np.int64]
+    group_ids: NDArray[np.int64]
+    label_starts: NDArray[np.int64]
+    label_classes: NDArray[np.int64]
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of spectrograms of each class."""
+        numbers = np.bincount(self.label_classes, minlength=len(self.classes))
+        return {info.name: int(number) for info, number in zip(self.classes, numbers)}
+
+
+def select_spectrograms(
+    session: Session,
+    group_id: int,
+    wanted: Sequence[ClassInfo] | None = None,
+    max_per_class: int | None = None,
+    keep_mixed: bool = False,
+) -> Selection:
+    """Choose the spectrograms of a group that carry the wanted classes.
+
+    Parameters
+    ----------
+    session
+        Of an open database.
+    group_id
+        The spectrogram group.
+    wanted
+        Classes in the order of their indexes; default: all of the database, by name.
+    max_per_class
+        Most spectrograms per class. The choice depends on segment IDs alone, classes with few segments choose
+        first, and a segment of several classes counts for each.
+    keep_mixed
+        Keep segments that also carry another class, ignoring that class; otherwise they are left out.
+
+    Raises
+    ------
+    DatabaseError
+        A class that is unknown, has no code or has no spectrogram; all of them are named.
+    """
+    class_ids, classes = _resolve(session, wanted)
+    index_of = {class_id: index for index, class_id in enumerate(class_ids)}
+    carrying = select(SegmentClass.segment_id)
+    if wanted is not None:
+        carrying = carrying.where(SegmentClass.class_id.in_(class_ids))
+    values = _fetch(
+        session,
+        select(SpecValue.segment_id, SpecValue.id, Segment.recording_id)
+        .join(Segment, Segment.id == SpecValue.segment_id)
+        .where(SpecValue.specgroup_id == group_id, SpecValue.segment_id.in_(carrying))
+        .order_by(SpecValue.segment_id),
+        3,
+    )
+    links = _fetch(
+        session,
+        select(SegmentClass.segment_id, SegmentClass.class_id)
+        .where(SegmentClass.segment_id.in_(carrying))
+        .order_by(SegmentClass.segment_id),
+        2,
+    )
+    label_segments = links[:, 0]
+    label_classes = np.array(
+        [index_of.get(class_id, -1) for class_id in links[:, 1].tolist()], dtype=np.int64
+    )
+    if not keep_mixed:
+        mixed = np.unique(label_segments[label_classes < 0])
+        values = values[~np.isin(values[:, 0], mixed)]
+    stays = (label_classes >= 0) & np.isin(label_segments, values[:, 0])
+    label_segments, label_classes = label_segments[stays], label_classes[stays]
+    if max_per_class is not None:
+        chosen = _thin(label_segments, label_classes, len(classes), max_per_class)
+        values = values[np.isin(values[:, 0], chosen)]
+        stays = np.isin(label_segments, chosen)
+        label_segments, label_classes = label_segments[stays], label_classes[stays]
+    order = np.lexsort((label_classes, label_segments))
+    label_segments, label_classes = label_segments[order], label_classes[order]
+    starts = np.searchsorted(label_segments, values[:, 0])
+    group_of = group_ids(session)
+    recordings = values[:, 2]
+    selection = Selection(
+        classes=classes,
+        value_ids=values[:, 1],
+        segment_ids=values[:, 0],
+        recording_ids=recordings,
+        group_ids=np.array(
+            [group_of.get(recording, recording) for recording in recordings.tolist()], np.int64
+        ),
+        label_starts=np.append(starts, len(label_segments)).astype(np.int64),
+        label_classes=label_classes,
+    )
+    _refuse_empty(session, selection, keep_mixed)
+    return selection
+
+
+def _resolve(session: Session, wanted: Sequence[ClassInfo] | None) -> tuple[list[int], list[ClassInfo]]:
+    """Return IDs and labels of the wanted classes; what the database lacks comes from the class list."""
+    rows = {row.name: row for row in session.scalars(select(Class))}
+    # Sorted here and not by the database: servers have orders of their own.
+    order = sorted(rows) if wanted is None else [info.name for info in wanted]
+    unknown = [name for name in order if name not in rows]
+    where = session.info["where"]
+    if unknown:
+        listed = ", ".join(f'"{name}"' for name in unknown)
+        raise DatabaseError(f"{where} has no class {listed}{suggest(unknown[0], rows)}")
+    if not order:
+        raise DatabaseError(f"{where} has no class")
+    listed_infos = {info.name: info for info in wanted or ()}
+    classes = []
+    for name in order:
+        row, info = rows[name], listed_infos.get(name, ClassInfo(name))
+        classes.append(
+            ClassInfo(
+                name,
+                row.code or info.code,
+                row.alt_name or info.alt_name,
+                row.alt_code or info.alt_code,
+            )
+        )
+    without = [info.name for info in classes if not info.code]
+    if without:
+        listed = ", ".join(f'"{name}"' for name in without)
+        raise DatabaseError(f"{where}: no code for class {listed}; give each a Code in the class list")
+    return [rows[name].id for name in order], classes
+
+
+def _fetch(session: Session, query: Select[tuple[int | None, ...]], columns: int) -> NDArray[np.int64]:
+    """Return the rows of a query over integers as an array, without a Python object per row at once."""
+    parts = [np.empty((0, columns), dtype=np.int64)]
+    for rows in session.execute(query).partitions(_FETCH):
+        parts.append(np.array([tuple(row) for row in rows], dtype=np.int64))
+    return np.concatenate(parts)
+
+
+def _thin(
+    segments: NDArray[np.int64], classes: NDArray[np.int64], num_classes: int, most: int
+) -> NDArray[np.int64]:
+    """Return the segments kept when no class may have more than ``most``."""
+    of_segment: dict[int, list[int]] = {}
+    for segment, index in zip(segments.tolist(), classes.tolist()):
+        of_segment.setdefault(segment, []).append(index)
+    totals = np.bincount(classes, minlength=num_classes)
+    room = [most] * num_classes
+    chosen: set[int] = set()
+    for index in np.argsort(totals, kind="stable").tolist():
+        candidates = np.unique(segments[classes == index])
+        for segment in candidates[np.argsort(_lot(candidates), kind="stable")].tolist():
+            if not room[index]:
+                break
+            if segment in chosen or not all(room[other] for other in of_segment[segment]):
+                continue
+            chosen.add(segment)
+            for other in of_segment[segment]:
+                room[other] -= 1
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def _lot(segments: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return a random number per segment that depends on its ID alone (the mixer of SplitMix64)."""
+    x = segments.astype(np.uint64) + np.uint64(_SEED) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _refuse_empty(session: Session, selection: Selection, keep_mixed: bool) -> None:
+    empty = [name for name, count in selection.counts().items() if not count]
+    if empty:
+        listed = ", ".join(f'"{name}"' for name in empty)
+        hint = (
+            ""
+            if keep_mixed
+            else " (segments that also carry a class left out do not count; see --keep-mixed)"
+        )
+        raise DatabaseError(
+            f"{session.info['where']} has no spectrogram of class {listed} in this group{hint}"
+        )

@@ -1,0 +1,288 @@
+"""The training pickle as arrays, each spectrogram decompressed once."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from britekit.annotations.classes import ClassInfo
+from britekit.database.spectrograms import inflate
+from britekit.datasets.safe_pickle import SafePickle
+from britekit.errors import InputError
+
+_LABEL_KEYS = ("class_names", "class_codes", "alt_names", "alt_codes")
+_LARGEST_IMAGE = 1 << 26
+_VALUES_PER_TASK = 32
+_FIRST_CAPACITY = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """Spectrograms with their labels, in memory.
+
+    Attributes
+    ----------
+    classes
+        C classes in the order of their indexes.
+    images
+        (N, H, W) uint8; divide by 255. Row 0 is the lowest frequency.
+    labels
+        (N, C) uint8, 0 or 1.
+    group_ids
+        (N,) int64: spectrograms of equal id were cut from one thing, and stay on one side of a split. Recording
+        ids where the file has no groups, all different where it has neither.
+    recording_ids, segment_ids
+        (N,) int64 of the database, or None where the file does not have them.
+    audio
+        Settings the spectrograms were made with, empty if the file does not say.
+    """
+
+    classes: list[ClassInfo]
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    group_ids: NDArray[np.int64]
+    recording_ids: NDArray[np.int64] | None = None
+    segment_ids: NDArray[np.int64] | None = None
+    audio: dict[str, Any] = field(default_factory=dict)
+
+
+def read_training_set(
+    path: str | os.PathLike[str], workers: int = 2, size: tuple[int, int] | None = None
+) -> TrainingSet:
+    """Read a training pickle; nothing in it can run.
+
+    The file is walked once: each compressed value goes to a thread as it is met, and is forgotten.
+
+    Parameters
+    ----------
+    path
+        The pickle.
+    workers
+        Threads that decompress; 0 or 1 decompress while reading.
+    size
+        Height and width, for a file that does not say; if it says, the two must agree.
+
+    Raises
+    ------
+    InputError
+        No such file, no pickle, a pickle that would run code, a key that is missing or wrong (named), a
+        spectrogram of another size.
+    """
+    images = _Images(Path(path), workers)
+    walker = SafePickle(path, lambda value: images.add(value, walker))
+    try:
+        content = walker.load()
+        array = images.finish()
+    finally:
+        images.close()
+    return _Checks(Path(path), content).training_set(array, size)
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """Stands in the file's structure where bytes were: the row of the array that holds them now."""
+
+    row: int
+
+
+class _Images:
+    """An array of images that grows while threads fill it."""
+
+    def __init__(self, path: Path, workers: int) -> None:
+        self._path = path
+        self._workers = workers
+        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+        self._running: deque[Future[None]] = deque()
+        self._task: list[bytes] = []
+        self._array: NDArray[np.uint8] = np.empty((0, 0), dtype=np.uint8)
+        self._count = 0
+
+    def add(self, value: bytes, walker: SafePickle) -> _Slot:
+        if not self._count:
+            indexes = walker.known().get("spec_class_indexes")
+            capacity = len(indexes) if isinstance(indexes, list) and indexes else _FIRST_CAPACITY
+            self._array = np.empty((capacity, self._size_of(value)), dtype=np.uint8)
+        elif self._count == len(self._array):
+            self._drain()  # no thread may write while the memory moves
+            self._array.resize((2 * self._count, self._array.shape[1]), refcheck=False)
+        self._task.append(value)
+        self._count += 1
+        if len(self._task) == _VALUES_PER_TASK:
+            self._submit()
+        return _Slot(self._count - 1)
+
+    def finish(self) -> NDArray[np.uint8]:
+        """Return the filled array (N, bytes per image)."""
+        self._drain()
+        if self._count < len(self._array):
+            self._array.resize((self._count, self._array.shape[1]), refcheck=False)
+        return self._array
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _size_of(self, value: bytes) -> int:
+        unpacker = zlib.decompressobj()
+        try:
+            size = len(unpacker.decompress(value, _LARGEST_IMAGE))
+        except zlib.error as error:
+            raise self._wrong(0, f"it is damaged ({error})") from None
+        if not size or unpacker.unconsumed_tail:
+            raise self._wrong(0, "it is empty or larger than any spectrogram")
+        return size
+
+    def _submit(self) -> None:
+        if not self._task:
+            return
+        task, first = self._task, self._count - len(self._task)
+        self._task = []
+        if self._pool is None:
+            self._decode(task, first)
+            return
+        self._running.append(self._pool.submit(self._decode, task, first))
+        while len(self._running) > 2 * self._workers:
+            self._running.popleft().result()
+
+    def _drain(self) -> None:
+        self._submit()
+        while self._running:
+            self._running.popleft().result()
+
+    def _decode(self, values: list[bytes], first: int) -> None:
+        size = self._array.shape[1]
+        for row, value in enumerate(values, first):
+            try:
+                self._array[row] = np.frombuffer(inflate(value, size), dtype=np.uint8)
+            except ValueError as error:
+                raise self._wrong(row, str(error)) from None
+
+    def _wrong(self, row: int, reason: str) -> InputError:
+        return InputError(f'{self._path}, key "spec_values": spectrogram {row} cannot be used: {reason}')
+
+
+class _Checks:
+    """Everything that must hold before the content is used, each failure naming the key."""
+
+    def __init__(self, path: Path, content: Any) -> None:
+        self._path = path
+        if not isinstance(content, dict):
+            raise InputError(
+                f"{path} holds a {type(content).__name__}, expected the dictionary of a training pickle"
+            )
+        self._content = content
+
+    def training_set(self, array: NDArray[np.uint8], size: tuple[int, int] | None) -> TrainingSet:
+        classes = self._classes()
+        count, order = self._rows()
+        if order is not None:
+            array = array[order]
+        height, width = self._size(size, array.shape[1] if count else None)
+        recording_ids = self._ids("spec_recording_ids", count)
+        group_ids = self._ids("spec_group_ids", count)
+        if group_ids is None:
+            group_ids = np.arange(count, dtype=np.int64) if recording_ids is None else recording_ids
+        audio = self._content.get("audio") or {}
+        if not isinstance(audio, dict):
+            raise self._wrong("audio", f"expected a dictionary, found {type(audio).__name__}")
+        return TrainingSet(
+            classes=classes,
+            images=array.reshape(count, height, width),
+            labels=self._labels(count, len(classes)),
+            group_ids=group_ids,
+            recording_ids=recording_ids,
+            segment_ids=self._ids("spec_segment_ids", count),
+            audio=audio,
+        )
+
+    def _classes(self) -> list[ClassInfo]:
+        columns = []
+        for key in _LABEL_KEYS:
+            values = self._list(key)
+            if not all(isinstance(value, str) or value is None for value in values):
+                raise self._wrong(key, "expected a list of texts")
+            if columns and len(values) != len(columns[0]):
+                raise self._wrong(key, f"it has {len(values)} entries, class_names has {len(columns[0])}")
+            columns.append([value or "" for value in values])
+        if not columns[0] or not all(columns[0]):
+            raise self._wrong("class_names", "expected at least one class, each with a name")
+        return [ClassInfo(*labels) for labels in zip(*columns)]
+
+    def _rows(self) -> tuple[int, NDArray[np.int64] | None]:
+        """Return the number of spectrograms, and their rows where these are not simply in order."""
+        values = self._list("spec_values")
+        if not values:
+            raise self._wrong("spec_values", "there is no spectrogram in it")
+        if not all(isinstance(value, _Slot) for value in values):
+            raise self._wrong("spec_values", "expected a list of compressed spectrograms")
+        rows = np.array([value.row for value in values], dtype=np.int64)
+        return len(rows), None if np.array_equal(rows, np.arange(len(rows))) else rows
+
+    def _size(self, given: tuple[int, int] | None, found: int | None) -> tuple[int, int]:
+        height, width = self._content.get("spec_height"), self._content.get("spec_width")
+        if height is None or width is None:
+            if given is None:
+                key = "spec_height" if height is None else "spec_width"
+                raise self._wrong(key, "the file does not say the size of its spectrograms; write it anew")
+            height, width = given
+        for key, value in (("spec_height", height), ("spec_width", width)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise self._wrong(key, f"expected a positive number, found {value!r}")
+        if given is not None and given != (height, width):
+            raise self._wrong(
+                "spec_height",
+                f"its spectrograms are {height} × {width}, the settings say {given[0]} × {given[1]}; "
+                "set audio.spec_height and audio.spec_width as they were, or write it anew",
+            )
+        if found != height * width:
+            raise self._wrong(
+                "spec_values",
+                f"a spectrogram has {found} bytes, expected {height} × {width} = {height * width}",
+            )
+        return height, width
+
+    def _labels(self, count: int, num_classes: int) -> NDArray[np.uint8]:
+        key = "spec_class_indexes"
+        lists = self._list(key)
+        if len(lists) != count:
+            raise self._wrong(key, f"it has {len(lists)} entries, spec_values has {count}")
+        labels = np.zeros((count, num_classes), dtype=np.uint8)
+        for row, indexes in enumerate(lists):
+            if not isinstance(indexes, (list, tuple)) or not indexes:
+                raise self._wrong(key, f"entry {row} is no list with at least one class index")
+            for index in indexes:
+                if type(index) is not int or not 0 <= index < num_classes:
+                    raise self._wrong(
+                        key, f"entry {row} names class {index!r}, expected 0 to {num_classes - 1}"
+                    )
+                labels[row, index] = 1
+        return labels
+
+    def _ids(self, key: str, count: int) -> NDArray[np.int64] | None:
+        if self._content.get(key) is None:
+            return None
+        values = self._list(key)
+        if len(values) != count:
+            raise self._wrong(key, f"it has {len(values)} entries, spec_values has {count}")
+        if not all(type(value) is int and abs(value) < 2**63 for value in values):
+            raise self._wrong(key, "expected a list of numbers")
+        return np.array(values, dtype=np.int64)
+
+    def _list(self, key: str) -> list[Any]:
+        if key not in self._content:
+            raise self._wrong(key, "it is missing")
+        values = self._content[key]
+        if not isinstance(values, (list, tuple)):
+            raise self._wrong(key, f"expected a list, found {type(values).__name__}")
+        return list(values)
+
+    def _wrong(self, key: str, reason: str) -> InputError:
+        return InputError(f'{self._path}, key "{key}": {reason}')
