@@ -1,0 +1,285 @@
+"""Bringing a list of sources to disk: ask every source, check all answers, fetch, publish."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from britekit.annotations.classes import ClassInfo, find_class, read_classes
+from britekit.annotations.segments import Annotation, read_annotations, write_annotations
+from britekit.audio.decoding import duration_of
+from britekit.audio.files import is_recording_name
+from britekit.collect.licences import is_wanted
+from britekit.collect.offers import Context, Offer, SourceRow
+from britekit.collect.publishing import check_conflicts, publish, staging
+from britekit.collect.recordings_table import (
+    FILE_NAME,
+    RecordingRow,
+    read_recordings_table,
+    write_recordings_table,
+)
+from britekit.collect.sources import load_source
+from britekit.collect.sources_file import project_of, read_sources
+from britekit.errors import BriteKitError, InputError
+from britekit.progress import track
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An offer that was accepted."""
+
+    row: SourceRow
+    offer: Offer
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it goes to the test recordings."""
+        return self.row.split == "test"
+
+    @property
+    def place(self) -> Path:
+        """Path below the directory of training or test recordings."""
+        return (
+            Path(self.offer.file_name) if self.is_test else Path(self.offer.class_name, self.offer.file_name)
+        )
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What came of it."""
+
+    new: int
+    present: int
+
+
+def plan_collection(
+    sources_path: Path,
+    classes_path: Path,
+    licences: Sequence[str] | None = None,
+    map_codes: dict[str, str] | None = None,
+) -> tuple[list[Planned], list[ClassInfo]]:
+    """Ask every source what it has, without fetching any audio.
+
+    Parameters
+    ----------
+    sources_path, classes_path
+        ``sources.csv`` and the class list.
+    licences
+        Those wanted; None for all. A recording of unknown licence is then left out.
+    map_codes
+        Old class code to new, for annotations that sources bring.
+
+    Returns
+    -------
+    The recordings in the order of the list, and the classes.
+
+    Raises
+    ------
+    InputError
+        If a source cannot answer, names collide, or a class has no training recording.
+    """
+    classes = read_classes(classes_path)
+    context = Context(classes, project_of(sources_path), map_codes)
+    planned: list[Planned] = []
+    for row in read_sources(sources_path, classes):
+        try:
+            offers = load_source(row.source).find(row, context)
+        except InputError as error:
+            raise InputError(f"{sources_path}, row {row.row}: {error}") from error
+        planned += [Planned(row, offer) for offer in offers]
+    found = {item.offer.class_name for item in planned if not item.is_test}
+    planned = [item for item in planned if is_wanted(item.offer.details.licence, licences)]
+    _check_names(planned)
+    planned = _without_repeats(planned)
+    _check_all_classes(planned, classes, classes_path, found)
+    return planned, classes
+
+
+def collect(
+    planned: Sequence[Planned],
+    classes: Sequence[ClassInfo],
+    recordings_dir: Path,
+    test_annotations: Path,
+    jobs: int | None = None,
+) -> Collected:
+    """Fetch what was planned and put it in place; what is there already stays.
+
+    Parameters
+    ----------
+    planned, classes
+        From `plan_collection`.
+    recordings_dir
+        Gets a folder per class and ``recordings.csv``.
+    test_annotations
+        Table of annotations; its folder gets the test recordings.
+    jobs
+        Recordings fetched at a time; None = as many as processors, at most 4.
+
+    Raises
+    ------
+    InputError
+        If an annotation names an unknown class or a file of other content is in the way (nothing is published then), or
+        if single recordings failed (the others are in place).
+    """
+    test_dir = test_annotations.parent
+    _check_apart(recordings_dir, test_dir)
+    with staging(recordings_dir) as train_stage, staging(test_dir) as test_stage:
+        stages = {False: train_stage, True: test_stage}
+        annotations, failures = _fetch_all(planned, stages, jobs or min(4, os.cpu_count() or 1))
+        good = [item for item in planned if id(item) not in failures]
+        rows = {
+            split: [
+                RecordingRow(Path(item.offer.file_name).stem, item.offer.class_name, item.offer.details)
+                for item in good
+                if item.is_test == split
+            ]
+            for split in (False, True)
+        }
+        table = _merged_rows(recordings_dir / FILE_NAME, rows[False])
+        write_recordings_table(train_stage / FILE_NAME, table)
+        write_recordings_table(test_stage / FILE_NAME, _merged_rows(test_dir / FILE_NAME, rows[True]))
+        labelled = [label for item in good for label in annotations.get(id(item), [])]
+        labelled = _labelled_by_code(labelled, classes)
+        write_annotations(
+            test_stage / test_annotations.name, _merged_annotations(test_annotations, labelled, rows[True])
+        )
+        check_conflicts(train_stage, recordings_dir, {FILE_NAME})
+        check_conflicts(test_stage, test_dir, {FILE_NAME, test_annotations.name})
+        counts = [
+            publish(train_stage, recordings_dir, FILE_NAME),
+            publish(test_stage, test_dir, test_annotations.name),
+        ]
+    if failures:
+        reasons = "; ".join(list(failures.values())[:5])
+        raise InputError(f"{len(failures)} of {len(planned)} recordings could not be collected: {reasons}")
+    return Collected(sum(new for new, _ in counts), sum(present for _, present in counts))
+
+
+def _fetch_all(
+    planned: Sequence[Planned], stages: dict[bool, Path], jobs: int
+) -> tuple[dict[int, Sequence[Annotation]], dict[int, str]]:
+    """Fetch into the stages; return annotations of test recordings and reasons of failures, by identity."""
+    annotations: dict[int, Sequence[Annotation]] = {}
+    failures: dict[int, str] = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(_fetch, item, stages[item.is_test]): item for item in planned}
+        try:
+            for future in track(as_completed(futures), len(futures), "collecting"):
+                item = futures[future]
+                try:
+                    annotations[id(item)] = future.result()
+                except BriteKitError as error:
+                    failures[id(item)] = f"{item.offer.origin}: {error}"
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return annotations, failures
+
+
+def _fetch(item: Planned, stage: Path) -> Sequence[Annotation]:
+    path = stage / item.place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        annotations = item.offer.fetch(path)
+        seconds = duration_of(path)
+        if seconds <= 0:
+            raise InputError(f"{item.offer.file_name} holds no sound")
+    except BriteKitError:
+        path.unlink(missing_ok=True)
+        raise
+    if not item.is_test:
+        return []
+    if annotations is None:
+        return [Annotation(path.stem, item.offer.class_name, 0.0, seconds)]
+    return annotations
+
+
+def _check_names(planned: Iterable[Planned]) -> None:
+    for item in planned:
+        name = item.offer.file_name
+        if not is_recording_name(name) or name != Path(name).name or "\\" in name or not name.isprintable():
+            raise InputError(f"{item.offer.origin}: {name!r} cannot be the name of a recording")
+        if not item.is_test and not _is_folder_name(item.offer.class_name):
+            raise InputError(
+                f'class "{item.offer.class_name}" cannot be the name of a folder; use a name of at most 200 letters without '
+                '/ \\ : * ? " < > |, and without a dot or space at its ends'
+            )
+
+
+def _is_folder_name(name: str) -> bool:
+    clean = name.isprintable() and not set(name) & set('/\\:*?"<>|')
+    return clean and name == name.strip(" .") and 0 < len(name.encode()) <= 200
+
+
+def _without_repeats(planned: Iterable[Planned]) -> list[Planned]:
+    """Drop recordings offered twice for one place; two different ones of equal stem there are an error."""
+    kept: dict[Path, Planned] = {}
+    for item in planned:
+        stem = item.place.with_suffix("")
+        # macOS and Windows do not tell upper from lower case in file names
+        key = stem if item.is_test else Path(item.offer.class_name, stem.name)
+        key = Path(str(key).casefold())
+        first = kept.setdefault(key, item)
+        if first is not item and (first.offer.origin, first.place) != (item.offer.origin, item.place):
+            kind = "test recordings" if item.is_test else f'recordings of class "{item.offer.class_name}"'
+            raise InputError(
+                f"two {kind} have the same name without extension: {first.offer.origin} (row {first.row.row}) and "
+                f"{item.offer.origin} (row {item.row.row}); rename one of them"
+            )
+    return list(kept.values())
+
+
+def _check_all_classes(
+    planned: Iterable[Planned], classes: Sequence[ClassInfo], classes_path: Path, found: set[str]
+) -> None:
+    with_recordings = {item.offer.class_name for item in planned if not item.is_test}
+    for info in classes:
+        if info.name not in with_recordings:
+            why = " of the licences wanted" if info.name in found else ""
+            raise InputError(
+                f'class "{info.name}" of {classes_path} has no training recording{why}; add a source with split train, '
+                "or remove the class"
+            )
+
+
+def _check_apart(recordings_dir: Path, test_dir: Path) -> None:
+    first, second = recordings_dir.resolve(), test_dir.resolve()
+    if first == second or first in second.parents or second in first.parents:
+        raise InputError(
+            f"test recordings would go to {test_dir} and training recordings to {recordings_dir}, one inside the other; "
+            "change pipeline.test_annotations"
+        )
+
+
+def _labelled_by_code(annotations: Iterable[Annotation], classes: Sequence[ClassInfo]) -> list[Annotation]:
+    """Return annotations that name their classes by code, as inference does by default."""
+    labelled = []
+    for item in annotations:
+        where = f'annotation of "{item.recording}": '
+        label = find_class(item.label, classes, where).label("codes") if item.label else ""
+        labelled.append(replace(item, label=label))
+    return sorted(labelled, key=lambda item: (item.recording, item.start, item.end, item.label))
+
+
+def _merged_rows(path: Path, rows: Sequence[RecordingRow]) -> list[RecordingRow]:
+    """Return the rows of this run and those about other recordings that were there before."""
+    mine = {(row.recording, row.class_name) for row in rows}
+    return [
+        *rows,
+        *(row for row in read_recordings_table(path) if (row.recording, row.class_name) not in mine),
+    ]
+
+
+def _merged_annotations(
+    path: Path, annotations: Sequence[Annotation], rows: Sequence[RecordingRow]
+) -> list[Annotation]:
+    """Return the annotations of this run and those of other recordings that were there before."""
+    if not path.exists():
+        return list(annotations)
+    by_recording = defaultdict(list)
+    for item in read_annotations(path):
+        by_recording[item.recording].append(item)
+    others = by_recording.keys() - {row.recording for row in rows}
+    return [*annotations, *(item for recording in sorted(others) for item in by_recording[recording])]

@@ -1,0 +1,32 @@
+"""Licences: one spelling for each, and choosing recordings by them."""
+
+import re
+from collections.abc import Iterable
+
+_CREATIVE_COMMONS = re.compile(r"^(?:CC[-_ ]?)?(BY(?:[-_ ]?(?:NC|ND|SA))*)(?:[-_ /]?\d.*)?$")
+
+
+def normalise_licence(text: str) -> str:
+    """Return one spelling for a licence given as text or address, such as ``CC-BY-NC``; versions are left out.
+
+    Public domain dedications become ``CC0``. What is not a Creative Commons licence is returned in upper case.
+    """
+    text = text.strip().upper().rstrip("/")
+    path = re.search(r"CREATIVECOMMONS\.ORG/(?:LICENSES|PUBLICDOMAIN)/([A-Z-]+)", text)
+    if path:
+        text = path[1]
+    if re.fullmatch(r"(CC[-_ ]?)?(0|ZERO|PDM?|PUBLIC[-_ ]?DOMAIN|MARK)([-_ ]?\d\.\d)?", text):
+        return "CC0"
+    found = _CREATIVE_COMMONS.match(text)
+    if found:
+        parts = re.findall("NC|ND|SA", found[1])
+        return "-".join(["CC-BY", *(part for part in ("NC", "ND", "SA") if part in parts)])
+    return text
+
+
+def is_wanted(licence: str, wanted: Iterable[str] | None) -> bool:
+    """Tell whether a recording may be taken; None wants all, and an unknown licence is never among those wanted."""
+    if wanted is None:
+        return True
+    known = normalise_licence(licence)
+    return bool(known) and known in {normalise_licence(item) for item in wanted}

@@ -1,0 +1,68 @@
+"""What a source is asked for, and what it offers in return.
+
+A source is a module in ``sources/`` with one function, ``find(row, context)``, that returns `Offer` objects without
+fetching any audio, and a docstring whose first line says what it is.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from britekit.annotations.classes import ClassInfo
+from britekit.annotations.segments import Annotation
+
+ANY_CLASS = "*"
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """One row of ``sources.csv``."""
+
+    row: int
+    class_name: str
+    """Name in the class list, or `ANY_CLASS` where the source itself knows the classes."""
+    source: str
+    query: str
+    limit: int | None
+    split: str
+    """``train`` or ``test``."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every source may want to know."""
+
+    classes: Sequence[ClassInfo]
+    project: Path
+    """Relative paths in queries begin here."""
+    map_codes: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is known about a recording; the text columns of ``recordings.csv``, empty where unknown."""
+
+    group: str = ""
+    source: str = ""
+    licence: str = ""
+    author: str = ""
+    url: str = ""
+    time: str = ""
+    latitude: str = ""
+    longitude: str = ""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A recording that a source can give."""
+
+    file_name: str
+    """Name to store it under, with extension."""
+    class_name: str
+    """Its class; ``""`` for a test recording that brings annotations."""
+    origin: str
+    """Where it comes from, for messages and to recognise the same recording offered twice."""
+    fetch: Callable[[Path], Sequence[Annotation] | None]
+    """Writes the audio to a path; returns the recording's annotations, or None if it has none."""
+    seconds: float | None = None
+    details: Details = field(default_factory=Details)

@@ -1,0 +1,45 @@
+"""``recordings.csv``: who, where, when, licence and link of each recording, beside the audio."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, field, fields
+from pathlib import Path
+
+from britekit.annotations.segments import strip_extension
+from britekit.annotations.tables import iter_rows
+from britekit.collect.offers import Details
+from britekit.files import atomic_path
+
+FILE_NAME = "recordings.csv"
+_DETAILS = tuple(item.name for item in fields(Details))
+COLUMNS = ("recording", "class", *_DETAILS)
+
+
+@dataclass(frozen=True)
+class RecordingRow:
+    """One recording in one class."""
+
+    recording: str
+    """Stem of the file."""
+    class_name: str
+    details: Details = field(default_factory=Details)
+
+
+def read_recordings_table(path: Path) -> list[RecordingRow]:
+    """Read the table; columns other than `recording` may be missing, and a missing file has no rows."""
+    if not path.exists():
+        return []
+    rows = []
+    for _, cells in iter_rows(path, ["recording"], COLUMNS[1:]):
+        details = Details(*(cells[name] for name in _DETAILS))
+        rows.append(RecordingRow(strip_extension(cells["recording"]), cells["class"], details))
+    return rows
+
+
+def write_recordings_table(path: Path, rows: Iterable[RecordingRow]) -> None:
+    """Write the table, sorted by class and recording."""
+    ordered = sorted(rows, key=lambda row: (row.class_name, row.recording))
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows([row.recording, row.class_name, *astuple(row.details)] for row in ordered)

@@ -1,0 +1,141 @@
+"""Synthesised training and test recordings of imaginary species, with exact annotations.
+
+A recording depends only on the seed, what it is of, and its number, so asking for more leaves the first ones as
+they were. Test recordings depend on the set of species as well.
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from britekit.annotations.segments import Annotation, write_annotations
+from britekit.collect.calls import Generator
+from britekit.collect.offers import Details
+from britekit.collect.publishing import check_conflicts, publish, staging
+from britekit.collect.recordings_table import FILE_NAME, RecordingRow, write_recordings_table
+from britekit.collect.soundscape import Bout, synthesise, write_flac
+from britekit.collect.species import NOISE, Species, first_species
+from britekit.errors import InputError
+from britekit.files import write_text
+from britekit.progress import track
+
+DEFAULT_CLASSES = 6
+DEFAULT_RECORDINGS = 40
+DEFAULT_TEST = 13
+DEFAULT_SEED = 1
+LICENCE = "CC0"
+
+_TRAIN_SNR_DB = (-9.0, 12.0)
+_TEST_SNR_DB = (-13.0, 9.0)
+
+
+@dataclass(frozen=True)
+class SampleRecording:
+    """A recording that can be made."""
+
+    stem: str
+    seconds: float
+    class_name: str
+    """Its class; ``""`` for test recordings."""
+    bouts: tuple[Bout, ...]
+    key: tuple[int, ...]
+    """Seeds its samples."""
+
+    def write(self, path: Path) -> list[Annotation]:
+        """Synthesise the recording into a FLAC file, and return its annotations by class code."""
+        samples, soundings = synthesise(np.random.default_rng(self.key), self.seconds, self.bouts)
+        write_flac(path, samples)
+        found = [Annotation(self.stem, x.species.info.label("codes"), x.start_s, x.end_s) for x in soundings]
+        return found or [Annotation(self.stem, "", 0.0, 0.0)]
+
+
+def plan_training(species: Species | None, count: int, seed: int) -> Iterator[SampleRecording]:
+    """Yield training recordings of one species, 5 to 10 s each; None is the class Noise, in which none calls."""
+    info = species.info if species else NOISE
+    for number in range(1, count + 1):
+        key = (seed, 0, zlib.crc32(info.name.encode()), number)
+        rng = _planner(key)
+        # most give one segment of 5 s, one in ten gives two
+        seconds = round(float(rng.uniform(7.6, 10.0) if rng.uniform() < 0.1 else rng.uniform(5.0, 7.4)), 2)
+        bouts = (Bout(species, float(rng.uniform(0, 0.8)), seconds, _TRAIN_SNR_DB),) if species else ()
+        yield SampleRecording(f"{info.code}-{number:04d}", seconds, info.name, bouts, key)
+
+
+def plan_test(species: Sequence[Species], count: int, seed: int) -> Iterator[SampleRecording]:
+    """Yield test recordings of 45 to 60 s in which up to five animals call, often at once; in one of 13, none."""
+    names = ",".join(sorted(item.info.name for item in species))
+    deck: list[Species] = []
+    for number in range(1, count + 1):
+        key = (seed, 1, zlib.crc32(names.encode()), number)
+        rng = _planner(key)
+        seconds = round(float(rng.uniform(45, 60)), 2)
+        bouts = []
+        for _ in range(0 if number % 13 == 0 else int(rng.integers(3, 6))):
+            if not deck:
+                # going through all species before any comes again keeps a small test balanced
+                deck = [species[place] for place in rng.permutation(len(species))]
+            length = float(rng.uniform(8, 25))
+            start = float(rng.uniform(0, seconds - length))
+            bouts.append(Bout(deck.pop(), start, start + length, _TEST_SNR_DB, pause_factor=1.5))
+        yield SampleRecording(f"soundscape-{number:04d}", seconds, "", tuple(bouts), key)
+
+
+def write_samples(
+    output: Path,
+    classes: int = DEFAULT_CLASSES,
+    recordings: int = DEFAULT_RECORDINGS,
+    test: int = DEFAULT_TEST,
+    seed: int = DEFAULT_SEED,
+) -> tuple[int, int]:
+    """Write a tree of training recordings, soundscapes with annotations, and the class list that fits them.
+
+    Parameters
+    ----------
+    output
+        Gets ``recordings/<class>/``, ``recordings/recordings.csv``, ``test/``, ``test/annotations.csv``, ``classes.csv``.
+    classes
+        Number of species, 1 to 10; the class Noise comes on top.
+    recordings
+        Training recordings per class, at least 1.
+    test
+        Test recordings, at least 0.
+    seed
+        At least 0; equal seeds give equal bytes.
+
+    Returns
+    -------
+    Number of training and of test recordings.
+    """
+    for name, value, least in (("recordings", recordings, 1), ("test", test, 0), ("seed", seed, 0)):
+        if value < least:
+            raise InputError(f"{name} is {value}; expected {least} or more")
+    species = first_species(classes)
+    train_plan = [item for one in (*species, None) for item in plan_training(one, recordings, seed)]
+    test_plan = list(plan_test(species, test, seed))
+    train_dir, test_dir = output / "recordings", output / "test"
+    with staging(train_dir) as train_stage, staging(test_dir) as test_stage, ThreadPoolExecutor(2) as pool:
+        for item in train_plan:
+            (train_stage / item.class_name).mkdir(exist_ok=True)
+        paths = [train_stage / item.class_name / f"{item.stem}.flac" for item in train_plan]
+        paths += [test_stage / f"{item.stem}.flac" for item in test_plan]
+        work = pool.map(SampleRecording.write, [*train_plan, *test_plan], paths)
+        found = list(track(work, len(paths), "synthesising"))[len(train_plan) :]
+        details = Details(source="sample", licence=LICENCE, author="britekit")
+        rows = [RecordingRow(item.stem, item.class_name, details) for item in train_plan]
+        write_recordings_table(train_stage / FILE_NAME, rows)
+        write_annotations(test_stage / "annotations.csv", [label for labels in found for label in labels])
+        check_conflicts(train_stage, train_dir, {FILE_NAME})
+        check_conflicts(test_stage, test_dir, {"annotations.csv"})
+        publish(train_stage, train_dir, FILE_NAME)
+        publish(test_stage, test_dir, "annotations.csv")
+    infos = [*(one.info for one in species), NOISE]
+    write_text(output / "classes.csv", "".join(["Name,Code\n", *(f"{x.name},{x.code}\n" for x in infos)]))
+    return len(train_plan), len(test_plan)
+
+
+def _planner(key: tuple[int, ...]) -> Generator:
+    return np.random.default_rng((*key, 1))

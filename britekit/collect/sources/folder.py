@@ -1,0 +1,100 @@
+"""Recordings that lie in a folder, copied.
+
+The query is a folder or a pattern of files, such as ``archive/Ovenbird`` or ``archive/*/[123]-*``; relative ones begin
+at the project. With the class ``*`` the folder that a file lies in names its class. Beside the recordings,
+``annotations.csv`` gives the annotations of test recordings (those it does not list are left out), and
+``recordings.csv`` their licences, authors and so on.
+"""
+
+import glob
+import logging
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from britekit.annotations.classes import find_class
+from britekit.annotations.segments import Annotation, read_annotations
+from britekit.audio.files import find_recordings, is_recording_name
+from britekit.collect.offers import ANY_CLASS, Context, Details, Offer, SourceRow
+from britekit.collect.recordings_table import FILE_NAME, read_recordings_table
+from britekit.errors import InputError
+
+ANNOTATIONS = "annotations.csv"
+
+log = logging.getLogger("britekit.collect.folder")
+
+
+def find(row: SourceRow, context: Context) -> list[Offer]:
+    """Offer the recordings of a folder in the order of their names, the first `row.limit` of each class."""
+    by_folder: dict[Path, list[Path]] = defaultdict(list)
+    for path in _matching(row.query, context.project):
+        by_folder[path.parent].append(path)
+    offers: list[Offer] = []
+    taken: Counter[str] = Counter()
+    for folder, paths in sorted(by_folder.items()):
+        annotated = _annotations_in(folder, paths, context) if row.split == "test" else None
+        details = {item.recording: item.details for item in read_recordings_table(folder / FILE_NAME)}
+        name = "" if annotated is not None else row.class_name
+        if name == ANY_CLASS:
+            name = find_class(folder.name, context.classes, f"folder {folder}: ").name
+        for path in paths:
+            if annotated is not None and path.stem not in annotated:
+                continue
+            if row.limit is not None and taken[name] >= row.limit:
+                break
+            taken[name] += 1
+            fetch = partial(_copy, path, annotated[path.stem] if annotated is not None else None)
+            offers.append(Offer(path.name, name, str(path), fetch, None, details.get(path.stem, Details())))
+    return offers
+
+
+def _matching(query: str, project: Path) -> list[Path]:
+    """Return the recordings that a query means, sorted."""
+    if not query:
+        raise InputError("the query is empty; expected a folder of recordings")
+    place = project / Path(query).expanduser()
+    if place.exists():
+        return [path.resolve().parent / path.name for path in find_recordings(place)]
+    if not glob.has_magic(query):
+        raise InputError(f"folder {place} does not exist")
+    found = sorted(Path(text) for text in glob.glob(str(place), recursive=True))
+    found = [
+        path.resolve().parent / path.name for path in found if is_recording_name(path) and path.is_file()
+    ]
+    if not found:
+        raise InputError(f"no recording matches {place}")
+    return found
+
+
+def _annotations_in(
+    folder: Path, paths: Sequence[Path], context: Context
+) -> dict[str, list[Annotation]] | None:
+    """Return a folder's annotations by recording, or None if it has none."""
+    table = folder / ANNOTATIONS
+    if not table.exists():
+        return None
+    annotated: dict[str, list[Annotation]] = defaultdict(list)
+    for item in read_annotations(table, context.map_codes):
+        if item.label:
+            find_class(item.label, context.classes, f"{table}, row {item.row}: ")
+        annotated[item.recording].append(item)
+    unlisted = [path.name for path in paths if path.stem not in annotated]
+    if unlisted:
+        log.warning(
+            "%s: %d recordings are not in %s and are left out (%s)",
+            folder,
+            len(unlisted),
+            ANNOTATIONS,
+            unlisted[0],
+        )
+    absent = sorted(annotated.keys() - {path.stem for path in find_recordings(folder)})
+    if absent:
+        log.warning("%s: %d recordings are not in the folder (%s)", table, len(absent), absent[0])
+    return dict(annotated)
+
+
+def _copy(path: Path, annotations: Sequence[Annotation] | None, target: Path) -> Sequence[Annotation] | None:
+    shutil.copyfile(path, target)
+    return annotations
