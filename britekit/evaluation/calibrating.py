@@ -1,0 +1,211 @@
+"""A calibration of a scored set: fitted, judged on recordings it has not seen, written and drawn."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from britekit.errors import InputError
+from britekit.evaluation.fit import PlattFit, cross_fit, fit_calibration
+from britekit.evaluation.scored_set import ScoredSet
+from britekit.files import write_text
+from britekit.metrics.calibration import (
+    CalibrationError,
+    ReliabilityBins,
+    brier,
+    expected_calibration_error,
+    reliability_bins,
+)
+from britekit.plots.reliability import ReliabilityLine, plot_reliability
+
+# Below, nearly every cell is silence rightly called so, which would hide the errors that matter.
+COUNTED_FROM = 0.1
+
+log = logging.getLogger("britekit.evaluation")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Scores or probabilities against the truth, over the cells that count."""
+
+    error: CalibrationError
+    brier: float
+    bins: ReliabilityBins
+
+
+@dataclass(frozen=True)
+class CalibrationResult:
+    """A calibration and what it is worth."""
+
+    fit: PlattFit
+    cutoff: float
+    cross_fitted: bool
+    """Whether `after` was measured on recordings the fit had not seen."""
+    before: Judged
+    after: Judged
+    recordings: int
+    positives: int
+    """True cells among those fitted."""
+
+
+def calibrate_scores(
+    data: ScoredSet, cutoff: float, given: tuple[float, float] | None = None, per_class: bool = True
+) -> CalibrationResult:
+    """Fit a calibration and measure calibration error and Brier score before and after.
+
+    Both are taken over the same cells, those whose calibrated probability is at least 0.1.
+
+    Parameters
+    ----------
+    data
+        Truth and scores.
+    cutoff
+        Cells with a lower score take no part in the fit and the reliability diagram.
+    given
+        Coefficient and intercept to judge instead of fitting.
+    per_class
+        Let classes with evidence have their own values.
+
+    Raises
+    ------
+    InputError
+        If the cells at or above the cutoff do not suffice for a fit.
+    """
+    truth, scores = data.truth_NC, data.scores_NC
+    used = scores >= cutoff
+    cross_fitted = False
+    if given is not None:
+        fit = PlattFit(*given, cells=int(np.count_nonzero(used)))
+        probabilities = fit.apply(scores)
+    else:
+        _warn_of_missing_cells(data, cutoff)
+        fit = fit_calibration(truth, scores, data.groups_N, cutoff, per_class)
+        if fit.coefficient <= 0:
+            log.warning(
+                "the fitted coefficient %.3f is not positive: higher scores are not more often right, so check that "
+                "annotations and labels belong together", fit.coefficient,
+            )  # fmt: skip
+        try:
+            probabilities = cross_fit(truth, scores, data.groups_N, cutoff, per_class)
+            cross_fitted = True
+        except InputError as error:
+            log.warning("the error after calibration is measured on the fitted cells themselves: %s", error)
+            probabilities = fit.apply(scores)
+    counted = probabilities >= COUNTED_FROM
+    groups_NC = np.broadcast_to(data.groups_N[:, None], scores.shape)
+
+    def judge(values: NDArray[np.float32]) -> Judged:
+        return Judged(
+            expected_calibration_error(truth[counted], values[counted]),
+            brier(truth[counted], values[counted]),
+            reliability_bins(truth[used], values[used], groups_NC[used]),
+        )
+
+    return CalibrationResult(
+        fit=fit,
+        cutoff=cutoff,
+        cross_fitted=cross_fitted,
+        before=judge(scores),
+        after=judge(probabilities),
+        recordings=len(data.recordings),
+        positives=int(np.count_nonzero(truth & used)),
+    )
+
+
+def calibration_metrics(result: CalibrationResult) -> dict[str, Any]:
+    """Return the figures of a calibration for a metrics file."""
+    return {
+        "coefficient": result.fit.coefficient,
+        "intercept": result.fit.intercept,
+        "classes_of_their_own": len(result.fit.per_class),
+        "ece_before": result.before.error.error,
+        "ece_after": result.after.error.error,
+        "ece_by_chance": result.after.error.by_chance,
+        "brier_before": result.before.brier,
+        "brier_after": result.after.brier,
+        "cross_fitted": result.cross_fitted,
+        "cells": result.fit.cells,
+        "cells_counted": result.after.error.cells,
+        "recordings": result.recordings,
+    }
+
+
+def write_calibration(path: str | Path, result: CalibrationResult, data: ScoredSet) -> None:
+    """Write a calibration file for `infer.calibration`.
+
+    Classes with values of their own are listed by name.
+    """
+    source = data.source
+    content: dict[str, Any] = {
+        "coefficient": _rounded(result.fit.coefficient),
+        "intercept": _rounded(result.fit.intercept),
+        "classes": {
+            source.classes[column].name: {"coefficient": _rounded(a), "intercept": _rounded(b)}
+            for column, (a, b) in sorted(result.fit.per_class.items())
+        },
+        "backend": source.backend,
+        "members": source.members,
+        "cutoff": result.cutoff,
+        "cells": result.fit.cells,
+        "recordings": result.recordings,
+        "cross_fitted": result.cross_fitted,
+        "cells_counted": result.after.error.cells,
+        "ece_before": _rounded(result.before.error.error),
+        "ece_after": _rounded(result.after.error.error),
+        "ece_by_chance": _rounded(result.after.error.by_chance),
+        "brier_before": _rounded(result.before.brier),
+        "brier_after": _rounded(result.after.brier),
+    }
+    comment = (
+        "# Calibration of the ensemble's mean score p: P = sigmoid(coefficient * logit(p) + intercept), and of single\n"
+        "# classes where there was evidence. ECE and Brier over cells with P >= 0.1, after: on unseen recordings.\n"
+    )
+    write_text(path, comment + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def write_bins(path: str | Path, result: CalibrationResult) -> None:
+    """Write the bins of the reliability diagram: bin, mean prediction, observed frequency, count; before and after."""
+    lines = ["series,bin,mean prediction,observed frequency,low,high,count"]
+    for name, judged in (("before", result.before), ("after", result.after)):
+        bins = judged.bins
+        for k, count in enumerate(bins.count):
+            values = (bins.mean_prediction[k], bins.observed[k], bins.low[k], bins.high[k])
+            shown = ",".join(f"{value:.4f}" if count else "" for value in values)
+            lines.append(f"{name},{k + 1},{shown},{count}")
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def plot_calibration(path: str | Path, result: CalibrationResult) -> None:
+    """Draw the reliability diagram before and after."""
+
+    def line(name: str, judged: Judged) -> ReliabilityLine:
+        bins, error = judged.bins, judged.error.error
+        shown = name if np.isnan(error) else f"{name}, ECE {error:.3f}"
+        return ReliabilityLine(shown, bins.mean_prediction, bins.observed, bins.low, bins.high, bins.count)
+
+    after = "after, unseen recordings" if result.cross_fitted else "after"
+    title = f"σ({result.fit.coefficient:.2f} · logit(p) {result.fit.intercept:+.2f}), {result.fit.cells:,} cells"
+    plot_reliability(path, line("before", result.before), line(after, result.after), title)
+
+
+def _warn_of_missing_cells(data: ScoredSet, cutoff: float) -> None:
+    """Say that scores below the threshold of the label files count as 0, where that enters the fit."""
+    if data.source.unrounded or cutoff > 0:
+        return
+    present = data.scores_NC[data.scores_NC > 0]
+    if len(present) and float(present.min()) >= 0.01:
+        log.warning(
+            "%s holds no score below %.3g; cells without a label enter the fit as 0, which distorts it: run analyze with "
+            "--min-score 0, or give a --cutoff", data.source.path, float(present.min()),
+        )  # fmt: skip
+
+
+def _rounded(value: float) -> float | None:
+    """Return seven significant digits, so that the last bits of two machines do not show; None for NaN."""
+    return None if np.isnan(value) else float(f"{value:.7g}")

@@ -1,0 +1,151 @@
+"""The grid of a test per segment: rows, truth and scores.
+
+A recording of R seconds has a row k for every stretch [k p, k p + L] with k p < R - L + 1, where L is the length of
+a label and p the step between labels. R: recordings, N: rows, C: classes, M: annotations or labels, W: windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# An annotation counts for a row only if the row holds this much of it.
+MIN_SOUND_S = 0.3
+# Rows are computed from times divided by the step; this much of a row forgives what the division rounds off.
+_ROW_EPSILON = 1e-6
+# Label files round times to a hundredth of a second.
+ROUNDED_S = 0.0051
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The rows of all recordings, one recording after the other."""
+
+    rows_R: NDArray[np.int64]
+    """(R,) rows of each recording; 0 for one that is shorter than L - 1 seconds."""
+    length_s: float
+    """L, seconds that a row covers."""
+    step_s: float
+    """p, seconds between the starts of rows."""
+
+    @cached_property
+    def first_R(self) -> NDArray[np.int64]:
+        """(R,) index of each recording's first row."""
+        return np.cumsum(self.rows_R) - self.rows_R
+
+    @cached_property
+    def row_recording_N(self) -> NDArray[np.int64]:
+        """(N,) recording of each row."""
+        return np.repeat(np.arange(len(self.rows_R)), self.rows_R)
+
+    @cached_property
+    def row_index_N(self) -> NDArray[np.int64]:
+        """(N,) number of each row in its recording, from 0."""
+        return np.arange(self.rows) - np.repeat(self.first_R, self.rows_R)
+
+    @property
+    def rows(self) -> int:
+        """N, the number of rows."""
+        return int(self.rows_R.sum())
+
+
+def build_grid(seconds_R: ArrayLike, length_s: float, step_s: float) -> Grid:
+    """Lay rows over recordings of the given lengths."""
+    last = (np.asarray(seconds_R, dtype=np.float64) - length_s + 1) / step_s
+    return Grid(np.maximum(np.ceil(last - _ROW_EPSILON), 0).astype(np.int64), float(length_s), float(step_s))
+
+
+def find_step(recording_M: ArrayLike, starts_M: ArrayLike, length_s: float) -> float:
+    """Return the step between labels: the smallest gap between distinct starts in the recording with most labels.
+
+    The gap is averaged over all gaps that differ from it only by rounding, since an error of half a hundredth
+    of a second would amount to whole rows in an hour. It is never more than the label length: a wider gap says
+    that labels are missing, not that rows lie apart.
+    """
+    recordings, starts = np.asarray(recording_M), np.asarray(starts_M, dtype=np.float64)
+    if not len(recordings):
+        return float(length_s)
+    busiest = np.argmax(np.bincount(recordings))
+    gaps = np.diff(np.unique(starts[recordings == busiest]))
+    gaps = gaps[gaps > 1e-6]  # the same start, computed in two ways
+    if not len(gaps):
+        return float(length_s)
+    smallest = gaps[gaps <= gaps.min() + 2 * ROUNDED_S].mean()
+    return float(min(smallest, length_s))
+
+
+def mark_truth(
+    grid: Grid, recording_M: ArrayLike, column_M: ArrayLike, start_M: ArrayLike, end_M: ArrayLike, classes: int
+) -> NDArray[np.bool_]:
+    """Mark the rows in which annotations are heard.
+
+    An annotation [a, e] marks the rows from max(0, ceil((a - (L - 0.3)) / p)) on, while e - k p >= 0.3: each of
+    them holds at least 0.3 s of the sound (or all of a shorter one).
+
+    Returns
+    -------
+    ndarray
+        (N, C) bool.
+    """
+    recordings = np.asarray(recording_M, dtype=np.int64)
+    columns = np.asarray(column_M, dtype=np.int64)
+    start, end = np.asarray(start_M, dtype=np.float64), np.asarray(end_M, dtype=np.float64)
+    first = np.ceil((start - (grid.length_s - MIN_SOUND_S)) / grid.step_s - _ROW_EPSILON)
+    last = np.floor((end - MIN_SOUND_S) / grid.step_s + _ROW_EPSILON)
+    first = np.maximum(first, 0).astype(np.int64)
+    last = np.minimum(last, grid.rows_R[recordings] - 1).astype(np.int64)
+    marked = np.maximum(last - first + 1, 0)
+    # Each annotation unfolds into its rows: first, first + 1, … last.
+    rows = np.arange(int(marked.sum())) - np.repeat(np.cumsum(marked) - marked, marked)
+    rows += np.repeat(grid.first_R[recordings] + first, marked)
+    truth = np.zeros((grid.rows, classes), dtype=bool)
+    truth[rows, np.repeat(columns, marked)] = True
+    return truth
+
+
+def place_windows(
+    grid: Grid, recording_W: ArrayLike, starts_W: ArrayLike, scores_WC: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Put the scores of windows into the rows floor(start / p); the highest counts where several meet.
+
+    Returns
+    -------
+    ndarray
+        (N, C) float32; rows without a window are 0, windows beyond the last row are left out.
+    """
+    rows, kept = _rows_of(grid, recording_W, starts_W, _ROW_EPSILON * grid.step_s)
+    scores = np.zeros((grid.rows, scores_WC.shape[1]), dtype=np.float32)
+    chosen = scores_WC[kept] if not kept.all() else scores_WC
+    if len(np.unique(rows)) == len(rows):
+        scores[rows] = chosen
+    else:
+        np.maximum.at(scores, rows, chosen)
+    return scores
+
+
+def place_labels(
+    grid: Grid, recording_M: ArrayLike, column_M: ArrayLike, starts_M: ArrayLike, score_M: ArrayLike, classes: int
+) -> NDArray[np.float32]:
+    """Put the scores of single labels into the rows floor(start / p), forgiving rounded times.
+
+    Returns
+    -------
+    ndarray
+        (N, C) float32; cells without a label are 0, labels beyond the last row are left out.
+    """
+    rows, kept = _rows_of(grid, recording_M, starts_M, ROUNDED_S)
+    scores = np.zeros((grid.rows, classes), dtype=np.float32)
+    columns = np.asarray(column_M, dtype=np.int64)[kept]
+    np.maximum.at(scores, (rows, columns), np.asarray(score_M, dtype=np.float32)[kept])
+    return scores
+
+
+def _rows_of(grid: Grid, recording: ArrayLike, starts: ArrayLike, forgiven_s: float) -> tuple[NDArray, NDArray]:
+    """Return the row of each start, without those beyond the last row, and which were kept."""
+    recordings = np.asarray(recording, dtype=np.int64)
+    index = np.floor((np.asarray(starts, dtype=np.float64) + forgiven_s) / grid.step_s).astype(np.int64)
+    kept = index < grid.rows_R[recordings]
+    return (grid.first_R[recordings] + index)[kept], kept

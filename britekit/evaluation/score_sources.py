@@ -1,0 +1,232 @@
+"""What ``analyze`` left in its output directory, as one thing: ``scores.npz`` if present, else label files."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from britekit.annotations.classes import LABEL_FIELDS, ClassInfo, map_name
+from britekit.annotations.labels import Label, read_labels
+from britekit.annotations.scores import ScoreTable
+from britekit.errors import InputError, suggest
+from britekit.evaluation.grid import ROUNDED_S, Grid, find_step, place_labels, place_windows
+
+TABLE_NAME = "scores.npz"
+
+log = logging.getLogger("britekit.evaluation")
+
+
+@dataclass(frozen=True)
+class ScoreSource:
+    """Scores of recordings, before they are laid on a grid."""
+
+    path: Path
+    """File or directory they come from."""
+    unrounded: bool
+    """True for ``scores.npz``: every cell has its exact score."""
+    classes: list[ClassInfo]
+    """The trained classes."""
+    labels: list[str]
+    """What annotations call each of them."""
+    seconds: dict[str, float]
+    """Length of each recording, where the source knows it."""
+    length_s: float
+    step_s: float
+    lay: Callable[[Grid, list[str]], NDArray[np.float32]]
+    """Lay the scores on the grid of the recordings named: (N, C) float32."""
+    recordings: set[str]
+    """Recordings with scores."""
+    scaling: tuple[float, float] | None = None
+    """Platt values already inside the scores, other than 1 and 0."""
+    calibrated: str | None = None
+    """Calibration file already applied to the scores."""
+    backend: str | None = None
+    members: list[Any] = field(default_factory=list)
+
+
+def read_scores(directory: str | Path, label_field: str, map_codes: Mapping[str, str] | None) -> ScoreSource:
+    """Read the scores of a directory.
+
+    Parameters
+    ----------
+    directory
+        Output of ``analyze``, or label files of another program.
+    label_field
+        What annotations call a class, unless the manifest in the directory says which was used.
+    map_codes
+        Old label to new, for the output of old checkpoints.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to read, or labels differ in length.
+    """
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise InputError(f"label directory {folder} does not exist; expected the output directory of analyze")
+    manifest = read_manifest(folder)
+    inference = manifest.get("inference") or {}
+    chosen = inference.get("label_field", label_field)
+    if chosen not in LABEL_FIELDS:
+        raise InputError(f'{folder / "manifest.yaml"}: inference.label_field is "{chosen}"; run analyze again')
+    if (folder / TABLE_NAME).is_file():
+        return _from_table(folder / TABLE_NAME, chosen, map_codes)
+    return _from_labels(folder, manifest, chosen, map_codes)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read ``manifest.yaml`` of an output directory; empty if there is none."""
+    path = folder / "manifest.yaml"
+    try:
+        manifest = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}); run analyze again") from None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("inference") or {}, dict):
+        raise InputError(f"{path} is not a manifest as analyze writes it; run analyze again")
+    return manifest
+
+
+def _from_table(path: Path, label_field: str, map_codes: Mapping[str, str] | None) -> ScoreSource:
+    table = ScoreTable.load(path)
+    if not len(table.starts):
+        raise InputError(f"{path} holds no scores: no recording was long enough for a window")
+    labels = [map_name(info.label(label_field), map_codes) for info in table.classes]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise InputError(f'{path}: two classes are called "{label}"; use another infer.label_field or map_codes')
+    order = {name: k for k, name in enumerate(table.recordings)}
+
+    def lay(grid: Grid, recordings: list[str]) -> NDArray[np.float32]:
+        place = np.full(len(table.recordings), -1, dtype=np.int64)
+        for k, name in enumerate(recordings):
+            if name in order:
+                place[order[name]] = k
+        where = place[table.row_recording]
+        used = where >= 0
+        if used.all():
+            return place_windows(grid, where, table.starts, table.scores)
+        return place_windows(grid, where[used], table.starts[used], table.scores[used])
+
+    return ScoreSource(
+        path=path,
+        unrounded=True,
+        classes=table.classes,
+        labels=labels,
+        seconds=dict(zip(table.recordings, table.seconds.tolist(), strict=True)),
+        length_s=table.duration,
+        step_s=find_step(table.row_recording, table.starts, table.duration),
+        lay=lay,
+        recordings=set(table.recordings),
+        backend=table.meta.get("backend"),
+        members=_members(table.meta.get("members")),
+    )
+
+
+def _from_labels(
+    folder: Path, manifest: dict[str, Any], label_field: str, map_codes: Mapping[str, str] | None
+) -> ScoreSource:
+    found = read_labels(folder)
+    if not found:
+        raise InputError(f"{folder} holds no label, so the length of labels is unknown; run analyze with --min-score 0")
+    length_s = _common_length(folder, found)
+    classes, labels = _trained_classes(folder, manifest, label_field, map_codes, found)
+    column = {label: k for k, label in enumerate(labels)}
+    names = sorted({label.recording for label in found})
+    order = {name: k for k, name in enumerate(names)}
+    recording_M = np.array([order[label.recording] for label in found], dtype=np.int64)
+    column_M = np.array([column[map_name(label.name, map_codes)] for label in found], dtype=np.int64)
+    starts_M = np.array([label.start for label in found])
+    score_M = np.array([label.score for label in found], dtype=np.float32)
+
+    def lay(grid: Grid, recordings: list[str]) -> NDArray[np.float32]:
+        place = np.full(len(names), -1, dtype=np.int64)
+        for k, name in enumerate(recordings):
+            if name in order:
+                place[order[name]] = k
+        where = place[recording_M]
+        used = where >= 0
+        return place_labels(grid, where[used], column_M[used], starts_M[used], score_M[used], len(labels))
+
+    inference = manifest.get("inference") or {}
+    scaling = (
+        float(inference.get("scaling_coefficient") or 1.0),
+        float(inference.get("scaling_intercept") or 0.0),
+    )
+    return ScoreSource(
+        path=folder,
+        unrounded=False,
+        classes=classes,
+        labels=labels,
+        seconds={},
+        length_s=length_s,
+        step_s=find_step(recording_M, starts_M, length_s),
+        lay=lay,
+        recordings=set(names),
+        scaling=scaling if scaling != (1.0, 0.0) else None,
+        calibrated=inference.get("calibration"),
+    )
+
+
+def _common_length(folder: Path, labels: list[Label]) -> float:
+    lengths = np.array([label.end - label.start for label in labels])
+    usual = float(np.median(lengths))
+    # Both ends of both labels may be rounded.
+    other = np.flatnonzero(np.abs(lengths - usual) > 2 * ROUNDED_S)
+    if len(other):
+        first = labels[int(other[0])]
+        raise InputError(
+            f'{folder}: labels differ in length (recording "{first.recording}": {lengths[other[0]]:g} s at '
+            f"{first.start:g} s, others {usual:g} s); run analyze with --seg to get labels of one length"
+        )
+    if usual <= 0:
+        raise InputError(f"{folder}: labels have no length; expected stretches of time")
+    return usual
+
+
+def _trained_classes(
+    folder: Path,
+    manifest: dict[str, Any],
+    label_field: str,
+    map_codes: Mapping[str, str] | None,
+    found: list[Label],
+) -> tuple[list[ClassInfo], list[str]]:
+    """Return the classes of the manifest, else those that occur in the labels."""
+    used = sorted({map_name(label.name, map_codes) for label in found})
+    listed = manifest.get("classes")
+    if not listed or label_field not in ("names", "codes"):  # a manifest holds no alternates
+        if not listed:
+            log.warning("%s has no manifest: the trained classes are taken to be the %d in its labels", folder, len(used))
+        return [ClassInfo(name) for name in used], used
+    try:
+        classes = [ClassInfo(str(item["name"]), str(item.get("code") or "")) for item in listed]
+    except (TypeError, KeyError, AttributeError):
+        raise InputError(f"{folder / 'manifest.yaml'}: classes is not a list of name and code; run analyze again") from None
+    labels = [map_name(info.label(label_field), map_codes) for info in classes]
+    for name in used:
+        if name not in labels:
+            raise InputError(
+                f'{folder}: label "{name}" is of no class in manifest.yaml, so labels and manifest come from '
+                f"different runs{suggest(name, labels)}"
+            )
+    return classes, labels
+
+
+def _members(text: str | None) -> list[Any]:
+    """Read the list of members that a score table carries as JSON."""
+    try:
+        members = json.loads(text) if text else []
+    except ValueError:
+        return [text]
+    if isinstance(members, dict):
+        return [{"name": name, "sha256": value} for name, value in members.items()]
+    return members if isinstance(members, list) else [members]

@@ -1,0 +1,212 @@
+"""Annotations and scores as matrices on one grid, and what had to be left out of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from britekit.annotations.segments import Annotation, read_annotations
+from britekit.audio.decoding import duration_of
+from britekit.audio.files import find_recordings
+from britekit.config import BaseConfig
+from britekit.errors import InputError, suggest
+from britekit.evaluation.grid import Grid, build_grid, mark_truth
+from britekit.evaluation.score_sources import ScoreSource, read_scores
+
+log = logging.getLogger("britekit.evaluation")
+
+
+@dataclass
+class LeftOut:
+    """What a test could not use; each is listed once."""
+
+    unknown_classes: dict[str, int] = field(default_factory=dict)
+    """Annotated classes that the models do not know, with their number of annotations."""
+    without_audio: dict[str, str] = field(default_factory=dict)
+    """Annotated recordings without (readable) audio and without scores, with the reason."""
+    too_short: list[str] = field(default_factory=list)
+    """Recordings in which no row fits."""
+    beyond_end: list[int] = field(default_factory=list)
+    """Rows of the annotation file that begin after the recording's end."""
+
+    def sentences(self, classes: Iterable[str] = ()) -> list[str]:
+        """Return what a person should know, a sentence each."""
+        known = list(classes)
+        said = [
+            f'class "{name}" is not known to the models: {count} annotations left out{suggest(name, known)}'
+            for name, count in sorted(self.unknown_classes.items())
+        ]
+        said += [f'recording "{name}" is annotated but left out: {why}' for name, why in self.without_audio.items()]
+        said += [f'recording "{name}" is too short to hold a segment, and left out' for name in self.too_short]
+        if self.beyond_end:
+            rows = ", ".join(map(str, self.beyond_end[:5])) + (", …" if len(self.beyond_end) > 5 else "")
+            said.append(f"{len(self.beyond_end)} annotations begin after the end of their recording (rows {rows})")
+        return said
+
+
+@dataclass(frozen=True)
+class ScoredSet:
+    """Truth and scores of the annotated recordings, a row per segment and a column per trained class."""
+
+    source: ScoreSource
+    recordings: list[str]
+    """Sorted."""
+    grid: Grid
+    truth_NC: NDArray[np.bool_]
+    scores_NC: NDArray[np.float32]
+    annotated: list[int]
+    """Columns of classes with at least one annotation."""
+    without_scores: list[str]
+    """Recordings that count as score 0, since nothing was detected or they were not analysed."""
+    left_out: LeftOut
+
+    @property
+    def labels(self) -> list[str]:
+        """What annotations call each column."""
+        return self.source.labels
+
+    @property
+    def groups_N(self) -> NDArray[np.int64]:
+        """(N,) recording of each row."""
+        return self.grid.row_recording_N
+
+    @cached_property
+    def row_names(self) -> list[str]:
+        """(N,) ``{recording}-{segment}``, segments counted from 0: segment k begins at k steps."""
+        names = self.recordings
+        pairs = zip(self.grid.row_recording_N.tolist(), self.grid.row_index_N.tolist(), strict=True)
+        return [f"{names[r]}-{k}" for r, k in pairs]
+
+
+def find_label_dir(labels: str | Path, recordings_dir: str | Path) -> Path:
+    """Return a label directory: looked up in the recordings directory first, then as an ordinary path."""
+    inside = Path(recordings_dir) / labels
+    return inside if inside.is_dir() else Path(labels)
+
+
+def read_scored_set(
+    annotations_path: str | Path,
+    label_dir: str | Path,
+    recordings_dir: str | Path | None,
+    cfg: BaseConfig,
+) -> ScoredSet:
+    """Read annotations and scores and lay them on the grid of segments.
+
+    Parameters
+    ----------
+    annotations_path
+        CSV with recording, class, start_time, end_time. Only recordings named there belong to the test.
+    label_dir
+        Output directory of ``analyze``, by itself or inside the recordings directory.
+    recordings_dir
+        Where the audio is; default: the directory of the annotations. Only needed for recordings whose length
+        the scores do not tell.
+    cfg
+        `misc.map_codes` and `infer.label_field` are used.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or no annotation can be used.
+    """
+    folder = Path(recordings_dir) if recordings_dir is not None else Path(annotations_path).parent
+    annotations = read_annotations(annotations_path, cfg.misc.map_codes)
+    if not annotations:
+        raise InputError(f"{annotations_path} holds no annotation; a row with an empty class keeps a silent recording")
+    source = read_scores(find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes)
+    left_out = LeftOut()
+    seconds = _lengths(sorted({a.recording for a in annotations}), source, folder, left_out)
+    seconds = _without_short(seconds, source, left_out)
+    recordings = list(seconds)
+    usable = _usable(annotations, seconds, source, left_out)
+    for sentence in left_out.sentences(source.labels):
+        log.warning("%s", sentence)
+    if not any(a.label for a in usable):
+        reasons = "; ".join(left_out.sentences(source.labels)[:3]) or "every row has an empty class"
+        raise InputError(f"{annotations_path}: no usable annotation is left ({reasons})")
+    grid = build_grid(list(seconds.values()), source.length_s, source.step_s)
+    column = {label: k for k, label in enumerate(source.labels)}
+    order = {name: k for k, name in enumerate(recordings)}
+    claims = [a for a in usable if a.label]
+    truth = mark_truth(
+        grid,
+        [order[a.recording] for a in claims],
+        [column[a.label] for a in claims],
+        [a.start for a in claims],
+        [a.end for a in claims],
+        len(source.labels),
+    )
+    return ScoredSet(
+        source=source,
+        recordings=recordings,
+        grid=grid,
+        truth_NC=truth,
+        scores_NC=source.lay(grid, recordings),
+        annotated=sorted({column[a.label] for a in claims}),
+        without_scores=[name for name in recordings if name not in source.recordings],
+        left_out=left_out,
+    )
+
+
+def _lengths(names: list[str], source: ScoreSource, folder: Path, left_out: LeftOut) -> dict[str, float]:
+    """Return the length of each recording from the scores, else from its audio."""
+    unknown = [name for name in names if name not in source.seconds]
+    audio = _audio_files(folder, any("/" in name for name in unknown)) if unknown else {}
+    seconds: dict[str, float] = {}
+    for name in names:
+        if name in source.seconds:
+            seconds[name] = source.seconds[name]
+        elif name not in audio:
+            left_out.without_audio[name] = f"{folder} holds no audio of that name{suggest(name, audio)}"
+        elif len(audio[name]) > 1:
+            listed = " and ".join(path.name for path in audio[name])
+            raise InputError(f'recording "{name}" could be {listed} in {folder}; rename or move one')
+        else:
+            try:
+                seconds[name] = duration_of(audio[name][0])
+            except InputError as error:
+                left_out.without_audio[name] = str(error)
+    return seconds
+
+
+def _audio_files(folder: Path, recursive: bool) -> dict[str, list[Path]]:
+    """Return the audio files by their path without extension, relative to the folder."""
+    try:
+        paths = find_recordings(folder, recursive=recursive)
+    except InputError:
+        return {}  # each annotated recording is then listed as one without audio
+    files: dict[str, list[Path]] = {}
+    for path in paths:
+        files.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
+    return files
+
+
+def _without_short(seconds: dict[str, float], source: ScoreSource, left_out: LeftOut) -> dict[str, float]:
+    rows = build_grid(list(seconds.values()), source.length_s, source.step_s).rows_R
+    left_out.too_short = [name for name, count in zip(seconds, rows, strict=True) if not count]
+    return {name: value for name, value in seconds.items() if name not in set(left_out.too_short)}
+
+
+def _usable(
+    annotations: list[Annotation], seconds: dict[str, float], source: ScoreSource, left_out: LeftOut
+) -> list[Annotation]:
+    """Return annotations of known classes in recordings with a length; a silent recording's row stays."""
+    known = set(source.labels)
+    usable = []
+    for annotation in annotations:
+        if annotation.recording not in seconds:
+            continue
+        if annotation.label and annotation.label not in known:
+            left_out.unknown_classes[annotation.label] = left_out.unknown_classes.get(annotation.label, 0) + 1
+            continue
+        if annotation.start > seconds[annotation.recording] and annotation.label:
+            left_out.beyond_end.append(annotation.row)
+            continue
+        usable.append(annotation)
+    return usable
