@@ -1,8 +1,8 @@
 """Train a recognizer as configured.
 
 Reads the training file (train.train_pickle) and writes checkpoints, curves and settings to logs/version_N.
-With --publish, as the pipeline calls it, the frozen checkpoint of the last epoch goes to the checkpoint folder
-as seed-S.ckpt, with its export beside it, metrics to metrics/train-S.json and curves to
+With --publish, as the pipeline calls it, the frozen checkpoint of the last epoch goes to the checkpoint
+folder as seed-S.ckpt, with its export beside it, metrics to metrics/train-S.json and curves to
 results/curves/train-S.csv; a run that was killed is continued where it stopped.
 
     britekit train -c effnet4.yaml --prefix first --seed 7
@@ -52,7 +52,12 @@ def train(
     TrainResult
         Figures per epoch, checkpoints, seconds, spectrograms per second.
     """
+    import os
     from pathlib import Path
+
+    # Threads of torch that wait spin; where another program wants the core (a second experiment), training
+    # was twenty times slower so. Read when torch is loaded, hence here; a person's own setting stands.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     from britekit.config import resolve
     from britekit.errors import InputError
@@ -103,8 +108,10 @@ def _publish(result: Any, target: Any) -> None:
     columns = ["epoch", "step", "loss", "lr"]
     columns += [name for name in ("val_loss", "val_roc", "val_pr") if name in result.epochs[0]]
     lines = [",".join(columns)]
-    for row in result.epochs:
-        lines.append(",".join("" if row.get(name) is None else f"{row[name]:.8g}" for name in columns))
+    lines += [
+        ",".join("" if row.get(name) is None else f"{row[name]:.8g}" for name in columns)
+        for row in result.epochs
+    ]
     write_text(f"results/curves/train-{result.seed}.csv", "\n".join(lines) + "\n")
     write_metrics(f"metrics/train-{result.seed}.json", _metrics(result))
 
@@ -132,11 +139,16 @@ def _log_example(run: Any, result: Any) -> None:
     import tempfile
     from pathlib import Path
 
-    from britekit.plots.training import plot_batch
+    from matplotlib.image import imsave
 
+    count, height, width = result.example.shape
+    columns = max(1, int(count**0.5))
+    shown = result.example[: count // columns * columns].reshape(-1, columns, height, width)
+    # Rows of pictures from the top, each with its lowest frequency at the bottom.
+    mosaic = shown[:, :, ::-1].transpose(0, 2, 1, 3).reshape(-1, columns * width)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "batch.png"
-        plot_batch(result.example, path)
+        imsave(path, mosaic, cmap="magma")
         run.image("augmented_batch", path)
 
 

@@ -1,7 +1,7 @@
 """Training batches: an index draw from one 8-bit array, then everything on the device.
 
-``Bank`` holds all spectrograms once, as 8-bit numbers, on the device where they fit.  ``TrainingBatches`` gives
-the batches of an epoch, mixed and augmented; ``plain_batches`` gives held-out data as it is.
+``Bank`` holds all spectrograms once, as 8-bit numbers, on the device where they fit. ``TrainingBatches``
+gives the batches of an epoch, mixed and augmented; ``plain_batches`` gives held-out data as it is.
 
 Legend: N samples, B batch, H rows, W columns, C classes.
 """

@@ -82,9 +82,7 @@ class PartnerPicker:
         sets = self.sets_KC[self.allowed]
         return bool((sets @ sets.T == 0).any())
 
-    def pick(
-        self, index_B: torch.Tensor, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def pick(self, index_B: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Partners (B,) and whether there is one (B,); noise samples get none."""
         own = self.labels_NC[index_B].to(torch.float32)
         fits = (own @ self.sets_KC.T == 0) & self.allowed
@@ -130,7 +128,7 @@ class Mixer:
             self.picker = PartnerPicker(labels_NC, members, noise_class)
             if not self.picker.possible():
                 log.warning(
-                    "simple merge is off: no two training spectrograms have different classes apart from noise"
+                    "simple merge is off: no two training spectrograms have different classes beside noise"
                 )
                 self.picker = None
 

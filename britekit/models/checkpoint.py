@@ -169,7 +169,8 @@ def read_archive(path: str | Path) -> tuple[dict[str, Any], str]:
     except Exception as error:  # torch raises many kinds for a damaged archive
         raise ModelError(f"{path} is not a checkpoint or is damaged") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{path} is not a checkpoint: it holds a {type(content).__name__}, not a table of entries")
+        kind = type(content).__name__
+        raise ModelError(f"{path} is not a checkpoint: it holds a {kind}, not a table of entries")
     return content, hashlib.sha256(data).hexdigest()
 
 

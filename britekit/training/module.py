@@ -175,7 +175,10 @@ class TrainingModule(pl.LightningModule):
 
 def _not_finite(step: int, epoch: int, rate: float, loss: float, module: TrainingModule) -> str:
     """Sentence for a loss that is no number, with the likely cause."""
-    cause = f"the learning rate {rate:.3g} is probably too high; lower train.learning_rate or raise train.warmup_fraction"
+    cause = (
+        f"the learning rate {rate:.3g} is probably too high; lower train.learning_rate or raise "
+        "train.warmup_fraction"
+    )
     if not all(bool(torch.isfinite(p).all()) for p in module.recognizer.buffers() if p.is_floating_point()):
         cause += " (batch-norm statistics overflowed)"
     return f"training stopped at step {step + 1} (epoch {epoch + 1}): the loss is {loss}; {cause}"

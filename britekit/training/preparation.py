@@ -64,8 +64,8 @@ def read_samples(path: str, cfg: BaseConfig, setting: str) -> Any:
     height, width = samples.images.shape[1:]
     if (height, width) != (cfg.audio.spec_height, cfg.audio.spec_width):
         raise TrainingError(
-            f"{setting}: {path} holds spectrograms of {height} x {width}, but audio.spec_height x "
-            f"audio.spec_width is {cfg.audio.spec_height} x {cfg.audio.spec_width}; pickle again or change them"
+            f"{setting}: {path} holds spectrograms of {height} x {width}, but audio.spec_height and "
+            f"spec_width are {cfg.audio.spec_height} x {cfg.audio.spec_width}; pickle again or change them"
         )
     return samples
 
@@ -81,7 +81,7 @@ def check_samples(samples: Any, cfg: BaseConfig) -> None:
     labels, names = samples.labels, [c.name for c in samples.classes]
     path = cfg.train.train_pickle
     if len(samples.images) < 2:
-        raise TrainingError(f"{path} holds {len(samples.images)} spectrograms; at least two are needed to train")
+        raise TrainingError(f"{path} holds {len(samples.images)} spectrograms; training needs at least two")
     counts = np.asarray(labels, dtype=np.int64).sum(axis=0)
     missing = [n for n, c in zip(names, counts, strict=True) if c == 0]
     if missing:
@@ -92,13 +92,13 @@ def check_samples(samples: Any, cfg: BaseConfig) -> None:
     if not cfg.train.multi_label:
         if len(names) < 2:
             raise TrainingError(
-                f'train.multi_label is false, but {path} has one class, "{names[0]}"; use at least two classes'
+                f'train.multi_label is false, but {path} has one class, "{names[0]}"; two are needed'
             )
         several = int((np.asarray(labels).sum(axis=1) != 1).sum())
         if several:
             raise TrainingError(
-                f"train.multi_label is false, but {several} spectrograms of {path} do not have exactly one class; "
-                "set it to true or remove them"
+                f"train.multi_label is false, but {several} spectrograms of {path} do not have exactly one "
+                "class; set it to true or remove them"
             )
     blank = int((~samples.images.any(axis=(1, 2))).sum())
     if blank:
@@ -135,7 +135,9 @@ def check_same_classes(train: Sequence[ClassInfo], test: Sequence[ClassInfo], te
     else:
         only = sorted(set(ours) ^ set(theirs))
         what = f'other classes ("{only[0]}" is in one of them only)' if only else "other classes"
-    raise TrainingError(f"train.test_pickle: {test_path} has {what} than train.train_pickle; pickle both alike")
+    raise TrainingError(
+        f"train.test_pickle: {test_path} has {what} than train.train_pickle; pickle both alike"
+    )
 
 
 def make_recognizer(cfg: BaseConfig, classes: Sequence[ClassInfo]) -> Recognizer:

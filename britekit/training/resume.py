@@ -21,7 +21,11 @@ from britekit.models.checkpoint import read_archive, write_archive
 log = logging.getLogger("britekit.training.resume")
 
 # Settings that change neither the weights nor what is to be computed.
-_IRRELEVANT = {"num_workers", "save_last_n", "train_db", "train_pickle", "test_pickle", "seed", "load_ckpt_path"}
+_IRRELEVANT = {"num_workers", "save_last_n", "train_db", "seed"} | {
+    "train_pickle",  # their content counts
+    "test_pickle",
+    "load_ckpt_path",
+}
 # Saving costs some hundredths of a second; short epochs would spend their time on it.
 SAVE_EVERY_S = 5.0
 

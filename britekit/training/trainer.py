@@ -51,8 +51,8 @@ class FoldResult:
     fold
         Number from 0, None without folds.
     epochs
-        Per epoch: epoch (zero-based), step, loss, lr, seconds, spectrograms_per_second, and with held-out data
-        val_loss, val_roc, val_roc_macro, val_pr, val_pr_macro, val_top1.
+        Per epoch: epoch (zero-based), step, loss, lr, seconds, spectrograms_per_second, and with held-out
+        data val_loss, val_roc, val_roc_macro, val_pr, val_pr_macro, val_top1.
     checkpoints
         Those kept in the log folder.
     test
@@ -126,18 +126,19 @@ def train(
     log_root
         Folder of ``version_N``.
     resume
-        Keep the state of the run below ``log_root/resume`` after each epoch, and continue one that was killed.
+        Keep the state of the run below ``log_root/resume`` after each epoch, and continue a killed one.
     on_step, on_epoch
-        Called with plain figures: step, epoch, loss, lr; and those of `FoldResult.epochs`, both with ``fold``.
+        Called with plain figures: step, epoch, loss, lr; those of `FoldResult.epochs`; both with ``fold``.
 
     Raises
     ------
     BriteKitError
-        Settings or data that cannot be trained with (before the first step), a loss that is no number, memory.
+        Settings or data that cannot be trained with (before the first step), a loss that is no number, too
+        little memory.
     """
     prepare.check_names(cfg)
     if publish is not None and cfg.train.num_folds > 1:
-        raise TrainingError(f"one checkpoint cannot be published from {cfg.train.num_folds} folds (train.num_folds)")
+        raise TrainingError(f"train.num_folds is {cfg.train.num_folds}; a run that publishes has one fold")
     if seed is None:
         seed = cfg.train.seed if cfg.train.seed is not None else secrets.randbelow(2**31)
     samples = prepare.read_samples(cfg.train.train_pickle, cfg, "train.train_pickle")
@@ -330,9 +331,7 @@ class _Run:
             if len(held_out):
                 found = evaluate(recognizer, self.bank, held_out, settings, self.layout)
                 row.update(_named("val_", found))
-                folder.scalars(
-                    module.step_number, {"val_loss": row["val_loss"], "val_roc": row["val_roc"]}
-                )
+                folder.scalars(module.step_number, {"val_loss": row["val_loss"], "val_roc": row["val_roc"]})
             folder.scalars(module.step_number, {"epoch": epoch})
             result.epochs.append(row)
             training_state = {
@@ -388,9 +387,7 @@ class _Run:
         found = evaluate(recognizer, self.test_bank, members, settings, self.layout)
         result.test = _named("test_", found)
         result.test["test_roc_auc"] = found["roc_micro"]
-        folder.scalars(
-            first_step, {"test_loss": found["loss"], "test_roc_auc": found["roc_micro"]}
-        )
+        folder.scalars(first_step, {"test_loss": found["loss"], "test_roc_auc": found["roc_micro"]})
 
 
 def _fit_with_lightning(module: TrainingModule, epochs: int, device: torch.device, mixed: bool) -> None:

@@ -19,7 +19,7 @@ def random_band(size: int, width_B: torch.Tensor, share_B: torch.Tensor) -> torc
 def blur_matrix(size: int, sigma_B: torch.Tensor, largest: float) -> torch.Tensor:
     """(B, size, size) matrices that blur along one axis with reflected edges.
 
-    Row i holds the weights with which the inputs enter output i; each row sums to one.  ``largest`` is a bound
+    Row i holds the weights with which the inputs enter output i; each row sums to one. ``largest`` is a bound
     of sigma known without asking the device.
     """
     reach = min(size - 1, max(1, int(4.0 * largest + 0.5))) if size > 1 else 0

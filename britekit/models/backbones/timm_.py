@@ -1,7 +1,7 @@
 """Any network of timm: ``timm.mobilenetv3_small_100``.
 
-Wightman, "PyTorch Image Models", https://github.com/huggingface/pytorch-image-models.  With a head of ours the
-network's unpooled features feed it; without one, its own pooling and classifier are kept.
+Wightman, "PyTorch Image Models", https://github.com/huggingface/pytorch-image-models. With a head of ours
+the network's unpooled features feed it; without one, its own pooling and classifier are kept.
 """
 
 from typing import Any
@@ -88,7 +88,8 @@ def build(size: str, options: Blueprint) -> nn.Module:
     """
     if not timm.is_model(size):
         raise ModelError(
-            f'train.model_type: timm {timm.__version__} has no network "{size}"' + suggest(size, timm.list_models())
+            f'train.model_type: timm {timm.__version__} has no network "{size}"'
+            + suggest(size, timm.list_models())
         )
     own = options.head_type is None
     shape = (options.height, options.width)

@@ -54,8 +54,8 @@ def build(num_features: int, num_classes: int, options: Blueprint) -> nn.Module:
     """
     if num_features % _GROUPS or options.hidden_channels % _GROUPS:
         raise ModelError(
-            f"train.head_type: scalable_sed needs feature channels ({num_features}) and train.hidden_channels "
-            f"({options.hidden_channels}) divisible by {_GROUPS}; choose another head or width"
+            f"train.head_type: scalable_sed needs feature channels ({num_features}) and "
+            f"train.hidden_channels ({options.hidden_channels}) divisible by {_GROUPS}; change one of them"
         )
     return ScalableSedHead(
         num_features, options.hidden_channels, num_classes, options.frames, options.drop_rate or 0.0
