@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from britekit.audio.soundfile_decoder import DecodingError
 
 # Containers whose header states a length; for the others FFmpeg estimates it from the bit rate.
 _STATES_LENGTH = ("mp4", "matroska", "asf", "caf", "flac", "wav", "aiff")
-_LENGTH_SLACK_S = 0.5
+_LENGTH_SLACK_S = 0.1
 _FAILURES = (av.FFmpegError, OSError, ValueError, IndexError, RuntimeError, MemoryError)
 
 
@@ -30,7 +31,7 @@ class PyavDecoder:
         # Opened here, not by FFmpeg, which would take a name such as "concat:x" or "http:x" for a protocol,
         # and would believe the extension of a file of random bytes.
         try:
-            self._handle = open(path, "rb")  # noqa: SIM115 - closed by close()
+            self._handle = _PatientFile(io.FileIO(path))
         except OSError as error:
             raise DecodingError(error.strerror or str(error)) from error
         try:
@@ -110,6 +111,17 @@ class PyavDecoder:
         samples = samples.T if frame.format.is_planar else samples.reshape(-1, self.channels)
         self._pending.append(np.ascontiguousarray(samples))
         self._pending_frames += len(samples)
+
+
+class _PatientFile(io.BufferedReader):
+    """A file in which FFmpeg may ask for impossible positions, as it does in damaged files."""
+
+    def seek(self, target: int, whence: int = 0, /) -> int:
+        """Go there, or return -1; PyAV would print the trace of an exception."""
+        try:
+            return super().seek(target, whence)
+        except (OSError, ValueError):
+            return -1
 
 
 def _as_float(samples: np.ndarray) -> np.ndarray:

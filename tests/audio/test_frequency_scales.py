@@ -69,9 +69,8 @@ def test_log_equals_the_formula(rows, rate, n_fft, low, share, gain):
     got = filter_matrix("log", rows, low, high, rate, n_fft, log_freq_gain=gain)
     for row in (0, 1, rows // 2, rows - 1):
         centre = 2 ** (math.log2(low) + (math.log2(high) - math.log2(low)) * row / (rows - 1))
-        weights = [0.0]
-        for k in range(1, n_fft // 2 + 1):
-            weights.append(math.exp(-0.5 * (12 * (math.log2(k * rate / n_fft) - math.log2(centre))) ** 2))
+        distances = [12 * (math.log2(k * rate / n_fft) - math.log2(centre)) for k in range(1, n_fft // 2 + 1)]
+        weights = [0.0, *(math.exp(-0.5 * distance**2) for distance in distances)]
         total = sum(weights)
         if (
             total < 1e-290
