@@ -72,9 +72,8 @@ def test_log_equals_the_formula(rows, rate, n_fft, low, share, gain):
         distances = [12 * (math.log2(k * rate / n_fft) - math.log2(centre)) for k in range(1, n_fft // 2 + 1)]
         weights = [0.0, *(math.exp(-0.5 * distance**2) for distance in distances)]
         total = sum(weights)
-        if (
-            total < 1e-290
-        ):  # the written-out formula underflows; ours must still be a row that sums to the gain
+        if total < 1e-290:
+            # The written-out formula underflows; ours must still be a row that sums to the gain.
             np.testing.assert_allclose(got[:, row].sum(), (centre / low) ** gain, rtol=1e-9)
             continue
         expected = [w / total * (centre / low) ** gain for w in weights]
