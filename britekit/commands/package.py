@@ -18,8 +18,12 @@ class Options:
     output_path: Optional[str] = option(
         "-o", "--output", metavar="FILE", help="file to write (default: models/britekit-ensemble.bento)"
     )
-    name: Optional[str] = option("--name", help="name of the Bento (default: pipeline.bento_name of the settings)")
-    containerize: bool = option("--containerize", default=False, help="also build the container image, with Docker")
+    name: Optional[str] = option(
+        "--name", help="name of the Bento (default: pipeline.bento_name of the settings)"
+    )
+    containerize: bool = option(
+        "--containerize", default=False, help="also build the container image, with Docker"
+    )
 
 
 def package(
@@ -31,13 +35,13 @@ def package(
     """Build the Bento and say how to serve it."""
     from pathlib import Path
 
-    from britekit.config import resolve
+    from britekit.inference.members import resolve_for_models
     from britekit.service.bento import build_bento
     from britekit.service.server import DEFAULT_BENTO
 
-    cfg = resolve(cfg_path, {"pipeline.bento_name": name})
+    cfg, members = resolve_for_models(cfg_path, {"pipeline.bento_name": name})
     path = Path(output_path or DEFAULT_BENTO)
-    made = build_bento(cfg, path, cfg.pipeline.bento_name, containerize)
+    made = build_bento(cfg, members, path, cfg.pipeline.bento_name, containerize)
     print(f"bento = {made.path}")
     print(f"tag = {made.tag}")
     print(f"members = {len(made.members)}")

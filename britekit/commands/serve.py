@@ -16,20 +16,25 @@ from britekit.options import config_option, option
 class Options:
     cfg_path: Optional[str] = config_option()
     bento_path: Optional[str] = option(
-        "--bento", metavar="FILE", help="packaged Bento (default: models/britekit-ensemble.bento if it exists and no -c)"
+        "--bento",
+        metavar="FILE",
+        help="packaged Bento (default: models/britekit-ensemble.bento if it exists and no -c)",
     )
     port: int = option("--port", default=3000, help="port to listen on (default: 3000)")
     host: str = option("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
 
 
 def serve(
-    cfg_path: Optional[str] = None, bento_path: Optional[str] = None, port: int = 3000, host: str = "127.0.0.1"
+    cfg_path: Optional[str] = None,
+    bento_path: Optional[str] = None,
+    port: int = 3000,
+    host: str = "127.0.0.1",
 ) -> int:
     """Serve until ctrl-C or SIGTERM."""
     from pathlib import Path
 
-    from britekit.config import resolve
     from britekit.errors import InputError
+    from britekit.inference.members import resolve_for_models
     from britekit.service.server import DEFAULT_BENTO, serve_bento, serve_ensemble
 
     def announce(url: str) -> None:
@@ -41,4 +46,5 @@ def serve(
         bento_path = DEFAULT_BENTO
     if bento_path is not None:
         return serve_bento(Path(bento_path), host, port, announce)
-    return serve_ensemble(resolve(cfg_path), host, port, announce)
+    cfg, members = resolve_for_models(cfg_path, None)
+    return serve_ensemble(cfg, members, host, port, announce)

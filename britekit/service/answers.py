@@ -26,17 +26,18 @@ def by_name(labels: Iterable[Label]) -> list[Label]:
 
 def as_audacity(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
     """Return an Audacity label track: start TAB end TAB ``name;score``."""
-    return "".join(f"{x.start:.2f}\t{x.end:.2f}\t{_one_line(x.name)};{x.score:.3f}\n" for x in by_name(labels))
+    return "".join(
+        f"{x.start:.2f}\t{x.end:.2f}\t{_one_line(x.name)};{x.score:.3f}\n" for x in by_name(labels)
+    )
 
 
 def as_raven(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
     """Return a Raven selection table; the frequency range is all that the model sees, since it names none."""
     lines = ["\t".join(RAVEN_COLUMNS)]
     ordered = sorted(labels, key=lambda x: (x.start, x.name))
-    lines += [
-        f"{number}\tSpectrogram 1\t1\t{x.start:.6f}\t{x.end:.6f}\t{low_hz:g}\t{high_hz:g}\t{_one_line(x.name)}\t{x.score:.6f}"
-        for number, x in enumerate(ordered, start=1)
-    ]
+    for number, x in enumerate(ordered, start=1):
+        times = f"{x.start:.6f}\t{x.end:.6f}\t{low_hz:g}\t{high_hz:g}"
+        lines.append(f"{number}\tSpectrogram 1\t1\t{times}\t{_one_line(x.name)}\t{x.score:.6f}")
     return "\n".join(lines) + "\n"
 
 
@@ -46,7 +47,7 @@ def as_csv(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for x in by_name(labels):
-        writer.writerow([x.recording, x.name, f"{x.start:.6f}", f"{x.end:.6f}", f"{x.score:.6f}"])
+        writer.writerow([x.recording, x.name, _seconds(x.start), _seconds(x.end), f"{x.score:.6f}"])
     return out.getvalue()
 
 
@@ -55,6 +56,12 @@ TEXT_FORMATS: dict[str, Callable[[Sequence[Label], float, float], str]] = {
     "raven": as_raven,
     "csv": as_csv,
 }
+
+
+def _seconds(value: float) -> str:
+    """Return a time as ``scores.csv`` shows it: one to six decimals."""
+    text = f"{value:.6f}".rstrip("0")
+    return text + "0" if text.endswith(".") else text
 
 
 def _one_line(name: str) -> str:

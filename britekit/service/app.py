@@ -12,7 +12,7 @@ import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 import bentoml
 from _bentoml_sdk import Service
@@ -59,7 +59,7 @@ class _Gate:
 
 _gate = _Gate()
 _limits = read_limits()
-_recognizer: "Optional[Recognizer]" = None
+_recognizer: "Recognizer | None" = None
 
 
 class RecordingInput(IODescriptor):
@@ -71,7 +71,9 @@ class RecordingInput(IODescriptor):
     async def from_http_request(cls, request: Request, serde: Any) -> Any:
         """Receive the form; a refusal takes the place of the recording and is answered by the endpoint."""
         if _gate.inside >= _limits.max_requests:
-            busy = Refusal(429, "the server is busy; try again soon", {"Retry-After": str(RETRY_AFTER_SECONDS)})
+            busy = Refusal(
+                429, "the server is busy; try again soon", {"Retry-After": str(RETRY_AFTER_SECONDS)}
+            )
             return cls.model_construct(audio=busy)
         _gate.inside += 1
         upload = None
@@ -93,10 +95,13 @@ class DetectionsInput(RecordingInput):
     """A form with a recording and how its detections are wanted."""
 
     format: Literal["json", "audacity", "raven", "csv"] = Field("json", description="Form of the answer.")
-    min_score: Optional[float] = Field(
-        None, ge=0, le=1, description="Lowest score that makes a detection; the model's own setting if absent."
+    min_score: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Lowest score that makes a detection; the model's own setting if absent.",
     )
-    label_field: Optional[Literal["names", "codes", "alt_names", "alt_codes"]] = Field(
+    label_field: Literal["names", "codes", "alt_names", "alt_codes"] | None = Field(
         None, description="What a label shows; the model's own setting if absent."
     )
 
@@ -123,7 +128,7 @@ class DetectionsAnswer(BaseModel):
 
     recording: str
     seconds: float
-    damaged_at: Optional[float] = Field(description="Second at which a damaged recording ended, or null.")
+    damaged_at: float | None = Field(description="Second at which a damaged recording ended, or null.")
     min_score: float
     calibrated: bool
     detections: list[Detection]
@@ -134,7 +139,7 @@ class ScoresAnswer(BaseModel):
 
     recording: str
     seconds: float
-    damaged_at: Optional[float]
+    damaged_at: float | None
     window_seconds: float
     classes: list[str]
     starts: list[float]
@@ -208,7 +213,10 @@ class _DocumentedService(Service):
                 "operationId": "model",
                 "description": "Classes, settings, calibration, members, limits and version.",
                 "responses": {
-                    "200": {"description": "Facts", "content": {"application/json": {"schema": {"type": "object"}}}}
+                    "200": {
+                        "description": "Facts",
+                        "content": {"application/json": {"schema": {"type": "object"}}},
+                    }
                 },
             }
         }
@@ -259,7 +267,10 @@ class Recognizer:
 
     def facts(self) -> dict[str, Any]:
         """Return what the model is: classes, settings, calibration, members, limits, version."""
-        return {**self._analyst.facts(), "limits": {"max_bytes": _limits.max_bytes, "max_seconds": _limits.max_seconds}}
+        return {
+            **self._analyst.facts(),
+            "limits": {"max_bytes": _limits.max_bytes, "max_seconds": _limits.max_seconds},
+        }
 
     async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
@@ -267,7 +278,7 @@ class Recognizer:
     @bentoml.api(input_spec=DetectionsInput, output_spec=DetectionsAnswer)
     @_endpoint
     async def detections(
-        self, audio: Any, format: str, min_score: Optional[float], label_field: Optional[str]
+        self, audio: Any, format: str, min_score: float | None, label_field: str | None
     ) -> Response:
         """Return what is heard in a recording, as JSON, Audacity labels, a Raven selection table or CSV."""
         return await self._run(self._detections, audio, format, min_score, label_field)
@@ -285,7 +296,7 @@ class Recognizer:
         return await self._run(self._spectrogram, audio, max_width)
 
     def _detections(
-        self, audio: Upload, form: str, min_score: Optional[float], label_field: Optional[str]
+        self, audio: Upload, form: str, min_score: float | None, label_field: str | None
     ) -> Response:
         analysis = self._analyst.analyze(audio.path, audio.sha256)
         if min_score is None:
@@ -349,7 +360,9 @@ def _checked(form: Any, upload: Upload) -> dict[str, Any]:
     known = [name for name in form.model_fields if name != FILE_FIELD]
     for name in upload.fields:
         if name not in known:
-            hint = suggest(name, known) or ("; known are " + ", ".join(known) if known else "; there are none")
+            hint = suggest(name, known) or (
+                "; known are " + ", ".join(known) if known else "; there are none"
+            )
             raise Refusal(400, f'the form has an unknown field "{name[:40]}"{hint}')
     given = {name: value for name, value in upload.fields.items() if value not in ("", "null")}
     try:
@@ -358,7 +371,9 @@ def _checked(form: Any, upload: Upload) -> dict[str, Any]:
         first = error.errors(include_url=False, include_context=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         message = str(first["msg"])
-        raise Refusal(400, f'field {name}: "{str(first.get("input"))[:40]}": {message[:1].lower()}{message[1:]}') from None
+        raise Refusal(
+            400, f'field {name}: "{str(first.get("input"))[:40]}": {message[:1].lower()}{message[1:]}'
+        ) from None
     return {name: getattr(checked, name) for name in known}
 
 

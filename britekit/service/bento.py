@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,11 +58,15 @@ class Package:
     bytes: int
 
 
-def build_bento(cfg: BaseConfig, output: Path, name: str, containerize: bool = False) -> Package:
-    """Package the current ensemble as a Bento and export it to ``output``.
+def build_bento(
+    cfg: BaseConfig, members: Sequence[Path], output: Path, name: str, containerize: bool = False
+) -> Package:
+    """Package an ensemble as a Bento and export it to ``output``.
 
     Parameters
     ----------
+    cfg, members
+        From ``britekit.inference.members.resolve_for_models``.
     output
         The file; its suffix chooses the format: ``.bento``, ``.tar``, ``.tar.gz``, ``.zip``.
     name
@@ -72,19 +77,23 @@ def build_bento(cfg: BaseConfig, output: Path, name: str, containerize: bool = F
     Raises
     ------
     ModelError
-        There is no exported model; or BentoML could not build.
+        A member has no export; or BentoML could not build.
     InputError
         A file that the settings name is missing, or there is no container engine.
     """
     if containerize and shutil.which("docker") is None:
-        raise InputError("--containerize needs the docker client on the PATH; leave the option out or install it")
+        raise InputError(
+            "--containerize needs the docker client on the PATH; leave the option out or install it"
+        )
     if shutil.which("uv", path=_path_with_scripts()) is None:
         # BentoML would install it into the user's environment, unasked and unpinned.
-        raise InputError('the program "uv" is not installed, which BentoML needs; install it with "pip install uv"')
+        raise InputError(
+            'the program "uv" is not installed, which BentoML needs; install it with "pip install uv"'
+        )
     with tempfile.TemporaryDirectory(prefix="britekit-bento-") as temporary:
         place = Path(temporary)
         context = place / "context"
-        contents = write_contents(cfg, context / MODEL_FOLDER)
+        contents = write_contents(cfg, members, context / MODEL_FOLDER)
         write_service(context, with_source=True)
         version = _version_of(context)
         with atomic_path(output) as partial:
@@ -133,7 +142,9 @@ def _version_of(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _run_builder(place: Path, context: Path, exported: Path, name: str, version: str, containerize: bool) -> str:
+def _run_builder(
+    place: Path, context: Path, exported: Path, name: str, version: str, containerize: bool
+) -> str:
     order = {
         "context": str(context),
         "exported": str(exported),

@@ -1,26 +1,27 @@
 """The model folder: everything a service needs to know, as a Bento carries it.
 
-``exports/*.onnx``, ``settings.yaml`` (sections infer and misc, audio where it was overridden), ``calibration.yaml``
+``exports/*.onnx``, ``settings.yaml`` (sections infer, misc and pipeline, audio where overridden), ``calibration.yaml``
 and ``ignore.txt`` where there are any, ``classes.csv`` for people, ``facts.json`` (version, revision, file hashes).
 """
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-
 from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig, resolve
 from britekit.errors import InputError, ModelError
 from britekit.files import sha256_of, write_json, write_text
-from britekit.tracking.facts import is_dvc_stage, provenance
+from britekit.tracking.facts import provenance
 
 SETTINGS, CALIBRATION, IGNORE, CLASSES, FACTS = (
     "settings.yaml", "calibration.yaml", "ignore.txt", "classes.csv", "facts.json")  # fmt: skip
@@ -48,43 +49,30 @@ class Contents:
     facts: dict[str, Any]
 
 
-def find_exports(cfg: BaseConfig) -> list[Path]:
-    """Return the exports of the current ensemble: those of ``pipeline.seeds`` if they are there, else all.
-
-    In a DVC stage only the seeds count, so that the result does not depend on what else lies in the folder.
+def find_exports(cfg: BaseConfig, members: Sequence[Path]) -> list[Path]:
+    """Return the exports of an ensemble, in the order of its members.
 
     Raises
     ------
     ModelError
-        There are none, one is missing, or one was made from another checkpoint than the one beside it.
+        A member has no export that was made from exactly that checkpoint.
     """
-    from britekit.inference.exported import read_export_facts
+    from britekit.inference.backend import choose_backend
 
-    folder = Path(cfg.misc.ckpt_folder)
-    advice = 'run "britekit train" or "britekit ckpt-onnx" first'
-    of_seeds = [folder / f"seed-{seed}{EXPORT_SUFFIX}" for seed in cfg.pipeline.seeds]
-    found = sorted(folder.glob(f"*{EXPORT_SUFFIX}"))
-    if is_dvc_stage() or all(path.is_file() for path in of_seeds):
-        missing = [path for path in of_seeds if not path.is_file()]
-        if missing:
-            raise ModelError(f"{missing[0]}: the export of this member of the ensemble is missing; {advice}")
-        found = of_seeds
-    if not found:
-        raise ModelError(f"{folder} (misc.ckpt_folder) holds no exported model (*{EXPORT_SUFFIX}); {advice}")
-    checkpoints = {path.stem: path for path in sorted(folder.glob("*.ckpt"))}
-    alone = [stem for stem in checkpoints if stem not in {path.stem for path in found}]
-    if alone and found is not of_seeds:
-        raise ModelError(f'{checkpoints[alone[0]]} has no export beside it; run "britekit ckpt-onnx" first')
-    for path in found:
-        checkpoint = checkpoints.get(path.stem)
-        source = read_export_facts(path).source_sha256
-        if checkpoint is not None and source and source != sha256_of(checkpoint):
-            raise ModelError(f'{path} was made from another checkpoint than {checkpoint}; run "britekit ckpt-onnx"')
-    return found
+    cfg = copy.deepcopy(cfg)
+    cfg.infer.backend = "openvino"
+    return choose_backend(cfg, members).exports
 
 
-def write_contents(cfg: BaseConfig, folder: Path) -> Contents:
-    """Gather the current ensemble into an empty folder; the same ensemble and settings give the same bytes.
+def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Contents:
+    """Gather an ensemble into an empty folder; the same ensemble and settings give the same bytes.
+
+    Parameters
+    ----------
+    cfg, members
+        From ``britekit.inference.members.resolve_for_models``.
+    folder
+        Where to; made if missing.
 
     Raises
     ------
@@ -95,14 +83,16 @@ def write_contents(cfg: BaseConfig, folder: Path) -> Contents:
     """
     from britekit.inference.exported import read_export_facts
 
-    exports = find_exports(cfg)
+    exports = find_exports(cfg, members)
     (folder / EXPORTS).mkdir(parents=True, exist_ok=True)
     for path in exports:
         shutil.copyfile(path, folder / EXPORTS / path.name)
     facts = [read_export_facts(path) for path in exports]
     for path, other in zip(exports, facts, strict=True):
         if list(other.classes) != list(facts[0].classes):
-            raise ModelError(f"{path} knows other classes than {exports[0]}; members of an ensemble must agree")
+            raise ModelError(
+                f"{path} knows other classes than {exports[0]}; members of an ensemble must agree"
+            )
 
     settings = _plain_settings(cfg, facts[0].training_cfg)
     settings["misc"]["ckpt_folder"] = EXPORTS
@@ -153,6 +143,7 @@ def _plain_settings(cfg: BaseConfig, stored: dict[str, Any]) -> dict[str, dict[s
     settings = {
         "infer": {**everything["infer"], "backend": "openvino"},
         "misc": {"ckpt_folder": "", "ignore_file": None},
+        "pipeline": {"bento_name": cfg.pipeline.bento_name},
     }
     return {**({"audio": audio} if audio else {}), **settings}
 

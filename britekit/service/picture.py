@@ -84,7 +84,9 @@ def draw_spectrogram(path: Path, cfg: AudioConfig, max_seconds: float, max_width
     for segment in _tiles(path, cfg, size):
         samples += len(segment)
         if samples > max_seconds * transform.sampling_rate:
-            raise InferenceError(f"the recording is longer than {max_seconds:g} s, the most this server accepts")
+            raise InferenceError(
+                f"the recording is longer than {max_seconds:g} s, the most this server accepts"
+            )
         if len(segment) < transform.window_length:
             break
         transform.raw(segment, tile)
@@ -163,4 +165,6 @@ def _palette() -> np.ndarray:
     places = np.linspace(0, 1, len(_COLOURS))
     anchors = np.asarray(_COLOURS, float)
     at = np.linspace(0, 1, 256)
-    return np.stack([np.rint(np.interp(at, places, anchors[:, c])) for c in range(3)], axis=1).astype(np.uint8)
+    return np.stack([np.rint(np.interp(at, places, anchors[:, c])) for c in range(3)], axis=1).astype(
+        np.uint8
+    )

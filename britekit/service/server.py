@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -27,11 +27,15 @@ STOP_SECONDS = 10.0
 _START_SECONDS = 120.0
 
 
-def serve_ensemble(cfg: BaseConfig, host: str, port: int, on_ready: Callable[[str], None]) -> int:
-    """Serve the current ensemble until a signal comes; return the exit code.
+def serve_ensemble(
+    cfg: BaseConfig, members: Sequence[Path], host: str, port: int, on_ready: Callable[[str], None]
+) -> int:
+    """Serve an ensemble until a signal comes; return the exit code.
 
     Parameters
     ----------
+    cfg, members
+        From ``britekit.inference.members.resolve_for_models``.
     host, port
         Where to listen.
     on_ready
@@ -40,7 +44,7 @@ def serve_ensemble(cfg: BaseConfig, host: str, port: int, on_ready: Callable[[st
     Raises
     ------
     ModelError
-        There is no exported model.
+        A member has no export.
     InputError
         The address cannot be listened on.
     InferenceError
@@ -48,7 +52,7 @@ def serve_ensemble(cfg: BaseConfig, host: str, port: int, on_ready: Callable[[st
     """
     with tempfile.TemporaryDirectory(prefix="britekit-serve-") as temporary:
         folder = Path(temporary) / "src"
-        write_contents(cfg, folder / MODEL_FOLDER)
+        write_contents(cfg, members, folder / MODEL_FOLDER)
         write_service(folder, with_source=False)
         return _serve("service:Recognizer", folder, Path(temporary), host, port, on_ready)
 
@@ -79,7 +83,9 @@ def unpack(bento: Path, folder: Path) -> None:
             with tarfile.open(bento) as archive:
                 archive.extractall(folder, filter="data")
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise InputError(f"{bento} cannot be unpacked ({error}); expected a file made by britekit package") from None
+        raise InputError(
+            f"{bento} cannot be unpacked ({error}); expected a file made by britekit package"
+        ) from None
     if not (folder / "src" / "service.py").is_file() or not (folder / "src" / MODEL_FOLDER).is_dir():
         raise InputError(f"{bento} is no Bento made by britekit package")
 
@@ -111,7 +117,11 @@ def _serve(
 
 
 def _watch(
-    process: subprocess.Popen[bytes], host: str, port: int, stopped: list[int], on_ready: Callable[[str], None]
+    process: subprocess.Popen[bytes],
+    host: str,
+    port: int,
+    stopped: list[int],
+    on_ready: Callable[[str], None],
 ) -> int:
     deadline, ready = time.monotonic() + _START_SECONDS, False
     while not stopped:
@@ -183,5 +193,7 @@ def _address(host: str, port: int) -> str:
             trial.bind(place)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise InputError(f"cannot listen on {host}, port {port}: {reason}; choose another --port") from None
+            raise InputError(
+                f"cannot listen on {host}, port {port}: {reason}; choose another --port"
+            ) from None
     return str(place[0])

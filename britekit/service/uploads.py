@@ -133,7 +133,9 @@ class _Form:
         self._text = bytearray()
         self._complete = False
         names = ("part_begin", "part_data", "part_end", "header_field", "header_value", "header_end")
-        callbacks: Any = {f"on_{name}": getattr(self, f"_{name}") for name in (*names, "headers_finished", "end")}
+        callbacks: Any = {
+            f"on_{name}": getattr(self, f"_{name}") for name in (*names, "headers_finished", "end")
+        }
         self._parser = MultipartParser(boundary, callbacks)
 
     def feed(self, chunk: bytes) -> None:
