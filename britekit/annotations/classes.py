@@ -25,8 +25,8 @@ class ClassInfo:
         Parameters
         ----------
         field
-            ``names``, ``codes``, ``alt_names`` or ``alt_codes`` (`infer.label_field`). What is empty falls back:
-            code to name, alternate name to name, alternate code to code and then to name.
+            ``names``, ``codes``, ``alt_names`` or ``alt_codes`` (`infer.label_field`). What is empty falls
+            back: code to name, alternate name to name, alternate code to code and then to name.
         """
         if field == "names":
             return self.name
@@ -37,7 +37,8 @@ class ClassInfo:
         if field == "alt_codes":
             return self.alt_code or self.code or self.name
         raise InputError(
-            f'label field "{field}" is not known; expected one of {", ".join(LABEL_FIELDS)}{suggest(field, LABEL_FIELDS)}'
+            f'label field "{field}" is not known; expected one of {", ".join(LABEL_FIELDS)}'
+            f"{suggest(field, LABEL_FIELDS)}"
         )
 
 
@@ -97,7 +98,8 @@ def read_ignore_list(path: str | Path | None, required: bool) -> set[str]:
         if not required:
             return set()
         raise InputError(
-            f"ignore file {path} does not exist; expected one class name per line; correct misc.ignore_file or set it to null"
+            f"ignore file {path} does not exist; expected one class name per line; "
+            "correct misc.ignore_file or set it to null"
         ) from None
     except UnicodeDecodeError as error:
         raise InputError(
@@ -110,7 +112,7 @@ def read_ignore_list(path: str | Path | None, required: bool) -> set[str]:
 
 
 def map_name(value: str, mapping: Mapping[str, str] | None) -> str:
-    """Translate an old class name or code by `misc.map_names` or `misc.map_codes`; others stay as they are."""
+    """Translate an old class name or code by `misc.map_names` or `misc.map_codes`; others stay."""
     return (mapping or {}).get(value, value)
 
 

@@ -32,8 +32,8 @@ class Label:
 def write_label_text(path: str | Path, labels: Iterable[Label]) -> None:
     """Write the labels of one recording as an Audacity label file, sorted by name, then start.
 
-    Each line is start TAB end TAB ``name;score``, times with two decimals, the score with three. No label gives
-    an empty file, which says that the recording was examined.
+    Each line is start TAB end TAB ``name;score``, times with two decimals, the score with three. No label
+    gives an empty file, which says that the recording was examined.
     """
     ordered = sorted(labels, key=lambda label: (label.name, label.start, label.end))
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
@@ -55,8 +55,8 @@ def write_label_csv(path: str | Path, labels: Iterable[Label]) -> None:
 def read_labels(directory: str | Path) -> list[Label]:
     """Read the labels of a directory, whatever program wrote them.
 
-    ``scores.csv`` is taken if present, else the only CSV with its columns, else all text files: Audacity labels
-    with or without a score, or BirdNET's.
+    ``scores.csv`` is taken if present, else the only CSV with its columns, else all text files: Audacity
+    labels with or without a score, or BirdNET's.
 
     Raises
     ------
@@ -82,7 +82,8 @@ def read_labels(directory: str | Path) -> list[Label]:
         recording = recording_of(path)
         if recording in owners:
             raise InputError(
-                f'{owners[recording]} and {path} both hold labels of the recording "{recording}"; keep one of them'
+                f'{owners[recording]} and {path} both hold labels of the recording "{recording}"; '
+                "keep one of them"
             )
         owners[recording] = path
         labels += read_label_text(path, recording)
@@ -200,8 +201,8 @@ def _read_label_csv(path: Path) -> list[Label]:
         start, end, score = numbers
         if start < 0 or end < start or not 0 <= score <= 1:
             raise InputError(
-                f"{path}, row {row}: start {start:g}, end {end:g}, score {score:g}; expected 0 <= start <= end and a "
-                "score from 0 to 1"
+                f"{path}, row {row}: start {start:g}, end {end:g}, score {score:g}; "
+                "expected 0 <= start <= end and a score from 0 to 1"
             )
         if not cells["recording"] or not cells["name"]:
             raise InputError(f"{path}, row {row}: recording or name is empty")

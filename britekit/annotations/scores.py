@@ -1,7 +1,7 @@
 """``scores.npz``: the ensemble's unrounded mean score of every window and class.
 
-N windows of R recordings, C classes. Arrays of plain numbers and text only, so the file opens with `numpy.load`
-and ``allow_pickle=False``; equal tables give equal bytes.
+N windows of R recordings, C classes. Arrays of plain numbers and text only, so the file opens with
+`numpy.load` and ``allow_pickle=False``; equal tables give equal bytes.
 """
 
 import json
@@ -24,7 +24,8 @@ _CLASS_FIELDS = (
     ("alt_code", "alt_codes"),
 )
 _KINDS = {
-    "recordings": "U", "seconds": "f", "row_recording": "i", "starts": "f", "duration": "f", "scores": "f", "meta": "U",
+    "recordings": "U", "seconds": "f", "row_recording": "i", "starts": "f", "duration": "f",
+    "scores": "f", "meta": "U",
     **{key: "U" for _, key in _CLASS_FIELDS},
 }  # fmt: skip
 
@@ -94,8 +95,8 @@ class ScoreTable:
             expected_dims = 0 if key in ("duration", "meta") else 2 if key == "scores" else 1
             if arrays[key].dtype.kind != kind or arrays[key].ndim != expected_dims:
                 raise InputError(
-                    f"{where}: {key} is {arrays[key].dtype} with {arrays[key].ndim} dimensions; expected kind {kind} "
-                    f"with {expected_dims}"
+                    f"{where}: {key} is {arrays[key].dtype} with {arrays[key].ndim} dimensions; "
+                    f"expected kind {kind} with {expected_dims}"
                 )
         columns = [arrays[key].tolist() for _, key in _CLASS_FIELDS]
         if len({len(column) for column in columns}) != 1:
@@ -131,7 +132,7 @@ class ScoreTable:
                 raise InputError(f"{where}: {key} has the shape {found}; expected {expected}")
         if len(set(self.recordings)) != recordings:
             raise InputError(f"{where}: a recording is listed twice")
-        if windows and not (0 <= np.min(self.row_recording) and np.max(self.row_recording) < recordings):
+        if windows and not (np.min(self.row_recording) >= 0 and np.max(self.row_recording) < recordings):
             raise InputError(f"{where}: row_recording points outside the {recordings} recordings")
         for key in ("seconds", "starts"):
             values = getattr(self, key)

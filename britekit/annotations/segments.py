@@ -24,7 +24,7 @@ class Annotation:
     recording: str
     """Stem of the file, always text."""
     label: str
-    """Usually the class code; ``""`` says that the recording belongs to the test although nothing is heard."""
+    """Usually the class code; ``""`` keeps a recording in the test although nothing is heard."""
     start: float
     """Seconds from the beginning of the recording."""
     end: float

@@ -13,8 +13,8 @@ def iter_rows(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the rows of a comma-separated table, each with its row number as a spreadsheet shows it.
 
-    The header is row 1. A byte-order mark, any line ends and columns in any order are accepted; blank rows are
-    skipped; cells are text, stripped of surrounding spaces, and ``""`` where a row is short.
+    The header is row 1. A byte-order mark, any line ends and columns in any order are accepted; blank rows
+    are skipped; cells are text, stripped of surrounding spaces, and ``""`` where a row is short.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ def iter_rows(
                 if any(cells):
                     if any(cells[len(header) :]):
                         raise InputError(
-                            f"{path}, row {row}: {len(cells)} cells, but the header names {len(header)} columns; "
-                            "put quotes around a value that contains a comma"
+                            f"{path}, row {row}: {len(cells)} cells, but the header names {len(header)} "
+                            "columns; put quotes around a value that contains a comma"
                         )
                     found = {name: cells[index] if index < len(cells) else "" for name, index in places}
                     yield row, {**blank, **found}

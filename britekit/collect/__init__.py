@@ -1,16 +1,17 @@
 """From a list of sources to recordings on disk, with what is known about them.
 
-In: ``data/sources.csv`` and the class list. Out: ``data/recordings/<class>/`` with ``recordings.csv``, and the test
-recordings beside their annotations. Nothing here knows spectrograms or databases.
+In: ``data/sources.csv`` and the class list. Out: ``data/recordings/<class>/`` with ``recordings.csv``, and
+the test recordings beside their annotations. Nothing here knows spectrograms or databases.
 
 - ``gathering.py``: `collect`, which drives the sources and publishes what they gave
 - ``sources_file.py``: the list of sources, checked as a whole
-- ``sources/``: one file per source; adding the file is the whole job (see ``offers.py`` for what it must give)
+- ``sources/``: one file per source; adding the file is the whole job (see ``offers.py`` for what it must
+  give)
 - ``offers.py``: what a source is asked and what it offers
 - ``licences.py``: spellings of licences, and choosing by them
 - ``recordings_table.py``: ``recordings.csv``
 - ``publishing.py``: whole directories under their names, or nothing
 - ``sample.py``: plans of synthesised recordings, and the tree the command `sample` writes
-- ``species.py``, ``calls.py``, ``surroundings.py``, ``soundscape.py``: the imaginary species, their calls, what lies
-  between them and the microphone, and the mixed recording
+- ``species.py``, ``calls.py``, ``surroundings.py``, ``soundscape.py``: the imaginary species, their calls,
+  what lies between them and the microphone, and the mixed recording
 """

@@ -1,7 +1,7 @@
 """Building blocks of imaginary calls: one call of one individual, as samples.
 
-Every function takes a generator and an `Individual` and returns (n,) float32 samples at `RATE` whose root mean
-square is 1. An individual keeps its pitch and tempo over a recording; the rest varies from call to call.
+Every function takes a generator and an `Individual` and returns (n,) float32 samples at `RATE` whose root
+mean square is 1. An individual keeps its pitch and tempo over a recording; the rest varies from call to call.
 """
 
 from dataclasses import dataclass
@@ -155,7 +155,7 @@ def _tone(frequency_hz: ArrayLike, overtone: float) -> Samples:
 def _fade(size: int, rise: float, fall: float) -> Samples:
     """Return an envelope that rises and falls over these parts of its length, without clicks."""
     place = np.linspace(0, 1, size, dtype=np.float32)
-    return np.sin(np.pi / 2 * np.minimum(1, np.minimum(place / rise, (1 - place) / fall))) ** 2
+    return np.asarray(np.sin(np.pi / 2 * np.minimum(1, np.minimum(place / rise, (1 - place) / fall))) ** 2, np.float32)
 
 
 def _slow_noise(rng: Generator, size: int, rate_hz: float) -> NDArray[np.float64]:
@@ -174,4 +174,4 @@ def _place(note: Samples, times_s: ArrayLike, loudness: ArrayLike) -> Samples:
 
 
 def _normalise(call: NDArray[np.floating]) -> Samples:
-    return (call / np.sqrt(np.mean(np.square(call)))).astype(np.float32)
+    return np.asarray(call / np.sqrt(np.mean(np.square(call))), np.float32)

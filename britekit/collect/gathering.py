@@ -120,8 +120,8 @@ def collect(
     Raises
     ------
     InputError
-        If an annotation names an unknown class or a file of other content is in the way (nothing is published then), or
-        if single recordings failed (the others are in place).
+        If an annotation names an unknown class or a file of other content is in the way (nothing is published
+        then), or if single recordings failed (the others are in place).
     """
     test_dir = test_annotations.parent
     _check_apart(recordings_dir, test_dir)
@@ -203,8 +203,8 @@ def _check_names(planned: Iterable[Planned]) -> None:
             raise InputError(f"{item.offer.origin}: {name!r} cannot be the name of a recording")
         if not item.is_test and not _is_folder_name(item.offer.class_name):
             raise InputError(
-                f'class "{item.offer.class_name}" cannot be the name of a folder; use a name of at most 200 letters without '
-                '/ \\ : * ? " < > |, and without a dot or space at its ends'
+                f'class "{item.offer.class_name}" cannot be the name of a folder; use a name of at most '
+                '200 letters without / \\ : * ? " < > |, and without a dot or space at its ends'
             )
 
 
@@ -225,8 +225,8 @@ def _without_repeats(planned: Iterable[Planned]) -> list[Planned]:
         if first is not item and (first.offer.origin, first.place) != (item.offer.origin, item.place):
             kind = "test recordings" if item.is_test else f'recordings of class "{item.offer.class_name}"'
             raise InputError(
-                f"two {kind} have the same name without extension: {first.offer.origin} (row {first.row.row}) and "
-                f"{item.offer.origin} (row {item.row.row}); rename one of them"
+                f"two {kind} have the same name without extension: {first.offer.origin} "
+                f"(row {first.row.row}) and {item.offer.origin} (row {item.row.row}); rename one of them"
             )
     return list(kept.values())
 
@@ -239,8 +239,8 @@ def _check_all_classes(
         if info.name not in with_recordings:
             why = " of the licences wanted" if info.name in found else ""
             raise InputError(
-                f'class "{info.name}" of {classes_path} has no training recording{why}; add a source with split train, '
-                "or remove the class"
+                f'class "{info.name}" of {classes_path} has no training recording{why}; add a source '
+                "with split train, or remove the class"
             )
 
 
@@ -248,8 +248,8 @@ def _check_apart(recordings_dir: Path, test_dir: Path) -> None:
     first, second = recordings_dir.resolve(), test_dir.resolve()
     if first == second or first in second.parents or second in first.parents:
         raise InputError(
-            f"test recordings would go to {test_dir} and training recordings to {recordings_dir}, one inside the other; "
-            "change pipeline.test_annotations"
+            f"test recordings would go to {test_dir} and training recordings to {recordings_dir}, "
+            "one inside the other; change pipeline.test_annotations"
         )
 
 

@@ -7,9 +7,11 @@ _CREATIVE_COMMONS = re.compile(r"^(?:CC[-_ ]?)?(BY(?:[-_ ]?(?:NC|ND|SA))*)(?:[-_
 
 
 def normalise_licence(text: str) -> str:
-    """Return one spelling for a licence given as text or address, such as ``CC-BY-NC``; versions are left out.
+    """Return one spelling for a licence given as text or address, such as ``CC-BY-NC``; versions are left
+    out.
 
-    Public domain dedications become ``CC0``. What is not a Creative Commons licence is returned in upper case.
+    Public domain dedications become ``CC0``. What is not a Creative Commons licence is returned in upper
+    case.
     """
     text = text.strip().upper().rstrip("/")
     path = re.search(r"CREATIVECOMMONS\.ORG/(?:LICENSES|PUBLICDOMAIN)/([A-Z-]+)", text)
@@ -25,7 +27,7 @@ def normalise_licence(text: str) -> str:
 
 
 def is_wanted(licence: str, wanted: Iterable[str] | None) -> bool:
-    """Tell whether a recording may be taken; None wants all, and an unknown licence is never among those wanted."""
+    """Tell whether a recording may be taken; None wants all; an unknown licence is never wanted."""
     if wanted is None:
         return True
     known = normalise_licence(licence)

@@ -1,7 +1,7 @@
 """What a source is asked for, and what it offers in return.
 
-A source is a module in ``sources/`` with one function, ``find(row, context)``, that returns `Offer` objects without
-fetching any audio, and a docstring whose first line says what it is.
+A source is a module in ``sources/`` with one function, ``find(row, context)``, that returns `Offer` objects
+without fetching any audio, and a docstring whose first line says what it is.
 """
 
 from collections.abc import Callable, Sequence

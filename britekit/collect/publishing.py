@@ -1,4 +1,4 @@
-"""Directories that appear under their names complete or not at all, and never at the cost of what is there."""
+"""Directories that appear under their names complete or not at all, and spare what is there."""
 
 import filecmp
 import os
@@ -104,7 +104,7 @@ def _files_in(directory: Path) -> list[Path]:
 
 
 def _remove_stale(target: Path) -> None:
-    """Remove what runs killed long ago left beside `target`; a younger one may belong to a run in progress."""
+    """Remove what runs killed long ago left beside `target`; a younger one may be in use."""
     for path in target.parent.glob(f".{target.name.replace('[', '[[]')}.????????.partial"):
         if time.time() - path.stat().st_mtime > _STALE_SECONDS:
             shutil.rmtree(path, ignore_errors=True)

@@ -1,7 +1,7 @@
 """Synthesised training and test recordings of imaginary species, with exact annotations.
 
-A recording depends only on the seed, what it is of, and its number, so asking for more leaves the first ones as
-they were. Test recordings depend on the set of species as well.
+A recording depends only on the seed, what it is of, and its number, so asking for more leaves the first ones
+as they were. Test recordings depend on the set of species as well.
 """
 
 import zlib
@@ -54,7 +54,7 @@ class SampleRecording:
 
 
 def plan_training(species: Species | None, count: int, seed: int) -> Iterator[SampleRecording]:
-    """Yield training recordings of one species, 5 to 10 s each; None is the class Noise, in which none calls."""
+    """Yield training recordings of one species, 5 to 10 s each; None is the class Noise."""
     info = species.info if species else NOISE
     for number in range(1, count + 1):
         key = (seed, 0, zlib.crc32(info.name.encode()), number)
@@ -66,7 +66,7 @@ def plan_training(species: Species | None, count: int, seed: int) -> Iterator[Sa
 
 
 def plan_test(species: Sequence[Species], count: int, seed: int) -> Iterator[SampleRecording]:
-    """Yield test recordings of 45 to 60 s in which up to five animals call, often at once; in one of 13, none."""
+    """Yield test recordings of 45 to 60 s in which 3 to 5 animals call, often at once; in one of 13, none."""
     names = ",".join(sorted(item.info.name for item in species))
     deck: list[Species] = []
     for number in range(1, count + 1):
@@ -96,7 +96,8 @@ def write_samples(
     Parameters
     ----------
     output
-        Gets ``recordings/<class>/``, ``recordings/recordings.csv``, ``test/``, ``test/annotations.csv``, ``classes.csv``.
+        Gets ``recordings/<class>/``, ``recordings/recordings.csv``, ``test/``, ``test/annotations.csv``,
+        ``classes.csv``.
     classes
         Number of species, 1 to 10; the class Noise comes on top.
     recordings

@@ -54,7 +54,7 @@ def read_sources(path: Path, classes: Sequence[ClassInfo]) -> list[SourceRow]:
 
 
 def project_of(path: Path) -> Path:
-    """Return the directory at which relative queries begin: above the list's ``data`` folder, else the list's own."""
+    """Return where relative queries begin: above the list's ``data`` folder, else its own."""
     folder = path.absolute().parent
     return folder.parent if folder.name == "data" else folder
 

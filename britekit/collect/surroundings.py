@@ -1,4 +1,4 @@
-"""What lies between a call and the microphone, and what sounds there anyway: distance, echo, wind, rain, insects."""
+"""What lies between a call and the microphone, and what sounds there: distance, echo, wind, rain, insects."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,17 +48,17 @@ def through_the_air(rng: Generator, dry: Samples, distance: float) -> Samples:
     return np.asarray(signal.oaconvolve(dry, response.astype(np.float32)), np.float32)
 
 
-def _noise(rng: Generator, power: NDArray[np.float64], size: int) -> Samples:
-    """Return (size,) Gaussian noise with the given power spectrum (size // 2 + 1,); its mean is the variance."""
+def _noise(rng: Generator, power: NDArray[np.floating], size: int) -> Samples:
+    """Return (size,) Gaussian noise of a power spectrum (size // 2 + 1,) whose mean is the variance."""
     white = fft.rfft(rng.standard_normal(size, np.float32))
     return np.asarray(fft.irfft(white * np.sqrt(power).astype(np.float32), size), np.float32)
 
 
-def _unit(power: NDArray[np.float64]) -> NDArray[np.float64]:
+def _unit(power: NDArray[np.floating]) -> NDArray[np.floating]:
     return power / np.mean(power)
 
 
-def _insect_band(rng: Generator, frequency_hz: NDArray[np.float64]) -> NDArray[np.float64]:
+def _insect_band(rng: Generator, frequency_hz: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return the spectrum of a chorus of crickets: one to three narrow bands."""
     power = np.zeros_like(frequency_hz)
     for _ in range(int(rng.integers(1, 4))):

@@ -76,9 +76,8 @@ def collect(
         for item in planned:
             offer = item.offer
             seconds = "" if offer.seconds is None else f"{offer.seconds:.1f}"
-            print(
-                f"{item.row.split}\t{item.place}\t{seconds}\t{offer.details.licence or 'unknown'}\t{offer.origin}"
-            )
+            licence = offer.details.licence or "unknown"
+            print(item.row.split, item.place, seconds, licence, offer.origin, sep="\t")
     else:
         annotations = Path(cfg.pipeline.test_annotations)
         done = gathering.collect(planned, classes, Path("data/recordings"), annotations, jobs)

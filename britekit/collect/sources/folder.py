@@ -1,9 +1,9 @@
 """Recordings that lie in a folder, copied.
 
-The query is a folder or a pattern of files, such as ``archive/Ovenbird`` or ``archive/*/[123]-*``; relative ones begin
-at the project. With the class ``*`` the folder that a file lies in names its class. Beside the recordings,
-``annotations.csv`` gives the annotations of test recordings (those it does not list are left out), and
-``recordings.csv`` their licences, authors and so on.
+The query is a folder or a pattern of files, such as ``archive/Ovenbird`` or ``archive/*/[123]-*``; relative
+ones begin at the project. With the class ``*`` the folder that a file lies in names its class. Beside the
+recordings, ``annotations.csv`` gives the annotations of test recordings (those it does not list are left
+out), and ``recordings.csv`` their licences, authors and so on.
 """
 
 import glob

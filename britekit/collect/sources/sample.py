@@ -1,8 +1,8 @@
 """Synthesised recordings of imaginary species.
 
-The query is the name of a species, or empty for the row's own class, or ``*`` for all species of the class list.
-In the split test it makes soundscapes in which all these species call, with exact annotations; the row's class is
-then ``*``.
+The query is the name of a species, or empty for the row's own class, or ``*`` for all species of the class
+list. In the split test it makes soundscapes in which all these species call, with exact annotations; the
+row's class is then ``*``.
 """
 
 from collections.abc import Iterable

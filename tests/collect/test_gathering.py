@@ -1,0 +1,273 @@
+import csv
+import os
+
+import pytest
+
+from britekit.collect import gathering
+from britekit.commands.collect import collect
+from britekit.errors import InputError
+
+from .conftest import HEADER, make_recording
+
+
+def rows_of(path):
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def tree(root):
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
+    }
+
+
+def test_folders_become_a_tree_with_annotations_over_the_whole_length(project, sources, capsys):
+    make_recording(project / "field" / "0123.wav", 2.5, seed=5)
+    sources("A,folder,field,,test")
+    assert collect() == 5
+    data = project / "data"
+    assert sorted(tree(data / "recordings")) == [
+        "Ant/Ant1.wav",
+        "Ant/Ant2.wav",
+        "Bee/Bee1.wav",
+        "Bee/Bee2.wav",
+        "recordings.csv",
+    ]
+    assert rows_of(data / "test" / "annotations.csv") == [
+        {"recording": "0123", "class": "A", "start_time": "0.000", "end_time": "2.500"}
+    ]
+    table = rows_of(data / "recordings" / "recordings.csv")
+    assert [(row["recording"], row["class"], row["licence"]) for row in table][:2] == [
+        ("Ant1", "Ant", ""),
+        ("Ant2", "Ant", ""),
+    ]
+    assert "training recordings = 4" in capsys.readouterr().out
+
+
+def test_a_copy_is_a_file_of_its_own(project, sources):
+    sources()
+    collect()
+    copy, original = project / "data/recordings/Bee/Bee1.wav", project / "archive/Bee/Bee1.wav"
+    assert copy.read_bytes() == original.read_bytes()
+    assert not copy.is_symlink() and os.stat(copy).st_nlink == 1 and not os.path.samefile(copy, original)
+
+
+def test_a_folders_annotations_come_along_by_code(project, sources, caplog):
+    for name in ("x", "y", "z"):
+        make_recording(project / "field" / f"{name}.wav", 3.0, seed=ord(name))
+    (project / "field" / "annotations.csv").write_text(
+        "recording,class,start_time,end_time\ny,,,\nx,Bee,1,2\nx,A,0.5,3\ngone,A,0,1\n"
+    )
+    sources("*,folder,field,,test")
+    collect()
+    assert rows_of(project / "data/test/annotations.csv") == [
+        {"recording": "x", "class": "A", "start_time": "0.500", "end_time": "3.000"},
+        {"recording": "x", "class": "B", "start_time": "1.000", "end_time": "2.000"},
+        {"recording": "y", "class": "", "start_time": "", "end_time": ""},
+    ]
+    assert "z.wav" not in tree(project / "data/test")
+    assert "left out (z.wav)" in caplog.text and "not in the folder (gone)" in caplog.text
+
+
+def test_patterns_split_a_tree_of_classes(project, sources):
+    sources("*,folder,archive/*/*1.wav,,train", "*,folder,archive/*/*2.*,,test", train=False)
+    collect()
+    assert sorted(tree(project / "data/recordings")) == ["Ant/Ant1.wav", "Bee/Bee1.wav", "recordings.csv"]
+    found = [(row["recording"], row["class"]) for row in rows_of(project / "data/test/annotations.csv")]
+    assert found == [("Ant2", "A"), ("Bee2", "B")]
+
+
+def test_limit_counts_per_class(project, sources):
+    sources("*,folder,archive/*/*,1,train", train=False)
+    collect()
+    assert sorted(tree(project / "data/recordings")) == ["Ant/Ant1.wav", "Bee/Bee1.wav", "recordings.csv"]
+
+
+def test_repeating_changes_nothing_and_foreign_files_stay(project, sources):
+    make_recording(project / "field" / "x.wav", seed=5)
+    sources("Ant,folder,field,,test")
+    collect()
+    mine = make_recording(project / "data/recordings/Bee/mine.wav", seed=99)
+    with open(project / "data/recordings/recordings.csv", "a") as stream:
+        stream.write("mine,Bee,,me,CC0,,,,,\n")
+    with open(project / "data/test/annotations.csv", "a") as stream:
+        stream.write("other,A,0.000,1.000\n")
+    before = tree(project / "data")
+    result = collect()
+    after = tree(project / "data")
+    assert result == 5 and mine.exists() and set(after) == set(before)
+    table = rows_of(project / "data/recordings/recordings.csv")
+    assert [row["recording"] for row in table] == ["Ant1", "Ant2", "Bee1", "Bee2", "mine"]
+    assert [row["recording"] for row in rows_of(project / "data/test/annotations.csv")] == ["x", "other"]
+    collect()
+    assert tree(project / "data") == after
+
+
+def test_a_file_of_other_content_stops_everything(project, sources):
+    sources()
+    other = make_recording(project / "data/recordings/Bee/Bee1.wav", seed=77)
+    before = tree(project / "data")
+    with pytest.raises(InputError, match=r"Bee1.wav exists with other content"):
+        collect()
+    assert tree(project / "data") == before and other.exists()
+    assert not list((project / "data").glob(".*"))
+
+
+def test_dry_run_writes_nothing(project, sources, capsys):
+    sources("*,sample,Silver Triller,2,test")
+    (project / "data/classes.csv").write_text("Name,Code\nBee,B\nAnt,A\nSilver Triller,SITR\n")
+    with pytest.raises(InputError, match='class "Silver Triller" of .* has no training recording'):
+        collect(dry_run=True)
+    sources("*,sample,Silver Triller,2,test", "Silver Triller,sample,,3,train")
+    assert collect(dry_run=True) == 9
+    out = capsys.readouterr().out
+    assert (
+        "train\tBee/Bee1.wav\t\tunknown\t" in out
+        and "test\tsoundscape-0001.flac\t" in out
+        and "\tCC0\t" in out
+    )
+    assert sorted(path.name for path in (project / "data").iterdir()) == ["classes.csv", "sources.csv"]
+
+
+def test_licences_are_filtered_and_unknown_ones_are_not_free(project, sources):
+    sources()
+    with pytest.raises(InputError, match='class "Bee" .* has no training recording of the licences wanted'):
+        collect(licences="CC0")
+    for name in ("Bee", "Ant"):
+        (project / "archive" / name / "recordings.csv").write_text(
+            f"recording,licence,author,group\n{name}1,https://creativecommons.org/licenses/by/4.0/,Ann,g\n"
+            f"{name}2,CC BY-NC 4.0,Bob,g\n"
+        )
+    collect(licences="CC0, cc-by")
+    table = rows_of(project / "data/recordings/recordings.csv")
+    assert [(row["recording"], row["author"], row["group"]) for row in table] == [
+        ("Ant1", "Ann", "g"),
+        ("Bee1", "Ann", "g"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        (["Ant,folder,nowhere,,test"], r"row 4: folder .*nowhere does not exist"),
+        (["Ant,folder,archive/*.mp3,,test"], "row 4: no recording matches"),
+        (["Ant,folder,,,test"], "row 4: the query is empty"),
+        (["*,folder,data,,train"], "row 4: .*data holds no recordings"),
+        (["*,sample,Bee,3,test"], 'row 4: there is no imaginary species "Bee"'),
+        (["*,sample,*,3,test"], "row 4: no imaginary species of the class list"),
+        (["Ant,folder,archive/Ant/Ant1.wav,,test", "Bee,folder,archive/Bee/Ant1.mp3,,test"],
+         r"two test recordings have the same name .*: .*Ant1.wav \(row 4\) and .*Ant1.mp3 \(row 5\)"),
+    ],
+)  # fmt: skip
+def test_what_a_source_cannot_give(project, sources, rows, message):
+    make_recording(project / "archive/Bee/other.wav").rename(project / "archive/Bee/Ant1.mp3")
+    sources(*rows)
+    with pytest.raises(InputError, match=message):
+        collect()
+    assert not (project / "data/recordings").exists()
+
+
+def test_a_class_without_recordings_is_named(project, sources):
+    sources("Bee,folder,archive/Bee,,train", train=False)
+    with pytest.raises(InputError, match='class "Ant" of .*classes.csv has no training recording'):
+        collect()
+
+
+def test_an_annotation_of_an_unknown_class_is_named(project, sources):
+    make_recording(project / "field" / "x.wav")
+    (project / "field" / "annotations.csv").write_text("recording,class,start_time,end_time\nx,Bea,0,1\n")
+    sources("*,folder,field,,test")
+    with pytest.raises(InputError, match='annotations.csv, row 2: class "Bea" .* did you mean "Bee"'):
+        collect()
+
+
+def test_class_star_needs_folders_named_as_classes(project, sources):
+    make_recording(project / "field" / "x.wav")
+    sources("*,folder,field,,test")
+    with pytest.raises(InputError, match='folder .*field: class "field" is not known'):
+        collect()
+
+
+def test_an_unreadable_recording_spares_the_others(project, sources):
+    (project / "archive/Bee/bad.wav").write_bytes(b"RIFF nothing")
+    sources()
+    with pytest.raises(InputError, match=r"1 of 5 recordings could not be collected: .*bad.wav"):
+        collect()
+    assert "Bee/bad.wav" not in tree(project / "data/recordings")
+    assert [row["recording"] for row in rows_of(project / "data/recordings/recordings.csv")][-1] == "Bee2"
+
+
+def test_a_failure_leaves_no_staging(project, sources, monkeypatch):
+    sources()
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("britekit.collect.sources.folder.shutil.copyfile", fail)
+    with pytest.raises((InputError, OSError), match="(?i)no space left"):
+        collect()
+    assert sorted(path.name for path in (project / "data").iterdir()) == ["classes.csv", "sources.csv"]
+
+
+def test_test_and_training_recordings_stay_apart(project, sources):
+    sources()
+    (project / "c.yaml").write_text("pipeline:\n  test_annotations: data/recordings/test/a.csv\n")
+    with pytest.raises(InputError, match="pipeline.test_annotations"):
+        collect(cfg_path="c.yaml")
+
+
+def test_class_names_that_cannot_be_folders(project, sources):
+    (project / "data/classes.csv").write_text("Name,Code\nBee,B\nAnt,A\n../Wasp,W\n")
+    sources("../Wasp,folder,archive/Bee,,train")
+    with pytest.raises(InputError, match='"../Wasp" cannot be the name of a folder'):
+        collect()
+
+
+def test_all_problems_of_the_list_at_once(project):
+    (project / "data/sources.csv").write_text(
+        "class,source,query,limit,split,remark\n"
+        "Bee,foldr,archive,,train,\n"
+        "Bea,xeno,Apis,0,training,\n"
+        "Ant,folder,archive,5,train,\n"
+    )
+    with pytest.raises(InputError) as caught:
+        collect()
+    text = str(caught.value)
+    for part in (
+        'unknown column "remark"',
+        'row 2: source "foldr" is not known; available are folder, sample; did you mean "folder"',
+        'row 3: class "Bea" is not known; did you mean "Bee"',
+        'row 3: source "xeno" is not yet available in this version; available are folder, sample',
+        'row 3: split "training"',
+        'row 3: limit "0"',
+    ):
+        assert part in text
+
+
+def test_bad_options(project, sources):
+    sources()
+    with pytest.raises(InputError, match="--jobs is 0"):
+        collect(jobs=0)
+    with pytest.raises(InputError, match="nowhere.csv does not exist"):
+        collect(sources_path="nowhere.csv")
+    (project / "data/sources.csv").write_text(HEADER)
+    with pytest.raises(InputError, match="lists no source"):
+        collect()
+
+
+def test_number_of_jobs_does_not_change_the_result(project, sources):
+    make_recording(project / "field" / "x.wav", seed=5)
+    sources("Ant,folder,field,,test")
+    collect(jobs=1)
+    first = tree(project / "data")
+    for name in ("recordings", "test"):
+        (project / "data" / name).rename(project / f"old-{name}")
+    collect(jobs=4)
+    assert tree(project / "data") == first
+
+
+def test_plans_say_where_things_go(project, sources):
+    sources("Ant,folder,archive/Bee/Bee1.wav,,test")
+    planned, classes = gathering.plan_collection(project / "data/sources.csv", project / "data/classes.csv")
+    assert [str(item.place) for item in planned if item.is_test] == ["Bee1.wav"]
+    assert [info.name for info in classes] == ["Bee", "Ant"]
