@@ -1,7 +1,7 @@
 """Package the ensemble as a Bento, a file that can be served anywhere.
 
-Puts the exported models, the calibration, the classes, the settings and a pinned list of packages into one file.
-The list holds what inference needs: neither torch nor CUDA.
+Puts the exported models, the calibration, the classes, the settings and a pinned list of packages into one
+file. The list holds what inference needs: neither torch nor CUDA.
 
     britekit package -o models/britekit-ensemble.bento
 """

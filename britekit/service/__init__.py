@@ -1,8 +1,8 @@
 """A recording in over HTTP, its detections out: the ensemble as a service, with a page for people.
 
 In: a model folder (exports, settings, calibration, ignore list) and uploaded recordings. Out: detections as
-JSON, Audacity labels, Raven table or CSV, raw scores, a spectrogram picture, facts about the model. Nothing here
-imports torch: the service runs on exported models alone.
+JSON, Audacity labels, Raven table or CSV, raw scores, a spectrogram picture, facts about the model. Nothing
+here imports torch: the service runs on exported models alone.
 
 - ``limits.py``: how large, how long and how many uploads may be, from the environment
 - ``uploads.py``: a multipart body streamed to disk, refused as soon as it is too large

@@ -1,7 +1,7 @@
 """One recording through the engine, then calibration and labels; recent scores are kept.
 
-A person who moves a threshold or asks for another format sends the same recording again: the scores are found by the
-hash of its bytes, and only the labels are made anew.
+A person who moves a threshold or asks for another format sends the same recording again: the scores are found
+by the hash of its bytes, and only the labels are made anew.
 """
 
 from __future__ import annotations

@@ -15,8 +15,17 @@ MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
 }
 ENDINGS = {"json": ".json", "audacity": "_scores.txt", "raven": ".selections.txt", "csv": "_scores.csv"}
-RAVEN_COLUMNS = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
-                 "Annotation", "Score")  # fmt: skip
+RAVEN_COLUMNS = (
+    "Selection",
+    "View",
+    "Channel",
+    "Begin Time (s)",
+    "End Time (s)",
+    "Low Freq (Hz)",
+    "High Freq (Hz)",
+    "Annotation",
+    "Score",
+)
 
 
 def by_name(labels: Iterable[Label]) -> list[Label]:

@@ -1,7 +1,7 @@
 """The BentoML service: endpoints, what is answered when something is wrong, and OpenAPI.
 
-BentoML brings health, readiness, metrics, workers and containers. Uploads are received by ``uploads.py`` instead of
-BentoML's own reader; nothing is raised through BentoML, which would log a traceback for every bad file.
+BentoML brings health, readiness, metrics, workers and containers. Uploads are received by ``uploads.py``,
+not by BentoML's own reader; nothing is raised through BentoML, which would log a traceback for every bad file.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import bentoml
-from _bentoml_sdk import Service
-from _bentoml_sdk.io_models import IODescriptor
+from _bentoml_sdk import Service  # type: ignore[import-untyped]
+from _bentoml_sdk.io_models import IODescriptor  # type: ignore[import-untyped]
 from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -250,6 +250,7 @@ pages = Starlette(routes=[Route("/", _page, methods=["GET"]), Route("/model", _m
     service_class=_DocumentedService,
     # One process: it uses all cores, and the cache and the count of requests are for all clients.
     workers=1,
+    envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": "true"}],
     traffic={"timeout": 3600},
     metrics={"enabled": True, "namespace": "britekit"},
     logging={"access": {"enabled": True, "skip_paths": ["/healthz", "/livez", "/readyz", "/metrics"]}},

@@ -1,7 +1,7 @@
 """Builds the Bento: the model folder, this package's source and the pinned list, exported to one file.
 
-BentoML runs in a process of its own with a home of its own, so that nothing is left in the user's home and nothing of
-its global state in ours.
+BentoML runs in a process of its own with a home of its own, so that nothing is left in the user's home and
+nothing of its global state in ours.
 """
 
 from __future__ import annotations
@@ -186,7 +186,6 @@ def _main(order: dict[str, str]) -> None:
         version=order["version"],
         description="Finds sounds in recordings; made by britekit.",
         build_ctx=order["context"],
-        envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": "true"}],
         docker={"base_image": order["base_image"], "python_version": "3.11"},
         python={"requirements_txt": "britekit/service/requirements.txt", "lock_packages": False},
     )

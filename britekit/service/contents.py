@@ -1,7 +1,8 @@
 """The model folder: everything a service needs to know, as a Bento carries it.
 
-``exports/*.onnx``, ``settings.yaml`` (sections infer, misc and pipeline, audio where overridden), ``calibration.yaml``
-and ``ignore.txt`` where there are any, ``classes.csv`` for people, ``facts.json`` (version, revision, file hashes).
+``exports/*.onnx``, ``settings.yaml`` (sections infer, misc and pipeline, audio where overridden),
+``calibration.yaml`` and ``ignore.txt`` where there are any, ``classes.csv`` for people, ``facts.json``
+(version, revision, hashes of the members in their order).
 """
 
 from __future__ import annotations
@@ -153,8 +154,8 @@ def _copy_calibration(cfg: BaseConfig, folder: Path) -> str | None:
         return None
     if not Path(cfg.infer.calibration).is_file():
         raise InputError(
-            f'calibration file {cfg.infer.calibration} (infer.calibration) does not exist; run "britekit calibrate" '
-            "first, or set it to null"
+            f"calibration file {cfg.infer.calibration} (infer.calibration) does not exist; run "
+            '"britekit calibrate" first, or set it to null'
         )
     shutil.copyfile(cfg.infer.calibration, folder / CALIBRATION)
     return CALIBRATION

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 RANGE_DB = 60.0
 MAX_WIDTH = 16000  # columns; browsers draw images up to 32,767 pixels wide
 # Dark blue to pale yellow through red: brightness rises evenly, so that it also reads in grey.
-_COLOURS = ((0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21), (250, 193, 39),
-            (252, 255, 164))  # fmt: skip
+_COLOURS = ("000004", "280b54", "65156e", "9f2a63", "d44842", "f57d15", "fac127", "fcffa4")
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def draw_spectrogram(path: Path, cfg: AudioConfig, max_seconds: float, max_width
     max_seconds
         Longest recording to draw.
     max_width
-        Most columns; neighbouring ones are joined (the louder wins, so that short calls stay visible) until it fits.
+        Most columns; neighbouring ones are joined until it fits. The louder wins, so that short calls stay.
 
     Raises
     ------
@@ -129,7 +128,7 @@ def encode_png(indices: np.ndarray, palette: np.ndarray) -> bytes:
 
 
 def _tiles(path: Path, cfg: AudioConfig, size: int) -> Iterator[np.ndarray]:
-    """Yield the recording as one channel at the model's rate, in pieces of ``size`` samples; the last is shorter."""
+    """Yield the recording as one channel at the model's rate, in pieces of ``size`` samples."""
     held = np.empty(0, np.float32)
     with AudioReader(path, warn=False) as reader:
         mono = MonoSignal(reader.channels, reader.rate, cfg)
@@ -163,7 +162,7 @@ def _levels(image_FT: np.ndarray) -> np.ndarray:
 
 def _palette() -> np.ndarray:
     places = np.linspace(0, 1, len(_COLOURS))
-    anchors = np.asarray(_COLOURS, float)
+    anchors = np.asarray([list(bytes.fromhex(colour)) for colour in _COLOURS], float)
     at = np.linspace(0, 1, 256)
     return np.stack([np.rint(np.interp(at, places, anchors[:, c])) for c in range(3)], axis=1).astype(
         np.uint8

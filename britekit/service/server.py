@@ -96,7 +96,7 @@ def _serve(
     address = _address(host, port)
     environment = clean_environment(temporary / "home")
     environment["BRITEKIT_MODEL_FOLDER"] = str(folder / MODEL_FOLDER)
-    # The folder first: a Bento brings the source it was packaged with. For the current ensemble there is none in it.
+    # The folder first: a Bento brings the source it was packaged with; the folder of an ensemble has none.
     roots = [str(folder), str(Path(britekit.__file__).parent.parent), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, roots))
     # Uploads and sockets go where everything else goes, and vanish with it.

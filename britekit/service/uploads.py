@@ -1,7 +1,8 @@
 """A multipart upload streamed to disk, and refused as soon as it breaks a limit.
 
-BentoML reads a whole upload into memory, takes a web address in place of a file and fetches it, and has no limit on
-the size. So the body is parsed here: constant memory, no request to anyone, and one sentence when it is refused.
+BentoML reads a whole upload into memory, takes a web address in place of a file and fetches it, and has no
+limit on the size. So the body is parsed here: constant memory, no request to anyone, and one sentence when it is
+refused.
 """
 
 from __future__ import annotations
@@ -213,7 +214,7 @@ class _Form:
 
 
 def safe_name(file_name: str) -> tuple[str, str]:
-    """Return stem and suffix of a client's file name, free of directories and of what no file name should hold."""
+    """Return stem and suffix of a client's file name, without directories and what no name should hold."""
     base = re.split(r"[/\\]", file_name)[-1]
     stem, suffix = os.path.splitext(base)
     stem = re.sub(r"[^\w .,()+@#=-]", "_", stem).strip(" .")[:100]

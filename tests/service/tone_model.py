@@ -1,4 +1,4 @@
-"""A tiny exported model whose answers can be foreseen: it hears tones by the rows of the spectrogram they fill."""
+"""A tiny exported model whose answers can be foreseen: it hears tones by the rows they fill."""
 
 from pathlib import Path
 
