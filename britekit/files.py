@@ -38,9 +38,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         The place cannot be written (full disk, read-only or missing directory), or the block wrote nothing.
     """
     target = Path(path)
-    if target.is_dir():
-        raise InputError(f"{target} is a directory; a file is to be written there, so choose another name")
     try:
+        if target.is_dir():
+            raise InputError(
+                f"{target} is a directory; a file is to be written there, so choose another name"
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(target, error) from error

@@ -34,7 +34,7 @@ class Known:
 
     prob: float
     doc: str
-    params: dict[str, tuple[type, Any, Setting]]
+    params: dict[str, tuple[Any, Any, Setting]]
 
 
 PROB = Setting("chance for a spectrogram", low=0, high=1)
@@ -51,7 +51,13 @@ KNOWN: dict[str, Known] = {
         },
     ),
     "add_white_noise": Known(
-        0.0, "add Gaussian noise", {"std1": (float, 0.08, Setting("standard deviation", low=0))}
+        0.0,
+        "add Gaussian noise",
+        {
+            "std1": (float, 0.08, Setting("standard deviation", low=0)),
+            "min_std": (float | None, None, Setting("null, or smallest of a range instead of std1", low=0)),
+            "max_std": (float | None, None, Setting("null, or largest of that range", low=0)),
+        },
     ),
     "flip_horizontal": Known(0.0, "reverse time", {}),
     "freq_blur": Known(0.0, "blur along frequency", {"sigma": (float, 0.4, Setting("width", "px", above=0))}),
@@ -78,7 +84,7 @@ KNOWN: dict[str, Known] = {
 }
 
 # Smaller and larger of a pair, and which side of the image a width may not exceed.
-_PAIRS = (("min_fade2", "max_fade2"), ("min_sigma", "max_sigma"))
+_PAIRS = (("min_fade2", "max_fade2"), ("min_std", "max_std"), ("min_sigma", "max_sigma"))
 _LIMITS = {"max_width1": "spec_height", "max_width2": "spec_width", "max_shift": "spec_width"}
 
 
@@ -136,11 +142,16 @@ def augmentation_problems(entries: list[AugmentationConfig]) -> list[Problem]:
     problems = []
     for entry in entries:
         for low, high in _PAIRS:
-            if low in entry.params and entry.params[low] > entry.params.get(high, float("inf")):
+            least, most = entry.params.get(low), entry.params.get(high)
+            if (least is None) != (most is None):
+                problems.append(
+                    Problem(("train.augmentations",), f"{entry.name}: give both {low} and {high}")
+                )
+            elif least is not None and most is not None and least > most:
                 problems.append(
                     Problem(
                         ("train.augmentations",),
-                        f"{entry.name}: {low} {entry.params[low]:g} is above {high} {entry.params[high]:g}",
+                        f"{entry.name}: {low} {least:g} is above {high} {most:g}",
                     )
                 )
     return problems

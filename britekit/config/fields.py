@@ -153,8 +153,12 @@ def check_value(hint: Any, meta: Setting, value: Any) -> tuple[Any, str]:
         if value in allowed and isinstance(value, str):
             return value, ""
         return value, f"{show(value)} is not one of {', '.join(allowed)}{suggest(str(value), allowed)}"
+    given = value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:
+            return given, f"{show(given)} is not a finite number"
     if origin is list:
         return _check_list(kind, meta, value)
     if origin is dict:
@@ -164,7 +168,7 @@ def check_value(hint: Any, meta: Setting, value: Any) -> tuple[Any, str]:
     if kind is float and not math.isfinite(value):
         return value, f"{show(value)} is not a finite number"
     if kind in (int, float) and not meta.holds(value):
-        return value, f"{show(value)} is out of range; {expected(hint, meta)} is expected"
+        return value, f"{show(given)} is out of range; {expected(hint, meta)} is expected"
     if kind is str and not value.strip():
         return value, "the text is empty"
     return value, ""

@@ -181,5 +181,5 @@ def _is_single(hint: Any) -> bool:
     return typing.get_origin(hint) in (None, list, dict, Literal)
 
 
-def _params_text(params: dict[str, tuple[type, Any, Setting]]) -> str:
-    return ", ".join(f"`{name}` {default:g}" for name, (_, default, _) in params.items())
+def _params_text(params: dict[str, tuple[Any, Any, Setting]]) -> str:
+    return ", ".join(f"`{name}` {yaml_text(default)}" for name, (_, default, _) in params.items())

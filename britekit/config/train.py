@@ -39,9 +39,7 @@ class TrainConfig(Section):
     seed: int | None = setting(None, "seed of all generators, outside the pipeline", low=0)
     learning_rate: float = setting(0.001, "peak learning rate", above=0)
     batch_size: int = setting(64, "spectrograms per step", low=1)
-    min_steps: int = setting(
-        20, "fewest steps per epoch; the batch shrinks for it, not below 8", low=1
-    )
+    min_steps: int = setting(20, "fewest steps per epoch; the batch shrinks for it, not below 8", low=1)
     shuffle: bool = setting(True, "new order in each epoch")
     num_epochs: int = setting(10, "times that all spectrograms are seen", low=1)
     warmup_fraction: float = setting(0.0, "share of all steps used to warm up", low=0, below=1)

@@ -1,7 +1,8 @@
-"""What `britekit init` lays into a directory: the files of a project, as they stand in this repository's own root.
+"""What `britekit init` lays into a directory: the files of a project, as in this repository's own root.
 
-Every file here that is no Python goes to the same place in the project; `gitignore` and `dvcignore` get their dot
-there (with it they would act here). `params.yaml` and `yaml/base_config.yaml` are written from the settings.
+Every file here that is no Python goes to the same place in the project; `gitignore` and `dvcignore` get
+their dot there (with it they would act here). `params.yaml` and `yaml/base_config.yaml` are written from
+the settings.
 
 - `layout.py`: writes the files and makes the directory a git and DVC repository
 """

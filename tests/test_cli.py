@@ -1,0 +1,231 @@
+"""The command line: help, options, mistakes, exit codes."""
+
+import dataclasses
+import errno
+import importlib
+import inspect
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from britekit import __version__, cli
+from britekit.cli import build_parser, help_text, main
+from britekit.commands import command_names
+from britekit.errors import ConfigError, InputError
+
+COMMANDS = [pytest.param(name, id=name.replace("_", "-")) for name in command_names()]
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Return a function that replaces what `britekit init` does."""
+    module = importlib.import_module("britekit.commands.init")
+
+    def replace(action):
+        monkeypatch.setattr(module, "init", lambda **options: action(options))
+
+    return replace
+
+
+def run(*arguments, **more):
+    command = [sys.executable, "-m", "britekit", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **more)
+
+
+def test_version_and_help(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"britekit {__version__}\n"
+    assert main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    for name in command_names():
+        assert re.search(rf"^  {name.replace('_', '-')} +\S", printed, re.MULTILINE), name
+    assert max(map(len, printed.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_is_declared_whole(name):
+    module = importlib.import_module(f"britekit.commands.{name}")
+    first = module.__doc__.splitlines()[0]
+    assert 10 <= len(first) <= 100 and first.endswith("."), "the first line is the summary"
+    assert f"britekit {name.replace('_', '-')}" in module.__doc__, "the docstring ends with an example"
+    fields = {field.name: field for field in dataclasses.fields(module.Options)}
+    parameters = inspect.signature(getattr(module, name)).parameters
+    assert set(fields) <= set(parameters), "each option is an argument of the function"
+    for field in fields.values():
+        parameter = parameters[field.name]
+        if field.default is not dataclasses.MISSING and parameter.default is not parameter.empty:
+            assert field.default == parameter.default, f"{field.name}: two defaults"
+        assert field.metadata.get("help"), f"{field.name}: no help"
+    text = build_parser(name).format_help()
+    assert "MISSING" not in text and "None)" not in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_option_of_two_words_has_both_spellings(name):
+    parser = build_parser(name)
+    for flag in parser._option_string_actions:
+        if flag.startswith("--"):
+            words = flag[2:]
+            for spelling in ("--" + words.replace("-", "_"), "--" + words.replace("_", "-")):
+                assert parser._respell(f"{spelling}=x").partition("=")[0] in parser._option_string_actions
+
+
+def test_help_is_quick():
+    """At most 0.12 s, which is what the older program needed; processor time, since others may be busy."""
+    for arguments in (["--help"], ["train", "--help"]):
+        used = []
+        for _ in range(5):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            assert run(*arguments).returncode == 0
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            used.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        assert min(used) <= 0.12, f"britekit {' '.join(arguments)}: {min(used):.3f} s"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "a command is missing"),
+        (["trian"], 'unknown command "trian"; did you mean "train"?'),
+        (["--versoin"], 'unknown option "--versoin"; did you mean "--version"?'),
+        (["init", "--dst", "x"], 'unknown option "--dst"; did you mean "--dest"?'),
+        (["init", "extra"], 'unknown argument "extra"'),
+        (["init", "--dest"], "expected one argument"),
+        (["--print-completion", "fish"], "bash, zsh, tcsh"),
+    ],
+)
+def test_wrong_usage_is_2(arguments, said, capsys):
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert "Error: " in printed.err
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+
+
+def test_options_reach_the_function(command):
+    seen = []
+    command(seen.append)
+    assert main(["init", "--dest=a b", "--force", "--debug"]) == 0
+    assert seen == [{"dest": "a b", "force": True}]
+
+
+def test_command_names_take_underscores(capsys):
+    if "extract_all" in command_names():
+        assert main(["extract_all", "--help"]) == 0
+        assert "usage: britekit extract-all" in capsys.readouterr().out
+
+
+def raising(error):
+    def action(options):
+        raise error
+
+    return action
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "lines"),
+    [
+        (InputError("no recordings in x"), 1, ["Error: no recordings in x"]),
+        (ConfigError("a.yaml:1: b", "a.yaml:2: c"), 1, ["Error: a.yaml:1: b", "Error: a.yaml:2: c"]),
+        (OSError(errno.ENOSPC, "No space left", "x.db"), 1, ["Error: x.db: no space left"]),
+        (PermissionError(errno.EACCES, "Permission denied", "out"), 1, ["Error: out: permission denied"]),
+        (OSError(errno.EROFS, "Read-only file system"), 1, ["Error: read-only file system"]),
+        (KeyboardInterrupt(), 130, ["Interrupted"]),
+        (SystemExit(2), 2, []),
+    ],
+)
+def test_failures_are_one_line_and_an_exit_code(command, capsys, error, code, lines):
+    command(raising(error))
+    assert main(["init"]) == code
+    assert capsys.readouterr().err.splitlines() == lines
+
+
+def test_debug_adds_the_trace(command, capsys):
+    command(raising(InputError("what happened")))
+    assert main(["--debug", "init"]) == 1
+    printed = capsys.readouterr().err
+    assert "Traceback" in printed and printed.endswith("Error: what happened\n")
+
+
+def test_bugs_keep_their_traceback(command):
+    command(raising(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        main(["init"])
+
+
+def test_warnings_are_one_line_each_on_stderr(command, capsys):
+    def warn(options):
+        import logging
+        import warnings
+
+        logging.getLogger("britekit.audio").warning("%s is\ndamaged", "a.wav")
+        logging.getLogger("britekit.inference").info("using the exports")
+        warnings.warn("from a library", UserWarning, stacklevel=1)
+        warnings.warn("for programmers", DeprecationWarning, stacklevel=1)
+
+    command(warn)
+    assert main(["init"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    expected = ["Warning: a.wav is damaged", "using the exports", "Warning: from a library"]
+    assert printed.err.splitlines() == expected
+
+
+def test_ctrl_c_is_130_and_one_line(tmp_path):
+    code = "import sys, time, importlib\nfrom britekit import cli\n"
+    code += "m = importlib.import_module('britekit.commands.init')\n"
+    code += "def init(**o):\n    print('ready', flush=True)\n    time.sleep(30)\n"
+    code += "m.init = init\nsys.exit(cli.main(['init']))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=os.getcwd(),
+    )
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (130, "Interrupted\n")
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    code = "import os, sys\nfrom britekit import cli\nsys.exit(cli.main(['--help']))"
+    read, write = os.pipe()
+    os.close(read)
+    result = subprocess.run(
+        [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True, timeout=20, check=False
+    )
+    os.close(write)
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("shell", cli.SHELLS)
+def test_completion_is_printed(shell, capsys):
+    assert main(["--print-completion", shell]) == 0
+    script = capsys.readouterr().out
+    for name in command_names():
+        assert name.replace("_", "-") in script
+
+
+def test_completion_works_in_bash():
+    script = "set -u\nsource /dev/stdin\nCOMP_WORDS=(britekit ini)\nCOMP_CWORD=1\n"
+    script += '_shtab_britekit britekit ini britekit 2>/dev/null; echo "${COMPREPLY[@]}"'
+    completion = run("--print-completion", "bash").stdout
+    command = ["bash", "-c", script]
+    result = subprocess.run(command, input=completion, capture_output=True, text=True, check=False)
+    assert result.stdout.split() == ["init"]
+
+
+def test_help_groups_name_each_command_once():
+    listed = [line.split()[0] for line in help_text().splitlines() if line.startswith("  ")]
+    assert sorted(listed) == sorted(name.replace("_", "-") for name in command_names())
+    assert "Other:" not in help_text(), "give the new command its heading in cli.GROUPS"

@@ -1,0 +1,129 @@
+"""Files are written whole or not at all."""
+
+import errno
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from britekit.errors import InputError
+from britekit.files import atomic_path, sha256_of, write_json, write_text
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_written_file_takes_the_name_and_leaves_nothing_else(tmp_path):
+    target = tmp_path / "new" / "deep" / "a.csv"
+    with atomic_path(target) as partial:
+        assert partial.parent == target.parent and partial.suffix == ".csv"
+        partial.write_text("x")
+        assert not target.exists()
+    assert target.read_text() == "x"
+    assert names(target.parent) == ["a.csv"]
+
+
+def test_failure_keeps_what_was_there(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic_path(target) as partial:
+        partial.write_text("half")
+        raise ZeroDivisionError
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_kill_keeps_what_was_there_and_the_rest_is_removed_later(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    code = "import time\nfrom britekit.files import atomic_path\n"
+    code += f"with atomic_path({str(target)!r}) as p:\n    p.write_text('half')\n"
+    code += "    print('ready', flush=True)\n    time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert target.read_text() == "old"
+    (left,) = [path for path in tmp_path.iterdir() if path != target]
+    assert ".partial" in left.name
+    os.utime(left, (time.time() - 3600,) * 2)
+    write_text(target, "new")
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_running_writers_file_is_not_removed(tmp_path):
+    target = tmp_path / "a.txt"
+    with atomic_path(target) as partial:
+        partial.write_text("mine")
+        os.utime(partial, (time.time() - 3600,) * 2)
+        write_text(target, "other")
+        assert partial.exists()
+    assert target.read_text() == "mine"
+
+
+def test_writing_through_a_link_replaces_the_link(tmp_path):
+    """A DVC cache that is linked into the project must not change."""
+    cached = tmp_path / "cache"
+    cached.write_text("cached")
+    target = tmp_path / "a.txt"
+    target.symlink_to(cached)
+    write_text(target, "new")
+    assert cached.read_text() == "cached" and not target.is_symlink()
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not os.path.isdir("/proc/self"), reason="needs a read-only place")
+def test_places_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="could not be written"):
+        write_text(tmp_path / "file" / "a.txt", "x")
+    with pytest.raises(InputError, match="is a directory"):
+        write_text(tmp_path, "x")
+    with pytest.raises(InputError, match="could not be written"):
+        write_text("/proc/self/nowhere/a.txt", "x")
+    with pytest.raises(InputError, match="too long"):
+        write_text(tmp_path / ("n" * 300), "x")
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(InputError, match="no space left"), atomic_path(target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    # Libraries hide it in errors of their own.
+    monkeypatch.setattr("britekit.files._disk_is_full", lambda folder: True)
+    with pytest.raises(InputError, match="no space left"), atomic_path(target):
+        raise RuntimeError("unexpected pos 64 vs 0")
+    assert target.read_text() == "old"
+
+
+def test_errors_of_other_files_stay_what_they_are(tmp_path):
+    with pytest.raises(PermissionError), atomic_path(tmp_path / "a.txt"):
+        raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere/input.wav")
+
+
+def test_writing_nothing_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="nothing was produced"), atomic_path(tmp_path / "a.txt"):
+        pass
+
+
+def test_json_is_plain_and_ordered(tmp_path):
+    path = tmp_path / "m.json"
+    write_json(path, {"b": np.float32(0.5), "a": float("nan"), "c": (1, np.arange(2)), 3: path, "é": None})
+    text = path.read_text(encoding="utf-8")
+    assert text.endswith("}\n") and "é" in text
+    assert json.loads(text) == {"b": 0.5, "a": None, "c": [1, [0, 1]], "3": str(path), "é": None}
+    assert list(json.loads(text))[:2] == ["b", "a"]
+
+
+def test_sha256(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"abc" * 100000)
+    assert sha256_of(path) == hashlib.sha256(b"abc" * 100000).hexdigest()

@@ -1,0 +1,96 @@
+"""`britekit init`: a project like this repository's own root."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from britekit.config.layers import resolve
+from britekit.errors import InputError
+from britekit.project.layout import lay_out, project_files
+
+ROOT = Path(__file__).parents[1]
+GIT = {
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@example.org",
+    "GIT_COMMITTER_NAME": "a",
+    "GIT_COMMITTER_EMAIL": "a@example.org",
+}
+
+
+def git(folder, *arguments):
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, env=os.environ | GIT, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize("name", sorted(project_files()))
+def test_the_repository_holds_the_same_files(name):
+    if name == "params.yaml":
+        pytest.skip("held equal by tests/config/test_template.py")
+    assert (ROOT / name).read_text(encoding="utf-8") == project_files()[name]
+
+
+def test_what_the_pipeline_needs_is_there():
+    needed = (
+        "dvc.yaml params.yaml data/sources.csv data/classes.csv data/curation.csv data/ignore.txt .gitignore"
+    )
+    assert set(needed.split()) | {".dvcignore", "yaml/base_config.yaml"} <= set(project_files())
+
+
+def test_a_project_is_laid_out_once(tmp_path, monkeypatch):
+    project = tmp_path / "my owls"
+    done = lay_out(project)
+    assert (done.copied, done.skipped) == (len(project_files()), 0)
+    assert (project / ".dvc/config").exists() and (project / ".git").exists()
+    assert git(project, "rev-list", "--all") == "", "nothing is committed"
+    monkeypatch.chdir(project)
+    assert resolve() == resolve(project / "params.yaml")
+    stages = subprocess.run(
+        [sys.executable, "-m", "dvc", "stage", "list", "--name-only"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert [name for name in stages if "@" not in name] == [
+        "collect", "extract", "pickle", "analyze", "calibrate", "rpt-test", "package",
+    ]  # fmt: skip
+    assert {"train@1", "train@2"} <= set(stages)
+
+    (project / "params.yaml").write_text("mine: 1\n")
+    done = lay_out(project)
+    assert (done.copied, done.skipped) == (0, len(project_files()))
+    assert (project / "params.yaml").read_text() == "mine: 1\n"
+    assert lay_out(project, overwrite=True).copied == len(project_files())
+    assert "mine: 1" not in (project / "params.yaml").read_text()
+
+
+def test_inside_a_larger_repository(tmp_path):
+    git(tmp_path, "init", "-q")
+    lay_out(tmp_path / "birds")
+    assert not (tmp_path / "birds/.git").exists()
+    assert (tmp_path / "birds/.dvc/config").exists()
+
+
+def test_places_and_programs_that_fail(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="could not be written"):
+        lay_out(tmp_path / "file")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="git was not found"):
+        lay_out(tmp_path / "project")
+
+
+def test_outs_are_ignored_by_git_and_lists_are_not(tmp_path):
+    lay_out(tmp_path)
+    outs = "data/recordings/a.wav data/test/a.wav data/training.db data/training.pkl models/ckpt/seed-1.ckpt"
+    outs += " results/labels/scores.csv models/b.bento logs/x wandb/x"
+    kept = "dvc.yaml dvc.lock params.yaml data/sources.csv metrics/test.json models/calibration.yaml"
+    kept += " data/curation.csv"
+    for path in outs.split():
+        assert git(tmp_path, "check-ignore", path).strip() == path
+    for path in kept.split():
+        result = subprocess.run(["git", "check-ignore", "-q", path], cwd=tmp_path, check=False)
+        assert result.returncode == 1, path
