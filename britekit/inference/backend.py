@@ -1,0 +1,119 @@
+"""Whether PyTorch or the exports run the models; never some by one and some by the other."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import logging
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from britekit.config import BaseConfig
+from britekit.errors import ModelError
+from britekit.files import sha256_of
+from britekit.inference.members import CHECKPOINT, EXPORT
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BackendChoice:
+    """What runs the models.
+
+    Attributes
+    ----------
+    name
+        ``torch`` or ``openvino``.
+    exports
+        With ``openvino``, the export of each member.
+    reason
+        Why ``auto`` did not take the exports; empty if it did, or if nobody asked.
+    """
+
+    name: str
+    exports: list[Path] = field(default_factory=list)
+    reason: str = ""
+
+
+def choose_backend(cfg: BaseConfig, paths: Sequence[Path]) -> BackendChoice:
+    """Choose by ``infer.backend``, the device and the exports that lie beside the checkpoints.
+
+    ``auto`` takes a GPU with PyTorch where there is one. On a CPU it takes the exports if every member has
+    one that was made from exactly that checkpoint, otherwise PyTorch.
+
+    Raises
+    ------
+    ModelError
+        The chosen backend is not installed or lacks what it needs.
+    """
+    wanted = cfg.infer.backend
+    if paths and all(path.suffix == EXPORT for path in paths):
+        if wanted == "torch":
+            raise ModelError(
+                f'infer.backend is "torch", but {paths[0]} is an export; name its checkpoint ({CHECKPOINT})'
+            )
+        return BackendChoice("openvino", list(paths))
+    if wanted == "torch":
+        _need_torch("infer.backend")
+        return BackendChoice("torch")
+    if wanted == "auto" and not cfg.misc.force_cpu and has_gpu():
+        return BackendChoice("torch")
+    exports = [path.with_suffix(EXPORT) for path in paths]
+    reason = next(filter(None, map(_why_not, paths, exports)), "")
+    if not reason and importlib.util.find_spec("openvino") is None:
+        reason = "openvino is not installed"
+    if not reason:
+        return BackendChoice("openvino", exports)
+    if wanted == "openvino":
+        raise ModelError(
+            f'infer.backend is "openvino", but {reason}; run "britekit ckpt-onnx" on the checkpoints'
+        )
+    _need_torch(reason)
+    return BackendChoice("torch", reason=reason)
+
+
+@functools.cache
+def has_gpu() -> bool:
+    """Tell whether PyTorch would find a GPU; torch, seconds to import, is asked only if it might."""
+    if importlib.util.find_spec("torch") is None:
+        return False
+    if platform.system() == "Linux":
+        possible = any(os.path.exists(node) for node in ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd"))
+    elif platform.system() == "Darwin":
+        possible = platform.machine() == "arm64"
+    else:
+        possible = True
+    if not possible:
+        return False
+    from britekit.inference.torch_model import choose_device
+
+    return choose_device(force_cpu=False).type != "cpu"
+
+
+def _why_not(checkpoint: Path, export: Path) -> str:
+    """Say why an export does not stand for a checkpoint; empty if it does."""
+    from britekit.inference.exported import read_export_facts
+
+    if checkpoint.suffix == EXPORT:
+        return f"{checkpoint.name} is an export among checkpoints"
+    if not export.is_file():
+        return f"{checkpoint.name} has no export beside it"
+    if importlib.util.find_spec("openvino") is None:
+        return "openvino is not installed"
+    try:
+        source = read_export_facts(export).source_sha256
+    except ModelError as error:
+        return str(error)
+    if source != sha256_of(checkpoint):
+        return f"{export.name} was made from another checkpoint than the {checkpoint.name} beside it"
+    return ""
+
+
+def _need_torch(why: str) -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise ModelError(
+            f"the models need PyTorch ({why}), which is not installed; install it or make exports"
+        )

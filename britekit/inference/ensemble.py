@@ -1,0 +1,278 @@
+"""Several models as one: matched by class name, checked for equal spectrograms, averaged."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.special import expit, softmax
+
+from britekit.annotations.classes import ClassInfo, map_name
+from britekit.config import AudioConfig, BaseConfig
+from britekit.errors import ModelError
+from britekit.inference.backend import BackendChoice, choose_backend
+from britekit.inference.exported import ExportedModel
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MemberFacts:
+    """One model of an ensemble, as the manifest tells.
+
+    Attributes
+    ----------
+    path
+        What was loaded: a checkpoint or its export.
+    sha256
+        Of the checkpoint, also where its export runs.
+    frames
+        T, or None without an SED head.
+    """
+
+    path: Path
+    classes: list[ClassInfo]
+    training_cfg: dict[str, Any]
+    multi_label: bool
+    identifier: str
+    training_date: str | None
+    sha256: str
+    frames: int | None
+
+
+class _Model(Protocol):
+    def start(self, spectrograms_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]: ...
+
+    def wait(self) -> None: ...
+
+
+class Ensemble:
+    """Loaded members that score windows together; made by `load_ensemble`.
+
+    Attributes
+    ----------
+    cfg
+        Settings in force.
+    classes
+        C classes, in the order of the first member.
+    audio
+        Settings of the spectrograms it wants.
+    backend, device
+        ``torch`` or ``openvino``; ``cpu``, ``cuda`` or ``mps``.
+    members
+        Facts of each model.
+    sed_fps
+        Frames per second of the frame scores, or None if it gives none.
+    """
+
+    def __init__(
+        self,
+        cfg: BaseConfig,
+        backend: str,
+        device: str,
+        models: Sequence[_Model],
+        members: Sequence[MemberFacts],
+    ) -> None:
+        self.cfg = cfg
+        self.audio: AudioConfig = cfg.audio
+        self.backend = backend
+        self.device = device
+        self.members = list(members)
+        self.multi_label = members[0].multi_label
+        self._models = list(models)
+        self.classes = _mapped(members[0].classes, cfg)
+        self._orders = [_class_order(members[0], member) for member in members]
+        _check_members(members)
+        self.sed_fps = _common_frame_rate(cfg, members)
+
+    @property
+    def duration(self) -> float:
+        """Seconds of a window."""
+        return self.audio.spec_duration
+
+    @property
+    def step_s(self) -> float:
+        """Seconds from one window to the next."""
+        return max(0.5, self.audio.spec_duration - self.cfg.infer.overlap)
+
+    def score(self, spectrograms_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the mean scores of the members, not calibrated.
+
+        Parameters
+        ----------
+        spectrograms_BHW
+            Normalised spectrograms, float32 (B, H, W); ``infer.audio_power`` is applied inside.
+
+        Returns
+        -------
+        (B, C) float32, and (B, C, T) float32 or None without SED heads. A window's scores do not depend on
+        the other windows.
+        """
+        if not len(spectrograms_BHW):
+            return np.empty((0, len(self.classes)), np.float32), None
+        started = [model.start(spectrograms_BHW) for model in self._models]
+        for model in self._models:
+            model.wait()
+        segments, frames = [], []
+        for (segment_BC, frames_BCT), order in zip(started, self._orders, strict=True):
+            segments.append(self._activate(segment_BC)[:, order])
+            if self.sed_fps is not None and frames_BCT is not None:
+                frames.append(self._activate(frames_BCT)[:, order])
+        return _mean(segments), _mean(frames) if frames else None
+
+    def _activate(self, logits: np.ndarray) -> np.ndarray:
+        scores = expit(logits) if self.multi_label else softmax(logits, axis=1)
+        return scores.astype(np.float32, copy=False)
+
+
+def load_ensemble(cfg: BaseConfig, paths: Sequence[Path], choice: BackendChoice | None = None) -> Ensemble:
+    """Load the models.
+
+    Parameters
+    ----------
+    cfg
+        Settings in force: those of the models below those of the user (`resolve_for_models`).
+    paths
+        Checkpoints, or exports where there are only those.
+    choice
+        From `choose_backend`; None chooses.
+
+    Raises
+    ------
+    ModelError
+        A model cannot be read or run; the members differ in classes or in the spectrograms they want.
+    """
+    choice = choice or choose_backend(cfg, paths)
+    models: list[_Model] = []
+    members: list[MemberFacts] = []
+    if choice.reason:
+        logger.warning("PyTorch runs the models, since %s", choice.reason)
+    audio, infer = cfg.audio, cfg.infer
+    if choice.name == "openvino":
+        for path in choice.exports:
+            exported = ExportedModel(path, infer.audio_power, audio.spec_height, audio.spec_width)
+            facts = exported.facts
+            models.append(exported)
+            members.append(
+                MemberFacts(
+                    path=path,
+                    classes=facts.classes,
+                    training_cfg=facts.training_cfg,
+                    multi_label=facts.multi_label,
+                    identifier=facts.identifier,
+                    training_date=facts.training_date,
+                    sha256=facts.source_sha256,
+                    frames=facts.frames,
+                )
+            )
+        return Ensemble(cfg, choice.name, "cpu", models, members)
+
+    from britekit.inference.torch_model import TorchModel, choose_device
+
+    device = choose_device(cfg.misc.force_cpu)
+    probe = np.zeros((1, audio.spec_height, audio.spec_width), np.float32)
+    for path in paths:
+        model = TorchModel(path, device, infer.audio_power, infer.block_size, infer.autocast)
+        frames = model.start(probe)[1]
+        stored = model.stored
+        models.append(model)
+        members.append(
+            MemberFacts(
+                path=path,
+                classes=stored.classes,
+                training_cfg=stored.training_cfg,
+                multi_label=stored.multi_label,
+                identifier=stored.identifier,
+                training_date=stored.training_date,
+                sha256=stored.sha256,
+                frames=None if frames is None else frames.shape[2],
+            )
+        )
+    return Ensemble(cfg, choice.name, device.type, models, members)
+
+
+def _mean(parts: list[np.ndarray]) -> np.ndarray:
+    """Mean in the members' order, so that sums always round alike."""
+    total = parts[0].copy()
+    for part in parts[1:]:
+        total += part
+    if len(parts) > 1:
+        total /= np.float32(len(parts))
+    return total
+
+
+def _mapped(classes: Sequence[ClassInfo], cfg: BaseConfig) -> list[ClassInfo]:
+    """Give classes of old models their new names and codes."""
+    return [
+        dataclasses.replace(
+            info, name=map_name(info.name, cfg.misc.map_names), code=map_name(info.code, cfg.misc.map_codes)
+        )
+        for info in classes
+    ]
+
+
+def _class_order(first: MemberFacts, member: MemberFacts) -> np.ndarray:
+    """Return, for each class of the first member, its column in another."""
+    wanted = [info.name for info in first.classes]
+    column = {info.name: place for place, info in enumerate(member.classes)}
+    missing = [name for name in wanted if name not in column]
+    extra = sorted(set(column) - set(wanted))
+    if missing or extra:
+        parts = [f"lacks {_some(missing)}"] if missing else []
+        parts += [f"adds {_some(extra)}"] if extra else []
+        raise ModelError(
+            f"{member.path} knows other classes than {first.path}: it {' and '.join(parts)}; members of "
+            "an ensemble must agree"
+        )
+    return np.array([column[name] for name in wanted])
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(f'"{name}"' for name in names[:4])
+    return shown + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def _check_members(members: Sequence[MemberFacts]) -> None:
+    """Refuse members that want other spectrograms than the first, or mean something else by a score."""
+    first = members[0]
+    fields = [field.name for field in dataclasses.fields(AudioConfig)]
+    for member in members[1:]:
+        own, wanted = member.training_cfg["audio"], first.training_cfg["audio"]
+        for name in fields:
+            if own.get(name) != wanted.get(name):
+                raise ModelError(
+                    f"{member.path} was trained with audio.{name} {own.get(name)}, {first.path} with "
+                    f"{wanted.get(name)}; members of an ensemble must agree"
+                )
+        if member.multi_label != first.multi_label:
+            raise ModelError(
+                f"{member.path} and {first.path} differ in train.multi_label; "
+                "members of an ensemble must agree"
+            )
+
+
+def _common_frame_rate(cfg: BaseConfig, members: Sequence[MemberFacts]) -> int | None:
+    """Return the frame rate if all members give frames, else None."""
+    with_frames = [member for member in members if member.frames is not None]
+    if not with_frames:
+        return None
+    if len(with_frames) < len(members):
+        without = next(member for member in members if member.frames is None)
+        logger.warning(
+            "%s has no SED head, so the ensemble gives scores per window only, not per frame",
+            without.path.name,
+        )
+        return None
+    expected = max(1, round(cfg.train.sed_fps * cfg.audio.spec_duration))
+    for member in members:
+        if member.frames != expected:
+            raise ModelError(
+                f"{member.path} gives {member.frames} frames per window; train.sed_fps "
+                f"{cfg.train.sed_fps} and {cfg.audio.spec_duration:g} s make {expected}"
+            )
+    return cfg.train.sed_fps

@@ -1,0 +1,149 @@
+"""Which models form the ensemble, and the settings they bring."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from britekit.config import BaseConfig, resolve
+from britekit.config.yaml_reader import read_yaml
+from britekit.errors import ModelError
+from britekit.tracking.facts import is_dvc_stage
+
+CHECKPOINT, EXPORT = ".ckpt", ".onnx"
+
+# Settings that say which models are used; all others may depend on what the models bring.
+_CHOOSING = {
+    "misc": ("ckpt_folder", "force_cpu"),
+    "infer": ("backend", "max_models"),
+    "pipeline": ("seeds",),
+}
+
+
+def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = None) -> list[Path]:
+    """Return the models of the ensemble, in a fixed order.
+
+    Parameters
+    ----------
+    cfg
+        Settings; ``misc.ckpt_folder``, ``infer.max_models`` and, in a DVC stage, ``pipeline.seeds`` count.
+    ckpt_path
+        A model or a folder of models instead of ``misc.ckpt_folder``.
+
+    Returns
+    -------
+    list of Path
+        Checkpoints; or exports, where there is no checkpoint but only those.
+
+    Raises
+    ------
+    ModelError
+        There is no model, or one of the seeds' is missing.
+    """
+    folder = Path(cfg.misc.ckpt_folder if ckpt_path is None else ckpt_path)
+    where = f"{folder} (misc.ckpt_folder)" if ckpt_path is None else str(folder)
+    if folder.is_file():
+        if folder.suffix not in (CHECKPOINT, EXPORT):
+            raise ModelError(
+                f"{folder} is not a model; expected a name that ends in {CHECKPOINT} or {EXPORT}"
+            )
+        return [folder]
+    if not folder.is_dir():
+        raise ModelError(
+            f'{where} does not exist, so there are no models; run "britekit train" or name a folder'
+        )
+    # What else lies in the folder must not change what the pipeline gives.
+    if ckpt_path is None and is_dvc_stage():
+        found = [folder / f"seed-{seed}{CHECKPOINT}" for seed in cfg.pipeline.seeds]
+        for path in found:
+            if not path.is_file():
+                raise ModelError(
+                    f"{path} is missing, which pipeline.seeds names as a member; "
+                    f'run "dvc repro train@{path.stem[5:]}"'
+                )
+    else:
+        found = _visible(folder, CHECKPOINT) or _visible(folder, EXPORT)
+    if not found:
+        raise ModelError(
+            f'{where} holds no models (*{CHECKPOINT}); run "britekit train" and copy checkpoints there, '
+            "or name another folder"
+        )
+    return found[: cfg.infer.max_models]
+
+
+def resolve_for_models(
+    cfg_path: str | os.PathLike[str] | None,
+    overrides: dict[str, Any] | None,
+    ckpt_path: str | os.PathLike[str] | None = None,
+) -> tuple[BaseConfig, list[Path]]:
+    """Return the settings in force for an ensemble, and its members.
+
+    Below ``-c`` and options count the audio settings and ``sed_fps`` that the first member was trained with.
+
+    Raises
+    ------
+    ConfigError
+        As `resolve`.
+    ModelError
+        As `member_paths`; a member cannot be read.
+    """
+    with _quiet():
+        choosing = _choosing_settings(cfg_path)
+    paths = member_paths(choosing, ckpt_path)
+    return resolve(cfg_path, overrides, _stored_settings(choosing, paths)), paths
+
+
+def _choosing_settings(cfg_path: str | os.PathLike[str] | None) -> BaseConfig:
+    """Read what chooses models; the rest of a -c file may be right only on top of a model's settings."""
+    cfg = resolve()
+    if cfg_path is None:
+        return cfg
+    root, problems = read_yaml(cfg_path)
+    content = root.plain()
+    if problems or not isinstance(content, dict):
+        return resolve(cfg_path)  # says what is wrong
+    for section, names in _CHOOSING.items():
+        body = content.get(section)
+        for name in names:
+            if isinstance(body, dict) and name in body:
+                setattr(getattr(cfg, section), name, body[name])
+    return cfg
+
+
+def _stored_settings(cfg: BaseConfig, paths: list[Path]) -> dict[str, Any]:
+    from britekit.inference.backend import choose_backend
+
+    choice = choose_backend(cfg, paths)
+    if choice.exports:
+        from britekit.inference.exported import read_export_facts
+
+        return read_export_facts(choice.exports[0]).training_cfg
+    from britekit.models.checkpoint import read_archive
+
+    content, _ = read_archive(paths[0])
+    settings = content.get("training_cfg")
+    if not isinstance(settings, dict):
+        raise ModelError(f'checkpoint {paths[0]} has no entry "training_cfg"; it was not written by britekit')
+    return settings
+
+
+def _visible(folder: Path, suffix: str) -> list[Path]:
+    return sorted(
+        path for path in folder.glob(f"*{suffix}") if path.is_file() and not path.name.startswith(".")
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back advice that the second reading of the same settings gives again."""
+    log = logging.getLogger("britekit.config")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

@@ -1,0 +1,93 @@
+"""Checkpoints run by PyTorch, on the CPU or a GPU, in batches of one fixed size."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from britekit.errors import ModelError
+from britekit.models.checkpoint import StoredModel, load_checkpoint
+
+# On two cores 16 took the least time per window: 18 ms of a core against 25 for 8 and 56 for 1.
+_CPU_BATCH = 16
+
+
+class TorchModel:
+    """A checkpoint on a device.
+
+    Batches are padded with zeros to one size, since kernels are chosen by the size of a batch and other
+    kernels round differently.
+
+    Parameters
+    ----------
+    path
+        The checkpoint.
+    device
+        From `choose_device`.
+    audio_power
+        Exponent on the normalised spectrograms.
+    block_size
+        Most windows in a batch.
+    autocast
+        Reduced precision on a GPU.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        device: torch.device,
+        audio_power: float,
+        block_size: int,
+        autocast: bool,
+    ) -> None:
+        self.stored: StoredModel = load_checkpoint(Path(path), device)
+        self._device = device
+        self._power = audio_power
+        self._batch = block_size if device.type == "cuda" else min(block_size, _CPU_BATCH)
+        self._autocast = autocast and device.type == "cuda"
+        layout = torch.channels_last if device.type in ("cpu", "cuda") else torch.contiguous_format
+        self._network = self.stored.recognizer.to(memory_format=layout).eval()
+        self._layout = layout
+
+    def start(self, spectrograms_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the logits of windows: (B, C), and (B, C, T) or None."""
+        segments: list[np.ndarray] = []
+        frames: list[np.ndarray] = []
+        for first in range(0, len(spectrograms_BHW), self._batch):
+            part = spectrograms_BHW[first : first + self._batch]
+            segment, frame = self._run(part)
+            segments.append(segment[: len(part)])
+            if frame is not None:
+                frames.append(frame[: len(part)])
+        return np.concatenate(segments), np.concatenate(frames) if frames else None
+
+    def wait(self) -> None:
+        """Do nothing: `start` has done the work."""
+
+    def _run(self, part_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        padded = np.zeros((self._batch, 1, *part_BHW.shape[1:]), np.float32)
+        padded[: len(part_BHW), 0] = part_BHW
+        mixed = torch.autocast("cuda") if self._autocast else contextlib.nullcontext()
+        try:
+            with torch.inference_mode(), mixed:
+                x = torch.from_numpy(padded).to(self._device)
+                x = x.pow(self._power).contiguous(memory_format=self._layout)
+                segment, frames = self._network(x)
+        except torch.cuda.OutOfMemoryError as error:
+            raise ModelError(
+                f"the GPU has too little memory for infer.block_size {self._batch}; give a smaller one"
+            ) from error
+        return segment.float().cpu().numpy(), None if frames is None else frames.float().cpu().numpy()
+
+
+def choose_device(force_cpu: bool) -> torch.device:
+    """GPU if there is one and it is not forbidden, else the CPU."""
+    if not force_cpu and torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    if not force_cpu and torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
