@@ -85,7 +85,9 @@ def drum(rng: Generator, one: Individual) -> Samples:
     knock = np.zeros(size, np.float32)
     for resonance_hz, decay_s, weight in ((520, 0.012, 1.0), (980, 0.008, 0.8), (1900, 0.004, 0.5)):
         knock += weight * np.exp(-time / decay_s) * np.sin(2 * np.pi * resonance_hz * one.pitch * time)
-    knock += np.exp(-time / 0.002) * rng.normal(0, 0.5 + one.colour, size)
+    # smoothed, as wood does not ring above 8 kHz
+    click = np.convolve(rng.normal(0, 0.5 + one.colour, size), np.hanning(7)[1:-1] / 2, "same")
+    knock += np.exp(-time / 0.002) * click
     loudness = np.linspace(1.0, 0.5, count) * rng.uniform(0.8, 1.0, count)
     return _normalise(_place(knock, np.cumsum(gaps) - gaps[0], loudness))
 
