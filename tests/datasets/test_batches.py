@@ -1,0 +1,229 @@
+"""Index draws, batch bounds, merge, mixup and cutmix."""
+
+import dataclasses
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from britekit.datasets.augmentations.registry import Chain, Fade, Step
+from britekit.datasets.batches import (
+    Bank,
+    TrainingBatches,
+    batch_bounds,
+    batch_size_for,
+    derived_seed,
+    plain_batches,
+)
+from britekit.datasets.mixing import MixSettings, PartnerPicker, cutmix_boxes
+
+
+@dataclasses.dataclass
+class Samples:
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def coded(label_rows, height=4, width=6):
+    """Image i is filled with the byte i, so that a batch shows what it was made of."""
+    labels = np.array(label_rows, dtype=np.uint8)
+    images = np.arange(len(labels), dtype=np.uint8)[:, None, None] * np.ones((1, height, width), np.uint8)
+    return Bank(Samples(images, labels))
+
+
+def byte(value):
+    return (value * 255).round().long()
+
+
+def test_bytes_become_numbers_from_0_to_1():
+    bank = Bank(Samples(np.array([[[0, 255]], [[51, 102]]], dtype=np.uint8), np.ones((2, 1), np.uint8)))
+    assert bank.gather(torch.tensor([1, 0])).flatten().tolist() == pytest.approx([0.2, 0.4, 0.0, 1.0])
+
+
+def test_the_array_is_not_copied_on_a_cpu():
+    images = np.zeros((3, 2, 2), np.uint8)
+    bank = Bank(Samples(images, np.ones((3, 1), np.uint8)))
+    images[1] = 255
+    assert bank.gather(torch.tensor([1])).min() == 1.0
+
+
+@pytest.mark.parametrize(
+    "count, size, expected",
+    [
+        (10, 4, [(0, 4), (4, 8), (8, 10)]),
+        (9, 4, [(0, 4), (4, 9)]),  # never a batch of one
+        (8, 4, [(0, 4), (4, 8)]),
+        (3, 4, [(0, 3)]),
+        (5, 4, [(0, 5)]),
+    ],
+)
+def test_no_sample_is_dropped_and_none_is_alone(count, size, expected):
+    assert batch_bounds(count, size) == expected
+
+
+@pytest.mark.parametrize(
+    "count, size, steps, expected", [(320, 64, 20, 16), (10000, 64, 20, 64), (40, 64, 20, 8), (320, 4, 20, 4)]
+)
+def test_few_spectrograms_shrink_the_batch(count, size, steps, expected):
+    assert batch_size_for(count, size, steps) == expected
+
+
+def test_an_epoch_sees_each_training_sample_once_and_epochs_differ():
+    bank = coded([[1, 0]] * 23)
+    members = torch.arange(2, 21)
+    batches = TrainingBatches(bank, members, 8, seed=1)
+    first = torch.cat(list(batches.indices(0)))
+    second = torch.cat(list(batches.indices(1)))
+    assert sorted(first.tolist()) == sorted(second.tolist()) == members.tolist()
+    assert first.tolist() != second.tolist()
+    assert torch.equal(first, torch.cat(list(TrainingBatches(bank, members, 8, seed=1).indices(0))))
+    assert len(batches) == 3
+    plain = TrainingBatches(bank, members, 8, seed=1, shuffle=False)
+    assert torch.cat(list(plain.indices(5))).tolist() == members.tolist()
+
+
+def test_seeds_that_are_near_give_unrelated_numbers():
+    seeds = {derived_seed(a, b) for a in range(30) for b in range(30)}
+    assert len(seeds) == 900
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_without_mixing_and_augmentation_nothing_changes():
+    bank = coded([[1, 0], [0, 1], [1, 1]])
+    batch = TrainingBatches(bank, torch.arange(3), 3, seed=0).make(torch.tensor([2, 0]))
+    assert batch.images.shape == (2, 1, 4, 6)
+    assert byte(batch.images[:, 0, 0, 0]).tolist() == [2, 0]
+    assert batch.targets.tolist() == [[1, 1], [1, 0]]
+    assert batch.merged.tolist() == [0, 0]
+
+
+def test_partners_are_uniform_over_what_shares_no_class_and_is_no_noise():
+    labels = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    members = torch.tensor([0, 1, 2, 3, 4, 5])
+    picker = PartnerPicker(labels, members, noise_class=3)
+    generator = torch.Generator().manual_seed(0)
+    partner, exists = picker.pick(torch.zeros(6000, dtype=torch.long), generator)
+    assert exists.all()
+    counts = torch.bincount(partner, minlength=6)
+    assert counts[[0, 1, 5]].tolist() == [0, 0, 0]  # itself, one that shares a class, noise
+    assert all(abs(c - 2000) < 4 * (6000 * 2 / 9) ** 0.5 for c in counts[[2, 3, 4]].tolist())
+    _, exists = picker.pick(torch.tensor([5, 1]), generator)
+    assert exists.tolist() == [False, True]  # noise is never merged; 1 may take 3 or 4
+    few = PartnerPicker(labels, torch.tensor([0, 1, 3]), noise_class=3)
+    partner, _ = few.pick(torch.zeros(100, dtype=torch.long), generator)
+    assert set(partner.tolist()) == {3}  # only members take part
+
+
+def test_merge_adds_spectrograms_and_labels():
+    bank = coded([[1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    batches = TrainingBatches(
+        bank, torch.arange(3), 3, seed=0, mixing=MixSettings(prob_merge=1.0), noise_class=2
+    )
+    batches.begin_epoch(0)
+    batch = batches.make(torch.tensor([0, 1, 2]))
+    assert byte(batch.images[:, 0, 0, 0]).tolist() == [1, 1, 2]  # 0 + 1, 1 + 0, noise alone
+    assert batch.targets.tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+    assert batch.merged.tolist() == [1, 1, 0]
+
+
+def test_merge_happens_with_its_probability():
+    bank = coded([[1, 0], [0, 1]] * 50)
+    batches = TrainingBatches(bank, torch.arange(100), 100, seed=0, mixing=MixSettings(prob_merge=0.32))
+    batches.begin_epoch(0)
+    merged = torch.cat([batches.make(torch.arange(100)).merged for _ in range(50)])
+    assert merged.mean().item() == pytest.approx(0.32, abs=0.03)
+
+
+def test_merging_one_class_is_off_with_one_warning(caplog):
+    bank = coded([[1], [1], [1]])
+    with caplog.at_level(logging.WARNING):
+        batches = TrainingBatches(bank, torch.arange(3), 3, seed=0, mixing=MixSettings(prob_merge=1.0))
+    assert [r.message for r in caplog.records] == [m for m in caplog.messages if "simple merge is off" in m]
+    assert len(caplog.records) == 1
+    batches.begin_epoch(0)
+    assert batches.make(torch.arange(3)).merged.sum() == 0
+
+
+def test_mixup_is_the_weighted_mean_of_image_and_label():
+    bank = coded([[1, 0], [0, 1]])
+    batches = TrainingBatches(
+        bank, torch.arange(2), 2, seed=0, mixing=MixSettings(prob_mixup=1.0, alpha=1.0)
+    )
+    batches.begin_epoch(0)
+    batch = batches.make(torch.zeros(4000, dtype=torch.long))
+    # Sample 0 is black: the image's level is the partner's share, and so is the partner's label.
+    share = batch.images[:, 0, 0, 0] * 255
+    assert torch.allclose(share, batch.targets[:, 1], atol=1e-5)
+    assert torch.allclose(batch.targets.sum(1), torch.ones(4000), atol=1e-6)
+    mixed = share[share > 0]  # half of the partners are sample 0 itself
+    assert len(mixed) / 4000 == pytest.approx(0.5, abs=0.04)
+    assert mixed.mean().item() == pytest.approx(0.5, abs=0.03)  # Beta(1, 1) is uniform
+    assert mixed.var().item() == pytest.approx(1 / 12, abs=0.01)
+
+
+def test_cutmix_labels_are_weighted_by_the_pasted_area():
+    bank = coded([[1, 0], [0, 1]], height=20, width=30)
+    batches = TrainingBatches(
+        bank, torch.arange(2), 2, seed=0, mixing=MixSettings(prob_cutmix=1.0, alpha=1.0)
+    )
+    batches.begin_epoch(0)
+    batch = batches.make(torch.zeros(500, dtype=torch.long))
+    pasted = (batch.images[:, 0] > 0).float().mean((1, 2))
+    assert torch.allclose(pasted, batch.targets[:, 1], atol=1e-6)
+    mixed = pasted[pasted > 0]
+    assert mixed.mean().item() == pytest.approx(0.5, abs=0.06)
+    for image in (batch.images[:, 0] > 0)[:50]:
+        rows, columns = image.any(1), image.any(0)
+        assert image.sum() == rows.sum() * columns.sum()  # a box
+
+
+def test_cutmix_boxes_stay_inside_and_reach_every_edge():
+    generator = torch.Generator().manual_seed(0)
+    boxes = cutmix_boxes(
+        torch.rand(5000, generator=generator), torch.rand(5000, 2, generator=generator), 12, 17
+    )
+    top, left, bottom, right = boxes.T
+    assert top.min() == 0 and left.min() == 0 and bottom.max() == 12 and right.max() == 17
+    assert (bottom >= top).all() and (right >= left).all()
+
+
+def test_mixing_ways_exclude_one_another():
+    bank = coded([[1, 0], [0, 1]] * 10)
+    settings = MixSettings(prob_merge=0.3, prob_mixup=0.3, prob_cutmix=0.4)
+    batches = TrainingBatches(bank, torch.arange(20), 20, seed=0, mixing=settings)
+    plan = batches.mixer.plan(torch.arange(20).repeat(200), torch.Generator().manual_seed(0))
+    ways = torch.stack([plan.merge, plan.mixup, plan.cutmix]).float()
+    assert ways.sum(0).max() == 1
+    assert ways.mean(1).tolist() == pytest.approx([0.3, 0.3, 0.4], abs=0.04)
+
+
+def test_real_noise_comes_from_training_samples_of_the_noise_class():
+    bank = coded([[1, 0], [0, 1], [0, 1], [1, 0]])
+    seen = []
+
+    def watch(images, draws):
+        seen.append(draws.noise_images()[:, 0, 0])
+        return images
+
+    chain = Chain([Step("add_real_noise", 1.0, watch, {})], Fade())
+    batches = TrainingBatches(bank, torch.tensor([0, 2, 3]), 3, seed=0, chain=chain, noise_class=1)
+    batches.begin_epoch(0)
+    batches.make(torch.tensor([0, 2, 3]))
+    assert byte(seen[0]).tolist() == [2, 2, 2]
+
+
+def test_real_noise_without_noise_is_off_with_one_warning(caplog):
+    chain = Chain([Step("add_real_noise", 1.0, lambda x, d: x / 0, {})], Fade())
+    with caplog.at_level(logging.WARNING):
+        batches = TrainingBatches(coded([[1], [1]]), torch.arange(2), 2, seed=0, chain=chain)
+    assert len(caplog.records) == 1 and "add_real_noise is off" in caplog.text
+    batches.begin_epoch(0)
+    assert torch.isfinite(batches.make(torch.arange(2)).images).all()
+
+
+def test_held_out_batches_are_plain():
+    bank = coded([[1, 0], [0, 1], [1, 1]])
+    found = list(plain_batches(bank, torch.tensor([2, 1, 0]), 2))
+    assert [len(b.images) for b in found] == [2, 1]
+    assert byte(found[0].images[:, 0, 0, 0]).tolist() == [2, 1]
