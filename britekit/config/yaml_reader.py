@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from britekit.errors import ConfigError
 
 _MAX_BYTES = 1 << 20
@@ -89,14 +88,13 @@ def read_yaml(path: str | os.PathLike[str]) -> tuple[Node, list[str]]:
         line = data[: error.start].count(b"\n") + 1
         raise ConfigError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from None
     try:
+        _refuse_deep(path, text)
         root = yaml.compose(text, Loader=_Loader)
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
         raise ConfigError(f"{path}:{line}: not YAML: a control character") from None
     except yaml.MarkedYAMLError as error:
         raise ConfigError(_syntax_message(path, text, error)) from None
-    except RecursionError:
-        raise ConfigError(f"{path}: nested too deeply") from None
     if root is None:
         return Node({}, 1), []
     builder = _Builder(str(path))
@@ -104,6 +102,15 @@ def read_yaml(path: str | os.PathLike[str]) -> tuple[Node, list[str]]:
     if node.value is None:
         node = Node({}, node.line)
     return node, builder.problems
+
+
+def _refuse_deep(path: str | os.PathLike[str], text: str) -> None:
+    """Raise for deep nesting before anything recursive sees it: libyaml's composer overflows the stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise ConfigError(f"{path}: nested too deeply for a file of settings")
 
 
 def _syntax_message(path: str | os.PathLike[str], text: str, error: yaml.MarkedYAMLError) -> str:

@@ -1,6 +1,8 @@
 """Contradictions between settings, warnings, and the ranges of single fields."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,3 +120,17 @@ def test_no_number_field_takes_anything_else(wrong):
             value = getattr(getattr(BaseConfig(), key), name)
             if isinstance(value, (int, float)):
                 assert section.check(name, wrong)[1], f"{key}.{name}"
+
+
+def test_every_field_is_read_by_something():
+    """A field exists only if something reads it; a name of several sections counts once read anywhere."""
+    package = Path(__file__).parents[2] / "britekit"
+    files = [path for path in package.rglob("*.py") if "config" not in path.parts]
+    text = "\n".join(path.read_text() for path in [*files, package / "project" / "dvc.yaml"])
+    unread = [
+        f"{key}.{name}"
+        for key, section in SECTIONS.items()
+        for name in declared(section)
+        if not re.search(rf"\w\.{name}\b", text)
+    ]
+    assert not unread
