@@ -1,7 +1,8 @@
 """The BentoML service: endpoints, what is answered when something is wrong, and OpenAPI.
 
 BentoML brings health, readiness, metrics, workers and containers. Uploads are received by ``uploads.py``,
-not by BentoML's own reader; nothing is raised through BentoML, which would log a traceback for every bad file.
+not by BentoML's own reader; nothing is raised through BentoML, which would log a traceback for every bad
+file.
 """
 
 import asyncio
@@ -26,7 +27,8 @@ from starlette.routing import Route
 from britekit.annotations.labels import Label
 from britekit.audio.files import shown
 from britekit.errors import BriteKitError, InferenceError, InputError, suggest
-from britekit.service.analysis import Analyst, TooLong
+from britekit.inference.engine import RecordingScores, TooLong
+from britekit.service.analysis import Analyst
 from britekit.service.answers import ENDINGS, MEDIA_TYPES, TEXT_FORMATS
 from britekit.service.contents import read_contents
 from britekit.service.limits import read_limits
@@ -158,7 +160,7 @@ def _endpoint(work: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitab
         except Refusal as refusal:
             return refusal.response()
         except TooLong as error:
-            return Refusal(413, str(error)).response()
+            return Refusal(413, f"{error}, the most this server accepts").response()
         except (InputError, InferenceError) as error:
             return Refusal(422, _sentence(error, audio)).response()
         except Exception:
@@ -273,6 +275,12 @@ class Recognizer:
             "limits": {"max_bytes": _limits.max_bytes, "max_seconds": _limits.max_seconds},
         }
 
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Stop the threads."""
+        self._threads.shutdown(cancel_futures=True)
+        self._analyst.close()
+
     async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
@@ -282,13 +290,15 @@ class Recognizer:
         self, audio: Any, format: str, min_score: float | None, label_field: str | None
     ) -> Response:
         """Return what is heard in a recording, as JSON, Audacity labels, a Raven selection table or CSV."""
-        return await self._run(self._detections, audio, format, min_score, label_field)
+        result = await self._analyst.analyze(audio.path, audio.sha256)
+        return await self._run(self._detections, audio.name, result, format, min_score, label_field)
 
     @bentoml.api(input_spec=RecordingInput, output_spec=ScoresAnswer)
     @_endpoint
     async def scores(self, audio: Any) -> Response:
         """Return the score of every class in every window of a recording."""
-        return await self._run(self._scores, audio)
+        result = await self._analyst.analyze(audio.path, audio.sha256)
+        return await self._run(self._scores, audio.name, result)
 
     @bentoml.api(input_spec=PictureInput, output_spec=DetectionsAnswer)
     @_endpoint
@@ -297,20 +307,19 @@ class Recognizer:
         return await self._run(self._spectrogram, audio, max_width)
 
     def _detections(
-        self, audio: Upload, form: str, min_score: float | None, label_field: str | None
+        self, name: str, result: RecordingScores, form: str, min_score: float | None, label_field: str | None
     ) -> Response:
-        analysis = self._analyst.analyze(audio.path, audio.sha256)
         if min_score is None:
             min_score = self._contents.cfg.infer.min_score
-        found = self._analyst.label(analysis, min_score)
+        found, calibration = self._analyst.label(result, min_score)
         field = label_field or self._contents.cfg.infer.label_field
         if form == "json":
             body: Any = {
-                "recording": audio.name,
-                "seconds": analysis.seconds,
-                "damaged_at": analysis.damaged_at,
+                "recording": name,
+                "seconds": result.seconds,
+                "damaged_at": result.damaged_at,
                 "min_score": min_score,
-                "calibrated": self._analyst.calibrated,
+                "calibrated": not calibration.is_identity,
                 "detections": [
                     {
                         "class_name": x.info.name,
@@ -326,21 +335,20 @@ class Recognizer:
             text = json.dumps(body, ensure_ascii=False)
         else:
             low, high = self._contents.cfg.audio.min_freq, self._contents.cfg.audio.max_freq
-            labels = [Label(audio.name, x.info.label(field), x.start, x.end, x.score) for x in found]
+            labels = [Label(name, x.info.label(field), x.start, x.end, x.score) for x in found]
             text = TEXT_FORMATS[form](labels, low, high)
-        headers = {} if form == "json" else {"Content-Disposition": _attachment(audio.name + ENDINGS[form])}
+        headers = {} if form == "json" else {"Content-Disposition": _attachment(name + ENDINGS[form])}
         return Response(text.encode(), media_type=MEDIA_TYPES[form], headers=headers)
 
-    def _scores(self, audio: Upload) -> Response:
-        analysis = self._analyst.analyze(audio.path, audio.sha256)
+    def _scores(self, name: str, result: RecordingScores) -> Response:
         body = {
-            "recording": audio.name,
-            "seconds": analysis.seconds,
-            "damaged_at": analysis.damaged_at,
+            "recording": name,
+            "seconds": result.seconds,
+            "damaged_at": result.damaged_at,
             "window_seconds": self._contents.cfg.audio.spec_duration,
             "classes": [x.name for x in self._analyst.classes],
-            "starts": analysis.starts,
-            "scores": analysis.segment_scores.tolist(),
+            "starts": result.starts.tolist(),
+            "scores": result.scores.tolist(),
         }
         return Response(json.dumps(body, ensure_ascii=False).encode(), media_type=MEDIA_TYPES["json"])
 

@@ -19,6 +19,7 @@ from britekit.audio.channels import MonoSignal
 from britekit.audio.decoding import AudioReader
 from britekit.audio.spectrogram import spectrogram_transform
 from britekit.errors import InferenceError
+from britekit.inference.engine import TooLong
 
 if TYPE_CHECKING:
     from britekit.config.audio import AudioConfig
@@ -70,8 +71,10 @@ def draw_spectrogram(path: Path, cfg: AudioConfig, max_seconds: float, max_width
     ------
     InputError
         The file cannot be decoded.
+    TooLong
+        It is longer than ``max_seconds``.
     InferenceError
-        It is longer than ``max_seconds``, or holds no sound to draw.
+        It holds too little sound to draw.
     """
     # Amplitudes on one scale for the whole recording, whatever the model's own normalisation does.
     cfg = dataclasses.replace(cfg, power=1.0, decibels=False)
@@ -83,9 +86,7 @@ def draw_spectrogram(path: Path, cfg: AudioConfig, max_seconds: float, max_width
     for segment in _tiles(path, cfg, size):
         samples += len(segment)
         if samples > max_seconds * transform.sampling_rate:
-            raise InferenceError(
-                f"the recording is longer than {max_seconds:g} s, the most this server accepts"
-            )
+            raise TooLong(f"the recording is longer than {max_seconds:g} s")
         if len(segment) < transform.window_length:
             break
         transform.raw(segment, tile)

@@ -1,8 +1,8 @@
 """A multipart upload streamed to disk, and refused as soon as it breaks a limit.
 
 BentoML reads a whole upload into memory, takes a web address in place of a file and fetches it, and has no
-limit on the size. So the body is parsed here: constant memory, no request to anyone, and one sentence when it is
-refused.
+limit on the size. So the body is parsed here: constant memory, no request to anyone, and one sentence when it
+is refused.
 """
 
 from __future__ import annotations
