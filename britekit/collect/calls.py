@@ -157,7 +157,9 @@ def _tone(frequency_hz: ArrayLike, overtone: float) -> Samples:
 def _fade(size: int, rise: float, fall: float) -> Samples:
     """Return an envelope that rises and falls over these parts of its length, without clicks."""
     place = np.linspace(0, 1, size, dtype=np.float32)
-    return np.asarray(np.sin(np.pi / 2 * np.minimum(1, np.minimum(place / rise, (1 - place) / fall))) ** 2, np.float32)
+    return np.asarray(
+        np.sin(np.pi / 2 * np.minimum(1, np.minimum(place / rise, (1 - place) / fall))) ** 2, np.float32
+    )
 
 
 def _slow_noise(rng: Generator, size: int, rate_hz: float) -> NDArray[np.float64]:

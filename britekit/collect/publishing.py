@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from britekit.errors import InputError
-from britekit.files import unwritable
+from britekit.errors import BriteKitError, InputError
+from britekit.files import UNWRITABLE, unwritable
 
 _STALE_SECONDS = 24 * 3600.0
+_FULL_BYTES = 65536
 
 
 @contextmanager
@@ -36,6 +37,15 @@ def staging(target: Path) -> Iterator[Path]:
         raise unwritable(target, error) from error
     try:
         yield staged
+    except BriteKitError:
+        raise
+    except Exception as error:
+        # libraries wrap a full disk in errors of their own, which do not say what happened
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            raise unwritable(target, error) from error
+        if shutil.disk_usage(target.parent).free < _FULL_BYTES:
+            raise InputError(f"{target} could not be written: no space left on the device") from error
+        raise
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 

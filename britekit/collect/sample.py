@@ -29,8 +29,8 @@ DEFAULT_TEST = 13
 DEFAULT_SEED = 1
 LICENCE = "CC0"
 
-_TRAIN_SNR_DB = (-9.0, 12.0)
-_TEST_SNR_DB = (-13.0, 9.0)
+_TRAIN_SNR_DB = (-12.0, 12.0)
+_TEST_SNR_DB = (-18.0, 8.0)
 
 
 @dataclass(frozen=True)

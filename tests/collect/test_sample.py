@@ -1,10 +1,16 @@
 import hashlib
+import signal as signals
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from scipy import signal
 
+import britekit
 from britekit.annotations.classes import read_classes
 from britekit.annotations.segments import read_annotations
 from britekit.collect import calls
@@ -152,3 +158,17 @@ def test_names_and_codes_find_species():
     with pytest.raises(InputError, match='did you mean "Log Drummer"'):
         find_species("Log Drumer")
     assert len({species.info.code for species in SPECIES}) == len(SPECIES)
+
+
+def test_a_killed_run_leaves_nothing_half_written(tmp_path):
+    command = [sys.executable, "-m", "britekit", "sample", "-o", str(tmp_path), "--recordings", "30"]
+    process = subprocess.Popen(command, cwd=Path(britekit.__file__).parents[1], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".recordings.*.partial/*/*.flac")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signals.SIGKILL)
+    process.wait()
+    assert all(path.name.startswith(".") for path in tmp_path.iterdir())
+    write_samples(tmp_path, classes=1, recordings=1, test=1)
+    assert len(list((tmp_path / "recordings").rglob("*.flac"))) == 2

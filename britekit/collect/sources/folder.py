@@ -96,5 +96,10 @@ def _annotations_in(
 
 
 def _copy(path: Path, annotations: Sequence[Annotation] | None, target: Path) -> Sequence[Annotation] | None:
-    shutil.copyfile(path, target)
+    try:
+        source = open(path, "rb")  # noqa: SIM115  only its opening may fail because of the recording
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    with source, open(target, "wb") as copy:
+        shutil.copyfileobj(source, copy, 1 << 20)
     return annotations
