@@ -1,8 +1,8 @@
 """Build the training database from a tree of recordings.
 
-Reads one folder of recordings per class, the class list, and the decisions of data/curation.csv. The same input
-gives the same file, byte for byte. A recording that cannot be read is reported and left out; the database is
-written all the same, and the exit code is 1.
+Reads one folder of recordings per class, the class list, and the decisions of data/curation.csv. The same
+input gives the same file, byte for byte. A recording that cannot be read is reported and left out; the
+database is written all the same, and the exit code is 1.
 
     britekit extract --dir data/recordings --classes data/classes.csv
 """

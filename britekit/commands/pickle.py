@@ -1,7 +1,7 @@
 """Write the training file: spectrograms and labels of a training database.
 
-Classes are ordered as in the class list, else by name. A segment of several chosen classes is written once with
-all of them; one that also carries a class that is not chosen is left out.
+Classes are ordered as in the class list, else by name. A segment of several chosen classes is written once
+with all of them; one that also carries a class that is not chosen is left out.
 
     britekit pickle --classes data/classes.csv -o data/training.pkl
 """

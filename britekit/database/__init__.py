@@ -1,7 +1,7 @@
 """The training database: recordings, segments, classes and stored spectrograms.
 
-In come rows and encoded spectrograms, out come typed objects and queries. A function takes a SQLAlchemy session
-and leaves the commit to its caller, so that a thousand inserts are one transaction.
+In come rows and encoded spectrograms, out come typed objects and queries. A function takes a SQLAlchemy
+session and leaves the commit to its caller, so that a thousand inserts are one transaction.
 
 - `schema`: the tables, as mapped classes
 - `targets`: what a database is called: a path, or a URL

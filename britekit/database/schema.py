@@ -12,7 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 SCHEMA_VERSION = 1
 
 # A REAL of PostgreSQL has four bytes; offsets need the eight that SQLite's has.
-_Real = Double().with_variant(REAL(), "sqlite")
+_Real: Double[float] = Double().with_variant(REAL(), "sqlite")
 _NUMBERED = {"sqlite_autoincrement": True}
 
 

@@ -33,7 +33,7 @@ def segments_of(session: Session, recording_id: int) -> dict[float, int]:
         .where(Segment.recording_id == recording_id)
         .order_by(Segment.offset)
     )
-    return {offset: segment_id for offset, segment_id in session.execute(query)}
+    return {offset: segment_id for offset, segment_id in session.execute(query)}  # noqa: C416
 
 
 def classes_of(session: Session, recording_id: int) -> dict[int, set[int]]:
@@ -45,7 +45,8 @@ def classes_of(session: Session, recording_id: int) -> dict[int, set[int]]:
     )
     found: dict[int, set[int]] = {}
     for segment_id, class_id in session.execute(query):
-        found.setdefault(segment_id, set()).add(class_id)
+        if segment_id is not None and class_id is not None:
+            found.setdefault(segment_id, set()).add(class_id)
     return found
 
 

@@ -45,7 +45,8 @@ def open_database(target: str | os.PathLike[str], mode: Mode = "read") -> Iterat
     target
         Path of a SQLite file, or a URL with a scheme.
     mode
-        ``read``; ``write`` an existing database; ``create`` it if it is missing (of a server only the tables).
+        ``read``; ``write`` an existing database; ``create`` it if it is missing (of a server only the
+        tables).
 
     Raises
     ------
@@ -113,7 +114,8 @@ def publish_database(target: str | os.PathLike[str]) -> Iterator[Session]:
                 _vacuum_into(engine, partial, path)
         finally:
             engine.dispose()
-            build.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a read-only disk says so even about a file that is not there
+                build.unlink(missing_ok=True)
 
 
 def optimize(session: Session) -> None:

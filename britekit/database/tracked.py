@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from britekit.database.targets import sqlite_path
 from britekit.errors import DatabaseError, InputError
 
 
 def refuse_new_recordings(target: str | os.PathLike[str], command: str) -> None:
-    """Raise if ``target`` is made by the pipeline: recordings brought in by hand would vanish with a rebuild."""
+    """Raise if ``target`` is made by the pipeline: recordings brought in by hand would vanish with a
+    rebuild."""
     if is_pipeline_output(target):
         raise DatabaseError(
-            f"{target} is built by the pipeline (dvc.lock names it), and what {command} adds would be lost at the "
-            "next rebuild; add the recordings to data/sources.csv, give another database with -d, or insist with --force"
+            f"{target} is built by the pipeline (dvc.lock names it), and what {command} adds would be lost "
+            "at the next rebuild; add the recordings to data/sources.csv, give another database with -d, or "
+            "insist with --force"
         )
 
 

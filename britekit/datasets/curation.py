@@ -1,7 +1,8 @@
 """Decisions of people about segments, replayed whenever the database is built.
 
-``data/curation.csv`` holds one decision per row: ``recording,offset,class,decision,new_class``. Rows are applied
-to a segment in their order, so that later ones win. An empty offset means every segment of the recording.
+``data/curation.csv`` holds one decision per row: ``recording,offset,class,decision,new_class``. Rows are
+applied to a segment in their order, so that later ones win. An empty offset means every segment of the
+recording.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ class Extraction:
         if self.failures:
             total = len(self.failures) + self.recordings
             raise InputError(
-                f"{len(self.failures)} of {total} recordings could not be read and are left out, the first is "
-                f"{self.failures[0][0]}; repair or remove them and repeat the command"
+                f"{len(self.failures)} of {total} recordings could not be read and are left out, the first "
+                f"is {self.failures[0][0]}; repair or remove them and repeat the command"
             )
 
 
@@ -76,7 +76,8 @@ def build_training_database(
     """Build the training database of a project from a tree ``<class>/<recording>``.
 
     The same recordings, settings and decisions give the same bytes. An unreadable recording is reported and
-    left out; whether any was is in the result. Whatever was at ``target`` stays until the new one is complete.
+    left out; whether any was is in the result. Whatever was at ``target`` stays until the new one is
+    complete.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """A pickle of plain values, written opcode by opcode.
 
-The standard pickler needs the whole dictionary in memory and keeps a memo of all it wrote. This writer takes a
-list as an iterator, and equal values always give equal bytes. `pickle.load` reads the result.
+The standard pickler needs the whole dictionary in memory and keeps a memo of all it wrote. This writer takes
+a list as an iterator, and equal values always give equal bytes. `pickle.load` reads the result.
 """
 
 from __future__ import annotations

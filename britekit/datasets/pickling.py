@@ -94,7 +94,8 @@ def _header(selection: Selection, height: int, width: int, settings: dict[str, A
 
 
 def _checked_values(session: Session, selection: Selection, height: int, width: int) -> Iterator[bytes]:
-    segments = iter(selection.segment_ids.tolist())
+    segments = selection.segment_ids.tolist()
+    done = 0
     meter = Meter(len(selection.value_ids), "pickle")
 
     def check(value: bytes) -> str:
@@ -107,14 +108,15 @@ def _checked_values(session: Session, selection: Selection, height: int, width: 
     try:
         with ThreadPoolExecutor(available_cores()) as pool:
             for values in iter_values(session, selection.value_ids.tolist()):
-                for segment, value, problem in zip(segments, values, pool.map(check, values), strict=False):
+                for place, (value, problem) in enumerate(zip(values, pool.map(check, values)), done):
                     if problem:
                         raise DatabaseError(
-                            f"{session.info['where']}: the spectrogram of segment {segment} does not fit the "
-                            f"configured {height} × {width}: {problem}; set audio.spec_height and audio.spec_width "
-                            "as they were, or extract anew"
+                            f"{session.info['where']}: the spectrogram of segment {segments[place]} does "
+                            f"not fit the configured {height} × {width}: {problem}; set audio.spec_height and "
+                            "audio.spec_width as they were, or extract anew"
                         )
                     yield value
+                done += len(values)
                 meter.advance(len(values))
         meter.finish()
     finally:

@@ -1,7 +1,8 @@
 """Encoded spectrograms of many recordings, computed by threads, handed over in order.
 
-Decoding, Fourier transforms, matrix products and compression all run outside the interpreter's lock, so threads
-keep every core busy, while the one that writes the database takes recordings in the order they were given.
+Decoding, Fourier transforms, matrix products and compression all run outside the interpreter's lock, so
+threads keep every core busy, while the one that writes the database takes recordings in the order they were
+given.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from britekit.database.spectrograms import encode
 from britekit.errors import InputError
 
 _WINDOWS_PER_BATCH = 32
-# Of one recording, before its worker waits: some 1,000 windows, 30 MB. It bounds the memory of a 24 h recording.
+# Of one recording, before its worker waits: some 1,000 windows, 30 MB. It bounds the memory of a 24 h
+# recording.
 _BATCHES_HELD = 32
 
 
@@ -47,7 +49,7 @@ def check_overlap(overlap: float, duration: float) -> Grid:
     """Return the grid of windows; raises `InputError` for an overlap that is none."""
     if not 0.0 <= overlap < duration:
         raise InputError(
-            f"overlap {overlap:g} s must be at least 0 and less than the spectrogram's duration, {duration:g} s"
+            f"overlap {overlap:g} s must be at least 0 and less than audio.spec_duration, {duration:g} s"
         )
     return Grid.for_overlap(duration, overlap)
 

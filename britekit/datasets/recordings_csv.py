@@ -135,6 +135,6 @@ def _coordinate(path: Path, number: int, column: str, text: str, limit: float) -
         value = limit + 1.0
     if abs(value) > limit:
         raise InputError(
-            f'{path}, row {number}: {column} "{text}" is not a number of degrees between -{limit:g} and {limit:g}'
+            f'{path}, row {number}: {column} "{text}" is not a number of degrees from -{limit:g} to {limit:g}'
         )
     return value

@@ -1,8 +1,9 @@
 """Reading a pickle of plain values; nothing in it can run.
 
-A pickle is a program for a small stack machine. This machine knows the instructions for dict, list, tuple, str,
-int, float, bytes and None, and refuses all others, so there is nothing to be tricked into. It also walks the file
-value by value: bytes are handed on as they are met, and need not be kept beside what is made of them.
+A pickle is a program for a small stack machine. This machine knows the instructions for dict, list, tuple,
+str, int, float, bytes and None, and refuses all others, so there is nothing to be tricked into. It also walks
+the file value by value: bytes are handed on as they are met, and need not be kept beside what is made of
+them.
 """
 
 from __future__ import annotations
@@ -45,11 +46,19 @@ class SafePickle:
         The file.
     on_bytes
         Called with every bytes value; what it returns takes the value's place.
+    keys
+        The top-level keys that a refusal may name.
     """
 
-    def __init__(self, path: str | os.PathLike[str], on_bytes: Callable[[bytes], Any]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        on_bytes: Callable[[bytes], Any],
+        keys: frozenset[str] = frozenset(),
+    ) -> None:
         self.path = Path(path)
         self._on_bytes = on_bytes
+        self._keys = keys
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
         self._file: IO[bytes]
@@ -62,8 +71,8 @@ class SafePickle:
         Raises
         ------
         InputError
-            The file cannot be read, is no pickle, is cut short, or holds anything but plain values; the message
-            names the top-level key.
+            The file cannot be read, is no pickle, is cut short, or holds anything but plain values; the
+            message names the top-level key.
         """
         try:
             with open(self.path, "rb") as self._file:
@@ -93,11 +102,9 @@ class SafePickle:
 
     def current_key(self) -> str | None:
         """Return the top-level key whose value is being read."""
-        entries = self._entries()
-        if not entries:
-            return None
-        key = entries[-2] if len(entries) % 2 == 0 else entries[-1]
-        return key if isinstance(key, str) else None
+        # The stack does not tell a key from a lone text inside a value, so only known keys count.
+        texts = [entry for entry in self._entries() if isinstance(entry, str)]
+        return next((text for text in reversed(texts) if text in self._keys), None)
 
     def _entries(self) -> list[Any]:
         """Return keys and values on the stack that belong to the outermost dictionary."""
@@ -186,7 +193,7 @@ class SafePickle:
             "FRAME": lambda: self._skip_frame(),
             "MARK": lambda: push(_MARK),
             "POP": lambda: self._pop(),
-            "POP_MARK": lambda: self._above_mark() and None,
+            "POP_MARK": self._pop_mark,
             "DUP": lambda: push(stack[-1]),
             "NONE": lambda: push(None),
             "NEWTRUE": lambda: push(True),
@@ -254,6 +261,9 @@ class SafePickle:
 
     def _pop(self) -> None:
         self._stack.pop()
+
+    def _pop_mark(self) -> None:
+        self._above_mark()
 
     def _above_mark(self) -> list[Any]:
         stack = self._stack

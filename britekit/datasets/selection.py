@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from britekit.annotations.classes import ClassInfo
@@ -161,12 +162,11 @@ def _resolve(session: Session, wanted: Sequence[ClassInfo] | None) -> tuple[list
     return [rows[name].id for name in order], classes
 
 
-def _fetch(session: Session, query: Select[tuple[int | None, ...]], columns: int) -> NDArray[np.int64]:
+def _fetch(session: Session, query: Any, columns: int) -> NDArray[np.int64]:
     """Return the rows of a query over integers as an array, without a Python object per row at once."""
-    parts = [np.empty((0, columns), dtype=np.int64)]
-    for rows in session.execute(query).partitions(_FETCH):
-        parts.append(np.array([tuple(row) for row in rows], dtype=np.int64))
-    return np.concatenate(parts)
+    parts = session.execute(query).partitions(_FETCH)
+    arrays = [np.array([tuple(row) for row in rows], dtype=np.int64) for rows in parts]
+    return np.concatenate([np.empty((0, columns), dtype=np.int64), *arrays])
 
 
 def _thin(
@@ -194,7 +194,7 @@ def _thin(
 
 def _lot(segments: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Return a random number per segment that depends on its ID alone (the mixer of SplitMix64)."""
-    x = segments.astype(np.uint64) + np.uint64(_SEED) * np.uint64(0x9E3779B97F4A7C15)
+    x = segments.astype(np.uint64) + np.uint64(_SEED * 0x9E3779B97F4A7C15 % 2**64)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

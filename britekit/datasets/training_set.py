@@ -19,6 +19,10 @@ from britekit.datasets.safe_pickle import SafePickle
 from britekit.errors import InputError
 
 _LABEL_KEYS = ("class_names", "class_codes", "alt_names", "alt_codes")
+_KEYS = frozenset(
+    {*_LABEL_KEYS, "spec_values", "spec_class_indexes", "spec_segment_ids", "spec_recording_ids"}
+    | {"spec_group_ids", "spec_height", "spec_width", "audio"}
+)
 _LARGEST_IMAGE = 1 << 26
 _VALUES_PER_TASK = 32
 _FIRST_CAPACITY = 1024
@@ -37,8 +41,8 @@ class TrainingSet:
     labels
         (N, C) uint8, 0 or 1.
     group_ids
-        (N,) int64: spectrograms of equal id were cut from one thing, and stay on one side of a split. Recording
-        ids where the file has no groups, all different where it has neither.
+        (N,) int64: spectrograms of equal id were cut from one thing, and stay on one side of a split.
+        Recording ids where the file has no groups, all different where it has neither.
     recording_ids, segment_ids
         (N,) int64 of the database, or None where the file does not have them.
     audio
@@ -77,7 +81,7 @@ def read_training_set(
         spectrogram of another size.
     """
     images = _Images(Path(path), workers)
-    walker = SafePickle(path, lambda value: images.add(value, walker))
+    walker = SafePickle(path, lambda value: images.add(value, walker), _KEYS)
     try:
         content = walker.load()
         array = images.finish()
@@ -204,7 +208,7 @@ class _Checks:
         )
 
     def _classes(self) -> list[ClassInfo]:
-        columns = []
+        columns: list[list[str]] = []
         for key in _LABEL_KEYS:
             values = self._list(key)
             if not all(isinstance(value, str) or value is None for value in values):
@@ -212,8 +216,8 @@ class _Checks:
             if columns and len(values) != len(columns[0]):
                 raise self._wrong(key, f"it has {len(values)} entries, class_names has {len(columns[0])}")
             columns.append([value or "" for value in values])
-        if not columns[0] or not all(columns[0]):
-            raise self._wrong("class_names", "expected at least one class, each with a name")
+            if not columns[0] or not all(columns[0]):
+                raise self._wrong("class_names", "expected at least one class, each with a name")
         return [ClassInfo(*labels) for labels in zip(*columns)]
 
     def _rows(self) -> tuple[int, NDArray[np.int64] | None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from britekit.annotations.classes import ClassInfo
-from britekit.audio.files import AUDIO_EXTENSIONS, check_stems
+from britekit.audio.files import check_stems, is_recording_name
 from britekit.config.misc import MiscConfig
 from britekit.database.recordings import Facts
 from britekit.datasets.recordings_csv import FILE_NAME, RecordingTable, describe_recording
@@ -75,7 +75,7 @@ def _check_folders(root: Path, names: list[str]) -> None:
         if entry.is_dir():
             if entry.name not in names:
                 problems.append(f"folder {entry} is no class of the class list{suggest(entry.name, names)}")
-        elif entry.suffix.lower() in AUDIO_EXTENSIONS:
+        elif is_recording_name(entry):
             loose.append(entry.name)
     if problems:
         raise InputError(
@@ -94,13 +94,13 @@ def _recordings_in(folder: Path) -> list[Path]:
     """Return the recordings directly in a class's folder; none if there is no such folder."""
     if not folder.is_dir():
         return []
-    files = (path for path in folder.iterdir() if path.suffix.lower() in AUDIO_EXTENSIONS and path.is_file())
-    return sorted((path for path in files if not path.name.startswith(".")), key=lambda path: path.name)
+    files = (path for path in folder.iterdir() if is_recording_name(path) and path.is_file())
+    return sorted(files, key=lambda path: path.name)
 
 
 def _check_same(first: Path, second: Path) -> None:
     if first.stat().st_size != second.stat().st_size or sha256_of(first) != sha256_of(second):
         raise InputError(
-            f"{first} and {second} have the same name but are different recordings; a recording is known by its "
-            "source and file name, so rename one or give them different sources in recordings.csv"
+            f"{first} and {second} have the same name but are different recordings; a recording is known by "
+            "its source and file name, so rename one or give them different sources in recordings.csv"
         )

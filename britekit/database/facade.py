@@ -1,0 +1,306 @@
+"""`TrainingDatabase`: the tables by method names, for people at a prompt and for older scripts.
+
+Every table has ``insert_X``, ``get_X``, ``get_X_count``, ``update_X`` and ``delete_X``; all are made from the
+same five functions. Library code uses sessions and mapped classes instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from britekit.database.failures import as_sentences
+from britekit.database.schema import (
+    Base,
+    Category,
+    Class,
+    Recording,
+    Segment,
+    SegmentClass,
+    SoundType,
+    Source,
+    SpecGroup,
+    SpecValue,
+)
+from britekit.database.session import Mode, open_database, optimize
+from britekit.errors import DatabaseError, suggest
+
+Filters = Mapping[str, Any] | None
+Row = SimpleNamespace
+
+_TABLES: dict[str, type[Base]] = {
+    "category": Category,
+    "class": Class,
+    "recording": Recording,
+    "segment": Segment,
+    "segment_class": SegmentClass,
+    "soundtype": SoundType,
+    "source": Source,
+    "specgroup": SpecGroup,
+    "specvalue": SpecValue,
+}
+# Columns of other tables that a filter may name, each as a condition on the ID of the table asked for.
+_JOINED: dict[type[Base], dict[str, Callable[[Any], ColumnElement[bool]]]] = {
+    Class: {"CategoryName": lambda value: Class.category_id.in_(_ids(Category, Category.name == value))},
+    Recording: {
+        "SourceName": lambda value: Recording.source_id.in_(_ids(Source, Source.name == value)),
+        "ClassName": lambda value: Recording.id.in_(
+            select(Segment.recording_id).where(Segment.id.in_(_segments_of_class(value)))
+        ),
+    },
+    Segment: {
+        "FileName": lambda value: Segment.recording_id.in_(_ids(Recording, Recording.filename == value)),
+        "ClassName": lambda value: Segment.id.in_(_segments_of_class(value)),
+    },
+    SegmentClass: {
+        "ClassName": lambda value: SegmentClass.class_id.in_(_ids(Class, Class.name == value)),
+        "SoundType": lambda value: SegmentClass.soundtype_id.in_(_ids(SoundType, SoundType.name == value)),
+        "RecordingID": lambda value: SegmentClass.segment_id.in_(
+            _ids(Segment, Segment.recording_id == value)
+        ),
+    },
+    SpecValue: {
+        "ClassName": lambda value: SpecValue.segment_id.in_(_segments_of_class(value)),
+        "RecordingID": lambda value: SpecValue.segment_id.in_(_ids(Segment, Segment.recording_id == value)),
+    },
+}
+
+
+class TrainingDatabase:
+    """A training database with a method per table and verb.
+
+    Filters are maps of column (``Name``, ``RecordingID``) to value, joined by AND; values are always bound,
+    and a column that does not exist is an error. Rows come back as objects with lower-case attributes
+    (``id``, ``alt_name``, ``specgroup_id``). Each call is one transaction, unless it stands in a
+    `transaction` block.
+
+    Parameters
+    ----------
+    db_path
+        Path or URL.
+    mode
+        ``create`` makes the database if it is missing; ``write`` and ``read`` do not.
+    """
+
+    def __init__(self, db_path: str = "data/training.db", mode: Mode = "create") -> None:
+        self._stack = ExitStack()
+        self._session: Session = self._stack.enter_context(open_database(db_path, mode))
+        self._in_transaction = False
+
+    def __enter__(self) -> TrainingDatabase:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is not None:
+            self._session.rollback()
+        self.close()
+
+    def close(self) -> None:
+        """Close the database; calls are stored already."""
+        self._stack.close()
+
+    def optimize(self) -> None:
+        """Refresh the statistics by which queries are planned."""
+        with self.transaction() as session:
+            optimize(session)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Make the calls in the block one transaction: all are stored, or none."""
+        if self._in_transaction:
+            yield self._session
+            return
+        self._in_transaction = True
+        try:
+            with as_sentences(self._session.info["where"]):
+                yield self._session
+                self._session.commit()
+        except BaseException:
+            self._session.rollback()
+            raise
+        finally:
+            self._in_transaction = False
+
+    def insert(self, table: type[Base], *values: Any, **named: Any) -> int:
+        """Insert a row, given in the order of the columns or by attribute, and return its ID."""
+        names = [name for name in _attributes(table) if name != "id"]
+        if len(values) > len(names):
+            raise DatabaseError(f"{table.__name__} has {len(names)} columns, given are {len(values)} values")
+        row = dict(zip(names, values))
+        for name, value in named.items():
+            if name not in names:
+                raise DatabaseError(f'{table.__name__} has no attribute "{name}"{suggest(name, names)}')
+            row[name] = value
+        if "inserted_date" in names:
+            row.setdefault("inserted_date", self._session.info["inserted_date"])
+        with self.transaction() as session:
+            key = _attributes(table)["id"]
+            return int(session.scalars(insert(table).values(row).returning(key)).one())
+
+    def get(self, table: type[Base], filters: Filters = None) -> list[Row]:
+        """Return the rows that fit, by ID."""
+        attributes = self._readable(table)
+        query = select(*attributes.values()).where(*_conditions(table, filters)).order_by(attributes["id"])
+        return self._rows(query, list(attributes))
+
+    def count(self, table: type[Base], filters: Filters = None) -> int:
+        """Return the number of rows that fit."""
+        with self.transaction() as session:
+            query = select(func.count()).select_from(table).where(*_conditions(table, filters))
+            return int(session.scalar(query) or 0)
+
+    def update(self, table: type[Base], row_id: int, column: str, value: Any) -> int:
+        """Set one column of one row and return the number of rows changed, 0 or 1."""
+        attribute = _column(table, column)
+        with self.transaction() as session:
+            key = _attributes(table)["id"]
+            done = session.execute(update(table).where(key == row_id).values({attribute.key: value}))
+            return int(done.rowcount)  # type: ignore[attr-defined]
+
+    def delete(self, table: type[Base], filters: Filters = None) -> int:
+        """Delete the rows that fit, with what hangs on them, and return their number.
+
+        Raises
+        ------
+        DatabaseError
+            There is no filter: nobody empties a table by an oversight.
+        """
+        if not filters:
+            raise DatabaseError(
+                f"deleting from {table.__name__} needs a filter; without one the table would be emptied"
+            )
+        with self.transaction() as session:
+            done = session.execute(delete(table).where(*_conditions(table, filters)))
+            return int(done.rowcount)  # type: ignore[attr-defined]
+
+    def get_recording_by_class(self, name: str) -> list[Row]:
+        """Return the recordings that have a segment of a class."""
+        return self.get(Recording, {"ClassName": name})
+
+    def get_segment_by_class(self, name: str, include_audio: bool = False) -> list[Row]:
+        """Return the segments of a class, with ``audio`` only if wanted."""
+        attributes = _attributes(Segment)
+        if not include_audio:
+            del attributes["audio"]
+        query = (
+            select(*attributes.values()).where(Segment.id.in_(_segments_of_class(name))).order_by(Segment.id)
+        )
+        return self._rows(query, list(attributes))
+
+    def get_all_segment_counts(self) -> list[Row]:
+        """Return ``recording_id`` and ``count`` of segments for every recording that has any."""
+        query = select(Segment.recording_id, func.count()).group_by(Segment.recording_id)
+        return self._rows(query.order_by(Segment.recording_id), ["recording_id", "count"])
+
+    def get_spectrogram_by_class(
+        self,
+        name: str,
+        include_value: bool = True,
+        include_embedding: bool = False,
+        spec_group: str = "default",
+        limit: int | None = None,
+    ) -> list[Row]:
+        """Return the spectrograms of a class in one group, with their segment and recording."""
+        columns: dict[str, Any] = {
+            "specvalue_id": SpecValue.id,
+            "segment_id": SpecValue.segment_id,
+            "recording_id": Segment.recording_id,
+            "offset": Segment.offset,
+            "filename": Recording.filename,
+        }
+        if include_value:
+            columns["value"] = SpecValue.value
+        if include_embedding:
+            columns["embedding"] = SpecValue.embedding
+        query = (
+            select(*columns.values())
+            .join(Segment, Segment.id == SpecValue.segment_id)
+            .join(Recording, Recording.id == Segment.recording_id)
+            .join(SpecGroup, SpecGroup.id == SpecValue.specgroup_id)
+            .where(SpecGroup.name == spec_group, SpecValue.segment_id.in_(_segments_of_class(name)))
+            .order_by(SpecValue.id)
+            .limit(limit)
+        )
+        return self._rows(query, list(columns))
+
+    def _rows(self, query: Any, names: list[str]) -> list[Row]:
+        with self.transaction() as session:
+            return [Row(**dict(zip(names, row))) for row in session.execute(query)]
+
+    def _readable(self, table: type[Base]) -> dict[str, InstrumentedAttribute[Any]]:
+        attributes = _attributes(table)
+        if table is SpecGroup and not self._session.info["has_group_config"]:
+            del attributes["config"]
+        return attributes
+
+
+def _attributes(table: type[Base]) -> dict[str, InstrumentedAttribute[Any]]:
+    return {attribute.key: getattr(table, attribute.key) for attribute in table.__mapper__.column_attrs}
+
+
+def _column(table: type[Base], name: str) -> InstrumentedAttribute[Any]:
+    """Return the attribute of a column, by the column's name or its own."""
+    attributes = _attributes(table)
+    by_column = {attribute.property.columns[0].name: attribute for attribute in attributes.values()}
+    found = by_column.get(name, attributes.get(name))
+    if found is None:
+        known = [*by_column, *_JOINED.get(table, {})]
+        raise DatabaseError(f'{table.__name__} has no column "{name}"{suggest(name, known)}')
+    return found
+
+
+def _conditions(table: type[Base], filters: Filters) -> list[ColumnElement[bool]]:
+    joined = _JOINED.get(table, {})
+    return [
+        joined[name](value) if name in joined else _column(table, name) == value
+        for name, value in (filters or {}).items()
+    ]
+
+
+def _ids(table: Any, condition: ColumnElement[bool]) -> Any:
+    return select(table.id).where(condition)
+
+
+def _segments_of_class(name: str) -> Any:
+    return select(SegmentClass.segment_id).where(SegmentClass.class_id.in_(_ids(Class, Class.name == name)))
+
+
+def _add_methods(word: str, table: type[Base]) -> None:
+    """Give the facade the five methods of one table under their old names."""
+
+    def insert_row(self: TrainingDatabase, *values: Any, **named: Any) -> int:
+        return self.insert(table, *values, **named)
+
+    def get_rows(self: TrainingDatabase, filters: Filters = None) -> list[Row]:
+        return self.get(table, filters)
+
+    def get_count(self: TrainingDatabase, filters: Filters = None) -> int:
+        return self.count(table, filters)
+
+    def update_row(self: TrainingDatabase, id: int, field: str, value: Any) -> int:
+        return self.update(table, id, field, value)
+
+    def delete_rows(self: TrainingDatabase, filters: Filters = None) -> int:
+        return self.delete(table, filters)
+
+    named = {
+        f"insert_{word}": insert_row,
+        f"get_{word}": get_rows,
+        f"get_{word}_count": get_count,
+        f"update_{word}": update_row,
+        f"delete_{word}": delete_rows,
+    }
+    for name, method in named.items():
+        method.__name__ = name
+        method.__qualname__ = f"TrainingDatabase.{name}"
+        method.__doc__ = f"`{name.split('_')[0]}` of the table {table.__tablename__}."
+        setattr(TrainingDatabase, name, method)
+
+
+for _word, _table in _TABLES.items():
+    _add_methods(_word, _table)

@@ -1,0 +1,168 @@
+"""One folder under one class: identity of recordings, offsets that are the same segment, transactions."""
+
+import sqlite3
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from britekit.audio.files import find_recordings
+from britekit.audio.signal import Audio
+from britekit.database.session import open_database
+from britekit.datasets.extract_folder import extract_folder
+from britekit.errors import DatabaseError, InputError
+from tests.datasets.conftest import small_config, write_recording
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(3):
+        write_recording(tmp_path / "in" / f"XC{number}.wav", 3.0, seed=number)
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def db(tmp_path):
+    return tmp_path / "new" / "t.db"
+
+
+def extract(db, folder, name="Robin", cfg=None, **options):
+    with open_database(db, "create") as session:
+        return extract_folder(session, cfg or small_config(), find_recordings(folder), name, **options)
+
+
+def one(db, query):
+    connection = sqlite3.connect(db)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def test_new_recordings(db, folder):
+    seen = []
+    result = extract(
+        db, folder, code="ROB", category="Birds", on_recording=lambda path, n: seen.append((path.name, n))
+    )
+    assert (result.recordings, result.spectrograms) == (3, 9)
+    assert seen == [("XC0.wav", 3), ("XC1.wav", 3), ("XC2.wav", 3)]
+    assert one(
+        db, "SELECT Class.Name, Code, Category.Name FROM Class JOIN Category ON Category.ID = CategoryID"
+    ) == [("Robin", "ROB", "Birds")]
+    assert one(db, "SELECT DISTINCT Source.Name FROM Recording JOIN Source ON Source.ID = SourceID") == [
+        ("Xeno-Canto",)
+    ]
+    assert one(db, "SELECT Path FROM Recording WHERE FileName = 'XC1.wav'") == [(str(folder / "XC1.wav"),)]
+    assert len(one(db, "SELECT InsertedDate FROM Segment WHERE InsertedDate IS NOT NULL")) == 9
+
+
+def test_recordings_of_the_class_are_skipped(db, folder):
+    extract(db, folder)
+    assert extract(db, folder).recordings == 0
+    write_recording(folder / "XC7.wav", 1.0)
+    assert extract(db, folder).recordings == 1
+
+
+def test_second_class_shares_segments(db, folder):
+    extract(db, folder)
+    assert extract(db, folder, "Wren").spectrograms == 0
+    assert one(db, "SELECT count(*) FROM Segment") == [(9,)]
+    assert one(db, "SELECT count(*) FROM SegmentClass") == [(18,)]
+
+
+def test_close_offsets_are_one_segment_and_missing_spectrograms_are_added(db, folder):
+    extract(db, folder)
+    # q = 0.6, tolerance 0.3: of 0, 0.6, 1.2, 1.8 only 0.6 is far from 0, 1, 2
+    result = extract(db, folder, overlap=0.4, group="fine", include_existing=True)
+    assert result.segments == 3
+    offsets = [offset for (offset,) in one(db, "SELECT Offset FROM Segment WHERE RecordingID = 1 ORDER BY 1")]
+    assert offsets == [0.0, 0.6, 1.0, 2.0]
+    assert one(db, "SELECT count(*) FROM SpecValue WHERE SpecGroupID = 2") == [(12,)]
+    # The spectrogram of the segment at 1.0 s is that of 1.0 s, although the grid had 1.2 s.
+    ((value,),) = one(
+        db, "SELECT Value FROM SpecValue JOIN Segment ON Segment.ID = SegmentID WHERE Offset = 1"
+        " AND SpecGroupID = 2 AND RecordingID = 1"
+    )  # fmt: skip
+    audio = Audio(cfg=small_config())
+    audio.load(folder / "XC0.wav")
+    (image,), _raw = audio.get_spectrograms([1.0])
+    assert (
+        np.abs(np.frombuffer(zlib.decompress(value), np.uint8).reshape(32, 32) - 255.0 * image).max() <= 0.51
+    )
+    assert extract(db, folder, overlap=0.4, group="fine", include_existing=True).spectrograms == 0
+
+
+def test_other_recording_of_the_same_name_is_not_mixed_in(db, folder, tmp_path):
+    extract(db, folder)
+    other = tmp_path / "other"
+    write_recording(other / "XC1.wav", 8.0, seed=5)
+    result = extract(db, other, "Wren")
+    assert "lasts 8 s" in result.failures[0][1]
+    assert one(db, "SELECT count(*) FROM Segment") == [(9,)]
+    assert extract(db, other, "Wren", source="Garden").spectrograms == 8
+
+
+def test_damaged_recording_leaves_nothing_of_itself(db, folder):
+    (folder / "XC1.wav").write_bytes(b"RIFF")
+    result = extract(db, folder)
+    assert (result.recordings, len(result.failures)) == (2, 1)
+    assert one(db, "SELECT FileName FROM Recording") == [("XC0.wav",), ("XC2.wav",)]
+
+
+def test_database_for_nothing_is_not_left_behind(db, folder):
+    for path in folder.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(InputError), open_database(db, "create") as session:
+        extract_folder(session, small_config(), find_recordings(folder), "Robin").raise_for_failures()
+    assert not list(db.parent.iterdir())
+
+
+def test_codes(db, folder):
+    extract(db, folder, code="ROB")
+    with pytest.raises(DatabaseError, match='code "ROB" is already used by class "Robin"'):
+        extract(db, folder, "Wren", code="ROB")
+    with pytest.raises(DatabaseError, match='already has the code "ROB", not "RBN"'):
+        extract(db, folder, code="RBN")
+    assert one(db, "SELECT Name FROM Class") == [("Robin",)]
+
+
+def test_other_settings_are_pointed_out(db, folder, caplog):
+    extract(db, folder)
+    extract(db, folder, "Wren", cfg=small_config(audio={"max_freq": 3000}))
+    assert "max_freq 3600, now 3000" in caplog.text
+
+
+def test_overlap_must_be_less_than_the_duration(db, folder):
+    with pytest.raises(InputError, match="overlap 1 s"):
+        extract(db, folder, overlap=1.0)
+    assert not db.exists()
+
+
+def test_two_commands_write_at_once(db, folder, tmp_path):
+    import threading
+
+    for number in range(6):
+        write_recording(tmp_path / "more" / f"N{number}.wav", 3.0, seed=20 + number)
+    extract(db, folder)
+    failures = []
+
+    def work(name, where):
+        try:
+            extract(db, where, name)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [
+        threading.Thread(target=work, args=("Wren", tmp_path / "more")),
+        threading.Thread(target=work, args=("Owl", tmp_path / "more")),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert one(db, "SELECT count(*) FROM Segment") == [(9 + 18,)]
+    assert one(db, "SELECT count(*) FROM SegmentClass") == [(9 + 36,)]
+    assert one(db, "PRAGMA integrity_check") == [("ok",)]
+    assert Path(db).parent.joinpath("t.db-wal").exists() is False
