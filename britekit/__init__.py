@@ -10,7 +10,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from britekit import commands
-    from britekit.config import BaseConfig, get_config
+    from britekit.config import BaseConfig as BaseConfig
+    from britekit.config import get_config as get_config
 
 # Public name -> module that holds it.
 _HOMES = {
@@ -23,9 +24,12 @@ _HOMES = {
     "ModelError": "britekit.errors",
     "InferenceError": "britekit.errors",
     "TrainingError": "britekit.errors",
+    "Audio": "britekit.audio.signal",
+    "Pickler": "britekit.datasets.pickling",
+    "TrainingDatabase": "britekit.database.facade",
 }
 
-__all__ = ["BaseConfig", "__version__", "commands", "get_config", *_HOMES]
+__all__ = ["__version__", "commands", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,8 @@
 # All four run even if one fails, so that one look shows everything.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+# Outside an activated environment, the one that `make install` made.
+if [ -z "${VIRTUAL_ENV:-}" ] && [ -x .venv/bin/python ]; then PATH="$PWD/.venv/bin:$PATH"; fi
 failed=()
 step() {
     local name=$1
