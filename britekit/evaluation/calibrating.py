@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
+import yaml
 from britekit.errors import InputError
 from britekit.evaluation.fit import PlattFit, cross_fit, fit_calibration
 from britekit.evaluation.scored_set import ScoredSet
@@ -88,8 +88,8 @@ def calibrate_scores(
         fit = fit_calibration(truth, scores, data.groups_N, cutoff, per_class)
         if fit.coefficient <= 0:
             log.warning(
-                "the fitted coefficient %.3f is not positive: higher scores are not more often right, so check that "
-                "annotations and labels belong together", fit.coefficient,
+                "the fitted coefficient %.3f is not positive: higher scores are not more often right, so "
+                "check that annotations and labels belong together", fit.coefficient,
             )  # fmt: skip
         try:
             probabilities = cross_fit(truth, scores, data.groups_N, cutoff, per_class)
@@ -163,14 +163,15 @@ def write_calibration(path: str | Path, result: CalibrationResult, data: ScoredS
         "brier_after": _rounded(result.after.brier),
     }
     comment = (
-        "# Calibration of the ensemble's mean score p: P = sigmoid(coefficient * logit(p) + intercept), and of single\n"
-        "# classes where there was evidence. ECE and Brier over cells with P >= 0.1, after: on unseen recordings.\n"
+        "# Calibration of the ensemble's mean score p: P = sigmoid(coefficient * logit(p) + intercept)\n"
+        "# and of single classes where there was evidence. ECE and Brier over cells with P >= 0.1; after:\n"
+        "# on recordings that the fit had not seen.\n"
     )
     write_text(path, comment + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
 def write_bins(path: str | Path, result: CalibrationResult) -> None:
-    """Write the bins of the reliability diagram: bin, mean prediction, observed frequency, count; before and after."""
+    """Write the bins of the reliability diagram, before and after, as a table."""
     lines = ["series,bin,mean prediction,observed frequency,low,high,count"]
     for name, judged in (("before", result.before), ("after", result.after)):
         bins = judged.bins
@@ -190,7 +191,9 @@ def plot_calibration(path: str | Path, result: CalibrationResult) -> None:
         return ReliabilityLine(shown, bins.mean_prediction, bins.observed, bins.low, bins.high, bins.count)
 
     after = "after, unseen recordings" if result.cross_fitted else "after"
-    title = f"σ({result.fit.coefficient:.2f} · logit(p) {result.fit.intercept:+.2f}), {result.fit.cells:,} cells"
+    title = (
+        f"σ({result.fit.coefficient:.2f} · logit(p) {result.fit.intercept:+.2f}), {result.fit.cells:,} cells"
+    )
     plot_reliability(path, line("before", result.before), line(after, result.after), title)
 
 
@@ -201,8 +204,8 @@ def _warn_of_missing_cells(data: ScoredSet, cutoff: float) -> None:
     present = data.scores_NC[data.scores_NC > 0]
     if len(present) and float(present.min()) >= 0.01:
         log.warning(
-            "%s holds no score below %.3g; cells without a label enter the fit as 0, which distorts it: run analyze with "
-            "--min-score 0, or give a --cutoff", data.source.path, float(present.min()),
+            "%s holds no score below %.3g; cells without a label enter the fit as 0, which distorts it: "
+            "run analyze with --min-score 0, or give a --cutoff", data.source.path, float(present.min()),
         )  # fmt: skip
 
 

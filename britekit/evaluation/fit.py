@@ -3,8 +3,9 @@
 Platt, Probabilistic Outputs for Support Vector Machines (1999), on logits and with a light penalty. N: rows,
 C: classes, M: points, B: bins of logits.
 
-Cells are counted in narrow bins of their logit, each standing at the mean logit of its cells. That changes a fitted
-value by less than 1e-5 of itself, and lets eleven fits over millions of cells cost one pass over them.
+Cells are counted in narrow bins of their logit, each standing at the mean logit of its cells. That changes a
+fitted value by less than 1e-5 of itself, and lets eleven fits over millions of cells cost one pass over
+them.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from britekit.errors import InputError
 # Scores of exactly 0 or 1 have no logit.
 CLIP = 1e-7
 MIN_CELLS = 10
-# A class gets values of its own only with this many recordings in which it is heard, and as many in which not.
+# A class gets values of its own only with this many recordings in which it is heard, and as many in which
+# not.
 MIN_RECORDINGS = 5
 # 99 % quantile of chi-squared with 2 degrees of freedom.
 _DEPARTURE = 9.21
-# How far a class may lie from the global fit, as standard deviations of a normal prior: of the slope, the intercept.
+# How far a class may lie from the global fit, as standard deviations of a normal prior: of the slope, the
+# intercept.
 _PRIOR_PRECISION = (0.25**-2, 1.0**-2)
 # Logits of clipped scores lie within ±16.2.
 _SPAN, _BINS_PER_UNIT = 17, 1024
@@ -122,12 +125,12 @@ def fit_calibration(
     cutoff: float = 0.0,
     per_class: bool = True,
 ) -> PlattFit:
-    """Fit one calibration on all cells with a score of at least the cutoff, and per class where there is evidence.
+    """Fit one calibration on all cells at or above the cutoff, and per class where there is evidence.
 
-    A class gets values of its own if it is heard in at least 5 recordings and absent from 5, and a score test
-    of its cells against the global fit, with recordings as independent units, is significant at 1 %. They are
-    then shrunk towards the global values by a normal prior (standard deviation 0.25 for the coefficient, 1 for
-    the intercept).
+    A class gets values of its own if it is heard in at least 5 recordings and absent from 5, and a score
+    test of its cells against the global fit, with recordings as independent units, is significant at 1 %.
+    They are then shrunk towards the global values by a normal prior (standard deviation 0.25 for the
+    coefficient, 1 for the intercept).
 
     Parameters
     ----------
@@ -160,8 +163,8 @@ def cross_fit(
 ) -> NDArray[np.float32]:
     """Return probabilities whose calibration never saw the recording they belong to.
 
-    Recordings are dealt to the folds at random (always in the same way). Each fold is calibrated by a fit on all
-    others, so that errors measured on the result are what new recordings would show.
+    Recordings are dealt to the folds at random (always in the same way). Each fold is calibrated by a fit on
+    all others, so that errors measured on the result are what new recordings would show.
 
     Raises
     ------
@@ -214,13 +217,14 @@ class _Cells:
         cells, positives = int(count.sum()), int(true.sum())
         if cells < MIN_CELLS:
             raise InputError(
-                f"{cells} predictions reach the cutoff {self.cutoff:g}; expected at least {MIN_CELLS}; lower --cutoff "
-                "or test more recordings"
+                f"{cells} predictions reach the cutoff {self.cutoff:g}; expected at least {MIN_CELLS}; lower "
+                "--cutoff or test more recordings"
             )
         if positives in (0, cells):
             raise InputError(
-                f"all {cells} predictions that reach the cutoff {self.cutoff:g} are {'true' if positives else 'false'}; "
-                "a calibration needs both; change --cutoff or check that annotations and labels belong together"
+                f"all {cells} predictions that reach the cutoff {self.cutoff:g} are "
+                f"{'true' if positives else 'false'}; a calibration needs both; change --cutoff or check "
+                "that annotations and labels belong together"
             )
         a, b = fit_platt(z, true, count)
         own: dict[int, tuple[float, float]] = {}
@@ -234,10 +238,11 @@ class _Cells:
         """Count the cells of a column: (3, folds, B) cells, true cells, sum of logits."""
         used = self.used_CN[column]
         z = self.z_CN[column, used]
-        index = self.fold_N[used] * _BINS + np.clip((z + _SPAN) * _BINS_PER_UNIT, 0, _BINS - 1).astype(np.int64)
-        size = self.folds * _BINS
+        place = np.clip((z + _SPAN) * _BINS_PER_UNIT, 0, _BINS - 1).astype(np.int64)
+        index, size = self.fold_N[used] * _BINS + place, self.folds * _BINS
         weights = (None, self.truth_CN[column, used], z)
-        return np.stack([np.bincount(index, w, minlength=size) for w in weights]).reshape(3, self.folds, _BINS)
+        counted = [np.bincount(index, w, minlength=size).astype(np.float64) for w in weights]
+        return np.stack(counted).reshape(3, self.folds, _BINS)
 
     def _departs(self, column: int, without: int | None, a: float, b: float) -> bool:
         """Test whether the cells of a class contradict the global fit.
@@ -264,7 +269,7 @@ class _Cells:
 
     def _sum(self, values_N: NDArray) -> NDArray[np.float64]:
         """Sum the values of the rows of each recording."""
-        return np.bincount(self.group_N, values_N, minlength=self.groups)
+        return np.bincount(self.group_N, values_N, minlength=self.groups).astype(np.float64)
 
 
 def _points(sums: NDArray[np.float64], without: int | None) -> tuple[NDArray, NDArray, NDArray]:

@@ -1,7 +1,8 @@
 """The grid of a test per segment: rows, truth and scores.
 
-A recording of R seconds has a row k for every stretch [k p, k p + L] with k p < R - L + 1, where L is the length of
-a label and p the step between labels. R: recordings, N: rows, C: classes, M: annotations or labels, W: windows.
+A recording of R seconds has a row k for every stretch [k p, k p + L] with k p < R - L + 1, where L is the
+length of a label and p the step between labels. R: recordings, N: rows, C: classes, M: annotations or
+labels, W: windows.
 """
 
 from __future__ import annotations
@@ -59,11 +60,12 @@ def build_grid(seconds_R: ArrayLike, length_s: float, step_s: float) -> Grid:
 
 
 def find_step(recording_M: ArrayLike, starts_M: ArrayLike, length_s: float) -> float:
-    """Return the step between labels: the smallest gap between distinct starts in the recording with most labels.
+    """Return the step between labels.
 
-    The gap is averaged over all gaps that differ from it only by rounding, since an error of half a hundredth
-    of a second would amount to whole rows in an hour. It is never more than the label length: a wider gap says
-    that labels are missing, not that rows lie apart.
+    It is the smallest gap between distinct starts in the recording with most labels, averaged over all gaps
+    that differ from it only by rounding, since an error of half a hundredth of a second would amount to
+    whole rows in an hour. It is never more than the label length: a wider gap says that labels are missing,
+    not that rows lie apart.
     """
     recordings, starts = np.asarray(recording_M), np.asarray(starts_M, dtype=np.float64)
     if not len(recordings):
@@ -78,12 +80,17 @@ def find_step(recording_M: ArrayLike, starts_M: ArrayLike, length_s: float) -> f
 
 
 def mark_truth(
-    grid: Grid, recording_M: ArrayLike, column_M: ArrayLike, start_M: ArrayLike, end_M: ArrayLike, classes: int
+    grid: Grid,
+    recording_M: ArrayLike,
+    column_M: ArrayLike,
+    start_M: ArrayLike,
+    end_M: ArrayLike,
+    classes: int,
 ) -> NDArray[np.bool_]:
     """Mark the rows in which annotations are heard.
 
-    An annotation [a, e] marks the rows from max(0, ceil((a - (L - 0.3)) / p)) on, while e - k p >= 0.3: each of
-    them holds at least 0.3 s of the sound (or all of a shorter one).
+    An annotation [a, e] marks the rows from max(0, ceil((a - (L - 0.3)) / p)) on, while e - k p >= 0.3: each
+    of them holds at least 0.3 s of the sound (or all of a shorter one).
 
     Returns
     -------
@@ -127,7 +134,12 @@ def place_windows(
 
 
 def place_labels(
-    grid: Grid, recording_M: ArrayLike, column_M: ArrayLike, starts_M: ArrayLike, score_M: ArrayLike, classes: int
+    grid: Grid,
+    recording_M: ArrayLike,
+    column_M: ArrayLike,
+    starts_M: ArrayLike,
+    score_M: ArrayLike,
+    classes: int,
 ) -> NDArray[np.float32]:
     """Put the scores of single labels into the rows floor(start / p), forgiving rounded times.
 
@@ -136,14 +148,17 @@ def place_labels(
     ndarray
         (N, C) float32; cells without a label are 0, labels beyond the last row are left out.
     """
-    rows, kept = _rows_of(grid, recording_M, starts_M, ROUNDED_S)
+    # A start is rounded once, and the step carries the rounding of the first and last start it was taken from.
+    rows, kept = _rows_of(grid, recording_M, starts_M, 3 * ROUNDED_S)
     scores = np.zeros((grid.rows, classes), dtype=np.float32)
     columns = np.asarray(column_M, dtype=np.int64)[kept]
     np.maximum.at(scores, (rows, columns), np.asarray(score_M, dtype=np.float32)[kept])
     return scores
 
 
-def _rows_of(grid: Grid, recording: ArrayLike, starts: ArrayLike, forgiven_s: float) -> tuple[NDArray, NDArray]:
+def _rows_of(
+    grid: Grid, recording: ArrayLike, starts: ArrayLike, forgiven_s: float
+) -> tuple[NDArray, NDArray]:
     """Return the row of each start, without those beyond the last row, and which were kept."""
     recordings = np.asarray(recording, dtype=np.int64)
     index = np.floor((np.asarray(starts, dtype=np.float64) + forgiven_s) / grid.step_s).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What ``analyze`` left in its output directory, as one thing: ``scores.npz`` if present, else label files."""
+"""What ``analyze`` left in its output directory: ``scores.npz`` if present, else label files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
+import yaml
 from britekit.annotations.classes import LABEL_FIELDS, ClassInfo, map_name
 from britekit.annotations.labels import Label, read_labels
 from britekit.annotations.scores import ScoreTable
@@ -46,8 +46,8 @@ class ScoreSource:
     """Recordings with scores."""
     scaling: tuple[float, float] | None = None
     """Platt values already inside the scores, other than 1 and 0."""
-    calibrated: str | None = None
-    """Calibration file already applied to the scores."""
+    calibrated: bool = False
+    """Whether a calibration file was applied to the scores."""
     backend: str | None = None
     members: list[Any] = field(default_factory=list)
 
@@ -76,7 +76,9 @@ def read_scores(directory: str | Path, label_field: str, map_codes: Mapping[str,
     inference = manifest.get("inference") or {}
     chosen = inference.get("label_field", label_field)
     if chosen not in LABEL_FIELDS:
-        raise InputError(f'{folder / "manifest.yaml"}: inference.label_field is "{chosen}"; run analyze again')
+        raise InputError(
+            f'{folder / "manifest.yaml"}: inference.label_field is "{chosen}"; run analyze again'
+        )
     if (folder / TABLE_NAME).is_file():
         return _from_table(folder / TABLE_NAME, chosen, map_codes)
     return _from_labels(folder, manifest, chosen, map_codes)
@@ -103,7 +105,9 @@ def _from_table(path: Path, label_field: str, map_codes: Mapping[str, str] | Non
     labels = [map_name(info.label(label_field), map_codes) for info in table.classes]
     for label in labels:
         if labels.count(label) > 1:
-            raise InputError(f'{path}: two classes are called "{label}"; use another infer.label_field or map_codes')
+            raise InputError(
+                f'{path}: two classes are called "{label}"; use another infer.label_field or map_codes'
+            )
     order = {name: k for k, name in enumerate(table.recordings)}
 
     def lay(grid: Grid, recordings: list[str]) -> NDArray[np.float32]:
@@ -137,7 +141,9 @@ def _from_labels(
 ) -> ScoreSource:
     found = read_labels(folder)
     if not found:
-        raise InputError(f"{folder} holds no label, so the length of labels is unknown; run analyze with --min-score 0")
+        raise InputError(
+            f"{folder} holds no label, so the length of labels is unknown; run analyze with --min-score 0"
+        )
     length_s = _common_length(folder, found)
     classes, labels = _trained_classes(folder, manifest, label_field, map_codes, found)
     column = {label: k for k, label in enumerate(labels)}
@@ -157,11 +163,7 @@ def _from_labels(
         used = where >= 0
         return place_labels(grid, where[used], column_M[used], starts_M[used], score_M[used], len(labels))
 
-    inference = manifest.get("inference") or {}
-    scaling = (
-        float(inference.get("scaling_coefficient") or 1.0),
-        float(inference.get("scaling_intercept") or 0.0),
-    )
+    scaling, calibrated = _applied(manifest)
     return ScoreSource(
         path=folder,
         unrounded=False,
@@ -172,8 +174,8 @@ def _from_labels(
         step_s=find_step(recording_M, starts_M, length_s),
         lay=lay,
         recordings=set(names),
-        scaling=scaling if scaling != (1.0, 0.0) else None,
-        calibrated=inference.get("calibration"),
+        scaling=scaling,
+        calibrated=calibrated,
     )
 
 
@@ -205,12 +207,18 @@ def _trained_classes(
     listed = manifest.get("classes")
     if not listed or label_field not in ("names", "codes"):  # a manifest holds no alternates
         if not listed:
-            log.warning("%s has no manifest: the trained classes are taken to be the %d in its labels", folder, len(used))
+            log.warning(
+                "%s has no manifest: the trained classes are taken to be the %d in its labels",
+                folder,
+                len(used),
+            )
         return [ClassInfo(name) for name in used], used
     try:
         classes = [ClassInfo(str(item["name"]), str(item.get("code") or "")) for item in listed]
     except (TypeError, KeyError, AttributeError):
-        raise InputError(f"{folder / 'manifest.yaml'}: classes is not a list of name and code; run analyze again") from None
+        raise InputError(
+            f"{folder / 'manifest.yaml'}: classes is not a list of name and code; run analyze again"
+        ) from None
     labels = [map_name(info.label(label_field), map_codes) for info in classes]
     for name in used:
         if name not in labels:
@@ -219,6 +227,19 @@ def _trained_classes(
                 f"different runs{suggest(name, labels)}"
             )
     return classes, labels
+
+
+def _applied(manifest: dict[str, Any]) -> tuple[tuple[float, float] | None, bool]:
+    """Return the Platt values that labels already contain (None: none), and whether they came from a file."""
+    from_file = manifest.get("calibration")
+    values = from_file if isinstance(from_file, dict) else None
+    a, b = ("coefficient", "intercept") if values else ("scaling_coefficient", "scaling_intercept")
+    values = values or manifest.get("inference") or {}
+    try:
+        pair = float(values.get(a, 1.0)), float(values.get(b, 0.0))
+    except (TypeError, ValueError):
+        raise InputError(f"manifest.yaml: {a} or {b} is not a number; run analyze again") from None
+    return (None if pair == (1.0, 0.0) else pair), bool(from_file)
 
 
 def _members(text: str | None) -> list[Any]:

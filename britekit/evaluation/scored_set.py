@@ -42,11 +42,17 @@ class LeftOut:
             f'class "{name}" is not known to the models: {count} annotations left out{suggest(name, known)}'
             for name, count in sorted(self.unknown_classes.items())
         ]
-        said += [f'recording "{name}" is annotated but left out: {why}' for name, why in self.without_audio.items()]
-        said += [f'recording "{name}" is too short to hold a segment, and left out' for name in self.too_short]
+        said += [
+            f'recording "{name}" is annotated but left out: {why}' for name, why in self.without_audio.items()
+        ]
+        said += [
+            f'recording "{name}" is too short to hold a segment, and left out' for name in self.too_short
+        ]
         if self.beyond_end:
             rows = ", ".join(map(str, self.beyond_end[:5])) + (", …" if len(self.beyond_end) > 5 else "")
-            said.append(f"{len(self.beyond_end)} annotations begin after the end of their recording (rows {rows})")
+            said.append(
+                f"{len(self.beyond_end)} annotations begin after the end of their recording (rows {rows})"
+            )
         return said
 
 
@@ -118,7 +124,9 @@ def read_scored_set(
     folder = Path(recordings_dir) if recordings_dir is not None else Path(annotations_path).parent
     annotations = read_annotations(annotations_path, cfg.misc.map_codes)
     if not annotations:
-        raise InputError(f"{annotations_path} holds no annotation; a row with an empty class keeps a silent recording")
+        raise InputError(
+            f"{annotations_path} holds no annotation; a row with an empty class keeps a silent recording"
+        )
     source = read_scores(find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes)
     left_out = LeftOut()
     seconds = _lengths(sorted({a.recording for a in annotations}), source, folder, left_out)

@@ -22,7 +22,9 @@ class CalibrationError:
     cells: int
 
 
-def expected_calibration_error(truth: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> CalibrationError:
+def expected_calibration_error(
+    truth: ArrayLike, probabilities: ArrayLike, bins: int = 15
+) -> CalibrationError:
     """Compute the expected calibration error over bins of equal numbers of cells.
 
     Equal-mass bins, since with equal widths nearly all cells of a detector fall into the first. Nixon et al.,
@@ -120,7 +122,7 @@ def wilson_interval(successes: ArrayLike, trials: ArrayLike, z: float = 1.959964
 def _design_effect(
     y: NDArray, index: NDArray, groups: NDArray, observed_B: NDArray, count_B: NDArray, bins: int
 ) -> NDArray[np.float64]:
-    """Return how many times the variance between groups exceeds that of independent cells, per bin, at least 1."""
+    """Return by what the variance between groups exceeds that of independent cells, per bin, at least 1."""
     _, group = np.unique(groups, return_inverse=True)
     number = int(group.max()) + 1
     residual = np.bincount(group * bins + index, y - observed_B[index], minlength=number * bins)

@@ -53,7 +53,9 @@ def count_by_threshold(truth: ArrayLike, scores: ArrayLike) -> ThresholdCounts:
     truth_N = np.asarray(truth).ravel()
     scores_N = np.asarray(scores).ravel()
     if np.shape(truth) != np.shape(scores):
-        raise InputError(f"truth has shape {np.shape(truth)}, scores {np.shape(scores)}; expected the same shape")
+        raise InputError(
+            f"truth has shape {np.shape(truth)}, scores {np.shape(scores)}; expected the same shape"
+        )
     if truth_N.dtype != bool:
         truth_N = truth_N.astype(bool)
     if scores_N.dtype == np.float32:
@@ -63,10 +65,12 @@ def count_by_threshold(truth: ArrayLike, scores: ArrayLike) -> ThresholdCounts:
         order = np.argsort(scores_N)[::-1]
         ordered, ordered_truth = scores_N[order], truth_N[order]
     if len(ordered) and (np.isnan(ordered[0]) or np.isnan(ordered[-1])):
-        raise InputError(f"{int(np.isnan(scores_N).sum())} of {scores_N.size} scores are NaN; expected numbers")
+        raise InputError(
+            f"{int(np.isnan(scores_N).sum())} of {scores_N.size} scores are NaN; expected numbers"
+        )
     # A threshold is the last of a run of equal scores: only there are all its members counted.
-    last = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1) if len(ordered) else []
-    last_K = np.asarray(last, dtype=np.int64)
+    ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
+    last_K = ends[ends >= 0].astype(np.int64)  # no scores, no thresholds
     tp = np.cumsum(ordered_truth, dtype=np.int64)[last_K]
     return ThresholdCounts(ordered[last_K], tp, last_K + 1 - tp)
 
@@ -74,8 +78,8 @@ def count_by_threshold(truth: ArrayLike, scores: ArrayLike) -> ThresholdCounts:
 def _sort_float32(truth_N: NDArray[np.bool_], scores_N: NDArray[np.float32]) -> tuple[NDArray, NDArray]:
     """Sort scores descending together with their truth.
 
-    Score and truth travel in one integer, since sorting integers avoids the gather of an argsort: five million
-    cells take a tenth of a second instead of one.
+    Score and truth travel in one integer, since sorting integers avoids the gather of an argsort: five
+    million cells take a tenth of a second instead of one.
     """
     bits = (scores_N + np.float32(0)).view(np.uint32)  # adding 0 turns -0.0 into 0.0, which must tie with it
     # Monotone map of floats to unsigned integers: flip the sign bit, or all bits of a negative number.

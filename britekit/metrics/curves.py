@@ -14,8 +14,8 @@ from britekit.metrics.counts import ThresholdCounts
 class Curve:
     """One point per threshold, from the highest threshold to the lowest.
 
-    Rates that are 0/0 are 0, except that without negatives the false positive rate is NaN, and without positives
-    the recall.
+    Rates that are 0/0 are 0, except that without negatives the false positive rate is NaN, and without
+    positives the recall.
     """
 
     thresholds: NDArray[np.float64]
@@ -59,8 +59,8 @@ def curve_at(counts: ThresholdCounts, thresholds: NDArray[np.float64]) -> Curve:
 def rounded_thresholds(counts: ThresholdCounts, decimals: int = 3) -> NDArray[np.float64]:
     """Return the distinct scores as a table prints them: rounded down, highest first.
 
-    Rounded down, so that the score behind a printed threshold reaches it. Bounds a table to 10**decimals + 1 rows
-    however many scores there are.
+    Rounded down, so that the score behind a printed threshold reaches it. Bounds a table to 10**decimals + 1
+    rows however many scores there are.
     """
     factor = 10**decimals
     # float32 scores such as 0.7 lie just below their decimal; 1e-4 of a step mends that.

@@ -73,7 +73,7 @@ def top_one_accuracy(truth_NC: ArrayLike, scores_NC: ArrayLike) -> float:
 
 
 def count_ranges(scores: ArrayLike, ranges: int = 10) -> NDArray[np.int64]:
-    """Count scores in equal ranges of [0, 1]; a score on a border belongs to the range above it, 1 to the last."""
+    """Count scores in equal ranges of [0, 1]; one on a border belongs to the range above, 1 to the last."""
     flat = np.asarray(scores).ravel()
     # A product with 10 rounds 0.7 (float32) to 7 as it should; comparing with 0.7 (float64) would not.
     index = np.clip(np.floor(flat * flat.dtype.type(ranges)).astype(np.int64), 0, ranges - 1)

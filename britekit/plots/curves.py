@@ -12,7 +12,9 @@ from britekit.plots.style import BLUE, GREY, ORANGE, figure, unit_axes
 Array = NDArray[np.floating]
 
 
-def plot_pr_curve(path: str | Path, recall: Array, precision: Array, area: float, prevalence: float, title: str) -> None:
+def plot_pr_curve(
+    path: str | Path, recall: Array, precision: Array, area: float, prevalence: float, title: str
+) -> None:
     """Draw precision against recall.
 
     Parameters

@@ -25,7 +25,9 @@ class ReliabilityLine:
     count_B: NDArray[np.integer]
 
 
-def plot_reliability(path: str | Path, before: ReliabilityLine, after: ReliabilityLine | None, title: str) -> None:
+def plot_reliability(
+    path: str | Path, before: ReliabilityLine, after: ReliabilityLine | None, title: str
+) -> None:
     """Draw observed frequency against mean prediction, with intervals, the diagonal and the cells per bin.
 
     Parameters
@@ -64,8 +66,8 @@ def _draw(axes: Axes, line: ReliabilityLine, colour: str, marker: str, style: st
     x, y = line.predicted_B[filled], line.observed_B[filled]
     error = np.stack([y - line.low_B[filled], line.high_B[filled] - y])
     axes.errorbar(
-        x, y, yerr=np.maximum(error, 0), color=colour, marker=marker, markersize=3.5, linestyle=style, linewidth=1.3,
-        elinewidth=0.9, capsize=2, label=line.name,
+        x, y, yerr=np.maximum(error, 0), color=colour, marker=marker, markersize=3.5, linestyle=style,
+        linewidth=1.3, elinewidth=0.9, capsize=2, label=line.name,
     )  # fmt: skip
 
 

@@ -69,7 +69,9 @@ def figure(path: str | Path, width: float = 4.5, height: float = 4.0) -> Iterato
     """
     suffix = Path(path).suffix.lower()
     if suffix not in _NO_METADATA:
-        raise InputError(f'{path}: no picture can be written as "{suffix}"; expected {", ".join(_NO_METADATA)}')
+        raise InputError(
+            f'{path}: no picture can be written as "{suffix}"; expected {", ".join(_NO_METADATA)}'
+        )
     # A style of its own, instead of the user's matplotlibrc, and no pyplot: it keeps every figure alive.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()

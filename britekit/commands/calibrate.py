@@ -1,0 +1,117 @@
+"""Turn scores into probabilities: fit Platt scaling on annotated recordings.
+
+Fits P = sigmoid(a * logit(score) + b) on all scores of at least the cutoff, and per class where there is
+evidence. The error after calibration is measured on recordings that the fit had not seen. Writes
+calibration.yaml, which infer.calibration names, and a reliability diagram, and prints the two values.
+
+    britekit calibrate -a data/test/annotations.csv -l results/labels -o results/calibration --cutoff 0
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import config_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `calibrate`."""
+
+    cfg_path: Optional[str] = config_option()
+    annotations_path: str = option(
+        "-a", "--annotations", required=True, metavar="FILE", help="annotations of the recordings"
+    )
+    label_dir: str = option(
+        "-l",
+        "--labels",
+        required=True,
+        metavar="DIR",
+        help="output of analyze, looked up in the recordings directory first",
+    )
+    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="where the files go")
+    recordings_path: Optional[str] = option(
+        "-r", "--recordings", metavar="DIR", help="recordings (default: the directory of the annotations)"
+    )
+    cutoff: float = option(
+        "--cutoff", default=0.4, metavar="SCORE", help="fit scores of at least this (default: 0.4)"
+    )
+    coef: Optional[float] = option(
+        "--coef", metavar="A", help="judge this coefficient instead of fitting; with --inter"
+    )
+    inter: Optional[float] = option(
+        "--inter", metavar="B", help="judge this intercept instead of fitting; with --coef"
+    )
+    publish_path: Optional[str] = option(
+        "--publish", metavar="FILE", help="calibration file (default: calibration.yaml in the output)"
+    )
+    plot_path: Optional[str] = option(
+        "--plot", metavar="FILE", help="also write the reliability diagram under this fixed name"
+    )
+    metrics_path: Optional[str] = option(
+        "--metrics", metavar="FILE", help="also write the figures as a small JSON file"
+    )
+
+
+def calibrate(
+    cfg_path: Optional[str] = None,
+    annotations_path: Optional[str] = None,
+    label_dir: Optional[str] = None,
+    output_path: Optional[str] = None,
+    recordings_path: Optional[str] = None,
+    cutoff: float = 0.4,
+    coef: Optional[float] = None,
+    inter: Optional[float] = None,
+    publish_path: Optional[str] = None,
+    plot_path: Optional[str] = None,
+    metrics_path: Optional[str] = None,
+) -> tuple[float, float]:
+    """Fit a calibration, write it with its reliability diagram, and return coefficient and intercept."""
+    import math
+    from pathlib import Path
+
+    from britekit.config import resolve
+    from britekit.errors import InputError
+    from britekit.evaluation import calibrating
+    from britekit.evaluation.scored_set import read_scored_set
+    from britekit.tracking.metrics_file import write_metrics
+    from britekit.tracking.run import stage_run
+
+    if annotations_path is None or label_dir is None or output_path is None:
+        raise InputError("annotations, labels and output directory are all needed")
+    if not 0 <= cutoff < 1:
+        raise InputError(f"--cutoff is {cutoff:g}; expected a score from 0 to below 1")
+    if (coef is None) != (inter is None):
+        raise InputError("--coef and --inter go together; give both or neither")
+    given = None if coef is None or inter is None else (coef, inter)
+    if given is not None and not (math.isfinite(given[0]) and math.isfinite(given[1]) and given[0]):
+        raise InputError(
+            f"--coef {given[0]:g} and --inter {given[1]:g}: expected numbers, the coefficient not 0"
+        )
+    if given is not None and publish_path is not None:
+        raise InputError("--publish writes a fitted calibration; leave it out with --coef and --inter")
+    cfg = resolve(cfg_path)
+    folder = Path(output_path)
+    with stage_run("calibrate", cfg, [annotations_path, label_dir]) as run:
+        data = read_scored_set(annotations_path, label_dir, recordings_path, cfg)
+        result = calibrating.calibrate_scores(data, cutoff, given)
+        a, b = result.fit.coefficient, result.fit.intercept
+        picture = folder / f"calibration-{a:.2f}-{b:.2f}.png"
+        calibrating.plot_calibration(picture, result)
+        calibrating.write_bins(folder / "calibration.csv", result)
+        if given is None:
+            calibrating.write_calibration(publish_path or folder / "calibration.yaml", result, data)
+        if plot_path is not None:
+            calibrating.plot_calibration(plot_path, result)
+        figures = calibrating.calibration_metrics(result)
+        if metrics_path is not None:
+            write_metrics(metrics_path, figures)
+        run.summary({k: v for k, v in figures.items() if not (isinstance(v, float) and math.isnan(v))})
+        run.image("reliability", picture)
+    for name, value in figures.items():
+        print(f"{name} = {value:.4f}" if isinstance(value, float) else f"{name} = {value}")
+    scaling = data.source.scaling
+    if scaling is not None:
+        # The scores fitted had been scaled before; configured values start from the unscaled ones.
+        print(f"configured coefficient = {a * scaling[0]:.4f}")
+        print(f"configured intercept = {a * scaling[1] + b:.4f}")
+    return a, b

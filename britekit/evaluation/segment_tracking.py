@@ -1,0 +1,28 @@
+"""What a test per segment leaves in its tracked run: figures, the table of classes, curves."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from britekit.evaluation.segment_files import annotated_class_rows
+from britekit.evaluation.segment_report import SegmentReport
+from britekit.tracking.run import StageRun
+
+_PICTURES = ("pr_curve_annotated", "roc_classic_curve_annotated", "pr_per_threshold_annotated")
+
+
+def track_segments(run: StageRun, report: SegmentReport, output_dir: str | Path) -> None:
+    """Record a report whose files lie in ``output_dir``; nothing happens where nothing is tracked."""
+    if not run.active:
+        return
+    figures = report.metrics()
+    run.summary({k: v for k, v in figures.items() if not (isinstance(v, float) and math.isnan(v))})
+    header, *rows = annotated_class_rows(report)
+    # A column of one kind: an undefined AUC is empty, not text.
+    typed = [[row[0], *(None if cell == "" else float(str(cell)) for cell in row[1:])] for row in rows]
+    run.table("classes", [str(name) for name in header], typed)
+    for name in _PICTURES:
+        picture = Path(output_dir) / f"{name}.png"
+        if picture.is_file():
+            run.image(name, picture)

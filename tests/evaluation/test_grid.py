@@ -1,0 +1,140 @@
+"""The grid of segments against a twin that walks the definition cell by cell, in exact fractions."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from britekit.evaluation.grid import build_grid, find_step, mark_truth, place_labels, place_windows
+
+
+def seconds(low, high):
+    """Return times in whole milliseconds, as exact fractions."""
+    return st.integers(int(low * 1000), int(high * 1000)).map(lambda ms: Fraction(ms, 1000))
+
+
+lengths = seconds(0.5, 6)
+steps = seconds(0.5, 6)
+
+
+@st.composite
+def cases(draw):
+    length = draw(lengths)
+    step = min(draw(steps), length)
+    durations = draw(st.lists(seconds(0.1, 40), min_size=1, max_size=4))
+    annotations = draw(
+        st.lists(
+            st.tuples(
+                st.integers(0, len(durations) - 1), st.integers(0, 2), seconds(0, 45), seconds(0.001, 12)
+            ),
+            max_size=12,
+        )
+    )
+    # also the borders themselves: starts and ends that lie exactly where a row begins or ends to count
+    edges = draw(st.lists(st.tuples(st.integers(0, 8), st.booleans()), max_size=4))
+    for k, early in edges:
+        at = k * step + (length - Fraction(3, 10) if early else Fraction(3, 10))
+        annotations.append(
+            (0, 0, at, Fraction(1, 2)) if early else (0, 1, max(at - 1, Fraction(0)), min(at, 1))
+        )
+    return length, step, durations, [(r, c, a, a + d) for r, c, a, d in annotations if d > 0]
+
+
+def walk_rows(length, step, duration):
+    rows = []
+    k = 0
+    while k * step < duration - length + 1:
+        rows.append(k * step)
+        k += 1
+    return rows
+
+
+@settings(max_examples=250, deadline=None)
+@given(cases())
+def test_truth_equals_the_definition_walked_cell_by_cell(case):
+    length, step, durations, annotations = case
+    grid = build_grid([float(d) for d in durations], float(length), float(step))
+    truth = mark_truth(
+        grid,
+        [a[0] for a in annotations],
+        [a[1] for a in annotations],
+        [float(a[2]) for a in annotations],
+        [float(a[3]) for a in annotations],
+        3,
+    )
+    expected = []
+    for recording, duration in enumerate(durations):
+        for row in walk_rows(length, step, duration):
+            cells = [False] * 3
+            for r, c, start, end in annotations:
+                late_enough = row >= start - (length - Fraction(3, 10))
+                if r == recording and late_enough and end - row >= Fraction(3, 10):
+                    cells[c] = True
+            expected.append(cells)
+    assert grid.rows_R.tolist() == [len(walk_rows(length, step, d)) for d in durations]
+    assert truth.tolist() == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    lengths,
+    steps,
+    st.lists(seconds(0.1, 40), min_size=1, max_size=3),
+    st.lists(st.tuples(st.integers(0, 2), seconds(0, 50), st.integers(0, 100)), max_size=15),
+)
+def test_scores_equal_the_definition_walked_cell_by_cell(length, step, durations, windows):
+    step = min(step, length)
+    windows = [(r % len(durations), start, score / 100) for r, start, score in windows]
+    grid = build_grid([float(d) for d in durations], float(length), float(step))
+    scores = np.array([[w[2], 1 - w[2]] for w in windows], dtype=np.float32).reshape(-1, 2)
+    found = place_windows(grid, [w[0] for w in windows], [float(w[1]) for w in windows], scores)
+    expected = np.zeros((grid.rows, 2), dtype=np.float32)
+    n = 0
+    for recording, duration in enumerate(durations):
+        for k, row in enumerate(walk_rows(length, step, duration)):
+            for (r, start, _), values in zip(windows, scores, strict=True):
+                # the definition forgives a millionth of a row
+                if r == recording and row - step / 10**6 <= start < row + step - step / 10**6:
+                    expected[n] = np.maximum(expected[n], values)
+            assert grid.row_recording_N[n] == recording and grid.row_index_N[n] == k
+            n += 1
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 1.0, 1.5, 1.667, 2.1])
+@pytest.mark.parametrize("decimals", [2, 6])
+def test_rounded_labels_find_the_row_of_exact_windows(overlap, decimals):
+    step, length, rows = 3 - overlap, 3.0, 3000
+    starts = np.arange(rows) * step
+    rounded = np.round(starts, decimals)
+    found = find_step(np.zeros(rows, dtype=int), rounded, length)
+    assert found == pytest.approx(step, abs=1e-5)
+    grid = build_grid([rows * step + 1], length, found)
+    scores = place_labels(grid, np.zeros(rows, int), np.zeros(rows, int), rounded, np.ones(rows), 1)
+    assert scores[:rows].all()
+
+
+def test_step_is_taken_from_the_recording_with_most_labels():
+    assert find_step([0, 0, 1, 1, 1], [0, 0.5, 0, 2, 4], 3.0) == 2
+    assert find_step([0, 0, 0], [1, 1, 1], 3.0) == 3.0
+    assert find_step([], [], 3.0) == 3.0
+    assert find_step([0, 0], [0, 30], 3.0) == 3.0  # labels are missing between them
+
+
+def test_window_beyond_the_last_row_is_left_out():
+    grid = build_grid([6.0], 3.0, 3.0)
+    assert grid.rows == 2
+    scores = place_windows(grid, [0, 0, 0], [0.0, 3.0, 6.0], np.ones((3, 1), np.float32))
+    assert scores.tolist() == [[1], [1]]
+
+
+def test_highest_score_of_a_row_counts():
+    grid = build_grid([6.0], 3.0, 3.0)
+    scores = place_windows(grid, [0, 0], [0.0, 1.0], np.array([[0.2, 0.9], [0.7, 0.1]], np.float32))
+    np.testing.assert_allclose(scores[0], [0.7, 0.9])
+
+
+def test_no_annotation_marks_nothing():
+    assert not mark_truth(build_grid([6.0], 3.0, 3.0), [], [], [], [], 2).any()

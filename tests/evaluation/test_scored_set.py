@@ -1,0 +1,226 @@
+"""Reading annotations and scores: one grid whatever the source, and everything left out is named."""
+
+import logging
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from britekit.annotations.classes import ClassInfo
+from britekit.config import BaseConfig
+from britekit.errors import InputError
+from britekit.evaluation.scored_set import find_label_dir, read_scored_set
+from tests.evaluation.made_sets import (
+    CLASSES,
+    LENGTH,
+    simulate,
+    table_as_labels,
+    write_annotations,
+    write_table,
+)
+
+
+def read(root, labels="labels", cfg=None, annotations="annotations.csv", recordings=None):
+    return read_scored_set(root / annotations, root / labels, recordings, cfg or BaseConfig())
+
+
+def write_audio(path, seconds, rate=8000):
+    soundfile.write(path, np.zeros(int(seconds * rate), np.float32), rate)
+
+
+def write_manifest(folder, classes=CLASSES, **inference):
+    content = {"classes": [{"name": c.name, "code": c.code} for c in classes], "inference": inference}
+    (folder / "manifest.yaml").write_text("# comment\n" + yaml.safe_dump(content))
+
+
+def test_table_gives_truth_and_scores_back(tmp_path):
+    truth, scores = simulate(tmp_path)
+    data = read(tmp_path)
+    np.testing.assert_array_equal(data.truth_NC, truth)
+    np.testing.assert_array_equal(data.scores_NC, scores)
+    assert data.annotated == [0, 1, 2] and data.labels == ["OVEN", "WOTH", "VEER"]
+    assert data.row_names[:2] == ["rec000-0", "rec000-1"] and data.row_names[20] == "rec001-0"
+    assert (data.grid.length_s, data.grid.step_s) == (LENGTH, LENGTH)
+
+
+@pytest.mark.parametrize("form", ["csv", "text"])
+@pytest.mark.parametrize("manifest", [True, False])
+def test_labels_give_the_same_as_the_table(tmp_path, form, manifest):
+    truth, scores = simulate(tmp_path, recordings=4)
+    folder = table_as_labels(tmp_path / "labels", tmp_path / "text", form)
+    if manifest:
+        write_manifest(folder)
+    for k in range(4):
+        write_audio(tmp_path / f"rec{k:03}.wav", 60)
+    data = read(tmp_path, "text")
+    # without a manifest the classes are those of the labels, sorted
+    order = [data.labels.index(info.code) for info in CLASSES]
+    np.testing.assert_array_equal(data.truth_NC[:, order], truth)
+    np.testing.assert_allclose(data.scores_NC[:, order], scores, atol=6e-7 if form == "csv" else 6e-4)
+
+
+def test_table_wins_over_labels(tmp_path):
+    _, scores = simulate(tmp_path, recordings=2)
+    (tmp_path / "labels" / "scores.csv").write_text("nonsense")
+    np.testing.assert_array_equal(read(tmp_path).scores_NC, scores)
+
+
+def test_recordings_without_labels_count_as_zero(tmp_path, caplog):
+    simulate(tmp_path, recordings=3)
+    folder = table_as_labels(tmp_path / "labels", tmp_path / "text", "csv")
+    lines = (folder / "scores.csv").read_text().splitlines()
+    (folder / "scores.csv").write_text("\n".join(x for x in lines if not x.startswith("rec001")) + "\n")
+    for k in range(3):
+        write_audio(tmp_path / f"rec{k:03}.wav", 60)
+    data = read(tmp_path, "text")
+    assert data.without_scores == ["rec001"]
+    assert not data.scores_NC[data.groups_N == 1].any() and data.truth_NC[data.groups_N == 1].any()
+
+
+def test_recording_missing_in_the_table_is_measured_by_its_audio(tmp_path):
+    simulate(tmp_path, recordings=2)
+    with open(tmp_path / "annotations.csv", "a") as file:
+        file.write("other,OVEN,0,3\n")
+    write_audio(tmp_path / "other.flac", 9.5)
+    data = read(tmp_path)
+    assert data.without_scores == ["other"]
+    assert data.grid.rows_R.tolist() == [3, 20, 20]
+
+
+def test_only_annotated_recordings_belong_to_the_test(tmp_path):
+    simulate(tmp_path, recordings=5)
+    write_annotations(tmp_path / "few.csv", [("rec003", "OVEN", 0, 3), ("rec001", "", "", "")])
+    data = read(tmp_path, annotations="few.csv")
+    assert data.recordings == ["rec001", "rec003"] and data.grid.rows == 40
+    assert data.truth_NC.sum() == 1 and data.annotated == [0]
+
+
+def test_what_is_left_out_is_named_once(tmp_path, caplog):
+    simulate(tmp_path, recordings=2)
+    with open(tmp_path / "annotations.csv", "a") as file:
+        file.write("rec000,OVNE,0,3\nrec001,OVNE,0,3\nnowhere,OVEN,0,3\nrec000,OVEN,400,401\n")
+    with caplog.at_level(logging.WARNING):
+        data = read(tmp_path)
+    assert data.left_out.unknown_classes == {"OVNE": 2}
+    assert list(data.left_out.without_audio) == ["nowhere"]
+    assert len(data.left_out.beyond_end) == 1
+    said = [record.getMessage() for record in caplog.records]
+    assert sum("OVNE" in text for text in said) == 1 and any('did you mean "OVEN"' in text for text in said)
+    assert sum("nowhere" in text for text in said) == 1
+
+
+def test_damaged_audio_is_named(tmp_path):
+    simulate(tmp_path, recordings=1)
+    with open(tmp_path / "annotations.csv", "a") as file:
+        file.write("bad,OVEN,0,3\n")
+    (tmp_path / "bad.wav").write_bytes(b"nothing of a WAV file")
+    assert "bad.wav" in read(tmp_path).left_out.without_audio["bad"]
+
+
+def test_short_recording_has_no_segment(tmp_path):
+    write_annotations(tmp_path / "annotations.csv", [("a", "OVEN", 0, 1), ("b", "OVEN", 0, 1)])
+    write_table(tmp_path / "labels", ["a", "b"], [2.0, 9.0], [(0, 0.0), (1, 0.0)], [[0.5] * 3] * 2)
+    data = read(tmp_path)
+    assert data.recordings == ["b"] and data.left_out.too_short == ["a"]
+
+
+@pytest.mark.parametrize(
+    "rows", [[("rec000", "GHOST", 0, 1)], [("rec000", "", "", "")], [("nowhere", "OVEN", 0, 1)]]
+)
+def test_nothing_usable_is_an_error(tmp_path, rows):
+    simulate(tmp_path, recordings=1)
+    write_annotations(tmp_path / "bad.csv", rows)
+    with pytest.raises(InputError, match="no usable annotation"):
+        read(tmp_path, annotations="bad.csv")
+
+
+def test_empty_annotations_are_an_error(tmp_path):
+    simulate(tmp_path, recordings=1)
+    write_annotations(tmp_path / "bad.csv", [])
+    with pytest.raises(InputError, match="no annotation"):
+        read(tmp_path, annotations="bad.csv")
+
+
+def test_labels_of_differing_length_are_an_error(tmp_path):
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    (folder / "a_scores.txt").write_text(
+        "0.00\t3.00\tOVEN;0.9\n3.00\t6.00\tOVEN;0.9\n6.00\t10.00\tOVEN;0.9\n"
+    )
+    write_annotations(tmp_path / "annotations.csv", [("a", "OVEN", 0, 1)])
+    with pytest.raises(InputError, match=r'recording "a".*--seg'):
+        read(tmp_path)
+
+
+def test_empty_label_files_are_an_error(tmp_path):
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a_scores.txt").write_text("")
+    write_annotations(tmp_path / "annotations.csv", [("a", "OVEN", 0, 1)])
+    with pytest.raises(InputError, match="no label"):
+        read(tmp_path)
+
+
+def test_labels_of_another_class_list_are_an_error(tmp_path):
+    simulate(tmp_path, recordings=1)
+    folder = table_as_labels(tmp_path / "labels", tmp_path / "text", "csv")
+    write_manifest(folder, CLASSES[:2])
+    with pytest.raises(InputError, match='"VEER"'):
+        read(tmp_path, "text")
+
+
+def test_label_field_of_the_manifest_rules(tmp_path):
+    simulate(tmp_path, recordings=1)
+    write_manifest(tmp_path / "labels", label_field="names")
+    write_annotations(tmp_path / "named.csv", [("rec000", "Wood Thrush", 0, 3)])
+    assert read(tmp_path, annotations="named.csv").annotated == [1]
+
+
+def test_old_codes_are_mapped(tmp_path):
+    cfg = BaseConfig()
+    cfg.misc.map_codes = {"OLD": "OVEN", "WOTH": "WOOD"}
+    simulate(tmp_path, recordings=1)
+    write_annotations(tmp_path / "old.csv", [("rec000", "OLD", 0, 3), ("rec000.wav", "WOTH", 0, 3)])
+    data = read(tmp_path, annotations="old.csv", cfg=cfg)
+    assert data.labels == ["OVEN", "WOOD", "VEER"] and data.annotated == [0, 1]
+
+
+def test_two_classes_of_one_label_are_an_error(tmp_path):
+    simulate(tmp_path, recordings=1)
+    write_table(
+        tmp_path / "twice",
+        ["rec000"],
+        [60.0],
+        [(0, 0.0)],
+        [[0.5, 0.5]],
+        [ClassInfo("A", "X"), ClassInfo("B", "X")],
+    )
+    with pytest.raises(InputError, match='two classes are called "X"'):
+        read(tmp_path, "twice")
+
+
+def test_labels_are_looked_up_in_the_recordings_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labels").mkdir()
+    assert str(find_label_dir("labels", "data")) == "labels"
+    (tmp_path / "data" / "labels").mkdir(parents=True)
+    assert find_label_dir("labels", "data").parts == ("data", "labels")
+
+
+def test_two_files_of_one_name_are_an_error(tmp_path):
+    simulate(tmp_path, recordings=1)
+    with open(tmp_path / "annotations.csv", "a") as file:
+        file.write("twin,OVEN,0,3\n")
+    write_audio(tmp_path / "twin.wav", 5)
+    write_audio(tmp_path / "twin.flac", 5)
+    with pytest.raises(InputError, match="twin"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[1, 2", "- a\n- b\n", "inference: 3\n", "classes: 3\n"])
+def test_damaged_manifest_is_an_error(tmp_path, text):
+    simulate(tmp_path, recordings=1)
+    folder = table_as_labels(tmp_path / "labels", tmp_path / "text", "csv")
+    (folder / "manifest.yaml").write_text(text)
+    with pytest.raises(InputError, match="manifest"):
+        read(tmp_path, "text")
