@@ -1,0 +1,163 @@
+"""What cannot be trained is refused in one sentence, before the first step wherever it can be known."""
+
+import numpy as np
+import pytest
+
+from britekit.errors import BriteKitError, TrainingError
+from britekit.training import module as training_module
+from britekit.training.trainer import train
+
+from .conftest import make_pickle
+
+
+def refused(cfg, **more):
+    with pytest.raises(BriteKitError) as caught:
+        train(cfg, seed=1, **more)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+@pytest.fixture(autouse=True)
+def no_step(monkeypatch, request):
+    """Unless a test is about steps, none may happen."""
+    if "steps" in request.keywords or "loss" in request.node.name or "memory" in request.node.name:
+        return
+
+    def step(*args):
+        raise AssertionError("a step was taken")
+
+    monkeypatch.setattr(training_module.TrainingModule, "training_step", step)
+
+
+def test_missing_pickle(project, cfg):
+    cfg.train.train_pickle = "data/none.pkl"
+    assert "train.train_pickle: data/none.pkl does not exist" in refused(cfg)
+
+
+def test_pickle_of_another_size(project, cfg):
+    cfg.audio.spec_width = 96
+    assert "32 x 64" in refused(cfg)
+
+
+@pytest.mark.parametrize(
+    "field, value, said",
+    [
+        ("model_type", "effnet.99", "1 to 11"),
+        ("model_type", "efnet.1", 'did you mean "effnet"'),
+        ("head_type", "basicc", 'did you mean "basic"'),
+        ("optimizer", "radamm", 'did you mean "radam"'),
+        ("load_ckpt_path", "none.ckpt", "does not exist"),
+    ],
+)
+def test_unknown_names(project, cfg, field, value, said):
+    setattr(cfg.train, field, value)
+    assert said in refused(cfg)
+
+
+def test_unknown_augmentation_in_a_list_made_by_hand(project, cfg):
+    cfg.train.augmentations[0].name = "ad_real_noise"
+    assert 'did you mean "add_real_noise"' in refused(cfg)
+
+
+def test_class_lists_that_differ(project, cfg):
+    make_pickle(project / "data/test.pkl", classes=("Noise", "Low", "Hihg"))
+    cfg.train.test_pickle = "data/test.pkl"
+    assert 'other classes ("High" is in one of them only)' in refused(cfg)
+    make_pickle(project / "data/test.pkl", classes=("Noise", "High", "Low"))
+    assert "another order" in refused(cfg)
+
+
+def test_one_spectrogram(project, cfg):
+    make_pickle(project / "data/training.pkl", count=1)
+    assert "training needs at least two" in refused(cfg)
+
+
+def test_one_class_with_single_labels(project, cfg):
+    make_pickle(project / "data/training.pkl", classes=("Only",))
+    cfg.train.multi_label = False
+    assert "two are needed" in refused(cfg)
+
+
+def test_more_folds_than_groups(project, cfg):
+    cfg.train.num_folds = 25
+    assert "too few for train.num_folds 25" in refused(cfg)
+
+
+def test_folds_cannot_publish(project, cfg):
+    cfg.train.num_folds = 2
+    assert "train.num_folds is 2" in refused(cfg, publish="a.ckpt")
+
+
+def test_a_checkpoint_of_another_backbone(project, cfg, monkeypatch):
+    from britekit.annotations.classes import ClassInfo
+    from britekit.config import to_dict
+    from britekit.models.checkpoint import hyper_parameters, save_checkpoint
+    from britekit.models.recognizer import build_recognizer
+
+    cfg.train.model_type = "effnet.1"
+    network = build_recognizer(cfg.train, cfg.audio, 3)
+    classes = [ClassInfo(n) for n in ("Noise", "Low", "High")]
+    hyper = hyper_parameters(network.blueprint, classes, 1, True)
+    save_checkpoint("a.ckpt", network, hyper, to_dict(cfg), epoch=0)
+    cfg.train.model_type, cfg.train.load_ckpt_path = "timm.test_efficientnet", "a.ckpt"
+    assert "holds effnet.1" in refused(cfg)
+
+
+def test_a_loss_that_is_no_number_stops_with_step_and_cause(project, cfg):
+    cfg.train.learning_rate, cfg.train.optimizer, cfg.train.num_epochs = 1e30, "sgd", 3
+    text = refused(cfg)
+    assert "training stopped at step" in text and "learning rate" in text
+
+
+def test_out_of_memory_names_the_batch_size(project, cfg, monkeypatch):
+    import torch
+
+    def full(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(training_module.TrainingModule, "training_step", full)
+    text = refused(cfg)
+    assert "ran out of memory with 16 spectrograms per step" in text and "try 8" in text
+
+
+def test_classes_with_few_or_no_spectrograms_are_named_and_trained_without_loss_of_the_run(
+    project, cfg, caplog
+):
+    labels = [0, 1] * 10 + [2]
+    make_pickle(
+        project / "data/training.pkl", count=21, classes=("Noise", "Low", "One", "None"), labels=labels
+    )
+    cfg.train.num_epochs = 1
+    assert np.isfinite(train(cfg, seed=1).loss)
+    assert "only one training spectrogram of: One" in caplog.text
+    assert "no training spectrograms of: None" in caplog.text
+
+
+def test_one_class_without_noise_trains_with_warnings_without_loss_of_the_run(project, cfg, caplog):
+    make_pickle(project / "data/training.pkl", count=9, classes=("Only",))
+    cfg.train.num_epochs = 1
+    assert np.isfinite(train(cfg, seed=1).loss)
+    assert "simple merge is off" in caplog.text and "add_real_noise is off" in caplog.text
+
+
+def test_blank_spectrograms_and_odd_sizes_train_without_loss_of_the_run(project, cfg, caplog, monkeypatch):
+    from britekit.datasets import training_set
+
+    make_pickle(project / "data/training.pkl", count=17, size=(33, 50))
+    read = training_set.read_training_set
+
+    def blank(*args, **kwargs):
+        samples = read(*args, **kwargs)
+        samples.images[:] = 0
+        return samples
+
+    monkeypatch.setattr(training_set, "read_training_set", blank)
+    cfg.audio.spec_height, cfg.audio.spec_width, cfg.train.num_epochs = 33, 50, 1
+    cfg.train.batch_size = 16  # the 17th joins the first batch
+    assert np.isfinite(train(cfg, seed=1).loss)
+    assert "17 of 17 training spectrograms are all zero" in caplog.text
+
+
+def test_errors_are_of_the_family():
+    assert issubclass(TrainingError, BriteKitError)

@@ -1,0 +1,173 @@
+"""Training as a whole: learning, repeating, folds, log folder, checkpoints, published bytes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+import yaml
+from britekit.models.checkpoint import load_checkpoint, read_archive
+from britekit.training.held_out import ranking_figures
+from britekit.training.trainer import train
+
+from .conftest import make_pickle
+
+
+def test_a_network_learns_to_tell_the_classes_apart(project, cfg):
+    make_pickle(project / "data/training.pkl", count=120)
+    cfg.train.num_epochs, cfg.train.val_portion, cfg.train.min_steps = 12, 0.2, 10
+    cfg.train.learning_rate = 0.005
+    result = train(cfg, seed=1)
+    assert result.epochs[-1]["val_roc"] > 0.9
+    assert result.epochs[-1]["loss"] < result.epochs[0]["loss"]
+
+
+def test_equal_seeds_publish_equal_bytes_and_other_seeds_do_not(project, cfg):
+    cfg.train.drop_rate = 0.2  # dropout draws from the global generator
+    for entry in cfg.train.augmentations:
+        entry.prob = 0.5
+    torch.manual_seed(1)
+    train(cfg, seed=3, publish="a.ckpt")
+    torch.manual_seed(2)
+    train(cfg, seed=3, publish="b.ckpt")
+    train(cfg, seed=4, publish="c.ckpt")
+    a, b, c = ((project / f"{n}.ckpt").read_bytes() for n in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_the_callers_random_state_is_left_alone(project, cfg):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    train(cfg, seed=1)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_log_folder(project, cfg):
+    cfg.train.num_epochs, cfg.train.save_last_n, cfg.train.val_portion = 4, 2, 0.25
+    result = train(cfg, seed=1, prefix="try")
+    folder = project / "logs/version_0"
+    names = sorted(p.name for p in (folder / "checkpoints").iterdir())
+    assert names == ["try-v0-e2.ckpt", "try-v0-e3.ckpt"]
+    assert [p.name for p in result.checkpoints] == names
+    for name in ("backbone.txt", "head.txt", "hparams.yaml", "config.yaml"):
+        assert (folder / name).stat().st_size > 0
+    from britekit.config import resolve
+
+    again = resolve(str(folder / "config.yaml"))
+    assert again.train.seed == 1 and again.train.num_epochs == 4
+    assert yaml.safe_load((folder / "hparams.yaml").read_text())["train_class_names"] == [
+        "Noise",
+        "Low",
+        "High",
+    ]
+    content, _ = read_archive(folder / "checkpoints/try-v0-e2.ckpt")
+    assert content["training_cfg"]["train"]["num_epochs"] == 3 and content["epoch"] == 2
+    assert "optimizer_states" in content
+    load_checkpoint(folder / "checkpoints/try-v0-e3.ckpt")
+    assert train(cfg, seed=1).checkpoints[0].parts[1] == "version_1"
+
+
+def test_tensorboard_events(project, cfg):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    make_pickle(project / "data/test.pkl", count=12, seed=4)
+    cfg.train.val_portion, cfg.train.test_pickle = 0.25, "data/test.pkl"
+    result = train(cfg, seed=1)
+    events = EventAccumulator(str(project / "logs/version_0"))
+    events.Reload()
+    assert {"lr", "loss", "val_loss", "val_roc", "epoch", "test_loss", "test_roc_auc"} <= set(
+        events.Tags()["scalars"]
+    )
+    assert len(events.Scalars("loss")) == result.epochs[-1]["step"]
+    assert events.Scalars("lr")[0].value == pytest.approx(cfg.train.learning_rate)
+    assert 0 <= result.folds[0].test["test_roc_auc"] <= 1
+
+
+def test_callbacks_get_plain_figures(project, cfg):
+    steps, epochs = [], []
+    result = train(cfg, seed=1, on_step=steps.append, on_epoch=epochs.append)
+    assert [s["step"] for s in steps] == list(range(result.epochs[-1]["step"]))
+    assert [e["epoch"] for e in epochs] == [0, 1]
+    first = [s["loss"] for s in steps if s["epoch"] == 0]
+    assert epochs[0]["loss"] == pytest.approx(np.mean(first), rel=1e-5)  # 48 samples in batches of 16
+    assert all(isinstance(v, int | float | None) for row in steps + epochs for v in row.values())
+
+
+def test_folds(project, cfg):
+    cfg.train.num_folds, cfg.train.num_epochs = 3, 1
+    result = train(cfg, seed=1)
+    assert [f.fold for f in result.folds] == [0, 1, 2]
+    assert sorted(p.parent.parent.parent.name for p in result.checkpoints) == ["fold-0", "fold-1", "fold-2"]
+    assert all("val_roc" in f.epochs[-1] for f in result.folds)
+    assert sum(e["spectrograms"] for f in result.folds for e in f.epochs) == 2 * 48
+
+
+@pytest.mark.parametrize(
+    "head", [None, "basic", "basic_sed", "scalable_sed", "temporal_sed", "effnet", "hgnet"]
+)
+def test_every_head_trains(project, cfg, head):
+    cfg.train.head_type, cfg.train.num_epochs = head, 1
+    assert np.isfinite(train(cfg, seed=1).loss)
+
+
+def test_single_label_training_with_mixup(project, cfg):
+    cfg.train.multi_label, cfg.train.prob_simple_merge, cfg.train.prob_mixup = False, 0.0, 0.7
+    cfg.train.use_class_weights, cfg.train.prob_cutmix = True, 0.2
+    cfg.train.val_portion = 0.25
+    result = train(cfg, seed=1, publish="a.ckpt")
+    assert np.isfinite(result.loss) and 0 <= result.epochs[-1]["val_top1"] <= 1
+    assert load_checkpoint("a.ckpt").multi_label is False
+
+
+def test_mixed_precision_and_compile_free_paths(project, cfg):
+    cfg.train.mixed_precision, cfg.train.num_epochs = True, 1
+    assert np.isfinite(train(cfg, seed=1).loss)
+
+
+def test_starting_from_a_checkpoint(project, cfg, caplog):
+    first = train(cfg, seed=1, publish="first.ckpt")
+    assert first.published.is_file()
+    cfg.train.load_ckpt_path, cfg.train.freeze_backbone, cfg.train.num_epochs = "first.ckpt", True, 1
+    cfg.train.head_type = "basic"
+    make_pickle(project / "data/training.pkl", classes=("Noise", "Low", "High", "More"))
+    train(cfg, seed=2, publish="second.ckpt")
+    assert "the head is new" in caplog.text
+    ours, theirs = load_checkpoint("first.ckpt"), load_checkpoint("second.ckpt")
+    assert len(theirs.classes) == 4
+    old, new = ours.recognizer.backbone.state_dict(), theirs.recognizer.backbone.state_dict()
+    kept = [
+        n for n in new if n in old and old[n].shape == new[n].shape and not n.startswith("model.classifier")
+    ]
+    assert kept and all(torch.equal(old[n], new[n]) for n in kept)
+
+
+def test_example_batch_is_what_the_network_sees(project, cfg):
+    result = train(cfg, seed=1)
+    assert result.example.shape == (16, 32, 64)
+    assert result.example.min() >= 0 and result.example.max() <= 1
+
+
+def test_ranking_figures_agree_with_scikit_learn():
+    rng = np.random.default_rng(0)
+    truth = (rng.random((80, 4)) < 0.3).astype(float)
+    truth[:, 3] = 0
+    score = rng.random((80, 4)).round(1)
+    figures = ranking_figures(truth, score)
+    assert figures["roc_micro"] == pytest.approx(roc_auc_score(truth.ravel(), score.ravel()))
+    assert figures["pr_micro"] == pytest.approx(average_precision_score(truth.ravel(), score.ravel()))
+    assert figures["roc_macro"] == pytest.approx(
+        np.mean([roc_auc_score(truth[:, c], score[:, c]) for c in range(3)])
+    )
+    nothing = ranking_figures(np.zeros((5, 2)), rng.random((5, 2)))
+    assert nothing["roc_micro"] is None and nothing["pr_macro"] is None
+
+
+def test_result_has_plain_metrics(project, cfg):
+    result = train(cfg, seed=9)
+    assert result.seed == 9 and result.num_spectrograms == 48
+    assert result.seconds > 0 and result.spectrograms_per_second > 0
+    assert result.device.startswith("cpu")
+    assert dataclasses.is_dataclass(result)
