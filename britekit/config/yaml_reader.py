@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from britekit.errors import ConfigError
 
 _MAX_BYTES = 1 << 20

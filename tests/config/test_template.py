@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import ruamel.yaml
-
 import yaml
+
 from britekit.config import BaseConfig, from_dict, reference_text, resolve, template_text
 from britekit.config.augmentations import KNOWN
 from britekit.config.base import SECTIONS
