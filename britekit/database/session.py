@@ -168,6 +168,8 @@ def _sqlite_engine(path: Path, mode: str) -> Engine:
         connection.execute("PRAGMA foreign_keys = ON")
         if mode in ("write", "create"):
             connection.execute("PRAGMA journal_mode = WAL")
+            # A killed process loses nothing; a power cut may lose the last commits, never consistency.
+            connection.execute("PRAGMA synchronous = NORMAL")
         elif mode == "build":
             # Nobody else sees this file, and an interrupted build is thrown away.
             connection.execute("PRAGMA journal_mode = MEMORY")

@@ -52,7 +52,7 @@ class Extraction:
         """Note a recording that could not be read, and say so."""
         reason = str(error) or type(error).__name__
         self.failures.append((path, reason))
-        log.warning("%s is left out: %s", path, reason.removeprefix(f"{path}: "))
+        log.warning("%s is left out: %s", path, reason.removeprefix(str(path)).lstrip(": "))
 
     def raise_for_failures(self) -> None:
         """Raise `InputError` if any recording could not be read; the others are stored."""

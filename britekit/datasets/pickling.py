@@ -112,8 +112,8 @@ def _checked_values(session: Session, selection: Selection, height: int, width: 
                     if problem:
                         raise DatabaseError(
                             f"{session.info['where']}: the spectrogram of segment {segments[place]} does "
-                            f"not fit the configured {height} × {width}: {problem}; set audio.spec_height and "
-                            "audio.spec_width as they were, or extract anew"
+                            f"not fit the configured {height} × {width}: {problem}; set audio.spec_height "
+                            "and audio.spec_width as they were, or extract anew"
                         )
                     yield value
                 done += len(values)

@@ -137,7 +137,7 @@ def test_information_about_recordings(project):
         "R0-1.wav,Robin,,Field,,,,,,\n"
     )
     build(small_config(misc={"group_regex": r"^.(\d)-", "source_regexes": [["W", "Wood"]]}))
-    query = "SELECT FileName, RecordingInfo.* FROM Recording LEFT JOIN RecordingInfo ON RecordingID = Recording.ID"
+    query = "SELECT FileName, I.* FROM Recording LEFT JOIN RecordingInfo I ON RecordingID = Recording.ID"
     info = {row[0]: row[1:] for row in rows(query)}
     assert info["W0-1.wav"][1:] == (
         "marsh",
