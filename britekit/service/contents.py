@@ -12,17 +12,23 @@ import csv
 import io
 import json
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+
 from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig, resolve
 from britekit.errors import InputError, ModelError
 from britekit.files import sha256_of, write_json, write_text
 from britekit.tracking.facts import provenance
+
+# OpenVINO brings a package that counts users: it makes a folder in the home and may send. Without it OpenVINO
+# uses a stub, so it is hidden before OpenVINO is imported, which happens when a model is read.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 SETTINGS, CALIBRATION, IGNORE, CLASSES, FACTS = (
     "settings.yaml", "calibration.yaml", "ignore.txt", "classes.csv", "facts.json")  # fmt: skip

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-
 import yaml
+
 from britekit.annotations.classes import ClassInfo
 from britekit.config import AudioConfig
 from tests.inference.fakes import make_fake_member

@@ -1,0 +1,163 @@
+"""``package``: one file with everything in it, nothing left elsewhere."""
+
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from britekit.commands.package import package
+from britekit.errors import BriteKitError, ConfigError, InputError, ModelError
+from tests.service.running import ROOT, serving
+from tests.service.tone_model import write_project, write_tones
+
+
+@pytest.fixture(scope="module")
+def packaged(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("package")
+    project = write_project(folder)
+    for name in ("home", "tmp", "work"):
+        (folder / name).mkdir()
+    environment = {
+        **os.environ,
+        "HOME": str(folder / "home"),
+        "TMPDIR": str(folder / "tmp"),
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "britekit",
+        "package",
+        "-c",
+        str(project),
+        "-o",
+        "out/tones.bento",
+        "--name",
+        "tones",
+    ]
+    began = time.monotonic()
+    done = subprocess.run(
+        command, cwd=folder / "work", env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout, time.monotonic() - began
+
+
+def test_says_what_was_made_and_how_to_serve_it(packaged):
+    folder, output, seconds = packaged
+    facts = dict(line.split(" = ", 1) for line in output.splitlines())
+    assert facts["bento"] == "out/tones.bento" and facts["tag"].startswith("tones:")
+    assert facts["members"] == "2" and facts["classes"] == "3"
+    assert facts["serve"] == "britekit serve --bento out/tones.bento"
+    assert int(facts["bytes"]) == (folder / "work/out/tones.bento").stat().st_size < 2_000_000
+    assert seconds < 60  # 5 s when nothing else runs
+
+
+def test_nothing_is_left_elsewhere(packaged):
+    folder, _, _ = packaged
+    assert list((folder / "home").iterdir()) == [] == list((folder / "tmp").iterdir())
+    assert [path.name for path in (folder / "work").iterdir()] == ["out"]
+    assert [path.name for path in (folder / "work/out").iterdir()] == ["tones.bento"]
+
+
+def test_what_is_inside(packaged):
+    folder, _, _ = packaged
+    with tarfile.open(folder / "work/out/tones.bento") as archive:
+        names = {name.removeprefix("./") for name in archive.getnames()}
+        wanted = archive.extractfile("./env/python/requirements.txt").read().decode().splitlines()
+        texts = [
+            archive.extractfile(member).read().decode()
+            for member in archive.getmembers()
+            if member.isfile()
+            and "/britekit/" not in member.name
+            and member.name.endswith((".yaml", ".json", ".csv"))
+        ]
+    assert {"src/model/exports/seed-1.onnx", "src/model/settings.yaml", "src/model/classes.csv"} <= names
+    assert "src/britekit/service/app.py" in names and "src/britekit/service/page.html" in names
+    assert not [name for name in names if "__pycache__" in name or name.endswith((".ckpt", ".db"))]
+    packages = {line.partition("==")[0].lower() for line in wanted if "==" in line}
+    assert {"openvino", "soundfile", "soxr", "av", "bentoml", "scipy"} <= packages
+    assert not {name for name in packages if name.startswith(("torch", "nvidia-c", "lightning", "triton"))}
+    assert str(folder) not in "".join(texts)
+
+
+def test_the_bento_serves_what_it_was_packaged_with(packaged, tmp_path):
+    folder, _, _ = packaged
+    with serving(["--bento", str(folder / "work/out/tones.bento")], tmp_path) as server:
+        answer = server.post("detections", write_tones(tmp_path / "x.wav"))
+        assert [x["label"] for x in answer.json()["detections"]] == ["LOWT", "HIGT"]
+        facts = server.get("model").json()
+        assert facts["name"] == "tones" and facts["settings"]["min_score"] == 0.5
+
+
+def test_the_list_is_part_of_the_lock():
+    def versions(path: Path) -> dict[str, str]:
+        lines = [line.strip() for line in path.read_text().splitlines() if "==" in line]
+        return {
+            name.lower().replace("_", "-"): version for name, _, version in (x.partition("==") for x in lines)
+        }
+
+    lock = versions(ROOT / "requirements/lock.txt")
+    serve = versions(ROOT / "britekit/service/requirements.txt")
+    assert serve and {name: lock.get(name) for name in serve} == serve
+    assert (ROOT / "requirements/serve.txt").read_text().endswith("-r ../britekit/service/requirements.txt\n")
+
+
+def test_the_list_has_all_that_its_packages_need():
+    from importlib.metadata import requires
+
+    from packaging.requirements import Requirement
+
+    path = ROOT / "britekit/service/requirements.txt"
+    listed = {
+        line.partition("==")[0].lower().replace("_", "-")
+        for line in path.read_text().splitlines()
+        if "==" in line
+    }
+    for name in sorted(listed):
+        for text in requires(name) or []:
+            need = Requirement(text)
+            if need.marker is None or need.marker.evaluate({"extra": ""}):
+                assert need.name.lower().replace("_", "-") in listed, f"{name} needs {need.name}"
+
+
+def test_no_exports(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = write_project(tmp_path)
+    for path in (tmp_path / "models/ckpt").glob("*.onnx"):
+        path.unlink()
+    # A checkpoint without an export cannot be packaged; what it says depends on whether it is one at all.
+    with pytest.raises(BriteKitError):
+        package(cfg_path=str(project), output_path="x.bento")
+    for path in (tmp_path / "models/ckpt").glob("*.ckpt"):
+        path.unlink()
+    with pytest.raises(ModelError, match="britekit train"):
+        package(cfg_path=str(project), output_path="x.bento")
+    assert not (tmp_path / "x.bento").exists()
+
+
+def test_a_failed_build_leaves_the_previous_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.bento").write_text("previous")
+    project = write_project(tmp_path, calibration="missing.yaml")
+    with pytest.raises(InputError, match=r"missing\.yaml"):
+        package(cfg_path=str(project), output_path="x.bento")
+    assert (tmp_path / "x.bento").read_text() == "previous"
+
+
+def test_bad_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="bento_name"):
+        package(cfg_path=str(write_project(tmp_path)), output_path="x.bento", name="Not a Name")
+
+
+def test_settings_file_is_yaml(packaged):
+    folder, _, _ = packaged
+    with tarfile.open(folder / "work/out/tones.bento") as archive:
+        settings = yaml.safe_load(archive.extractfile("./src/model/settings.yaml"))
+    assert settings["infer"]["backend"] == "openvino" and "audio" not in settings

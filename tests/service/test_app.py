@@ -1,0 +1,219 @@
+"""A real server: what it answers, and that nothing brings it down."""
+
+import concurrent.futures
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from britekit.inference.analysis import analyze_recordings
+from britekit.inference.ensemble import load_ensemble
+from britekit.inference.members import resolve_for_models
+from tests.service.running import ROOT, serving
+from tests.service.tone_model import write_project, write_tones
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("service")
+    (path / "calibration.yaml").write_text("coefficient: 0.7\nintercept: -0.4\n")
+    (path / "ignore.txt").write_text("Noise\n")
+    calibration = str(path / "calibration.yaml")
+    write_project(path, frames=True, calibration=calibration, overlap=0.5)
+    write_tones(path / "x.wav")
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    limits = {"BRITEKIT_MAX_UPLOAD_MIB": "2", "BRITEKIT_MAX_HOURS": "0.02"}
+    with serving(["-c", str(folder / "settings.yaml")], folder, **limits) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def analyzed(folder):
+    """Return what the batch engine writes about the same recording."""
+    cfg, paths = resolve_for_models(folder / "settings.yaml", None)
+    analyze_recordings(cfg, load_ensemble(cfg, paths), [folder / "x.wav"], folder / "labels")
+    return folder / "labels"
+
+
+def test_the_texts_equal_the_files_of_analyze(server, folder, analyzed):
+    answer = server.post("detections", folder / "x.wav", format="audacity")
+    assert answer.headers["content-disposition"] == 'attachment; filename="x_scores.txt"'
+    assert answer.text == (analyzed / "x_scores.txt").read_text() != ""
+    assert (
+        server.post("detections", folder / "x.wav", format="csv").text
+        == (analyzed / "scores.csv").read_text()
+    )
+    raven = server.post("detections", folder / "x.wav", format="raven").text.splitlines()
+    assert len(raven) == 1 + len((analyzed / "x_scores.txt").read_text().splitlines())
+
+
+def test_detections(server, folder):
+    answer = server.post("detections", folder / "x.wav", name="dawn.wav").json()
+    assert (answer["recording"], answer["seconds"], answer["min_score"]) == ("dawn", 8.0, 0.5)
+    assert answer["calibrated"] is True and answer["damaged_at"] is None
+    heard = {(x["class_name"], x["label"], round(x["start"]), round(x["end"])) for x in answer["detections"]}
+    assert heard == {("Low Tone", "LOWT", 2, 4), ("High Tone", "HIGT", 4, 6)}
+    names = server.post("detections", folder / "x.wav", label_field="names", min_score=0.2).json()
+    assert {x["label"] for x in names["detections"]} == {"Low Tone", "High Tone"}
+
+
+def test_scores_are_the_mean_of_the_members_to_the_last_digit(server, folder):
+    cfg, paths = resolve_for_models(folder / "settings.yaml", None)
+    from britekit.inference.engine import Engine
+
+    with Engine(load_ensemble(cfg, paths)) as engine:
+        expected = engine.score(folder / "x.wav")
+    answer = server.post("scores", folder / "x.wav").json()
+    assert answer["classes"] == ["Low Tone", "High Tone", "Noise"]
+    assert np.array_equal(np.array(answer["scores"], np.float32), expected.scores)
+    assert answer["starts"] == expected.starts.tolist() == [0.0, 1.5, 3.0, 4.5, 6.0]
+
+
+def test_other_formats_and_raw_names(server, folder):
+    samples, rate = soundfile.read(folder / "x.wav", dtype="float32")
+    for kind in ("flac", "ogg", "mp3"):
+        out = io.BytesIO()
+        soundfile.write(out, samples, rate, format=kind)
+        answer = server.post("detections", out.getvalue(), name="no suffix at all")
+        assert {x["label"] for x in answer.json()["detections"]} == {"LOWT", "HIGT"}, kind
+
+
+def test_spectrogram(server, folder):
+    answer = server.post("spectrogram", folder / "x.wav", max_width=200)
+    assert answer.headers["content-type"] == "image/png"
+    assert float(answer.headers["x-recording-seconds"]) == 8.0
+    with Image.open(io.BytesIO(answer.content)) as image:
+        assert image.size == (192, 64)
+
+
+def test_facts(server):
+    facts = server.get("model").json()
+    assert [x["code"] for x in facts["classes"]] == ["LOWT", "HIGT", "NOIS"]
+    assert facts["calibration"]["coefficient"] == 0.7
+    assert facts["limits"] == {"max_bytes": 2 << 20, "max_seconds": 72.0}
+    assert len(facts["members"]) == 2 and facts["settings"]["min_score"] == 0.5
+    assert "/" not in json.dumps({k: v for k, v in facts.items() if k != "version"})
+
+
+def test_what_bentoml_brings(server):
+    for path in ("livez", "healthz", "readyz"):
+        assert server.get(path).status_code == 200
+    assert "britekit_request_total" in server.get("metrics").text
+    document = server.get("docs.json").json()
+    assert {"/detections", "/scores", "/spectrogram", "/model"} <= set(document["paths"])
+    responses = document["paths"]["/detections"]["post"]["responses"]
+    assert {"200", "400", "413", "415", "422", "429"} <= set(responses)
+    form = document["paths"]["/detections"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    text = json.dumps(form) + json.dumps(document["components"])
+    for field in ("audio", "format", "min_score", "label_field"):
+        assert f'"{field}"' in text
+
+
+def test_page_asks_nobody_else(server):
+    page = server.get("")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "connect-src 'self'" in page.headers["content-security-policy"]
+    assert "://" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("content", "fields", "status", "part"),
+    [
+        (b"this is no sound", {}, 422, "x cannot be decoded"),
+        (b"RIFF\xff\xff\xff\x7fWAVEfmt ", {}, 422, "x cannot be decoded"),
+        (b"tones", {"min_score": "high"}, 400, "min_score"),
+        (b"tones", {"min_score": "1.5"}, 400, "min_score"),
+        (b"tones", {"min_score": "nan"}, 400, "min_score"),
+        (b"tones", {"format": "xml"}, 400, "format"),
+        (b"tones", {"labelfield": "names"}, 400, 'did you mean "label_field"'),
+        (b"short", {}, 422, "too short"),
+        (b"long", {}, 413, "longer than 72 s"),
+        (b"x" * (3 << 20), {}, 413, "larger than 2 MiB"),
+    ],
+)
+def test_refusals(server, folder, content, fields, status, part):
+    if content == b"tones":
+        content = (folder / "x.wav").read_bytes()
+    elif content in (b"short", b"long"):
+        out = io.BytesIO()
+        # Silence compresses well: few bytes may hold hours.
+        soundfile.write(out, np.zeros(2000 if content == b"short" else 8000 * 300), 8000, format="FLAC")
+        content = out.getvalue()
+    answer = server.post("detections", content, **fields)
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert part in error
+    assert (
+        "\n" not in error and str(server.temporary) not in error and "/" not in error.replace("form-data", "")
+    )
+
+
+def test_many_at_once_and_nothing_left(server, folder):
+    contents = []
+    for seed in range(12):
+        path = write_tones(folder / "many" / f"{seed}.wav", seconds=8 + seed / 2, seed=seed)
+        contents.append(path.read_bytes())
+    contents += [b"no sound"] * 4
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda content: server.post("detections", content), contents))
+    assert [answer.status_code for answer in answers] == [200] * 12 + [422] * 4
+    for seed, answer in enumerate(answers[:12]):
+        assert answer.json()["seconds"] == 8 + seed / 2
+    deadline = time.monotonic() + 5
+    while (left := list(server.temporary.rglob("britekit-upload-*"))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == []
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_busy_is_429(folder, tmp_path):
+    with serving(["-c", str(folder / "settings.yaml")], tmp_path, BRITEKIT_MAX_REQUESTS="1") as server:
+        # An upload that does not end holds the only place.
+        import socket
+
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as held:
+            head = (
+                "POST /detections HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=ab\r\n"
+            )
+            held.sendall(head.encode() + b"Content-Length: 5000\r\n\r\n--ab\r\n")
+            time.sleep(0.3)
+            answer = server.post("detections", folder / "x.wav")
+            assert answer.status_code == 429 and int(answer.headers["retry-after"]) > 0
+            assert server.get("readyz").status_code == 200
+        time.sleep(0.3)
+        assert server.post("detections", folder / "x.wav").status_code == 200
+        pids = server.family()
+        assert len(pids) >= 3
+        assert server.stop(signal.SIGINT) == 0
+        deadline = time.monotonic() + 5
+        while alive := [pid for pid in pids if _is_running(pid)]:
+            assert time.monotonic() < deadline, alive
+            time.sleep(0.05)
+        assert list(server.temporary.iterdir()) == [] and list((tmp_path / "home").iterdir()) == []
+
+
+def test_the_service_imports_no_training_package():
+    code = "import sys, britekit.service.app; print(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "britekit.service.app" in done.stdout.splitlines()
+    assert not {"torch", "pandas", "sqlalchemy", "lightning", "matplotlib"} & set(done.stdout.splitlines())
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

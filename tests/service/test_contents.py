@@ -1,0 +1,88 @@
+"""The model folder: complete, the same twice, and refused with a sentence when something is missing."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from britekit.errors import InputError, ModelError
+from britekit.inference.members import resolve_for_models
+from britekit.service.contents import read_contents, write_contents
+from tests.service.tone_model import CLASSES, write_project
+
+
+def gather(project: Path, folder: Path):
+    return write_contents(*resolve_for_models(project, None), folder)
+
+
+def digest(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def test_round_trip_and_same_bytes_twice(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "calibration.yaml").write_text("coefficient: 1.2\nintercept: -0.1\n")
+    (tmp_path / "ignore.txt").write_text("Noise\n")
+    project = write_project(tmp_path, calibration="calibration.yaml")
+    settings = yaml.safe_load(project.read_text())
+    settings["misc"]["ignore_file"] = "ignore.txt"
+    project.write_text(yaml.safe_dump(settings))
+    contents = gather(project, tmp_path / "a")
+    gather(project, tmp_path / "b")
+    assert digest(tmp_path / "a") == digest(tmp_path / "b")
+    assert [path.name for path in contents.exports] == ["seed-1.onnx", "seed-2.onnx"]
+    assert contents.cfg.infer.min_score == 0.5 and contents.cfg.audio.spec_duration == 2.0
+    assert Path(contents.cfg.infer.calibration).read_text() == "coefficient: 1.2\nintercept: -0.1\n"
+    assert Path(contents.cfg.misc.ignore_file).read_text() == "Noise\n"
+    assert len((tmp_path / "a" / "classes.csv").read_text().splitlines()) == len(CLASSES) + 1
+    assert str(tmp_path) not in "".join(
+        path.read_text() for path in (tmp_path / "a").iterdir() if path.is_file()
+    )
+    # It can be moved: nothing in it knows where it was made.
+    (tmp_path / "a").rename(tmp_path / "moved")
+    assert read_contents(tmp_path / "moved").cfg.infer.calibration.startswith(str(tmp_path / "moved"))
+
+
+def test_the_default_ignore_file_may_be_missing_a_configured_one_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = write_project(tmp_path)
+    assert gather(project, tmp_path / "a").cfg.misc.ignore_file is None
+    settings = yaml.safe_load(project.read_text())
+    settings["misc"]["ignore_file"] = "mine.txt"
+    project.write_text(yaml.safe_dump(settings))
+    with pytest.raises(InputError, match="mine.txt"):
+        gather(project, tmp_path / "b")
+
+
+def test_missing_calibration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="nowhere.yaml.*britekit calibrate"):
+        gather(write_project(tmp_path, calibration="nowhere.yaml"), tmp_path / "a")
+
+
+def test_every_member_needs_an_export_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cfg, members = resolve_for_models(write_project(tmp_path), None)
+    (tmp_path / "models/ckpt/seed-2.onnx").unlink()
+    with pytest.raises(ModelError, match="ckpt-onnx"):
+        write_contents(cfg, members, tmp_path / "a")
+
+
+def test_export_of_another_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cfg, members = resolve_for_models(write_project(tmp_path), None)
+    (tmp_path / "models/ckpt/seed-1.ckpt").write_bytes(b"trained again")
+    with pytest.raises(ModelError, match="another checkpoint"):
+        write_contents(cfg, members, tmp_path / "a")
+
+
+def test_half_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="britekit package"):
+        read_contents(tmp_path)
+    gather(write_project(tmp_path), tmp_path / "a")
+    (tmp_path / "a/exports/seed-1.onnx").unlink()
+    with pytest.raises(ModelError, match=r"seed-1\.onnx"):
+        read_contents(tmp_path / "a")
