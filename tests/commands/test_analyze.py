@@ -1,0 +1,278 @@
+"""analyze as a person runs it: outputs, options, failures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from britekit.annotations.labels import read_labels
+from britekit.annotations.scores import ScoreTable
+from britekit.audio.stream import iter_spectrograms
+from britekit.cli import main
+from britekit.inference.ensemble import load_ensemble
+from britekit.inference.members import resolve_for_models
+from tests.inference.conftest import CLASSES, write_recording
+from tests.inference.fakes import SMALL_AUDIO, make_fake_member
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two members, three recordings, an ignore file, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("DVC_STAGE", "DVC_ROOT", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    make_fake_member(Path("models/ckpt"), CLASSES)
+    make_fake_member(Path("models/ckpt"), CLASSES[::-1], name="seed-2", seed=1)
+    for number, seconds in enumerate([2.0, 10.0, 61.0]):
+        write_recording(Path(f"rec/r{number}.wav"), seconds, number)
+    Path("data").mkdir()
+    Path("data/ignore.txt").write_text("# not these\nNoise\n")
+    return tmp_path
+
+
+def analyze(*arguments: str) -> int:
+    return main(["analyze", *arguments])
+
+
+def content(folder: str) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_test_run_holds_every_score():
+    assert analyze("-i", "rec", "-o", "out", "--min-score", "0") == 0
+    assert sorted(content("out")) == [
+        "manifest.yaml", "r0_scores.txt", "r1_scores.txt", "r2_scores.txt", "scores.csv", "scores.npz"]  # fmt: skip
+    cfg, paths = resolve_for_models(None, {"misc.force_cpu": True})
+    ensemble = load_ensemble(cfg, paths)
+    table = ScoreTable.load("out/scores.npz")
+    assert table.recordings == ["r0", "r1", "r2"]
+    assert table.seconds.tolist() == [2.0, 10.0, 61.0]
+    assert [info.name for info in table.classes] == ["Wren", "Owl"]
+    assert table.duration == 3.0
+    assert "seed-2.onnx" in table.meta["members"] and table.meta["backend"] == "openvino"
+    labels = {(x.recording, x.name, x.start): x.score for x in read_labels("out")}
+    assert len(labels) == table.scores.size
+    for number in range(3):
+        mine = table.row_recording == number
+        batches = list(iter_spectrograms(f"rec/r{number}.wav", cfg.audio, 3.0))
+        assert table.starts[mine].tolist() == [start for batch in batches for start in batch.starts]
+        expected = np.concatenate([ensemble.score(batch.spectrograms)[0] for batch in batches])[:, :2]
+        assert table.scores[mine].tobytes() == np.ascontiguousarray(expected).tobytes()
+        for start, row in zip(table.starts[mine], expected, strict=True):
+            for code, score in zip(("WREN", "OWL"), row, strict=True):
+                assert labels[f"r{number}", code, start] == pytest.approx(float(score), abs=6e-7)
+
+
+def test_manifest_tells_what_was_done():
+    assert analyze("-i", "rec", "-o", "out", "-m", "0.3", "--overlap", "1.5") == 0
+    text = Path("out/manifest.yaml").read_text()
+    assert text.startswith("#") and str(Path.cwd()) not in text
+    manifest = yaml.safe_load(text)
+    assert manifest["classes"] == [{"name": "Wren", "code": "WREN"}, {"name": "Owl", "code": "OWL"}]
+    assert manifest["inference"]["min_score"] == 0.3 and manifest["inference"]["overlap"] == 1.5
+    assert manifest["audio"]["spec_height"] == SMALL_AUDIO.spec_height
+    assert manifest["backend"] == "openvino"
+    for number in (1, 2):
+        model = manifest[f"model {number}"]
+        assert model["file"] == f"seed-{number}.onnx" and len(model["sha256"]) == 64
+        assert model["train"]["sed_fps"] == 4 and model["audio"]["spec_width"] == 64
+    assert not Path("out/scores.npz").exists()
+
+
+def test_same_bytes_whatever_the_threads():
+    for threads in ("1", "4"):
+        assert analyze("-i", "rec", "-o", f"out{threads}", "-m", "0", "--threads", threads) == 0
+    assert content("out1") == content("out4")
+
+
+def test_default_output_and_types():
+    assert analyze("-i", "rec", "-r", "audacity") == 0
+    assert Path("rec/r0_scores.txt").exists() and not Path("rec/scores.csv").exists()
+    assert analyze("-i", "rec/r1.wav", "-o", "one", "--rtype", "csv") == 0
+    assert sorted(content("one")) == ["manifest.yaml", "scores.csv"]
+    assert analyze("-i", "rec", "-r", "raven") == 1
+
+
+def test_an_old_table_does_not_outlive_the_labels_it_belonged_to():
+    assert analyze("-i", "rec", "-o", "out", "-m", "0") == 0
+    assert analyze("-i", "rec", "-o", "out", "-m", "0.5", "-r", "audacity") == 0
+    assert sorted(content("out")) == ["manifest.yaml", "r0_scores.txt", "r1_scores.txt", "r2_scores.txt"]
+    Path("mine").mkdir()
+    Path("mine/scores.csv").write_text("not ours\n")
+    assert analyze("-i", "rec", "-o", "mine", "-r", "audacity") == 0
+    assert Path("mine/scores.csv").read_text() == "not ours\n"
+
+
+def test_silence_gives_an_empty_label_file():
+    assert analyze("-i", "rec", "-o", "out", "-m", "1") == 0
+    assert Path("out/r0_scores.txt").read_bytes() == b""
+    assert Path("out/scores.csv").read_text().count("\n") == 1
+
+
+def test_bad_recordings_are_listed_and_the_rest_finished(capsys: pytest.CaptureFixture[str]):
+    Path("rec/bad.wav").write_bytes(b"no sound")
+    Path("rec/empty.wav").write_bytes(b"")
+    Path("out").mkdir()
+    Path("out/bad_scores.txt").write_text("0\t1\tOWL;0.9\n")
+    assert analyze("-i", "rec", "-o", "out", "-m", "0") == 1
+    errors = capsys.readouterr().err
+    assert "rec/bad.wav" in errors and "rec/empty.wav" in errors
+    assert "Error: 2 of 5 recordings could not be scored" in errors and "Traceback" not in errors
+    assert ScoreTable.load("out/scores.npz").recordings == ["r0", "r1", "r2"]
+    assert not Path("out/bad_scores.txt").exists()
+    assert len({x.recording for x in read_labels("out")}) == 3
+
+
+def test_recursive_names_by_path():
+    write_recording(Path("rec/below/r0.wav"), 4.0)
+    assert analyze("-i", "rec", "-o", "out", "-m", "0", "--recursive") == 0
+    assert Path("out/below/r0_scores.txt").is_file()
+    assert ScoreTable.load("out/scores.npz").recordings == ["below/r0", "r0", "r1", "r2"]
+
+
+def test_equal_stems_are_refused_before_any_work(capsys: pytest.CaptureFixture[str]):
+    write_recording(Path("rec/r0.flac.wav"), 3.0)
+    Path("rec/r0.flac.wav").rename("rec/r0.aiff")
+    assert analyze("-i", "rec", "-o", "out") == 1
+    errors = capsys.readouterr().err
+    assert "r0.aiff" in errors and "r0.wav" in errors
+    assert not Path("out").exists()
+
+
+def test_calibration_acts_on_labels_not_on_test_runs(capsys: pytest.CaptureFixture[str]):
+    assert analyze("-i", "rec", "-o", "raw", "-m", "0") == 0
+    Path("cal.yaml").write_text(
+        "coefficient: 2\nintercept: 1\nclasses: {OWL: {coefficient: 0.5, intercept: 0}}\n"
+    )
+    Path("mine.yaml").write_text("infer: {calibration: cal.yaml}\n")
+    assert analyze("-i", "rec", "-o", "cal", "-m", "0.000001", "-c", "mine.yaml") == 0
+    table = ScoreTable.load("raw/scores.npz")
+    z = np.log(table.scores / (1 - table.scores.astype(float)))
+    expected = 1 / (1 + np.exp(-np.stack([2 * z[:, 0] + 1, 0.5 * z[:, 1]], axis=1)))
+    found = {(x.recording, x.start, x.name): x.score for x in read_labels("cal")}
+    for row, (number, start) in enumerate(zip(table.row_recording, table.starts, strict=True)):
+        for column, code in enumerate(("WREN", "OWL")):
+            key = (f"r{number}", start, code)
+            assert found.get(key, 0.0) == pytest.approx(expected[row, column], abs=2e-6)
+    manifest = yaml.safe_load(Path("cal/manifest.yaml").read_text())
+    assert manifest["calibration"]["coefficient"] == 2 and manifest["inference"]["calibration"] == "cal.yaml"
+
+    capsys.readouterr()
+    assert analyze("-i", "rec", "-o", "test", "-m", "0", "-c", "mine.yaml") == 0
+    assert "without cal.yaml" in capsys.readouterr().err
+    assert content("test")["scores.npz"] == content("raw")["scores.npz"]
+    assert content("test")["scores.csv"] == content("raw")["scores.csv"]
+    assert yaml.safe_load(Path("test/manifest.yaml").read_text())["inference"]["calibration"] is None
+
+
+def test_scaling_numbers_in_the_settings():
+    Path("mine.yaml").write_text("infer: {scaling_coefficient: 1, scaling_intercept: 20}\n")
+    assert analyze("-i", "rec", "-o", "out", "-m", "0.99", "-c", "mine.yaml") == 0
+    windows = sum(
+        len(b.starts) for n in range(3) for b in iter_spectrograms(f"rec/r{n}.wav", SMALL_AUDIO, 3.0)
+    )
+    assert len(read_labels("out")) == 2 * windows
+
+
+def test_sed_labels(tmp_path: Path):
+    for path in Path("models/ckpt").iterdir():
+        path.unlink()
+    make_fake_member(Path("models/ckpt"), CLASSES, frames=12)
+    assert analyze("-i", "rec", "-o", "test", "-m", "0") == 0
+    table = ScoreTable.load("test/scores.npz")
+    labels = read_labels("test")
+    assert table.duration == 3.0 and len(labels) == table.scores.size
+    assert {round(x.end - x.start, 6) for x in labels} == {3.0}
+    assert analyze("-i", "rec", "-o", "seg", "-m", "0.001", "--seg", "0.5") == 0
+    assert {round(x.end - x.start, 6) for x in read_labels("seg")} == {0.5}
+    assert analyze("-i", "rec", "-o", "runs", "-m", "0.001") == 0
+    lengths = {round(x.end - x.start, 6) for x in read_labels("runs")}
+    assert max(lengths) > 3.0
+
+
+@pytest.mark.parametrize(("text", "first"), [("4", 4.0), ("0:04", 4.0), ("0:00:04", 4.0)])
+def test_start(text: str, first: float):
+    assert analyze("-i", "rec/r1.wav", "-o", "out", "-m", "0", "--start", text) == 0
+    assert ScoreTable.load("out/scores.npz").starts.tolist() == [first, first + 3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-i", "nowhere"], "nowhere"),
+        (["-i", "rec", "--ckpt", "nowhere"], "nowhere"),
+        (["-i", "data"], "holds no recordings"),
+        (["-i", "rec", "-m", "1.5"], "min_score"),
+        (["-i", "rec", "--overlap", "3"], "infer.overlap"),
+        (["-i", "rec", "--threads", "0"], "num_threads"),
+        (["-i", "rec", "--seg", "-1"], "segment_len"),
+        (["-i", "rec", "--start", "1:75"], "not a time"),
+        (["-i", "rec", "-c", "other.yaml"], "ignore file gone.txt"),
+        (["-i", "rec", "-c", "cal.yaml"], "calibration file gone.yaml"),
+    ],
+)
+def test_one_sentence_for_what_cannot_be_done(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+):
+    Path("other.yaml").write_text("misc: {ignore_file: gone.txt}\n")
+    Path("cal.yaml").write_text("infer: {calibration: gone.yaml}\n")
+    assert analyze(*arguments, "-o", "out") == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1 and words in errors[0]
+    assert not list(Path(".").glob("out/*"))
+
+
+def test_the_default_ignore_file_may_be_missing():
+    Path("data/ignore.txt").unlink()
+    assert analyze("-i", "rec", "-o", "out", "-m", "0") == 0
+    assert len(ScoreTable.load("out/scores.npz").classes) == 3
+
+
+def test_other_classes_are_refused(capsys: pytest.CaptureFixture[str]):
+    make_fake_member(Path("models/ckpt"), CLASSES[:2], name="seed-3")
+    assert analyze("-i", "rec", "-o", "out") == 1
+    assert 'lacks "Noise"' in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_output_is_noticed_at_once(capsys: pytest.CaptureFixture[str]):
+    Path("out").mkdir(mode=0o500)
+    assert analyze("-i", "rec", "-o", "out") == 1
+    assert "out could not be written" in capsys.readouterr().err
+
+
+def test_an_output_that_is_a_file(capsys: pytest.CaptureFixture[str]):
+    Path("out").write_text("")
+    assert analyze("-i", "rec", "-o", "out") == 1
+    assert "out could not be written" in capsys.readouterr().err
+
+
+def test_neither_torch_nor_onnx_is_imported(project: Path):
+    code = (
+        "import sys; from britekit.cli import main; code = main(['analyze', '-i', 'rec', '-o', 'out']); "
+        "heavy = {'torch', 'onnx', 'lightning', 'pandas', 'sqlalchemy', 'matplotlib', 'wandb'} & set(sys.modules); "
+        "print(sorted(heavy)); sys.exit(code)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_function_returns_the_sums():
+    import britekit.commands.analyze  # the module's import must not hide the function
+
+    summary = britekit.commands.analyze(input_path="rec", output_path="out")
+    assert (summary.done, summary.failed, summary.audio_seconds) == (3, {}, 73.0)

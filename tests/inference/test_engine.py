@@ -1,0 +1,161 @@
+"""The engine: equal to scoring one recording after another, from any number of threads; errors stay apart."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from britekit.audio.stream import iter_spectrograms
+from britekit.errors import InferenceError, InputError
+from britekit.inference.engine import Engine, RecordingScores, TooLong, score_recordings
+from britekit.inference.ensemble import Ensemble, load_ensemble
+from britekit.inference.members import resolve_for_models
+from tests.inference.conftest import CLASSES, write_recording
+from tests.inference.fakes import make_fake_member
+
+
+@pytest.fixture
+def ensemble() -> Ensemble:
+    make_fake_member(Path("models/ckpt"), CLASSES, frames=12)
+    make_fake_member(Path("models/ckpt"), CLASSES, frames=12, name="seed-2", seed=1)
+    cfg, paths = resolve_for_models(None, {"infer.overlap": 1.0, "misc.force_cpu": True})
+    return load_ensemble(cfg, paths)
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> list[Path]:
+    lengths = [0.2, 1.1, 3.0, 5.5, 40.0, 130.0, 7.3, 12.0]
+    return [write_recording(tmp_path / f"r{n}.wav", seconds, n) for n, seconds in enumerate(lengths)]
+
+
+def _same(one: RecordingScores, two: RecordingScores) -> bool:
+    assert one.frames is not None and two.frames is not None
+    return (
+        one.starts.tobytes() == two.starts.tobytes()
+        and one.scores.tobytes() == two.scores.tobytes()
+        and one.frames.tobytes() == two.frames.tobytes()
+        and one.seconds == two.seconds
+    )
+
+
+def test_is_the_ensemble_over_the_windows(ensemble: Ensemble, recordings: list[Path]):
+    with Engine(ensemble) as engine:
+        found = engine.score(recordings[5])
+    windows = iter_spectrograms(recordings[5], ensemble.audio, 2.0)
+    batches = list(windows)
+    assert found.starts.tolist() == [start for batch in batches for start in batch.starts]
+    expected = np.concatenate([ensemble.score(batch.spectrograms)[0] for batch in batches])
+    assert found.scores.tobytes() == expected.tobytes()
+    assert found.seconds == windows.seconds == 130.0
+    assert found.frames is not None and found.frames.shape == (520, 3)
+
+
+def test_results_depend_on_neither_threads_nor_company(ensemble: Ensemble, recordings: list[Path]):
+    with Engine(ensemble, threads=1) as engine:
+        alone = [engine.score(path) for path in recordings]
+    for threads, most_open in [(1, 5), (3, 3), (4, 8)]:
+        with Engine(ensemble, threads, most_open) as engine, ThreadPoolExecutor(8) as pool:
+            together = list(pool.map(engine.score, recordings))
+        assert all(map(_same, alone, together))
+    with Engine(ensemble) as engine:
+        found = dict(score_recordings(engine, recordings))
+    assert all(_same(result, found[path]) for path, result in zip(recordings, alone, strict=True))
+
+
+def test_too_short_gives_nothing(ensemble: Ensemble, recordings: list[Path]):
+    with Engine(ensemble) as engine:
+        found = engine.score(recordings[0])
+    assert found.scores.shape == (0, 3)
+    assert found.frames is not None and found.frames.shape == (0, 3)
+    assert found.seconds == pytest.approx(0.2)
+
+
+def test_a_late_start(ensemble: Ensemble, recordings: list[Path]):
+    with Engine(ensemble) as engine:
+        found = engine.score(recordings[7], first_s=4.0)
+    assert found.starts.tolist() == [4.0, 6.0, 8.0, 10.0]
+    assert found.frames is not None
+    assert (found.frames[:16] == 0).all() and (found.frames[16:] > 0).all()
+
+
+def test_one_bad_recording_spares_the_others(ensemble: Ensemble, recordings: list[Path], tmp_path: Path):
+    (tmp_path / "bad.wav").write_bytes(b"RIFF nothing")
+    paths = [tmp_path / "bad.wav", *recordings, tmp_path / "vanished.wav"]
+    with Engine(ensemble) as engine:
+        found = dict(score_recordings(engine, paths))
+    assert isinstance(found[paths[0]], InputError)
+    assert isinstance(found[paths[-1]], InputError)
+    assert all(isinstance(found[path], RecordingScores) for path in recordings)
+
+
+def test_a_model_that_fails_ends_its_recordings_not_the_engine(
+    ensemble: Ensemble, recordings: list[Path], monkeypatch: pytest.MonkeyPatch
+):
+    def broken(spectrograms: np.ndarray) -> None:
+        raise MemoryError("no room")
+
+    with Engine(ensemble) as engine:
+        with monkeypatch.context() as patch:
+            patch.setattr(ensemble, "score", broken)
+            with pytest.raises(MemoryError, match="no room"):
+                engine.score(recordings[5])
+        assert len(engine.score(recordings[5]).starts) == 65
+
+
+def test_too_long_is_given_up(ensemble: Ensemble, recordings: list[Path]):
+    with Engine(ensemble) as engine:
+        for path in (recordings[4], recordings[5]):
+            with pytest.raises(TooLong, match="longer than 12 s"):
+                engine.score(path, max_seconds=12.0)
+        assert engine.score(recordings[7], max_seconds=12.0).seconds == 12.0
+
+
+def test_a_short_recording_overtakes_a_long_one(ensemble: Ensemble, tmp_path: Path):
+    long = write_recording(tmp_path / "long.wav", 500.0)
+    short = write_recording(tmp_path / "short.wav", 5.0)
+    with Engine(ensemble, threads=1, open_recordings=4) as engine:
+        slow = engine.submit(long)
+        engine.score(short)
+        assert not slow.done()
+
+
+def test_closing_leaves_nobody_waiting(ensemble: Ensemble, recordings: list[Path], tmp_path: Path):
+    before = threading.active_count()
+    long = write_recording(tmp_path / "long.wav", 600.0)
+    engine = Engine(ensemble, threads=2)
+    futures = [engine.submit(path) for path in [long, long, *recordings, long]]
+    engine.close()
+    engine.close()
+    assert threading.active_count() == before
+    assert all(future.done() for future in futures)
+    with pytest.raises(InferenceError, match="engine is closed"):
+        engine.submit(long)
+
+
+def test_files_are_closed_and_only_a_few_are_in_hand(ensemble: Ensemble, tmp_path: Path):
+    handles = Path("/proc/self/fd")
+    if not handles.is_dir():
+        pytest.skip("needs /proc")
+    path = write_recording(tmp_path / "clip.wav", 2.0)
+    before = len(os.listdir(handles))
+    begun = 0
+
+    def source():
+        nonlocal begun
+        for _ in range(300):
+            begun += 1
+            yield path
+
+    with Engine(ensemble, threads=2) as engine:
+        for done, (_, result) in enumerate(score_recordings(engine, source()), start=1):
+            assert isinstance(result, RecordingScores)
+            assert begun - done <= 4 + 2
+    gc.collect()
+    assert done == 300
+    assert len(os.listdir(handles)) <= before + 2

@@ -1,0 +1,103 @@
+"""Labels against examples worked out by hand (algorithms page, section 7)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from britekit.annotations.classes import ClassInfo
+from britekit.config import BaseConfig
+from britekit.inference.labels import LabelRules, label_rules, make_labels
+
+ONE = [ClassInfo("Wren", "WREN")]
+RULES = LabelRules(min_score=0.5, duration_s=5.0, fps=4, second_pass=False)
+NO_WINDOWS = np.empty(0), np.empty((0, 1), np.float32)
+
+
+def _windows(rules: LabelRules, starts: list[float], scores: list[float]) -> list[tuple[float, float, float]]:
+    found = make_labels("r", ONE, "codes", rules, np.array(starts), np.array(scores, np.float32)[:, None])
+    assert all((x.recording, x.name) == ("r", "WREN") for x in found)
+    return [(x.start, x.end, round(x.score, 6)) for x in found]
+
+
+def _frames(rules: LabelRules, scores: list[float]) -> list[tuple[float, float, float]]:
+    found = make_labels("r", ONE, "names", rules, *NO_WINDOWS, np.array(scores, np.float32)[:, None])
+    return [(x.start, x.end, round(x.score, 6)) for x in found]
+
+
+def test_each_window_from_the_threshold_on():
+    assert _windows(RULES, [0.0, 2.5, 5.0], [0.5, 0.49, 0.9]) == [(0.0, 5.0, 0.5), (5.0, 10.0, 0.9)]
+
+
+def test_the_threshold_itself_counts_in_single_precision():
+    rules = dataclasses.replace(RULES, min_score=0.7)
+    assert _windows(rules, [0.0], [0.7]) == [(0.0, 5.0, 0.7)]
+
+
+def test_a_run_of_frames_is_one_label():
+    assert _frames(RULES, [0.6, 0.1, 0.5, 0.8, 0.7, 0.2, 0.9]) == [
+        (0.0, 0.25, 0.6),
+        (0.5, 1.25, 0.8),
+        (1.5, 1.75, 0.9),
+    ]
+
+
+def test_groups_of_frames_give_labels_of_one_length():
+    rules = dataclasses.replace(RULES, segment_frames=4)
+    assert _frames(rules, [0.1, 0.6, 0.2, 0.1, 0.1, 0.1, 0.4, 0.1, 0.8, 0.1]) == [
+        (0.0, 1.0, 0.6),
+        (2.0, 3.0, 0.8),
+    ]
+
+
+def test_a_min_score_of_zero_labels_everything():
+    zero = dataclasses.replace(RULES, min_score=0.0, second_pass=True)
+    assert len(_windows(zero, [0.0, 5.0], [0.0, 0.2])) == 2
+    assert len(_frames(dataclasses.replace(zero, segment_frames=4), [0.0] * 9)) == 3
+
+
+def test_second_pass_of_windows():
+    # min 0.5, confirmed at 0.75; windows at 0 and 2.5 confirm 7.5 s, those at 0 and 5 confirm 10 s
+    rules = dataclasses.replace(RULES, second_pass=True)
+    starts = [0.0, 2.5, 5.0, 7.5]
+    assert _windows(rules, starts, [0.75, 0.8, 0.4, 0.3]) == [(0.0, 5.0, 0.75), (2.5, 7.5, 0.8)]
+    assert _windows(rules, starts, [0.75, 0.29, 0.8, 0.3]) == [
+        (0.0, 5.0, 0.75),
+        (5.0, 10.0, 0.8),
+        (7.5, 12.5, 0.3),
+    ]
+
+
+def test_second_pass_of_frames():
+    rules = dataclasses.replace(RULES, second_pass=True, confirmed_if_seconds=1.0)
+    assert _frames(rules, [0.75, 0.75, 0.75, 0.1, 0.3]) == [(0.0, 0.75, 0.75)]
+    assert _frames(rules, [0.75, 0.75, 0.75, 0.1, 0.3, 0.75]) == [(0.0, 0.75, 0.75), (1.0, 1.5, 0.75)]
+
+
+def test_rules_come_from_the_settings():
+    cfg = BaseConfig()
+    assert label_rules(cfg, has_frames=True).segment_frames is None
+    cfg.infer.segment_len = 2.0
+    assert label_rules(cfg, has_frames=True).segment_frames == 8
+    assert label_rules(cfg, has_frames=False).segment_frames is None
+
+
+def test_a_test_run_with_frames_gets_labels_of_a_windows_length(caplog: pytest.LogCaptureFixture):
+    cfg = BaseConfig()
+    cfg.infer.min_score = 0
+    rules = label_rules(cfg, has_frames=True)
+    assert (rules.segment_frames, rules.segment_s) == (20, 5.0)
+    assert "labels of 5 s" in caplog.text
+
+
+@given(st.lists(st.floats(0, 1, width=32), max_size=60), st.floats(0.0625, 0.9375, width=32))
+def test_runs_cover_exactly_the_frames_above(scores: list[float], min_score: float):
+    rules = dataclasses.replace(RULES, min_score=min_score, fps=1)
+    covered = {frame for start, end, _ in _frames(rules, scores) for frame in range(round(start), round(end))}
+    assert covered == {
+        frame for frame, score in enumerate(scores) if np.float32(score) >= np.float32(min_score)
+    }
