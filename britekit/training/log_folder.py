@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import yaml
 from torch.utils.tensorboard import SummaryWriter
 
-import yaml
 from britekit.files import write_text
 from britekit.models.checkpoint import save_checkpoint
 from britekit.models.recognizer import Recognizer

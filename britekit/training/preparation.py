@@ -60,14 +60,8 @@ def read_samples(path: str, cfg: BaseConfig, setting: str) -> Any:
     if not Path(path).is_file():
         hint = "; make it with `britekit pickle`" if setting == "train.train_pickle" else ""
         raise TrainingError(f"{setting}: {path} does not exist{hint}")
-    samples = read_training_set(path, workers=cfg.train.num_workers)
-    height, width = samples.images.shape[1:]
-    if (height, width) != (cfg.audio.spec_height, cfg.audio.spec_width):
-        raise TrainingError(
-            f"{setting}: {path} holds spectrograms of {height} x {width}, but audio.spec_height and "
-            f"spec_width are {cfg.audio.spec_height} x {cfg.audio.spec_width}; pickle again or change them"
-        )
-    return samples
+    size = (cfg.audio.spec_height, cfg.audio.spec_width)
+    return read_training_set(path, workers=cfg.train.num_workers, size=size)
 
 
 def check_samples(samples: Any, cfg: BaseConfig) -> None:

@@ -37,7 +37,7 @@ def test_missing_pickle(project, cfg):
 
 def test_pickle_of_another_size(project, cfg):
     cfg.audio.spec_width = 96
-    assert "32 x 64" in refused(cfg)
+    assert "32 × 64, the settings say 32 × 96" in refused(cfg)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+import yaml
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-import yaml
 from britekit.models.checkpoint import load_checkpoint, read_archive
 from britekit.training.held_out import ranking_figures
 from britekit.training.trainer import train

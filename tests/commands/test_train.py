@@ -1,0 +1,98 @@
+"""The command: what it prints, publishes and refuses."""
+
+import csv
+import json
+import pickle
+import zlib
+
+import numpy as np
+import pytest
+import torch
+
+from britekit import cli
+from britekit.config.layers import forget_config
+
+SETTINGS = """
+audio: {spec_height: 32, spec_width: 64}
+train: {model_type: timm.test_efficientnet, num_epochs: 2, min_steps: 2, val_portion: 0.25}
+misc: {force_cpu: true}
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with params.yaml and a pickle of two classes."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("DVC_STAGE", "WANDB_MODE", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    forget_config()
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (32, 32, 64), dtype=np.uint8)
+    content = {
+        "class_names": ["Noise", "Owl"],
+        "class_codes": ["NOIS", "OWL"],
+        "alt_names": ["", ""],
+        "alt_codes": ["", ""],
+        "spec_values": [zlib.compress(image.tobytes()) for image in images],
+        "spec_class_indexes": [[i % 2] for i in range(32)],
+        "spec_height": 32,
+        "spec_width": 64,
+    }
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/training.pkl").write_bytes(pickle.dumps(content))
+    (tmp_path / "params.yaml").write_text(SETTINGS)
+    (tmp_path / "dvc.yaml").write_text("")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield tmp_path
+    torch.set_num_threads(threads)
+
+
+def test_publish_writes_what_the_stage_owes(project, capsys):
+    pytest.importorskip("openvino")
+    assert cli.main(["train", "--seed", "3", "--publish"]) == 0
+    said = dict(line.split(" = ", 1) for line in capsys.readouterr().out.splitlines() if " = " in line)
+    assert {"loss", "val_roc", "seconds", "spectrograms_per_second", "published"} <= set(said)
+    assert sorted(p.name for p in (project / "models/ckpt").iterdir()) == ["seed-3.ckpt", "seed-3.onnx"]
+    metrics = json.loads((project / "metrics/train-3.json").read_text())
+    assert {"loss", "spectrograms_per_second", "seconds", "device", "version", "revision"} <= set(metrics)
+    with open(project / "results/curves/train-3.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert float(rows[-1]["loss"]) == pytest.approx(metrics["loss"], abs=1e-5)
+    assert (project / "logs/version_0/checkpoints").is_dir()
+    first = (project / "models/ckpt/seed-3.ckpt").read_bytes()
+    assert cli.main(["train", "--seed", "3", "--publish"]) == 0
+    assert (project / "models/ckpt/seed-3.ckpt").read_bytes() == first
+
+
+def test_without_publish_only_the_log_folder_is_written(project, capsys):
+    from britekit.commands import train
+
+    result = train(prefix="x", seed=1)
+    assert [p.name for p in result.checkpoints] == ["x-v0-e0.ckpt", "x-v0-e1.ckpt"]
+    assert not (project / "models").exists() and not (project / "metrics").exists()
+    assert "x-v0-e1.ckpt" in capsys.readouterr().out
+
+
+def test_folds_print_mean_spread_and_interval(project, capsys):
+    (project / "params.yaml").write_text(SETTINGS.replace("val_portion: 0.25", "num_folds: 2"))
+    assert cli.main(["train", "--seed", "1"]) == 0
+    said = dict(line.split(" = ", 1) for line in capsys.readouterr().out.splitlines())
+    folds = [float(said["val_roc_fold_0"]), float(said["val_roc_fold_1"])]
+    assert float(said["val_roc_mean"]) == pytest.approx(np.mean(folds), abs=1e-4)
+    assert float(said["val_roc_stdev"]) == pytest.approx(np.std(folds, ddof=1), abs=1e-4)
+    assert "to" in said["val_roc_interval"]
+
+
+def test_failures_are_one_line_and_exit_1(project, capsys):
+    assert cli.main(["train", "--publish"]) == 1
+    assert capsys.readouterr().err.strip() == (
+        "Error: --publish names the checkpoint by its seed; give --seed or set train.seed"
+    )
+    (project / "data/training.pkl").unlink()
+    assert cli.main(["train"]) == 1
+    error = capsys.readouterr().err.strip()
+    assert (
+        error.startswith("Error: train.train_pickle: data/training.pkl does not exist") and "\n" not in error
+    )
