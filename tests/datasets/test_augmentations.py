@@ -175,7 +175,9 @@ def test_shifts_are_uniform_and_every_sample_has_its_own():
     count, reach = 6000, 3
     one = torch.zeros(count, 1, 9)
     one[:, 0, 4] = 1
-    out = find_augmentation("shift_horizontal")(one, Draws(count, torch.Generator().manual_seed(0)), max_shift=reach)
+    out = find_augmentation("shift_horizontal")(
+        one, Draws(count, torch.Generator().manual_seed(0)), max_shift=reach
+    )
     counts = torch.bincount(out[:, 0].argmax(1), minlength=9).double()
     assert counts[0] == 0 and counts[8] == 0
     expected = count / 7
@@ -184,7 +186,9 @@ def test_shifts_are_uniform_and_every_sample_has_its_own():
 
 def test_noise_has_the_configured_deviation():
     flat = torch.full((4, 100, 100), 0.5)
-    out = find_augmentation("add_white_noise")(flat.clone(), Draws(4, torch.Generator().manual_seed(0)), std1=0.05)
+    out = find_augmentation("add_white_noise")(
+        flat.clone(), Draws(4, torch.Generator().manual_seed(0)), std1=0.05
+    )
     assert (out - 0.5).std().item() == pytest.approx(0.05, rel=0.02)
     out = find_augmentation("speckle")(flat.clone(), Draws(4, torch.Generator().manual_seed(0)), std2=0.1)
     assert (out - 0.5).std().item() == pytest.approx(0.05, rel=0.02)

@@ -99,7 +99,9 @@ def test_without_mixing_and_augmentation_nothing_changes():
 
 
 def test_partners_are_uniform_over_what_shares_no_class_and_is_no_noise():
-    labels = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    labels = torch.tensor(
+        [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    )
     members = torch.tensor([0, 1, 2, 3, 4, 5])
     picker = PartnerPicker(labels, members, noise_class=3)
     generator = torch.Generator().manual_seed(0)
@@ -147,9 +149,7 @@ def test_merging_one_class_is_off_with_one_warning(caplog):
 
 def test_mixup_is_the_weighted_mean_of_image_and_label():
     bank = coded([[1, 0], [0, 1]])
-    batches = TrainingBatches(
-        bank, torch.arange(2), 2, seed=0, mixing=MixSettings(prob_mixup=1.0, alpha=1.0)
-    )
+    batches = TrainingBatches(bank, torch.arange(2), 2, seed=0, mixing=MixSettings(prob_mixup=1.0, alpha=1.0))
     batches.begin_epoch(0)
     batch = batches.make(torch.zeros(4000, dtype=torch.long))
     # Sample 0 is black: the image's level is the partner's share, and so is the partner's label.

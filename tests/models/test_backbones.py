@@ -111,4 +111,6 @@ def test_weights_that_cannot_be_fetched_are_one_sentence(monkeypatch):
 
 def test_registry_lists_are_the_folders():
     assert {"effnet", "timm"} <= set(registry.backbone_families())
-    assert {"basic", "effnet", "hgnet", "basic_sed", "scalable_sed", "temporal_sed"} <= set(registry.head_names())
+    assert {"basic", "effnet", "hgnet", "basic_sed", "scalable_sed", "temporal_sed"} <= set(
+        registry.head_names()
+    )

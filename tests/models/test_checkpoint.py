@@ -40,7 +40,10 @@ def test_published_checkpoints_of_equal_weights_are_equal_bytes(tmp_path):
     first, second = (tmp_path / "first.ckpt").read_bytes(), (tmp_path / "other" / "second.ckpt").read_bytes()
     assert first == second
     save(tmp_path / "third.ckpt", make(1), published=True)
-    assert load_checkpoint(tmp_path / "third.ckpt").identifier != load_checkpoint(tmp_path / "first.ckpt").identifier
+    assert (
+        load_checkpoint(tmp_path / "third.ckpt").identifier
+        != load_checkpoint(tmp_path / "first.ckpt").identifier
+    )
 
 
 def test_what_comes_back(tmp_path):

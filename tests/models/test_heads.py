@@ -85,7 +85,11 @@ def test_frames_are_interpolated_linearly():
 @pytest.mark.parametrize("head", [None, *sorted(head_names())])
 @pytest.mark.parametrize("family", sorted(set(backbone_families()) - {"timm"}) + ["timm"])
 def test_every_pair_trains_saves_and_reloads_bit_equal(family, head, tmp_path):
-    sizes = find_backbone("timm.test_resnet")[0].SIZES if family == "timm" else find_backbone(f"{family}.1")[0].SIZES
+    sizes = (
+        find_backbone("timm.test_resnet")[0].SIZES
+        if family == "timm"
+        else find_backbone(f"{family}.1")[0].SIZES
+    )
     size = "test_resnet" if sizes is None else next(iter(sizes))
     classes = [ClassInfo("a", "A", "", ""), ClassInfo("b", "B", "", ""), ClassInfo("c", "C", "", "")]
     blueprint = Blueprint(f"{family}.{size}", head, 3, 64, 64, frames=8, hidden_channels=16)
