@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
-import yaml
 from britekit.errors import InputError
 from britekit.evaluation.fit import PlattFit, cross_fit, fit_calibration
 from britekit.evaluation.scored_set import ScoredSet

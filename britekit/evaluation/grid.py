@@ -148,7 +148,7 @@ def place_labels(
     ndarray
         (N, C) float32; cells without a label are 0, labels beyond the last row are left out.
     """
-    # A start is rounded once, and the step carries the rounding of the first and last start it was taken from.
+    # A start is rounded once; the step carries the rounding of the first and last start it was taken from.
     rows, kept = _rows_of(grid, recording_M, starts_M, 3 * ROUNDED_S)
     scores = np.zeros((grid.rows, classes), dtype=np.float32)
     columns = np.asarray(column_M, dtype=np.int64)[kept]

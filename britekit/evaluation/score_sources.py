@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
-import yaml
 from britekit.annotations.classes import LABEL_FIELDS, ClassInfo, map_name
 from britekit.annotations.labels import Label, read_labels
 from britekit.annotations.scores import ScoreTable

@@ -28,7 +28,7 @@ CURVE_POINTS = 2000
 
 
 def write_segment_files(
-    report: SegmentReport, output_dir: str | Path, save_matrices: bool = True
+    report: SegmentReport, output_dir: str | Path, save_matrices: bool = True, pictures: bool = True
 ) -> list[Path]:
     """Write every file of a test per segment; returns their paths.
 
@@ -37,8 +37,8 @@ def write_segment_files(
     folder = Path(output_dir)
     written = [folder / "summary_report.txt"]
     write_text(written[0], summary_text(report))
-    written += _write_curves(report.annotated, "annotated", report, folder)
-    written += _write_curves(report.trained, "trained", report, folder)
+    written += _write_curves(report.annotated, "annotated", report, folder, pictures)
+    written += _write_curves(report.trained, "trained", report, folder, pictures)
     tables = {
         "prediction_range_counts.csv": _range_rows(report),
         "recording_details.csv": _detail_rows(report),
@@ -129,45 +129,46 @@ def annotated_class_rows(report: SegmentReport) -> Iterator[Sequence[object]]:
         )  # fmt: skip
 
 
-def _write_curves(counts: ThresholdCounts, which: str, report: SegmentReport, folder: Path) -> list[Path]:
+def _write_curves(
+    counts: ThresholdCounts, which: str, report: SegmentReport, folder: Path, pictures: bool
+) -> list[Path]:
     """Write the tables and pictures of one set of classes."""
-    title = f"{which.capitalize()} classes, per segment"
-    table = curve_at(counts, rounded_thresholds(counts))
     full = curve_of(counts)
+    table = curve_at(counts, rounded_thresholds(counts))
     pr = full.take(thin(full.recall, full.precision, CURVE_POINTS))
-    paths = [
+    written = [
         _write_columns(
             folder / f"pr_per_threshold_{which}.csv",
             threshold=table.thresholds, precision=table.precision, recall=table.recall,
         ),
         _write_columns(folder / f"pr_curve_{which}.csv", precision=pr.precision, recall=pr.recall),
     ]  # fmt: skip
-    pictures = [folder / f"{name}_{which}.png" for name in ("pr_per_threshold", "pr_curve")]
-    # Without the calibrated values in the table, a line at their threshold would mislead.
-    chosen = None if report.decisions.fitted else report.threshold
-    plot_pr_per_threshold(pictures[0], table.thresholds, table.precision, table.recall, chosen, title)
-    prevalence = counts.positives / (counts.positives + counts.negatives)
-    plot_pr_curve(pictures[1], pr.recall, pr.precision, area_under_pr(counts), prevalence, title)
-    roc = [folder / f"roc_per_threshold_{which}.csv", folder / f"roc_inverted_curve_{which}.csv"]
-    roc_pictures = [folder / f"roc_classic_curve_{which}.png", folder / f"roc_inverted_curve_{which}.png"]
+    drawings = [folder / f"{name}_{which}.png" for name in ("pr_per_threshold", "pr_curve")]
+    roc_tables = [folder / f"{name}_{which}.csv" for name in ("roc_per_threshold", "roc_inverted_curve")]
+    roc_drawings = [folder / f"{name}_{which}.png" for name in ("roc_classic_curve", "roc_inverted_curve")]
+    title = f"{which.capitalize()} classes, per segment"
+    if pictures:
+        # Where the threshold applies to probabilities, a line at it would stand in the wrong place.
+        chosen = None if report.decisions.fitted else report.threshold
+        plot_pr_per_threshold(drawings[0], table.thresholds, table.precision, table.recall, chosen, title)
+        prevalence = counts.positives / (counts.positives + counts.negatives)
+        plot_pr_curve(drawings[1], pr.recall, pr.precision, area_under_pr(counts), prevalence, title)
+        written += drawings
     if not counts.negatives:
-        for old in roc + roc_pictures:
+        for old in roc_tables + roc_drawings:
             old.unlink(missing_ok=True)  # of an earlier run: there is no ROC curve now
-        return paths + pictures
-    _write_columns(
-        roc[0], decimals=4,
-        **{"threshold": table.thresholds, "true positive rate": table.recall},
-        **{"false positive rate": table.false_positive_rate},
-    )  # fmt: skip
-    curve = full.take(thin(full.false_positive_rate, full.recall, CURVE_POINTS))
-    _write_columns(
-        roc[1], decimals=4, roc_recall=curve.recall, one_minus_fpr=1 - curve.false_positive_rate,
-        roc_precision=curve.precision,
-    )  # fmt: skip
-    area = area_under_roc(counts)
-    plot_roc_curve(roc_pictures[0], curve.false_positive_rate, curve.recall, area, title)
-    plot_inverted_roc_curve(roc_pictures[1], curve.false_positive_rate, curve.recall, area, title)
-    return paths + pictures + roc + roc_pictures
+        return written
+    rates = {"true positive rate": table.recall, "false positive rate": table.false_positive_rate}
+    written.append(_write_columns(roc_tables[0], 4, threshold=table.thresholds, **rates))
+    roc = full.take(thin(full.false_positive_rate, full.recall, CURVE_POINTS))
+    inverted = {"roc_recall": roc.recall, "one_minus_fpr": 1 - roc.false_positive_rate}
+    written.append(_write_columns(roc_tables[1], 4, **inverted, roc_precision=roc.precision))
+    if pictures:
+        area = area_under_roc(counts)
+        plot_roc_curve(roc_drawings[0], roc.false_positive_rate, roc.recall, area, title)
+        plot_inverted_roc_curve(roc_drawings[1], roc.false_positive_rate, roc.recall, area, title)
+        written += roc_drawings
+    return written
 
 
 def _range_rows(report: SegmentReport) -> Iterator[Sequence[object]]:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
-import yaml
 from britekit.config import BaseConfig
 from britekit.errors import InputError
 from britekit.evaluation.fit import PlattFit, cross_fit
@@ -168,7 +168,7 @@ def choose_decisions(
         # Text labels carry what inference had applied; the scores behind them are gone.
         how = "calibrated" if source.calibrated else "scaled"
         return Decisions(scores, f"scores that inference had already {how}", True)
-    if str(calibration_path).lower() == "none":
+    if str(calibration_path or "").lower() == "none":
         return Decisions(scores, "scores")
     path = calibration_path or cfg.infer.calibration
     if path is None and Path(DEFAULT_CALIBRATION).is_file():

@@ -1,4 +1,4 @@
-"""Small made-up tests on disk: annotations, scores whose calibration is known, as a table or as label files."""
+"""Small made-up tests on disk: annotations, and scores of known calibration as a table or label files."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def write_table(folder, names, seconds, rows, scores, classes=CLASSES, **changes
 
 
 def simulate(root, recordings=30, segments=20, slope=0.6, shift=-0.4, seed=0, one_class=False):
-    """Write a test whose scores, calibrated with the slope and shift, are exactly right; returns truth and scores.
+    """Write a test whose scores, calibrated with slope and shift, are exactly right; return truth and scores.
 
     One annotation per true cell, in the middle of its segment, of segments without overlap.
     """

@@ -1,0 +1,149 @@
+"""`rpt-test` as typed: options, files, figures on stdout, and one sentence for bad input."""
+
+import json
+
+import pytest
+
+from britekit.cli import main
+from tests.evaluation.made_sets import simulate
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    simulate(tmp_path / "test", recordings=8)
+    return tmp_path
+
+
+BASE = ["rpt-test", "-a", "test/annotations.csv", "-l", "labels", "-o", "out"]
+
+
+def printed(text):
+    return dict(line.split(" = ") for line in text.splitlines() if " = " in line)
+
+
+def test_report_metrics_and_figures(project, capsys):
+    assert main([*BASE, "--min_score", "0.6", "--metrics", "metrics/test.json", "--skip-matrices"]) == 0
+    figures = printed(capsys.readouterr().out)
+    stored = json.loads((project / "metrics" / "test.json").read_text())
+    for key in ("macro_pr", "micro_pr", "macro_roc", "micro_roc", "precision", "recall"):
+        assert float(figures[key]) == pytest.approx(stored[key], abs=1e-4)
+    assert (
+        stored["threshold"] == 0.6
+        and stored["segments"] == 160
+        and "version" in stored
+        and "revision" in stored
+    )
+    text = (project / "out" / "summary_report.txt").read_text()
+    assert f"{stored['macro_pr']:.4f}" in text and "0.6, on scores, not calibrated" in text
+    assert not list((project / "out").glob("y_*")) and (project / "out" / "pr_curve_annotated.png").exists()
+
+
+def test_threshold_comes_from_the_settings(project, capsys):
+    (project / "params.yaml").write_text("infer:\n  min_score: 0.3\n")
+    assert main([*BASE, "-g", "seg", "--save-matrices"]) == 0
+    assert printed(capsys.readouterr().out)["threshold"] == "0.3000"
+    assert len(list((project / "out").glob("y_*.csv"))) == 4
+
+
+def test_calibration_of_the_pipeline(project, capsys):
+    common = ["-a", "test/annotations.csv", "-l", "labels"]
+    assert (
+        main(["calibrate", *common, "-o", "out", "--cutoff", "0", "--publish", "models/calibration.yaml"])
+        == 0
+    )
+    assert main([*BASE, "--calibration", "models/calibration.yaml", "--skip-matrices"]) == 0
+    assert printed(capsys.readouterr().out)["threshold_on_probabilities"] == "True"
+    assert "cross-fitted" in (project / "out" / "summary_report.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["-g", "block"], "block"),
+        (["-g", ""], "granularity"),
+        (["--save-matrices", "--skip-matrices"], "contradict"),
+        (["-m", "1.5"], "min_score"),
+        (["-l", "nowhere"], "nowhere"),
+        (["-a", "nowhere.csv"], "nowhere.csv"),
+        (["--calibration", "gone.yaml"], "gone.yaml"),
+    ],
+)
+def test_bad_input_is_one_sentence(project, capsys, options, expected):
+    assert main([*BASE, *options]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("Error: ") and expected in error
+    assert not (project / "out").exists()
+
+
+def test_unknown_class_alone_is_an_error_with_a_suggestion(project, capsys):
+    (project / "test" / "bad.csv").write_text("recording,class,start_time,end_time\nrec000,OVNE,0,2\n")
+    assert main([*BASE, "-a", "test/bad.csv"]) == 1
+    error = capsys.readouterr().err
+    assert "no usable annotation" in error and 'did you mean "OVEN"' in error
+
+
+@pytest.mark.parametrize("row", ["rec000,OVEN,-1,2", "rec000,OVEN,3,2", "rec000,OVEN,x,2"])
+def test_bad_times_name_the_row(project, capsys, row):
+    (project / "test" / "bad.csv").write_text(f"recording,class,start_time,end_time\n{row}\n")
+    assert main([*BASE, "-a", "test/bad.csv"]) == 1
+    assert "row 2" in capsys.readouterr().err
+
+
+def test_missing_columns_are_named(project, capsys):
+    (project / "test" / "bad.csv").write_text("recording,class,start_time\nrec000,OVEN,1\n")
+    assert main([*BASE, "-a", "test/bad.csv"]) == 1
+    assert "end_time" in capsys.readouterr().err
+
+
+def test_table_with_nan_is_refused(project, capsys):
+    import numpy as np
+
+    from britekit.annotations.scores import ScoreTable
+
+    path = project / "test" / "labels" / "scores.npz"
+    arrays = dict(np.load(path))
+    arrays["scores"][3, 1] = np.nan
+    np.savez(path, **arrays)
+    with pytest.raises(Exception, match="scores"):
+        ScoreTable.load(path)
+    assert main(BASE) == 1
+    assert "scores.npz" in capsys.readouterr().err
+
+
+def test_offline_run_holds_figures_table_and_curves(project, monkeypatch):
+    """What is given to the tracked run, with a run that only remembers."""
+    from britekit.tracking import run as tracking
+
+    class Remembering(tracking.StageRun):
+        active = True
+
+        def __init__(self):
+            super().__init__()
+            self.seen = {}
+
+        def summary(self, values):
+            self.seen["summary"] = values
+
+        def image(self, name, path):
+            self.seen[name] = path
+
+        def table(self, name, columns, rows):
+            self.seen[name] = (columns, rows)
+
+    from contextlib import contextmanager
+
+    run = Remembering()
+
+    @contextmanager
+    def remember(*_):
+        yield run
+
+    monkeypatch.setattr(tracking, "stage_run", remember)
+    assert main([*BASE, "--skip-matrices"]) == 0
+    assert run.seen["summary"]["segments"] == 160
+    columns, rows = run.seen["classes"]
+    assert columns[:2] == ["class", "PR-AUC"] and [row[0] for row in rows] == ["OVEN", "WOTH", "VEER"]
+    assert run.seen["pr_curve_annotated"].exists()
