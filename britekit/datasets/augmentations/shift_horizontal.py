@@ -6,7 +6,7 @@ from britekit.datasets.augmentations.draws import Draws
 
 
 def shift_horizontal(images_BHW: torch.Tensor, draws: Draws, *, max_shift: int = 8) -> torch.Tensor:
-    """Roll each image by up to ``max_shift`` columns either way; what leaves at one end enters at the other."""
+    """Roll each image by up to ``max_shift`` columns either way; what leaves at one end enters the other."""
     shift = draws.integers(-max_shift, max_shift)
     width = images_BHW.shape[2]
     source = (torch.arange(width, device=images_BHW.device) - shift[:, None]) % width
