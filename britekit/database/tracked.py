@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from britekit.database.targets import sqlite_path
 from britekit.errors import DatabaseError, InputError
 
