@@ -20,6 +20,7 @@ from torch import nn
 from britekit.errors import ModelError
 from britekit.files import atomic_path
 from britekit.inference.exported import FRAMES_NAME, INPUT_NAME, SEGMENT_NAME, metadata_of
+from britekit.inference.runtime import load_openvino
 from britekit.models.checkpoint import StoredModel
 
 # Largest difference of a logit that counts as equal.
@@ -135,8 +136,7 @@ def _largest_difference(
     content: bytes, names: list[str], images: np.ndarray, expected: list[np.ndarray]
 ) -> float:
     """Run the export by its runtime, in two batch sizes, against PyTorch's logits."""
-    import openvino
-
+    openvino = load_openvino()
     model = openvino.Core().read_model(content)
     network = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     largest = 0.0

@@ -19,6 +19,7 @@ import numpy as np
 
 from britekit.annotations.classes import ClassInfo
 from britekit.errors import ModelError
+from britekit.inference.runtime import load_openvino
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class ExportedModel:
     """
 
     def __init__(self, path: str | os.PathLike[str], audio_power: float, height: int, width: int) -> None:
-        import openvino
+        openvino = load_openvino()
         from openvino import opset13
 
         self.path = Path(path)
@@ -172,9 +173,7 @@ def available_cores() -> int:
 
 
 def _core() -> Any:
-    import openvino
-
-    return openvino.Core()
+    return load_openvino().Core()
 
 
 def _read_model(path: str | os.PathLike[str]) -> Any:

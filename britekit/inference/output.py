@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 import britekit
-import yaml
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.labels import Label, write_label_csv, write_label_text
 from britekit.annotations.scores import ScoreTable

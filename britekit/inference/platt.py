@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 import yaml
+
 from britekit.annotations.classes import ClassInfo
 from britekit.errors import InputError
 
