@@ -85,8 +85,8 @@ class StageRun:
 def stage_run(stage: str, cfg: BaseConfig, inputs: Iterable[str | Path] = ()) -> Iterator[StageRun]:
     """Record one stage as a W&B run: group = experiment, job type = stage, config = settings and hashes.
 
-    Active inside a DVC stage, or where ``WANDB_MODE`` or ``WANDB_PROJECT`` asks for it. Without a key runs are
-    offline, below ``wandb/`` of the user's repository; W&B's own variables rule.
+    Active inside a DVC stage, or where ``WANDB_MODE`` or ``WANDB_PROJECT`` asks for it. Without a key runs
+    are offline, below ``wandb/`` of the user's repository; W&B's own variables rule.
 
     Parameters
     ----------
