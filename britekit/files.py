@@ -11,7 +11,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise InputError(f"{target} could not be written: no space left on the device") from error
         raise
     finally:
-        partial.unlink(missing_ok=True)
+        # On a file system that turned read-only this fails too; the first error is the one to tell.
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def unwritable(path: str | os.PathLike[str], error: OSError) -> InputError:
