@@ -81,13 +81,25 @@ def unpack(bento: Path, folder: Path) -> None:
                 archive.extractall(folder)
         else:
             with tarfile.open(bento) as archive:
-                archive.extractall(folder, filter="data")
+                _extract(archive, folder)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
         raise InputError(
             f"{bento} cannot be unpacked ({error}); expected a file made by britekit package"
         ) from None
     if not (folder / "src" / "service.py").is_file() or not (folder / "src" / MODEL_FOLDER).is_dir():
         raise InputError(f"{bento} is no Bento made by britekit package")
+
+
+def _extract(archive: tarfile.TarFile, folder: Path) -> None:
+    """Extract an archive that may write nowhere but below ``folder``."""
+    if hasattr(tarfile, "data_filter"):
+        archive.extractall(folder, filter="data")
+        return
+    for member in archive.getmembers():  # before Python 3.11.4
+        inside = (folder / member.name).resolve().is_relative_to(folder.resolve())
+        if not inside or not (member.isfile() or member.isdir()):
+            raise tarfile.ExtractError(f"{member.name} is no plain file inside the archive")
+    archive.extractall(folder)
 
 
 def _serve(

@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Builds the images and tries them, where a Docker engine runs; says so where none does.
+#
+#     scripts/container_test.sh            the serving image: size, contents, offline answers, stop
+#     CONTAINER_TRAIN=1 scripts/container_test.sh   also the training image and the S3 store, with the pipeline in them
+#
+# BASE: an image with Python 3.11 (default python:3.11-slim). BUILD_NETWORK: network of `docker build`. BENTO: what to
+# serve (default models/britekit-ensemble.bento).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! command -v docker > /dev/null || ! docker info > /dev/null 2>&1; then
+    echo "container-test: no Docker engine runs here; nothing was tested"
+    exit 0
+fi
+
+base=${BASE:-python:3.11-slim}
+network=${BUILD_NETWORK:-default}
+bento=${BENTO:-models/britekit-ensemble.bento}
+image=britekit-serve:test
+name=britekit-serve-test-$$
+work=$(mktemp -d)
+trap 'docker rm --force "$name" > /dev/null 2>&1 || true; rm -rf "$work"' EXIT
+
+fail() { echo "Error: container-test: $*" >&2; exit 1; }
+say() { echo "container-test: $*"; }
+
+[ -f "$bento" ] || fail "$bento does not exist; run make demo or britekit package first"
+# The build context holds Bentos below models/ only.
+case $bento in
+    models/*) ;;
+    *) mkdir -p models; cp "$bento" "models/container-test-$$.bento"; bento=models/container-test-$$.bento
+       trap 'docker rm --force "$name" > /dev/null 2>&1 || true; rm -rf "$work" "$bento"' EXIT ;;
+esac
+
+docker build --quiet --network "$network" --build-arg BASE="$base" --build-arg BENTO="$bento" \
+    --file docker/Dockerfile.serve --tag "$image" . > /dev/null
+bytes=$(docker image inspect --format '{{.Size}}' "$image")
+say "serving image: $((bytes / 1000000)) MB"
+[ "$bytes" -le 1000000000 ] || fail "the serving image is larger than 1 GB"
+[ "$(docker run --rm --network none "$image" id -u)" != 0 ] || fail "the service runs as root"
+docker run --rm --network none "$image" python -c '
+import importlib.util, pathlib, sys
+found = [name for name in ("torch", "nvidia", "lightning", "pip") if importlib.util.find_spec(name)]
+found += [str(path) for path in pathlib.Path("/opt/venv").rglob("libcu*.so*")]
+sys.exit(f"found {found}" if found else 0)' || fail "the serving image holds what it should not"
+
+docker run --detach --name "$name" --network none --read-only --tmpfs /tmp:size=1g,mode=1777 --cap-drop ALL \
+    --security-opt no-new-privileges "$image" > /dev/null
+for _ in $(seq 240); do
+    docker exec "$name" python -c "import urllib.request as u; u.urlopen('http://127.0.0.1:3000/readyz', timeout=4)" \
+        > /dev/null 2>&1 && ready=1 && break
+    [ "$(docker inspect --format '{{.State.Running}}' "$name")" = true ] || { docker logs "$name" >&2; fail "the service ended"; }
+    sleep 0.5
+done
+[ -n "${ready:-}" ] || { docker logs "$name" >&2; fail "the service did not become ready"; }
+
+cat > "$work/ask.py" <<'PYTHON'
+"""Send noise to the service and check what comes back."""
+import io, json, sys, urllib.request
+import numpy, soundfile
+sound = io.BytesIO()
+soundfile.write(sound, 0.1 * numpy.random.default_rng(0).standard_normal(20 * 22050), 22050, format="FLAC")
+seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 0
+if seconds:
+    sound = io.BytesIO()
+    soundfile.write(sound, 0.1 * numpy.random.default_rng(0).standard_normal(int(seconds * 8000)), 8000, format="WAV")
+body = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="n.flac"\r\n\r\n' + sound.getvalue() + b"\r\n--b--\r\n"
+head = {"Content-Type": "multipart/form-data; boundary=b"}
+for path in ("scores",) if seconds else ("scores", "detections", "spectrogram"):
+    request = urllib.request.Request(f"http://127.0.0.1:3000/{path}", body, head)
+    answer = urllib.request.urlopen(request, timeout=60)
+    assert answer.status == 200
+    if path == "scores":
+        assert abs(json.load(answer)["seconds"] - (seconds or 20)) < 0.01
+print("answered")
+PYTHON
+docker exec -i "$name" python - < "$work/ask.py" > /dev/null || { docker logs "$name" >&2; fail "the service did not answer"; }
+for _ in $(seq 60); do
+    [ "$(docker inspect --format '{{.State.Health.Status}}' "$name")" = healthy ] && healthy=1 && break
+    sleep 1
+done
+[ -n "${healthy:-}" ] || fail "the health check does not pass"
+say "answers with no network, as user $(docker exec "$name" id -u), on a read-only root; healthy"
+
+# A request in flight is finished, and the stop takes at most 10 s. The asker shares the network of the container, not
+# its life.
+docker run --rm --interactive --network "container:$name" "$image" python - 3600 < "$work/ask.py" > "$work/answer" 2>&1 &
+asker=$!
+for _ in $(seq 300); do
+    docker exec "$name" sh -c 'ls -d /tmp/britekit-upload-*' > /dev/null 2>&1 && sent=1 && break
+    sleep 0.1
+done
+[ -n "${sent:-}" ] || fail "the long request did not arrive"
+began=$(date +%s%N)
+docker stop --time 30 "$name" > /dev/null
+took=$((($(date +%s%N) - began) / 1000000))
+wait "$asker" || { cat "$work/answer" >&2; fail "a request in flight was dropped by the stop"; }
+code=$(docker inspect --format '{{.State.ExitCode}}' "$name")
+say "stopped in $took ms with code $code, a request in flight was answered"
+[ "$took" -le 10000 ] || fail "the stop took more than 10 s"
+[ "$code" != 137 ] || fail "the service had to be killed"
+
+[ -n "${CONTAINER_TRAIN:-}" ] || exit 0
+
+compose() {
+    if docker compose version > /dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi
+}
+export COMPOSE_PROJECT_NAME=britekit-test-$$ PROJECT="$work/project" BASE="$base" BUILD_NETWORK="$network"
+USER_ID=$(id -u) GROUP_ID=$(id -g)
+export USER_ID GROUP_ID
+trap 'compose -f docker/compose.yaml down --volumes > /dev/null 2>&1 || true; rm -rf "$work"; docker rm --force "$name" > /dev/null 2>&1 || true' EXIT
+git clone --quiet . "$PROJECT"
+compose -f docker/compose.yaml build store train > /dev/null
+compose -f docker/compose.yaml run --rm train
+[ -s "$PROJECT/dvc.lock" ] || fail "the pipeline left no dvc.lock"
+compose -f docker/compose.yaml run --rm train sh -c '
+    set -eu; export HOME=$(mktemp -d) DVC_GLOBAL_CONFIG_DIR=$(mktemp -d); git config --global --add safe.directory "*"
+    dvc remote add --quiet --global store "$STORE_URL"; dvc remote modify --quiet --global store endpointurl "$STORE_ENDPOINT"
+    dvc status --cloud --remote store' | grep -q "in sync" || fail "the store does not hold what the pipeline made"
+say "the pipeline ran in the container and its results are in the store"
