@@ -191,9 +191,9 @@ def plot_calibration(path: str | Path, result: CalibrationResult) -> None:
         return ReliabilityLine(shown, bins.mean_prediction, bins.observed, bins.low, bins.high, bins.count)
 
     after = "after, unseen recordings" if result.cross_fitted else "after"
-    title = (
-        f"σ({result.fit.coefficient:.2f} · logit(p) {result.fit.intercept:+.2f}), {result.fit.cells:,} cells"
-    )
+    sign = "−" if result.fit.intercept < 0 else "+"
+    formula = f"σ({result.fit.coefficient:.2f} · logit(p) {sign} {abs(result.fit.intercept):.2f})"
+    title = f"{formula}, {result.fit.cells:,} cells"
     plot_reliability(path, line("before", result.before), line(after, result.after), title)
 
 
