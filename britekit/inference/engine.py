@@ -9,6 +9,7 @@ use this class, and a window's scores do not depend on its neighbours, so both g
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
 import os
 import queue
@@ -24,6 +25,7 @@ from britekit.audio.stream import SpectrogramBatch, WindowStream, iter_spectrogr
 from britekit.errors import InferenceError
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.frames import FrameGrid
+from britekit.inference.runtime import single_threaded_products
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +122,8 @@ class Engine:
         self._ready: collections.deque[_Job] = collections.deque()
         self._open = 0
         self._closed = False
+        self._products = contextlib.ExitStack()
+        self._products.enter_context(single_threaded_products())
         self._readers = [
             threading.Thread(target=self._read, name=f"britekit-reader-{number}", daemon=True)
             for number in range(self._threads)
@@ -190,6 +194,7 @@ class Engine:
         self._drain()
         self._chunks.put(None)
         self._scorer.join()
+        self._products.close()
 
     def __enter__(self) -> Engine:
         return self
