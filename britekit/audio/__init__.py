@@ -10,6 +10,7 @@ The way through, one file each:
 - ``frequency_scales``: the weights that turn FFT bins into the rows of a spectrogram.
 - ``spectrogram``: a signal and start times become normalised and raw spectrograms.
 - ``stream``: a file of any length becomes batches of spectrograms in constant memory.
+- ``threads``: matrix products of several readers side by side.
 - ``signal``: one recording in memory, for people at a prompt and for plots.
 
 Shapes are named B (segments), C (channels), F (frequency rows), T (time columns), n (samples).

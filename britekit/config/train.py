@@ -37,12 +37,12 @@ class TrainConfig(Section):
     # run
     deterministic: bool = setting(False, "repeatable kernels")
     seed: int | None = setting(None, "seed of all generators, outside the pipeline", low=0)
-    learning_rate: float = setting(0.001, "peak learning rate", above=0)
+    learning_rate: float = setting(0.002, "peak learning rate", above=0)
     batch_size: int = setting(64, "spectrograms per step", low=1)
-    min_steps: int = setting(20, "fewest steps per epoch; the batch shrinks for it, not below 8", low=1)
+    min_steps: int = setting(40, "fewest steps per epoch; the batch shrinks for it, not below 8", low=1)
     shuffle: bool = setting(True, "new order in each epoch")
-    num_epochs: int = setting(10, "times that all spectrograms are seen", low=1)
-    warmup_fraction: float = setting(0.0, "share of all steps used to warm up", low=0, below=1)
+    num_epochs: int = setting(20, "times that all spectrograms are seen", low=1)
+    warmup_fraction: float = setting(0.1, "share of all steps used to warm up", low=0, below=1)
     save_last_n: int = setting(3, "checkpoints kept, of the latest epochs", low=1)
     num_folds: int = setting(1, "> 1 = cross-validation", low=1)
     val_portion: float = setting(0.0, "share held out for validation (only with num_folds 1)", low=0, below=1)
@@ -52,8 +52,8 @@ class TrainConfig(Section):
     num_workers: int = setting(3, "threads that decode the training file", low=0)
     compile: bool = setting(False, "compile the model")
     mixed_precision: bool = setting(False, "16-bit mixed precision")
-    optimizer: str = setting("radam", "any optimizer name known to timm")
-    opt_weight_decay: float | None = setting(1e-6, "weight decay; null = the optimizer's own", low=0)
+    optimizer: str = setting("adamw", "any optimizer name known to timm")
+    opt_weight_decay: float | None = setting(0.01, "weight decay; null = the optimizer's own", low=0)
     opt_beta1: float | None = setting(
         0.9, "null = the optimizer's own; both betas or neither", low=0, below=1
     )

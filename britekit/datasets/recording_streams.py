@@ -7,6 +7,7 @@ given.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from britekit.audio.stream import iter_spectrograms
+from britekit.audio.threads import single_threaded_products
 from britekit.config.audio import AudioConfig
 from britekit.database.spectrograms import encode
 from britekit.errors import InputError
@@ -132,6 +134,8 @@ def stream_recordings(paths: Sequence[Path], cfg: AudioConfig, grid: Grid) -> It
     pool = ThreadPoolExecutor(workers, thread_name_prefix="extract")
     ahead: list[RecordingStream] = []
     waiting = iter(paths)
+    products = contextlib.ExitStack()
+    products.enter_context(single_threaded_products())
     try:
         while True:
             for path in waiting:
@@ -146,6 +150,7 @@ def stream_recordings(paths: Sequence[Path], cfg: AudioConfig, grid: Grid) -> It
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
+        products.close()
 
 
 def available_cores() -> int:

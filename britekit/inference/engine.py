@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from britekit.audio.stream import SpectrogramBatch, WindowStream, iter_spectrograms
+from britekit.audio.threads import single_threaded_products
 from britekit.errors import InferenceError
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.frames import FrameGrid
-from britekit.inference.runtime import single_threaded_products
 
 logger = logging.getLogger(__name__)
 

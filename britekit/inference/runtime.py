@@ -1,14 +1,9 @@
-"""What runs below the models: OpenVINO, as this package loads it, and the threads of matrix products."""
+"""OpenVINO, as this package loads it."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import sys
-from contextlib import AbstractContextManager
 from typing import Any
-
-logger = logging.getLogger(__name__)
 
 
 def load_openvino() -> Any:
@@ -21,19 +16,3 @@ def load_openvino() -> Any:
     import openvino
 
     return openvino
-
-
-def single_threaded_products() -> AbstractContextManager[Any]:
-    """Return a context in which every matrix product of numpy stays on the thread that asks for it.
-
-    Readers work side by side already. Left alone, OpenBLAS splits each small product of a spectrogram over
-    all cores and lets them spin between: half an hour of audio then took 14 s of processor time instead of
-    2 s.
-    """
-    try:
-        import threadpoolctl  # type: ignore[import-untyped, import-not-found, unused-ignore]
-    except ImportError:
-        logger.debug("threadpoolctl is not installed: OPENBLAS_NUM_THREADS=1 makes spectrograms faster")
-        return contextlib.nullcontext()
-    limits: AbstractContextManager[Any] = threadpoolctl.threadpool_limits(1, user_api="blas")
-    return limits
