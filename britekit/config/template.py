@@ -8,9 +8,10 @@ import typing
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from britekit.config.augmentations import KNOWN
-from britekit.config.base import SECTIONS
+from britekit.config.augmentations import KNOWN, AugmentationConfig
+from britekit.config.base import SECTIONS, BaseConfig
 from britekit.config.fields import Setting, declared
+from britekit.config.layers import from_dict
 
 _HEADER = """\
 # Settings of this project: every field with its default. Commands and stages read this file; options and
@@ -27,22 +28,34 @@ _GROUPS = {
 }
 
 
-def template_text() -> str:
-    """Return the text of `params.yaml`: every field with its default and a comment."""
-    return _HEADER + "".join(_template_lines())
+def template_text(settings: dict[str, dict[str, Any]] | None = None) -> str:
+    """Return the text of `params.yaml`: every field with its value and a comment.
+
+    Parameters
+    ----------
+    settings
+        Values that differ from the defaults, as a file of overrides gives them.
+
+    Raises
+    ------
+    ConfigError
+        Unknown fields, or values that cannot be used.
+    """
+    values = from_dict(settings) if settings else None
+    return _HEADER + "".join(_template_lines(values))
 
 
-def _template_lines() -> Iterator[str]:
+def _template_lines(values: BaseConfig | None) -> Iterator[str]:
     for key, section in SECTIONS.items():
         yield f"\n{key}:\n"
         for name, (field, hint) in declared(section).items():
             if f"{key}.{name}" in _GROUPS:
                 yield f"  # {_GROUPS[f'{key}.{name}']}\n"
             comment = _comment(field.metadata["setting"], hint)
-            value = _default(field)
+            value = _default(field) if values is None else getattr(getattr(values, key), name)
             if name == "augmentations":
                 yield f"  {name}:  # {comment}\n"
-                yield from _augmentation_lines()
+                yield from _augmentation_lines(value)
             elif isinstance(value, list) and value and isinstance(value[0], list):
                 yield f"  {name}:  # {comment}\n"
                 yield from (f"    - {yaml_text(item)}\n" for item in value)
@@ -54,14 +67,16 @@ def _line(code: str, comment: str) -> str:
     return f"{code:<{_COLUMN}}  # {comment}\n"
 
 
-def _augmentation_lines() -> Iterator[str]:
-    for name, known in KNOWN.items():
-        yield _line(f"    - name: {name}", known.doc)
-        yield f"      prob: {yaml_text(known.prob)}\n"
+def _augmentation_lines(entries: list[AugmentationConfig]) -> Iterator[str]:
+    for entry in entries:
+        known = KNOWN[entry.name]
+        yield _line(f"    - name: {entry.name}", known.doc)
+        yield f"      prob: {yaml_text(entry.prob)}\n"
         if known.params:
             yield "      params:\n"
             for param, (_, default, meta) in known.params.items():
-                yield _line(f"        {param}: {yaml_text(default)}", _limits(meta.doc, meta))
+                value = entry.params.get(param, default)
+                yield _line(f"        {param}: {yaml_text(value)}", _limits(meta.doc, meta))
 
 
 def _comment(meta: Setting, hint: Any) -> str:

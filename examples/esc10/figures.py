@@ -1,0 +1,72 @@
+"""Figures of each member and of the ensemble of a finished project: mean, spread and interval over the seeds.
+
+python figures.py                 # in the project, after dvc repro
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import statistics
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import t as student
+
+from britekit import commands, get_config
+
+FIGURES = {
+    "accuracy": "accuracy",
+    "macro_pr": "macro PR-AUC",
+    "micro_pr": "micro PR-AUC",
+    "macro_roc": "macro ROC-AUC",
+    "micro_roc": "micro ROC-AUC",
+}
+
+
+def test_member(checkpoint: Path, annotations: str) -> dict[str, float]:
+    """Score the test recordings with one checkpoint alone and return its figures."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        labels, metrics = f"{folder}/labels", Path(folder, "test.json")
+        recordings = str(Path(annotations).parent)
+        commands.analyze(input_path=recordings, output_path=labels, min_score=0.0, ckpt_path=str(checkpoint))
+        commands.rpt_test(
+            annotations_path=annotations,
+            label_dir=labels,
+            output_path=f"{folder}/test",
+            calibration_path="none",
+            metrics_path=str(metrics),
+        )
+        return json.loads(metrics.read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    """Print the table."""
+    pipeline, folder = get_config().pipeline, Path(get_config().misc.ckpt_folder)
+    members = {
+        seed: test_member(folder / f"seed-{seed}.ckpt", pipeline.test_annotations) for seed in pipeline.seeds
+    }
+    ensemble = json.loads(Path("metrics/test.json").read_text(encoding="utf-8"))
+    table = Table(title="ESC-10, trained on folds 1 to 3, tested on fold 4", title_justify="left")
+    headings = ["figure", *(f"seed {seed}" for seed in members), "mean", "stdev", "95 % interval", "ensemble"]
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "figure" else "right")
+    for key, name in FIGURES.items():
+        values = [figures[key] for figures in members.values()]
+        mean, spread = statistics.fmean(values), statistics.stdev(values)
+        half = student.ppf(0.975, len(values) - 1) * spread / math.sqrt(len(values))
+        interval = f"{mean - half:.3f} to {mean + half:.3f}"
+        cells = [*(f"{value:.3f}" for value in values), f"{mean:.3f}", f"{spread:.3f}", interval]
+        table.add_row(name, *cells, f"{ensemble[key]:.3f}")
+    Console(width=110).print(table)
+    for seed in members:
+        run = json.loads(Path(f"metrics/train-{seed}.json").read_text(encoding="utf-8"))
+        print(f"seed {seed}: {run['seconds'] / 60:.1f} minutes of training on {run['device']}")
+
+
+if __name__ == "__main__":
+    main()
