@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ UNWRITABLE = frozenset(
     | {errno.EISDIR, errno.ENAMETOOLONG, errno.EEXIST, errno.EIO}
 )
 _STALE_SECONDS = 600.0
+# Files of the innermost `together` block: what was written, and the name it is to take.
+_waiting: ContextVar[list[tuple[Path, Path]] | None] = ContextVar("waiting", default=None)
 
 
 @contextmanager
@@ -47,12 +50,17 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise unwritable(target, error) from error
     _remove_stale(target)
+    group, held = _waiting.get(), False
     partial = target.with_name(f".{target.stem}.{os.getpid()}-{secrets.token_hex(4)}.partial{target.suffix}")
     try:
         yield partial
         _flush(partial, target)
-        os.replace(partial, target)
-        _flush_directory(target.parent)
+        if group is None:
+            os.replace(partial, target)
+            _flush_directory(target.parent)
+        else:
+            group.append((partial, target))
+            held = True
     except BriteKitError:
         raise
     except OSError as error:
@@ -68,8 +76,43 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         # On a file system that turned read-only this fails too; the first error is the one to tell.
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        if not held:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Hold back the files that `atomic_path` writes in the block: at its end all take their names, or none.
+
+    So a disk that fills up half-way leaves the files of the run before, not some of each. Until the end the
+    files are read at `waiting_path`. A block inside another is part of that.
+    """
+    if _waiting.get() is not None:
+        yield
+        return
+    files: list[tuple[Path, Path]] = []
+    token = _waiting.set(files)
+    try:
+        yield
+        for partial, target in files:
+            try:
+                os.replace(partial, target)
+            except OSError as error:
+                raise unwritable(target, error) from error
+        for directory in {target.parent for _, target in files}:
+            _flush_directory(directory)
+    finally:
+        _waiting.reset(token)
+        for partial, _ in files:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+
+def waiting_path(path: str | os.PathLike[str]) -> Path:
+    """Return where a file can be read that was written in a `together` block; elsewhere ``path`` itself."""
+    found = [partial for partial, target in _waiting.get() or [] if target == Path(path)]
+    return found[-1] if found else Path(path)
 
 
 def unwritable(path: str | os.PathLike[str], error: OSError) -> InputError:

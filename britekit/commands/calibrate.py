@@ -73,6 +73,7 @@ def calibrate(
     from britekit.errors import InputError
     from britekit.evaluation import calibrating
     from britekit.evaluation.scored_set import read_scored_set
+    from britekit.files import together
     from britekit.tracking.metrics_file import write_metrics
     from britekit.tracking.run import stage_run
 
@@ -96,15 +97,16 @@ def calibrate(
         result = calibrating.calibrate_scores(data, cutoff, given)
         a, b = result.fit.coefficient, result.fit.intercept
         picture = folder / f"calibration-{a:.2f}-{b:.2f}.png"
-        calibrating.plot_calibration(picture, result)
-        calibrating.write_bins(folder / "calibration.csv", result)
-        if given is None:
-            calibrating.write_calibration(publish_path or folder / "calibration.yaml", result, data)
-        if plot_path is not None:
-            calibrating.plot_calibration(plot_path, result)
         figures = calibrating.calibration_metrics(result)
-        if metrics_path is not None:
-            write_metrics(metrics_path, figures)
+        with together():
+            calibrating.plot_calibration(picture, result)
+            calibrating.write_bins(folder / "calibration.csv", result)
+            if given is None:
+                calibrating.write_calibration(publish_path or folder / "calibration.yaml", result, data)
+            if plot_path is not None:
+                calibrating.plot_calibration(plot_path, result)
+            if metrics_path is not None:
+                write_metrics(metrics_path, figures)
         run.summary({k: v for k, v in figures.items() if not (isinstance(v, float) and math.isnan(v))})
         run.image("reliability", picture)
     for name, value in figures.items():

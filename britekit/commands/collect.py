@@ -63,6 +63,7 @@ def collect(
     from britekit.collect import gathering
     from britekit.config import resolve
     from britekit.errors import InputError
+    from britekit.tracking.run import stage_run
 
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs is {jobs}; expected 1 or more")
@@ -80,7 +81,9 @@ def collect(
             print(item.row.split, item.place, seconds, licence, offer.origin, sep="\t")
     else:
         annotations = Path(cfg.pipeline.test_annotations)
-        done = gathering.collect(planned, classes, Path("data/recordings"), annotations, jobs)
+        with stage_run("collect", cfg, [sources_path, cfg.misc.classes_file]) as run:
+            done = gathering.collect(planned, classes, Path("data/recordings"), annotations, jobs)
+            run.summary({"recordings": len(planned), "new_files": done.new})
         print(f"new files = {done.new}")
         print(f"files already there = {done.present}")
     print(f"training recordings = {sum(not item.is_test for item in planned)}")

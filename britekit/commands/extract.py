@@ -53,18 +53,23 @@ def extract(
 
     from britekit.config import resolve
     from britekit.datasets.extraction import build_training_database
+    from britekit.tracking.run import stage_run
 
     cfg = resolve(cfg_path)
     curation = Path(curation_path or "data/curation.csv")
-    result = build_training_database(
-        cfg,
-        Path(dir_path),
-        Path(classes_path or cfg.misc.classes_file),
-        curation if curation_path or curation.exists() else None,
-        db_path or cfg.train.train_db,
-        group=spec_group,
-        strict=strict,
-    )
+    classes = Path(classes_path or cfg.misc.classes_file)
+    with stage_run("extract", cfg, [dir_path, classes, curation]) as run:
+        result = build_training_database(
+            cfg,
+            Path(dir_path),
+            classes,
+            curation if curation_path or curation.exists() else None,
+            db_path or cfg.train.train_db,
+            group=spec_group,
+            strict=strict,
+        )
+        run.table("spectrograms", ["class", "spectrograms"], result.per_class.items())
+        run.summary({"recordings": result.recordings, "spectrograms": result.spectrograms})
     for name, count in result.per_class.items():
         print(f"{name} = {count}")
     print(f"recordings = {result.recordings}")

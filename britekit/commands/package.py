@@ -38,10 +38,15 @@ def package(
     from britekit.inference.members import resolve_for_models
     from britekit.service.bento import build_bento
     from britekit.service.server import DEFAULT_BENTO
+    from britekit.tracking.run import stage_run
 
     cfg, members = resolve_for_models(cfg_path, {"pipeline.bento_name": name})
     path = Path(output_path or DEFAULT_BENTO)
-    made = build_bento(cfg, members, path, cfg.pipeline.bento_name, containerize)
+    with stage_run("package", cfg, members) as run:
+        made = build_bento(cfg, members, path, cfg.pipeline.bento_name, containerize)
+        facts = {"tag": made.tag, "members": len(made.members), "classes": made.classes, "bytes": made.bytes}
+        run.summary(facts)
+        run.artifact(cfg.pipeline.bento_name, "bento", [path], facts)
     print(f"bento = {made.path}")
     print(f"tag = {made.tag}")
     print(f"members = {len(made.members)}")

@@ -53,11 +53,15 @@ def pickle(
     from britekit.config import resolve
     from britekit.database.session import open_database
     from britekit.datasets.pickling import write_training_pickle
+    from britekit.tracking.run import stage_run
 
     cfg = resolve(cfg_path)
     classes = None if classes_path is None else read_classes(classes_path)
     output = Path(output_path) if output_path else Path(root_dir) / "data" / "training.pkl"
-    with open_database(db_path or cfg.train.train_db) as session:
+    database = db_path or cfg.train.train_db
+    # A URL may hold a password and is no file of the project: nothing of it is recorded.
+    inputs = [] if "://" in database else [database]
+    with stage_run("pickle", cfg, inputs) as run, open_database(database) as session:
         counts, total = write_training_pickle(
             session,
             output,
@@ -68,6 +72,8 @@ def pickle(
             max_per_class=max_per_class,
             keep_mixed=keep_mixed,
         )
+        run.table("classes", ["class", "spectrograms"], counts.items())
+        run.summary({"spectrograms": total})
     for name, count in counts.items():
         print(f"{name} = {count}")
     print(f"spectrograms = {total}")

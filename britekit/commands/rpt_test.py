@@ -82,6 +82,7 @@ def rpt_test(
     from britekit.evaluation.segment_files import write_segment_files
     from britekit.evaluation.segment_report import choose_decisions, report_segments
     from britekit.evaluation.segment_tracking import track_segments
+    from britekit.files import together
     from britekit.tracking.metrics_file import write_metrics
     from britekit.tracking.run import stage_run
 
@@ -96,10 +97,11 @@ def rpt_test(
         data = read_scored_set(annotations_path, label_dir, recordings_path, cfg)
         decisions = choose_decisions(data, cfg, calibration_path)
         report = report_segments(data, cfg.infer.min_score, decisions)
-        write_segment_files(report, output_path, save_matrices)
         figures = report.metrics()
-        if metrics_path is not None:
-            write_metrics(metrics_path, figures)
+        with together():
+            write_segment_files(report, output_path, save_matrices)
+            if metrics_path is not None:
+                write_metrics(metrics_path, figures)
         track_segments(run, report, output_path)
     for name, value in figures.items():
         print(f"{name} = {value:.4f}" if isinstance(value, float) else f"{name} = {value}")

@@ -88,23 +88,26 @@ def train(
             on_epoch=lambda row: run.log(
                 {f"epoch/{name}": value for name, value in row.items() if value is not None}, step=row["step"]
             ),
+            on_publish=_publish,
         )
         _log_example(run, result)
         run.summary(_metrics(result))
-        if target is not None:
-            _publish(result, target)
     _say(result)
     return result
 
 
-def _publish(result: Any, target: Any) -> None:
-    """Write what the stage owes beside the checkpoint."""
-    from britekit.files import write_text
+def _publish(result: Any) -> None:
+    """Write what the stage owes beside the checkpoint, which is there to be read, but not yet by its name."""
+    from dataclasses import replace
+
+    from britekit.files import waiting_path, write_text
     from britekit.inference.export import export_onnx
     from britekit.models.checkpoint import load_checkpoint
     from britekit.tracking.metrics_file import write_metrics
 
-    export_onnx(load_checkpoint(target), target.with_suffix(".onnx"))
+    target = result.published
+    stored = replace(load_checkpoint(waiting_path(target)), path=target)
+    export_onnx(stored, target.with_suffix(".onnx"))
     columns = ["epoch", "step", "loss", "lr"]
     columns += [name for name in ("val_loss", "val_roc", "val_pr") if name in result.epochs[0]]
     lines = [",".join(columns)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from britekit.evaluation.matrix_file import csv_line, write_score_matrix, write_truth_matrix
 from britekit.evaluation.segment_report import SegmentReport
-from britekit.files import write_text
+from britekit.files import together, write_text
 from britekit.metrics.counts import ThresholdCounts
 from britekit.metrics.curves import curve_at, curve_of, rounded_thresholds, thin
 from britekit.metrics.ranking import area_under_pr, area_under_roc
@@ -34,7 +34,11 @@ def write_segment_files(
 
     Segments are counted from 0: segment k begins at k steps.
     """
-    folder = Path(output_dir)
+    with together():
+        return _write_files(report, Path(output_dir), save_matrices, pictures)
+
+
+def _write_files(report: SegmentReport, folder: Path, save_matrices: bool, pictures: bool) -> list[Path]:
     written = [folder / "summary_report.txt"]
     write_text(written[0], summary_text(report))
     written += _write_curves(report.annotated, "annotated", report, folder, pictures)

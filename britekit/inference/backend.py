@@ -38,18 +38,19 @@ class BackendChoice:
     reason: str = ""
 
 
-def choose_backend(cfg: BaseConfig, paths: Sequence[Path]) -> BackendChoice:
+def choose_backend(cfg: BaseConfig, paths: Sequence[Path], *, exports_needed_for: str = "") -> BackendChoice:
     """Choose by ``infer.backend``, the device and the exports that lie beside the checkpoints.
 
     ``auto`` takes a GPU with PyTorch where there is one. On a CPU it takes the exports if every member has
-    one that was made from exactly that checkpoint, otherwise PyTorch.
+    one that was made from exactly that checkpoint, otherwise PyTorch. With ``exports_needed_for``, what
+    takes nothing but exports, the setting does not count.
 
     Raises
     ------
     ModelError
         The chosen backend is not installed or lacks what it needs.
     """
-    wanted = cfg.infer.backend
+    wanted = "openvino" if exports_needed_for else cfg.infer.backend
     if paths and all(path.suffix == EXPORT for path in paths):
         if wanted == "torch":
             raise ModelError(
@@ -68,9 +69,8 @@ def choose_backend(cfg: BaseConfig, paths: Sequence[Path]) -> BackendChoice:
     if not reason:
         return BackendChoice("openvino", exports)
     if wanted == "openvino":
-        raise ModelError(
-            f'infer.backend is "openvino", but {reason}; run "britekit ckpt-onnx" on the checkpoints'
-        )
+        asked = f"{exports_needed_for} needs exports" if exports_needed_for else 'infer.backend is "openvino"'
+        raise ModelError(f'{asked}, but {reason}; run "britekit ckpt-onnx" on the checkpoints')
     _need_torch(reason)
     return BackendChoice("torch", reason=reason)
 

@@ -2,13 +2,14 @@
 
 Each recording's labels go to disk when it is complete: its label file, and its rows of ``scores.csv`` in a
 hidden folder from which the table is put together at the end. So memory does not grow with the number of
-recordings.
+recordings. What an earlier run left is replaced at the end only, so that a run that fails leaves it whole.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,7 +24,7 @@ from britekit.annotations.labels import Label, write_label_csv, write_label_text
 from britekit.annotations.scores import ScoreTable
 from britekit.config import BaseConfig
 from britekit.errors import InputError
-from britekit.files import atomic_path, sha256_of, unwritable, write_text
+from britekit.files import atomic_path, sha256_of, together, unwritable, write_text
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.platt import Calibration
 
@@ -56,6 +57,8 @@ class OutputFolder:
         self._table = rtype in ("csv", "both")
         self._keep_scores = keep_scores
         self._parts: dict[str, Path] = {}
+        self._replacing: dict[Path, Path] = {}
+        self._obsolete: list[Path] = []
         self._scores: dict[str, tuple[float, np.ndarray, np.ndarray]] = {}
         # Made before the first recording is scored: an hour's work must not end at a read-only disk.
         try:
@@ -83,7 +86,10 @@ class OutputFolder:
             For scores.npz: what the labels were made from, not calibrated.
         """
         if self._texts:
-            write_label_text(self.folder / f"{recording}{LABEL_TEXT}", labels)
+            target = self.folder / f"{recording}{LABEL_TEXT}"
+            if target.exists():
+                self._replacing[target] = self._work / f"{len(self._replacing)}{LABEL_TEXT}"
+            write_label_text(self._replacing.get(target, target), labels)
         if self._table:
             part = self._work / f"{len(self._parts)}.csv"
             write_label_csv(part, labels)
@@ -92,31 +98,34 @@ class OutputFolder:
             self._scores[recording] = (seconds, starts_N, scores_NC)
 
     def discard(self, recording: str) -> None:
-        """Remove the label file that an earlier run left of a recording that failed in this one."""
+        """Note that a recording failed: the label file that an earlier run left of it is to go."""
         if self._texts:
-            (self.folder / f"{recording}{LABEL_TEXT}").unlink(missing_ok=True)
+            self._obsolete.append(self.folder / f"{recording}{LABEL_TEXT}")
 
     def finish(self, manifest: str, classes: list[ClassInfo], duration: float, meta: dict[str, str]) -> None:
         """Write the files about all recordings, the manifest last."""
-        self._remove_old()
-        if self._table:
-            self._join_parts()
-        if self._keep_scores:
-            self._write_scores(classes, duration, meta)
-        write_text(self.folder / MANIFEST, manifest)
+        old = [*self._obsolete, *self._old_tables()]
+        with together():
+            if self._table:
+                self._join_parts()
+            if self._keep_scores:
+                self._write_scores(classes, duration, meta)
+            write_text(self.folder / MANIFEST, manifest)
+            for path in old:
+                path.unlink(missing_ok=True)
+            for target, written in self._replacing.items():
+                os.replace(written, target)
 
-    def _remove_old(self) -> None:
-        """Remove tables of an earlier run that are not replaced: readers prefer them to label files."""
+    def _old_tables(self) -> list[Path]:
+        """Return tables of an earlier run that are not replaced: readers prefer them to label files."""
         manifest = self.folder / MANIFEST
         try:
             with open(manifest, encoding="utf-8") as file:
                 ours = file.readline() == _MANIFEST_HEAD
         except (OSError, UnicodeDecodeError):
-            return
-        if ours:
-            for name, replaced in ((LABEL_TABLE, self._table), (SCORES, self._keep_scores)):
-                if not replaced:
-                    (self.folder / name).unlink(missing_ok=True)
+            return []
+        tables = ((LABEL_TABLE, self._table), (SCORES, self._keep_scores))
+        return [self.folder / name for name, replaced in tables if ours and not replaced]
 
     def _join_parts(self) -> None:
         empty = self._work / "empty.csv"

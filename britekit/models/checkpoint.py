@@ -158,20 +158,29 @@ def read_archive(path: str | Path) -> tuple[dict[str, Any], str]:
     except OSError as error:
         raise ModelError(f"checkpoint {path} cannot be read: {error.strerror}") from error
     try:
+        # PyTorch does not look at checksums: weights with wrong bits would give wrong scores in silence.
+        if zipfile.is_zipfile(io.BytesIO(data)) and zipfile.ZipFile(io.BytesIO(data)).testzip() is not None:
+            raise ModelError(_damaged(path))
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if not zipfile.is_zipfile(io.BytesIO(data)):
-            raise ModelError(f"{path} is not a checkpoint or is damaged") from error
+            raise ModelError(_damaged(path)) from error
         raise ModelError(
             f"checkpoint {path} holds more than weights and plain values, so loading it could run code; "
             "convert it with the program that wrote it"
         ) from error
+    except ModelError:
+        raise
     except Exception as error:  # torch raises many kinds for a damaged archive
-        raise ModelError(f"{path} is not a checkpoint or is damaged") from error
+        raise ModelError(_damaged(path)) from error
     if not isinstance(content, dict):
         kind = type(content).__name__
         raise ModelError(f"{path} is not a checkpoint: it holds a {kind}, not a table of entries")
     return content, hashlib.sha256(data).hexdigest()
+
+
+def _damaged(path: Path) -> str:
+    return f"{path} is not a checkpoint or is damaged; restore it from a copy (dvc checkout) or train again"
 
 
 def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> StoredModel:

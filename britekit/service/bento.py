@@ -20,7 +20,7 @@ from pathlib import Path
 import britekit
 from britekit.config import BaseConfig
 from britekit.errors import InputError, ModelError
-from britekit.files import atomic_path
+from britekit.files import atomic_path, unwritable
 from britekit.service.contents import Contents, write_contents
 
 SERVICE_FILE = "service.py"
@@ -99,7 +99,10 @@ def build_bento(
         with atomic_path(output) as partial:
             exported = place / f"export{output.suffix or '.bento'}"
             tag = _run_builder(place, context, exported, name, version, containerize)
-            shutil.copyfile(exported, partial)
+            try:
+                shutil.copyfile(exported, partial)
+            except OSError as error:  # names the file read, though it is the one written that fails
+                raise unwritable(output, error) from error
         classes = sum(1 for _ in (context / MODEL_FOLDER / "classes.csv").open(encoding="utf-8")) - 1
         return Package(output, tag, _members(contents), classes, output.stat().st_size)
 
@@ -155,6 +158,7 @@ def _run_builder(
     }
     command = [sys.executable, "-m", "britekit.service.bento", json.dumps(order)]
     environment = clean_environment(place / "home")
+    environment["TMPDIR"] = str(place)  # what BentoML leaves behind goes with the rest
     environment["PYTHONPATH"] = os.pathsep.join(
         [str(Path(britekit.__file__).parent.parent), *filter(None, [environment.get("PYTHONPATH")])]
     )

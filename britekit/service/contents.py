@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import io
 import json
@@ -66,9 +65,7 @@ def find_exports(cfg: BaseConfig, members: Sequence[Path]) -> list[Path]:
     """
     from britekit.inference.backend import choose_backend
 
-    cfg = copy.deepcopy(cfg)
-    cfg.infer.backend = "openvino"
-    return choose_backend(cfg, members).exports
+    return choose_backend(cfg, members, exports_needed_for="the package").exports
 
 
 def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Contents:

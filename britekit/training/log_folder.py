@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from torch.utils.tensorboard import SummaryWriter
 
-from britekit.files import write_text
+from britekit.files import unwritable, write_text
 from britekit.models.checkpoint import save_checkpoint
 from britekit.models.recognizer import Recognizer
 
@@ -33,7 +33,10 @@ class LogFolder:
         self.prefix = f"{prefix}-" if prefix else ""
         self.save_last_n = save_last_n
         self.kept: list[Path] = []
-        self.writer = SummaryWriter(log_dir=str(self.path))
+        try:
+            self.writer = SummaryWriter(log_dir=str(self.path))
+        except OSError as error:
+            raise unwritable(self.path, error) from error
 
     def describe(self, recognizer: Recognizer, hyper: dict[str, Any], settings: dict[str, Any]) -> None:
         """Write structure and settings."""

@@ -19,6 +19,7 @@ from britekit.config import BaseConfig, to_dict
 from britekit.datasets.batches import Bank, TrainingBatches, batch_size_for, derived_seed
 from britekit.datasets.splits import Split, make_splits
 from britekit.errors import TrainingError
+from britekit.files import together
 from britekit.models.checkpoint import hyper_parameters, save_checkpoint
 from britekit.models.recognizer import Recognizer
 from britekit.training import preparation as prepare
@@ -112,6 +113,7 @@ def train(
     resume: bool = False,
     on_step: Report | None = None,
     on_epoch: Report | None = None,
+    on_publish: Callable[[TrainResult], None] | None = None,
 ) -> TrainResult:
     """Train as configured.
 
@@ -129,6 +131,9 @@ def train(
         Keep the state of the run below ``log_root/resume`` after each epoch, and continue a killed one.
     on_step, on_epoch
         Called with plain figures: step, epoch, loss, lr; those of `FoldResult.epochs`; both with ``fold``.
+    on_publish
+        Called with the result when the published checkpoint is written, but waits for its name
+        (`britekit.files.waiting_path`): what the callback writes appears together with it, or neither does.
 
     Raises
     ------
@@ -138,7 +143,9 @@ def train(
     """
     prepare.check_names(cfg)
     if publish is not None and cfg.train.num_folds > 1:
-        raise TrainingError(f"train.num_folds is {cfg.train.num_folds}; a run that publishes has one fold")
+        raise TrainingError(
+            f"train.num_folds is {cfg.train.num_folds}; a run that publishes has one fold: set it to 1"
+        )
     if seed is None:
         seed = cfg.train.seed if cfg.train.seed is not None else secrets.randbelow(2**31)
     samples = prepare.read_samples(cfg.train.train_pickle, cfg, "train.train_pickle")
@@ -154,17 +161,21 @@ def train(
         for number, split in enumerate(splits):
             fold = number if len(splits) > 1 else None
             recognizer = run.train_fold(fold, split)
+        run.sum_up()
         if publish is not None:
-            save_checkpoint(
-                publish,
-                recognizer,
-                run.hyper,
-                run.settings_after(cfg.train.num_epochs),
-                epoch=cfg.train.num_epochs - 1,
-                published=True,
-            )
-            run.result.published = Path(publish)
-        run.finish()
+            with together():
+                save_checkpoint(
+                    publish,
+                    recognizer,
+                    run.hyper,
+                    run.settings_after(cfg.train.num_epochs),
+                    epoch=cfg.train.num_epochs - 1,
+                    published=True,
+                )
+                run.result.published = Path(publish)
+                if on_publish is not None:
+                    on_publish(run.result)
+        run.forget_states()
     return run.result
 
 
@@ -262,13 +273,16 @@ class _Run:
         self.result.folds.append(result)
         return recognizer
 
-    def finish(self) -> None:
-        """Sum up, and forget the states of the finished run."""
+    def sum_up(self) -> None:
+        """Work out the figures about all folds."""
         folds = self.result.folds
         self.result.loss = sum(f.epochs[-1]["loss"] for f in folds) / len(folds)
         self.result.seconds = sum(e["seconds"] for f in folds for e in f.epochs)
         seen = sum(e["spectrograms"] for f in folds for e in f.epochs)
         self.result.spectrograms_per_second = seen / max(1e-9, self.result.seconds)
+
+    def forget_states(self) -> None:
+        """Remove the states of the finished run."""
         for state in self.states:
             state.remove()
 
