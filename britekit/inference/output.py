@@ -105,6 +105,7 @@ class OutputFolder:
     def finish(self, manifest: str, classes: list[ClassInfo], duration: float, meta: dict[str, str]) -> None:
         """Write the files about all recordings, the manifest last."""
         old = [*self._obsolete, *self._old_tables()]
+        write_label_csv(self._work / "empty.csv", [])
         with together():
             if self._table:
                 self._join_parts()
@@ -128,10 +129,8 @@ class OutputFolder:
         return [self.folder / name for name, replaced in tables if ours and not replaced]
 
     def _join_parts(self) -> None:
-        empty = self._work / "empty.csv"
-        write_label_csv(empty, [])
         with atomic_path(self.folder / LABEL_TABLE) as partial, open(partial, "wb") as table:
-            table.write(empty.read_bytes())
+            table.write((self._work / "empty.csv").read_bytes())
             for recording in sorted(self._parts):
                 with open(self._parts[recording], "rb") as part:
                     part.readline()
