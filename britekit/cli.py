@@ -157,6 +157,7 @@ def _print_completion(arguments: list[str]) -> int:
 def _prepare_output(debug: bool) -> None:
     """Send warnings to stderr, one line each, and results to stdout line by line."""
     import logging
+    import threading
     import warnings
 
     class OneLine(logging.Formatter):
@@ -181,10 +182,19 @@ def _prepare_output(debug: bool) -> None:
     ours.setLevel(logging.DEBUG if debug else logging.INFO)
     ours.propagate = False
     if not debug:
+        threading.excepthook = _thread_failed
         # What libraries announce to programmers is no news to whoever types a command.
         for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
             warnings.simplefilter("ignore", category)
     warnings.showwarning = _show_warning
+
+
+def _thread_failed(failure: Any) -> None:
+    """Leave out the trace of a thread that could not write: whoever waits for it meets the same error."""
+    if _sentence(failure.exc_value) is None:
+        import threading
+
+        threading.__excepthook__(failure)
 
 
 def _show_warning(message: Any, *place: Any, **more: Any) -> None:

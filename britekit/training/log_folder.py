@@ -1,5 +1,7 @@
 """``logs/version_N``: checkpoints of the last epochs, TensorBoard events, the settings of the run."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,8 @@ class LogFolder:
         self.prefix = f"{prefix}-" if prefix else ""
         self.save_last_n = save_last_n
         self.kept: list[Path] = []
-        try:
+        with self._writing():
             self.writer = SummaryWriter(log_dir=str(self.path))
-        except OSError as error:
-            raise unwritable(self.path, error) from error
 
     def describe(self, recognizer: Recognizer, hyper: dict[str, Any], settings: dict[str, Any]) -> None:
         """Write structure and settings."""
@@ -69,11 +69,21 @@ class LogFolder:
         """Add points to TensorBoard's curves; undefined ones are left out."""
         for name, value in values.items():
             if value is not None:
-                self.writer.add_scalar(name, value, step)
+                with self._writing():
+                    self.writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Write out what is left of the events."""
-        self.writer.close()
+        with self._writing():
+            self.writer.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """TensorBoard's thread fails at a full disk; its error comes at a later call, without a name."""
+        try:
+            yield
+        except OSError as error:
+            raise unwritable(self.path, error) from error
 
 
 def _claim(root: Path) -> tuple[int, Path]:
