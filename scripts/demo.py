@@ -85,10 +85,8 @@ def show_next_steps() -> None:
         ("Serve the recognizer at http://127.0.0.1:3000", "make serve"),
     ]
     if runs:
-        steps.insert(
-            1, ("Look at the W&B runs in the terminal", f".venv/bin/wandb leet {runs[-1].relative_to(ROOT)}")
-        )
-        steps.insert(2, ("Send them to W&B", ".venv/bin/wandb sync --sync-all"))
+        steps.insert(1, ("Look at the W&B runs in the terminal", ".venv/bin/wandb leet wandb"))
+        steps.insert(2, ("Send them to W&B", ".venv/bin/wandb sync"))
     pictures = sorted(path for path in ROOT.glob("results/**/*.png"))
     console.print("\n[bold]Pictures[/bold]")
     for path in pictures:
