@@ -130,6 +130,8 @@ def _start(stage: str, cfg: BaseConfig, inputs: Iterable[str | Path]) -> Any:
     except Exception as error:  # a folder that cannot be written, or a broken installation of W&B
         log.warning("this run is not recorded by W&B: %s", _first_line(error))
         return None
+    # Of a wrong key the exporter of W&B's own figures complains once more, on lines of its own.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     for attempt in dict.fromkeys((mode, "offline")):
         try:
             settings = wandb.Settings(
@@ -137,7 +139,8 @@ def _start(stage: str, cfg: BaseConfig, inputs: Iterable[str | Path]) -> Any:
             )
             return wandb.init(mode=attempt, settings=settings, **arguments)
         except Exception as error:  # a wrong key, a server that is away, a full disk
-            log.warning("W&B could not start %s: %s", attempt, _first_line(error))
+            more = "" if attempt == "offline" else ": the run is kept offline"
+            log.warning("W&B could not start %s (%s)%s", attempt, _first_line(error), more)
     return None
 
 
