@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from britekit.errors import InputError
-from britekit.files import atomic_path, sha256_of, write_json, write_text
+from britekit.files import atomic_path, sha256_of, together, waiting_path, write_json, write_text
 
 
 def names(folder):
@@ -38,6 +38,24 @@ def test_failure_keeps_what_was_there(tmp_path):
         raise ZeroDivisionError
     assert target.read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
+
+
+def test_files_written_together_appear_together_or_not_at_all(tmp_path):
+    first, second = tmp_path / "a.txt", tmp_path / "b.txt"
+    write_text(first, "old")
+    with pytest.raises(ZeroDivisionError), together():
+        write_text(first, "new")
+        with together():  # part of the block around it
+            write_text(second, "new")
+        assert waiting_path(first).read_text() == "new" and first.read_text() == "old"
+        raise ZeroDivisionError
+    assert first.read_text() == "old" and names(tmp_path) == ["a.txt"]
+    with together():
+        write_text(first, "new")
+        write_text(second, "new")
+        assert not second.exists()
+    assert first.read_text() == second.read_text() == "new" and names(tmp_path) == ["a.txt", "b.txt"]
+    assert waiting_path(first) == first
 
 
 def test_kill_keeps_what_was_there_and_the_rest_is_removed_later(tmp_path):

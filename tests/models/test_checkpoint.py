@@ -88,10 +88,13 @@ def test_damaged_files(tmp_path):
     save(tmp_path / "good.ckpt", make())
     data = (tmp_path / "good.ckpt").read_bytes()
     (tmp_path / "half.ckpt").write_bytes(data[: len(data) // 2])
+    flipped = bytearray(data)
+    flipped[len(data) // 2] ^= 0x10  # within the weights, where no reader would notice
+    (tmp_path / "flipped.ckpt").write_bytes(flipped)
     (tmp_path / "pickle.ckpt").write_bytes(pickle.dumps({"a": 1}))
     with zipfile.ZipFile(tmp_path / "zip.ckpt", "w") as archive:
         archive.writestr("a", "b")
-    for name in ("text", "empty", "half", "pickle", "zip"):
+    for name in ("text", "empty", "half", "flipped", "pickle", "zip"):
         with pytest.raises(ModelError, match=f"{name}.ckpt"):
             load_checkpoint(tmp_path / f"{name}.ckpt")
 
