@@ -24,7 +24,7 @@ from tests.pipeline.conftest import Project, make_project
 pytestmark = [pytest.mark.xdist_group("bad_input"), pytest.mark.timeout(300)]
 
 ANALYZE = ["analyze", "-i", "data/test", "-o", "results/labels", "--min-score", "0"]
-CALIBRATE = [  # fmt: skip
+CALIBRATE = [
     "calibrate",
     "-a",
     "data/test/annotations.csv",
@@ -37,7 +37,7 @@ CALIBRATE = [  # fmt: skip
     "--metrics",
     "metrics/calibration.json",
 ]
-RPT_TEST = [  # fmt: skip
+RPT_TEST = [
     "rpt-test",
     "-a",
     "data/test/annotations.csv",
