@@ -21,6 +21,9 @@ class Options:
     name: Optional[str] = option(
         "--name", help="name of the Bento (default: pipeline.bento_name of the settings)"
     )
+    calibration_path: Optional[str] = option(
+        "--calibration", metavar="FILE", help="calibration to put in (default: infer.calibration)"
+    )
     containerize: bool = option(
         "--containerize", default=False, help="also build the container image, with Docker"
     )
@@ -30,6 +33,7 @@ def package(
     cfg_path: Optional[str] = None,
     output_path: Optional[str] = None,
     name: Optional[str] = None,
+    calibration_path: Optional[str] = None,
     containerize: bool = False,
 ) -> int:
     """Build the Bento and say how to serve it."""
@@ -40,7 +44,8 @@ def package(
     from britekit.service.server import DEFAULT_BENTO
     from britekit.tracking.run import stage_run
 
-    cfg, members = resolve_for_models(cfg_path, {"pipeline.bento_name": name})
+    overrides = {"pipeline.bento_name": name, "infer.calibration": calibration_path}
+    cfg, members = resolve_for_models(cfg_path, overrides)
     path = Path(output_path or DEFAULT_BENTO)
     with stage_run("package", cfg, members) as run:
         made = build_bento(cfg, members, path, cfg.pipeline.bento_name, containerize)

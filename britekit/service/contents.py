@@ -23,6 +23,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig, resolve
 from britekit.errors import InputError, ModelError
 from britekit.files import sha256_of, write_json, write_text
+from britekit.inference.platt import read_calibration
 from britekit.tracking.facts import provenance
 
 # OpenVINO brings a package that counts users: it makes a folder in the home and may send. Without it OpenVINO
@@ -83,7 +84,7 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
     ModelError
         As ``find_exports``; members with different classes.
     InputError
-        The calibration or a configured ignore file is missing.
+        The calibration or a configured ignore file is missing, or belongs to other models.
     """
     from britekit.inference.exported import read_export_facts
 
@@ -100,11 +101,11 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
 
     settings = _plain_settings(cfg, facts[0].training_cfg)
     settings["misc"]["ckpt_folder"] = EXPORTS
-    settings["infer"]["calibration"] = _copy_calibration(cfg, folder)
+    hashes = {path.name: sha256_of(path) for path in exports}
+    settings["infer"]["calibration"] = _copy_calibration(cfg, folder, set(hashes.values()))
     settings["misc"]["ignore_file"] = _copy_ignore(cfg, folder)
     write_text(folder / SETTINGS, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
     write_text(folder / CLASSES, _class_table(facts[0].classes))
-    hashes = {path.name: sha256_of(path) for path in exports}
     write_json(folder / FACTS, {**provenance(), "members": hashes})
     return read_contents(folder)
 
@@ -152,13 +153,22 @@ def _plain_settings(cfg: BaseConfig, stored: dict[str, Any]) -> dict[str, dict[s
     return {**({"audio": audio} if audio else {}), **settings}
 
 
-def _copy_calibration(cfg: BaseConfig, folder: Path) -> str | None:
+def _copy_calibration(cfg: BaseConfig, folder: Path, members: set[str]) -> str | None:
+    """Copy the calibration; one that was fitted on scores of other models would give wrong probabilities."""
     if cfg.infer.calibration is None:
         return None
     if not Path(cfg.infer.calibration).is_file():
         raise InputError(
             f"calibration file {cfg.infer.calibration} (infer.calibration) does not exist; run "
             '"britekit calibrate" first, or set it to null'
+        )
+    text = Path(cfg.infer.calibration).read_text(encoding="utf-8-sig")
+    read_calibration(cfg.infer.calibration)
+    fitted_on = {member["sha256"] for member in yaml.safe_load(text).get("members") or []}
+    if fitted_on and fitted_on != members:
+        raise InputError(
+            f"calibration file {cfg.infer.calibration} was fitted on scores of other models than those to be "
+            'packaged; run "britekit analyze" and "britekit calibrate" again'
         )
     shutil.copyfile(cfg.infer.calibration, folder / CALIBRATION)
     return CALIBRATION

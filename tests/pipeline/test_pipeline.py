@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import sqlite3
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,16 @@ def test_outputs_and_metrics(done_project: Project) -> None:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert database.execute("SELECT count(*) FROM SpecValue").fetchone()[0] > 20
     assert not list(folder.rglob("*.partial*"))
+
+
+def test_the_bento_holds_members_and_calibration(done_project: Project) -> None:
+    with tarfile.open(done_project.folder / "models/britekit-ensemble.bento") as bento:
+        names = {Path(name).name: name for name in bento.getnames()}
+        packed = bento.extractfile(names["calibration.yaml"])
+        assert packed is not None
+        assert packed.read() == (done_project.folder / "models/calibration.yaml").read_bytes()
+    assert {"seed-1.onnx", "seed-2.onnx"} <= set(names)
+    assert not [name for name in names if "torch" in name]
 
 
 def test_repro_again_does_nothing(done_project: Project) -> None:

@@ -86,3 +86,17 @@ def test_half_a_folder(tmp_path, monkeypatch):
     (tmp_path / "a/exports/seed-1.onnx").unlink()
     with pytest.raises(ModelError, match=r"seed-1\.onnx"):
         read_contents(tmp_path / "a")
+
+
+def test_a_calibration_of_other_members_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = write_project(tmp_path, calibration="calibration.yaml")
+    text = "coefficient: 1.2\nintercept: -0.1\nmembers:\n"
+    hashes = [
+        hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted((tmp_path / "models/ckpt").glob("*.onnx"))
+    ]
+    (tmp_path / "calibration.yaml").write_text(text + "".join(f"- sha256: {value}\n" for value in hashes))
+    assert gather(project, tmp_path / "a").cfg.infer.calibration
+    (tmp_path / "calibration.yaml").write_text(text + f"- sha256: {hashes[0]}\n")
+    with pytest.raises(InputError, match="other models"):
+        gather(project, tmp_path / "b")

@@ -75,6 +75,7 @@ def test_tensorboard_events(project, cfg):
 
     make_pickle(project / "data/test.pkl", count=12, seed=4)
     cfg.train.val_portion, cfg.train.test_pickle = 0.25, "data/test.pkl"
+    cfg.train.warmup_fraction = 0.0
     result = train(cfg, seed=1)
     events = EventAccumulator(str(project / "logs/version_0"))
     events.Reload()
