@@ -41,7 +41,7 @@ class TrainConfig(Section):
     batch_size: int = setting(64, "spectrograms per step", low=1)
     min_steps: int = setting(40, "fewest steps per epoch; the batch shrinks for it, not below 8", low=1)
     shuffle: bool = setting(True, "new order in each epoch")
-    num_epochs: int = setting(15, "times that all spectrograms are seen", low=1)
+    num_epochs: int = setting(10, "times that all spectrograms are seen", low=1)
     warmup_fraction: float = setting(0.1, "share of all steps used to warm up", low=0, below=1)
     save_last_n: int = setting(3, "checkpoints kept, of the latest epochs", low=1)
     num_folds: int = setting(1, "> 1 = cross-validation", low=1)

@@ -1,8 +1,9 @@
 """The grid of a test per segment: rows, truth and scores.
 
 A recording of R seconds has a row k for every stretch [k p, k p + L] with k p < R - L + 1, where L is the
-length of a label and p the step between labels. R: recordings, N: rows, C: classes, M: annotations or
-labels, W: windows.
+length of a label and p the step between labels; the first row also where R is shorter, down to the second
+that inference needs for its one window, so that no short clip is missing from a test. R: recordings, N: rows,
+C: classes, M: annotations or labels, W: windows.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 # An annotation counts for a row only if the row holds this much of it.
 MIN_SOUND_S = 0.3
+# Inference scores a recording from this length on (or one window, if that is shorter).
+SHORTEST_S = 1.0
 # Rows are computed from times divided by the step; this much of a row forgives what the division rounds off.
 _ROW_EPSILON = 1e-6
 # Label files round times to a hundredth of a second.
@@ -26,7 +29,7 @@ class Grid:
     """The rows of all recordings, one recording after the other."""
 
     rows_R: NDArray[np.int64]
-    """(R,) rows of each recording; 0 for one that is shorter than L - 1 seconds."""
+    """(R,) rows of each recording; 0 for one too short to be scored."""
     length_s: float
     """L, seconds that a row covers."""
     step_s: float
@@ -55,8 +58,10 @@ class Grid:
 
 def build_grid(seconds_R: ArrayLike, length_s: float, step_s: float) -> Grid:
     """Lay rows over recordings of the given lengths."""
-    last = (np.asarray(seconds_R, dtype=np.float64) - length_s + 1) / step_s
-    return Grid(np.maximum(np.ceil(last - _ROW_EPSILON), 0).astype(np.int64), float(length_s), float(step_s))
+    seconds = np.asarray(seconds_R, dtype=np.float64)
+    rows = np.ceil((seconds - length_s + 1) / step_s - _ROW_EPSILON)
+    fewest = seconds >= min(SHORTEST_S, length_s) - _ROW_EPSILON
+    return Grid(np.maximum(rows, fewest).astype(np.int64), float(length_s), float(step_s))
 
 
 def find_step(recording_M: ArrayLike, starts_M: ArrayLike, length_s: float) -> float:

@@ -45,7 +45,7 @@ def cases(draw):
 def walk_rows(length, step, duration):
     rows = []
     k = 0
-    while k * step < duration - length + 1:
+    while k * step < duration - length + 1 or (k == 0 and duration >= min(1, length)):
         rows.append(k * step)
         k += 1
     return rows

@@ -118,11 +118,12 @@ def test_damaged_audio_is_named(tmp_path):
     assert "bad.wav" in read(tmp_path).left_out.without_audio["bad"]
 
 
-def test_short_recording_has_no_segment(tmp_path):
-    write_annotations(tmp_path / "annotations.csv", [("a", "OVEN", 0, 1), ("b", "OVEN", 0, 1)])
-    write_table(tmp_path / "labels", ["a", "b"], [2.0, 9.0], [(0, 0.0), (1, 0.0)], [[0.5] * 3] * 2)
+def test_a_short_recording_has_one_segment_and_one_that_cannot_be_scored_none(tmp_path):
+    write_annotations(tmp_path / "annotations.csv", [(name, "OVEN", 0, 0.7) for name in "abc"])
+    write_table(tmp_path / "labels", ["a", "b", "c"], [0.8, 2.0, 9.0], [(1, 0.0), (2, 0.0)], [[0.5] * 3] * 2)
     data = read(tmp_path)
-    assert data.recordings == ["b"] and data.left_out.too_short == ["a"]
+    assert data.recordings == ["b", "c"] and data.left_out.too_short == ["a"]
+    assert data.grid.rows_R.tolist()[0] == 1
 
 
 @pytest.mark.parametrize(
