@@ -102,7 +102,7 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
     settings = _plain_settings(cfg, facts[0].training_cfg)
     settings["misc"]["ckpt_folder"] = EXPORTS
     hashes = {path.name: sha256_of(path) for path in exports}
-    settings["infer"]["calibration"] = _copy_calibration(cfg, folder, set(hashes.values()))
+    settings["infer"]["calibration"] = _copy_calibration(cfg, folder, {fact.source_sha256 for fact in facts})
     settings["misc"]["ignore_file"] = _copy_ignore(cfg, folder)
     write_text(folder / SETTINGS, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
     write_text(folder / CLASSES, _class_table(facts[0].classes))

@@ -93,7 +93,7 @@ def test_a_calibration_of_other_members_is_refused(tmp_path, monkeypatch):
     project = write_project(tmp_path, calibration="calibration.yaml")
     text = "coefficient: 1.2\nintercept: -0.1\nmembers:\n"
     hashes = [
-        hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted((tmp_path / "models/ckpt").glob("*.onnx"))
+        hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted((tmp_path / "models/ckpt").glob("*.ckpt"))
     ]
     (tmp_path / "calibration.yaml").write_text(text + "".join(f"- sha256: {value}\n" for value in hashes))
     assert gather(project, tmp_path / "a").cfg.infer.calibration
