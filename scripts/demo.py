@@ -73,25 +73,26 @@ def show_metrics() -> None:
 
 def show_next_steps() -> None:
     """Print where the pictures are and the lines to type next."""
-    python = ".venv/bin/python -m"
     runs = sorted((ROOT / "wandb").glob("offline-run-*"))
     steps = [
-        ("See the curves of training", f"{python} tensorboard.main --logdir logs"),
+        ("See the curves of training", "tensorboard --logdir logs"),
         (
             "Compare experiments",
-            ".venv/bin/dvc exp run -S train.model_type=effnet.4 && .venv/bin/dvc exp show",
+            "dvc exp run -S train.model_type=effnet.4 && dvc exp show",
         ),
-        ("Detect species in a recording of your own", ".venv/bin/britekit analyze RECORDING -o detections"),
+        ("Detect species in a recording of your own", "britekit analyze -i RECORDING -o detections"),
         ("Serve the recognizer at http://127.0.0.1:3000", "make serve"),
     ]
     if runs:
-        steps.insert(1, ("Look at the W&B runs in the terminal", ".venv/bin/wandb leet wandb"))
-        steps.insert(2, ("Send them to W&B", ".venv/bin/wandb sync"))
+        steps.insert(1, ("Look at the W&B runs in the terminal", "wandb leet wandb"))
+        steps.insert(2, ("Send them to W&B", "wandb sync"))
     pictures = sorted(path for path in ROOT.glob("results/**/*.png"))
     console.print("\n[bold]Pictures[/bold]")
     for path in pictures:
         console.print(f"  {path.relative_to(ROOT)}", highlight=False)
     console.print("\n[bold]Next[/bold]")
+    # Also puts the environment's python on the PATH of DVC's stages.
+    console.print("  Use the environment:\n      source .venv/bin/activate", highlight=False)
     for what, line in steps:
         console.print(f"  {what}:\n      {line}", highlight=False, soft_wrap=True)
 
