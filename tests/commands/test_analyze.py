@@ -14,6 +14,7 @@ import yaml
 from britekit.annotations.labels import read_labels
 from britekit.annotations.scores import ScoreTable
 from britekit.audio.stream import iter_spectrograms
+from britekit.audio.threads import single_threaded_products
 from britekit.cli import main
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.members import resolve_for_models
@@ -64,7 +65,8 @@ def test_a_test_run_holds_every_score():
     assert len(labels) == table.scores.size
     for number in range(3):
         mine = table.row_recording == number
-        batches = list(iter_spectrograms(f"rec/r{number}.wav", cfg.audio, 3.0))
+        with single_threaded_products():  # as in the engine, to the last bit
+            batches = list(iter_spectrograms(f"rec/r{number}.wav", cfg.audio, 3.0))
         assert table.starts[mine].tolist() == [start for batch in batches for start in batch.starts]
         expected = np.concatenate([ensemble.score(batch.spectrograms)[0] for batch in batches])[:, :2]
         assert table.scores[mine].tobytes() == np.ascontiguousarray(expected).tobytes()

@@ -1,0 +1,8 @@
+"""What holds for all tests."""
+
+import signal
+
+# A shell starts what runs in the background with Ctrl-C ignored, and children inherit that: tests that
+# interrupt a program would wait for nothing.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
