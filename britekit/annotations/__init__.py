@@ -7,5 +7,6 @@ files written back. Nothing here touches audio samples or models.
 - ``classes.py``: a class with its name, code and alternates; class lists, ignore lists, finding a class
 - ``segments.py``: annotations with a start and an end
 - ``labels.py``: inference output as Audacity labels and ``scores.csv``, and reading it back
+- ``image_names.py``: which segment a spectrogram image shows, told by its name
 - ``scores.py``: ``scores.npz``, the unrounded mean scores behind the labels
 """
