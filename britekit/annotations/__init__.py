@@ -5,8 +5,13 @@ files written back. Nothing here touches audio samples or models.
 
 - ``tables.py``: one strict reader for every CSV people hand in (byte-order mark, line ends, named columns)
 - ``classes.py``: a class with its name, code and alternates; class lists, ignore lists, finding a class
-- ``segments.py``: annotations with a start and an end
+- ``segments.py``: annotations with a start and an end, as CSV
+- ``audacity.py``, ``raven.py``: the same as Audacity labels and Raven selection tables
+- ``reading.py``: annotations in any of these forms, from a file or a folder
+- ``text_files.py``: text files, read as UTF-8
+- ``reconciling.py``: which class an annotation means
 - ``labels.py``: inference output as Audacity labels and ``scores.csv``, and reading it back
 - ``image_names.py``: which segment a spectrogram image shows, told by its name
+- ``label_table.py``: the same labels by columns, for tens of millions of them
 - ``scores.py``: ``scores.npz``, the unrounded mean scores behind the labels
 """

@@ -2,8 +2,8 @@
 
 import csv
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from britekit.annotations.classes import map_name
@@ -31,6 +31,13 @@ class Annotation:
     """Seconds; equals `start` only where `label` is empty and the row has no times."""
     row: int = 0
     """Row in the file it came from, for messages."""
+    file: str = field(default="", compare=False)
+    """That file, for messages."""
+
+    @property
+    def where(self) -> str:
+        """``file, row n``, for messages."""
+        return f"{self.file}, row {self.row}"
 
 
 def read_annotations(path: str | Path, map_codes: Mapping[str, str] | None = None) -> list[Annotation]:
@@ -64,21 +71,19 @@ def read_annotations(path: str | Path, map_codes: Mapping[str, str] | None = Non
             if not label and not cells["start_time"] and not cells["end_time"]:
                 start = end = 0.0
             else:
-                start, end = _parse_stretch(cells["start_time"], cells["end_time"])
+                start, end = parse_stretch(cells["start_time"], cells["end_time"])
         except ValueError as error:
             problems.append(f"row {row}: {error}")
             continue
-        annotations.append(Annotation(stem, label, start, end, row))
-    if problems:
-        more = f"; and {len(problems) - 5} more rows" if len(problems) > 5 else ""
-        raise InputError(f"{path}, {'; '.join(problems[:5])}{more}")
+        annotations.append(Annotation(stem, label, start, end, row, str(path)))
+    raise_for_rows(path, problems)
     if extended:
         row, recording = extended[0]
         log.warning(
             '%s: %d rows name the recording with its extension (row %d: "%s"); read as "%s"',
             path, len(extended), row, recording, strip_extension(recording),
         )  # fmt: skip
-    return annotations
+    return without_repeats(path, annotations)
 
 
 def write_annotations(path: str | Path, annotations: Iterable[Annotation]) -> None:
@@ -97,16 +102,40 @@ def strip_extension(recording: str) -> str:
     return stem if dot and stem and f".{extension.lower()}" in AUDIO_EXTENSIONS else recording
 
 
-def _parse_stretch(start_text: str, end_text: str) -> tuple[float, float]:
+def raise_for_rows(path: str | Path, problems: Sequence[str]) -> None:
+    """Raise `InputError` for the problems of a file, ``row n: …`` each, if there is any; five are told."""
+    if problems:
+        more = f"; and {len(problems) - 5} more rows" if len(problems) > 5 else ""
+        raise InputError(f"{path}, {'; '.join(problems[:5])}{more}")
+
+
+def without_repeats(path: str | Path, annotations: Iterable[Annotation]) -> list[Annotation]:
+    """Return annotations without those that say the same as one before; a warning names their rows."""
+    first: dict[tuple[str, str, float, float], Annotation] = {}
+    repeated = []
+    for item in annotations:
+        kept = first.setdefault((item.recording, item.label, item.start, item.end), item)
+        if kept is not item:
+            repeated.append(f"row {item.row} says what row {kept.row} says")
+    if repeated:
+        more = f"; and {len(repeated) - 5} more" if repeated[5:] else ""
+        log.warning("%s, %s%s; each is counted once", path, "; ".join(repeated[:5]), more)
+    return list(first.values())
+
+
+def parse_stretch(
+    start_text: str, end_text: str, columns: tuple[str, str] = ("start_time", "end_time")
+) -> tuple[float, float]:
+    """Read start and end in seconds; raises `ValueError` with the reason unless 0 <= start < end."""
     times = []
-    for column, text in (("start_time", start_text), ("end_time", end_text)):
+    for column, text in zip(columns, (start_text, end_text), strict=True):
         try:
             times.append(parse_number(text))
         except ValueError:
             raise ValueError(f'{column} is "{text}"; expected a number of seconds') from None
     start, end = times
     if start < 0:
-        raise ValueError(f"start_time is {start_text}; expected 0 or more")
+        raise ValueError(f"{columns[0]} is {start_text}; expected 0 or more")
     if end <= start:
-        raise ValueError(f"end_time {end_text} is not after start_time {start_text}")
+        raise ValueError(f"{columns[1]} {end_text} is not after {columns[0]} {start_text}")
     return start, end
