@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.annotations.segments import Annotation, read_annotations
+from britekit.annotations.reading import read_any_annotations
+from britekit.annotations.reconciling import Reconciler
+from britekit.annotations.segments import Annotation
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import find_recordings
 from britekit.config import BaseConfig
@@ -107,7 +109,9 @@ def read_scored_set(
     Parameters
     ----------
     annotations_path
-        CSV with recording, class, start_time, end_time. Only recordings named there belong to the test.
+        CSV with recording, class, start_time, end_time, Audacity labels, a Raven selection table, or a folder
+        of these. Only recordings named there belong to the test. A class may be named by what the scores call
+        it, by its name, its code or an alternate.
     label_dir
         Output directory of ``analyze``, by itself or inside the recordings directory.
     recordings_dir
@@ -121,13 +125,15 @@ def read_scored_set(
     InputError
         If a file cannot be read, or no annotation can be used.
     """
-    folder = Path(recordings_dir) if recordings_dir is not None else Path(annotations_path).parent
-    annotations = read_annotations(annotations_path, cfg.misc.map_codes)
+    beside = Path(annotations_path)
+    folder = Path(recordings_dir or (beside if beside.is_dir() else beside.parent))
+    annotations = read_any_annotations(annotations_path, cfg.misc.map_codes)
     if not annotations:
         raise InputError(
             f"{annotations_path} holds no annotation; a row with an empty class keeps a silent recording"
         )
     source = read_scores(find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes)
+    annotations = _as_labelled(annotations, source)
     left_out = LeftOut()
     seconds = _lengths(sorted({a.recording for a in annotations}), source, folder, left_out)
     seconds = _without_short(seconds, source, left_out)
@@ -160,6 +166,17 @@ def read_scored_set(
         without_scores=[name for name in recordings if name not in source.recordings],
         left_out=left_out,
     )
+
+
+def _as_labelled(annotations: list[Annotation], source: ScoreSource) -> list[Annotation]:
+    """Return annotations with what the scores call their class; labels of no class stay as they are."""
+    known = set(source.labels)
+    others = {a.label for a in annotations if a.label} - known
+    reconciler = Reconciler(source.classes)
+    meant = {label: reconciler.find(label) for label in others}
+    order = {id(info): k for k, info in enumerate(source.classes)}
+    called = {label: source.labels[order[id(info)]] for label, info in meant.items() if info is not None}
+    return [replace(a, label=called.get(a.label, a.label)) for a in annotations]
 
 
 def _lengths(names: list[str], source: ScoreSource, folder: Path, left_out: LeftOut) -> dict[str, float]:
