@@ -64,20 +64,26 @@ def read_labels(directory: str | Path) -> list[Label]:
         If there is nothing to read, several tables could be meant, or a line cannot be understood.
     """
     directory = Path(directory)
-    if not directory.is_dir():
-        raise InputError(
-            f"label directory {directory} does not exist; expected the output directory of analyze"
-        )
-    table = _find_table(directory)
+    table = find_label_table(directory)
     if table is not None:
-        return _read_label_csv(table)
+        return read_label_csv(table)
+    return [label for path, name in label_texts(directory) for label in read_label_text(path, name)]
+
+
+def label_texts(directory: Path) -> list[tuple[Path, str]]:
+    """Return the label files of a directory, each with the recording it is about.
+
+    Raises
+    ------
+    InputError
+        If there is none, or two are about one recording.
+    """
     texts = sorted(path for path in directory.glob("*.txt") if not path.name.startswith("."))
     if not texts:
         raise InputError(
             f"{directory} holds no labels; expected scores.csv or *_scores.txt as analyze writes them"
         )
     owners: dict[str, Path] = {}
-    labels: list[Label] = []
     for path in texts:
         recording = recording_of(path)
         if recording in owners:
@@ -86,8 +92,7 @@ def read_labels(directory: str | Path) -> list[Label]:
                 "keep one of them"
             )
         owners[recording] = path
-        labels += read_label_text(path, recording)
-    return labels
+    return [(path, recording) for recording, path in owners.items()]
 
 
 def recording_of(path: str | Path) -> str:
@@ -174,7 +179,18 @@ def _parse_plain(fields: list[str]) -> tuple[str, float]:
     raise ValueError("expected a label without a score")
 
 
-def _find_table(directory: Path) -> Path | None:
+def find_label_table(directory: Path) -> Path | None:
+    """Return ``scores.csv``, else the only CSV with its columns, else None.
+
+    Raises
+    ------
+    InputError
+        If there is no such directory, or several tables could be meant.
+    """
+    if not directory.is_dir():
+        raise InputError(
+            f"label directory {directory} does not exist; expected the output directory of analyze"
+        )
     named = directory / "scores.csv"
     if named.is_file():
         return named
@@ -187,7 +203,8 @@ def _find_table(directory: Path) -> Path | None:
     return found[0] if found else None
 
 
-def _read_label_csv(path: Path) -> list[Label]:
+def read_label_csv(path: Path) -> list[Label]:
+    """Read one table of labels, row by row; raises `InputError` naming the row that cannot be used."""
     labels: list[Label] = []
     for row, cells in iter_rows(path, CSV_COLUMNS):
         numbers = []

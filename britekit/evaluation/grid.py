@@ -144,21 +144,18 @@ def place_labels(
     column_M: ArrayLike,
     starts_M: ArrayLike,
     score_M: ArrayLike,
-    classes: int,
-) -> NDArray[np.float32]:
+    scores_NC: NDArray[np.float32],
+) -> None:
     """Put the scores of single labels into the rows floor(start / p), forgiving rounded times.
 
-    Returns
-    -------
-    ndarray
-        (N, C) float32; cells without a label are 0, labels beyond the last row are left out.
+    Of labels that meet in a cell the highest counts; labels beyond the last row are left out.
     """
     # A start is rounded once; the step carries the rounding of the first and last start it was taken from.
     rows, kept = _rows_of(grid, recording_M, starts_M, 3 * ROUNDED_S)
-    scores = np.zeros((grid.rows, classes), dtype=np.float32)
-    columns = np.asarray(column_M, dtype=np.int64)[kept]
-    np.maximum.at(scores, (rows, columns), np.asarray(score_M, dtype=np.float32)[kept])
-    return scores
+    rows *= scores_NC.shape[1]
+    rows += np.asarray(column_M)[kept]
+    # One index into a flat view: numpy has a quick way for that, not for pairs.
+    np.maximum.at(scores_NC.reshape(-1), rows, np.asarray(score_M, dtype=np.float32)[kept])
 
 
 def _rows_of(

@@ -14,12 +14,13 @@ import yaml
 from numpy.typing import NDArray
 
 from britekit.annotations.classes import LABEL_FIELDS, ClassInfo, map_name
-from britekit.annotations.labels import Label, read_labels
+from britekit.annotations.label_table import LabelTable, read_label_table
 from britekit.annotations.scores import ScoreTable
 from britekit.errors import InputError, suggest
 from britekit.evaluation.grid import ROUNDED_S, Grid, find_step, place_labels, place_windows
 
 TABLE_NAME = "scores.npz"
+_LABELS_AT_ONCE = 1 << 20
 
 log = logging.getLogger("britekit.evaluation")
 
@@ -139,29 +140,33 @@ def _from_table(path: Path, label_field: str, map_codes: Mapping[str, str] | Non
 def _from_labels(
     folder: Path, manifest: dict[str, Any], label_field: str, map_codes: Mapping[str, str] | None
 ) -> ScoreSource:
-    found = read_labels(folder)
-    if not found:
+    found = read_label_table(folder)
+    if not len(found):
         raise InputError(
             f"{folder} holds no label, so the length of labels is unknown; run analyze with --min-score 0"
         )
     length_s = _common_length(folder, found)
     classes, labels = _trained_classes(folder, manifest, label_field, map_codes, found)
     column = {label: k for k, label in enumerate(labels)}
-    names = sorted({label.recording for label in found})
-    order = {name: k for k, name in enumerate(names)}
-    recording_M = np.array([order[label.recording] for label in found], dtype=np.int64)
-    column_M = np.array([column[map_name(label.name, map_codes)] for label in found], dtype=np.int64)
-    starts_M = np.array([label.start for label in found])
-    score_M = np.array([label.score for label in found], dtype=np.float32)
+    column_of = np.array([column[map_name(name, map_codes)] for name in found.names], dtype=np.int32)
+
+    def place_of(recordings: list[str]) -> NDArray[np.int32]:
+        order = {name: k for k, name in enumerate(recordings)}
+        return np.array([order.get(name, -1) for name in found.recordings], dtype=np.int32)
 
     def lay(grid: Grid, recordings: list[str]) -> NDArray[np.float32]:
-        place = np.full(len(names), -1, dtype=np.int64)
-        for k, name in enumerate(recordings):
-            if name in order:
-                place[order[name]] = k
-        where = place[recording_M]
-        used = where >= 0
-        return place_labels(grid, where[used], column_M[used], starts_M[used], score_M[used], len(labels))
+        scores = np.zeros((grid.rows, len(labels)), dtype=np.float32)
+        where = place_of(recordings)
+        # Some at a time: the indexes of all labels would take more memory than the labels.
+        for first in range(0, len(found), _LABELS_AT_ONCE):
+            part = slice(first, first + _LABELS_AT_ONCE)
+            place = where[found.recording_M[part]]
+            used = place >= 0
+            place_labels(
+                grid, place[used], column_of[found.name_M[part][used]], found.start_M[part][used],
+                found.score_M[part][used], scores,
+            )  # fmt: skip
+        return scores
 
     scaling, calibrated = _applied(manifest)
     return ScoreSource(
@@ -171,24 +176,26 @@ def _from_labels(
         labels=labels,
         seconds={},
         length_s=length_s,
-        step_s=find_step(recording_M, starts_M, length_s),
+        step_s=find_step(found.recording_M, found.start_M, length_s),
         lay=lay,
-        recordings=set(names),
+        recordings=set(found.recordings),
         scaling=scaling,
         calibrated=calibrated,
     )
 
 
-def _common_length(folder: Path, labels: list[Label]) -> float:
-    lengths = np.array([label.end - label.start for label in labels])
+def _common_length(folder: Path, labels: LabelTable) -> float:
+    lengths = labels.end_M - labels.start_M
     usual = float(np.median(lengths))
     # Both ends of both labels may be rounded.
     other = np.flatnonzero(np.abs(lengths - usual) > 2 * ROUNDED_S)
     if len(other):
-        first = labels[int(other[0])]
+        first = int(other[0])
+        name = labels.recordings[labels.recording_M[first]]
         raise InputError(
-            f'{folder}: labels differ in length (recording "{first.recording}": {lengths[other[0]]:g} s at '
-            f"{first.start:g} s, others {usual:g} s); run analyze with --seg to get labels of one length"
+            f'{folder}: labels differ in length (recording "{name}": {lengths[first]:g} s at '
+            f"{labels.start_M[first]:g} s, others {usual:g} s); run analyze with --seg to get labels of one "
+            "length"
         )
     if usual <= 0:
         raise InputError(f"{folder}: labels have no length; expected stretches of time")
@@ -200,10 +207,10 @@ def _trained_classes(
     manifest: dict[str, Any],
     label_field: str,
     map_codes: Mapping[str, str] | None,
-    found: list[Label],
+    found: LabelTable,
 ) -> tuple[list[ClassInfo], list[str]]:
     """Return the classes of the manifest, else those that occur in the labels."""
-    used = sorted({map_name(label.name, map_codes) for label in found})
+    used = sorted({map_name(name, map_codes) for name in found.names})
     listed = manifest.get("classes")
     if not listed or label_field not in ("names", "codes"):  # a manifest holds no alternates
         if not listed:

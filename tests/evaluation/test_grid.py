@@ -112,7 +112,8 @@ def test_rounded_labels_find_the_row_of_exact_windows(overlap, decimals):
     found = find_step(np.zeros(rows, dtype=int), rounded, length)
     assert found == pytest.approx(step, abs=1e-5)
     grid = build_grid([rows * step + 1], length, found)
-    scores = place_labels(grid, np.zeros(rows, int), np.zeros(rows, int), rounded, np.ones(rows), 1)
+    scores = np.zeros((grid.rows, 1), np.float32)
+    place_labels(grid, np.zeros(rows, int), np.zeros(rows, int), rounded, np.ones(rows), scores)
     assert scores[:rows].all()
 
 

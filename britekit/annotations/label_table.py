@@ -1,0 +1,241 @@
+"""Labels by columns: millions of them in seconds and in some 30 bytes each.
+
+A test at min_score 0 has a label for every class in every window, tens of millions of rows. Tables and label
+files as analyze writes them are parsed as arrays of bytes; whatever looks different (quotes, signs, other
+programs' forms, mistakes) is left to the reader of `labels.py`, which takes any form and names what is wrong.
+M: labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from britekit.annotations.labels import (
+    CSV_COLUMNS,
+    Label,
+    find_label_table,
+    label_texts,
+    read_label_csv,
+    read_label_text,
+)
+
+_BLOCK_BYTES = 1 << 24
+# Digits of a number must fit a double exactly, or its last bit could differ from what Python reads.
+_MOST_DIGITS = 15
+_COMMA, _TAB, _SEMICOLON, _DOT, _QUOTE, _NEWLINE = b',\t;."\n'
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Labels of any number of recordings, in the order of the files."""
+
+    recordings: list[str]
+    """Stems, in order of appearance; a label file without labels counts too."""
+    names: list[str]
+    """What labels are called, in order of appearance."""
+    recording_M: NDArray[np.int32]
+    name_M: NDArray[np.int32]
+    """(M,) indexes into both lists."""
+    start_M: NDArray[np.float64]
+    end_M: NDArray[np.float64]
+    """(M,) seconds."""
+    score_M: NDArray[np.float32]
+    """(M,) 0 to 1; 0 where a file gives none."""
+
+    def __len__(self) -> int:
+        return len(self.recording_M)
+
+
+def read_label_table(directory: str | Path) -> LabelTable:
+    """Read the labels of a directory, whatever program wrote them.
+
+    Takes what `read_labels` takes, and raises what it raises.
+    """
+    builder = _Builder()
+    table = find_label_table(Path(directory))
+    if table is not None:
+        builder.add_file(table, None)
+    else:
+        for path, recording in label_texts(Path(directory)):
+            builder.recordings.setdefault(recording, len(builder.recordings))
+            builder.add_file(path, recording)
+    return builder.finish()
+
+
+class _NotPlain(Exception):
+    """The file has a form that only the careful reader understands."""
+
+
+class _Names(dict[str, int]):
+    """Gives each new text the next number."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = len(self)
+        return self[text]
+
+
+class _Builder:
+    """Collects blocks of labels, the numbers already in their final types."""
+
+    def __init__(self) -> None:
+        self.recordings, self.names = _Names(), _Names()
+        self.blocks: list[tuple[NDArray, ...]] = []
+
+    def add_file(self, path: Path, recording: str | None) -> None:
+        """Add a table (no recording given) or the label file of a recording."""
+        kept, known = len(self.blocks), (len(self.recordings), len(self.names))
+        try:
+            for block in _plain_csv(path) if recording is None else _plain_text(path):
+                self._add_block(block, recording)
+        except (_NotPlain, OSError):
+            del self.blocks[kept:]
+            for texts, count in zip((self.recordings, self.names), known, strict=True):
+                for text in list(texts)[count:]:
+                    del texts[text]
+            self._add_labels(read_label_csv(path) if recording is None else read_label_text(path, recording))
+
+    def _add_block(self, block: _Block, recording: str | None) -> None:
+        start, end, score = (block.numbers(key) for key in ("start_time", "end_time", "score"))
+        if np.any(end < start) or np.any(score > 1):
+            raise _NotPlain
+        names = block.texts("name", self.names)
+        if recording is None:
+            recordings = block.texts("recording", self.recordings)
+        else:
+            recordings = np.full(len(start), self.recordings[recording], dtype=np.int32)
+        self.blocks.append((recordings, names, start, end, score.astype(np.float32)))
+
+    def _add_labels(self, labels: Iterable[Label]) -> None:
+        found = list(labels)
+        self.blocks.append(
+            (
+                np.array([self.recordings[x.recording] for x in found], dtype=np.int32),
+                np.array([self.names[x.name] for x in found], dtype=np.int32),
+                np.array([x.start for x in found], dtype=np.float64),
+                np.array([x.end for x in found], dtype=np.float64),
+                np.array([x.score for x in found], dtype=np.float32),
+            )
+        )
+
+    def finish(self) -> LabelTable:
+        joined = []
+        types = (np.int32, np.int32, np.float64, np.float64, np.float32)
+        for k, kind in enumerate(types):
+            parts = [block[k] for block in self.blocks]
+            joined.append(np.concatenate(parts) if parts else np.zeros(0, kind))
+            # A column at a time, so that blocks and whole never lie in memory together.
+            self.blocks = [(*block[:k], joined[-1][:0], *block[k + 1 :]) for block in self.blocks]
+        recording, name, start, end, score = joined
+        return LabelTable(list(self.recordings), list(self.names), recording, name, start, end, score)
+
+
+class _Block:
+    """Some lines of a file as bytes, and where in them each field begins and ends."""
+
+    def __init__(self, data: bytes, columns: Sequence[str], separators: bytes) -> None:
+        # Fields are looked at byte by byte up to the longest: a little room behind the last line.
+        self._bytes = np.frombuffer(data + b"\n" * 64, dtype=np.uint8)
+        content = self._bytes[: len(data)]
+        ends = np.flatnonzero(content == _NEWLINE)
+        count = len(columns) - 1
+        apart = content == separators[0]
+        for other in set(separators[1:]) - {separators[0]}:
+            apart |= content == other
+        found = np.flatnonzero(apart)
+        if len(found) != count * len(ends) or np.any(content == _QUOTE):
+            raise _NotPlain
+        places = found.reshape(len(ends), count)
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        if np.any(places[:, 0] < starts) or np.any(places[:, -1] > ends):
+            raise _NotPlain
+        if len(set(separators)) > 1 and np.any(content[places] != np.frombuffer(separators, np.uint8)):
+            raise _NotPlain
+        self._begin = {name: starts if k == 0 else places[:, k - 1] + 1 for k, name in enumerate(columns)}
+        self._end = {name: ends if k == count else places[:, k] for k, name in enumerate(columns)}
+
+    def numbers(self, column: str) -> NDArray[np.float64]:
+        """Read plain decimal numbers, exactly as `float` would."""
+        begin, width = self._field(column)
+        longest = int(width.max(initial=0))
+        if not len(width) or width.min() < 1 or longest > _MOST_DIGITS + 1:
+            raise _NotPlain
+        value = np.zeros(len(width), dtype=np.int64)
+        decimals = np.full(len(width), -1, dtype=np.int64)  # -1: no point so far
+        for k in range(longest):
+            letter = self._bytes[begin + k]
+            inside = k < width
+            digit = letter - np.uint8(48)  # wraps around below "0"
+            number, point = inside & (digit < 10), inside & (letter == _DOT)
+            if np.any(inside & ~number & ~point) or np.any(point & ((decimals >= 0) | (width == 1))):
+                raise _NotPlain
+            value = np.where(number, value * 10 + digit, value)
+            decimals += number & (decimals >= 0)
+            decimals[point] = 0
+        # Both are exact, so their quotient is the nearest double.
+        return value / 10.0 ** np.maximum(decimals, 0)
+
+    def texts(self, column: str, known: _Names) -> NDArray[np.int32]:
+        """Read texts as numbers in the order of their first appearance."""
+        begin, width = self._field(column)
+        if not len(width) or width.min() < 1 or width.max() > 60:
+            raise _NotPlain
+        # In sorted tables long runs are equal: only their first is turned into text.
+        same = width[1:] == width[:-1]
+        for k in range(int(width.max())):
+            letter = self._bytes[begin + k]
+            same &= (letter[1:] == letter[:-1]) | (k >= width[1:])
+        firsts = np.flatnonzero(np.concatenate([[True], ~same]))
+        content = self._bytes.tobytes()
+        numbers = np.empty(len(firsts), dtype=np.int32)
+        places = zip(begin[firsts].tolist(), width[firsts].tolist(), strict=True)
+        for n, (at, length) in enumerate(places):
+            try:
+                text = content[at : at + length].decode()
+            except UnicodeDecodeError:
+                raise _NotPlain from None
+            if text != text.strip():
+                raise _NotPlain
+            numbers[n] = known[text]
+        return np.repeat(numbers, np.diff(np.append(firsts, len(width))))
+
+    def _field(self, column: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return self._begin[column], self._end[column] - self._begin[column]
+
+
+def _plain_csv(path: Path) -> Iterator[_Block]:
+    with open(path, "rb") as file:
+        header = file.readline().removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
+        try:
+            columns = header.decode().split(",")
+        except UnicodeDecodeError:
+            raise _NotPlain from None
+        if any(columns.count(name) != 1 for name in CSV_COLUMNS):
+            raise _NotPlain
+        for data in _lines(file):
+            yield _Block(data, columns, b"," * (len(columns) - 1))
+
+
+def _plain_text(path: Path) -> Iterator[_Block]:
+    with open(path, "rb") as file:
+        for data in _lines(file):
+            yield _Block(data, ("start_time", "end_time", "name", "score"), b"\t\t;")
+
+
+def _lines(file) -> Iterator[bytes]:  # type: ignore[no-untyped-def]
+    """Yield whole lines, some megabytes at a time, with plain line ends."""
+    rest = b""
+    while True:
+        data = file.read(_BLOCK_BYTES)
+        if not data:
+            if rest.strip():
+                yield rest + b"\n"
+            return
+        whole, newline, tail = (rest + data).rpartition(b"\n")
+        rest = tail
+        if newline:
+            yield (whole + newline).replace(b"\r\n", b"\n")
