@@ -1,15 +1,19 @@
-"""Sound files in; waveforms, then spectrograms, out. NumPy, SciPy and soxr only: nothing here imports torch.
+"""Sound files in; waveforms, then spectrograms, out. NumPy, SciPy and soxr; torch only for a GPU.
 
 The way through, one file each:
 
 - ``files``: which files are recordings, and how a path is shown in a message.
 - ``decoding``: any file as blocks of samples; ``soundfile_decoder`` and ``pyav_decoder`` do the reading,
   ``endings`` knows whether a file was cut off.
+- ``metadata``: when, where and with what a recording was made; ``riff`` finds the chunks of a WAV file,
+  ``recording_names`` reads file names.
 - ``channels``: several channels at the file's rate become one at the working rate; ``resampling`` changes the
   rate.
 - ``frequency_scales``: the weights that turn FFT bins into the rows of a spectrogram.
 - ``spectrogram``: a signal and start times become normalised and raw spectrograms.
+- ``spectrogram_torch``: the same on a GPU, from the waveform on.
 - ``stream``: a file of any length becomes batches of spectrograms in constant memory.
+- ``given_windows``: chosen stretches of a file, in constant memory too.
 - ``threads``: matrix products of several readers side by side.
 - ``signal``: one recording in memory, for people at a prompt and for plots.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -31,8 +31,9 @@ from britekit.database.spectrograms import (
     segments_with_value,
 )
 from britekit.datasets.extraction import DEFAULT_GROUP, Extraction
+from britekit.datasets.given_streams import GivenStream, pick, spread, stream_given
 from britekit.datasets.recording_streams import Grid, RecordingStream, check_overlap, stream_recordings
-from britekit.datasets.recordings_csv import describe_recording
+from britekit.datasets.recordings_csv import describe_recording, with_metadata
 from britekit.errors import BriteKitError, InputError
 from britekit.progress import track
 
@@ -55,6 +56,9 @@ def extract_folder(
     group: str = DEFAULT_GROUP,
     include_existing: bool = False,
     on_recording: Callable[[Path, int], None] | None = None,
+    max_per_recording: int | None = None,
+    max_recordings: int | None = None,
+    at_random: bool = False,
 ) -> Extraction:
     """Cut recordings into segments and store their spectrograms under one class, a transaction per recording.
 
@@ -81,32 +85,91 @@ def extract_folder(
         Also look at recordings that the class has already.
     on_recording
         Called with each recording and its number of new spectrograms, once they are stored.
+    max_per_recording
+        Most windows of a recording that are looked at, evenly spaced.
+    max_recordings
+        Most recordings that are looked at, evenly spaced; those that the class has already count.
+    at_random
+        Draw both by a lot that only the names decide, instead of spacing them evenly.
 
     Raises
     ------
     InputError
-        Overlap not below the duration.
+        Overlap not below the duration, a limit below 1.
     DatabaseError
         The code belongs to another class, or the class has another one.
     """
     grid = check_overlap(cfg.infer.overlap if overlap is None else overlap, cfg.audio.spec_duration)
     # Checks names and codes before an hour of work; nothing of it stays until a recording is stored.
     known = filenames_of_class(session, get_or_add_class(session, class_name, code, category))
-    _warn_of_settings(session, get_or_add_group(session, group), group, cfg.audio)
+    warn_of_settings(session, get_or_add_group(session, group), group, cfg.audio)
     session.rollback()
+    if max_recordings is not None:
+        # Chosen before those that are there are left out: repeating the command must not add more.
+        paths = pick(paths, max_recordings, class_name if at_random else None)
     sources = {path: source or describe_recording(path.name, None, cfg.misc).source for path in paths}
     if not include_existing:
         paths = [path for path in paths if (sources[path], path.name) not in known]
+    streams: Iterable[RecordingStream | GivenStream]
+    if max_per_recording is None:
+        streams = stream_recordings(paths, cfg.audio, grid)
+    else:
+        plan = spread(grid, cfg.audio.spec_duration, max_per_recording, at_random)
+        streams = stream_given(paths, cfg.audio, plan)
+    target = Target(class_name, code, category, group, sources)
+    return store_streams(session, cfg, streams, len(paths), grid, target, on_recording)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Under what recordings are stored: a class (added if new), a spectrogram group, a source for each."""
+
+    class_name: str
+    code: str
+    category: str
+    group: str
+    sources: Mapping[Path, str]
+
+
+def store_streams(
+    session: Session,
+    cfg: BaseConfig,
+    streams: Iterable[RecordingStream | GivenStream],
+    total: int,
+    grid: Grid,
+    target: Target,
+    on_recording: Callable[[Path, int], None] | None = None,
+    place: Callable[[Path], Path] = Path.absolute,
+) -> Extraction:
+    """Store the windows of recordings under one class, a transaction per recording.
+
+    Parameters
+    ----------
+    session
+        Of a database opened for writing; this function commits.
+    streams, total
+        The recordings and their number.
+    grid
+        Tells which offsets are the same segment.
+    target
+        Class, group and sources.
+    on_recording
+        Called with each recording and its number of new spectrograms, once they are stored.
+    place
+        Returns the path that the database keeps; called when the recording's windows are known.
+    """
     result = Extraction()
-    streams = stream_recordings(paths, cfg.audio, grid)
-    for stream in track(streams, len(paths), "extract"):
+    for stream in track(streams, total, "extract"):
         path = stream.path
         stream.wait()  # without the database's lock, which others may want meanwhile
         try:
-            class_id = get_or_add_class(session, class_name, code, category)
-            group_id = get_or_add_group(session, group, asdict(cfg.audio))
-            source_id = get_or_add_source(session, sources[path])
-            segments, spectrograms = _store(session, stream, cfg, grid, source_id, class_id, group_id)
+            if isinstance(stream, GivenStream):
+                _ = stream.seconds  # raises here, before the recording is placed anywhere
+            kept = place(path)
+            class_id = get_or_add_class(session, target.class_name, target.code, target.category)
+            group_id = get_or_add_group(session, target.group, asdict(cfg.audio))
+            source_id = get_or_add_source(session, target.sources[path])
+            segments, spectrograms = _store(session, stream, cfg, grid, source_id, class_id, group_id, kept)
         except (BriteKitError, OSError, MemoryError) as error:
             session.rollback()
             result.fail(path, error)
@@ -122,19 +185,20 @@ def extract_folder(
 
 def _store(
     session: Session,
-    stream: RecordingStream,
+    stream: RecordingStream | GivenStream,
     cfg: BaseConfig,
     grid: Grid,
     source_id: int,
     class_id: int,
     group_id: int,
+    kept: Path,
 ) -> tuple[int, int]:
     """Store what is missing of one recording; return the numbers of new segments and spectrograms."""
     path = stream.path
     recording = find_recording(session, source_id, path.name)
     if recording is None:
-        facts = describe_recording(path.name, None, cfg.misc).facts
-        recording_id = add_recording(session, source_id, path.name, str(path.absolute()), 0.0, facts)
+        facts = with_metadata(describe_recording(path.name, None, cfg.misc).facts, path)
+        recording_id = add_recording(session, source_id, path.name, str(kept), 0.0, facts)
     else:
         recording_id = recording.id
     there = segments_of(session, recording_id) if recording is not None else {}
@@ -196,7 +260,8 @@ def _encode_at(path: Path, cfg: AudioConfig, segments: dict[float, int]) -> list
     ]
 
 
-def _warn_of_settings(session: Session, group_id: int, group: str, audio: AudioConfig) -> None:
+def warn_of_settings(session: Session, group_id: int, group: str, audio: AudioConfig) -> None:
+    """Warn if a group was made with other audio settings than those in force."""
     different = differing_settings(group_settings(session, group_id), asdict(audio))
     if different:
         log.warning(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from britekit.annotations.tables import iter_rows, parse_number
+from britekit.audio.metadata import read_metadata
 from britekit.config.misc import MiscConfig
 from britekit.database.recordings import Facts
 from britekit.errors import InputError
@@ -108,6 +109,19 @@ def describe_recording(filename: str, row: RecordingRow | None, misc: MiscConfig
     group = known.facts.group_name or group_from_name(stem, misc.group_regex)
     source = known.source or source_from_name(stem, misc.source_regexes)
     return RecordingRow(source, replace(known.facts, group_name=group))
+
+
+def with_metadata(facts: Facts, path: Path) -> Facts:
+    """Return the facts with time and place from the recording itself, where nobody has stated them."""
+    if facts.time and facts.latitude is not None and facts.longitude is not None:
+        return facts
+    found = read_metadata(path)
+    if not facts.time and found.time is not None:
+        facts = replace(facts, time=found.time.isoformat())
+    # Half a place from the table is not mixed with half of one from the recording.
+    if facts.latitude is None and facts.longitude is None and found.latitude is not None:
+        facts = replace(facts, latitude=found.latitude, longitude=found.longitude)
+    return facts
 
 
 def source_from_name(stem: str, patterns: Sequence[Sequence[str]] | None) -> str:

@@ -11,7 +11,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.audio.files import check_stems, is_recording_name
 from britekit.config.misc import MiscConfig
 from britekit.database.recordings import Facts
-from britekit.datasets.recordings_csv import FILE_NAME, RecordingTable, describe_recording
+from britekit.datasets.recordings_csv import FILE_NAME, RecordingTable, describe_recording, with_metadata
 from britekit.errors import InputError, suggest
 from britekit.files import sha256_of
 
@@ -63,6 +63,9 @@ def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig) -> lis
             if other.facts == Facts(group_name=other.facts.group_name):
                 other.facts = row.facts
     table.report_unused()
+    # After the folders are merged, so that a row of recordings.csv in any of them comes first.
+    for recording in planned.values():
+        recording.facts = with_metadata(recording.facts, recording.path)
     return list(planned.values())
 
 

@@ -3,7 +3,13 @@
 import pytest
 
 from britekit.config.misc import SOURCE_PATTERNS, MiscConfig
-from britekit.datasets.recordings_csv import RecordingTable, group_from_name, source_from_name
+from britekit.database.recordings import Facts
+from britekit.datasets.recordings_csv import (
+    RecordingTable,
+    group_from_name,
+    source_from_name,
+    with_metadata,
+)
 from britekit.errors import InputError
 
 
@@ -68,3 +74,16 @@ def test_unused_rows_are_said_once(tmp_path, caplog):
     table.find("Robin", "a.mp3")
     table.report_unused()
     assert len(caplog.records) == 1 and "2 rows" in caplog.text and 'row 3 ("b" of "Robin")' in caplog.text
+
+
+def test_recordings_tell_time_and_place_where_the_table_does_not(tmp_path):
+    guano = b"GUANO|Version:1.0\nTimestamp:2024-05-01T06:30:00+02:00\nLoc Position:52.5 13.4\n"
+    chunk = b"guan" + len(guano).to_bytes(4, "little") + guano
+    path = tmp_path / "20200101_000000.wav"
+    path.write_bytes(b"RIFF" + (4 + len(chunk)).to_bytes(4, "little") + b"WAVE" + chunk)
+    told = with_metadata(Facts(author="A"), path)
+    assert told == Facts(author="A", time="2024-05-01T06:30:00+02:00", latitude=52.5, longitude=13.4)
+    stated = Facts(time="1999", latitude=1.0, longitude=2.0)
+    assert with_metadata(stated, path) == stated
+    assert with_metadata(Facts(latitude=1.0), path).longitude is None
+    assert with_metadata(Facts(), tmp_path / "gone_20200101_000000.wav") == Facts(time="2020-01-01T00:00:00")
