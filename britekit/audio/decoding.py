@@ -75,6 +75,8 @@ class AudioReader:
         Frames (samples per channel) given out so far.
     damaged_at : float or None
         Known after the last block.
+    damage : str or None
+        What is wrong there.
 
     Raises
     ------
@@ -87,6 +89,7 @@ class AudioReader:
         self._warn = warn
         self.frames_read = 0
         self.damaged_at: float | None = None
+        self.damage: str | None = None
         self._finished = False
         _check_regular(self.path)
         self._decoder, self._first = _open(self.path)
@@ -133,7 +136,7 @@ class AudioReader:
                 self._finished = True
             if reason is not None:
                 self._finished = True
-                self.damaged_at = self.seconds_read
+                self.damaged_at, self.damage = self.seconds_read, reason
                 if self._warn:
                     what = "%s is damaged at %.3f s (%s); the part before it is used"
                     logger.warning(what, shown(self.path), self.damaged_at, reason)

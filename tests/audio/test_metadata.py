@@ -75,7 +75,8 @@ COMMENTS = [
     (
         "Recorded at 12:00:00 01/06/2022 (UTC-0:30) during deployment 24526B065D325963 using external "
         "microphone at low gain while battery was 3.8V and temperature was 12.8C. Amplitude threshold was "
-        "512 with 1s minimum trigger duration. Band-pass filter with frequencies of 1.0kHz and 8.0kHz applied.",
+        "512 with 1s minimum trigger duration. Band-pass filter with frequencies of 1.0kHz and 8.0kHz "
+        "applied.",
         at(2022, 6, 1, 12, 0, 0, hours=0, minutes=-30), "AudioMoth deployment 24526B065D325963", 3.8, 12.8,
     ),
     (
