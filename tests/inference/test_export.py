@@ -22,7 +22,9 @@ torch = pytest.importorskip("torch")
 
 from britekit.inference import export  # noqa: E402
 from britekit.models.checkpoint import hyper_parameters, load_checkpoint, save_checkpoint  # noqa: E402
-from britekit.models.recognizer import build_recognizer  # noqa: E402
+from britekit.models.options import Blueprint  # noqa: E402
+from britekit.models.recognizer import build, build_recognizer  # noqa: E402
+from britekit.models.registry import backbone_families, find_backbone, head_names  # noqa: E402
 
 CLASSES = [ClassInfo("Zaunkönig", "WREN", "Wren"), ClassInfo('Owl "great"', "OWL")]
 
@@ -64,6 +66,24 @@ def test_scores_equal_pytorchs_in_every_batch_size(tmp_path: Path, head: str | N
             np.testing.assert_allclose(one, two, atol=1e-5)
             assert np.ptp(one) > 0
     assert (scores["torch"][1] is None) == (head is None)
+
+
+@pytest.mark.parametrize("head", [None, *head_names()])
+@pytest.mark.parametrize("family", backbone_families())
+def test_every_pair_of_backbone_and_head_exports(tmp_path: Path, family: str, head: str | None):
+    """The export's logits against PyTorch's, in batches of two sizes; `export_onnx` refuses what differs."""
+    module, _ = find_backbone("timm.test_resnet" if family == "timm" else f"{family}.1")
+    size = "test_resnet" if module.SIZES is None else next(iter(module.SIZES))
+    torch.manual_seed(0)
+    blueprint = Blueprint(f"{family}.{size}", head, 2, 32, 64, frames=15, hidden_channels=16)
+    network = build(blueprint)
+    with torch.no_grad():
+        network(torch.rand(4, 1, 32, 64))
+    settings = {"audio": {"spec_height": 32, "spec_width": 64, "spec_duration": 3.0}, "train": {"sed_fps": 5}}
+    hyper = hyper_parameters(blueprint, CLASSES, 8, True)
+    save_checkpoint(tmp_path / "m.ckpt", network.eval(), hyper, settings, epoch=0)
+    assert export.export_onnx(load_checkpoint(tmp_path / "m.ckpt"), tmp_path / "m.onnx") < 1e-4
+    assert (tmp_path / "m.onnx").is_file()
 
 
 def test_carries_what_the_checkpoint_knows(tmp_path: Path):

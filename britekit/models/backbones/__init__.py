@@ -3,7 +3,7 @@
 Each file states its paper and source on top and ends with
 
 - ``SIZES``: the names that may follow the dot (``None`` where any name may), and
-- ``build(size, shape_HW, options) -> nn.Module`` mapping (B, 1, H, W) to features (B, F, h, T), with the
+- ``build(size, options) -> nn.Module`` mapping (B, 1, H, W) to features (B, F, h, T), with the
   attribute ``num_features``.
 
 ``DEFAULT_HEAD`` and ``DEFAULT_HIDDEN`` name the head used when ``train.head_type`` is null

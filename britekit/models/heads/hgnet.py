@@ -13,7 +13,7 @@ class HgnetHead(nn.Module):
 
     def __init__(self, num_features: int, hidden: int, num_classes: int, drop_rate: float):
         super().__init__()
-        self.widen = nn.Linear(num_features, hidden)
+        self.widen = nn.Linear(num_features, hidden, bias=False)
         self.dropout = nn.Dropout(drop_rate)
         self.linear = nn.Linear(hidden, num_classes)
 

@@ -4,8 +4,6 @@ The segment logit is the log-mean-exp of the frame logits at a temperature: betw
 temperature) and their maximum (low); after Pinheiro and Collobert, CVPR 2015.
 """
 
-import math
-
 import torch
 from torch import nn
 
@@ -45,7 +43,10 @@ class TemporalSedHead(nn.Module):
         if self.backward_conv is not None:
             out = torch.cat([out, self.backward_conv(hidden.flip(2)).flip(2)], 1)
         frames = self.classify(self.after(out))
-        pooled = torch.logsumexp(frames / self.temperature, 2) - math.log(frames.shape[2])
+        # Not torch.logsumexp: PyTorch's exporter loses its axis.
+        sharpened = frames / self.temperature
+        top = sharpened.detach().amax(2, keepdim=True)
+        pooled = (sharpened - top).exp().mean(2).log() + top.squeeze(2)
         return self.temperature * pooled, stretch(frames, self.frames)
 
 
