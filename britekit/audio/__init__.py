@@ -7,6 +7,7 @@ The way through, one file each:
   ``endings`` knows whether a file was cut off.
 - ``metadata``: when, where and with what a recording was made; ``riff`` finds the chunks of a WAV file,
   ``recording_names`` reads file names.
+- ``inspection``: format, length and wholeness of each file of a folder.
 - ``channels``: several channels at the file's rate become one at the working rate; ``resampling`` changes the
   rate.
 - ``frequency_scales``: the weights that turn FFT bins into the rows of a spectrogram.

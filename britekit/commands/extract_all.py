@@ -35,6 +35,15 @@ class Options:
     spec_group: str = option(
         "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
     )
+    max_per_recording: Optional[int] = option(
+        "--max-spec", metavar="N", help="at most so many segments of a recording, evenly spaced"
+    )
+    max_recordings: Optional[int] = option(
+        "--max-rec", metavar="N", help="at most so many recordings, evenly spaced"
+    )
+    at_random: bool = option(
+        "--random", default=False, help="with --max-spec and --max-rec: drawn by lot, not evenly spaced"
+    )
     include_existing: bool = option(
         "--include-existing", default=False, help="also look at recordings that the class has already"
     )
@@ -53,6 +62,9 @@ def extract_all(
     spec_group: str = "default",
     include_existing: bool = False,
     force: bool = False,
+    max_per_recording: Optional[int] = None,
+    max_recordings: Optional[int] = None,
+    at_random: bool = False,
 ) -> int:
     """Store the spectrograms of a folder of recordings under one class; return how many are new."""
     from britekit.audio.files import find_recordings
@@ -63,6 +75,9 @@ def extract_all(
     from britekit.datasets.recording_streams import check_overlap
     from britekit.errors import InputError
 
+    for limit, flag in ((max_per_recording, "--max-spec"), (max_recordings, "--max-rec")):
+        if limit is not None and limit < 1:
+            raise InputError(f"{flag} is {limit}; expected 1 or more")
     if not class_name:
         raise InputError("the class has no name; give it with --name")
     cfg = resolve(cfg_path)
@@ -85,6 +100,9 @@ def extract_all(
             group=spec_group,
             include_existing=include_existing,
             on_recording=lambda path, count: print(f"{path}: {count}"),
+            max_per_recording=max_per_recording,
+            max_recordings=max_recordings,
+            at_random=at_random,
         )
         # What is stored stays stored; a failure after this line must not be taken for one of the database.
     print(f"Inserted {result.spectrograms} spectrograms")

@@ -6,6 +6,7 @@ From recordings to the database:
 - `tree`: the tree ``<class>/<recording>``, checked against the class list
 - `curation`: decisions of people, replayed at every build
 - `recording_streams`: spectrograms of many recordings, computed by threads
+- `given_streams`: the same for chosen segments of each
 - `extraction`: builds the database from a tree
 - `extract_folder`: adds one folder to a database
 

@@ -86,16 +86,17 @@ def extract_folder(
     on_recording
         Called with each recording and its number of new spectrograms, once they are stored.
     max_per_recording
-        Most windows of a recording that are looked at, evenly spaced.
+        Most windows of a recording that are looked at, evenly spaced; at least 1.
     max_recordings
         Most recordings that are looked at, evenly spaced; those that the class has already count.
+        At least 1.
     at_random
         Draw both by a lot that only the names decide, instead of spacing them evenly.
 
     Raises
     ------
     InputError
-        Overlap not below the duration, a limit below 1.
+        Overlap not below the duration.
     DatabaseError
         The code belongs to another class, or the class has another one.
     """

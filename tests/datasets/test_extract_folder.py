@@ -166,3 +166,33 @@ def test_two_commands_write_at_once(db, folder, tmp_path):
     assert one(db, "SELECT count(*) FROM SegmentClass") == [(9 + 36,)]
     assert one(db, "PRAGMA integrity_check") == [("ok",)]
     assert Path(db).parent.joinpath("t.db-wal").exists() is False
+
+
+def test_at_most_so_many_evenly_spaced(db, tmp_path):
+    for number in range(5):
+        write_recording(tmp_path / "long" / f"{number}.wav", 9.0, seed=number)
+    extract(db, tmp_path / "long", max_per_recording=3, max_recordings=2)
+    # Of recordings 0 to 4 the middles of two parts, of seconds 0 to 8 the middles of three.
+    assert one(db, "SELECT FileName, Seconds FROM Recording") == [("1.wav", 9.0), ("3.wav", 9.0)]
+    assert one(db, "SELECT DISTINCT Offset FROM Segment") == [(1.0,), (4.0,), (7.0,)]
+    # Repeated, as after an interruption, it adds nothing.
+    assert extract(db, tmp_path / "long", max_per_recording=3, max_recordings=2).spectrograms == 0
+    whole = tmp_path / "whole.db"
+    extract(whole, tmp_path / "long")
+    query = (
+        "SELECT FileName, Offset, Value FROM SpecValue JOIN Segment ON Segment.ID = SegmentID"
+        " JOIN Recording ON Recording.ID = RecordingID"
+    )
+    assert set(one(db, query)) <= set(one(whole, query))
+
+
+def test_a_lot_that_repeats(db, tmp_path):
+    for number in range(5):
+        write_recording(tmp_path / "long" / f"{number}.wav", 9.0, seed=number)
+    options = {"max_per_recording": 3, "max_recordings": 2, "at_random": True}
+    assert extract(db, tmp_path / "long", **options).spectrograms == 6
+    assert extract(db, tmp_path / "long", **options).spectrograms == 0
+    drawn = one(db, "SELECT RecordingID, Offset FROM Segment ORDER BY 1, 2")
+    assert [offset for _, offset in drawn] != [1.0, 4.0, 7.0] * 2
+    extract(db, tmp_path / "long", "Wren", max_per_recording=100, at_random=True)
+    assert one(db, "SELECT count(*) FROM Segment") == [(45,)]
