@@ -12,6 +12,7 @@ import numpy as np
 from britekit.audio.channels import mono_signal
 from britekit.audio.decoding import Waveform, read_audio
 from britekit.audio.spectrogram import compute_spectrograms
+from britekit.audio.spectrogram_torch import checked_device, compute_spectrograms_on
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
 
@@ -28,16 +29,14 @@ class Audio:
     Parameters
     ----------
     device
-        None or "cpu".
+        Where spectrograms are computed: "cpu" (also None; needs no torch), "cuda", "cuda:N" or "mps". Reading
+        and resampling are done on the CPU.
     cfg
         A whole configuration or its section ``audio``; the process-wide one if None.
     """
 
     def __init__(self, device: str | None = None, cfg: Any = None) -> None:
-        if device not in (None, "cpu"):
-            raise InputError(
-                f'device "{device}": these spectrograms are computed on the CPU; leave the device out'
-            )
+        self._device = checked_device(device)
         self._waveform: Waveform | None = None
         self._signal = np.empty(0, np.float32)
         self.set_config(cfg)
@@ -92,7 +91,11 @@ class Audio:
             "db_power": db_power,
         }
         cfg = replace(self._cfg, **{name: value for name, value in given.items() if value is not None})
-        normalised, raw, present = compute_spectrograms(self._signal, start_times, cfg, spec_duration)
+        if self._device == "cpu":
+            computed = compute_spectrograms(self._signal, start_times, cfg, spec_duration)
+        else:
+            computed = compute_spectrograms_on(self._device, self._signal, start_times, cfg, spec_duration)
+        normalised, raw, present = computed
         return (
             [image if there else None for image, there in zip(normalised, present, strict=True)],
             [image if there else None for image, there in zip(raw, present, strict=True)],

@@ -10,15 +10,19 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from britekit.audio.channels import MonoSignal
 from britekit.audio.decoding import BLOCK_SECONDS, AudioReader
 from britekit.audio.files import shown
-from britekit.audio.spectrogram import normalise, segment_of, spectrogram_transform
+from britekit.audio.spectrogram import SpectrogramTransform, normalise, segment_of, spectrogram_transform
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
+
+if TYPE_CHECKING:
+    from britekit.audio.spectrogram_torch import DeviceBatch
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +43,7 @@ def iter_spectrograms(
     first_s: float = 0.0,
     tail_s: float = 1.0,
     batch_size: int = 64,
+    device: str = "cpu",
 ) -> WindowStream:
     """Return the windows of a recording as an iterable of ``SpectrogramBatch``.
 
@@ -57,13 +62,17 @@ def iter_spectrograms(
         after the first start, that one is the only window.
     batch_size
         Most windows in a batch; all batches but the last are full.
+    device
+        Where spectrograms are computed; "cpu" needs no torch. They are handed over in host memory.
 
     Raises
     ------
     InputError
         The file cannot be read (while iterating), or a step or batch size is not positive.
     """
-    return WindowStream(path, cfg, step_s, first_s=first_s, tail_s=tail_s, batch_size=batch_size)
+    return WindowStream(
+        path, cfg, step_s, first_s=first_s, tail_s=tail_s, batch_size=batch_size, device=device
+    )
 
 
 class WindowStream:
@@ -86,6 +95,7 @@ class WindowStream:
         first_s: float = 0.0,
         tail_s: float = 1.0,
         batch_size: int = 64,
+        device: str = "cpu",
     ) -> None:
         if not step_s > 0 or batch_size < 1:
             raise InputError(f"step {step_s} s and batch size {batch_size} of the windows must be above 0")
@@ -96,28 +106,33 @@ class WindowStream:
         self._transform = spectrogram_transform(cfg)
         self._step, self._first, self._tail = float(step_s), float(first_s), float(tail_s)
         self._batch_size = batch_size
+        self._device = device
 
     def __iter__(self) -> Iterator[SpectrogramBatch]:
         self.seconds = self.damaged_at = None
-        shape = (self._batch_size, self._transform.height, self._transform.width)
+        images = self._new_batch()
         starts: list[float] = []
-        batch, any_window = np.empty(shape, np.float32), False
+        any_window = False
         for start, segment in self._segments():
-            self._transform.raw(segment, batch[len(starts)])
+            images.add(segment)
             starts.append(start)
             if len(starts) == self._batch_size:
-                normalise(batch)
-                yield SpectrogramBatch(starts, batch)
-                batch, starts, any_window = np.empty(shape, np.float32), [], True
+                yield SpectrogramBatch(starts, images.take())
+                starts, any_window = [], True
         if starts:
-            batch = batch[: len(starts)]
-            normalise(batch)
-            yield SpectrogramBatch(starts, batch)
+            yield SpectrogramBatch(starts, images.take())
         elif not any_window:
             logger.warning(
                 "%s: no window of %g s or more from %g s on in its %.3g s; it gives no spectrogram",
                 shown(self.path), min(1.0, self._cfg.spec_duration), self._first, self.seconds,
             )  # fmt: skip
+
+    def _new_batch(self) -> _Batch | DeviceBatch:
+        if self._device == "cpu":
+            return _Batch(self._transform, self._batch_size)
+        from britekit.audio.spectrogram_torch import DeviceBatch
+
+        return DeviceBatch(self._cfg, self._batch_size, self._device)
 
     def _segments(self) -> Iterator[tuple[float, np.ndarray]]:
         """Yield start times and samples of the windows that are present."""
@@ -157,6 +172,26 @@ class WindowStream:
 
     def _start(self, window: int) -> float:
         return self._first + window * self._step
+
+
+class _Batch:
+    """Segments made into spectrograms one by one, as they come."""
+
+    def __init__(self, transform: SpectrogramTransform, size: int) -> None:
+        self._transform = transform
+        self._shape = (size, transform.height, transform.width)
+        self._images, self._count = np.empty(self._shape, np.float32), 0
+
+    def add(self, segment: np.ndarray) -> None:
+        self._transform.raw(segment, self._images[self._count])
+        self._count += 1
+
+    def take(self) -> np.ndarray:
+        images = self._images[: self._count]
+        normalise(images)
+        # Whoever has the batch keeps it while the next is computed.
+        self._images, self._count = np.empty(self._shape, np.float32), 0
+        return images
 
 
 def window_starts(

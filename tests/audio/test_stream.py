@@ -189,7 +189,3 @@ class TestAudio:
         with pytest.raises(InputError, match="nowhere"):
             audio.load(tmp_path / "nowhere.wav")
         assert audio.signal_len() == 0
-
-    def test_other_devices_are_refused(self):
-        with pytest.raises(InputError, match="cuda"):
-            Audio(device="cuda", cfg=AudioConfig())
