@@ -5,7 +5,8 @@ checked `BaseConfig`, which is then passed as an argument. Nothing else in the l
 
 - `audio.py`, `train.py`, `infer.py`, `misc.py`, `pipeline.py`: the sections, each field with meaning, unit
   and range
-- `augmentations.py`: the entries of `train.augmentations` and their parameters
+- `augmentations.py`: the entries of `train.augmentations`; `augmentation_files.py`: what each
+  augmentation's own file says about its parameters
 - `fields.py`: a field's description, the check of a value against it
 - `base.py`: all sections together and what must hold between them
 - `yaml_reader.py`: a YAML file as values with lines

@@ -1,10 +1,11 @@
-"""The augmentations of `train.augmentations`: defaults, meaning of the parameters, merging by name."""
+"""The entries of `train.augmentations`: defaults, checks, merging by name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from britekit.config.augmentation_files import Known, read_augmentations
 from britekit.config.fields import Problem, Setting, check_value, show
 from britekit.errors import suggest
 
@@ -28,64 +29,10 @@ class AugmentationConfig:
     params: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Known:
-    """What the settings know about an augmentation: the default chance, a line, its parameters."""
-
-    prob: float
-    doc: str
-    params: dict[str, tuple[Any, Any, Setting]]
-
-
 PROB = Setting("chance for a spectrogram", low=0, high=1)
 
-# In the order of application. Parameter names are unique in the whole list, since the tuner uses bare names.
-KNOWN: dict[str, Known] = {
-    "add_real_noise": Known(
-        0.34,
-        "add a spectrogram of the noise class",
-        {
-            "prob_fade2": (float, 0.5, Setting("chance of fading the sound first", low=0, high=1)),
-            "min_fade2": (float, 0.2, Setting("smallest fade factor", low=0, high=1)),
-            "max_fade2": (float, 0.8, Setting("largest fade factor", low=0, high=1)),
-        },
-    ),
-    "add_white_noise": Known(
-        0.0,
-        "add Gaussian noise",
-        {
-            "std1": (float, 0.08, Setting("standard deviation", low=0)),
-            "min_std": (float | None, None, Setting("null, or smallest of a range instead of std1", low=0)),
-            "max_std": (float | None, None, Setting("null, or largest of that range", low=0)),
-        },
-    ),
-    "flip_horizontal": Known(0.0, "reverse time", {}),
-    "freq_blur": Known(0.0, "blur along frequency", {"sigma": (float, 0.4, Setting("width", "px", above=0))}),
-    "freq_mask": Known(
-        0.0, "blank a band of frequencies", {"max_width1": (int, 4, Setting("widest band", "px", low=1))}
-    ),
-    "shift_horizontal": Known(
-        0.6, "roll in time", {"max_shift": (int, 8, Setting("farthest shift", "px", low=0))}
-    ),
-    "speckle": Known(
-        0.0, "multiplicative noise", {"std2": (float, 0.1, Setting("standard deviation", low=0))}
-    ),
-    "time_mask": Known(
-        0.0, "blank a stretch of time", {"max_width2": (int, 8, Setting("longest stretch", "px", low=1))}
-    ),
-    "blur": Known(
-        0.0,
-        "blur in both directions",
-        {
-            "min_sigma": (float, 0.5, Setting("smallest width", "px", above=0)),
-            "max_sigma": (float, 1.0, Setting("largest width", "px", above=0)),
-        },
-    ),
-}
-
-# Smaller and larger of a pair, and which side of the image a width may not exceed.
-_PAIRS = (("min_fade2", "max_fade2"), ("min_std", "max_std"), ("min_sigma", "max_sigma"))
-_LIMITS = {"max_width1": "spec_height", "max_width2": "spec_width", "max_shift": "spec_width"}
+# In the order of application.
+KNOWN: dict[str, Known] = read_augmentations()
 
 
 def default_augmentations() -> list[AugmentationConfig]:
@@ -141,7 +88,7 @@ def augmentation_problems(entries: list[AugmentationConfig]) -> list[Problem]:
     """Return contradictions between parameters of one augmentation."""
     problems = []
     for entry in entries:
-        for low, high in _PAIRS:
+        for low, high in KNOWN[entry.name].pairs():
             least, most = entry.params.get(low), entry.params.get(high)
             if (least is None) != (most is None):
                 problems.append(
@@ -165,7 +112,7 @@ def size_problems(entries: list[AugmentationConfig], sizes: dict[str, int]) -> l
             f"{entry.name}: {key} {entry.params[key]} is more than audio.{side}, {sizes[side]}",
         )
         for entry in entries
-        for key, side in _LIMITS.items()
+        for key, side in KNOWN[entry.name].limits.items()
         if entry.params.get(key, 0) > sizes[side]
     ]
 

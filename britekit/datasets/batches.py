@@ -170,7 +170,8 @@ class TrainingBatches:
             self.noise = members[bank.labels[members, noise_class] > 0]
         if chain is not None and chain.needs_noise and len(self.noise) == 0:
             log.warning(
-                "add_real_noise is off: no training spectrogram has the class named by train.noise_class_name"
+                "%s is off: no training spectrogram has the class named by train.noise_class_name",
+                ", ".join(chain.noise_steps),
             )
             chain = chain.without_noise()
         self.chain = chain

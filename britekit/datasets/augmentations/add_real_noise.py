@@ -4,6 +4,18 @@ import torch
 
 from britekit.datasets.augmentations.draws import Draws
 
+SETTINGS = {
+    "place": 10,
+    "prob": 0.34,
+    "doc": "add a spectrogram of the noise class",
+    "needs_noise": True,
+    "params": {
+        "prob_fade2": {"doc": "chance of fading the sound first", "low": 0, "high": 1},
+        "min_fade2": {"doc": "smallest fade factor", "low": 0, "high": 1},
+        "max_fade2": {"doc": "largest fade factor", "low": 0, "high": 1},
+    },
+}
+
 
 def add_real_noise(
     images_BHW: torch.Tensor,

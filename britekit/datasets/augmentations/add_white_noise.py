@@ -4,6 +4,16 @@ import torch
 
 from britekit.datasets.augmentations.draws import Draws
 
+SETTINGS = {
+    "place": 20,
+    "doc": "add Gaussian noise",
+    "params": {
+        "std1": {"doc": "standard deviation", "low": 0},
+        "min_std": {"doc": "null, or smallest of a range instead of std1", "low": 0},
+        "max_std": {"doc": "null, or largest of that range", "low": 0},
+    },
+}
+
 
 def add_white_noise(
     images_BHW: torch.Tensor,

@@ -5,6 +5,15 @@ import torch
 from britekit.datasets.augmentations.bands import blur_matrix
 from britekit.datasets.augmentations.draws import Draws
 
+SETTINGS = {
+    "place": 90,
+    "doc": "blur in both directions",
+    "params": {
+        "min_sigma": {"doc": "smallest width", "unit": "px", "above": 0},
+        "max_sigma": {"doc": "largest width", "unit": "px", "above": 0},
+    },
+}
+
 
 def blur(
     images_BHW: torch.Tensor, draws: Draws, *, min_sigma: float = 0.5, max_sigma: float = 1.0

@@ -4,6 +4,8 @@ import torch
 
 from britekit.datasets.augmentations.draws import Draws
 
+SETTINGS = {"place": 30, "doc": "reverse time"}
+
 
 def flip_horizontal(images_BHW: torch.Tensor, draws: Draws) -> torch.Tensor:
     """Images with time reversed."""

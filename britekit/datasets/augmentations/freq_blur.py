@@ -5,6 +5,12 @@ import torch
 from britekit.datasets.augmentations.bands import blur_matrix
 from britekit.datasets.augmentations.draws import Draws
 
+SETTINGS = {
+    "place": 40,
+    "doc": "blur along frequency",
+    "params": {"sigma": {"doc": "width", "unit": "px", "above": 0}},
+}
+
 
 def freq_blur(images_BHW: torch.Tensor, draws: Draws, *, sigma: float = 0.4) -> torch.Tensor:
     """Gaussian blur of ``sigma`` rows along frequency only, edges reflected."""

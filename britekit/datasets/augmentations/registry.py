@@ -5,22 +5,20 @@ probability, then division by the maximum, then the final fade.
 """
 
 import importlib
-import inspect
 import logging
-import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 
+from britekit.config.augmentations import KNOWN
 from britekit.datasets.augmentations.draws import Draws
 from britekit.errors import ConfigError, suggest
 
 log = logging.getLogger("britekit.datasets.augmentations")
 
 Function = Callable[..., torch.Tensor]
-_NOT_AUGMENTATIONS = {"draws", "registry", "bands"}
 
 
 class Entry(Protocol):
@@ -32,9 +30,8 @@ class Entry(Protocol):
 
 
 def augmentation_names() -> list[str]:
-    """Names of all augmentations: the files of this folder."""
-    package = importlib.import_module("britekit.datasets.augmentations")
-    return sorted(i.name for i in pkgutil.iter_modules(package.__path__) if i.name not in _NOT_AUGMENTATIONS)
+    """Names of all augmentations: the files of this folder that have settings."""
+    return sorted(KNOWN)
 
 
 def find_augmentation(name: str) -> Function:
@@ -56,8 +53,7 @@ def find_augmentation(name: str) -> Function:
 
 def default_params(name: str) -> dict[str, Any]:
     """Parameters of an augmentation with their defaults."""
-    arguments = inspect.signature(find_augmentation(name)).parameters.values()
-    return {a.name: a.default for a in arguments if a.kind is inspect.Parameter.KEYWORD_ONLY}
+    return {param: default for param, (_, default, _) in KNOWN[name].params.items()}
 
 
 @dataclass(frozen=True)
@@ -90,8 +86,9 @@ def build_steps(entries: Sequence[Entry], height: int, width: int) -> list[Step]
                     + suggest(key, list(known))
                 )
         params = {**known, **(entry.params or {})}
-        for key, limit in (("max_width1", height), ("max_width2", width), ("max_shift", width)):
-            if key in params and not 0 <= params[key] <= limit:
+        for key, side in KNOWN[entry.name].limits.items():
+            limit = {"spec_height": height, "spec_width": width}[side]
+            if not 0 <= params[key] <= limit:
                 raise ConfigError(
                     f"train.augmentations: {entry.name}.{key} is {params[key]}; it must be 0 to {limit}, "
                     "the size of the spectrogram"
@@ -130,13 +127,18 @@ class Chain:
 
     def without_noise(self) -> "Chain":
         """The same list without the entries that need spectrograms of the noise class."""
-        kept = [step for step in self.steps if step.name != "add_real_noise"]
+        kept = [step for step in self.steps if not _needs_noise(step)]
         return Chain(kept, self.fade, self.max_augmentations)
 
     @property
+    def noise_steps(self) -> list[str]:
+        """Names of the entries that need spectrograms of the noise class."""
+        return [step.name for step in self.steps if _needs_noise(step)]
+
+    @property
     def needs_noise(self) -> bool:
-        """Whether the list adds spectrograms of the noise class."""
-        return any(step.name == "add_real_noise" for step in self.steps)
+        """Whether the list needs spectrograms of the noise class."""
+        return bool(self.noise_steps)
 
     def __call__(self, images_BHW: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Augmented images, scaled to [0, 1]; may change its input."""
@@ -156,6 +158,10 @@ class Chain:
                 faded = faded.to(images_BHW.device, non_blocking=True)
             images_BHW *= torch.where(faded, factors, 1.0)[:, None, None]
         return images_BHW
+
+
+def _needs_noise(step: Step) -> bool:
+    return step.name in KNOWN and KNOWN[step.name].needs_noise
 
 
 def apply_to(images_BHW: torch.Tensor, chosen_B: torch.Tensor, draws: Draws, step: Step) -> torch.Tensor:

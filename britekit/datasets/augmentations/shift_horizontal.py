@@ -4,6 +4,13 @@ import torch
 
 from britekit.datasets.augmentations.draws import Draws
 
+SETTINGS = {
+    "place": 60,
+    "prob": 0.6,
+    "doc": "roll in time",
+    "params": {"max_shift": {"doc": "farthest shift", "unit": "px", "low": 0, "at_most": "spec_width"}},
+}
+
 
 def shift_horizontal(images_BHW: torch.Tensor, draws: Draws, *, max_shift: int = 8) -> torch.Tensor:
     """Roll each image by up to ``max_shift`` columns either way; what leaves at one end enters the other."""
