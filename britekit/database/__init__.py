@@ -11,6 +11,10 @@ session and leaves the commit to its caller, so that a thousand inserts are one 
 - `classes`: categories and classes by name
 - `recordings`: sources, recordings and what is known about them
 - `segments`: segments and their links to classes
+- `additions`: adding a category, source or sound type by hand
+- `deletion`: removing rows with all that hangs on them
+- `class_segments`: finding the segments of a class that people point out
+- `copying`: a class from one database to another
 - `spectrograms`: the stored form of a spectrogram, spectrogram groups, reading and writing values
 - `tracked`: whether a database is an output of the DVC pipeline
 - `facade`: `TrainingDatabase`, the same tables by method names, for people at a prompt

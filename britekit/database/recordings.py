@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.orm import Session
 
 from britekit.database.schema import Recording, RecordingInfo, Segment, SegmentClass, Source
@@ -38,8 +39,34 @@ def find_recording(session: Session, source_id: int, filename: str) -> Recording
     return session.scalars(query.order_by(Recording.id).limit(1)).first()
 
 
+def named_recordings(session: Session, name: str, source: str = "") -> list[int]:
+    """Return the IDs of the recordings of a file name or stem, of one source or of any."""
+    begins: ColumnElement[bool]
+    if session.get_bind().dialect.name == "sqlite":
+        # Between "stem." and "stem/" lie the names that begin with "stem.": a range that the index answers.
+        begins = Recording.filename.between(f"{name}.", f"{name}/")
+    else:
+        begins = Recording.filename.startswith(
+            f"{name}.", autoescape=True
+        )  # servers have orders of their own
+    query = (
+        select(Recording.id, Recording.filename)
+        .where((Recording.filename == name) | begins)
+        .order_by(Recording.id)
+    )
+    if source:
+        query = query.join(Source, Source.id == Recording.source_id).where(Source.name == source)
+    found = session.execute(query)
+    return [key for key, filename in found if name in (filename, Path(filename).stem)]
+
+
 def add_recording(
-    session: Session, source_id: int, filename: str, path: str, seconds: float, facts: Facts | None = None
+    session: Session,
+    source_id: int,
+    filename: str,
+    path: str,
+    seconds: float | None,
+    facts: Facts | None = None,
 ) -> int:
     """Add a recording and what is known about it, and return its ID."""
     row = {

@@ -44,3 +44,11 @@ def parse_url(target: str) -> URL:
             f"the database URL beginning with {target.partition('://')[0]}:// cannot be read; "
             "expected scheme://user:password@host/database"
         ) from None
+
+
+def is_same_database(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
+    """Tell whether two targets are one file, however written, or the same URL."""
+    paths = sqlite_path(first), sqlite_path(second)
+    if paths[0] is None or paths[1] is None:
+        return paths == (None, None) and parse_url(str(first)) == parse_url(str(second))
+    return paths[0].resolve() == paths[1].resolve()

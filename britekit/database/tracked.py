@@ -11,6 +11,8 @@ import yaml
 from britekit.database.targets import sqlite_path
 from britekit.errors import DatabaseError, InputError
 
+_CURATION = Path("data/curation.csv")
+
 
 def refuse_new_recordings(target: str | os.PathLike[str], command: str) -> None:
     """Raise if ``target`` is made by the pipeline: recordings brought in by hand would vanish with a
@@ -25,22 +27,43 @@ def refuse_new_recordings(target: str | os.PathLike[str], command: str) -> None:
 
 def is_pipeline_output(target: str | os.PathLike[str]) -> bool:
     """Tell whether the nearest ``dvc.lock`` above a database names it as an out of a stage."""
+    return curation_file(target) is not None
+
+
+def curation_file(target: str | os.PathLike[str]) -> Path | None:
+    """Return where decisions about a database are kept if the pipeline builds it, else None.
+
+    That is what the stage depends on that makes the database, by the name ``curation.csv``, or
+    ``data/curation.csv`` beside the nearest ``dvc.lock`` above it.
+    """
     path = sqlite_path(target)
     if path is None:
-        return False
+        return None
     # The last link is not followed: DVC may have put a link into its cache there.
     place = path.parent.resolve() / path.name
     for folder in place.parents:
         lock = folder / "dvc.lock"
-        if lock.is_file():
-            return any((folder / out) == place for out in _outs(lock))
-    return False
+        if not lock.is_file():
+            continue
+        for outs, deps in _stages(lock):
+            if any((folder / out) == place for out in outs):
+                named = [dep for dep in deps if Path(dep).name == _CURATION.name]
+                return folder / (named[0] if named else _CURATION)
+        return None
+    return None
 
 
-def _outs(lock: Path) -> list[str]:
+def _stages(lock: Path) -> list[tuple[list[str], list[str]]]:
+    """Return the outs and the dependencies of each stage."""
     try:
         content: Any = yaml.safe_load(lock.read_text(encoding="utf-8"))
-        stages = (content or {}).get("stages") or {}
-        return [str(out["path"]) for stage in stages.values() for out in stage.get("outs") or []]
+        stages = ((content or {}).get("stages") or {}).values()
+        return [
+            (
+                [str(out["path"]) for out in stage.get("outs") or []],
+                [str(dep["path"]) for dep in stage.get("deps") or []],
+            )
+            for stage in stages
+        ]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise InputError(f"{lock} cannot be read ({error}); restore it with git") from error

@@ -5,10 +5,17 @@ From recordings to the database:
 - `recordings_csv`: what is known about recordings, and what their names tell
 - `tree`: the tree ``<class>/<recording>``, checked against the class list
 - `curation`: decisions of people, replayed at every build
+- `curation_rows`: the rows of their table, read and appended
+- `catalogue`: the classes and other names that the decisions leave
+- `hand_edits`: changing a database by hand, together with that table
+- `redo`: a decision applied to a database that exists
+- `segment_removal`: taking a class from segments that images or a table point out
 - `recording_streams`: spectrograms of many recordings, computed by threads
 - `given_streams`: the same for chosen segments of each
 - `extraction`: builds the database from a tree
 - `extract_folder`: adds one folder to a database
+- `extract_given`: adds the segments that images or a table name
+- `reextraction`: computes stored spectrograms anew
 
 From the database to training:
 

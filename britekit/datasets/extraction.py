@@ -8,16 +8,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from britekit.annotations.classes import ClassInfo, read_classes
 from britekit.config import BaseConfig
-from britekit.database.classes import add_class, segment_counts
+from britekit.database.classes import add_class, get_or_add_category, segment_counts
+from britekit.database.deletion import delete_category, delete_group, delete_source
 from britekit.database.recordings import add_recording, get_or_add_source, set_seconds
+from britekit.database.schema import DEFAULT_NAME, SoundType, Source, SpecGroup
 from britekit.database.segments import add_links, add_segments
 from britekit.database.session import publish_database
 from britekit.database.spectrograms import add_values, get_or_add_group
-from britekit.datasets.curation import Curation, read_curation, report_dangling
+from britekit.datasets.curation import Curation, read_curation, report_problems
 from britekit.datasets.recording_streams import RecordingStream, check_overlap, stream_recordings
 from britekit.datasets.tree import PlannedRecording, read_tree
 from britekit.errors import BriteKitError, InputError
@@ -98,35 +101,33 @@ def build_training_database(
     """
     grid = check_overlap(cfg.pipeline.extract_overlap, cfg.audio.spec_duration)
     classes = read_classes(classes_path)
-    curation = read_curation(curation_path, [info.name for info in classes])
+    curation = read_curation(curation_path, classes)
     planned = read_tree(root, classes, cfg.misc)
     _check_every_class(root, classes_path, classes, planned, curation)
     result = Extraction()
+    seen = 0
     with publish_database(target) as session:
-        class_ids = {
-            info.name: add_class(
-                session, info.name, info.code, alt_name=info.alt_name, alt_code=info.alt_code
-            )
-            for info in classes
-        }
+        class_ids = _add_classes(session, curation)
         group_id = get_or_add_group(session, group, asdict(cfg.audio))
         session.commit()
         streams = stream_recordings([recording.path for recording in planned], cfg.audio, grid)
         for recording, stream in track(zip(planned, streams), len(planned), "extract"):
             try:
-                stored = _store_planned(session, recording, stream, class_ids, group_id, curation)
+                stored, computed = _store_planned(session, recording, stream, class_ids, group_id, curation)
             except (BriteKitError, OSError, MemoryError) as error:
                 session.rollback()
                 result.fail(recording.path, error)
                 continue
             session.commit()
             result.recordings += 1
+            seen += computed
             result.segments += stored
             result.spectrograms += stored
-        if not result.segments:
+        if not seen:
             result.raise_for_failures()
             raise InputError(f"{root}: no recording gives a segment; see the warnings above")
-        report_dangling(curation, curation_path, strict)
+        _settle_names(session, curation)
+        report_problems(curation, curation_path, strict)
         counts = segment_counts(session)
         result.per_class = {name: counts[class_id] for name, class_id in class_ids.items()}
     for name, count in result.per_class.items():
@@ -142,13 +143,20 @@ def _store_planned(
     class_ids: dict[str, int],
     group_id: int,
     curation: Curation,
-) -> int:
-    """Store one recording of the tree and return its number of segments; the caller commits."""
-    decisions = curation.about(recording.filename)
-    recording_id = None
-    stored = 0
+) -> tuple[int, int]:
+    """Store one recording of the tree; return how many segments it has now, and had before decisions.
+
+    The caller commits.
+    """
+    decisions = curation.about(recording.filename, recording.source)
+    source_id = recording_id = None
+    stored = computed = 0
     for batch in stream:
         kept = []
+        computed += len(batch.offsets)
+        if source_id is None:
+            # A source stays when people decide against all of its recordings; only del-src removes it.
+            source_id = get_or_add_source(session, recording.source)
         for offset, value in zip(batch.offsets, batch.values):
             names = curation.classes_of(decisions, recording.class_names, offset)
             if names:
@@ -156,7 +164,6 @@ def _store_planned(
         if not kept:
             continue
         if recording_id is None:
-            source_id = get_or_add_source(session, recording.source)
             recording_id = add_recording(
                 session, source_id, recording.filename, project_path(recording.path), 0.0, recording.facts
             )
@@ -167,7 +174,41 @@ def _store_planned(
         stored += len(kept)
     if recording_id is not None:
         set_seconds(session, recording_id, stream.seconds)
-    return stored
+    return stored, computed
+
+
+def _add_classes(session: Session, curation: Curation) -> dict[str, int]:
+    """Add the categories, classes and sound types that decisions leave; return class IDs by name."""
+    catalogue = curation.catalogue
+    categories = {name: get_or_add_category(session, name) for name in catalogue.categories}
+    for name in catalogue.soundtypes:
+        session.execute(insert(SoundType).values(name=name, inserted_date=session.info["inserted_date"]))
+    return {
+        name: add_class(
+            session,
+            name,
+            info.code,
+            categories[category],
+            alt_name=info.alt_name,
+            alt_code=info.alt_code,
+        )
+        for name, (category, info) in catalogue.classes.items()
+    }
+
+
+def _settle_names(session: Session, curation: Curation) -> None:
+    """Bring sources, groups and the default category to what decisions leave."""
+    catalogue = curation.catalogue
+    for name in catalogue.removed_sources:
+        if session.scalar(select(Source.id).where(Source.name == name)) is not None:
+            delete_source(session, name)
+    for name in catalogue.added_sources:
+        get_or_add_source(session, name)
+    if DEFAULT_NAME not in catalogue.categories:
+        delete_category(session, DEFAULT_NAME)
+    for name in sorted(catalogue.removed_groups):
+        if session.scalar(select(SpecGroup.id).where(SpecGroup.name == name)) is not None:
+            delete_group(session, name)
 
 
 def project_path(path: Path) -> str:
@@ -186,6 +227,8 @@ def _check_every_class(
     curation: Curation,
 ) -> None:
     found = {name for recording in planned for name in recording.class_names} | curation.targets()
+    # What was removed by a decision needs no recordings.
+    found |= {info.name for info in classes} - curation.catalogue.classes.keys()
     missing = [info.name for info in classes if info.name not in found]
     if missing:
         listed = ", ".join(f'"{name}"' for name in missing[:10])

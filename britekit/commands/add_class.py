@@ -1,0 +1,57 @@
+"""Add a class to a training database.
+
+The database is made if it is missing. A name that is taken, a code of another class or an unknown category is
+an error.
+
+    britekit add-class --name "American Crow" --code AMCR --alt_name "Corvus brachyrhynchos"
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import db_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `add-class`."""
+
+    db_path: Optional[str] = db_option()
+    category: str = option(
+        "--cat", default="default", metavar="NAME", help="category of the class (default: default)"
+    )
+    name: str = option("--name", required=True, metavar="NAME", help="class name")
+    code: str = option("--code", required=True, metavar="CODE", help="class code")
+    alt_name: str = option(
+        "--alt_name", default="", metavar="NAME", help="another name, usually the scientific one"
+    )
+    alt_code: str = option("--alt_code", default="", metavar="CODE", help="another code")
+
+
+def add_class(
+    db_path: Optional[str] = None,
+    category: str = "default",
+    name: str = "",
+    code: str = "",
+    alt_name: str = "",
+    alt_code: str = "",
+) -> None:
+    """Add a class."""
+    from britekit.config import resolve
+    from britekit.database.classes import add_class as add
+    from britekit.database.deletion import require_named
+    from britekit.database.schema import Category
+    from britekit.datasets.curation_rows import Decision
+    from britekit.datasets.hand_edits import edit_by_hand
+    from britekit.errors import InputError
+
+    for option_name, value in (("--name", name), ("--code", code)):
+        if not value.strip():
+            raise InputError(f"a class needs a {option_name[2:]}; give it with {option_name}")
+    details = {"category": category, "code": code, "alt_name": alt_name, "alt_code": alt_code}
+    with edit_by_hand(db_path or resolve().train.train_db, "create") as edits:
+        category_id = require_named(edits.session, Category, "category", category)
+        add(edits.session, name, code, category_id, alt_name, alt_code)
+        known = {key: value for key, value in details.items() if value}
+        edits.record(Decision(0, "", None, name, "add-class", details=known))
+    print(f'Added class "{name}"')

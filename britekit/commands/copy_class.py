@@ -1,0 +1,48 @@
+"""Copy a class from one training database to another.
+
+Category, sources, recordings, segments and spectrograms come with it; what the destination has already is
+used. The destination is made if it is missing, and must not have the class.
+
+    britekit copy-class --src-db archive.db --dest-db data/owls.db --name "Barred Owl"
+"""
+
+from dataclasses import dataclass
+
+from britekit.options import option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `copy-class`."""
+
+    src_db: str = option(
+        "--src-db", required=True, metavar="DB", help="database to copy from: a path or a URL"
+    )
+    dest_db: str = option(
+        "--dest-db", required=True, metavar="DB", help="database to copy to: a path or a URL"
+    )
+    name: str = option("--name", required=True, metavar="NAME", help="class name")
+    force: bool = option("--force", default=False, help="change a database that the pipeline builds")
+
+
+def copy_class(src_db: str = "", dest_db: str = "", name: str = "", force: bool = False) -> int:
+    """Copy a class; return the number of spectrograms copied."""
+    from britekit.database.classes import require_class
+    from britekit.database.copying import copy_class as copy
+    from britekit.database.session import open_database
+    from britekit.database.targets import is_same_database
+    from britekit.database.tracked import refuse_new_recordings
+    from britekit.errors import InputError
+
+    if is_same_database(src_db, dest_db):
+        raise InputError("--src-db and --dest-db name the same database; give two different ones")
+    if not force:
+        refuse_new_recordings(dest_db, "copy-class")
+    with open_database(src_db) as origin:
+        require_class(origin, name)  # before a destination is made
+        with open_database(dest_db, "create") as destination:
+            copied = copy(origin, destination, name)
+    print(f"recordings = {copied.recordings}")
+    print(f"segments = {copied.segments}")
+    print(f"spectrograms = {copied.spectrograms}")
+    return copied.spectrograms

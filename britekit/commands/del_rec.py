@@ -1,0 +1,38 @@
+"""Remove a recording by its file name.
+
+Its segments and spectrograms go too. If several sources have a recording of that file name, all are removed.
+
+If the pipeline builds the database, the decision is also appended to data/curation.csv, so that it outlives
+the next rebuild.
+
+    britekit del-rec --name XC123456.mp3
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import db_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `del-rec`."""
+
+    db_path: Optional[str] = db_option()
+    file_name: str = option(
+        "--name", required=True, metavar="NAME", help="file name of the recording, with extension"
+    )
+
+
+def del_rec(db_path: Optional[str] = None, file_name: str = "") -> None:
+    """Remove a recording by its file name; rows removed are printed per table."""
+    from britekit.config import resolve
+    from britekit.database.deletion import delete_named_recordings
+    from britekit.datasets.curation_rows import drop
+    from britekit.datasets.hand_edits import edit_by_hand
+
+    with edit_by_hand(db_path or resolve().train.train_db) as edits:
+        removed = delete_named_recordings(edits.session, file_name)
+        edits.record(drop(file_name))
+    for line in removed.lines():
+        print(line)

@@ -1,0 +1,54 @@
+"""Delete the segments that images or a table point out.
+
+Images are named as plot-db, search and the other commands name them. A segment that also carries other
+classes only loses the link to the given one. Names that cannot be read or found are reported.
+
+If the pipeline builds the database, the decisions are also appended to data/curation.csv, so that they
+outlive the next rebuild.
+
+    britekit del-seg --name Ovenbird --dir images/bad
+    britekit del-seg --name Ovenbird --csv bad.csv
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import db_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `del-seg`."""
+
+    db_path: Optional[str] = db_option()
+    class_name: str = option("--name", "--class", required=True, metavar="NAME", help="class name")
+    dir_path: Optional[str] = option("--dir", metavar="DIR", help="directory of spectrogram images")
+    csv_path: Optional[str] = option(
+        "--csv", metavar="FILE", help="table with the columns recording and offset"
+    )
+
+
+def del_seg(
+    db_path: Optional[str] = None,
+    class_name: str = "",
+    dir_path: Optional[str] = None,
+    csv_path: Optional[str] = None,
+) -> int:
+    """Take a class from segments; return how many were deleted because they had no other class."""
+    from pathlib import Path
+
+    from britekit.config import resolve
+    from britekit.datasets.hand_edits import edit_by_hand
+    from britekit.datasets.segment_removal import remove_segments
+    from britekit.errors import InputError
+
+    if (dir_path is None) == (csv_path is None):
+        raise InputError("the segments are pointed out either by --dir or by --csv; give exactly one of them")
+    with edit_by_hand(db_path or resolve().train.train_db) as edits:
+        removal = remove_segments(
+            edits, class_name, Path(dir_path) if dir_path else None, Path(csv_path) if csv_path else None
+        )
+    print(f"Deleted {removal.deleted} segments")
+    if removal.unlinked:
+        print(f'Unlinked {removal.unlinked} segments that carry other classes from "{class_name}"')
+    return removal.deleted

@@ -1,0 +1,228 @@
+"""Copying one class with all that belongs to it from one database to another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from britekit.database.classes import add_class, find_class, get_or_add_category, require_class
+from britekit.database.recordings import Facts, add_recording, find_recording, get_or_add_source
+from britekit.database.schema import (
+    DEFAULT_NAME,
+    Category,
+    Recording,
+    RecordingInfo,
+    Segment,
+    SegmentClass,
+    SoundType,
+    Source,
+    SpecGroup,
+    SpecValue,
+)
+from britekit.database.segments import add_segments, segments_of
+from britekit.database.spectrograms import get_or_add_group, group_settings
+from britekit.errors import DatabaseError
+from britekit.progress import track
+
+# Two offsets closer than this are one: decimal fractions are rounded differently by different programs.
+_SAME_OFFSET_S = 1e-6
+_VALUES_AT_ONCE = 500
+
+
+@dataclass
+class Copied:
+    """Numbers of new rows in the destination."""
+
+    recordings: int = 0
+    segments: int = 0
+    spectrograms: int = 0
+
+
+@dataclass
+class _Names:
+    """IDs in the destination for IDs in the origin, filled as they are met."""
+
+    sources: dict[int | None, int] = field(default_factory=dict)
+    soundtypes: dict[int | None, int | None] = field(default_factory=lambda: {None: None})
+    groups: dict[int | None, int] = field(default_factory=dict)
+
+
+def copy_class(origin: Session, destination: Session, name: str) -> Copied:
+    """Copy a class with its category, sources, recordings, segments, links and spectrograms.
+
+    What the destination has already (a recording of the same file name and source, a segment of the same
+    recording and offset) is used; spectrograms of groups that such a segment lacks are added. The caller
+    commits the destination.
+
+    Raises
+    ------
+    DatabaseError
+        The class is not in the origin, or is in the destination, or its code belongs to another class there.
+    """
+    row = require_class(origin, name)
+    if find_class(destination, name) is not None:
+        raise DatabaseError(
+            f'class "{name}" is already in {destination.info["where"]}; remove it there with del-class, or '
+            "choose another destination"
+        )
+    category = origin.scalar(select(Category.name).where(Category.id == row.category_id)) or DEFAULT_NAME
+    class_id = add_class(
+        destination,
+        name,
+        row.code or "",
+        get_or_add_category(destination, category),
+        row.alt_name or "",
+        row.alt_code or "",
+    )
+    recordings = origin.scalars(
+        select(Segment.recording_id)
+        .join(SegmentClass, SegmentClass.segment_id == Segment.id)
+        .where(SegmentClass.class_id == row.id, Segment.recording_id.is_not(None))
+        .distinct()
+    ).all()
+    copied, names = Copied(), _Names()
+    for recording_id in track(sorted(key for key in recordings if key is not None), what="copy"):
+        _copy_recording(origin, destination, recording_id, row.id, class_id, names, copied)
+    return copied
+
+
+def _copy_recording(
+    origin: Session,
+    destination: Session,
+    recording_id: int,
+    old_class: int,
+    new_class: int,
+    names: _Names,
+    copied: Copied,
+) -> None:
+    recording = origin.scalars(select(Recording).where(Recording.id == recording_id)).one()
+    source_id = _source(origin, destination, recording.source_id, names)
+    there = find_recording(destination, source_id, recording.filename)
+    if there is not None:
+        new_id, present = there.id, segments_of(destination, there.id)
+    else:
+        new_id = add_recording(
+            destination,
+            source_id,
+            recording.filename,
+            recording.path or "",
+            recording.seconds,
+            _facts(origin, recording_id),
+        )
+        present = {}
+        copied.recordings += 1
+    segments = origin.execute(
+        select(Segment.id, Segment.offset, SegmentClass.soundtype_id)
+        .join(SegmentClass, SegmentClass.segment_id == Segment.id)
+        .where(Segment.recording_id == recording_id, SegmentClass.class_id == old_class)
+        .order_by(Segment.offset)
+    ).all()
+    known = [_same(offset, present) for _id, offset, _soundtype in segments]
+    missing = [offset for (_id, offset, _soundtype), segment in zip(segments, known) if segment is None]
+    added = iter(add_segments(destination, new_id, missing))
+    copied.segments += len(missing)
+    new_of = {row[0]: next(added) if segment is None else segment for row, segment in zip(segments, known)}
+    links = [
+        {
+            "segment_id": new_of[segment_id],
+            "class_id": new_class,
+            "soundtype_id": _soundtype(origin, destination, soundtype, names),
+        }
+        for segment_id, _offset, soundtype in segments
+    ]
+    destination.execute(insert(SegmentClass), links)
+    _copy_audio(origin, destination, new_of)
+    _copy_values(origin, destination, new_of, names, copied)
+
+
+def _copy_audio(origin: Session, destination: Session, new_of: dict[int, int]) -> None:
+    query = select(Segment.id, Segment.audio, Segment.sampling_rate).where(
+        Segment.id.in_(new_of), Segment.audio.is_not(None)
+    )
+    for segment_id, audio, rate in origin.execute(query).yield_per(50):
+        destination.execute(
+            update(Segment)
+            .where(Segment.id == new_of[segment_id], Segment.audio.is_(None))
+            .values(audio=audio, sampling_rate=rate),
+            execution_options={"synchronize_session": False},
+        )
+
+
+def _copy_values(
+    origin: Session, destination: Session, new_of: dict[int, int], names: _Names, copied: Copied
+) -> None:
+    keys = list(new_of)
+    for start in range(0, len(keys), _VALUES_AT_ONCE):
+        chunk = keys[start : start + _VALUES_AT_ONCE]
+        there = set(
+            destination.execute(
+                select(SpecValue.segment_id, SpecValue.specgroup_id).where(
+                    SpecValue.segment_id.in_([new_of[key] for key in chunk])
+                )
+            ).tuples()
+        )
+        query = (
+            select(SpecValue.segment_id, SpecValue.specgroup_id, SpecValue.value, SpecValue.embedding)
+            .where(SpecValue.segment_id.in_(chunk))
+            .order_by(SpecValue.id)
+        )
+        rows: list[dict[str, Any]] = []
+        for segment_id, group, value, embedding in origin.execute(query):
+            key = new_of[segment_id or 0], _group(origin, destination, group, names)
+            if key not in there:
+                rows.append(
+                    {"segment_id": key[0], "specgroup_id": key[1], "value": value, "embedding": embedding}
+                )
+        if rows:
+            destination.execute(insert(SpecValue), rows)
+            copied.spectrograms += len(rows)
+
+
+def _source(origin: Session, destination: Session, key: int | None, names: _Names) -> int:
+    if key not in names.sources:
+        name = origin.scalar(select(Source.name).where(Source.id == key)) or DEFAULT_NAME
+        names.sources[key] = get_or_add_source(destination, name)
+    return names.sources[key]
+
+
+def _soundtype(origin: Session, destination: Session, key: int | None, names: _Names) -> int | None:
+    if key not in names.soundtypes:
+        row = origin.scalars(select(SoundType).where(SoundType.id == key)).one()
+        found = destination.scalar(select(SoundType.id).where(SoundType.name == row.name))
+        if found is None:
+            values = {
+                "name": row.name,
+                "description": row.description,
+                "inserted_date": destination.info["inserted_date"],
+            }
+            found = destination.scalars(insert(SoundType).values(values).returning(SoundType.id)).one()
+        names.soundtypes[key] = found
+    return names.soundtypes[key]
+
+
+def _group(origin: Session, destination: Session, key: int | None, names: _Names) -> int:
+    if key not in names.groups:
+        name = origin.scalar(select(SpecGroup.name).where(SpecGroup.id == key)) or DEFAULT_NAME
+        settings = group_settings(origin, key) if key is not None else {}
+        names.groups[key] = get_or_add_group(destination, name, settings or None)
+    return names.groups[key]
+
+
+def _facts(origin: Session, recording_id: int) -> Facts:
+    if not origin.info["has_recording_info"]:
+        return Facts()
+    row = origin.scalar(select(RecordingInfo).where(RecordingInfo.recording_id == recording_id))
+    if row is None:
+        return Facts()
+    return Facts(row.group_name, row.licence, row.author, row.url, row.time, row.latitude, row.longitude)
+
+
+def _same(offset: float, present: dict[float, int]) -> int | None:
+    if offset in present:
+        return present[offset]
+    near: Sequence[float] = [there for there in present if abs(there - offset) < _SAME_OFFSET_S]
+    return present[near[0]] if near else None
