@@ -7,6 +7,7 @@ files written back. Nothing here touches audio samples or models.
 - ``classes.py``: a class with its name, code and alternates; class lists, ignore lists, finding a class
 - ``segments.py``: annotations with a start and an end, as CSV
 - ``audacity.py``, ``raven.py``: the same as Audacity labels and Raven selection tables
+- ``raven_output.py``: labels as a Raven selection table
 - ``reading.py``: annotations in any of these forms, from a file or a folder
 - ``text_files.py``: text files, read as UTF-8
 - ``reconciling.py``: which class an annotation means

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from britekit.annotations.raven_output import RAVEN_ENDING
 from britekit.annotations.tables import has_columns, iter_rows, parse_number
 from britekit.errors import InputError
 from britekit.files import atomic_path
@@ -48,7 +49,7 @@ def write_label_csv(path: str | Path, labels: Iterable[Label]) -> None:
         writer.writerow(CSV_COLUMNS)
         for x in ordered:
             writer.writerow(
-                [x.recording, x.name, _format_time(x.start), _format_time(x.end), f"{x.score:.6f}"]
+                [x.recording, x.name, format_time(x.start), format_time(x.end), f"{x.score:.6f}"]
             )
 
 
@@ -78,7 +79,12 @@ def label_texts(directory: Path) -> list[tuple[Path, str]]:
     InputError
         If there is none, or two are about one recording.
     """
-    texts = sorted(path for path in directory.glob("*.txt") if not path.name.startswith("."))
+    texts = sorted(
+        path
+        for path in directory.glob("*.txt")
+        # Raven tables say the same as the labels beside them.
+        if not path.name.startswith(".") and not path.name.endswith(RAVEN_ENDING)
+    )
     if not texts:
         raise InputError(
             f"{directory} holds no labels; expected scores.csv or *_scores.txt as analyze writes them"
@@ -227,7 +233,7 @@ def read_label_csv(path: Path) -> list[Label]:
     return labels
 
 
-def _format_time(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """Write a time with as many decimals as it needs, at least one and at most six."""
     text = f"{seconds:.6f}".rstrip("0")
     return text + "0" if text.endswith(".") else text

@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 
 from britekit.annotations.labels import CSV_COLUMNS, Label
+from britekit.annotations.raven_output import RAVEN_ENDING, raven_text
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -14,18 +15,7 @@ MEDIA_TYPES = {
     "raven": "text/tab-separated-values; charset=utf-8",
     "csv": "text/csv; charset=utf-8",
 }
-ENDINGS = {"json": ".json", "audacity": "_scores.txt", "raven": ".selections.txt", "csv": "_scores.csv"}
-RAVEN_COLUMNS = (
-    "Selection",
-    "View",
-    "Channel",
-    "Begin Time (s)",
-    "End Time (s)",
-    "Low Freq (Hz)",
-    "High Freq (Hz)",
-    "Annotation",
-    "Score",
-)
+ENDINGS = {"json": ".json", "audacity": "_scores.txt", "raven": RAVEN_ENDING, "csv": "_scores.csv"}
 
 
 def by_name(labels: Iterable[Label]) -> list[Label]:
@@ -42,12 +32,7 @@ def as_audacity(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
 
 def as_raven(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
     """Return a Raven selection table; the frequency range is all that the model sees, since it names none."""
-    lines = ["\t".join(RAVEN_COLUMNS)]
-    ordered = sorted(labels, key=lambda x: (x.start, x.name))
-    for number, x in enumerate(ordered, start=1):
-        times = f"{x.start:.6f}\t{x.end:.6f}\t{low_hz:g}\t{high_hz:g}"
-        lines.append(f"{number}\tSpectrogram 1\t1\t{times}\t{_one_line(x.name)}\t{x.score:.6f}")
-    return "\n".join(lines) + "\n"
+    return raven_text(((x.start, x.end, x.name, x.score) for x in labels), low_hz, high_hz)
 
 
 def as_csv(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
