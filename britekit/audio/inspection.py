@@ -1,0 +1,158 @@
+"""What a person wants to know of a folder from the field: formats, lengths, and whether files are whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import soundfile  # type: ignore[import-untyped]
+
+from britekit.audio.decoding import AudioReader
+from britekit.audio.files import shown
+from britekit.audio.metadata import RecordingMetadata, read_metadata
+from britekit.audio.pyav_decoder import PyavDecoder
+from britekit.audio.soundfile_decoder import DecodingError, SoundfileDecoder
+from britekit.errors import InputError
+
+_SUBTYPES = {
+    "PCM_S8": "8-bit",
+    "PCM_U8": "8-bit",
+    "PCM_16": "16-bit",
+    "PCM_24": "24-bit",
+    "PCM_32": "32-bit",
+    "FLOAT": "float32",
+    "DOUBLE": "float64",
+    "VORBIS": "Vorbis",
+    "OPUS": "Opus",
+    "MPEG_LAYER_I": "",
+    "MPEG_LAYER_II": "",
+    "MPEG_LAYER_III": "",
+}
+_FORMATS = {"WAVEX": "WAV", "OGG": "Ogg"}
+_CONTAINERS = {"mov": "MP4", "matroska": "Matroska", "asf": "ASF", "aac": "AAC", "mp3": "MP3", "ogg": "Ogg"}
+_CODECS = {"aac": "AAC", "alac": "ALAC", "opus": "Opus", "vorbis": "Vorbis", "mp3": "MP3", "flac": "FLAC"}
+_UNOPENED = (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, OSError)
+_USUAL_BYTES_PER_SECOND = 16_000
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What became known of one file by decoding it to its end.
+
+    Attributes
+    ----------
+    path
+        The file.
+    format
+        Container and coding, such as ``WAV 16-bit``; None if it is not known.
+    rate, channels
+        As stored; None if not a single sample can be decoded.
+    seconds
+        Length of what can be decoded.
+    metadata
+        When, where and with what it was recorded.
+    problem
+        Why it cannot be decoded, or where and why decoding ends before the file does; None if it is whole.
+    damaged_at
+        Second at which decoding ends before the file does.
+    """
+
+    path: Path
+    format: str | None = None
+    rate: int | None = None
+    channels: int | None = None
+    seconds: float = 0.0
+    metadata: RecordingMetadata = field(default_factory=RecordingMetadata)
+    problem: str | None = None
+    damaged_at: float | None = None
+
+
+def inspect_recording(
+    path: str | os.PathLike[str], on_read: Callable[[float], None] | None = None
+) -> Inspection:
+    """Decode a file to its end, in constant memory, and return what became known.
+
+    Parameters
+    ----------
+    path
+        The file.
+    on_read
+        Told the number of seconds of each block.
+    """
+    path = Path(path)
+    metadata = read_metadata(path)
+    try:
+        with AudioReader(path, warn=False) as reader:
+            kind = _format_of(reader._decoder)
+            for block in reader.blocks():
+                if on_read is not None:
+                    on_read(block.shape[1] / reader.rate)
+            problem = None
+            if reader.damaged_at is not None:
+                problem = f"breaks at {reader.damaged_at:.3f} s ({reader.damage})"
+            return Inspection(
+                path, kind, reader.rate, reader.channels, reader.seconds_read, metadata, problem,
+                reader.damaged_at,
+            )  # fmt: skip
+    except (InputError, OSError) as error:
+        reason = str(error).removeprefix(shown(path)).lstrip(": ").removeprefix("is ").removeprefix("an ")
+        kind_if_any = _format_without_sound(path) if path.is_file() else None
+        return Inspection(path, kind_if_any, metadata=metadata, problem=reason)
+
+
+def inspect_recordings(
+    paths: Sequence[Path], threads: int, on_read: Callable[[float], None] | None = None
+) -> Iterator[Inspection]:
+    """Yield the inspection of each file in the given order, while threads decode the next ones.
+
+    ``on_read`` is called from those threads.
+    """
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="inspect")
+    try:
+        yield from pool.map(lambda path: inspect_recording(path, on_read), paths)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def stated_seconds(path: Path) -> float:
+    """Return the length that a header states, or one guessed from the size; 0 if there is no such file.
+
+    For telling how long work will take; an MP3's header is not asked, since libsndfile talks about it.
+    """
+    try:
+        if path.suffix.lower() != ".mp3":
+            with soundfile.SoundFile(path) as file:
+                if file.frames < 1 << 50:
+                    return float(file.frames) / file.samplerate
+        return path.stat().st_size / _USUAL_BYTES_PER_SECOND
+    except _UNOPENED:
+        return path.stat().st_size / _USUAL_BYTES_PER_SECOND if path.is_file() else 0.0
+
+
+def _format_of(decoder: SoundfileDecoder | PyavDecoder) -> str:
+    """Return container and coding in a person's words."""
+    if isinstance(decoder, SoundfileDecoder):
+        file = decoder._file
+        coding = _SUBTYPES.get(file.subtype, file.subtype.replace("_", " ").lower())
+        name = "MP3" if file.format in ("MP3", "MPEG") else _FORMATS.get(file.format, file.format)
+        return f"{name} {coding}".strip()
+    container = decoder._container.format.name.split(",")[0]
+    codec = decoder._stream.codec_context.name
+    coding = "WMA" if codec.startswith("wma") else _CODECS.get(codec, codec)
+    name = _CONTAINERS.get(container, container)
+    return coding if coding == name else f"{name} {coding}"
+
+
+def _format_without_sound(path: Path) -> str | None:
+    """Return what a file of which nothing can be decoded was meant to be, or None."""
+    try:
+        decoder = SoundfileDecoder(path)
+    except DecodingError:
+        return None
+    try:
+        return _format_of(decoder)
+    finally:
+        decoder.close()

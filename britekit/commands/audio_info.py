@@ -1,0 +1,188 @@
+"""Show format, length and recording time of recordings, and whether they can be decoded to their end.
+
+Each file is decoded whole. The exit code is 1 if any cannot be decoded to its end; the table shows all of
+them, and below it stands what is wrong with each.
+
+    britekit audio-info /media/card --recursive --csv recordings.csv
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional
+
+from britekit.options import option
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from britekit.audio.inspection import Inspection
+
+_COLUMNS = (
+    "recording", "format", "rate", "channels", "seconds", "time", "latitude", "longitude", "device",
+    "battery_v", "temperature_c", "decodes", "problem",
+)  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `audio-info`."""
+
+    path: str = option(
+        "path", type=str, metavar="PATH", required=True, help="recording, or directory of recordings"
+    )
+    csv_path: Optional[str] = option(
+        "--csv", metavar="FILE", help="also write a table there; - is standard output"
+    )
+    recursive: bool = option("--recursive", default=False, help="also look in the directories below")
+
+
+def audio_info(path: str = "", csv_path: Optional[str] = None, recursive: bool = False) -> "list[Inspection]":
+    """Print what is known of each recording; return it.
+
+    Raises
+    ------
+    InputError
+        After everything is printed: the recordings that cannot be decoded to their end.
+    """
+    from pathlib import Path
+
+    from britekit.audio.files import find_recordings
+    from britekit.errors import InputError
+
+    root = Path(path)
+    paths = find_recordings(root, recursive)
+    base = root if root.is_dir() else root.parent
+    found = _inspect(paths)
+    if csv_path:
+        _write_csv(csv_path, found, base)
+    if csv_path != "-":
+        _print_table(found, base)
+    failed = [item for item in found if item.problem]
+    if failed:
+        names = ", ".join(_name(item.path, base) for item in failed[:3])
+        more = f" and {len(failed) - 3} more" if failed[3:] else ""
+        raise InputError(
+            f"{len(failed)} of {len(found)} recordings cannot be decoded to their end: {names}{more}"
+        )
+    return found
+
+
+def _inspect(paths: "list[Path]") -> "list[Inspection]":
+    import os
+    import threading
+
+    from britekit.audio.inspection import inspect_recordings, stated_seconds
+    from britekit.progress import Meter
+
+    threads = max(
+        1, min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    )
+    # Each of a few files may be long: count seconds of sound. To ask many for theirs would take long itself.
+    by_seconds = len(paths) <= 50
+    total = int(sum(map(stated_seconds, paths))) if by_seconds else len(paths)
+    meter = Meter(total or None, "audio-info, seconds" if by_seconds else "audio-info")
+    lock, whole, part = threading.Lock(), 0, 0.0
+
+    def advance(seconds: float) -> None:
+        nonlocal whole, part
+        with lock:
+            part += seconds
+            steps, whole = int(part) - whole, int(part)
+            meter.advance(steps)
+
+    found = []
+    try:
+        for item in inspect_recordings(paths, threads, advance if by_seconds else None):
+            found.append(item)
+            if not by_seconds:
+                meter.advance()
+        meter.finish()
+    finally:
+        meter.close()
+    return found
+
+
+def _print_table(found: "list[Inspection]", base: "Path") -> None:
+    from britekit.commands._table import table_lines, terminal_width
+
+    heading = ["recording", "format", "kHz", "ch", "length", "recorded", "decodes"]
+    rows = [
+        [
+            _name(item.path, base),
+            item.format or "?",
+            f"{item.rate / 1000:.6g}" if item.rate else "",
+            str(item.channels or ""),
+            _length(item.seconds) if item.rate else "",
+            _time(item),
+            _decodes(item),
+        ]
+        for item in found
+    ]
+    print("\n".join(table_lines(heading, rows, terminal_width(), right=(2, 3, 4))))
+    for item in found:
+        if item.problem:
+            print(f"{_name(item.path, base)}: {item.problem}")
+    print(f"recordings = {len(found)}")
+    print(f"seconds = {sum(item.seconds for item in found):.3f}")
+    print(f"failed = {sum(item.problem is not None for item in found)}")
+
+
+def _write_csv(csv_path: str, found: "list[Inspection]", base: "Path") -> None:
+    import csv
+    import sys
+
+    from britekit.files import atomic_path
+
+    rows: list[Sequence[object]] = [_COLUMNS, *(_row(item, base) for item in found)]
+    if csv_path == "-":
+        csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
+        return
+    with atomic_path(csv_path) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(rows)
+
+
+def _row(item: "Inspection", base: "Path") -> list[object]:
+    known = item.metadata
+    return [
+        _name(item.path, base),
+        item.format,
+        item.rate,
+        item.channels,
+        f"{item.seconds:.3f}",
+        known.time.isoformat() if known.time else None,
+        known.latitude,
+        known.longitude,
+        known.device,
+        known.battery_v,
+        known.temperature_c,
+        "no" if item.problem else "yes",
+        item.problem,
+    ]
+
+
+def _name(path: "Path", base: "Path") -> str:
+    from britekit.audio.files import shown
+
+    return shown(path.relative_to(base))
+
+
+def _length(seconds: float) -> str:
+    from britekit.progress import clock
+
+    if seconds < 0.01:
+        return "<0.01 s"
+    return f"{seconds:.2f} s" if seconds < 60 else clock(seconds)
+
+
+def _time(item: "Inspection") -> str:
+    when = item.metadata.time
+    if when is None:
+        return ""
+    zone = "" if when.tzinfo is None else when.isoformat()[-6:] if when.utcoffset() else "Z"
+    return when.strftime("%Y-%m-%d %H:%M") + zone
+
+
+def _decodes(item: "Inspection") -> str:
+    if item.damaged_at is not None:
+        return f"to {item.damaged_at:.2f} s"
+    return "no" if item.problem else "yes"
