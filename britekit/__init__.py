@@ -25,7 +25,11 @@ _HOMES = {
     "InferenceError": "britekit.errors",
     "TrainingError": "britekit.errors",
     "Audio": "britekit.audio.signal",
+    "Extractor": "britekit.datasets.extractor",
     "Pickler": "britekit.datasets.pickling",
+    "TrainingPickler": "britekit.datasets.pickling",
+    "Reextractor": "britekit.datasets.reextraction",
+    "TrainingDataProvider": "britekit.datasets.provider",
     "TrainingDatabase": "britekit.database.facade",
 }
 

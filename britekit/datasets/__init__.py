@@ -15,7 +15,9 @@ From recordings to the database:
 - `extraction`: builds the database from a tree
 - `extract_folder`: adds one folder to a database
 - `extract_given`: adds the segments that images or a table name
+- `extractor`: `Extractor`, all of this for people at a prompt
 - `reextraction`: computes stored spectrograms anew
+- `provider`: `TrainingDataProvider`, rows by name and summaries
 
 From the database to training:
 

@@ -174,3 +174,7 @@ class Pickler:
             for name, count in counts.items():
                 print(f"{name} = {count}")
         return counts
+
+
+# The name that older scripts use.
+TrainingPickler = Pickler
