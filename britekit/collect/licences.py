@@ -3,7 +3,12 @@
 import re
 from collections.abc import Iterable
 
+from britekit.errors import InputError
+
 _CREATIVE_COMMONS = re.compile(r"^(?:CC[-_ ]?)?(BY(?:[-_ ]?(?:NC|ND|SA))*)(?:[-_ /]?\d.*)?$")
+_ADDRESS = re.compile(
+    r"^(?:HTTPS?:)?(?://)?(?:WWW\.)?CREATIVECOMMONS\.ORG/(?:LICENSES|PUBLICDOMAIN)/([A-Z+-]+)"
+)
 
 
 def normalise_licence(text: str) -> str:
@@ -14,10 +19,15 @@ def normalise_licence(text: str) -> str:
     case.
     """
     text = text.strip().upper().rstrip("/")
-    path = re.search(r"CREATIVECOMMONS\.ORG/(?:LICENSES|PUBLICDOMAIN)/([A-Z-]+)", text)
+    path = _ADDRESS.match(text)
+    if path and path[1] in ("ZERO", "MARK"):
+        return "CC0"
     if path:
         text = path[1]
-    if re.fullmatch(r"(CC[-_ ]?)?(0|ZERO|PDM?|PUBLIC[-_ ]?DOMAIN|MARK)([-_ ]?\d\.\d)?", text):
+    # a bare 0 is a number that strayed into the column, no dedication
+    if re.fullmatch(
+        r"(CC[-_ ]?(0|ZERO)|(CC[-_ ]?)?(PDM?|PUBLIC[-_ ]?DOMAIN([-_ ]?MARK)?))([-_ ]?\d\.\d)?", text
+    ):
         return "CC0"
     found = _CREATIVE_COMMONS.match(text)
     if found:
@@ -32,3 +42,19 @@ def is_wanted(licence: str, wanted: Iterable[str] | None) -> bool:
         return True
     known = normalise_licence(licence)
     return bool(known) and known in {normalise_licence(item) for item in wanted}
+
+
+def parse_licences(text: str | None) -> list[str] | None:
+    """Read a comma-separated list of licences; None wants all.
+
+    Raises
+    ------
+    InputError
+        The list is empty.
+    """
+    if text is None:
+        return None
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    if not items:
+        raise InputError("the list of licences is empty; expected names such as CC0,CC-BY")
+    return items

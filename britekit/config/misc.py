@@ -1,4 +1,4 @@
-"""Section `misc`: places, name maps and how recordings are told apart."""
+"""Section `misc`: places on disk and on the network, name maps and how recordings are told apart."""
 
 from __future__ import annotations
 
@@ -39,6 +39,15 @@ class MiscConfig(Section):
         None, "old class code: new code, in annotations and old checkpoints"
     )
     group_regex: str | None = setting(None, "part of a recording's stem that names what it was cut from")
+    xeno_url: str = setting("https://xeno-canto.org/api/3/recordings", "Xeno-canto's interface, version 3")
+    inat_url: str = setting("https://api.inaturalist.org/v1", "iNaturalist's interface, version 1")
+    youtube_url: str = setting("https://www.youtube.com/watch?v=", "put before a video's identifier")
+    audioset_url: str = setting(
+        "https://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv", "AudioSet's tables"
+    )
+    request_pause: float = setting(
+        1.0, "between requests to one site; new tries wait in proportion", "s", low=0, high=60
+    )
 
     def relations(self) -> Iterator[Problem]:
         """Yield patterns that do not compile and pairs that are none."""
@@ -47,6 +56,12 @@ class MiscConfig(Section):
                 yield Problem(("misc.source_regexes",), f"entry {place} is not a pair [pattern, source]")
             elif wrong := _compile(pair[0]):
                 yield Problem(("misc.source_regexes",), f'entry {place}: pattern "{pair[0]}" {wrong}')
+        for name in ("xeno_url", "inat_url", "youtube_url", "audioset_url"):
+            address = getattr(self, name)
+            if not re.fullmatch(r"https?://[^\s/?#@]+([/?][^\s#]*)?", address):
+                yield Problem(
+                    (f"misc.{name}",), f'"{address}" is no address that begins with http:// or https://'
+                )
         if self.group_regex is not None and (wrong := _compile(self.group_regex)):
             yield Problem(("misc.group_regex",), f'"{self.group_regex}" {wrong}')
 

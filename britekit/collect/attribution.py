@@ -1,0 +1,169 @@
+"""The credits that a publication needs: who made each recording, under which licence, and where it is."""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from britekit.audio.files import find_recordings
+from britekit.collect.licences import is_wanted, normalise_licence
+from britekit.collect.recordings_table import FILE_NAME, read_recordings_table
+from britekit.database.schema import Recording, RecordingInfo, Segment, Source
+from britekit.errors import InputError
+from britekit.files import write_text
+
+FORMATS = (".md", ".txt", ".csv")
+COLUMNS = ("recording", "source", "author", "licence", "url", "time")
+UNKNOWN = "licence unknown: ask the author before publishing"
+
+
+@dataclass(frozen=True, order=True)
+class Credit:
+    """What is known about one recording; empty where nothing is."""
+
+    recording: str
+    source: str = ""
+    author: str = ""
+    licence: str = ""
+    url: str = ""
+    time: str = ""
+
+
+def credits_of_directory(directory: Path) -> list[Credit]:
+    """Return the credits of the recordings below a directory, from each ``recordings.csv`` in it.
+
+    A table speaks about the recordings beside it and in the folders below; the nearest one counts.
+    Recordings in no table are listed with what their name tells: nothing.
+    """
+    known: dict[tuple[Path, str, str], Credit] = {}
+    for table in sorted(directory.rglob(FILE_NAME)):
+        for row in read_recordings_table(table):
+            details = row.details
+            known[table.parent, row.class_name, row.recording] = Credit(
+                row.recording, details.source, details.author, details.licence, details.url, details.time
+            )
+    found = set()
+    for path in find_recordings(directory, recursive=True):
+        above = [path.parent, *path.parent.parents]
+        tables = above[: above.index(directory) + 1]
+        keys = [(folder, name, path.stem) for folder in tables for name in (path.parent.name, "")]
+        found.add(next((known[key] for key in keys if key in known), Credit(path.stem)))
+    return sorted(found)
+
+
+def credits_of_database(session: Session) -> list[Credit]:
+    """Return the credits of the recordings that a training database has segments of."""
+    used = Recording.id.in_(select(Segment.recording_id))
+    names = select(Recording.id, Recording.filename, Source.name).join(
+        Source, Source.id == Recording.source_id
+    )
+    facts: dict[int, RecordingInfo] = {}
+    if session.info["has_recording_info"]:
+        facts = {info.recording_id: info for info in session.scalars(select(RecordingInfo))}
+    found = set()
+    for number, filename, source in session.execute(names.where(used)):
+        info = facts.get(number, RecordingInfo())
+        rest = (info.author, info.licence, info.url, info.time)
+        found.add(Credit(Path(filename or "").stem, source or "", *(str(value or "") for value in rest)))
+    return sorted(found)
+
+
+def chosen(credits: Iterable[Credit], licences: Sequence[str] | None) -> list[Credit]:
+    """Return the credits of these licences; None for all. An unknown licence is none of them."""
+    return [item for item in credits if is_wanted(item.licence, licences)]
+
+
+def write_credits(path: Path, credits: Sequence[Credit]) -> None:
+    """Write the credits as Markdown, plain text or CSV, by the name's extension.
+
+    Raises
+    ------
+    InputError
+        There is nothing to credit, or the extension is another one.
+    """
+    if not credits:
+        raise InputError("there is no recording to credit")
+    makers = {".md": _markdown, ".txt": _plain_text, ".csv": _table}
+    if path.suffix.lower() not in makers:
+        raise InputError(
+            f"{path}: credits are written as {', '.join(FORMATS)}; choose one of these extensions"
+        )
+    write_text(path, makers[path.suffix.lower()](credits))
+
+
+def unlicensed(credits: Iterable[Credit]) -> int:
+    """Return how many recordings have no known licence."""
+    return sum(not item.licence for item in credits)
+
+
+def _groups(credits: Iterable[Credit]) -> list[tuple[str, str, list[Credit]]]:
+    """Return source, licence and credits, unknown licences last."""
+    groups: dict[tuple[bool, str, str], list[Credit]] = defaultdict(list)
+    for item in credits:
+        groups[not item.licence, item.source or "other sources", _shown_licence(item.licence)].append(item)
+    return [(source, licence, items) for (_, source, licence), items in sorted(groups.items())]
+
+
+def _shown_licence(licence: str) -> str:
+    """Return a licence as people write it, with its address where it has one."""
+    if not licence:
+        return UNKNOWN
+    short = normalise_licence(licence)
+    if short == licence.upper() and not licence.startswith("http"):
+        return licence.replace("CC-", "CC ", 1)
+    return f"{short.replace('CC-', 'CC ', 1)} ({licence})"
+
+
+def _markdown(credits: Sequence[Credit]) -> str:
+    lines = ["# Credits", "", f"{len(credits)} recordings.", ""]
+    for source, licence, items in _groups(credits):
+        lines += [f"## {_escaped(source)}: {_escaped(licence)}", ""]
+        for item in items:
+            # angle brackets, so that no letter of an address is taken for markup
+            name = (
+                f"[{_escaped(item.recording)}](<{item.url}>)"
+                if _is_link(item.url)
+                else _escaped(item.recording)
+            )
+            lines.append(f"- {name}, {_escaped(item.author or 'author unknown')}{_when(item)}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _plain_text(credits: Sequence[Credit]) -> str:
+    lines = [f"Credits of {len(credits)} recordings", ""]
+    for source, licence, items in _groups(credits):
+        lines += [f"{source}: {licence}", ""]
+        for item in items:
+            link = f", {item.url}" if item.url else ""
+            lines.append(f"  {item.recording}, {item.author or 'author unknown'}{_when(item)}{link}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _table(credits: Sequence[Credit]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(
+        [item.recording, item.source, item.author, item.licence or "unknown", item.url, item.time]
+        for item in credits
+    )
+    return text.getvalue()
+
+
+def _when(item: Credit) -> str:
+    return f", {item.time[:10]}" if item.time else ""
+
+
+def _is_link(text: str) -> bool:
+    return text.startswith(("http://", "https://")) and not set(text) & set("<> \n")
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>#|" else letter for letter in text)

@@ -1,0 +1,86 @@
+"""Clips of AudioSet: which ones a class has, and each as a recording to download."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from britekit.collect.audioset_tables import (
+    CLASS_LIST,
+    FOLDER,
+    INCLUSION,
+    SEGMENTS,
+    ClassList,
+    Report,
+    Segment,
+    count_labels,
+    ensure_table,
+    find_segments,
+    read_curated,
+    read_inclusion,
+)
+from britekit.collect.store import Remote
+from britekit.collect.web import Web
+from britekit.collect.youtube import clip
+
+SOURCE = "Audioset"
+"""As the patterns of recordings' names call it."""
+
+
+def clips_of_class(web: Web, address: str, root: Path, name: str) -> Iterator[Segment]:
+    """Yield the clips of a class that have no label besides those allowed with it.
+
+    Parameters
+    ----------
+    web, address
+        Session, and setting `misc.audioset_url`, for tables that are not there yet.
+    root
+        Holds ``data/audioset``.
+    name
+        Display name, case ignored.
+
+    Raises
+    ------
+    InputError
+        AudioSet has no such class, or a table cannot be read.
+    """
+    classes = ClassList(ensure_table(web, address, root, CLASS_LIST))
+    identifier = classes.find(name)
+    allowed = read_inclusion(root / FOLDER / INCLUSION, name, classes)
+    return find_segments(ensure_table(web, address, root, SEGMENTS), identifier, allowed)
+
+
+def clips_of_list(path: Path) -> list[Segment]:
+    """Return the clips of a curated list."""
+    return read_curated(path)
+
+
+def report(web: Web, address: str, root: Path, name: str) -> Report:
+    """Return how many clips of a class have no other label, and the counts of the other labels."""
+    classes = ClassList(ensure_table(web, address, root, CLASS_LIST))
+    identifier = classes.find(name)
+    return count_labels(ensure_table(web, address, root, SEGMENTS), identifier, classes)
+
+
+def as_remotes(
+    segments: Iterable[Segment],
+    youtube_address: str,
+    rate: int,
+    skip: int = 0,
+    licences: Sequence[str] | None = None,
+) -> Iterator[Remote]:
+    """Yield recordings to download, leaving out the first `skip`.
+
+    Parameters
+    ----------
+    segments
+        The clips.
+    youtube_address
+        Setting `misc.youtube_url`.
+    rate
+        Of the MP3, Hz.
+    licences
+        Those wanted; None for all.
+    """
+    for one in islice(segments, skip, None):
+        length = one.end_s - one.start_s
+        yield clip(youtube_address, one.video, one.start_s, length, rate, SOURCE, licences)

@@ -1,0 +1,209 @@
+"""AudioSet's tables: fetched on first use, kept, and read without holding them in memory.
+
+The segments are two million lines such as ``-0RWZT-miFs, 420.000, 430.000, "/m/03v3yw,/m/0k4j"``; a search
+goes through their bytes and takes apart only the lines that name its class.
+https://research.google.com/audioset/download.html
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from britekit.annotations.tables import iter_rows, parse_number
+from britekit.collect.downloading import download
+from britekit.collect.web import Web
+from britekit.collect.youtube import check_identifier
+from britekit.errors import InputError, suggest
+
+FOLDER = Path("data", "audioset")
+CLASS_LIST, SEGMENTS, INCLUSION = "class_list.csv", "unbalanced_train_segments.csv", "class_inclusion.csv"
+_REMOTE = {CLASS_LIST: "class_labels_indices.csv", SEGMENTS: SEGMENTS}
+_INCLUDES = tuple(f"Include{number}" for number in range(1, 11))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a video."""
+
+    video: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """How the clips of a class are labelled."""
+
+    alone: int
+    """Clips that have no other label."""
+    others: list[tuple[str, int]]
+    """Display name of each other label and the clips that have it too, most first."""
+
+
+class ClassList:
+    """The classes of AudioSet, found by display name, case ignored."""
+
+    def __init__(self, path: Path) -> None:
+        self._names: dict[str, str] = {}
+        self._ids: dict[str, str] = {}
+        for number, cells in iter_rows(path, ("index", "mid", "display_name")):
+            if not cells["mid"] or not cells["display_name"]:
+                raise InputError(f"{path}, row {number}: mid or display_name is empty")
+            self._names[cells["mid"]] = cells["display_name"]
+            self._ids[cells["display_name"].casefold()] = cells["mid"]
+        if not self._names:
+            raise InputError(f"{path} lists no class; delete it to have it fetched again")
+
+    def find(self, name: str, where: str = "") -> str:
+        """Return the identifier of a class.
+
+        Raises
+        ------
+        InputError
+            With the name that was probably meant.
+        """
+        found = self._ids.get(" ".join(name.split()).casefold())
+        if found is None:
+            raise InputError(f'{where}AudioSet has no class "{name}"{suggest(name, self._names.values())}')
+        return found
+
+    def name_of(self, identifier: str) -> str:
+        """Return the display name, or the identifier of a class that is not in the list."""
+        return self._names.get(identifier, identifier)
+
+
+def ensure_table(web: Web, address: str, root: Path, name: str) -> Path:
+    """Return the path of a table, fetched if it is not there yet.
+
+    Parameters
+    ----------
+    web
+        The session.
+    address
+        Setting `misc.audioset_url`.
+    root
+        Holds ``data/audioset``.
+    name
+        `CLASS_LIST` or `SEGMENTS`.
+    """
+    path = root / FOLDER / name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        check = _check_class_list if name == CLASS_LIST else _check_segments
+        download(web, f"{address.rstrip('/')}/{_REMOTE[name]}", path, check, audio=False)
+    return path
+
+
+def read_inclusion(path: Path, name: str, classes: ClassList) -> set[str]:
+    """Return the identifiers that are allowed beside a class; a missing file allows none."""
+    if not path.exists():
+        return set()
+    allowed: set[str] = set()
+    for number, cells in iter_rows(path, ("Name",), _INCLUDES):
+        if cells["Name"].casefold() == " ".join(name.split()).casefold():
+            beside = [cells[column] for column in _INCLUDES if cells[column]]
+            allowed |= {classes.find(other, f"{path}, row {number}: ") for other in beside}
+    return allowed
+
+
+def find_segments(path: Path, identifier: str, allowed: set[str]) -> Iterator[Segment]:
+    """Yield the segments whose labels are all the class or allowed beside it, in the order of the table."""
+    wanted = {identifier.encode(), *(item.encode() for item in allowed)}
+    for number, line, labels in _matching(path, identifier):
+        if wanted.issuperset(labels):
+            yield _segment(path, number, line)
+
+
+def count_labels(path: Path, identifier: str, classes: ClassList) -> Report:
+    """Return how the clips of a class are labelled; one pass, in the memory of one line."""
+    alone, others = 0, Counter[bytes]()
+    for _, _, labels in _matching(path, identifier):
+        if len(labels) == 1:
+            alone += 1
+        else:
+            others.update(labels)
+    del others[identifier.encode()]
+    ordered = sorted(others.items(), key=lambda item: (-item[1], item[0]))
+    return Report(alone, [(classes.name_of(key.decode("utf-8", "replace")), count) for key, count in ordered])
+
+
+def read_curated(path: Path) -> list[Segment]:
+    """Read a list of reviewed clips, columns `YTID` and `start_seconds`.
+
+    Raises
+    ------
+    InputError
+        Names the row.
+    """
+    segments = []
+    for number, cells in iter_rows(path, ("YTID", "start_seconds")):
+        try:
+            start = parse_number(cells["start_seconds"])
+        except ValueError:
+            start = -1.0
+        if start < 0:
+            raise InputError(
+                f'{path}, row {number}: start_seconds "{cells["start_seconds"]}" is not 0 or more'
+            )
+        try:
+            segments.append(Segment(check_identifier(cells["YTID"]), start, start + 10.0))
+        except InputError as error:
+            raise InputError(f"{path}, row {number}: {error}") from None
+    if not segments:
+        raise InputError(f"{path} lists no clip")
+    return segments
+
+
+def _matching(path: Path, identifier: str) -> Iterator[tuple[int, bytes, set[bytes]]]:
+    """Yield number, line and labels of the lines that name a class."""
+    wanted = identifier.encode()
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                # most lines are told apart by this alone; comments and the header name no class
+                if wanted not in line or line.startswith(b"#"):
+                    continue
+                fields = line.split(b",", 3)
+                if len(fields) < 4:
+                    raise InputError(f"{path}, line {number}: expected YTID, start, end and labels")
+                labels = {label.strip() for label in fields[3].strip().strip(b'"').split(b",")}
+                labels.discard(b"")
+                # /m/0k4 is also the beginning of /m/0k4j
+                if wanted in labels:
+                    yield number, line, labels
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _segment(path: Path, number: int, line: bytes) -> Segment:
+    video, start, end = (
+        field.strip().strip(b'"').decode("utf-8", "replace") for field in line.split(b",", 3)[:3]
+    )
+    try:
+        segment = Segment(check_identifier(video), parse_number(start), parse_number(end))
+    except ValueError:
+        raise InputError(f"{path}, line {number}: start and end are not numbers of seconds") from None
+    except InputError as error:
+        raise InputError(f"{path}, line {number}: {error}") from None
+    if not 0 <= segment.start_s < segment.end_s:
+        raise InputError(f"{path}, line {number}: the end is not after the start")
+    return segment
+
+
+def _check_class_list(path: Path) -> None:
+    try:
+        ClassList(path)
+    except (InputError, csv.Error):
+        raise InputError("what came for AudioSet's class list is no such table") from None
+
+
+def _check_segments(path: Path) -> None:
+    with open(path, "rb") as file:
+        for line in file:
+            if line.strip() and not line.startswith((b"#", b"YTID")):
+                if line.count(b",") >= 3 and b"/" in line:
+                    return
+                break
+    raise InputError("what came for AudioSet's segments is no such table")

@@ -1,0 +1,173 @@
+"""One recording from an address to a file that is complete and decodes, going on where it was interrupted."""
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from britekit.audio.decoding import AudioReader
+from britekit.collect.web import Transient, Web, WebError
+from britekit.errors import InputError
+from britekit.files import unwritable
+
+_NO_AUDIO = ("text/", "application/json", "application/xml", "application/xhtml", "image/")
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+# Sites round lengths to seconds, and count what an encoder adds at either end.
+_LENGTH_SLACK_S, _LENGTH_SLACK = 2.0, 0.1
+
+
+def download(web: Web, url: str, target: Path, check: Callable[[Path], object], audio: bool = True) -> None:
+    """Bring one file to its name; until it is complete and has passed, only a hidden partial file exists.
+
+    What an earlier, interrupted attempt left is continued if the site says that it is still the same file
+    (``If-Range``, RFC 9110, section 13.1.5).
+
+    Parameters
+    ----------
+    web
+        The session.
+    url
+        Address of the file.
+    target
+        Its name; the directory exists.
+    check
+        Raises `InputError` for a complete file that is no good; it is then removed.
+    audio
+        Whether an answer that says it is text is refused at once.
+
+    Raises
+    ------
+    WebError
+        The site did not give it.
+    InputError
+        It is not what it should be, or cannot be written.
+    """
+    partial = Partial.beside(target, url)
+    deadline = time.monotonic() + web.limits.whole_s
+    try:
+        web.persist(url, lambda: _attempt(web, url, partial, deadline, audio), partial.size)
+        try:
+            check(partial.path)
+        except InputError:
+            partial.remove()
+            raise
+        partial.publish(target)
+    except OSError as error:
+        raise unwritable(target, error) from error
+
+
+def check_audio(path: Path, listed_s: float | None = None) -> float:
+    """Decode a file to its end and return its length in seconds.
+
+    Raises
+    ------
+    InputError
+        It is no audio, damaged anywhere, or clearly shorter than it was listed.
+    """
+    try:
+        with AudioReader(path, warn=False) as reader:
+            for _ in reader.blocks():
+                pass
+            seconds, damaged_at = reader.seconds_read, reader.damaged_at
+    except InputError as error:
+        said = str(error).rpartition("(")[2].rstrip(")")
+        raise InputError(f"what came is not audio that can be decoded ({said})") from None
+    if damaged_at is not None:
+        raise InputError(f"the audio is damaged at {damaged_at:.1f} s")
+    if seconds <= 0:
+        raise InputError("the audio holds no samples")
+    if listed_s and seconds < listed_s - max(_LENGTH_SLACK_S, _LENGTH_SLACK * listed_s):
+        raise InputError(f"the audio lasts {seconds:.1f} s instead of the {listed_s:.0f} s listed")
+    return seconds
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A file on its way, and beside it what is needed to continue it."""
+
+    path: Path
+    note: Path
+    url: str
+
+    @classmethod
+    def beside(cls, target: Path, url: str) -> "Partial":
+        """Return the partial file of a target."""
+        path = target.with_name(f".{target.name}.partial")
+        return cls(path, path.with_name(path.name + ".json"), url)
+
+    def size(self) -> int:
+        """Return the bytes that are there."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def validator(self) -> str:
+        """Return what tells the site which version the bytes are of, or ``""`` if they are of no use."""
+        try:
+            noted = json.loads(self.note.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return ""
+        known = isinstance(noted, dict) and noted.get("url") == self.url and self.size() > 0
+        return str(noted.get("validator", "")) if known else ""
+
+    def begin(self, response: requests.Response) -> None:
+        """Note which version is about to come."""
+        tag = response.headers.get("ETag", "")
+        # a weak tag only says that two versions mean the same
+        validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
+        self.note.write_text(json.dumps({"url": self.url, "validator": validator}), encoding="utf-8")
+
+    def publish(self, target: Path) -> None:
+        """Give the file its name."""
+        with open(self.path, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(self.path, target)
+        self.note.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Forget what came."""
+        self.path.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
+
+
+def _attempt(web: Web, url: str, partial: Partial, deadline: float, audio: bool) -> None:
+    validator, have = partial.validator(), partial.size()
+    # lengths are of the bytes themselves, so they must not come compressed
+    headers = {"Accept-Encoding": "identity"}
+    if validator:
+        headers |= {"Range": f"bytes={have}-", "If-Range": validator}
+    with web.request(url, headers=headers, deadline=deadline, accept=frozenset({416})) as response:
+        if response.status_code == 416:
+            if response.headers.get("Content-Range", "").strip() == f"bytes */{have}" and have:
+                return  # it had come whole, and the end came before it got its name
+            partial.remove()
+            raise Transient("it has changed since the download began")
+        if audio:
+            _check_kind(web, response)
+        resumed = response.status_code == 206
+        if resumed and not (validator and _continues(response, have)):
+            partial.remove()
+            raise Transient("another part of the file came than was asked for")
+        with open(partial.path, "ab" if resumed else "wb") as file:
+            if not resumed:
+                # after the old bytes are gone, or a kill here would let a new note vouch for them
+                partial.begin(response)
+            for chunk in web.read(response, deadline, web.limits.max_bytes - (have if resumed else 0)):
+                file.write(chunk)
+    if partial.size() == 0:
+        raise WebError(web.scrub(f"{url.partition('?')[0]} gave an empty file"))
+
+
+def _check_kind(web: Web, response: requests.Response) -> None:
+    kind = response.headers.get("Content-Type", "").strip().lower()
+    if kind.startswith(_NO_AUDIO):
+        place = response.url.partition("?")[0]
+        raise WebError(web.scrub(f"{place} gave {kind.partition(';')[0]} instead of audio"))
+
+
+def _continues(response: requests.Response, have: int) -> bool:
+    found = _RANGE.match(response.headers.get("Content-Range", ""))
+    return bool(found) and int(found[1]) == have  # type: ignore[index]

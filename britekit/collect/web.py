@@ -1,0 +1,355 @@
+"""Asking sites: one session, paced, with time limits, asked again where that helps, redirects watched.
+
+Redirects are followed here and not by requests: an address on another host must not carry the key, and
+nothing goes from https to http.
+"""
+
+import json
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from threading import Event
+from types import TracebackType
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from britekit import __version__
+from britekit.collect.pacing import Interrupted, Pacer, retry_after
+from britekit.collect.scrubbing import LogFilter, Scrubber
+from britekit.errors import InputError
+
+log = logging.getLogger("britekit.collect.web")
+
+USER_AGENT = f"britekit/{__version__} (collects sound recordings for training; python-requests)"
+_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_MOVED = frozenset({301, 302, 303, 307, 308})
+_MOST_HOPS = 5
+_CHUNK = 1 << 16
+Answer = TypeVar("Answer")
+
+
+class WebError(InputError):
+    """A request that a site answered in a way that asking again will not change."""
+
+
+class Gone(WebError):
+    """What was asked for is not there (any more)."""
+
+
+class Refused(WebError):
+    """The site cannot be reached, or wants to be left alone."""
+
+
+class Transient(Exception):
+    """A failure worth another try.
+
+    Attributes
+    ----------
+    wait_s
+        Seconds that the site asked for, or None.
+    """
+
+    def __init__(self, reason: str, wait_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait_s = wait_s
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long, how much and how often; times in seconds."""
+
+    pause_s: float = 1.0
+    """Between requests to one host."""
+    retry_s: float = 2.0
+    """Before the second try; doubled before each further one."""
+    tries: int = 4
+    connect_s: float = 15.0
+    read_s: float = 60.0
+    """Longest silence."""
+    whole_s: float = 1800.0
+    """For one page or recording altogether, all tries included."""
+    longest_wait_s: float = 900.0
+    """A site that wants to be left alone for longer is."""
+    max_bytes: int = 2 << 30
+    max_page_bytes: int = 64 << 20
+
+    @classmethod
+    def paced(cls, pause_s: float) -> "Limits":
+        """Return the limits for a setting of `misc.request_pause`."""
+        return cls(pause_s=pause_s, retry_s=2 * pause_s)
+
+
+class Web:
+    """The one session; a context manager, safe for threads.
+
+    Parameters
+    ----------
+    limits
+        See `Limits`.
+    secrets
+        Keys that must appear in no message and on no other host.
+    connections
+        Kept open per host.
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, secrets: Iterable[str] = (), connections: int = 8
+    ) -> None:
+        self.limits = limits or Limits()
+        self.stop = Event()
+        self.pacer = Pacer(self.limits.pause_s, self.stop)
+        self._scrubber = Scrubber(secrets)
+        self._log_filter = LogFilter(self._scrubber)
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = USER_AGENT
+        adapter = HTTPAdapter(pool_connections=8, pool_maxsize=connections, max_retries=0)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def __enter__(self) -> "Web":
+        self._log_filter.install()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop.set()
+        self._session.close()
+        self._log_filter.remove()
+
+    def scrub(self, text: str) -> str:
+        """Return a text on one line without secrets."""
+        return self._scrubber.scrub(" ".join(text.split()))
+
+    def get_json(self, url: str, params: Mapping[str, str | int] | None = None) -> Any:
+        """Return a page of JSON.
+
+        Raises
+        ------
+        WebError
+            `Refused` after the last try, `Gone`, or another answer that is of no use.
+        """
+        deadline = time.monotonic() + self.limits.whole_s
+
+        def attempt() -> bytes:
+            with self.request(url, params, deadline=deadline) as response:
+                return b"".join(self.read(response, deadline, self.limits.max_page_bytes))
+
+        text = self.persist(url, attempt)
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            kind = "HTML" if text.lstrip()[:1] == b"<" else "something else"
+            raise WebError(f"{self.scrub(url)} answered with {kind} instead of JSON") from None
+
+    def persist(self, url: str, attempt: Callable[[], Answer], progress: Callable[[], int] = int) -> Answer:
+        """Return what `attempt` returns, trying again after `Transient` failures with growing pauses.
+
+        Parameters
+        ----------
+        url
+            Names host and subject in messages.
+        attempt
+            One try.
+        progress
+            Bytes that tries have brought so far; one that brought some starts the count afresh.
+        """
+        deadline = time.monotonic() + self.limits.whole_s
+        host, failures, before = urlsplit(url).netloc, 0, progress()
+        while True:
+            self.pacer.wait(host)
+            try:
+                return attempt()
+            except Transient as failure:
+                reason, asked = str(failure), failure.wait_s
+            failures = 1 if progress() > before else failures + 1
+            before = progress()
+            pause = self.limits.retry_s * 2 ** (failures - 1) * random.uniform(1.0, 1.25)
+            pause = max(pause, asked or 0.0)
+            late = time.monotonic() + pause > deadline
+            if failures >= self.limits.tries or late or pause > self.limits.longest_wait_s:
+                wish = f", and asks to be left alone for {asked:.0f} s" if asked else ""
+                times = f" (tried {failures} times)" if failures > 1 else ""
+                raise Refused(self.scrub(f"{_place(url)}: {reason}{wish}{times}"))
+            log.debug("%s: %s; again in %.1f s", self.scrub(_place(url)), self.scrub(reason), pause)
+            if asked:
+                self.pacer.hold(host, asked)
+            self.pacer.sleep(pause)
+
+    def request(
+        self,
+        url: str,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        deadline: float | None = None,
+        accept: frozenset[int] = frozenset(),
+    ) -> requests.Response:
+        """Return an open answer of 200 to 299, or of a status in `accept`, after redirects.
+
+        Raises
+        ------
+        Transient, WebError
+        """
+        if self._scrubber.is_in(url):
+            # such as a link to the audio with the key in it: it could lead anywhere
+            raise WebError(f"{self.scrub(_place(url))}: an address that holds the key is not asked for")
+        here = self._address(url, None)
+        query: Mapping[str, str | int] | None = params
+        for _ in range(_MOST_HOPS + 1):
+            response = self._get(here, query, headers, deadline)
+            if response.status_code in _MOVED and "Location" in response.headers:
+                target = urljoin(response.url, response.headers["Location"])
+                response.close()
+                here, query = self._address(target, here), None
+                continue
+            if 200 <= response.status_code < 300 or response.status_code in accept:
+                return response
+            with response:
+                self._raise_for(response, url)
+        raise WebError(self.scrub(f"{_place(url)}: redirected more than {_MOST_HOPS} times"))
+
+    def read(self, response: requests.Response, deadline: float, most: int) -> Iterator[bytes]:
+        """Yield the body as it comes, so that one that drips cannot outlast the deadline.
+
+        Raises
+        ------
+        Transient, WebError
+        """
+        total = 0
+        promised = _length(response)
+        if promised is not None and promised > most:
+            raise WebError(
+                self.scrub(f"{_place(response.url)}: {promised} bytes are more than {most} allowed")
+            )
+        while True:
+            if self.stop.is_set():
+                raise Interrupted("interrupted")
+            if time.monotonic() > deadline:
+                raise Transient(f"it took longer than {self.limits.whole_s:.0f} s")
+            try:
+                chunk = response.raw.read1(_CHUNK, decode_content=True)
+            except (urllib3.exceptions.HTTPError, requests.RequestException, OSError, ValueError) as error:
+                raise Transient(_reason(error, self.limits)) from None
+            if not chunk:
+                break
+            total += len(chunk)
+            if total > most:
+                raise WebError(self.scrub(f"{_place(response.url)}: it is longer than {most} bytes allowed"))
+            yield chunk
+        if promised is not None and "Content-Encoding" not in response.headers and total < promised:
+            raise Transient(f"the connection was cut after {total} of {promised} bytes")
+
+    def _get(
+        self,
+        url: str,
+        params: Mapping[str, str | int] | None,
+        headers: Mapping[str, str] | None,
+        deadline: float | None,
+    ) -> requests.Response:
+        left = self.limits.whole_s if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            raise Transient(f"it took longer than {self.limits.whole_s:.0f} s")
+        timeout = (min(self.limits.connect_s, left), min(self.limits.read_s, left))
+        try:
+            return self._session.get(
+                url, params=params, headers=headers, timeout=timeout, stream=True, allow_redirects=False
+            )
+        except (requests.exceptions.SSLError, requests.exceptions.InvalidHeader) as error:
+            raise WebError(self.scrub(f"{_place(url)}: {_reason(error, self.limits)}")) from None
+        except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.ProtocolError) as error:
+            raise Transient(_reason(error, self.limits)) from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError):
+            raise WebError(self.scrub(f"{_place(url)} cannot be asked for")) from None
+
+    def _address(self, url: str, came_from: str | None) -> str:
+        """Return an address that may be asked."""
+        try:
+            parts = urlsplit(url)
+            known = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            known = False
+        if not known:
+            raise WebError(
+                self.scrub(f"{url[:200]!r} is not an address that begins with http:// or https://")
+            )
+        if came_from is None:
+            return url
+        before = urlsplit(came_from)
+        if before.scheme == "https" and parts.scheme == "http":
+            raise WebError(
+                self.scrub(f"{_place(came_from)} redirects to unprotected http, which is not followed")
+            )
+        if before.netloc != parts.netloc and self._scrubber.is_in(url):
+            raise WebError(
+                f"{self.scrub(_place(came_from))} redirects to another host with the key; not followed"
+            )
+        return url
+
+    def _raise_for(self, response: requests.Response, url: str) -> None:
+        status = response.status_code
+        reason = f"{status} {response.reason or ''}".strip()
+        if status in _AGAIN:
+            raise Transient(f"answered {reason}", retry_after(response.headers.get("Retry-After")))
+        said = self._server_message(response)
+        text = self.scrub(f"{_place(url)} answered {reason}{said}")
+        if status in (404, 410):
+            raise Gone(text)
+        raise WebError(text)
+
+    def _server_message(self, response: requests.Response) -> str:
+        """Return what an error page of JSON says, shortened."""
+        if "json" not in response.headers.get("Content-Type", ""):
+            return ""
+        try:
+            deadline = time.monotonic() + self.limits.read_s
+            said = json.loads(b"".join(self.read(response, deadline, _CHUNK)))
+        except (Transient, WebError, ValueError, RecursionError):
+            return ""
+        if not isinstance(said, dict):
+            return ""
+        said = said.get("message") or said.get("error") or said.get("errors") or ""
+        # scrubbed before it is cut, or half a key could stay
+        text = self.scrub(said if isinstance(said, str) else json.dumps(said))
+        return f": {text[:200]}" if text else ""
+
+
+def _place(url: str) -> str:
+    """Return an address without its query, which may hold keys and says little to a person."""
+    return url.partition("?")[0]
+
+
+def _length(response: requests.Response) -> int | None:
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _reason(error: BaseException, limits: Limits) -> str:
+    """Say in a few words what broke; the libraries' own words hold the whole address."""
+    chain: list[BaseException] = []
+    seen: BaseException | None = error
+    while seen is not None and len(chain) < 10:
+        chain.append(seen)
+        inner = [
+            item for item in (*seen.args, getattr(seen, "reason", None)) if isinstance(item, BaseException)
+        ]
+        seen = inner[0] if inner else seen.__cause__ or seen.__context__
+    kinds = (urllib3.exceptions.NameResolutionError,)
+    if any(isinstance(item, kinds) for item in chain):
+        return "the host's name is not known"
+    if any(
+        isinstance(item, (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError)) for item in chain
+    ):
+        return f"no connection within {limits.connect_s:.0f} s"
+    timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
+    if any(isinstance(item, timeouts) for item in chain):
+        return f"silence for {limits.read_s:.0f} s"
+    if any(isinstance(item, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)) for item in chain):
+        return "the host's certificate is not valid"
+    words = [item.strerror for item in chain if isinstance(item, OSError) and item.strerror]
+    return f"the connection failed ({words[-1].lower()})" if words else "the connection was cut"

@@ -1,0 +1,275 @@
+"""Sound tracks of videos, through the library yt-dlp; its conversion programs are not needed.
+
+The track comes as the site has it into a folder beside its target, is converted here, and the folder goes
+away. An interrupted download leaves the folder, in which the library goes on the next time.
+"""
+
+import logging
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from britekit.collect.clips import write_mp3
+from britekit.collect.licences import is_wanted
+from britekit.collect.offers import Details
+from britekit.collect.pacing import Interrupted
+from britekit.collect.store import NotWanted, Remote
+from britekit.collect.web import Gone, Limits, Refused, Web
+from britekit.errors import InputError
+
+log = logging.getLogger("britekit.collect.youtube")
+
+SOURCE = "YouTube"
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{11}")
+# What the library calls expected although it is the network or the site that refuses.
+_REFUSAL = re.compile(
+    r"not a bot|429|Too Many Requests|HTTP Error (?:403|408|5\d\d)|timed? ?out|Unable to (?:connect|download)"
+    r"|Connection|resolve|rate.?limit|Network|unreachable",
+    re.IGNORECASE,
+)
+_MISSING = re.compile(r"HTTP Error (?:404|410)")
+# A track of several hours in the best quality fits.
+_MOST_BYTES = 1 << 30
+
+
+def check_identifier(text: str) -> str:
+    """Return a video's identifier.
+
+    Raises
+    ------
+    InputError
+        It is none.
+    """
+    if not _IDENTIFIER.fullmatch(text):
+        raise InputError(f"{text!r} is not the identifier of a video; expected 11 letters, digits, - and _")
+    return text
+
+
+def video(address: str, identifier: str, rate: int, licences: Sequence[str] | None = None) -> Remote:
+    """Return the sound track of a video.
+
+    Parameters
+    ----------
+    address
+        Setting `misc.youtube_url`.
+    identifier
+        11 letters.
+    rate
+        Of the MP3, Hz.
+    licences
+        Those wanted; None for all.
+    """
+    link = address + check_identifier(identifier)
+    details = Details(source=SOURCE, url=link)
+    bring = partial(_bring, link=link, rate=rate, listed=details, licences=licences)
+    return Remote(f"{identifier}.mp3", link, bring, details)
+
+
+def clip(
+    address: str,
+    identifier: str,
+    start_s: float,
+    seconds: float,
+    rate: int,
+    source: str,
+    licences: Sequence[str] | None = None,
+) -> Remote:
+    """Return some seconds of a video's sound track, named ``{identifier}-{whole start}.mp3``."""
+    link = address + check_identifier(identifier)
+    details = Details(group=identifier, source=source, url=f"{link}&t={int(start_s)}")
+    bring = partial(
+        _bring, link=link, rate=rate, listed=details, licences=licences, start_s=start_s, seconds=seconds
+    )
+    return Remote(f"{identifier}-{int(start_s)}.mp3", link, bring, details, seconds)
+
+
+def look_up(web: Web, link: str) -> tuple[Details, float | None]:
+    """Return what a video's page says, and its length in seconds, without fetching any audio."""
+    info = _ask(web, link, None)
+    return _details(info, Details(source=SOURCE, url=link)), _duration(info)
+
+
+def looked_up(
+    web: Web, remotes: Iterable[Remote], directory: Path, licences: Sequence[str] | None
+) -> Iterator[Remote]:
+    """Yield recordings with what their videos' pages say; videos that cannot be had are left out.
+
+    Nothing is asked about recordings that are in `directory` already.
+    """
+    for remote in remotes:
+        if (directory / remote.file_name).is_file():
+            yield remote
+            continue
+        try:
+            details, _ = look_up(web, remote.origin)
+        except Gone as error:
+            log.info("%s is not available: %s", remote.file_name, error)
+            continue
+        if is_wanted(details.licence, licences):
+            known = replace(details, source=remote.details.source, url=remote.details.url)
+            yield replace(remote, details=known)
+
+
+def _bring(
+    web: Web,
+    target: Path,
+    link: str,
+    rate: int,
+    listed: Details,
+    licences: Sequence[str] | None,
+    start_s: float = 0.0,
+    seconds: float | None = None,
+) -> Details:
+    folder = target.with_name(f".{target.name}.partial")
+    folder.mkdir(exist_ok=True)
+    info = _ask(web, link, folder, licences)
+    tracks = [path for path in sorted(folder.iterdir()) if path.suffix not in (".part", ".ytdl", ".mp3~")]
+    if not tracks:
+        raise InputError(f"{link} gave no sound track")
+    made = folder / "made.mp3~"
+    write_mp3(tracks[0], made, rate, start_s, seconds)
+    made.replace(target)
+    shutil.rmtree(folder, ignore_errors=True)
+    return _details(info, listed)
+
+
+def _ask(web: Web, link: str, folder: Path | None, licences: Sequence[str] | None = None) -> dict[str, Any]:
+    """Let the library look at a video, and download its track if there is a folder for it."""
+    import yt_dlp
+
+    talk = _Talk()
+
+    def choose(info: dict[str, Any], *, incomplete: bool = False) -> str | None:
+        if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming"):
+            return "it is a live broadcast"
+        if not incomplete and not is_wanted(_licence(info), licences):
+            raise _NotThis(f"its licence ({_licence(info) or 'unknown'}) is not one of those wanted")
+        return None
+
+    def watch(state: dict[str, Any]) -> None:
+        if web.stop.is_set():
+            raise yt_dlp.utils.DownloadCancelled("interrupted")
+        if (state.get("downloaded_bytes") or 0) > _MOST_BYTES:
+            raise _NotThis(f"its sound track is longer than {_MOST_BYTES} bytes allowed")
+
+    options = _options(web.limits, folder) | {
+        "logger": talk,
+        "match_filter": choose,
+        "progress_hooks": [watch],
+    }
+    try:
+        with yt_dlp.YoutubeDL(options) as library:
+            info = library.extract_info(link, download=folder is not None)
+    except yt_dlp.utils.DownloadCancelled as error:
+        raise Interrupted("interrupted") from error
+    except _NotThis as error:
+        raise NotWanted(f"{link}: {error}") from None
+    except (yt_dlp.utils.YoutubeDLError, OSError, ValueError) as error:
+        raise _sorted_out(web, link, error) from None
+    if not isinstance(info, dict):
+        raise Gone(f"{link}: {web.scrub(talk.last) or 'there is no video'}")
+    if talk.rejected:
+        raise Gone(f"{link}: {web.scrub(talk.rejected)}")
+    return info
+
+
+def _options(limits: Limits, folder: Path | None) -> dict[str, Any]:
+    pause = limits.retry_s
+    options: dict[str, Any] = {
+        "quiet": True,
+        "no_warnings": True,
+        "noprogress": True,
+        "color": "never",
+        "noplaylist": True,
+        "playlist_items": "1",
+        "cachedir": False,
+        "fixup": "never",
+        "allowed_extractors": ["youtube", "generic"],
+        # sound alone where there is such a track; else the smallest film
+        "format": "bestaudio/worst[acodec!=none]/worst",
+        "socket_timeout": limits.read_s,
+        "retries": limits.tries - 1,
+        "fragment_retries": limits.tries - 1,
+        "extractor_retries": limits.tries - 1,
+        "file_access_retries": 1,
+        "retry_sleep_functions": {
+            kind: lambda n: pause * 2 ** min(n, 6) for kind in ("http", "fragment", "extractor")
+        },
+        "sleep_interval_requests": limits.pause_s,
+        "max_filesize": _MOST_BYTES,
+        "overwrites": False,
+        "continuedl": True,
+        "ignoreerrors": False,
+    }
+    if folder is not None:
+        # the library fills % fields in, so a per cent sign of the folder is doubled
+        options["outtmpl"] = str(folder).replace("%", "%%") + "/track.%(ext)s"
+    return options
+
+
+class _NotThis(Exception):
+    """Raised through the library for a video that is not wanted."""
+
+
+class _Talk:
+    """What the library says, kept instead of printed."""
+
+    def __init__(self) -> None:
+        self.last = ""
+        self.rejected = ""
+
+    def debug(self, text: str) -> None:
+        """Keep a reason for leaving a video out."""
+        if "live broadcast" in text:
+            self.rejected = "it is a live broadcast"
+        elif "larger than max-filesize" in text:
+            self.rejected = "its sound track is too large"
+
+    info = debug
+
+    def warning(self, text: str) -> None:
+        """Keep it."""
+        self.last = text
+
+    error = warning
+
+
+def _sorted_out(web: Web, link: str, error: Exception) -> InputError:
+    """Tell a video that is gone from a network that fails."""
+    text = web.scrub(re.sub(r"\x1b\[[0-9;]*m", "", str(error))).removeprefix("ERROR: ")
+    text = re.split(r"; please report|\. Confirm you are|; see  ?https|\(caused by", text)[0].strip()[:300]
+    message = f"{link}: {text}"
+    if _MISSING.search(text):
+        return Gone(message)
+    if _REFUSAL.search(text):
+        return Refused(message)
+    inner = getattr(error, "exc_info", None) or (None, None, None)
+    if getattr(inner[1], "expected", False) or getattr(error, "expected", False):
+        return Gone(message)
+    return InputError(message)
+
+
+def _details(info: dict[str, Any], listed: Details) -> Details:
+    """Return what was known with what the video's page adds."""
+    date = str(info.get("upload_date") or "")
+    return replace(
+        listed,
+        licence=_licence(info),
+        author=str(info.get("uploader") or info.get("channel") or ""),
+        time=f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 and date.isdigit() else "",
+    )
+
+
+def _licence(info: dict[str, Any]) -> str:
+    """Return the licence; the site's own terms give no permission, so they count as unknown."""
+    text = str(info.get("license") or "")
+    return "CC-BY" if text.startswith("Creative Commons Attribution licen") else text
+
+
+def _duration(info: dict[str, Any]) -> float | None:
+    seconds = info.get("duration")
+    return float(seconds) if isinstance(seconds, (int, float)) else None

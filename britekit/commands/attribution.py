@@ -1,0 +1,76 @@
+"""Write the credits that a publication needs.
+
+Lists who made each recording, under which licence and where it is published, from a training database or
+from the recordings.csv of a directory. Recordings of unknown licence are listed last, as such.
+
+    britekit attribution --dir data/recordings -o CREDITS.md
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import config_option, db_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `attribution`."""
+
+    cfg_path: Optional[str] = config_option()
+    db_path: Optional[str] = db_option()
+    dir_path: Optional[str] = option("--dir", metavar="DIR", help="directory of recordings instead")
+    output_path: str = option(
+        "-o", "--output", default="credits.md", metavar="FILE", help=".md, .txt or .csv (default: credits.md)"
+    )
+    licences: Optional[str] = option(
+        "--license", metavar="LIST", help="only recordings of these licences, such as CC0,CC-BY"
+    )
+
+
+def attribution(
+    db_path: Optional[str] = None,
+    dir_path: Optional[str] = None,
+    output_path: str = "credits.md",
+    licences: Optional[str] = None,
+    cfg_path: Optional[str] = None,
+) -> int:
+    """Write the credits that a publication needs.
+
+    Parameters
+    ----------
+    db_path
+        Training database; default `train.train_db` of the settings.
+    dir_path
+        Directory of recordings instead.
+    output_path
+        ``.md``, ``.txt`` or ``.csv``.
+    licences
+        Comma-separated licences; only their recordings are listed.
+    cfg_path
+        YAML file of settings.
+
+    Returns
+    -------
+    Number of recordings credited.
+    """
+    from pathlib import Path
+
+    from britekit.collect import attribution as credit
+    from britekit.collect.licences import parse_licences
+    from britekit.config import resolve
+    from britekit.database.session import open_database
+    from britekit.errors import InputError
+
+    if db_path and dir_path:
+        raise InputError("give either a database or a directory, not both")
+    wanted = parse_licences(licences)
+    if dir_path:
+        found = credit.credits_of_directory(Path(dir_path))
+    else:
+        with open_database(db_path or resolve(cfg_path).train.train_db) as session:
+            found = credit.credits_of_database(session)
+    found = credit.chosen(found, wanted)
+    credit.write_credits(Path(output_path), found)
+    print(f"recordings = {len(found)}")
+    print(f"without a known licence = {credit.unlicensed(found)}")
+    return len(found)
