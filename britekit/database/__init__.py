@@ -17,5 +17,7 @@ session and leaves the commit to its caller, so that a thousand inserts are one 
 - `copying`: a class from one database to another
 - `spectrograms`: the stored form of a spectrogram, spectrogram groups, reading and writing values
 - `tracked`: whether a database is an output of the DVC pipeline
+- `summary`, `samples`, `findings`: what a database holds, and what of it asks for attention
+- `report`, `summary_page`: the tables and the page of that
 - `facade`: `TrainingDatabase`, the same tables by method names, for people at a prompt
 """

@@ -1,0 +1,67 @@
+"""Writing the summary of a database: three tables and a page."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from britekit.config import BaseConfig
+from britekit.database.findings import Finding, find_problems
+from britekit.database.samples import NearPairs, near_duplicates, stored_sizes
+from britekit.database.schema import DEFAULT_NAME
+from britekit.database.summary import DatabaseSummary, summarise
+from britekit.database.summary_page import render_page
+from britekit.files import atomic_path, together, write_text
+
+
+def write_report(session: Session, cfg: BaseConfig, output: Path) -> tuple[DatabaseSummary, list[Finding]]:
+    """Write ``class_summary.csv``, ``class_details.csv``, ``spec_groups.csv`` and ``report.html``.
+
+    Parameters
+    ----------
+    session
+        Of a database opened for reading.
+    cfg
+        ``audio``, which groups are compared with.
+    output
+        Directory, made if missing; files there are replaced, all of them or none.
+    """
+    summary = summarise(session)
+    audio = asdict(cfg.audio)
+    sizes = {group.name: stored_sizes(session, group) for group in summary.groups}
+    near = NearPairs([], 0, 0)
+    # The group that `embed` fills when it is not told otherwise comes first.
+    for group in sorted(summary.groups, key=lambda group: (group.name != DEFAULT_NAME, -group.spectrograms)):
+        if not near.sampled and group.spectrograms:
+            near = near_duplicates(session, summary.classes, group, cfg.audio.spec_duration)
+    findings = find_problems(summary, sizes, near, audio)
+    with together():
+        _write_csv(
+            output / "class_summary.csv",
+            ("name", "code", "recordings", "segments"),
+            ((row.name, row.code, len(row.segments_of), row.segments) for row in summary.classes),
+        )
+        _write_csv(
+            output / "class_details.csv",
+            ("name", "code", "recording", "segments"),
+            ((row.name, row.code, filename, count) for row, filename, count in summary.details()),
+        )
+        _write_csv(
+            output / "spec_groups.csv",
+            ("name", "spectrograms"),
+            ((group.name, group.spectrograms) for group in summary.groups),
+        )
+        write_text(output / "report.html", render_page(summary, findings, near, cfg.audio.spec_duration))
+    return summary, findings
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
