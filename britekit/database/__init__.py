@@ -16,6 +16,7 @@ session and leaves the commit to its caller, so that a thousand inserts are one 
 - `class_segments`: finding the segments of a class that people point out
 - `copying`: a class from one database to another
 - `spectrograms`: the stored form of a spectrogram, spectrogram groups, reading and writing values
+- `embeddings`: the stored form of an embedding, and those of a class as one matrix
 - `tracked`: whether a database is an output of the DVC pipeline
 - `summary`, `samples`, `findings`: what a database holds, and what of it asks for attention
 - `report`, `summary_page`: the tables and the page of that

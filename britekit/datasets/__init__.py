@@ -19,6 +19,11 @@ From recordings to the database:
 - `reextraction`: computes stored spectrograms anew
 - `provider`: `TrainingDataProvider`, rows by name and summaries
 
+What the database holds:
+
+- `similarity`: exact cosine over one matrix of embeddings
+- `duplicates`: recordings and segments that look alike
+
 From the database to training:
 
 - `selection`: which spectrograms go into a pickle
