@@ -2,7 +2,8 @@
 
 Uses every checkpoint of misc.ckpt_folder (in the pipeline, those of pipeline.seeds) and writes a label file
 per recording, scores.csv and manifest.yaml; with a min_score of 0 also scores.npz, the unrounded scores of
-every class.
+every class. Recordings that fail are listed in failed.csv. A run that was interrupted goes on where it
+stopped when the same command is typed again.
 
     britekit analyze -i recordings -o labels --min-score 0.7 --overlap 2.5
 """
@@ -22,7 +23,12 @@ class Options:
     output_path: Optional[str] = option(
         "-o", "--output", type=str, metavar="DIR", help="output directory (default: where the recordings are)"
     )
-    rtype: str = option("-r", "--rtype", default="both", help="audacity, csv or both (default: both)")
+    rtype: str = option(
+        "-r",
+        "--rtype",
+        default="both",
+        help="audacity, csv, raven, both (audacity and csv), or several with commas (default: both)",
+    )
     min_score: Optional[float] = option(
         "-m",
         "--min_score",
@@ -51,10 +57,32 @@ class Options:
     start_seconds: Optional[str] = option(
         "--start", type=str, metavar="TIME", help="skip that much of each recording: 71, 1:11 or 0:01:11"
     )
+    show: bool = option(
+        "--show", default=False, help="print the ten highest classes of the first spectrogram and stop"
+    )
     ckpt_path: Optional[str] = option(
         "--ckpt", type=str, metavar="PATH", help="checkpoint or directory of them (default: misc.ckpt_folder)"
     )
     recursive: bool = option("--recursive", default=False, help="also search the directories below the input")
+    resume: bool = option(
+        "--resume",
+        default=False,
+        help="continue an interrupted run, or fail if its models or settings were others (default: continue "
+        "if they are the same, else start anew)",
+    )
+    no_resume: bool = option("--no-resume", default=False, help="start anew whatever an interrupted run left")
+    engine: str = option(
+        "--engine",
+        default="local",
+        metavar="NAME",
+        help="local, or ray: actors over the nodes of a Ray cluster (default: local)",
+    )
+    address: Optional[str] = option(
+        "--address",
+        type=str,
+        metavar="TEXT",
+        help="address of the Ray cluster (default: the one that is found, else one on this machine)",
+    )
 
 
 def analyze(
@@ -67,8 +95,13 @@ def analyze(
     overlap: Optional[float] = None,
     segment_len: Optional[float] = None,
     start_seconds: Any = None,
+    show: bool = False,
     ckpt_path: Optional[str] = None,
     recursive: bool = False,
+    resume: bool = False,
+    no_resume: bool = False,
+    engine: str = "local",
+    address: Optional[str] = None,
 ) -> Any:
     """Score recordings; see `britekit.inference.analysis.analyze_recordings`.
 
@@ -81,20 +114,28 @@ def analyze(
     output_path
         Directory; None writes beside the recordings.
     rtype
-        ``audacity``, ``csv`` or ``both``.
+        ``audacity``, ``csv``, ``raven``, ``both``, or several with commas.
     min_score, num_threads, overlap, segment_len
         Override the settings of `infer`.
     start_seconds
         Skipped at the start of each recording: seconds, or text as ``1:11``.
+    show
+        Print the ten highest classes of the first spectrogram of the first recording, and write nothing.
     ckpt_path
         Model or directory of models instead of ``misc.ckpt_folder``.
     recursive
         Also search the directories below the input.
+    resume
+        Continue an interrupted run, or fail if it cannot be continued.
+    no_resume
+        Start anew. With neither, an interrupted run is continued where models and settings are the same.
+    engine, address
+        ``local``, or ``ray`` and the address of its cluster.
 
     Returns
     -------
     AnalysisSummary
-        Recordings done, labels, seconds of audio and of work.
+        Recordings done, labels, seconds of audio and of work; None with ``show``.
 
     Raises
     ------
@@ -108,12 +149,18 @@ def analyze(
     from britekit.inference.analysis import analyze_recordings, failure_of
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.members import resolve_for_models
-    from britekit.inference.output import check_rtype
+    from britekit.inference.output import read_rtype
     from britekit.tracking.run import stage_run
 
     if not input_path:
         raise InputError("no input: name a recording or a directory of recordings with -i")
-    rtype = check_rtype(rtype)
+    if engine not in ("local", "ray"):
+        raise InputError(f'--engine "{engine}" is neither local nor ray')
+    if address is not None and engine != "ray":
+        raise InputError("--address is about a Ray cluster; add --engine ray")
+    if resume and no_resume:
+        raise InputError("--resume and --no-resume exclude each other")
+    read_rtype(rtype)
     first_s = _seconds(start_seconds)
     overrides = {
         "infer.min_score": min_score,
@@ -126,11 +173,19 @@ def analyze(
     cfg, members = resolve_for_models(cfg_path, overrides, ckpt_path)
     source = Path(input_path)
     root = source if source.is_dir() else source.parent
+    if show:
+        _show(cfg, members, paths[0], first_s)
+        return None
     with stage_run("analyze", cfg, [*members, input_path]) as run:
         ensemble = load_ensemble(cfg, members)
         print(f"device = {ensemble.device} ({ensemble.backend})")
         for member in ensemble.members:
             print(f"model = {member.path}")
+        make_scorer: Any = None
+        if engine == "ray":
+            from britekit.inference.cluster import ray_scorers
+
+            make_scorer = ray_scorers(cfg, members, first_s, address)
         summary = analyze_recordings(
             cfg,
             ensemble,
@@ -139,7 +194,9 @@ def analyze(
             root=root,
             rtype=rtype,
             first_s=first_s,
-            on_done=_Progress(len(paths)),
+            resume=True if resume else False if no_resume else None,
+            make_scorer=make_scorer,
+            on_done=_print_recording,
         )
         speed = summary.audio_seconds / max(summary.elapsed_s, 1e-9)
         run.summary(
@@ -152,6 +209,10 @@ def analyze(
             }
         )
     print(f"recordings = {summary.done}")
+    if summary.continued:
+        print(f"recordings_of_the_interrupted_run = {summary.continued}")
+    if summary.failed:
+        print(f"failed = {len(summary.failed)}")
     print(f"labels = {summary.labels}")
     print(f"audio_seconds = {summary.audio_seconds:.1f}")
     print(f"seconds = {summary.elapsed_s:.1f} ({speed:.0f} times real time)")
@@ -161,19 +222,20 @@ def analyze(
     return summary
 
 
-class _Progress:
-    """Prints each recording and counts on stderr."""
+def _print_recording(path: Any, labels: int) -> None:
+    from britekit.audio.files import shown
 
-    def __init__(self, total: int) -> None:
-        from britekit.progress import Meter
+    print(f"{shown(path)}: {labels} labels")
 
-        self._meter = Meter(total, "recordings")
 
-    def __call__(self, path: Any, labels: int, summary: Any) -> None:
-        from britekit.audio.files import shown
+def _show(cfg: Any, members: Any, path: Any, first_s: float) -> None:
+    """Print the ten highest classes of the first spectrogram."""
+    from britekit.inference.first_window import score_first_window
 
-        print(f"{shown(path)}: {labels} labels")
-        self._meter.advance()
+    start, ranked = score_first_window(cfg, members, path, first_s)
+    print(f"start_seconds = {start:g}")
+    for info, score in ranked[:10]:
+        print(f"{info.label(cfg.infer.label_field)} = {score:.6f}")
 
 
 def _seconds(text: Any) -> float:

@@ -10,10 +10,16 @@ The way through, one file each:
 - ``exported``: such a file read back and run by OpenVINO, which ``runtime`` loads.
 - ``torch_model``: checkpoints run by PyTorch.
 - ``ensemble``: members loaded, matched by class name, and averaged.
-- ``engine``: recordings -> windows of all of them mixed -> scores per recording, in bounded memory.
-- ``frames``: frame scores of overlapping windows laid on one grid per recording.
-- ``platt``: scores become probabilities. ``labels``: scores become labels.
-- ``analysis``: a batch of recordings from end to end; ``output`` writes what it leaves.
+- ``engine``: recordings -> windows of all of them mixed -> scores per recording, in bounded memory; ``jobs``
+  is one recording on its way, ``batch`` many of them.
+- ``recording_scores``: what comes out; ``score_rows`` keeps much of it on disk, ``frames`` lays frame scores
+  of overlapping windows on one grid.
+- ``platt``: scores become probabilities. ``labels``: scores become labels; ``labeller`` does both by the
+  settings.
+- ``analysis``: a batch of recordings from end to end. ``scorers`` runs the engine for it here, ``cluster`` on
+  a Ray cluster; ``rendering`` makes the bytes of a recording's files, ``output`` puts them in place,
+  ``journal`` lets an interrupted run go on, ``manifest`` says what it was made with, ``meter`` how far it is.
+- ``first_window``: a quick look. ``predictor``, ``analyzer``: the same for people at a prompt.
 
 Shapes are named B (windows), C (classes), T (frames of a window), F (frames of a recording), H, W.
 """

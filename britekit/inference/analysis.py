@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from britekit.annotations.classes import ClassInfo, read_ignore_list
-from britekit.annotations.labels import Label
 from britekit.audio.files import check_stems, shown
-from britekit.config import BaseConfig, MiscConfig
-from britekit.errors import BriteKitError, InferenceError
-from britekit.inference.engine import Engine, RecordingScores, score_recordings
+from britekit.config import BaseConfig
+from britekit.errors import BriteKitError, InferenceError, InputError
 from britekit.inference.ensemble import Ensemble
-from britekit.inference.labels import LabelRules, group_frames, label_rules, make_labels
-from britekit.inference.output import OutputFolder, manifest_text, recording_name, score_facts
-from britekit.inference.platt import Calibration, read_calibration
+from britekit.inference.labeller import Labeller
+from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
+from britekit.inference.meter import RecordingMeter
+from britekit.inference.output import OutputFolder, identity_of, read_rtype, recording_name
+from britekit.inference.scorers import LocalScorer, Scorer
 
 logger = logging.getLogger(__name__)
+
+# Of the ensemble, the labeller and the sorts of files that are written.
+MakeScorer = Callable[[Ensemble, Labeller, Sequence[str]], contextlib.AbstractContextManager[Scorer]]
 
 
 @dataclass
@@ -31,91 +32,24 @@ class AnalysisSummary:
 
     Attributes
     ----------
+    done
+        Recordings that are complete.
+    continued
+        How many of them an interrupted run had finished.
     failed
         Recording to the reason why it has no scores.
     labels
         Number of labels written.
     audio_seconds
-        Length of the recordings scored.
+        Length of the recordings scored, without those of the interrupted run.
     """
 
     done: int = 0
+    continued: int = 0
     failed: dict[Path, str] = field(default_factory=dict)
     labels: int = 0
     audio_seconds: float = 0.0
     elapsed_s: float = 0.0
-
-
-class Labeller:
-    """From an ensemble's scores to labels by the settings: calibration, ignored classes, rules.
-
-    Parameters
-    ----------
-    cfg
-        Settings in force.
-    ensemble
-        Where scores come from.
-
-    Attributes
-    ----------
-    classes
-        Classes that labels can have: those of the ensemble without the ignored ones.
-    calibration
-        What is applied to scores.
-    rules
-        What makes a label.
-
-    Raises
-    ------
-    InputError
-        The calibration or a configured ignore file is missing or unusable.
-    """
-
-    def __init__(self, cfg: BaseConfig, ensemble: Ensemble) -> None:
-        ignored = read_ignore_list(
-            cfg.misc.ignore_file, required=cfg.misc.ignore_file != MiscConfig().ignore_file
-        )
-        self._columns = [place for place, info in enumerate(ensemble.classes) if info.name not in ignored]
-        self.classes: list[ClassInfo] = [ensemble.classes[place] for place in self._columns]
-        self.calibration = choose_calibration(cfg)
-        self.rules: LabelRules = label_rules(cfg, ensemble.sed_fps is not None)
-        self._label_field = cfg.infer.label_field
-
-    @property
-    def unit_s(self) -> float:
-        """Seconds that a row of `raw_rows` stands for."""
-        return self.rules.segment_s if self.rules.segment_frames is not None else self.rules.duration_s
-
-    def labels(self, recording: str, result: RecordingScores) -> list[Label]:
-        """Return the labels of one recording."""
-        frames = None
-        if result.frames is not None:
-            frames = self.calibration.apply(result.frames[:, self._columns], self.classes)
-        scores = self.calibration.apply(result.scores[:, self._columns], self.classes)
-        return make_labels(
-            recording, self.classes, self._label_field, self.rules, result.starts, scores, frames
-        )
-
-    def raw_rows(self, result: RecordingScores) -> tuple[np.ndarray, np.ndarray]:
-        """Return starts (N,) and scores (N, C) that labels are made from, not calibrated."""
-        if result.frames is None or self.rules.segment_frames is None:
-            return result.starts, result.scores[:, self._columns]
-        groups = group_frames(result.frames[:, self._columns], self.rules.segment_frames)
-        return np.arange(len(groups)) * self.rules.segment_s, groups
-
-
-def choose_calibration(cfg: BaseConfig) -> Calibration:
-    """Return what is applied to the mean scores: ``infer.calibration``, else the settings' numbers.
-
-    With a min_score of 0, a test run, the file is left out: it is made from such a run, and must not decide
-    about the scores it will be fitted on.
-    """
-    if cfg.infer.calibration is None:
-        return Calibration(cfg.infer.scaling_coefficient, cfg.infer.scaling_intercept)
-    if cfg.infer.min_score == 0:
-        logger.warning("min_score is 0: scores are written as they are, without %s", cfg.infer.calibration)
-        return Calibration()
-    return read_calibration(cfg.infer.calibration)
 
 
 def analyze_recordings(
@@ -127,12 +61,16 @@ def analyze_recordings(
     root: Path | None = None,
     rtype: str = "both",
     first_s: float = 0.0,
-    on_done: Callable[[Path, int, AnalysisSummary], None] | None = None,
+    resume: bool | None = None,
+    make_scorer: MakeScorer | None = None,
+    on_done: Callable[[Path, int], None] | None = None,
 ) -> AnalysisSummary:
     """Score recordings and write labels, tables and the manifest.
 
-    A recording that fails is reported and left out; the others are completed, and what is about all
-    recordings is written for those.
+    A recording that fails is listed in ``failed.csv`` and left out; the others are completed, and what is
+    about all recordings is written for those. A run that was interrupted, or in which recordings failed, is
+    continued by one with the same models and settings: its finished recordings are not scored again, and what
+    it leaves is the same to the last byte.
 
     Parameters
     ----------
@@ -143,47 +81,78 @@ def analyze_recordings(
     root
         Directory that recordings are named relative to; None names them by their stem.
     rtype
-        ``audacity``, ``csv`` or ``both``.
+        ``audacity``, ``csv``, ``raven``, ``both`` (the first two), or several with commas.
     first_s
         Seconds to skip at the start of each recording.
+    resume
+        True: refuse to start anew where an interrupted run had other models or settings; False: always start
+        anew; None: continue where that is possible.
+    make_scorer
+        Makes what scores; None takes the engine in this process.
     on_done
-        Called with each completed recording, its number of labels and the sums so far.
+        Called with each recording that is scored, and its number of labels.
 
     Raises
     ------
     InputError
         Two recordings of equal name; the output cannot be written; calibration or ignore file unusable.
+    InferenceError
+        As ``resume`` says.
     """
     began = time.monotonic()
     check_stems(paths)
     labeller = Labeller(cfg, ensemble)
+    kinds = read_rtype(rtype)
+    content = manifest_content(cfg, ensemble, labeller, first_s)
+    facts = run_facts(content, labeller, kinds, "stem" if root is None else "path")
+    names = {recording_name(path, root) if root is not None else path.stem: path for path in paths}
+    if len(names) < len(paths):
+        raise InputError("two recordings have the same name; name them relative to a common directory (root)")
     summary = AnalysisSummary()
-    keep_scores = cfg.infer.min_score == 0
-    with (
-        OutputFolder(Path(output_dir), rtype, keep_scores) as output,
-        Engine(ensemble, open_recordings=min(cfg.infer.num_threads, len(paths))) as engine,
-    ):
-        for path, result in score_recordings(engine, paths, first_s):
-            name = recording_name(path, root) if root is not None else path.stem
-            if isinstance(result, BaseException):
-                reason = _reason(result, path)
-                summary.failed[path] = reason
-                logger.warning("%s is left out: %s", shown(path), reason)
-                output.discard(name)
-                continue
-            if result.damaged_at is not None:
-                logger.warning(
-                    "%s is damaged at %.1f s; the part before is scored", shown(path), result.damaged_at
-                )
-            labels = labeller.labels(name, result)
-            output.add(name, labels, result.seconds, *labeller.raw_rows(result))
-            summary.done += 1
-            summary.labels += len(labels)
-            summary.audio_seconds += result.seconds
-            if on_done is not None:
-                on_done(path, len(labels), summary)
+    failed: dict[str, tuple[str, str]] = {}
+    with OutputFolder(Path(output_dir), kinds, cfg.infer.min_score == 0, facts, resume) as output:
+        todo = _left_to_do(output, names, summary)
+        identities: dict[str, tuple[int, int]] = {}
+        meter = RecordingMeter(len(todo), sum(max(0, identity_of(path)[0]) for path in todo.values()))
+
+        def begin() -> Iterator[tuple[str, Path]]:
+            for name, path in todo.items():
+                identities[name] = identity_of(path)
+                meter.begin_recording(path, max(0, identities[name][0]))
+                yield name, path
+
+        folder = output.journal.path
+        if make_scorer is None:
+            scoring: contextlib.AbstractContextManager[Scorer] = LocalScorer(
+                ensemble, labeller, first_s, folder, len(todo)
+            )
+        else:
+            scoring = make_scorer(ensemble, labeller, kinds)
+        try:
+            with scoring as scorer:
+                for name, path, write in scorer.run(begin(), lambda: meter.tick(scorer.scored_s)):
+                    identity = identities.pop(name)
+                    if isinstance(write, BaseException):
+                        reason = _reason(write, path)
+                        failed[name] = (shown(path), reason)
+                        summary.failed[path] = reason
+                        logger.warning("%s is left out: %s", shown(path), reason)
+                        meter.finish_recording(scorer.scored_s)
+                        continue
+                    rendered = output.add(name, identity, write)
+                    summary.done += 1
+                    summary.labels += rendered.labels
+                    summary.audio_seconds += rendered.seconds
+                    if on_done is not None:
+                        on_done(path, rendered.labels)
+                    meter.finish_recording(scorer.scored_s)
+            meter.finish()
+        finally:
+            meter.close()
         output.finish(
-            manifest_text(cfg, ensemble, labeller.classes, labeller.calibration),
+            names.keys() - failed.keys(),
+            failed,
+            manifest_text(content),
             labeller.classes,
             labeller.unit_s,
             score_facts(ensemble),
@@ -200,6 +169,30 @@ def failure_of(summary: AnalysisSummary) -> InferenceError | None:
     listed = "; ".join(f"{shown(path)}: {reason}" for path, reason in list(summary.failed.items())[:3])
     more = f" and {len(summary.failed) - 3} more" if len(summary.failed) > 3 else ""
     return InferenceError(f"{len(summary.failed)} of {total} recordings could not be scored ({listed}{more})")
+
+
+def _left_to_do(output: OutputFolder, names: dict[str, Path], summary: AnalysisSummary) -> dict[str, Path]:
+    """Return the recordings that the interrupted run has not finished, and count those it has."""
+    if output.journal.set_aside:
+        logger.warning(
+            "the interrupted run in %s does not count, since %s: all recordings are scored anew",
+            output.folder,
+            output.journal.set_aside,
+        )
+    todo = {}
+    for name, path in names.items():
+        entry = output.found_done(name, path)
+        if entry is None:
+            todo[name] = path
+        else:
+            summary.done += 1
+            summary.continued += 1
+            summary.labels += entry.labels
+    if summary.continued:
+        logger.info(
+            "%d recordings were finished by the interrupted run; %d are left", summary.continued, len(todo)
+        )
+    return todo
 
 
 def _reason(error: BaseException, path: Path) -> str:

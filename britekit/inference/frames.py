@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from britekit.inference.score_rows import ScoreRows
+
 
 class FrameGrid:
     """Frames of round(fps * seconds) steps; where windows overlap, their frames are averaged.
+
+    Frames that no later window can reach leave memory for `ScoreRows`, so only those of the last windows are
+    held here, however long the recording.
 
     Parameters
     ----------
@@ -14,37 +19,61 @@ class FrameGrid:
         C.
     fps
         Frames per second.
+    rows
+        Takes the finished frames; None makes rows in memory.
     """
 
-    def __init__(self, num_classes: int, fps: int) -> None:
+    def __init__(self, num_classes: int, fps: int, rows: ScoreRows | None = None) -> None:
         self._fps = fps
+        self._rows = ScoreRows(num_classes) if rows is None else rows
         self._sum = np.zeros((256, num_classes), np.float32)
         self._count = np.zeros(256, np.uint16)
+        self._first = 0  # frame number of the first row held here
+        self._end = 0  # frame number after the last one that a window has reached
 
     def add(self, start_s: float, frames_CT: np.ndarray) -> None:
-        """Lay the frames of one window at round(start * fps)."""
+        """Lay the frames of one window at round(start * fps); windows come by ascending start."""
         first = round(start_s * self._fps)
-        last = first + frames_CT.shape[1]
-        if last > len(self._count):
-            # Doubling keeps the copying linear in the length of the recording.
-            rows = max(last, 2 * len(self._count))
-            self._sum = np.concatenate(
-                [self._sum, np.zeros((rows - len(self._sum), self._sum.shape[1]), np.float32)]
-            )
-            self._count = np.concatenate([self._count, np.zeros(rows - len(self._count), np.uint16)])
-        self._sum[first:last] += frames_CT.T
-        self._count[first:last] += 1
+        if first < self._first:
+            raise ValueError(f"the window at {start_s} s comes after a later one")
+        if first >= self._first + len(self._count) // 2:
+            self._release(first)
+        past = first + frames_CT.shape[1]
+        if past - self._first > len(self._count):
+            more = max(past - self._first, 2 * len(self._count)) - len(self._count)
+            self._sum = np.concatenate([self._sum, np.zeros((more, self._sum.shape[1]), np.float32)])
+            self._count = np.concatenate([self._count, np.zeros(more, np.uint16)])
+        held = slice(first - self._first, past - self._first)
+        self._sum[held] += frames_CT.T
+        self._count[held] += 1
+        self._end = max(self._end, past)
 
-    def finish(self, seconds: float) -> np.ndarray:
+    def finish(self, seconds: float) -> ScoreRows:
         """Return the mean scores (F, C), F = round(fps * seconds); frames that no window covers are 0."""
         length = round(seconds * self._fps)
-        known = min(length, len(self._count))
-        scores = np.zeros((length, self._sum.shape[1]), np.float32)
-        np.divide(
-            self._sum[:known],
-            self._count[:known, None],
-            out=scores[:known],
-            where=self._count[:known, None] > 0,
-            casting="unsafe",
-        )
-        return scores
+        self._release(max(length, self._first))
+        self._rows.truncate(length)
+        return self._rows
+
+    def _release(self, first: int) -> None:
+        """Hand over the frames before ``first``, and go on from there."""
+        known = min(first, self._end) - self._first
+        if known > 0:
+            scores = np.zeros((known, self._sum.shape[1]), np.float32)
+            np.divide(
+                self._sum[:known],
+                self._count[:known, None],
+                out=scores,
+                where=self._count[:known, None] > 0,
+                casting="unsafe",
+            )
+            self._rows.append(scores)
+        else:
+            known = 0
+        self._rows.append_zeros(first - self._first - known)
+        left = max(self._end - first, 0)
+        for held in (self._sum, self._count):
+            held[:left] = held[known : known + left].copy()
+            held[left:] = 0
+        self._first = first
+        self._end = max(self._end, first)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +70,26 @@ def label_rules(cfg: BaseConfig, has_frames: bool) -> LabelRules:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Stretches:
+    """Where one class is heard: M labels by ascending start, as arrays, since there may be a million.
+
+    Attributes
+    ----------
+    starts, ends
+        (M,) seconds, float64.
+    scores
+        (M,) float32.
+    """
+
+    starts: np.ndarray
+    ends: np.ndarray
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
 def make_labels(
     recording: str,
     classes: Sequence[ClassInfo],
@@ -96,15 +116,18 @@ def make_labels(
     """
     labels = []
     for column, info in enumerate(classes):
-        name = info.label(label_field)
         if frames_FC is None:
-            found = _from_windows(starts_N, scores_NC[:, column], rules)
-        elif rules.segment_frames is not None:
-            found = _from_groups(frames_FC[:, column], rules)
+            found = stretches_of_windows(starts_N, scores_NC[:, column], rules)
         else:
-            found = _from_runs(frames_FC[:, column], rules)
-        labels += [Label(recording, name, start, end, score) for start, end, score in found]
+            found = stretches_of_frames(frames_FC[:, column], rules)
+        labels += named(recording, info.label(label_field), found)
     return labels
+
+
+def named(recording: str, name: str, found: Stretches) -> list[Label]:
+    """Return stretches as labels."""
+    columns = (found.starts.tolist(), found.ends.tolist(), found.scores.tolist())
+    return [Label(recording, name, start, end, score) for start, end, score in zip(*columns, strict=True)]
 
 
 def group_frames(frames_FC: np.ndarray, segment_frames: int) -> np.ndarray:
@@ -132,16 +155,20 @@ def _looks_twice(rules: LabelRules) -> bool:
     return rules.second_pass and rules.min_score > 0
 
 
-def _from_windows(
-    starts_N: np.ndarray, scores_N: np.ndarray, rules: LabelRules
-) -> Iterator[tuple[float, float, float]]:
+def stretches_of_windows(starts_N: np.ndarray, scores_N: np.ndarray, rules: LabelRules) -> Stretches:
+    """Return where a class is heard by its scores in windows."""
     threshold = rules.min_score
     if _looks_twice(rules):
         confirmed = starts_N[scores_N >= confirm_score(rules)]
         threshold = _threshold(rules, _union_seconds(confirmed, rules.duration_s))
-    for row in np.flatnonzero(scores_N >= threshold):
-        start = float(starts_N[row])
-        yield start, start + rules.duration_s, float(scores_N[row])
+    above = scores_N >= threshold
+    starts = starts_N[above]
+    return Stretches(starts, starts + rules.duration_s, scores_N[above])
+
+
+def stretches_of_frames(frames_F: np.ndarray, rules: LabelRules) -> Stretches:
+    """Return where a class is heard by its scores in frames: in runs, or in groups of fixed length."""
+    return _runs(frames_F, rules) if rules.segment_frames is None else _groups(frames_F, rules)
 
 
 def _union_seconds(starts: np.ndarray, duration_s: float) -> float:
@@ -157,16 +184,21 @@ def _frame_threshold(frames_F: np.ndarray, rules: LabelRules) -> float:
     return _threshold(rules, np.count_nonzero(frames_F >= confirm_score(rules)) / rules.fps)
 
 
-def _from_runs(frames_F: np.ndarray, rules: LabelRules) -> Iterator[tuple[float, float, float]]:
+def _runs(frames_F: np.ndarray, rules: LabelRules) -> Stretches:
     above = np.zeros(len(frames_F) + 2, np.int8)
     above[1:-1] = frames_F >= _frame_threshold(frames_F, rules)
     edges = np.flatnonzero(np.diff(above))
-    for first, past in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        yield first / rules.fps, past / rules.fps, float(frames_F[first:past].max())
+    first, past = edges[::2], edges[1::2]
+    if not len(first):
+        return Stretches(np.empty(0), np.empty(0), np.empty(0, np.float32))
+    # The largest of each run; what lies between runs falls to every second group and is dropped.
+    padded = np.append(frames_F, np.float32(0))
+    scores = np.maximum.reduceat(padded, edges)[::2]
+    return Stretches(first / rules.fps, past / rules.fps, scores)
 
 
-def _from_groups(frames_F: np.ndarray, rules: LabelRules) -> Iterator[tuple[float, float, float]]:
+def _groups(frames_F: np.ndarray, rules: LabelRules) -> Stretches:
     assert rules.segment_frames is not None
     scores = group_frames(frames_F, rules.segment_frames)
-    for group in np.flatnonzero(scores >= _frame_threshold(frames_F, rules)).tolist():
-        yield group * rules.segment_s, (group + 1) * rules.segment_s, float(scores[group])
+    groups = np.flatnonzero(scores >= _frame_threshold(frames_F, rules))
+    return Stretches(groups * rules.segment_s, (groups + 1) * rules.segment_s, scores[groups])

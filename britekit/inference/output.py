@@ -1,216 +1,323 @@
-"""What ``analyze`` leaves: label files, scores.csv, scores.npz and manifest.yaml (formats page, section 5).
+"""What ``analyze`` leaves: label files, tables, the list of failures and the manifest (formats page, 5).
 
-Each recording's labels go to disk when it is complete: its label file, and its rows of ``scores.csv`` in a
-hidden folder from which the table is put together at the end. So memory does not grow with the number of
-recordings. What an earlier run left is replaced at the end only, so that a run that fails leaves it whole.
+Each recording's files are written when it is complete, and its rows of the tables go to the journal, from
+which the tables are put together at the end: memory does not grow with the number of recordings. What an
+earlier run left is replaced at the end only, so that a run that fails leaves it whole.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import contextlib
+import csv
 import os
-import shutil
-import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-import yaml
 
-import britekit
 from britekit.annotations.classes import ClassInfo
-from britekit.annotations.labels import Label, write_label_csv, write_label_text
+from britekit.annotations.labels import CSV_COLUMNS
+from britekit.annotations.raven_output import RAVEN_ENDING
 from britekit.annotations.scores import ScoreTable
-from britekit.config import BaseConfig
 from britekit.errors import InputError
-from britekit.files import atomic_path, sha256_of, together, unwritable, write_text
-from britekit.inference.ensemble import Ensemble
-from britekit.inference.platt import Calibration
+from britekit.files import UNWRITABLE, atomic_path, together, unwritable, write_text
+from britekit.inference.journal import Done, Journal, Slice, Written, pieces
+from britekit.inference.manifest import MANIFEST_HEAD
+from britekit.inference.rendering import RenderedFacts, Sinks
 
 LABEL_TEXT, LABEL_TABLE, SCORES, MANIFEST = "_scores.txt", "scores.csv", "scores.npz", "manifest.yaml"
-RTYPES = ("audacity", "csv", "both")
-_MANIFEST_HEAD = "# Written by britekit analyze: what the labels in this folder were made with.\n"
+FAILURES = "failed.csv"
+RTYPES = ("audacity", "csv", "raven", "both")
 
 
 class OutputFolder:
-    """The output directory of one run; a context manager that removes what is only needed during it.
+    """The output directory of one run; a context manager that keeps the journal if the run is interrupted.
 
     Parameters
     ----------
     folder
         Made if it is missing.
-    rtype
-        ``audacity``: label files; ``csv``: scores.csv; ``both``.
+    kinds
+        From `read_rtype`.
     keep_scores
         Also write scores.npz.
+    facts, resume
+        As `Journal` takes them.
 
     Raises
     ------
     InputError
-        The directory cannot be written.
+        The directory cannot be written, or another run writes into it.
+    InferenceError
+        As `Journal`.
     """
 
-    def __init__(self, folder: Path, rtype: str, keep_scores: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        kinds: Iterable[str],
+        keep_scores: bool,
+        facts: dict[str, Any],
+        resume: bool | None = None,
+    ) -> None:
         self.folder = folder
-        self._texts = rtype in ("audacity", "both")
-        self._table = rtype in ("csv", "both")
+        kinds = set(kinds)
+        self._endings = [
+            ending for kind, ending in (("audacity", LABEL_TEXT), ("raven", RAVEN_ENDING)) if kind in kinds
+        ]
+        self._table = "csv" in kinds
         self._keep_scores = keep_scores
-        self._parts: dict[str, Path] = {}
-        self._replacing: dict[Path, Path] = {}
-        self._obsolete: list[Path] = []
-        self._scores: dict[str, tuple[float, np.ndarray, np.ndarray]] = {}
+        self._complete = False
         # Made before the first recording is scored: an hour's work must not end at a read-only disk.
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._work = Path(tempfile.mkdtemp(prefix=".analyze-", dir=folder))
         except OSError as error:
             raise unwritable(folder, error) from error
+        self.journal = Journal(folder, facts, resume)
 
     def __enter__(self) -> OutputFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._work, ignore_errors=True)
+        self.journal.close(remove=self._complete)
+
+    def found_done(self, name: str, path: Path) -> Done | None:
+        """Return what the interrupted run wrote of a recording, if that is still the same file."""
+        entry = self.journal.done.get(name)
+        return entry if entry is not None and (entry.size, entry.mtime_ns) == identity_of(path) else None
 
     def add(
-        self, recording: str, labels: list[Label], seconds: float, starts_N: np.ndarray, scores_NC: np.ndarray
-    ) -> None:
-        """Write one recording's labels and keep its scores.
+        self, name: str, identity: tuple[int, int], write: Callable[[Sinks], RenderedFacts]
+    ) -> RenderedFacts:
+        """Write one finished recording.
 
         Parameters
         ----------
-        recording
-            Its name: the stem, with the folders below the input where those are searched too.
-        starts_N, scores_NC
-            For scores.npz: what the labels were made from, not calibrated.
+        name
+            What it is called in the output.
+        identity
+            From `identity_of`, before it was read.
+        write
+            Puts its parts into the sinks.
+
+        Raises
+        ------
+        InputError
+            The output cannot be written.
         """
-        if self._texts:
-            target = self.folder / f"{recording}{LABEL_TEXT}"
-            if target.exists():
-                self._replacing[target] = self._work / f"{len(self._replacing)}{LABEL_TEXT}"
-            write_label_text(self._replacing.get(target, target), labels)
-        if self._table:
-            part = self._work / f"{len(self._parts)}.csv"
-            write_label_csv(part, labels)
-            self._parts[recording] = part
-        if self._keep_scores:
-            self._scores[recording] = (seconds, starts_N, scores_NC)
-
-    def discard(self, recording: str) -> None:
-        """Note that a recording failed: the label file that an earlier run left of it is to go."""
-        if self._texts:
-            self._obsolete.append(self.folder / f"{recording}{LABEL_TEXT}")
-
-    def finish(self, manifest: str, classes: list[ClassInfo], duration: float, meta: dict[str, str]) -> None:
-        """Write the files about all recordings, the manifest last."""
-        old = [*self._obsolete, *self._old_tables()]
-        write_label_csv(self._work / "empty.csv", [])
-        with together():
-            if self._table:
-                self._join_parts()
-            if self._keep_scores:
-                self._write_scores(classes, duration, meta)
-            write_text(self.folder / MANIFEST, manifest)
-            for path in old:
-                path.unlink(missing_ok=True)
-            for target, written in self._replacing.items():
-                os.replace(written, target)
-
-    def _old_tables(self) -> list[Path]:
-        """Return tables of an earlier run that are not replaced: readers prefer them to label files."""
-        manifest = self.folder / MANIFEST
+        journal = self.journal
         try:
-            with open(manifest, encoding="utf-8") as file:
-                ours = file.readline() == _MANIFEST_HEAD
+            with contextlib.ExitStack() as stack:
+                files = {
+                    ending: _Counting(stack.enter_context(open(journal.new_file(), "wb")))
+                    for ending in self._endings
+                }
+                table = _Counting(journal.table) if self._table else None
+                scores = _Counting(journal.scores) if self._keep_scores else None
+                facts = write(Sinks(table, files.get(LABEL_TEXT), files.get(RAVEN_ENDING), scores))
+            journal.append(
+                Done(
+                    name=name,
+                    size=identity[0],
+                    mtime_ns=identity[1],
+                    seconds=facts.seconds,
+                    labels=facts.labels,
+                    rows=facts.rows,
+                    table=None if table is None else table.slice(),
+                    scores=None if scores is None else scores.slice(),
+                    files={ending: self._publish(name, ending, file) for ending, file in files.items()},
+                )
+            )
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            raise unwritable(self.folder, error) from error
+        return facts
+
+    def _publish(self, name: str, ending: str, file: _Counting) -> Written:
+        """Give a file its name, unless an earlier run's file has it: that is replaced at the end."""
+        written = Path(file.name)
+        target = self.folder / f"{name}{ending}"
+        before = self.journal.done.get(name)
+        ours = before is not None and ending in before.files and before.files[ending].held is None
+        if ours or not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # Not flushed to the disk one by one: that would take longer than scoring a short clip.
+            os.replace(written, target)
+            return Written(None, file.length, file.crc)
+        return Written(written.name, file.length, file.crc)
+
+    def finish(
+        self,
+        names: Iterable[str],
+        failed: Mapping[str, tuple[str, str]],
+        manifest: str,
+        classes: list[ClassInfo],
+        duration: float,
+        meta: dict[str, str],
+    ) -> None:
+        """Write the files about all recordings; with failures the journal stays, so that a run can mend them.
+
+        Parameters
+        ----------
+        names
+            Recordings that are complete.
+        failed
+            Recordings that are not: name to file and reason.
+        manifest
+            Text of the manifest.
+        classes, duration, meta
+            For scores.npz.
+        """
+        entries = [self.journal.done[name] for name in sorted(names)]
+        old = [*self._old_tables(bool(failed)), *self._obsolete(set(names), failed)]
+        try:
+            with together():
+                if self._table:
+                    self._write_table(entries)
+                if self._keep_scores:
+                    self._write_scores(entries, classes, duration, meta)
+                if failed:
+                    _write_failures(self.folder / FAILURES, failed)
+                write_text(self.folder / MANIFEST, manifest)
+                for path in old:
+                    path.unlink(missing_ok=True)
+                self._replace_held(entries)
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            raise unwritable(self.folder, error) from error
+        self._complete = not failed
+
+    def _replace_held(self, entries: list[Done]) -> None:
+        for entry in entries:
+            for ending, file in entry.files.items():
+                if file.held is not None:
+                    # Gone where a run was killed in the midst of this.
+                    with contextlib.suppress(FileNotFoundError):
+                        os.replace(
+                            self.journal.path / "files" / file.held, self.folder / f"{entry.name}{ending}"
+                        )
+
+    def _is_ours(self) -> bool:
+        """Tell whether an earlier analyze wrote this folder: nothing else may be removed from it."""
+        try:
+            with open(self.folder / MANIFEST, encoding="utf-8") as file:
+                return file.readline() == MANIFEST_HEAD
         except (OSError, UnicodeDecodeError):
+            return False
+
+    def _old_tables(self, failed: bool) -> list[Path]:
+        """Return tables of an earlier run that are not replaced: readers prefer them to label files."""
+        if not self._is_ours():
             return []
-        tables = ((LABEL_TABLE, self._table), (SCORES, self._keep_scores))
-        return [self.folder / name for name, replaced in tables if ours and not replaced]
+        tables = ((LABEL_TABLE, self._table), (SCORES, self._keep_scores), (FAILURES, failed))
+        return [self.folder / name for name, replaced in tables if not replaced]
 
-    def _join_parts(self) -> None:
+    def _obsolete(self, names: set[str], failed: Iterable[str]) -> list[Path]:
+        """Return label files of recordings that failed, or that only the interrupted run had."""
+        gone = dict.fromkeys(failed, self._endings)
+        for name, entry in self.journal.done.items():
+            if name not in names:
+                gone[name] = [ending for ending, file in entry.files.items() if file.held is None]
+        return [self.folder / f"{name}{ending}" for name, endings in gone.items() for ending in endings]
+
+    def _write_table(self, entries: list[Done]) -> None:
         with atomic_path(self.folder / LABEL_TABLE) as partial, open(partial, "wb") as table:
-            table.write((self._work / "empty.csv").read_bytes())
-            for recording in sorted(self._parts):
-                with open(self._parts[recording], "rb") as part:
-                    part.readline()
-                    shutil.copyfileobj(part, table)
+            table.write(f"{','.join(CSV_COLUMNS)}\n".encode())
+            for entry in entries:
+                assert entry.table is not None
+                for piece in pieces(self.journal.path / "table.part", entry.table):
+                    table.write(piece)
 
-    def _write_scores(self, classes: list[ClassInfo], duration: float, meta: dict[str, str]) -> None:
-        recordings = sorted(self._scores)
-        rows = [self._scores[recording] for recording in recordings]
-        counts = [len(starts) for _, starts, _ in rows]
+    def _write_scores(
+        self, entries: list[Done], classes: list[ClassInfo], duration: float, meta: dict[str, str]
+    ) -> None:
+        counts = [entry.rows for entry in entries]
+        total, width = sum(counts), len(classes)
+        starts, scores = np.empty(total, np.float64), np.empty((total, width), np.float32)
+        row = 0
+        with open(self.journal.path / "scores.part", "rb") as parts:
+            for entry in entries:
+                assert entry.scores is not None
+                parts.seek(entry.scores.offset)
+                past = row + entry.rows
+                parts.readinto(starts[row:past].data)
+                parts.readinto(scores[row:past].data)
+                row = past
         ScoreTable(
-            recordings=recordings,
-            seconds=np.array([seconds for seconds, _, _ in rows], np.float64),
-            row_recording=np.repeat(np.arange(len(rows), dtype=np.int32), counts),
-            starts=np.concatenate([np.empty(0), *(starts for _, starts, _ in rows)]),
+            recordings=[entry.name for entry in entries],
+            seconds=np.array([entry.seconds for entry in entries], np.float64),
+            row_recording=np.repeat(np.arange(len(entries), dtype=np.int32), counts),
+            starts=starts,
             duration=duration,
             classes=classes,
-            scores=np.concatenate(
-                [np.empty((0, len(classes)), np.float32), *(scores for _, _, scores in rows)]
-            ),
+            scores=scores,
             meta=meta,
         ).save(self.folder / SCORES)
 
 
+class _Counting:
+    """A file that knows where its writer began, how much was written, and the CRC-32 of that."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.name = str(file.name)
+        self.length = self.crc = 0
+        self._file = file
+        self._offset = file.tell()
+
+    def write(self, data: bytes, /) -> None:
+        self._file.write(data)
+        self.length += len(data)
+        self.crc = zlib.crc32(data, self.crc)
+
+    def slice(self) -> Slice:
+        return Slice(self._offset, self.length, self.crc)
+
+
 def recording_name(path: Path, root: Path) -> str:
-    """Return what a recording is called in the output: its path below ``root`` without extension."""
+    """Return what a recording is called in the output: its path below ``root`` without extension.
+
+    Bytes that are not UTF-8 are written as ``\\x..``.
+    """
     below = path.relative_to(root) if path.is_relative_to(root) and path != root else Path(path.name)
-    return below.with_suffix("").as_posix() if below.suffix else below.as_posix()
+    name = below.with_suffix("").as_posix() if below.suffix else below.as_posix()
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def manifest_text(
-    cfg: BaseConfig, ensemble: Ensemble, classes: list[ClassInfo], calibration: Calibration
-) -> str:
-    """Return the manifest: what is needed to repeat the labels; it bears no date and no path."""
-    inference = dataclasses.asdict(cfg.infer)
-    del inference["num_threads"]  # decides about time only: the same labels have the same manifest
-    content: dict[str, Any] = {
-        "britekit_version": britekit.__version__,
-        "backend": ensemble.backend,
-        "device": ensemble.device,
-        "classes": [{"name": info.name, "code": info.code} for info in classes],
-        "audio": dataclasses.asdict(cfg.audio),
-        "sed_fps": ensemble.sed_fps,
-        "inference": inference,
-    }
-    if calibration.source is None:
-        inference["calibration"] = None  # named in the settings, but not applied in a test run
-    else:
-        content["calibration"] = {
-            "coefficient": calibration.coefficient,
-            "intercept": calibration.intercept,
-            "classes": {
-                name: {"coefficient": a, "intercept": b} for name, (a, b) in calibration.per_class.items()
-            },
-            "sha256": sha256_of(calibration.source),
-        }
-    for number, member in enumerate(ensemble.members, start=1):
-        content[f"model {number}"] = {
-            "file": member.path.name,
-            "identifier": member.identifier,
-            "training_date": member.training_date,
-            "sha256": member.sha256,
-            "audio": member.training_cfg.get("audio"),
-            "train": member.training_cfg.get("train"),
-        }
-    return _MANIFEST_HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+def read_rtype(rtype: str) -> list[str]:
+    """Return the sorts of files a person asked for: audacity, csv, raven; ``both`` is the first two.
+
+    Several are separated by commas; an unambiguous beginning will do for each.
+
+    Raises
+    ------
+    InputError
+        One is unknown.
+    """
+    kinds: set[str] = set()
+    for word in rtype.split(","):
+        word = word.strip().lower()
+        found = [known for known in RTYPES if word and known.startswith(word)]
+        if len(found) != 1:
+            raise InputError(f'--rtype "{rtype}": "{word}" is not one of {", ".join(RTYPES)}')
+        kinds |= {"audacity", "csv"} if found[0] == "both" else {found[0]}
+    return sorted(kinds)
 
 
-def score_facts(ensemble: Ensemble) -> dict[str, str]:
-    """Return what scores.npz says about where its numbers come from."""
-    members = [{"name": member.path.name, "sha256": member.sha256} for member in ensemble.members]
-    return {
-        "backend": ensemble.backend,
-        "members": json.dumps(members),
-        "britekit_version": britekit.__version__,
-    }
+def identity_of(path: Path) -> tuple[int, int]:
+    """Return what tells a file from another of its name: size and time of change; (-1, -1) if it is gone."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return -1, -1
+    return facts.st_size, facts.st_mtime_ns
 
 
-def check_rtype(rtype: str) -> str:
-    """Return the output type a person asked for; an unambiguous beginning will do."""
-    found = [known for known in RTYPES if rtype and known.startswith(rtype.lower())]
-    if len(found) != 1:
-        raise InputError(f'--rtype "{rtype}" is not one of {", ".join(RTYPES)}')
-    return found[0]
+def _write_failures(path: Path, failed: Mapping[str, tuple[str, str]]) -> None:
+    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("recording", "file", "reason"))
+        writer.writerows((name, *failed[name]) for name in sorted(failed))

@@ -18,9 +18,9 @@ from typing import Any
 import britekit
 from britekit.annotations.classes import ClassInfo
 from britekit.errors import InferenceError
-from britekit.inference.analysis import Labeller
 from britekit.inference.engine import Engine, RecordingScores
 from britekit.inference.ensemble import load_ensemble
+from britekit.inference.labeller import Labeller
 from britekit.inference.platt import Calibration
 from britekit.service.contents import Contents
 from britekit.service.limits import Limits

@@ -102,7 +102,39 @@ def test_default_output_and_types():
     assert Path("rec/r0_scores.txt").exists() and not Path("rec/scores.csv").exists()
     assert analyze("-i", "rec/r1.wav", "-o", "one", "--rtype", "csv") == 0
     assert sorted(content("one")) == ["manifest.yaml", "scores.csv"]
-    assert analyze("-i", "rec", "-r", "raven") == 1
+    assert analyze("-i", "rec", "-r", "birdnet") == 1
+
+
+def test_raven_tables_are_read_by_the_reader_of_selections():
+    assert analyze("-i", "rec", "-o", "out", "-m", "0.3", "-r", "raven,csv") == 0
+    assert sorted(content("out")) == [
+        "manifest.yaml", "r0.selections.txt", "r1.selections.txt", "r2.selections.txt", "scores.csv"
+    ]  # fmt: skip
+    expected = {(x.recording, x.name, x.start, x.end) for x in read_labels("out")}
+    found = set()
+    for number in range(3):
+        lines = Path(f"out/r{number}.selections.txt").read_text().splitlines()
+        assert lines[0].split("\t")[:5] == ["Selection", "View", "Channel", "Begin Time (s)", "End Time (s)"]
+        cells = [line.split("\t") for line in lines[1:]]
+        assert [row[0] for row in cells] == [str(n) for n in range(1, len(cells) + 1)]
+        assert [float(row[3]) for row in cells] == sorted(float(row[3]) for row in cells)
+        found |= {(f"r{number}", row[7], float(row[3]), float(row[4])) for row in cells}
+    assert found == expected and expected
+
+
+def test_show_prints_the_first_window_and_writes_nothing(capsys: pytest.CaptureFixture[str]):
+    assert analyze("-i", "rec", "-o", "out", "--show", "--start", "1") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "start_seconds = 1" and len(lines) == 3
+    scores = [float(line.partition(" = ")[2]) for line in lines[1:]]
+    assert scores == sorted(scores, reverse=True)
+    assert not Path("out").exists()
+    assert analyze("-i", "rec", "-o", "out", "-m", "0", "--start", "1") == 0
+    table = ScoreTable.load("out/scores.npz")
+    first = dict(zip((info.code for info in table.classes), table.scores[0].tolist(), strict=True))
+    for line in lines[1:]:
+        name, _, score = line.partition(" = ")
+        assert float(score) == pytest.approx(first[name], abs=1e-6)
 
 
 def test_an_old_table_does_not_outlive_the_labels_it_belonged_to():

@@ -14,7 +14,8 @@ import pytest
 from britekit.audio.stream import iter_spectrograms
 from britekit.audio.threads import single_threaded_products
 from britekit.errors import InferenceError, InputError
-from britekit.inference.engine import Engine, RecordingScores, TooLong, score_recordings
+from britekit.inference.batch import score_recordings
+from britekit.inference.engine import Engine, RecordingScores, TooLong
 from britekit.inference.ensemble import Ensemble, load_ensemble
 from britekit.inference.members import resolve_for_models
 from tests.inference.conftest import CLASSES, write_recording

@@ -21,7 +21,7 @@ def test_is_the_average_where_windows_overlap(seconds, step, fps, duration):
         grid.add(float(start), window)
         for frame in range(window.shape[1]):
             values.setdefault(round(start * fps) + frame, []).append(window[:, frame])
-    found = grid.finish(seconds)
+    found = grid.finish(seconds).array()
     assert found.shape == (round(seconds * fps), 2)
     for frame, row in enumerate(found):
         expected = np.mean(values[frame], axis=0) if frame in values else np.zeros(2)
@@ -29,4 +29,4 @@ def test_is_the_average_where_windows_overlap(seconds, step, fps, duration):
 
 
 def test_no_window_gives_zeros():
-    assert FrameGrid(3, 4).finish(2.0).tolist() == [[0.0] * 3] * 8
+    assert FrameGrid(3, 4).finish(2.0).array().tolist() == [[0.0] * 3] * 8

@@ -1,0 +1,347 @@
+"""The same engine as actors over the nodes of a Ray cluster: one per GPU, or one per node on CPUs.
+
+An actor loads the models and scores recordings that it finds under the same path as here, on a file system
+that all nodes share. It makes the bytes of their files too; this process alone writes them and keeps the
+journal. When an actor is lost with its node, its recordings go to the others.
+"""
+
+from __future__ import annotations
+
+import collections
+import copy
+import dataclasses
+import io
+import itertools
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import britekit
+from britekit.config import BaseConfig
+from britekit.errors import BriteKitError, InferenceError
+from britekit.inference.ensemble import Ensemble
+from britekit.inference.labeller import Labeller
+from britekit.inference.rendering import RenderedFacts, Sinks
+from britekit.inference.scorers import LocalScorer, Write
+
+logger = logging.getLogger(__name__)
+
+# Recordings that an actor has in hand beyond those it works on, so that it need not wait for this process.
+_AHEAD = 1
+_TICK_SECONDS = 0.5
+# How often nodes are looked for, and how long to wait for one where there is none.
+_LOOK_SECONDS = 5.0
+_PATIENCE_SECONDS = 120.0
+# A recording that ends its actor so often is at fault itself.
+_MOST_LOSSES = 3
+_SINK_OF = {"csv": "table", "audacity": "text", "raven": "raven"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Rendered:
+    """The parts of a recording's output as bytes, as an actor sends them."""
+
+    facts: RenderedFacts
+    parts: dict[str, bytes]
+
+    def write(self, sinks: Sinks) -> RenderedFacts:
+        """Write them into sinks."""
+        for name, content in self.parts.items():
+            getattr(sinks, name).write(content)
+        return self.facts
+
+
+class Worker:
+    """What an actor runs: the engine with the models, on one node.
+
+    Parameters
+    ----------
+    cfg
+        Settings in force.
+    members
+        Models, as absolute paths.
+    labeller
+        Makes labels of scores.
+    first_s
+        Seconds to skip at the start of each recording.
+    parts
+        Sinks that are wanted.
+    """
+
+    def __init__(
+        self, cfg: BaseConfig, members: list[Path], labeller: Labeller, first_s: float, parts: list[str]
+    ) -> None:
+        self._given = (cfg, members, labeller, first_s)
+        self._parts = parts
+        self._local: LocalScorer | None = None
+
+    def load(self) -> tuple[str, ...]:
+        """Load the models, and return what must be the same on all nodes."""
+        from britekit.inference.ensemble import load_ensemble
+
+        cfg, members, labeller, first_s = self._given
+        ensemble = load_ensemble(cfg, members)
+        self._local = LocalScorer(ensemble, labeller, first_s, tempfile.gettempdir())
+        return facts_of(ensemble)
+
+    def score(self, name: str, path: str) -> Rendered | BriteKitError:
+        """Score a recording; what is wrong with it is returned, since Ray wraps what is raised."""
+        assert self._local is not None
+        buffers = {part: io.BytesIO() for part in self._parts}
+        try:
+            facts = self._local.score(name, Path(path), Sinks(**buffers))
+        except BriteKitError as error:
+            return error
+        return Rendered(facts, {part: buffer.getvalue() for part, buffer in buffers.items()})
+
+
+@dataclasses.dataclass(eq=False)
+class _Actor:
+    """An actor, its place, and what it has in hand."""
+
+    handle: Any
+    node: str
+    place: int
+    loading: Any
+    tasks: dict[Any, tuple[str, Path]] = dataclasses.field(default_factory=dict)
+
+
+class RayScorer:
+    """A scorer for `analyze_recordings` on a cluster; a context manager that ends its actors.
+
+    Parameters
+    ----------
+    cfg, members, first_s
+        As `analyze_recordings` and `load_ensemble` take them.
+    address
+        Of the cluster; None takes one that is found, else begins one on this machine.
+    ensemble, labeller, kinds
+        Loaded models of this process, what makes labels, and the sorts of files that are written.
+
+    Raises
+    ------
+    InferenceError
+        Ray is not installed, or there is no cluster at the address.
+    """
+
+    def __init__(
+        self,
+        cfg: BaseConfig,
+        members: Sequence[Path],
+        first_s: float,
+        address: str | None,
+        ensemble: Ensemble,
+        labeller: Labeller,
+        kinds: Sequence[str],
+    ) -> None:
+        self._ray, self._began = _connect(address)
+        # Nodes must not choose by themselves: scores of two backends are never mixed.
+        cfg = copy.deepcopy(cfg)
+        cfg.infer.backend = ensemble.backend  # type: ignore[assignment]
+        cfg.misc.force_cpu = ensemble.device == "cpu"
+        parts = [_SINK_OF[kind] for kind in kinds] + (["scores"] if cfg.infer.min_score == 0 else [])
+        self._arguments = (cfg, [path.resolve() for path in members], labeller, first_s, parts)
+        self._facts = facts_of(ensemble)
+        self._on_gpu = ensemble.device != "cpu"
+        self._capacity = cfg.infer.num_threads + _AHEAD
+        self._actors: list[_Actor] = []
+        self._waiting: collections.deque[tuple[str, Path]] = collections.deque()
+        self._losses: collections.Counter[str] = collections.Counter()
+        self._looked_at = self._alive_at = -1e9
+        self._scored_s = 0.0
+
+    def __enter__(self) -> RayScorer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for actor in self._actors:
+            self._ray.kill(actor.handle)
+        if self._began:
+            self._ray.shutdown()
+
+    @property
+    def scored_s(self) -> float:
+        """Seconds of the recordings that are complete."""
+        return self._scored_s
+
+    def run(
+        self, recordings: Iterator[tuple[str, Path]], on_tick: Callable[[], None]
+    ) -> Iterator[tuple[str, Path, Write | BaseException]]:
+        """Yield each recording with what writes it, or with its error."""
+        self._alive_at = time.monotonic()
+        while self._is_more(recordings) or any(actor.tasks for actor in self._actors):
+            self._look_for_nodes()
+            self._hand_out(recordings)
+            owners = {actor.loading: actor for actor in self._actors if actor.loading is not None}
+            owners |= {task: actor for actor in self._actors for task in actor.tasks}
+            if not owners:
+                time.sleep(_TICK_SECONDS)
+            done = self._ray.wait(list(owners), timeout=_TICK_SECONDS)[0] if owners else []
+            on_tick()
+            for reference in done:
+                actor = owners[reference]
+                if actor not in self._actors:
+                    continue  # lost a moment ago
+                if reference is actor.loading:
+                    self._finish_loading(actor)
+                    continue
+                name, path = actor.tasks[reference]
+                answer = self._answer(actor, reference, name)
+                if answer is not None:
+                    yield name, path, answer
+
+    def _hand_out(self, recordings: Iterator[tuple[str, Path]]) -> None:
+        """Give recordings to the actors that have room, one each in turn."""
+        for _ in range(self._capacity):
+            for actor in self._actors:
+                if actor.loading is None and len(actor.tasks) < self._capacity and self._is_more(recordings):
+                    name, path = item = self._waiting.popleft()
+                    actor.tasks[actor.handle.score.remote(name, os.path.abspath(path))] = item
+
+    def _is_more(self, recordings: Iterator[tuple[str, Path]]) -> bool:
+        if not self._waiting:
+            self._waiting.extend(itertools.islice(recordings, 1))
+        return bool(self._waiting)
+
+    def _answer(self, actor: _Actor, reference: Any, name: str) -> Write | BaseException | None:
+        """Return what an actor says of a recording; None if it is lost and will be tried again."""
+        exceptions = self._ray.exceptions
+        try:
+            answer = self._ray.get(reference)
+        except exceptions.RayTaskError as error:
+            del actor.tasks[reference]
+            return InferenceError(_last_line(error))
+        except exceptions.RayError as error:
+            self._losses[name] += 1
+            at_fault = self._losses[name] >= _MOST_LOSSES
+            if at_fault:
+                del actor.tasks[reference]
+            self._lose(actor, error)
+            return (
+                InferenceError(f"the process that scored it was lost {_MOST_LOSSES} times")
+                if at_fault
+                else None
+            )
+        del actor.tasks[reference]
+        if isinstance(answer, BriteKitError):
+            return answer
+        self._scored_s += answer.facts.seconds
+        write: Write = answer.write
+        return write
+
+    def _look_for_nodes(self) -> None:
+        """Start actors on nodes that have none yet, also on those that joined later."""
+        now = time.monotonic()
+        if self._actors:
+            self._alive_at = now
+        elif now - self._alive_at > _PATIENCE_SECONDS:
+            raise InferenceError(
+                f"no node of the Ray cluster could score for {_PATIENCE_SECONDS:g} s; finished recordings "
+                "are kept, and the same command goes on with the others"
+            )
+        if now - self._looked_at < _LOOK_SECONDS:
+            return
+        self._looked_at = now
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        taken = {(actor.node, actor.place) for actor in self._actors}
+        for node in self._ray.nodes():
+            resources = node["Resources"]
+            if not node["Alive"] or resources.get("CPU", 0) < 1:
+                continue
+            count = int(resources.get("GPU", 0)) if self._on_gpu else 1
+            for place in range(count):
+                key = (node["NodeID"], place)
+                if key in taken:
+                    continue
+                handle = (
+                    self._ray.remote(Worker)
+                    .options(
+                        num_cpus=1 if self._on_gpu else resources["CPU"],
+                        num_gpus=1 if self._on_gpu else 0,
+                        max_concurrency=self._capacity + 1,
+                        max_restarts=0,
+                        scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+                    )
+                    .remote(*self._arguments)
+                )
+                self._actors.append(_Actor(handle, *key, handle.load.remote()))
+
+    def _finish_loading(self, actor: _Actor) -> None:
+        exceptions = self._ray.exceptions
+        try:
+            facts = self._ray.get(actor.loading)
+        except exceptions.RayTaskError as error:
+            raise InferenceError(
+                f"the models cannot be loaded on node {actor.node[:8]}: {_last_line(error)}"
+            ) from error
+        except exceptions.RayError as error:
+            self._lose(actor, error)
+            return
+        if facts != self._facts:
+            raise InferenceError(
+                f"node {actor.node[:8]} has {', '.join(facts)}; here it is {', '.join(self._facts)}: "
+                "all nodes need the same version and models"
+            )
+        actor.loading = None
+
+    def _lose(self, actor: _Actor, error: Exception) -> None:
+        logger.warning(
+            "a worker on node %s was lost (%s); its %d recordings go to others",
+            actor.node[:8],
+            type(error).__name__,
+            len(actor.tasks),
+        )
+        self._waiting.extend(actor.tasks.values())
+        self._actors.remove(actor)
+        self._looked_at = -1e9
+
+
+def ray_scorers(
+    cfg: BaseConfig, members: Sequence[Path], first_s: float, address: str | None
+) -> Callable[[Ensemble, Labeller, Sequence[str]], RayScorer]:
+    """Return what makes a `RayScorer` for `analyze_recordings`."""
+    return lambda ensemble, labeller, kinds: RayScorer(
+        cfg, members, first_s, address, ensemble, labeller, kinds
+    )
+
+
+def facts_of(ensemble: Ensemble) -> tuple[str, ...]:
+    """Return what must be the same on all nodes, so that all give the same scores."""
+    from britekit.inference.manifest import runtime_version
+
+    models = [f"{member.path.name} {member.sha256[:12]}" for member in ensemble.members]
+    return (f"britekit {britekit.__version__}", runtime_version(ensemble.backend), ensemble.device, *models)
+
+
+def _connect(address: str | None) -> tuple[Any, bool]:
+    """Return Ray, connected, and whether that was done here."""
+    # Ray counts its users unless told not to.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+        import ray.exceptions
+    except ImportError:
+        raise InferenceError('--engine ray needs Ray; install it with pip install "britekit[ray]"') from None
+    if ray.is_initialized():
+        return ray, False
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        ray.init(address=address or "auto", **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        if address is not None:
+            raise InferenceError(
+                f'no Ray cluster answers at "{address}" ({_last_line(error)}); '
+                'start one with "ray start --head"'
+            ) from error
+        ray.init(include_dashboard=False, **quiet)
+    return ray, True
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__).rstrip(".")

@@ -1,0 +1,37 @@
+"""The first spectrogram of a recording alone, for a quick look at what the models say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from britekit.annotations.classes import ClassInfo
+from britekit.audio.files import shown
+from britekit.audio.stream import iter_spectrograms
+from britekit.config import BaseConfig
+from britekit.errors import InputError
+from britekit.inference.ensemble import load_ensemble
+from britekit.inference.labeller import Labeller
+
+
+def score_first_window(
+    cfg: BaseConfig, members: Sequence[Path], path: Path, first_s: float = 0.0
+) -> tuple[float, list[tuple[ClassInfo, float]]]:
+    """Return the start of a recording's first window, and its classes with their scores, highest first.
+
+    Scores are calibrated, and ignored classes left out, as in labels.
+
+    Raises
+    ------
+    InputError
+        The recording cannot be read, or is too short from there on.
+    """
+    ensemble = load_ensemble(cfg, members)
+    labeller = Labeller(cfg, ensemble)
+    windows = iter_spectrograms(path, ensemble.audio, ensemble.step_s, first_s=first_s, batch_size=1)
+    batch = next(iter(windows), None)
+    if batch is None:
+        raise InputError(f"{shown(path)} is too short for a spectrogram from {first_s:g} s on")
+    scores = labeller.scores(ensemble.score(batch.spectrograms)[0])[0]
+    ranked = sorted(zip(labeller.classes, scores.tolist(), strict=True), key=lambda pair: -pair[1])
+    return batch.starts[0], ranked

@@ -1,0 +1,149 @@
+"""A recording on its way through the engine, from its file to its scores."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterator
+from concurrent.futures import Future, InvalidStateError
+from pathlib import Path
+
+import numpy as np
+
+from britekit.audio.stream import SpectrogramBatch, WindowStream, iter_spectrograms
+from britekit.errors import InferenceError
+from britekit.inference.ensemble import Ensemble
+from britekit.inference.frames import FrameGrid
+from britekit.inference.recording_scores import RecordingScores
+from britekit.inference.score_rows import ScoreRows
+
+# Windows that a reader hands over at once.
+CHUNK = 16
+
+
+class TooLong(InferenceError):
+    """A recording longer than was allowed."""
+
+
+class Cancelled(Exception):
+    """The recording is no longer wanted."""
+
+
+class Job:
+    """One recording: read by one thread at a time, scored by one thread.
+
+    Parameters
+    ----------
+    path
+        The recording.
+    ensemble
+        What will score it.
+    first_s
+        Start of the first window.
+    max_seconds
+        A longer recording is given up.
+    folder
+        Where many scores go; None keeps them in memory.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        ensemble: Ensemble,
+        first_s: float,
+        max_seconds: float | None,
+        folder: str | os.PathLike[str] | None,
+    ) -> None:
+        self.path = path
+        self.future: Future[RecordingScores] = Future()
+        self._ensemble = ensemble
+        self._first_s = first_s
+        self._max_seconds = max_seconds
+        self._windows: WindowStream | None = None
+        self._batches: Iterator[SpectrogramBatch] | None = None
+        self._starts = array("d")
+        classes = len(ensemble.classes)
+        self._scores = ScoreRows(classes, folder)
+        self._grid: FrameGrid | None = None
+        if ensemble.sed_fps is not None:
+            self._grid = FrameGrid(classes, ensemble.sed_fps, ScoreRows(classes, folder))
+
+    def read(self) -> SpectrogramBatch | None:
+        """Return the next windows, None after the last.
+
+        Raises
+        ------
+        Cancelled
+            Nobody waits for the recording any more.
+        TooLong
+            It is longer than allowed; headers may claim anything, so this is found while decoding.
+        InputError
+            It cannot be decoded.
+        """
+        if self._batches is None:
+            if not self.future.set_running_or_notify_cancel():
+                raise Cancelled
+            self._windows = iter_spectrograms(
+                self.path,
+                self._ensemble.audio,
+                self._ensemble.step_s,
+                first_s=self._first_s,
+                batch_size=CHUNK,
+            )
+            self._batches = iter(self._windows)
+        elif self.future.done():  # scoring failed
+            raise Cancelled
+        batch = next(self._batches, None)
+        assert self._windows is not None
+        if self._max_seconds is not None:
+            reached = (self._windows.seconds or 0.0) if batch is None else batch.starts[-1]
+            if reached > self._max_seconds:
+                raise TooLong(f"the recording is longer than {self._max_seconds:g} s")
+        return batch
+
+    def add(self, starts: list[float], scores_NC: np.ndarray, frames_NCT: np.ndarray | None) -> None:
+        """Take the scores of windows, in the order in which they were read."""
+        self._starts.extend(starts)
+        self._scores.append(scores_NC)
+        if self._grid is not None and frames_NCT is not None:
+            for start, frames in zip(starts, frames_NCT, strict=True):
+                self._grid.add(start, frames)
+
+    def finish(self) -> None:
+        """Hand the scores to whoever waits for them."""
+        assert self._windows is not None
+        seconds = self._windows.seconds or 0.0
+        frames = None
+        if self._grid is not None:
+            # Too short for a window is not the same as silent.
+            frames = self._grid.finish(seconds if self._starts else 0.0)
+        result = RecordingScores(
+            starts=np.array(self._starts, np.float64),
+            score_rows=self._scores,
+            frame_rows=frames,
+            seconds=seconds,
+            damaged_at=self._windows.damaged_at,
+        )
+        self.future.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        """Hand an error to whoever waits, unless they have an answer already."""
+        if isinstance(error, Cancelled):
+            return
+        try:
+            self.future.set_exception(error)
+        except InvalidStateError:
+            return  # it has failed, or was cancelled, already
+
+    def abandon(self) -> None:
+        """Tell whoever waits that the engine has stopped."""
+        if not self.future.cancel():
+            self.fail(InferenceError("the engine was closed before the recording was complete"))
+
+    def close(self) -> None:
+        """Close the recording's file now, not when the garbage collector comes by."""
+        if self._batches is not None:
+            close = getattr(self._batches, "close", None)
+            self._batches = None
+            if close is not None:
+                close()

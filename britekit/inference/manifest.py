@@ -1,0 +1,107 @@
+"""``manifest.yaml``: what labels were made with, and what must be equal for a run to go on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import yaml
+
+import britekit
+from britekit.config import BaseConfig
+from britekit.files import sha256_of
+from britekit.inference.ensemble import Ensemble
+from britekit.inference.labeller import Labeller
+
+MANIFEST_HEAD = "# Written by britekit analyze: what the labels in this folder were made with.\n"
+
+
+def manifest_content(
+    cfg: BaseConfig, ensemble: Ensemble, labeller: Labeller, first_s: float = 0.0
+) -> dict[str, Any]:
+    """Return what is needed to repeat the labels; it bears no date and no path.
+
+    Parameters
+    ----------
+    first_s
+        Seconds skipped at the start of each recording.
+    """
+    inference = dataclasses.asdict(cfg.infer)
+    del inference["num_threads"]  # decides about time only: the same labels have the same manifest
+    content: dict[str, Any] = {
+        "britekit_version": britekit.__version__,
+        "backend": ensemble.backend,
+        "device": ensemble.device,
+        "classes": [{"name": info.name, "code": info.code} for info in labeller.classes],
+        "audio": dataclasses.asdict(cfg.audio),
+        "sed_fps": ensemble.sed_fps,
+        "inference": inference,
+    }
+    if first_s:
+        content["start_seconds"] = first_s
+    calibration = labeller.calibration
+    if calibration.source is None:
+        inference["calibration"] = None  # named in the settings, but not applied in a test run
+    else:
+        content["calibration"] = {
+            "coefficient": calibration.coefficient,
+            "intercept": calibration.intercept,
+            "classes": {
+                name: {"coefficient": a, "intercept": b} for name, (a, b) in calibration.per_class.items()
+            },
+            "sha256": sha256_of(calibration.source),
+        }
+    for number, member in enumerate(ensemble.members, start=1):
+        content[f"model {number}"] = {
+            "file": member.path.name,
+            "identifier": member.identifier,
+            "training_date": member.training_date,
+            "sha256": member.sha256,
+            "audio": member.training_cfg.get("audio"),
+            "train": member.training_cfg.get("train"),
+        }
+    return content
+
+
+def manifest_text(content: dict[str, Any]) -> str:
+    """Return the file of what `manifest_content` found."""
+    return MANIFEST_HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+
+
+def run_facts(content: dict[str, Any], labeller: Labeller, kinds: list[str], named_by: str) -> dict[str, Any]:
+    """Return all that an interrupted run must have in common with the one that continues it.
+
+    Parameters
+    ----------
+    content
+        From `manifest_content`.
+    kinds
+        Sorts of files that are written.
+    named_by
+        How recordings are named in them.
+    """
+    return {
+        "manifest": content,
+        "labels": [info.label(labeller.label_field) for info in labeller.classes],
+        "runtime": runtime_version(content["backend"]),
+        "rtype": kinds,
+        "recordings": named_by,
+    }
+
+
+def score_facts(ensemble: Ensemble) -> dict[str, str]:
+    """Return what scores.npz says about where its numbers come from."""
+    members = [{"name": member.path.name, "sha256": member.sha256} for member in ensemble.members]
+    return {
+        "backend": ensemble.backend,
+        "members": json.dumps(members),
+        "britekit_version": britekit.__version__,
+    }
+
+
+def runtime_version(backend: str) -> str:
+    """Return the version of what runs the models: another one may round differently."""
+    from importlib.metadata import version
+
+    return f"{backend} {version(backend)}"

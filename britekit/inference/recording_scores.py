@@ -1,0 +1,50 @@
+"""What an ensemble says about one recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from britekit.inference.score_rows import ScoreRows
+
+
+@dataclass(frozen=True, eq=False)
+class RecordingScores:
+    """Scores of one recording, not calibrated.
+
+    Attributes
+    ----------
+    starts
+        (N,) starts of the windows, seconds, float64.
+    score_rows
+        (N, C) mean scores of the members.
+    frame_rows
+        (F, C) scores per frame from 0 s on, F = round(fps * seconds); None without SED heads.
+    seconds
+        Length of the recording.
+    damaged_at
+        Second at which a damaged recording ends; None if it is whole.
+    """
+
+    starts: np.ndarray
+    score_rows: ScoreRows
+    frame_rows: ScoreRows | None
+    seconds: float
+    damaged_at: float | None
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(N, C) float32, all of them in memory."""
+        return self.score_rows.array()
+
+    @property
+    def frames(self) -> np.ndarray | None:
+        """(F, C) float32, all of them in memory, or None."""
+        return None if self.frame_rows is None else self.frame_rows.array()
+
+    def close(self) -> None:
+        """Give back what the scores take on disk."""
+        self.score_rows.close()
+        if self.frame_rows is not None:
+            self.frame_rows.close()

@@ -1,0 +1,113 @@
+"""One recording's scores as the bytes of its files, written piece by piece."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import Protocol
+
+from britekit.annotations.labels import format_time
+from britekit.annotations.raven_output import raven_text
+from britekit.inference.labeller import Labeller
+from britekit.inference.recording_scores import RecordingScores
+
+
+class Sink(Protocol):
+    """What takes bytes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take them."""
+
+
+@dataclass(frozen=True)
+class Sinks:
+    """Where the parts of a recording's output go; None where nobody wants a part.
+
+    Attributes
+    ----------
+    table
+        Rows of ``scores.csv``, without its header.
+    text
+        The Audacity label file.
+    raven
+        The Raven selection table.
+    scores
+        Starts (N,), float64, then scores (N, C), float32, of ``scores.npz``.
+    """
+
+    table: Sink | None = None
+    text: Sink | None = None
+    raven: Sink | None = None
+    scores: Sink | None = None
+
+
+@dataclass(frozen=True)
+class RenderedFacts:
+    """What was written about a recording.
+
+    Attributes
+    ----------
+    seconds
+        Its length.
+    labels
+        Number of labels.
+    rows
+        N, rows of unrounded scores.
+    damaged_at
+        Second at which a damaged recording ends; None if it is whole.
+    """
+
+    seconds: float
+    labels: int
+    rows: int
+    damaged_at: float | None
+
+
+def render(
+    labeller: Labeller,
+    recording: str,
+    result: RecordingScores,
+    sinks: Sinks,
+    hertz: tuple[float, float] = (0.0, 0.0),
+) -> RenderedFacts:
+    """Write a recording's labels and scores.
+
+    Parameters
+    ----------
+    recording
+        Its name in the table.
+    hertz
+        Lowest and highest frequency that the models see, for Raven's boxes.
+    """
+    count = 0
+    boxes: list[tuple[float, float, str, float]] = []
+    for name, found in labeller.stretches(result):
+        count += len(found)
+        rows = list(zip(found.starts.tolist(), found.ends.tolist(), found.scores.tolist(), strict=True))
+        if sinks.text is not None and rows:
+            sinks.text.write("".join(f"{a:.2f}\t{b:.2f}\t{name};{p:.3f}\n" for a, b, p in rows).encode())
+        if sinks.table is not None and rows:
+            head = _cells(recording, name)
+            sinks.table.write(
+                "".join(f"{head},{format_time(a)},{format_time(b)},{p:.6f}\n" for a, b, p in rows).encode()
+            )
+        if sinks.raven is not None:
+            boxes += [(a, b, name, p) for a, b, p in rows]
+    if sinks.raven is not None:
+        sinks.raven.write(raven_text(boxes, *hertz).encode())
+    rows_written = 0
+    if sinks.scores is not None:
+        starts = labeller.raw_starts(result)
+        rows_written = len(starts)
+        sinks.scores.write(starts.astype("<f8").tobytes())
+        for block in labeller.raw_blocks(result):
+            sinks.scores.write(block.astype("<f4").tobytes())
+    return RenderedFacts(result.seconds, count, rows_written, result.damaged_at)
+
+
+def _cells(recording: str, name: str) -> str:
+    """Return the first two cells of a row, quoted where needed."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([recording, name])
+    return line.getvalue()

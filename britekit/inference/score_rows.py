@@ -1,0 +1,136 @@
+"""Rows of scores that go to disk once they are many, so that memory does not grow with a recording."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+# What a recording keeps in memory: an hour of 50 classes at 4 frames a second, several hours of windows.
+KEPT_BYTES = 4 << 20
+# What is read of a longer one at a time.
+_BLOCK_BYTES = 2 << 20
+
+
+class ScoreRows:
+    """A growing table of float32 scores, (N, C); rows are appended, then read by columns or in blocks.
+
+    Parameters
+    ----------
+    num_columns
+        C.
+    folder
+        Where rows beyond `kept_bytes` go, in a file without a name that ends with this object or with the
+        process; None keeps all in memory.
+    kept_bytes
+        Most bytes in memory.
+    """
+
+    def __init__(
+        self, num_columns: int, folder: str | os.PathLike[str] | None = None, kept_bytes: int = KEPT_BYTES
+    ) -> None:
+        self._columns = num_columns
+        self._folder = None if folder is None else Path(folder)
+        self._kept_bytes = kept_bytes
+        self._parts: list[np.ndarray] = []
+        self._in_memory = 0
+        self._in_file = 0
+        self._file: BinaryIO | None = None
+
+    def __len__(self) -> int:
+        return self._in_file + self._in_memory
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, C)."""
+        return len(self), self._columns
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all rows, wherever they are."""
+        return 4 * len(self) * self._columns
+
+    def append(self, rows_nC: np.ndarray) -> None:
+        """Add rows, which are copied."""
+        rows = np.array(rows_nC, np.float32, order="C")
+        if rows.ndim != 2 or rows.shape[1] != self._columns:
+            raise ValueError(f"rows of shape {rows.shape}; expected {self._columns} columns")
+        self._parts.append(rows)
+        self._in_memory += len(rows)
+        if self._folder is not None and 4 * self._in_memory * self._columns > self._kept_bytes:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
+            self._file.seek(0, os.SEEK_END)
+            for part in self._parts:
+                self._file.write(part.data)
+            self._in_file += self._in_memory
+            self._parts, self._in_memory = [], 0
+
+    def append_zeros(self, count: int) -> None:
+        """Add so many rows of zeros."""
+        most = self._rows_per_block()
+        for first in range(0, count, most):
+            self.append(np.zeros((min(most, count - first), self._columns), np.float32))
+
+    def truncate(self, length: int) -> None:
+        """Drop the rows from ``length`` on."""
+        if length >= len(self):
+            return
+        if length < self._in_file:
+            assert self._file is not None
+            self._file.truncate(4 * length * self._columns)
+            self._in_file, self._parts, self._in_memory = length, [], 0
+            return
+        rows = np.concatenate([np.empty((0, self._columns), np.float32), *self._parts])
+        rows = rows[: length - self._in_file]
+        self._parts, self._in_memory = [rows], len(rows)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yield all rows in order, in blocks (n, C) that must not be written to."""
+        at, most = 0, self._rows_per_block()
+        while at < self._in_file:
+            assert self._file is not None
+            count = min(most, self._in_file - at)
+            # The place is sought anew, since whoever takes the blocks may read columns in between.
+            self._file.seek(4 * at * self._columns)
+            content = self._file.read(4 * count * self._columns)
+            yield np.frombuffer(content, np.float32).reshape(count, self._columns)
+            at += count
+        if len(self._parts) > 1:
+            self._parts = [np.concatenate(self._parts)]
+        yield from self._parts
+
+    def columns(self, places: Sequence[int]) -> np.ndarray:
+        """Return some columns, (N, len(places)), one after another in memory."""
+        found = np.empty((len(places), len(self)), np.float32)
+        at = 0
+        for block in self.blocks():
+            found[:, at : at + len(block)] = block[:, list(places)].T
+            at += len(block)
+        return found.T
+
+    def array(self) -> np.ndarray:
+        """Return all rows, (N, C)."""
+        if self._file is None and len(self._parts) == 1:
+            return self._parts[0]
+        return np.concatenate([np.empty((0, self._columns), np.float32), *self.blocks()])
+
+    def column_groups(self, places: Sequence[int]) -> Iterator[list[int]]:
+        """Yield columns in groups of which one fits the memory a recording may take."""
+        most = max(1, self._kept_bytes // max(4 * len(self), 1))
+        for first in range(0, len(places), most):
+            yield list(places[first : first + most])
+
+    def close(self) -> None:
+        """Drop the rows and their file."""
+        self._parts, self._in_memory, self._in_file = [], 0, 0
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _rows_per_block(self) -> int:
+        return max(1, _BLOCK_BYTES // (4 * max(self._columns, 1)))
