@@ -7,6 +7,7 @@ is checked against the checkpoint before it is written.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Optional
 
 from britekit.options import config_option, option
@@ -35,31 +36,23 @@ def ckpt_onnx(cfg_path: Optional[str] = None, input_path: str = "") -> list[str]
     list of str
         The files written.
     """
-    from pathlib import Path
-
+    from britekit.commands._checkpoints import each_checkpoint, find_checkpoints
     from britekit.config import resolve
-    from britekit.errors import InputError
 
-    source = Path(input_path)
-    if not input_path or not source.exists():
-        raise InputError(
-            f'"{input_path}" does not exist; name a checkpoint or a directory of checkpoints with -i'
-        )
-    found = [source] if source.is_file() else sorted(source.glob("*.ckpt"))
-    if not found:
-        raise InputError(f"{source} holds no checkpoints (*.ckpt); name one or another directory")
-    if source.is_file() and source.suffix != ".ckpt":
-        raise InputError(f"{source} is not a checkpoint; expected a name that ends in .ckpt")
+    found = find_checkpoints(input_path)
     if cfg_path is not None:
         resolve(cfg_path)
 
     from britekit.inference.export import export_onnx
     from britekit.models.checkpoint import load_checkpoint
 
-    written = []
-    for path in found:
+    written: list[str] = []
+
+    def convert(path: Path) -> None:
         target = path.with_suffix(".onnx")
         difference = export_onnx(load_checkpoint(path), target)
         print(f"{target}: largest difference of a logit from PyTorch = {difference:.2g}")
         written.append(str(target))
+
+    each_checkpoint(found, convert)
     return written

@@ -27,6 +27,10 @@ from britekit.models.recognizer import Recognizer, build, frame_count
 # Namespace of identifiers that are derived from weights.
 _NAMESPACE = uuid.UUID("5b0e6a4c-6d0c-5f5e-9a55-3a4a8b1f7c11")
 
+_REQUIRED = ("state_dict", "hyper_parameters", "training_cfg", "identifier")
+# What a checkpoint needs to be run and to say what it is; all else is the state of training.
+LASTING = (*_REQUIRED, "training_date", "britekit_version", "epoch", "averaged_from", "frozen")
+
 
 @dataclass
 class StoredModel:
@@ -179,6 +183,16 @@ def read_archive(path: str | Path) -> tuple[dict[str, Any], str]:
     return content, hashlib.sha256(data).hexdigest()
 
 
+def check_entries(content: Mapping[str, Any], path: str | Path) -> None:
+    """Refuse an archive that is no checkpoint of ours; raises `ModelError` naming the entry."""
+    for key in _REQUIRED:
+        if key not in content:
+            raise ModelError(f'checkpoint {path} has no entry "{key}"; it was not written by britekit')
+    weights = content["state_dict"]
+    if not isinstance(weights, Mapping) or not all(isinstance(v, torch.Tensor) for v in weights.values()):
+        raise ModelError(f'checkpoint {path}: entry "state_dict" holds more than weights')
+
+
 def _damaged(path: Path) -> str:
     return f"{path} is not a checkpoint or is damaged; restore it from a copy (dvc checkout) or train again"
 
@@ -193,9 +207,7 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Sto
     """
     path = Path(path)
     content, sha256 = read_archive(path)
-    for key in ("state_dict", "hyper_parameters", "training_cfg", "identifier"):
-        if key not in content:
-            raise ModelError(f'checkpoint {path} has no entry "{key}"; it was not written by britekit')
+    check_entries(content, path)
     hyper, settings = content["hyper_parameters"], content["training_cfg"]
     try:
         classes = _classes(hyper)
@@ -208,6 +220,8 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Sto
         raise ModelError(f"checkpoint {path}: {error}") from error
     load_weights(recognizer, content["state_dict"], str(path))
     recognizer.to(device).eval()
+    if content.get("frozen"):
+        recognizer.requires_grad_(False)
     return StoredModel(
         recognizer=recognizer,
         classes=classes,

@@ -38,7 +38,17 @@ class Recognizer(nn.Module):
 
     def embed(self, x_B1HW: torch.Tensor) -> torch.Tensor:
         """Backbone features averaged over frequency and time, (B, F)."""
+        return self._averaged(self.backbone(x_B1HW))
+
+    def forward_and_embed(
+        self, x_B1HW: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+        """What `forward` gives, and the embedding, with one pass through the backbone."""
         features = self.backbone(x_B1HW)
+        segment, frames = self.head(features)
+        return segment, frames, self._averaged(features)
+
+    def _averaged(self, features: torch.Tensor) -> torch.Tensor:
         to_map = getattr(self.backbone, "to_map", None)
         if to_map is not None and getattr(self.backbone, "keep_raw", False):
             features = to_map(features)

@@ -1,0 +1,44 @@
+"""Average the weights of checkpoints.
+
+All checkpoints of a directory become one, usually the last epochs of a training run: often a little better
+than each, at the cost of one. They must be of one network and one class list.
+
+    britekit ckpt-avg -i logs/version_3/checkpoints -o models/ckpt/average.ckpt
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import option
+
+
+@dataclass(kw_only=True)
+class Options:
+    input_path: str = option("-i", "--input", metavar="DIR", required=True, help="directory of checkpoints")
+    output_path: Optional[str] = option(
+        "-o", "--output", metavar="FILE", help="file to write (default: average.ckpt in that directory)"
+    )
+
+
+def ckpt_avg(input_path: str = "", output_path: Optional[str] = None) -> str:
+    """Average all checkpoints of a directory but the output file itself; return the path written."""
+    from pathlib import Path
+
+    from britekit.errors import InputError
+
+    folder = Path(input_path)
+    if not input_path or not folder.is_dir():
+        raise InputError(f'"{input_path}" is not a directory; name the directory of the checkpoints with -i')
+    output = folder / "average.ckpt" if output_path is None else Path(output_path)
+    if output.suffix != ".ckpt":
+        raise InputError(f"{output} is not the name of a checkpoint; expected one that ends in .ckpt")
+    paths = [path for path in sorted(folder.glob("*.ckpt")) if path.resolve() != output.resolve()]
+    if len(paths) < 2:
+        raise InputError(f"{folder} holds {len(paths)} checkpoints (*.ckpt) to average; two are needed")
+
+    from britekit.models.averaging import average_checkpoints
+
+    average_checkpoints(paths, output)
+    print(f"averaged = {len(paths)}")
+    print(f"checkpoint = {output}")
+    return str(output)

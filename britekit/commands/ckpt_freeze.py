@@ -1,0 +1,43 @@
+"""Strip the state of training from checkpoints.
+
+What is left holds the weights and all that is known about the model, in a third of the bytes. The frozen file
+is written and loaded first; the old one then becomes NAME.ckpt.original. A file with such an original is
+skipped.
+
+    britekit ckpt-freeze -i logs/version_3/checkpoints
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from britekit.options import option
+
+
+@dataclass(kw_only=True)
+class Options:
+    input_path: str = option(
+        "-i", "--input", metavar="PATH", required=True, help="checkpoint or directory of checkpoints"
+    )
+
+
+def ckpt_freeze(input_path: str = "") -> list[str]:
+    """Freeze a checkpoint or all of a directory; return the paths of those frozen."""
+    from britekit.commands._checkpoints import each_checkpoint, find_checkpoints
+    from britekit.models.freezing import ORIGINAL, freeze_checkpoint
+
+    frozen: list[str] = []
+
+    def freeze(path: Path) -> None:
+        before = path.stat().st_size
+        outcome = freeze_checkpoint(path)
+        if outcome == "frozen":
+            print(f"{path}: {before:,} bytes became {path.stat().st_size:,}")
+            frozen.append(str(path))
+        elif outcome == "original exists":
+            print(f"{path}: skipped, {path.name}{ORIGINAL} exists already")
+        else:
+            print(f"{path}: skipped, it holds no state of training")
+
+    each_checkpoint(find_checkpoints(input_path), freeze)
+    print(f"frozen = {len(frozen)}")
+    return frozen
