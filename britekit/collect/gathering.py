@@ -1,8 +1,9 @@
 """Bringing a list of sources to disk: ask every source, check all answers, fetch, publish."""
 
+import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from britekit.annotations.classes import ClassInfo, find_class, read_classes
 from britekit.annotations.segments import Annotation, read_annotations, write_annotations
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import is_recording_name
+from britekit.collect.downloads import Downloads
 from britekit.collect.licences import is_wanted
 from britekit.collect.offers import Context, Offer, SourceRow
 from britekit.collect.publishing import check_conflicts, publish, staging
@@ -22,8 +24,12 @@ from britekit.collect.recordings_table import (
 )
 from britekit.collect.sources import load_source
 from britekit.collect.sources_file import project_of, read_sources
+from britekit.collect.store import NotWanted
+from britekit.collect.web import Gone
 from britekit.errors import BriteKitError, InputError
 from britekit.progress import track
+
+log = logging.getLogger("britekit.collect.gathering")
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,10 @@ class Planned:
             Path(self.offer.file_name) if self.is_test else Path(self.offer.class_name, self.offer.file_name)
         )
 
+    def is_there(self, directory: Path) -> bool:
+        """Return whether it is a recording of the network that was collected before."""
+        return self.offer.late_details is not None and (directory / self.place).is_file()
+
 
 @dataclass(frozen=True)
 class Collected:
@@ -52,6 +62,8 @@ class Collected:
 
     new: int
     present: int
+    unavailable: int = 0
+    """Recordings that their sites do not have any more, left out."""
 
 
 def plan_collection(
@@ -59,6 +71,7 @@ def plan_collection(
     classes_path: Path,
     licences: Sequence[str] | None = None,
     map_codes: dict[str, str] | None = None,
+    downloads: Downloads | None = None,
 ) -> tuple[list[Planned], list[ClassInfo]]:
     """Ask every source what it has, without fetching any audio.
 
@@ -70,6 +83,8 @@ def plan_collection(
         Those wanted; None for all. A recording of unknown licence is then left out.
     map_codes
         Old class code to new, for annotations that sources bring.
+    downloads
+        What sources on the network need; without it they are errors.
 
     Returns
     -------
@@ -81,7 +96,7 @@ def plan_collection(
         If a source cannot answer, names collide, or a class has no training recording.
     """
     classes = read_classes(classes_path)
-    context = Context(classes, project_of(sources_path), map_codes)
+    context = Context(classes, project_of(sources_path), map_codes, downloads)
     planned: list[Planned] = []
     for row in read_sources(sources_path, classes):
         try:
@@ -103,6 +118,7 @@ def collect(
     recordings_dir: Path,
     test_annotations: Path,
     jobs: int | None = None,
+    stop: Callable[[], None] | None = None,
 ) -> Collected:
     """Fetch what was planned and put it in place; what is there already stays.
 
@@ -116,6 +132,8 @@ def collect(
         Table of annotations; its folder gets the test recordings.
     jobs
         Recordings fetched at a time; None = as many as processors, at most 4.
+    stop
+        Called on an interruption, to end downloads that are under way.
 
     Raises
     ------
@@ -127,19 +145,21 @@ def collect(
     _check_apart(recordings_dir, test_dir)
     with staging(recordings_dir) as train_stage, staging(test_dir) as test_stage:
         stages = {False: train_stage, True: test_stage}
-        annotations, failures = _fetch_all(planned, stages, jobs or min(4, os.cpu_count() or 1))
-        good = [item for item in planned if id(item) not in failures]
+        places = {False: recordings_dir, True: test_dir}
+        there = {id(item) for item in planned if item.is_there(places[item.is_test])}
+        annotations, failures, gone = _fetch_all(
+            planned, stages, places, there, jobs or min(4, os.cpu_count() or 1), stop
+        )
+        good = [item for item in planned if id(item) not in failures and id(item) not in gone]
+        if not failures:
+            _check_still_all_classes(good, classes)
+        old = {split: read_recordings_table(places[split] / FILE_NAME) for split in places}
         rows = {
-            split: [
-                RecordingRow(Path(item.offer.file_name).stem, item.offer.class_name, item.offer.details)
-                for item in good
-                if item.is_test == split
-            ]
+            split: [_row(item, old[split], id(item) in there) for item in good if item.is_test == split]
             for split in (False, True)
         }
-        table = _merged_rows(recordings_dir / FILE_NAME, rows[False])
-        write_recordings_table(train_stage / FILE_NAME, table)
-        write_recordings_table(test_stage / FILE_NAME, _merged_rows(test_dir / FILE_NAME, rows[True]))
+        write_recordings_table(train_stage / FILE_NAME, _merged_rows(old[False], rows[False]))
+        write_recordings_table(test_stage / FILE_NAME, _merged_rows(old[True], rows[True]))
         labelled = [label for item in good for label in annotations.get(id(item), [])]
         labelled = _labelled_by_code(labelled, classes)
         write_annotations(
@@ -154,46 +174,91 @@ def collect(
     if failures:
         reasons = "; ".join(list(failures.values())[:5])
         raise InputError(f"{len(failures)} of {len(planned)} recordings could not be collected: {reasons}")
-    return Collected(sum(new for new, _ in counts), sum(present for _, present in counts))
+    kept = len([item for item in good if id(item) in there])
+    return Collected(sum(new for new, _ in counts), sum(present for _, present in counts) + kept, len(gone))
 
 
 def _fetch_all(
-    planned: Sequence[Planned], stages: dict[bool, Path], jobs: int
-) -> tuple[dict[int, Sequence[Annotation]], dict[int, str]]:
-    """Fetch into the stages; return annotations of test recordings and reasons of failures, by identity."""
+    planned: Sequence[Planned],
+    stages: dict[bool, Path],
+    places: dict[bool, Path],
+    there: Set[int],
+    jobs: int,
+    stop: Callable[[], None] | None = None,
+) -> tuple[dict[int, Sequence[Annotation]], dict[int, str], set[int]]:
+    """Fetch into the stages what is not there.
+
+    Returns
+    -------
+    Annotations of test recordings, reasons of failures, and what is not to be had any more, by identity.
+    """
     annotations: dict[int, Sequence[Annotation]] = {}
     failures: dict[int, str] = {}
+    gone: set[int] = set()
     with ThreadPoolExecutor(jobs) as pool:
-        futures = {pool.submit(_fetch, item, stages[item.is_test]): item for item in planned}
+        futures = {
+            pool.submit(
+                _fetch, item, (places if id(item) in there else stages)[item.is_test], id(item) in there
+            ): item
+            for item in planned
+        }
         try:
             for future in track(as_completed(futures), len(futures), "collecting"):
                 item = futures[future]
                 try:
                     annotations[id(item)] = future.result()
+                except (Gone, NotWanted) as error:
+                    gone.add(id(item))
+                    log.warning("%s is left out: %s", item.offer.file_name, error)
                 except BriteKitError as error:
                     failures[id(item)] = f"{item.offer.origin}: {error}"
         except BaseException:
+            if stop is not None:
+                stop()
             pool.shutdown(cancel_futures=True)
             raise
-    return annotations, failures
+    return annotations, failures, gone
 
 
-def _fetch(item: Planned, stage: Path) -> Sequence[Annotation]:
-    path = stage / item.place
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        annotations = item.offer.fetch(path)
-        seconds = duration_of(path)
-        if seconds <= 0:
-            raise InputError(f"{item.offer.file_name} holds no sound")
-    except BriteKitError:
-        path.unlink(missing_ok=True)
-        raise
+def _fetch(item: Planned, directory: Path, is_there: bool) -> Sequence[Annotation]:
+    path = directory / item.place
+    if is_there:
+        annotations, seconds = None, duration_of(path)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            annotations = item.offer.fetch(path)
+            seconds = duration_of(path)
+            if seconds <= 0:
+                raise InputError(f"{item.offer.file_name} holds no sound")
+        except BriteKitError:
+            path.unlink(missing_ok=True)
+            raise
     if not item.is_test:
         return []
     if annotations is None:
         return [Annotation(path.stem, item.offer.class_name, 0.0, seconds)]
     return annotations
+
+
+def _row(item: Planned, old: Sequence[RecordingRow], is_there: bool) -> RecordingRow:
+    """Return what is known about a recording; of one that was there before, its row stays."""
+    stem, name = Path(item.offer.file_name).stem, item.offer.class_name
+    if is_there:
+        for row in old:
+            if (row.recording, row.class_name) == (stem, name):
+                return row
+    late = item.offer.late_details
+    return RecordingRow(stem, name, late() if late is not None else item.offer.details)
+
+
+def _check_still_all_classes(good: Sequence[Planned], classes: Sequence[ClassInfo]) -> None:
+    left = {item.offer.class_name for item in good if not item.is_test}
+    empty = [info.name for info in classes if info.name not in left]
+    if empty:
+        raise InputError(
+            f'no training recording of class "{empty[0]}" is available any more; add another source for it'
+        )
 
 
 def _check_names(planned: Iterable[Planned]) -> None:
@@ -263,12 +328,12 @@ def _labelled_by_code(annotations: Iterable[Annotation], classes: Sequence[Class
     return sorted(labelled, key=lambda item: (item.recording, item.start, item.end, item.label))
 
 
-def _merged_rows(path: Path, rows: Sequence[RecordingRow]) -> list[RecordingRow]:
+def _merged_rows(old: Sequence[RecordingRow], rows: Sequence[RecordingRow]) -> list[RecordingRow]:
     """Return the rows of this run and those about other recordings that were there before."""
     mine = {(row.recording, row.class_name) for row in rows}
     return [
         *rows,
-        *(row for row in read_recordings_table(path) if (row.recording, row.class_name) not in mine),
+        *(row for row in old if (row.recording, row.class_name) not in mine),
     ]
 
 

@@ -7,9 +7,14 @@ without fetching any audio, and a docstring whose first line says what it is.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.segments import Annotation
+from britekit.errors import InputError
+
+if TYPE_CHECKING:
+    from britekit.collect.downloads import Downloads
 
 ANY_CLASS = "*"
 
@@ -36,6 +41,19 @@ class Context:
     project: Path
     """Relative paths in queries begin here."""
     map_codes: dict[str, str] | None = None
+    downloads: "Downloads | None" = None
+
+    def network(self, row: "SourceRow") -> "Downloads":
+        """Return what sources on the network need.
+
+        Raises
+        ------
+        InputError
+            The list is read by somebody who brought none.
+        """
+        if self.downloads is None:
+            raise InputError(f'source "{row.source}" needs the network, which was not offered here')
+        return self.downloads
 
 
 @dataclass(frozen=True)
@@ -66,3 +84,6 @@ class Offer:
     """Writes the audio to a path; returns the recording's annotations, or None if it has none."""
     seconds: float | None = None
     details: Details = field(default_factory=Details)
+    late_details: Callable[[], Details] | None = None
+    """For a recording of the network: gives all details once it was fetched. What bears its name already is
+    it, and is not fetched again."""

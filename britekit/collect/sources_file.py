@@ -6,7 +6,7 @@ from pathlib import Path
 from britekit.annotations.classes import ClassInfo, find_class
 from britekit.annotations.tables import iter_rows
 from britekit.collect.offers import ANY_CLASS, SourceRow
-from britekit.collect.sources import LATER, available_sources
+from britekit.collect.sources import available_sources
 from britekit.errors import InputError, suggest
 
 _REQUIRED = ("class", "source", "split")
@@ -74,8 +74,6 @@ def _source_problem(name: str) -> str:
     if name in known:
         return ""
     listed = ", ".join(known)
-    if name in LATER:
-        return f'source "{name}" is not yet available in this version; available are {listed}'
     return f'source "{name}" is not known; available are {listed}{suggest(name, known)}'
 
 

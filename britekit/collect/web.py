@@ -204,7 +204,7 @@ class Web:
         for _ in range(_MOST_HOPS + 1):
             response = self._get(here, query, headers, deadline)
             if response.status_code in _MOVED and "Location" in response.headers:
-                target = urljoin(response.url, response.headers["Location"])
+                target = _joined(response.url, response.headers["Location"])
                 response.close()
                 here, query = self._address(target, here), None
                 continue
@@ -319,6 +319,14 @@ class Web:
         return f": {text[:200]}" if text else ""
 
 
+def _joined(base: str, link: str) -> str:
+    """Return where a link leads; one that makes no sense stays, to be refused with its text."""
+    try:
+        return urljoin(base, link)
+    except ValueError:
+        return link
+
+
 def _place(url: str) -> str:
     """Return an address without its query, which may hold keys and says little to a person."""
     return url.partition("?")[0]
@@ -342,9 +350,10 @@ def _reason(error: BaseException, limits: Limits) -> str:
     kinds = (urllib3.exceptions.NameResolutionError,)
     if any(isinstance(item, kinds) for item in chain):
         return "the host's name is not known"
-    if any(
-        isinstance(item, (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError)) for item in chain
-    ):
+    # urllib3 derives a refused connection from one that took too long
+    late = (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError)
+    refused = urllib3.exceptions.NewConnectionError
+    if any(isinstance(item, late) and not isinstance(item, refused) for item in chain):
         return f"no connection within {limits.connect_s:.0f} s"
     timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
     if any(isinstance(item, timeouts) for item in chain):

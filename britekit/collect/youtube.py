@@ -7,7 +7,7 @@ away. An interrupted download leaves the folder, in which the library goes on th
 import logging
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -94,15 +94,21 @@ def look_up(web: Web, link: str) -> tuple[Details, float | None]:
 
 
 def looked_up(
-    web: Web, remotes: Iterable[Remote], directory: Path, licences: Sequence[str] | None
+    web: Web,
+    remotes: Iterable[Remote],
+    directory: Path,
+    licences: Sequence[str] | None,
+    known: Mapping[str, Details] | None = None,
 ) -> Iterator[Remote]:
     """Yield recordings with what their videos' pages say; videos that cannot be had are left out.
 
-    Nothing is asked about recordings that are in `directory` already.
+    Nothing is asked about recordings that are in `directory` already; `known` tells about those, by stem.
     """
     for remote in remotes:
         if (directory / remote.file_name).is_file():
-            yield remote
+            details = (known or {}).get(Path(remote.file_name).stem, remote.details)
+            if known is None or is_wanted(details.licence, licences):
+                yield replace(remote, details=details)
             continue
         try:
             details, _ = look_up(web, remote.origin)
@@ -110,8 +116,9 @@ def looked_up(
             log.info("%s is not available: %s", remote.file_name, error)
             continue
         if is_wanted(details.licence, licences):
-            known = replace(details, source=remote.details.source, url=remote.details.url)
-            yield replace(remote, details=known)
+            listed = remote.details
+            full = replace(details, group=listed.group, source=listed.source, url=listed.url)
+            yield replace(remote, details=full)
 
 
 def _bring(

@@ -61,6 +61,9 @@ def collect(
     from pathlib import Path
 
     from britekit.collect import gathering
+    from britekit.collect.downloads import Downloads
+    from britekit.collect.licences import parse_licences
+    from britekit.collect.sources_file import project_of
     from britekit.config import resolve
     from britekit.errors import InputError
     from britekit.tracking.run import stage_run
@@ -68,10 +71,18 @@ def collect(
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs is {jobs}; expected 1 or more")
     cfg = resolve(cfg_path)
-    wanted = [item.strip() for item in licences.split(",") if item.strip()] if licences is not None else None
-    planned, classes = gathering.plan_collection(
-        Path(sources_path), Path(cfg.misc.classes_file), wanted, cfg.misc.map_codes
-    )
+    wanted = parse_licences(licences)
+    with Downloads(cfg.misc, project_of(Path(sources_path)), wanted) as downloads:
+        planned, classes = gathering.plan_collection(
+            Path(sources_path), Path(cfg.misc.classes_file), wanted, cfg.misc.map_codes, downloads
+        )
+        if not dry_run:
+            annotations = Path(cfg.pipeline.test_annotations)
+            with stage_run("collect", cfg, [sources_path, cfg.misc.classes_file]) as run:
+                done = gathering.collect(
+                    planned, classes, Path("data/recordings"), annotations, jobs, downloads.web.stop.set
+                )
+                run.summary({"recordings": len(planned), "new_files": done.new})
     if dry_run:
         print("split\trecording\tseconds\tlicence\torigin")
         for item in planned:
@@ -80,12 +91,10 @@ def collect(
             licence = offer.details.licence or "unknown"
             print(item.row.split, item.place, seconds, licence, offer.origin, sep="\t")
     else:
-        annotations = Path(cfg.pipeline.test_annotations)
-        with stage_run("collect", cfg, [sources_path, cfg.misc.classes_file]) as run:
-            done = gathering.collect(planned, classes, Path("data/recordings"), annotations, jobs)
-            run.summary({"recordings": len(planned), "new_files": done.new})
         print(f"new files = {done.new}")
         print(f"files already there = {done.present}")
+        if done.unavailable:
+            print(f"unavailable = {done.unavailable}")
     print(f"training recordings = {sum(not item.is_test for item in planned)}")
     print(f"test recordings = {sum(item.is_test for item in planned)}")
     return len(planned)

@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from britekit.collect.web import Limits, Web
+
+from .fake_sites import KEY, FakeSites
+
 CLASSES = "Name,Code\nBee,B\nAnt,A\n"
 HEADER = "class,source,query,limit,split\n"
 
@@ -36,3 +40,30 @@ def sources(project):
         (project / "data" / "sources.csv").write_text(HEADER + "\n".join([*known, *rows]) + "\n")
 
     return write
+
+
+@pytest.fixture
+def site():
+    """The sites, on this machine."""
+    sites = FakeSites()
+    yield sites
+    sites.close()
+
+
+@pytest.fixture
+def web():
+    """A session without pauses that knows the key."""
+    limits = Limits(pause_s=0.0, retry_s=0.01, connect_s=2.0, read_s=2.0, whole_s=20.0)
+    with Web(limits, [KEY]) as session:
+        yield session
+
+
+@pytest.fixture
+def settings(site, tmp_path):
+    """A file of settings that names the local sites."""
+    path = tmp_path / "local.yaml"
+    path.write_text(
+        f"misc:\n  xeno_url: {site.address}/xc\n  inat_url: {site.address}/inat\n  request_pause: 0\n"
+        f"  youtube_url: {site.address}/watch?v=\n  audioset_url: {site.address}/tables\n"
+    )
+    return str(path)

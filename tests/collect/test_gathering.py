@@ -235,9 +235,9 @@ def test_all_problems_of_the_list_at_once(project):
     text = str(caught.value)
     for part in (
         'unknown column "remark"',
-        'row 2: source "foldr" is not known; available are folder, sample; did you mean "folder"',
+        'row 2: source "foldr" is not known; available are audioset, folder, inat, sample, xeno, youtube; '
+        'did you mean "folder"',
         'row 3: class "Bea" is not known; did you mean "Bee"',
-        'row 3: source "xeno" is not yet available in this version; available are folder, sample',
         'row 3: split "training"',
         'row 3: limit "0"',
     ):

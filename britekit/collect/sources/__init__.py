@@ -4,9 +4,6 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-LATER = ("xeno", "inat", "youtube", "audioset")
-"""Sources that a list may name but that this version cannot drive."""
-
 
 def available_sources() -> list[str]:
     """Return the names of the sources, which are those of the modules in this folder."""

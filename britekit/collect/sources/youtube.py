@@ -1,0 +1,26 @@
+"""The sound track of a video, as MP3 of 32 kHz.
+
+The query is the video's identifier of 11 letters.
+"""
+
+import logging
+
+from britekit.collect.downloads import DEFAULT_RATE, check_row
+from britekit.collect.offers import Context, Offer, SourceRow
+from britekit.collect.youtube import looked_up, video
+
+log = logging.getLogger("britekit.collect.sources.youtube")
+
+
+def find(row: SourceRow, context: Context) -> list[Offer]:
+    """Offer the track; none if the video is not available any more, or not of a licence wanted."""
+    check_row(row, "the identifier of a video")
+    downloads = context.network(row)
+    remote = video(downloads.misc.youtube_url, row.query, DEFAULT_RATE, downloads.licences)
+    known = downloads.known(row.source)
+    remotes = list(
+        looked_up(downloads.web, [remote], downloads.directory(row.source), downloads.licences, known)
+    )
+    if not remotes:
+        log.warning("%s is left out: it is not available, or not of a licence wanted", remote.origin)
+    return [downloads.offer(row, one) for one in remotes]
