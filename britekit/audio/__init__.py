@@ -4,7 +4,8 @@ The way through, one file each:
 
 - ``files``: which files are recordings, and how a path is shown in a message.
 - ``decoding``: any file as blocks of samples; ``soundfile_decoder`` and ``pyav_decoder`` do the reading,
-  ``endings`` knows whether a file was cut off.
+  ``ogg_pages``, ``mp3_frames`` and ``endings`` know where a file breaks or was cut off, ``wav_sizes`` mends
+  headers of WAV files that were never finished.
 - ``metadata``: when, where and with what a recording was made; ``riff`` finds the chunks of a WAV file,
   ``recording_names`` reads file names.
 - ``inspection``: format, length and wholeness of each file of a folder.
@@ -15,6 +16,7 @@ The way through, one file each:
 - ``spectrogram_torch``: the same on a GPU, from the waveform on.
 - ``stream``: a file of any length becomes batches of spectrograms in constant memory.
 - ``given_windows``: chosen stretches of a file, in constant memory too.
+- ``excerpts``: spectrograms at given seconds; ``overview``: one of a whole recording, both likewise.
 - ``threads``: matrix products of several readers side by side.
 - ``signal``: one recording in memory, for people at a prompt and for plots.
 

@@ -16,6 +16,7 @@ from types import TracebackType
 import numpy as np
 
 from britekit.audio.files import shown
+from britekit.audio.ogg_pages import find_break
 from britekit.audio.pyav_decoder import PyavDecoder
 from britekit.audio.soundfile_decoder import DecodingError, SoundfileDecoder
 from britekit.errors import InputError
@@ -92,8 +93,17 @@ class AudioReader:
         self.damage: str | None = None
         self._finished = False
         _check_regular(self.path)
+        try:
+            ogg_break = find_break(self.path)
+        except OSError as error:
+            raise InputError(f"{shown(path)} cannot be read ({error.strerror or error})") from error
+        if ogg_break is not None and not ogg_break.seconds:
+            raise InputError(f"{shown(path)} cannot be decoded ({ogg_break.reason} before its first sound)")
         self._decoder, self._first = _open(self.path)
         self.rate = self._decoder.rate
+        # Decoders of Ogg skip what is damaged, so they are stopped here.
+        self._broken = None if ogg_break is None else ogg_break.reason
+        self._end = None if ogg_break is None else int(ogg_break.seconds * self.rate)
         self.channels = self._decoder.channels
         if not MIN_RATE <= self.rate <= MAX_RATE:
             self.close()
@@ -130,9 +140,11 @@ class AudioReader:
             good, bad_sample = _good_frames(block)
             if bad_sample:
                 block, reason = block[:good], bad_sample
+            if self._end is not None and reason is None and self.frames_read + len(block) >= self._end:
+                block, reason = block[: self._end - self.frames_read], self._broken
             self.frames_read += len(block)
             if reason is None and not len(block):
-                reason = self._decoder.missing_end()
+                reason = self._decoder.missing_end() or self._broken
                 self._finished = True
             if reason is not None:
                 self._finished = True
@@ -142,6 +154,11 @@ class AudioReader:
                     logger.warning(what, shown(self.path), self.damaged_at, reason)
             if len(block):
                 yield block.T
+
+    def exact_frames(self) -> int | None:
+        """Return how many frames there are if that is known without decoding, else None."""
+        frames = self._decoder.exact_frames()
+        return frames if frames is None or self._end is None else min(frames, self._end)
 
     def _next(self, size: int) -> tuple[np.ndarray, str | None]:
         if len(self._first):
@@ -179,7 +196,7 @@ def duration_of(path: str | os.PathLike[str]) -> float:
     Damage is not warned of: whoever uses the samples will hear of it.
     """
     with AudioReader(path, warn=False) as reader:
-        frames = reader._decoder.exact_frames()
+        frames = reader.exact_frames()
         if frames is not None:
             return frames / reader.rate
         for _ in reader.blocks():
@@ -216,6 +233,10 @@ def _open(path: Path) -> tuple[SoundfileDecoder | PyavDecoder, np.ndarray]:
             if len(first):
                 return decoder, first
             reasons.append("it holds no samples")
+            if decoder.exact_frames() == 0:
+                # FFmpeg would take the chunks that follow for sound.
+                decoder.close()
+                break
         except DecodingError as error:
             reasons.append(str(error))
         decoder.close()

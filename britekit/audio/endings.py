@@ -1,28 +1,9 @@
-"""Whether a file reaches its own end, for formats whose decoders keep quiet about it."""
+"""Whether a Core Audio file reaches its own end: decoders keep quiet about cut ones."""
 
 from __future__ import annotations
 
 import struct
 from pathlib import Path
-
-_LARGEST_OGG_PAGE = 65_307
-_END_OF_STREAM = 0x04
-
-
-def ogg_is_complete(path: Path) -> bool:
-    """Tell whether an Ogg file ends with the page that is marked as its last (RFC 3533, section 6)."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - 2 * _LARGEST_OGG_PAGE))
-        tail = file.read()
-    # A cut page is followed by nothing, so look at every page start in the tail, from the last.
-    at = tail.rfind(b"OggS")
-    if at < 0 or at + 27 > len(tail):
-        return False
-    segments = tail[at + 26]
-    table = tail[at + 27 : at + 27 + segments]
-    whole = len(table) == segments and at + 27 + segments + sum(table) <= len(tail)
-    return whole and bool(tail[at + 5] & _END_OF_STREAM)
 
 
 def caf_is_complete(path: Path) -> bool:

@@ -11,6 +11,7 @@ import av
 import numpy as np
 
 from britekit.audio.endings import caf_is_complete
+from britekit.audio.mp3_frames import ends_with_a_whole_frame
 from britekit.audio.soundfile_decoder import DecodingError
 
 # Containers whose header states a length; for the others FFmpeg estimates it from the bit rate.
@@ -85,6 +86,8 @@ class PyavDecoder:
         """After the last frame: say in what way the file is cut off, or None."""
         if self._container.format.name == "caf" and not caf_is_complete(self._path):
             return "its data end early"
+        if self._container.format.name == "mp3" and not ends_with_a_whole_frame(self._path):
+            return "its last frame is cut off"
         if not any(name in self._container.format.name for name in _STATES_LENGTH):
             return None
         if self._stream.duration and self._stream.time_base:
