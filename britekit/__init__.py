@@ -24,12 +24,14 @@ _HOMES = {
     "ModelError": "britekit.errors",
     "InferenceError": "britekit.errors",
     "TrainingError": "britekit.errors",
+    "Analyzer": "britekit.inference.analyzer",
     "Audio": "britekit.audio.signal",
     "Extractor": "britekit.datasets.extractor",
     "Pickler": "britekit.datasets.pickling",
     "TrainingPickler": "britekit.datasets.pickling",
     "Reextractor": "britekit.datasets.reextraction",
     "TrainingDataProvider": "britekit.datasets.provider",
+    "Predictor": "britekit.inference.predictor",
     "TrainingDatabase": "britekit.database.facade",
 }
 

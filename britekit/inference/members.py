@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 from collections.abc import Iterator
@@ -95,6 +96,23 @@ def resolve_for_models(
         choosing = _choosing_settings(cfg_path)
     paths = member_paths(choosing, ckpt_path)
     return resolve(cfg_path, overrides, _stored_settings(choosing, paths)), paths
+
+
+def with_stored_settings(cfg: BaseConfig, paths: list[Path]) -> BaseConfig:
+    """Return a copy of settings made in Python, with the audio settings and ``sed_fps`` of the first member.
+
+    Raises
+    ------
+    ModelError
+        A member cannot be read, or wants other shapes than can be set.
+    """
+    stored = _stored_settings(cfg, paths)
+    cfg = copy.deepcopy(cfg)
+    for name, value in stored.get("audio", {}).items():
+        if hasattr(cfg.audio, name):
+            setattr(cfg.audio, name, value)
+    cfg.train.sed_fps = stored.get("train", {}).get("sed_fps", cfg.train.sed_fps)
+    return cfg
 
 
 def _choosing_settings(cfg_path: str | os.PathLike[str] | None) -> BaseConfig:

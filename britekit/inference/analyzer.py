@@ -1,0 +1,68 @@
+"""`Analyzer`: the command ``analyze`` as an object, for people at a prompt."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from britekit.audio.files import find_recordings
+from britekit.config import BaseConfig
+from britekit.inference.analysis import AnalysisSummary, analyze_recordings
+from britekit.inference.ensemble import load_ensemble
+from britekit.inference.members import member_paths, resolve_for_models, with_stored_settings
+
+
+class Analyzer:
+    """Scores recordings with all models of ``misc.ckpt_folder``, which are loaded once.
+
+    Parameters
+    ----------
+    cfg
+        Settings; None takes those in force, as commands do. Audio settings are those of the models.
+
+    Raises
+    ------
+    ModelError
+        There are no models, or they do not go together.
+    """
+
+    def __init__(self, cfg: BaseConfig | None = None) -> None:
+        if cfg is None:
+            self.cfg, paths = resolve_for_models(None, None)
+        else:
+            paths = member_paths(cfg)
+            self.cfg = with_stored_settings(cfg, paths)
+        self._ensemble = load_ensemble(self.cfg, paths)
+
+    def run(
+        self,
+        input_path: str | os.PathLike[str],
+        output_path: str | os.PathLike[str] | None = None,
+        rtype: str = "both",
+    ) -> AnalysisSummary:
+        """Score a recording or a directory of recordings, and write labels.
+
+        Parameters
+        ----------
+        input_path
+            The recording or directory.
+        output_path
+            Directory for the labels; None writes beside the recordings.
+        rtype
+            ``audacity``, ``csv``, ``raven``, ``both``, or several with commas.
+
+        Returns
+        -------
+        AnalysisSummary
+            Its ``failed`` lists the recordings that could not be scored.
+        """
+        source = Path(input_path)
+        root = source if source.is_dir() else source.parent
+        return analyze_recordings(
+            self.cfg,
+            self._ensemble,
+            find_recordings(source),
+            root if output_path is None else output_path,
+            root=root,
+            rtype=rtype,
+        )
