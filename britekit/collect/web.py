@@ -356,7 +356,7 @@ def _reason(error: BaseException, limits: Limits) -> str:
     if any(isinstance(item, late) and not isinstance(item, refused) for item in chain):
         return f"no connection within {limits.connect_s:.0f} s"
     timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
-    if any(isinstance(item, timeouts) for item in chain):
+    if any(isinstance(item, timeouts) and not isinstance(item, refused) for item in chain):
         return f"silence for {limits.read_s:.0f} s"
     if any(isinstance(item, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)) for item in chain):
         return "the host's certificate is not valid"

@@ -14,7 +14,7 @@ from britekit.errors import InputError
 from britekit.files import unwritable, write_text
 
 _DOTTED = {"gitignore": ".gitignore", "dvcignore": ".dvcignore"}
-_FOLDERS = ("data", "models/ckpt", "logs", "yaml/samples")
+_FOLDERS = ("data/audioset/curated", "models/ckpt", "logs", "yaml/samples")
 
 
 @dataclass(frozen=True)
