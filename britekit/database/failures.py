@@ -20,6 +20,11 @@ _SENTENCES = (
     ("attempt to write a readonly database", "could not be written: the file or its directory is read-only"),
     ("unable to open database file", "could not be opened; check that its directory exists and is writable"),
     ("database is locked", "is being written by another process; try again when that has finished"),
+    (
+        "canceling statement due to lock timeout",
+        "is being written by another process; try again when that has finished",
+    ),
+    ("cannot execute", "could not be written: it is open for reading only, or the server is read-only"),
     ("file is not a database", "is not a SQLite database; check the path given with -d"),
     ("database disk image is malformed", "is damaged; restore it from a copy, or rebuild it with extract"),
 )

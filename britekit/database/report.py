@@ -34,11 +34,12 @@ def write_report(session: Session, cfg: BaseConfig, output: Path) -> tuple[Datab
     summary = summarise(session)
     audio = asdict(cfg.audio)
     sizes = {group.name: stored_sizes(session, group) for group in summary.groups}
+    duration = _duration(summary, cfg)
     near = NearPairs([], 0, 0)
     # The group that `embed` fills when it is not told otherwise comes first.
     for group in sorted(summary.groups, key=lambda group: (group.name != DEFAULT_NAME, -group.spectrograms)):
         if not near.sampled and group.spectrograms:
-            near = near_duplicates(session, summary.classes, group, cfg.audio.spec_duration)
+            near = near_duplicates(session, summary.classes, group, duration)
     findings = find_problems(summary, sizes, near, audio)
     with together():
         _write_csv(
@@ -56,8 +57,17 @@ def write_report(session: Session, cfg: BaseConfig, output: Path) -> tuple[Datab
             ("name", "spectrograms"),
             ((group.name, group.spectrograms) for group in summary.groups),
         )
-        write_text(output / "report.html", render_page(summary, findings, near, cfg.audio.spec_duration))
+        write_text(output / "report.html", render_page(summary, findings, near, duration))
     return summary, findings
+
+
+def _duration(summary: DatabaseSummary, cfg: BaseConfig) -> float:
+    """Return the length of a segment in seconds, of the largest group that says it, else as configured."""
+    for group in sorted(summary.groups, key=lambda group: -group.spectrograms):
+        found = group.settings.get("spec_duration")
+        if group.spectrograms and isinstance(found, (int, float)) and found > 0:
+            return float(found)
+    return cfg.audio.spec_duration
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

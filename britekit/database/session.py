@@ -31,6 +31,7 @@ Mode = Literal["read", "write", "create"]
 
 _SQLITE_HEADER = b"SQLite format 3\0"
 _BUSY_SECONDS = 60.0
+_WRITER_LOCK = 0x62726974  # any number that other programs do not use in the same database
 
 
 @contextmanager
@@ -56,7 +57,7 @@ def open_database(target: str | os.PathLike[str], mode: Mode = "read") -> Iterat
     path = sqlite_path(target)
     where = describe(target)
     is_new = path is not None and _check_file(path, mode)
-    engine = _server_engine(str(target), where) if path is None else _sqlite_engine(path, mode)
+    engine = _server_engine(str(target), where, mode) if path is None else _sqlite_engine(path, mode)
     commits = 0
     try:
         with as_sentences(where), Session(engine) as session:
@@ -182,16 +183,31 @@ def _sqlite_engine(path: Path, mode: str) -> Engine:
     return engine
 
 
-def _server_engine(target: str, where: str) -> Engine:
+def _server_engine(target: str, where: str, mode: Mode) -> Engine:
     url = parse_url(target)
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
+    # What is read belongs together: a report made of several queries must not see two states.
+    isolation = {"isolation_level": "REPEATABLE READ"} if mode == "read" else {}
     try:
-        return create_engine(url)
+        engine = create_engine(url, poolclass=StaticPool, **isolation)
     except ModuleNotFoundError as error:
         raise DatabaseError(f"{where} needs the package {error.name}, which is not installed") from error
     except SQLAlchemyError as error:
         raise explain(where, error) from error
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        if engine.dialect.name != "postgresql":
+            return
+        if mode == "read":
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+            return
+        # As with a file, one writer at a time, who takes the lock at once; readers are not held up.
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_BUSY_SECONDS:g}s'")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+
+    return engine
 
 
 def _vacuum_into(engine: Engine, partial: Path, target: Path) -> None:
