@@ -8,8 +8,9 @@ sounds in time, frame logits (B, C, T).  Networks know no loss and no configurat
 - ``registry.py``: finds those files by name; adding a file is the whole job
 - ``recognizer.py``: a backbone with its head, built from plain values (``Blueprint``)
 - ``cost.py``: parameters and multiply-adds; ``timing.py``: spectrograms per second
-- ``checkpoint.py``: writing and reading ``.ckpt`` files, weights and plain values only; ``averaging.py`` makes one of
-  several, ``freezing.py`` strips the state of training
+- ``checkpoint.py``: writing and reading ``.ckpt`` files, weights and plain values only; ``averaging.py``
+  makes one of several,
+  ``freezing.py`` strips the state of training
 
 Legend: B batch, F feature channels, H rows, W columns, T frames, C classes.
 """

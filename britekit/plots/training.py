@@ -1,13 +1,15 @@
-"""The course of a training run, or of its checkpoints."""
+"""The course of a training run, or of its checkpoints; the search for a learning rate."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
-from britekit.plots.style import BLUE, GREEN, ORANGE, RED, figure
+from britekit.plots.style import BLUE, GREEN, LIGHT, ORANGE, RED, figure
 
 _COLOURS = (BLUE, ORANGE, GREEN, RED)
 _LINES = ("-", "-.", "--", ":")
@@ -58,3 +60,34 @@ def plot_training_curve(
         if len(epochs) == 1:
             last.set_xlim(epochs[0] - _LEFT_OVER, epochs[0] + _LEFT_OVER)
         grid[0, 0].set_title(title)
+
+
+def plot_learning_rates(
+    path: str | Path,
+    rates: Sequence[float] | NDArray[np.float64],
+    losses: Sequence[float] | NDArray[np.float64],
+    smoothed: Sequence[float] | NDArray[np.float64],
+    suggestion: float,
+) -> None:
+    """Draw the loss over rising learning rates, and the rate that is suggested.
+
+    Parameters
+    ----------
+    path
+        Picture to write.
+    rates, losses, smoothed
+        One value per batch.
+    suggestion
+        Rate that is marked.
+    """
+    with figure(path, width=5.5, height=3.6) as drawn:
+        axes = drawn.subplots()
+        axes.plot(rates, losses, color=LIGHT, linewidth=1.0, label="Each batch")
+        axes.plot(rates, smoothed, color=BLUE, label="Smoothed")
+        axes.axvline(suggestion, color=RED, linestyle="--", label=f"Fastest fall: {suggestion:.2g}")
+        axes.set_xscale("log")
+        low, high = float(np.min(smoothed)), float(np.max(smoothed[: max(1, int(np.argmin(smoothed)))]))
+        # What diverges would press the part that matters flat.
+        axes.set_ylim(max(0.0, low - 0.3 * (high - low)), high + 0.7 * (high - low))
+        axes.set(xlabel="Learning rate", ylabel="Loss", title="Loss while the learning rate rises")
+        axes.legend(loc="best")

@@ -7,6 +7,7 @@
 - ``held_out.py``: figures on data that are not trained on
 - ``log_folder.py``: ``logs/version_N``; ``resume.py``: the state of a half-finished run
 - ``meter.py``: the progress line
+- ``find_lr.py``: a learning rate to begin with
 
 Legend: N samples, B batch, C classes, T frames.
 """

@@ -1,0 +1,50 @@
+"""Suggest a learning rate.
+
+Trains for some batches with rates that grow from far too small to far too large, and suggests the rate at
+which the loss falls fastest (train.learning_rate). Draws the loss over the rate to learning_rates.jpeg; the
+weights are thrown away.
+
+    britekit find-lr -c effnet4.yaml -n 200
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import config_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    cfg_path: Optional[str] = config_option()
+    num_batches: int = option(
+        "-n", "--num-batches", type=int, default=100, metavar="INT", help="batches (default: 100)"
+    )
+
+
+def find_lr(cfg_path: Optional[str] = None, num_batches: int = 100) -> float:
+    """Suggest a learning rate; see `britekit.training.find_lr.find_learning_rate`.
+
+    Parameters
+    ----------
+    cfg_path
+        YAML file of overrides.
+    num_batches
+        Batches from the lowest to the highest rate.
+
+    Returns
+    -------
+    The rate. ``learning_rates.jpeg`` is written to the working directory.
+    """
+    from britekit.config import resolve
+
+    cfg = resolve(cfg_path)
+
+    from britekit.plots.training import plot_learning_rates
+    from britekit.training.find_lr import find_learning_rate
+
+    search = find_learning_rate(cfg, num_batches)
+    plot_learning_rates(
+        "learning_rates.jpeg", search.rates, search.losses, search.smoothed, search.suggestion
+    )
+    print(f"learning_rate = {search.suggestion:.6f}")
+    return search.suggestion
