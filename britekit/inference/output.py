@@ -76,6 +76,11 @@ class OutputFolder:
         except OSError as error:
             raise unwritable(folder, error) from error
         self.journal = Journal(folder, facts, resume)
+        # What a run left that was killed while it put the tables together; nobody else writes here now.
+        for target in (LABEL_TABLE, SCORES, FAILURES, MANIFEST):
+            stem, suffix = os.path.splitext(target)
+            for left in folder.glob(f".{stem}.*.partial{suffix}"):
+                left.unlink(missing_ok=True)
 
     def __enter__(self) -> OutputFolder:
         return self

@@ -1,0 +1,285 @@
+"""Interrupted runs: what was done is kept, nothing half-written counts, the results are the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from britekit.cli import main
+from britekit.inference.journal import JOURNAL, Done, Journal, Slice, Written
+from tests.inference.conftest import CLASSES, write_recording
+from tests.inference.fakes import make_fake_member
+
+ROOT = Path(__file__).parents[2]
+
+
+def content(folder: str | Path) -> dict[str, bytes]:
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()
+    }
+
+
+def analyze(*arguments: str) -> int:
+    return main(["analyze", "-i", "rec", *arguments])
+
+
+@pytest.fixture
+def recordings(place: Path) -> list[Path]:
+    make_fake_member(Path("models/ckpt"), CLASSES, frames=12)
+    return [write_recording(Path(f"rec/r{n:02d}.wav"), 2.0 + 5 * n, n) for n in range(8)]
+
+
+@pytest.fixture
+def stopped_after(monkeypatch: pytest.MonkeyPatch):
+    """Return a function that runs analyze and stops it after so many recordings."""
+    from britekit.inference import journal
+
+    def run(count: int, *arguments: str) -> None:
+        append = journal.Journal.append
+
+        def counting(self: Journal, entry: Done) -> None:
+            append(self, entry)
+            if len(self.done) == count:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(journal.Journal, "append", counting)
+            assert analyze(*arguments) == 130
+
+    return run
+
+
+def scored(capsys: pytest.CaptureFixture[str]) -> int:
+    return sum(": " in line and line.endswith(" labels") for line in capsys.readouterr().out.splitlines())
+
+
+@pytest.mark.parametrize(
+    "arguments", [("-m", "0"), ("-m", "0.3", "-r", "raven,both"), ("-m", "0.3", "-r", "csv")]
+)
+def test_goes_on_where_it_stopped(recordings, stopped_after, capsys, arguments: tuple[str, ...]):
+    assert analyze("-o", "whole", *arguments) == 0
+    stopped_after(5, "-o", "out", *arguments)
+    assert Path("out", JOURNAL).is_dir() and not Path("out/manifest.yaml").exists()
+    scored(capsys)
+    assert analyze("-o", "out", *arguments) == 0
+    assert scored(capsys) == 3
+    assert content("out") == content("whole")
+    assert not Path("out", JOURNAL).exists()
+
+
+def test_an_earlier_result_stays_whole_until_the_end(recordings, stopped_after):
+    assert analyze("-o", "out", "-m", "0.3") == 0
+    before = content("out")
+    assert analyze("-o", "new", "-m", "0.6", "--overlap", "1") == 0
+    stopped_after(4, "-o", "out", "-m", "0.6", "--overlap", "1")
+    assert {name: data for name, data in content("out").items() if JOURNAL not in name} == before
+    assert analyze("-o", "out", "-m", "0.6", "--overlap", "1") == 0
+    assert content("out") == content("new") != before
+
+
+@pytest.mark.parametrize("what", ["settings", "model", "rtype", "calibration"])
+def test_starts_anew_where_something_changed(recordings, stopped_after, capsys, what: str):
+    Path("cal.yaml").write_text("coefficient: 2\nintercept: 1\n")
+    Path("params.yaml").write_text("infer: {calibration: cal.yaml}\n")
+    stopped_after(5, "-o", "out", "-m", "0.3")
+    arguments = ["-m", "0.3"]
+    if what == "settings":
+        arguments = ["-m", "0.4"]
+    elif what == "model":
+        make_fake_member(Path("models/ckpt"), CLASSES, frames=12, seed=7)
+    elif what == "rtype":
+        arguments += ["-r", "csv"]
+    else:
+        Path("cal.yaml").write_text("coefficient: 2\nintercept: 1.5\n")
+    capsys.readouterr()
+    assert analyze("-o", "out", *arguments, "--resume") == 1
+    errors = capsys.readouterr().err
+    name = {
+        "settings": "inference.min_score",
+        "model": "model 1",
+        "rtype": "rtype",
+        "calibration": "intercept",
+    }[what]
+    assert "cannot be continued" in errors and name in errors
+    assert analyze("-o", "out", *arguments) == 0
+    captured = capsys.readouterr()
+    assert "all recordings are scored anew" in captured.err and captured.out.count(" labels\n") == 8
+    assert analyze("-o", "fresh", *arguments) == 0
+    for path, data in content("fresh").items():
+        assert Path("out", path).read_bytes() == data
+
+
+def test_a_changed_recording_is_scored_again_and_a_removed_one_forgotten(recordings, stopped_after, capsys):
+    stopped_after(6, "-o", "out", "-m", "0")
+    done = [json.loads(line)["name"] for line in Path("out", JOURNAL, "done.jsonl").read_text().splitlines()]
+    write_recording(Path(f"rec/{done[0]}.wav"), 9.0, 77)
+    Path(f"rec/{done[1]}.wav").unlink()
+    scored(capsys)
+    assert analyze("-o", "out", "-m", "0") == 0
+    assert scored(capsys) == 3
+    assert analyze("-o", "fresh", "-m", "0") == 0
+    assert content("out") == content("fresh")
+
+
+def test_no_resume_scores_all_again(recordings, stopped_after, capsys):
+    stopped_after(6, "-o", "out", "-m", "0")
+    scored(capsys)
+    assert analyze("-o", "out", "-m", "0", "--no-resume") == 0
+    assert scored(capsys) == 8
+    assert analyze("-o", "out", "--resume", "--no-resume") == 1
+
+
+def test_failed_recordings_are_tried_again_and_only_those(recordings, capsys):
+    good = Path("rec/r03.wav").read_bytes()
+    Path("rec/r03.wav").write_bytes(b"RIFF and no more")
+    Path("rec/gone.wav").symlink_to("nowhere.wav")  # not listed: it is no file
+    Path("rec/empty.wav").touch()
+    assert analyze("-o", "out", "-m", "0.3") == 1
+    lines = Path("out/failed.csv").read_text().splitlines()
+    assert lines[0] == "recording,file,reason" and len(lines) == 3
+    assert lines[1].startswith("empty,rec/empty.wav,is an empty file") and lines[2].startswith(
+        "r03,rec/r03.wav,"
+    )
+    errors = capsys.readouterr().err
+    assert "rec/empty.wav is left out" in errors and "Error: 2 of 9 recordings could not be scored" in errors
+    Path("rec/r03.wav").write_bytes(good)
+    Path("rec/empty.wav").unlink()
+    assert analyze("-o", "out", "-m", "0.3") == 0
+    assert scored(capsys) == 1
+    assert analyze("-o", "fresh", "-m", "0.3") == 0
+    assert content("out") == content("fresh")
+
+
+def test_two_runs_do_not_write_into_one_folder(recordings, capsys):
+    journal = Journal(_made("out"), {"a": 1})
+    assert analyze("-o", "out", "-m", "0.3") == 1
+    assert "another analyze is writing into out" in capsys.readouterr().err
+    journal.close(remove=False)
+    assert analyze("-o", "out", "-m", "0.3") == 0
+
+
+def test_what_is_not_whole_does_not_count(place: Path):
+    folder = _made("out")
+    journal = Journal(folder, {"a": 1})
+    for number in range(4):
+        data = f"row {number}\n".encode() * 100
+        offset = journal.table.tell()
+        journal.table.write(data)
+        Path(folder, f"r{number}_scores.txt").write_bytes(data)
+        crc = __import__("binascii").crc32(data)
+        journal.append(
+            Done(f"r{number}", 1, 2, 3.0, 4, 0, Slice(offset, len(data), crc), None,
+                 {"_scores.txt": Written(None, len(data), crc)})
+        )  # fmt: skip
+    journal.close(remove=False)
+    files = {name: Path(folder, JOURNAL, name) for name in ("table.part", "done.jsonl", "run.json")}
+    whole = {name: path.read_bytes() for name, path in files.items()}
+
+    def left() -> list[str]:
+        journal = Journal(folder, {"a": 1})
+        journal.close(remove=False)
+        return sorted(journal.done)
+
+    assert left() == ["r0", "r1", "r2", "r3"]
+    files["done.jsonl"].write_bytes(whole["done.jsonl"][:-5])  # killed while writing the last line
+    assert left() == ["r0", "r1", "r2"]
+    files["done.jsonl"].write_bytes(whole["done.jsonl"])
+    files["table.part"].write_bytes(whole["table.part"][:-1])
+    assert left() == ["r0", "r1", "r2"]
+    files["table.part"].write_bytes(whole["table.part"].replace(b"row 1", b"row 7"))
+    files["done.jsonl"].write_bytes(whole["done.jsonl"])
+    assert left() == ["r0", "r2", "r3"]
+    files["table.part"].write_bytes(whole["table.part"])
+    files["done.jsonl"].write_bytes(whole["done.jsonl"])
+    Path(folder, "r2_scores.txt").write_text("edited\n")
+    assert left() == ["r0", "r1", "r3"]
+    files["done.jsonl"].write_bytes(b'{"name": 1}\n[]\nnull\n\xff\n' + whole["done.jsonl"])
+    assert left() == ["r0", "r1", "r3"]
+    files["run.json"].write_bytes(b"{")
+    assert left() == []
+
+
+def test_nothing_is_left_where_nothing_was_done(recordings, stopped_after, monkeypatch: pytest.MonkeyPatch):
+    from britekit.inference import analysis
+
+    def broken(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(analysis, "LocalScorer", broken)
+    assert analyze("-o", "out") == 130
+    assert os.listdir("out") == []
+
+
+def _made(name: str) -> Path:
+    Path(name).mkdir()
+    return Path(name)
+
+
+# --- killed processes ---
+
+
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "britekit", "analyze", "-i", "rec", *arguments]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def kill_at_random(moments: int, seed: int, count: int) -> None:
+    """Kill runs at random moments of their work; continue each; compare with an uninterrupted one."""
+    make_fake_member(Path("models/ckpt"), CLASSES, frames=12)
+    for number in range(count):
+        write_recording(Path(f"rec/r{number:03d}.wav"), 5.0 + 12 * (number % 7), number)
+    arguments = ("-m", "0", "-r", "raven,both")
+    whole = start("-o", "whole", *arguments)
+    began = time.monotonic()
+    while not Path("whole", JOURNAL, "run.json").exists():
+        assert whole.poll() is None
+        time.sleep(0.002)
+    ready = time.monotonic()
+    assert whole.wait(120) == 0
+    working = time.monotonic() - ready
+    expected = content("whole")
+    rng = np.random.default_rng(seed)
+    interrupted = killed = 0
+    shutil.copytree("whole", "out")  # an earlier result is there half of the time
+    for moment in rng.uniform(0, 1.1 * working, moments):
+        run = start("-o", "out", *arguments)
+        while not Path("out", JOURNAL, "run.json").exists() and run.poll() is None:
+            time.sleep(0.002)
+        time.sleep(float(moment))
+        if run.poll() is None:
+            os.kill(run.pid, signal.SIGKILL)
+            killed += 1
+        run.wait(120)
+        interrupted += Path("out", JOURNAL).exists()
+        if rng.random() < 0.5:  # else the next run is killed on the way too
+            assert start("-o", "out", *arguments).wait(120) == 0
+            assert content("out") == expected
+            if rng.random() < 0.5:
+                shutil.rmtree("out")
+    assert start("-o", "out", *arguments).wait(120) == 0
+    assert content("out") == expected
+    assert killed and interrupted, f"no run was killed at work ({began - ready:.1f} s to begin)"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_killed_at_five_moments():
+    kill_at_random(5, seed=1, count=40)
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_killed_at_fifty_moments():
+    kill_at_random(50, seed=2, count=120)
