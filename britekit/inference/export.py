@@ -19,9 +19,10 @@ from torch import nn
 
 from britekit.errors import ModelError
 from britekit.files import atomic_path
-from britekit.inference.exported import FRAMES_NAME, INPUT_NAME, SEGMENT_NAME, metadata_of
+from britekit.inference.exported import EMBEDDING_NAME, FRAMES_NAME, INPUT_NAME, SEGMENT_NAME, metadata_of
 from britekit.inference.runtime import load_openvino
 from britekit.models.checkpoint import StoredModel
+from britekit.models.recognizer import Recognizer
 
 # Largest difference of a logit that counts as equal.
 TOLERANCE = 1e-3
@@ -47,8 +48,10 @@ def export_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> float:
     audio = stored.training_cfg["audio"]
     images = _check_images(int(audio["spec_height"]), int(audio["spec_width"]))
     with torch.inference_mode():
-        expected = [part.numpy() for part in network(torch.from_numpy(images)) if part is not None]
-    names = [SEGMENT_NAME, FRAMES_NAME][: len(expected)]
+        parts = network.forward_and_embed(torch.from_numpy(images))
+    outputs = zip((SEGMENT_NAME, FRAMES_NAME, EMBEDDING_NAME), parts, strict=True)
+    found = {name: part.numpy() for name, part in outputs if part is not None}
+    names, expected = list(found), list(found.values())
     model = _convert(network, images, names, stored.path)
     # What the exporter knows about source files would make the bytes depend on where the package lies.
     model.doc_string = model.graph.doc_string = ""
@@ -82,15 +85,15 @@ def export_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> float:
 class _Outputs(nn.Module):
     """The network with only those outputs that are there, since ONNX knows no None."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Recognizer) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, spectrograms: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(part for part in self.network(spectrograms) if part is not None)
+        return tuple(part for part in self.network.forward_and_embed(spectrograms) if part is not None)
 
 
-def _convert(network: nn.Module, images: np.ndarray, names: list[str], source: Path) -> onnx.ModelProto:
+def _convert(network: Recognizer, images: np.ndarray, names: list[str], source: Path) -> onnx.ModelProto:
     buffer = io.BytesIO()
     axes = {name: {0: "windows"} for name in (INPUT_NAME, *names)}
     exporter_log = logging.getLogger("torch.onnx")

@@ -24,6 +24,7 @@ from britekit.inference.runtime import load_openvino
 logger = logging.getLogger(__name__)
 
 INPUT_NAME, SEGMENT_NAME, FRAMES_NAME = "spectrograms", "segment", "frames"
+EMBEDDING_NAME = "embedding"
 FORMAT = "britekit-export-1"
 
 
@@ -91,6 +92,23 @@ def read_export_facts(path: str | os.PathLike[str]) -> ExportFacts:
     return _facts(_read_model(path), Path(path))
 
 
+def open_export(
+    path: str | os.PathLike[str], height: int | None = None, width: int | None = None
+) -> tuple[Any, ExportFacts]:
+    """Return an export as OpenVINO's model, not compiled, and what it carries.
+
+    Raises
+    ------
+    ModelError
+        As `read_export_facts`; or it wants spectrograms of another size than that given.
+    """
+    model = _read_model(path)
+    facts = _facts(model, Path(path))
+    if height is not None and width is not None:
+        _check_size(model, Path(path), height, width)
+    return model, facts
+
+
 class ExportedModel:
     """An export, compiled for single windows.
 
@@ -112,6 +130,7 @@ class ExportedModel:
         model = _read_model(path)
         self.facts = _facts(model, self.path)
         _check_size(model, self.path, height, width)
+        keep_outputs(model, {SEGMENT_NAME, FRAMES_NAME})
         model.reshape({INPUT_NAME: [1, 1, height, width]})
         if audio_power != 1.0:
             # Inside the graph it costs nothing measurable, and gives the same bits as numpy (1 ms per
@@ -163,6 +182,13 @@ class ExportedModel:
         segment[window] = request.get_tensor(SEGMENT_NAME).data[0]
         if frames is not None:
             frames[window] = request.get_tensor(FRAMES_NAME).data[0]
+
+
+def keep_outputs(model: Any, names: set[str]) -> None:
+    """Take the other outputs from a graph, and with them whatever only they need."""
+    for result in model.get_results():
+        if not names & set(result.output(0).names):
+            model.remove_result(result)
 
 
 def available_cores() -> int:
