@@ -33,6 +33,10 @@ _HOMES = {
     "TrainingDataProvider": "britekit.datasets.provider",
     "Predictor": "britekit.inference.predictor",
     "TrainingDatabase": "britekit.database.facade",
+    "PerSegmentTester": "britekit.evaluation.testers",
+    "PerBlockTester": "britekit.evaluation.testers",
+    "PerMinuteTester": "britekit.evaluation.testers",
+    "PerRecordingTester": "britekit.evaluation.testers",
 }
 
 __all__ = ["__version__", "commands", *_HOMES]

@@ -11,6 +11,7 @@ files written back. Nothing here touches audio samples or models.
 - ``reading.py``: annotations in any of these forms, from a file or a folder
 - ``text_files.py``: text files, read as UTF-8
 - ``reconciling.py``: which class an annotation means
+- ``listed.py``: annotations per block and per recording, as lists of classes
 - ``labels.py``: inference output as Audacity labels and ``scores.csv``, and reading it back
 - ``image_names.py``: which segment a spectrogram image shows, told by its name
 - ``label_table.py``: the same labels by columns, for tens of millions of them

@@ -1,11 +1,17 @@
 """Measure the ensemble: metrics from annotations and labels.
 
-Compares what people annotated with what analyze said, per segment, and writes a summary, tables per class
-and per recording, precision-recall and ROC curves. Unrounded scores are used where analyze left them
-(scores.npz, written with --min-score 0). Only recordings that the annotations name belong to the test; those
-without scores count as 0.
+Compares what people annotated with what analyze said, per segment, per block or per recording, and writes
+a summary, tables per class and per recording, curves with their pictures, what was said where a class was
+missed, and one page (report.html) with all of it and the worst mistakes as spectrograms. Every headline
+figure has a 95 % interval, from resampling recordings.
+
+Annotations per segment are a CSV with recording, class, start_time, end_time, Audacity labels or Raven
+tables; per block a CSV with recording, block (or minute), classes; per recording one with recording, classes.
+Only what the annotations name belongs to the test; recordings without scores count as 0. Unrounded scores are
+used where analyze left them (scores.npz, written with --min-score 0).
 
     britekit rpt-test -a data/test/annotations.csv -l results/labels -o results/test
+    britekit rpt-test -g minute -a data/test/minutes.csv -l results/labels -o results/test
 """
 
 from dataclasses import dataclass
@@ -24,7 +30,8 @@ class Options:
         "--granularity",
         default="segment",
         metavar="TEXT",
-        help="unit of the test; segment or the beginning of that word (default: segment)",
+        help="unit of the test: segment, block, recording, minute (blocks of 60 s), or the beginning of one "
+        "(default: segment)",
     )
     annotations_path: str = option(
         "-a", "--annotations", required=True, metavar="FILE", help="annotations of the test recordings"
@@ -46,6 +53,15 @@ class Options:
         metavar="SCORE",
         help="threshold of precision and recall (default: infer.min_score)",
     )
+    block_size: Optional[int] = option(
+        "-b", "--block", metavar="SECONDS", help="length of a block (default: 60)"
+    )
+    precision: float = option(
+        "--precision",
+        default=0.95,
+        metavar="P",
+        help="per recording: report the seconds of true detections at this precision (default: 0.95)",
+    )
     save_matrices: bool = option(
         "--skip-matrices", default=True, help="do not write the truth and score matrices"
     )
@@ -60,6 +76,17 @@ class Options:
     metrics_path: Optional[str] = option(
         "--metrics", metavar="FILE", help="also write the figures as a small JSON file"
     )
+    strict: bool = option(
+        "--strict",
+        default=False,
+        help="an annotated class that the models do not know is an error (always so in a DVC stage)",
+    )
+    examples: int = option(
+        "--examples",
+        default=12,
+        metavar="N",
+        help="worst false positives, and as many misses, to show as spectrograms (default: 12)",
+    )
 
 
 def rpt_test(
@@ -70,19 +97,29 @@ def rpt_test(
     output_path: Optional[str] = None,
     recordings_path: Optional[str] = None,
     min_score: Optional[float] = None,
+    precision: float = 0.95,
+    block_size: Optional[int] = None,
     save_matrices: bool = True,
     keep_matrices: bool = False,
     calibration_path: Optional[str] = None,
     metrics_path: Optional[str] = None,
+    strict: bool = False,
+    examples: int = 12,
 ) -> None:
     """Compute the figures of a test and write its report."""
+    from pathlib import Path
+
     from britekit.config import resolve
     from britekit.errors import InputError
-    from britekit.evaluation.scored_set import read_scored_set
-    from britekit.evaluation.segment_files import write_segment_files
-    from britekit.evaluation.segment_report import choose_decisions, report_segments
-    from britekit.evaluation.segment_tracking import track_segments
+    from britekit.evaluation.decisions import choose_decisions
+    from britekit.evaluation.examples import draw_examples, worst_examples
+    from britekit.evaluation.html_page import PAGE_NAME, write_page
+    from britekit.evaluation.report_files import write_report
+    from britekit.evaluation.report_tracking import track_report
+    from britekit.evaluation.testers import check_precision, find_granularity, read_units
+    from britekit.evaluation.unit_report import report_units
     from britekit.files import together
+    from britekit.tracking.facts import is_dvc_stage
     from britekit.tracking.metrics_file import write_metrics
     from britekit.tracking.run import stage_run
 
@@ -90,18 +127,32 @@ def rpt_test(
         raise InputError("annotations, labels and output directory are all needed")
     if keep_matrices and not save_matrices:
         raise InputError("--save-matrices and --skip-matrices contradict each other; give one of them")
-    if not granularity or not "segment".startswith(granularity.lower()):
-        raise InputError(f'granularity "{granularity}" is not available; this version tests per segment only')
+    if examples < 0:
+        raise InputError(f"--examples is {examples}; expected 0 or more")
+    unit, block_s = find_granularity(granularity, block_size)
+    wanted = check_precision(precision) if unit == "recording" else None
     cfg = resolve(cfg_path, {"infer.min_score": min_score})
+    beside = Path(annotations_path)
+    recordings_dir = Path(recordings_path or (beside if beside.is_dir() else beside.parent))
     with stage_run("rpt-test", cfg, [annotations_path, label_dir]) as run:
-        data = read_scored_set(annotations_path, label_dir, recordings_path, cfg)
+        data = read_units(
+            unit, annotations_path, label_dir, recordings_path, cfg, block_s, strict or is_dvc_stage()
+        )
         decisions = choose_decisions(data, cfg, calibration_path)
-        report = report_segments(data, cfg.infer.min_score, decisions)
+        report = report_units(data, cfg.infer.min_score, decisions, wanted)
         figures = report.metrics()
+        worst = worst_examples(report, examples)
+        spectrograms = draw_examples(worst, recordings_dir, cfg.audio)
+        page = Path(output_path) / PAGE_NAME
         with together():
-            write_segment_files(report, output_path, save_matrices)
+            write_report(report, output_path, save_matrices)
+            write_page(page, report, output_path, worst, spectrograms, recordings_dir)
             if metrics_path is not None:
                 write_metrics(metrics_path, figures)
-        track_segments(run, report, output_path)
+        track_report(run, report, output_path)
     for name, value in figures.items():
         print(f"{name} = {value:.4f}" if isinstance(value, float) else f"{name} = {value}")
+        found = report.intervals.get(name)
+        if found is not None:
+            print(f"{name}_interval = {found.low:.4f} {found.high:.4f}")
+    print(f"report = {page}")

@@ -1,13 +1,28 @@
 """What people annotated against what the models said: metrics, calibration, reports.
 
-In: an annotation file and the output directory of ``analyze``. Out: truth and score matrices on one grid, the
-figures computed from them, a calibration, and report files.
+In: annotations and the output directory of ``analyze``. Out: truth and score matrices, the figures computed
+from them with their intervals, a calibration, and report files.
 
-- ``grid.py``: rows of a recording, which of them an annotation marks, which of them a score belongs to
-- ``scored_set.py``: reads annotations and scores into matrices, and says what had to be left out
+Truth and scores:
+
+- ``grid.py``: segments of a recording, which of them an annotation marks, which of them a score belongs to
+- ``scored_set.py``: a test per segment as matrices; ``unit_set.py``: the same per block and per recording
 - ``score_sources.py``: ``scores.npz`` or label files as one thing
+- ``left_out.py``: what a test could not use, and how long recordings are
+
+Figures:
+
+- ``unit_report.py``: all figures of a test; ``intervals.py``: their intervals; ``seconds.py``: how long
+  detections last
+- ``decisions.py``: what a threshold is applied to
+- ``class_views.py``: detection curves, and what was said where a class was missed
+- ``examples.py``: the worst mistakes and their spectrograms
+- ``report_files.py``: which files a test leaves; ``summary.py``, ``report_tables.py``, ``curve_files.py``,
+  ``matrix_file.py`` and ``html_page.py``: what stands in them; ``report_tracking.py``: what its run records
+- ``testers.py``: tests as classes for scripts
+
+Calibration:
+
 - ``fit.py``: Platt scaling, global and per class, cross-fitted by recording
 - ``calibrating.py``: a calibration with its errors before and after, its file and its pictures
-- ``segment_report.py``: all figures of a test per segment
-- ``segment_files.py``: those figures as text, tables and pictures
 """

@@ -26,6 +26,17 @@ log = logging.getLogger("britekit.evaluation")
 
 
 @dataclass(frozen=True)
+class Windows:
+    """Scores of windows, ordered by recording and start. W: windows, C: classes."""
+
+    recording_W: NDArray[np.int64]
+    start_W: NDArray[np.float64]
+    """(W,) seconds."""
+    scores_WC: NDArray[np.float32]
+    """(W, C); -1 where there is no label."""
+
+
+@dataclass(frozen=True)
 class ScoreSource:
     """Scores of recordings, before they are laid on a grid."""
 
@@ -43,6 +54,8 @@ class ScoreSource:
     step_s: float
     lay: Callable[[Grid, list[str]], NDArray[np.float32]]
     """Lay the scores on the grid of the recordings named: (N, C) float32."""
+    windows: Callable[[list[str]], Windows]
+    """Return the scores of the recordings named by window."""
     recordings: set[str]
     """Recordings with scores."""
     scaling: tuple[float, float] | None = None
@@ -51,6 +64,12 @@ class ScoreSource:
     """Whether a calibration file was applied to the scores."""
     backend: str | None = None
     members: list[Any] = field(default_factory=list)
+
+
+def find_label_dir(labels: str | Path, recordings_dir: str | Path) -> Path:
+    """Return a label directory: looked up in the recordings directory first, then as an ordinary path."""
+    inside = Path(recordings_dir) / labels
+    return inside if inside.is_dir() else Path(labels)
 
 
 def read_scores(directory: str | Path, label_field: str, map_codes: Mapping[str, str] | None) -> ScoreSource:
@@ -109,18 +128,26 @@ def _from_table(path: Path, label_field: str, map_codes: Mapping[str, str] | Non
             raise InputError(
                 f'{path}: two classes are called "{label}"; use another infer.label_field or map_codes'
             )
-    order = {name: k for k, name in enumerate(table.recordings)}
 
-    def lay(grid: Grid, recordings: list[str]) -> NDArray[np.float32]:
-        place = np.full(len(table.recordings), -1, dtype=np.int64)
-        for k, name in enumerate(recordings):
-            if name in order:
-                place[order[name]] = k
+    def chosen(recordings: list[str]) -> Windows:
+        order = {name: k for k, name in enumerate(recordings)}
+        place = np.array([order.get(name, -1) for name in table.recordings], dtype=np.int64)
         where = place[table.row_recording]
         used = where >= 0
         if used.all():
-            return place_windows(grid, where, table.starts, table.scores)
-        return place_windows(grid, where[used], table.starts[used], table.scores[used])
+            return Windows(where, table.starts, table.scores)
+        return Windows(where[used], table.starts[used], table.scores[used])
+
+    def lay(grid: Grid, recordings: list[str]) -> NDArray[np.float32]:
+        found = chosen(recordings)
+        return place_windows(grid, found.recording_W, found.start_W, found.scores_WC)
+
+    def windows(recordings: list[str]) -> Windows:
+        found = chosen(recordings)
+        order = np.lexsort((found.start_W, found.recording_W))
+        if np.array_equal(order, np.arange(len(order))):
+            return found
+        return Windows(found.recording_W[order], found.start_W[order], found.scores_WC[order])
 
     return ScoreSource(
         path=path,
@@ -131,6 +158,7 @@ def _from_table(path: Path, label_field: str, map_codes: Mapping[str, str] | Non
         length_s=table.duration,
         step_s=find_step(table.row_recording, table.starts, table.duration),
         lay=lay,
+        windows=windows,
         recordings=set(table.recordings),
         backend=table.meta.get("backend"),
         members=_members(table.meta.get("members")),
@@ -168,6 +196,17 @@ def _from_labels(
             )  # fmt: skip
         return scores
 
+    def windows(recordings: list[str]) -> Windows:
+        place = place_of(recordings)[found.recording_M]
+        used = np.flatnonzero(place >= 0)
+        # Labels of one window differ in their start by no more than rounding.
+        key = np.stack([place[used], np.rint(found.start_M[used] * 1000)], axis=1).astype(np.int64)
+        distinct, first, which = np.unique(key, axis=0, return_index=True, return_inverse=True)
+        scores = np.full((len(distinct), len(labels)), -1, dtype=np.float32)
+        cells = which.reshape(-1) * len(labels) + column_of[found.name_M[used]]
+        np.maximum.at(scores.reshape(-1), cells, found.score_M[used])
+        return Windows(distinct[:, 0], found.start_M[used][first], scores)
+
     scaling, calibrated = _applied(manifest)
     return ScoreSource(
         path=folder,
@@ -178,6 +217,7 @@ def _from_labels(
         length_s=length_s,
         step_s=find_step(found.recording_M, found.start_M, length_s),
         lay=lay,
+        windows=windows,
         recordings=set(found.recordings),
         scaling=scaling,
         calibrated=calibrated,

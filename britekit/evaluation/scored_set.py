@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,57 +13,24 @@ from numpy.typing import NDArray
 from britekit.annotations.reading import read_any_annotations
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import Annotation
-from britekit.audio.decoding import duration_of
-from britekit.audio.files import find_recordings
 from britekit.config import BaseConfig
-from britekit.errors import InputError, suggest
+from britekit.errors import InputError
 from britekit.evaluation.grid import Grid, build_grid, mark_truth
-from britekit.evaluation.score_sources import ScoreSource, read_scores
-
-log = logging.getLogger("britekit.evaluation")
-
-
-@dataclass
-class LeftOut:
-    """What a test could not use; each is listed once."""
-
-    unknown_classes: dict[str, int] = field(default_factory=dict)
-    """Annotated classes that the models do not know, with their number of annotations."""
-    without_audio: dict[str, str] = field(default_factory=dict)
-    """Annotated recordings without (readable) audio and without scores, with the reason."""
-    too_short: list[str] = field(default_factory=list)
-    """Recordings in which no row fits."""
-    beyond_end: list[int] = field(default_factory=list)
-    """Rows of the annotation file that begin after the recording's end."""
-
-    def sentences(self, classes: Iterable[str] = ()) -> list[str]:
-        """Return what a person should know, a sentence each."""
-        known = list(classes)
-        said = [
-            f'class "{name}" is not known to the models: {count} annotations left out{suggest(name, known)}'
-            for name, count in sorted(self.unknown_classes.items())
-        ]
-        said += [
-            f'recording "{name}" is annotated but left out: {why}' for name, why in self.without_audio.items()
-        ]
-        said += [
-            f'recording "{name}" is too short to hold a segment, and left out' for name in self.too_short
-        ]
-        if self.beyond_end:
-            rows = ", ".join(map(str, self.beyond_end[:5])) + (", …" if len(self.beyond_end) > 5 else "")
-            said.append(
-                f"{len(self.beyond_end)} annotations begin after the end of their recording (rows {rows})"
-            )
-        return said
+from britekit.evaluation.left_out import LeftOut, find_lengths
+from britekit.evaluation.score_sources import ScoreSource, find_label_dir, read_scores
 
 
 @dataclass(frozen=True)
 class ScoredSet:
     """Truth and scores of the annotated recordings, a row per segment and a column per trained class."""
 
+    unit: ClassVar[Literal["segment"]] = "segment"
+
     source: ScoreSource
     recordings: list[str]
     """Sorted."""
+    seconds_R: NDArray[np.float64]
+    """Length of each recording."""
     grid: Grid
     truth_NC: NDArray[np.bool_]
     scores_NC: NDArray[np.float32]
@@ -84,6 +50,21 @@ class ScoredSet:
         """(N,) recording of each row."""
         return self.grid.row_recording_N
 
+    @property
+    def numbers_N(self) -> NDArray[np.int64]:
+        """(N,) number of each segment in its recording, from 0."""
+        return self.grid.row_index_N
+
+    @property
+    def starts_N(self) -> NDArray[np.float64]:
+        """(N,) where each segment begins in its recording, in seconds."""
+        return self.grid.row_index_N.astype(np.float64) * self.grid.step_s
+
+    @property
+    def lengths_N(self) -> NDArray[np.float64]:
+        """(N,) seconds of each segment."""
+        return np.full(self.grid.rows, self.grid.length_s)
+
     @cached_property
     def row_names(self) -> list[str]:
         """(N,) ``{recording}-{segment}``, segments counted from 0: segment k begins at k steps."""
@@ -92,17 +73,12 @@ class ScoredSet:
         return [f"{names[r]}-{k}" for r, k in pairs]
 
 
-def find_label_dir(labels: str | Path, recordings_dir: str | Path) -> Path:
-    """Return a label directory: looked up in the recordings directory first, then as an ordinary path."""
-    inside = Path(recordings_dir) / labels
-    return inside if inside.is_dir() else Path(labels)
-
-
 def read_scored_set(
     annotations_path: str | Path,
     label_dir: str | Path,
     recordings_dir: str | Path | None,
     cfg: BaseConfig,
+    strict: bool = False,
 ) -> ScoredSet:
     """Read annotations and scores and lay them on the grid of segments.
 
@@ -119,6 +95,8 @@ def read_scored_set(
         the scores do not tell.
     cfg
         `misc.map_codes` and `infer.label_field` are used.
+    strict
+        Whether an annotated class that the models do not know is an error instead of being left out.
 
     Raises
     ------
@@ -135,12 +113,14 @@ def read_scored_set(
     source = read_scores(find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes)
     annotations = _as_labelled(annotations, source)
     left_out = LeftOut()
-    seconds = _lengths(sorted({a.recording for a in annotations}), source, folder, left_out)
+    first_row: dict[str, str] = {}
+    for item in annotations:
+        first_row.setdefault(item.recording, item.where)
+    seconds = find_lengths(first_row, source, folder, left_out)
     seconds = _without_short(seconds, source, left_out)
     recordings = list(seconds)
     usable = _usable(annotations, seconds, source, left_out)
-    for sentence in left_out.sentences(source.labels):
-        log.warning("%s", sentence)
+    left_out.tell(source, strict, annotations_path)
     if not any(a.label for a in usable):
         reasons = "; ".join(left_out.sentences(source.labels)[:3]) or "every row has an empty class"
         raise InputError(f"{annotations_path}: no usable annotation is left ({reasons})")
@@ -159,6 +139,7 @@ def read_scored_set(
     return ScoredSet(
         source=source,
         recordings=recordings,
+        seconds_R=np.array(list(seconds.values())),
         grid=grid,
         truth_NC=truth,
         scores_NC=source.lay(grid, recordings),
@@ -179,39 +160,6 @@ def _as_labelled(annotations: list[Annotation], source: ScoreSource) -> list[Ann
     return [replace(a, label=called.get(a.label, a.label)) for a in annotations]
 
 
-def _lengths(names: list[str], source: ScoreSource, folder: Path, left_out: LeftOut) -> dict[str, float]:
-    """Return the length of each recording from the scores, else from its audio."""
-    unknown = [name for name in names if name not in source.seconds]
-    audio = _audio_files(folder, any("/" in name for name in unknown)) if unknown else {}
-    seconds: dict[str, float] = {}
-    for name in names:
-        if name in source.seconds:
-            seconds[name] = source.seconds[name]
-        elif name not in audio:
-            left_out.without_audio[name] = f"{folder} holds no audio of that name{suggest(name, audio)}"
-        elif len(audio[name]) > 1:
-            listed = " and ".join(path.name for path in audio[name])
-            raise InputError(f'recording "{name}" could be {listed} in {folder}; rename or move one')
-        else:
-            try:
-                seconds[name] = duration_of(audio[name][0])
-            except InputError as error:
-                left_out.without_audio[name] = str(error)
-    return seconds
-
-
-def _audio_files(folder: Path, recursive: bool) -> dict[str, list[Path]]:
-    """Return the audio files by their path without extension, relative to the folder."""
-    try:
-        paths = find_recordings(folder, recursive=recursive)
-    except InputError:
-        return {}  # each annotated recording is then listed as one without audio
-    files: dict[str, list[Path]] = {}
-    for path in paths:
-        files.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
-    return files
-
-
 def _without_short(seconds: dict[str, float], source: ScoreSource, left_out: LeftOut) -> dict[str, float]:
     rows = build_grid(list(seconds.values()), source.length_s, source.step_s).rows_R
     left_out.too_short = [name for name, count in zip(seconds, rows, strict=True) if not count]
@@ -228,7 +176,7 @@ def _usable(
         if annotation.recording not in seconds:
             continue
         if annotation.label and annotation.label not in known:
-            left_out.unknown_classes[annotation.label] = left_out.unknown_classes.get(annotation.label, 0) + 1
+            left_out.add_unknown(annotation.label, annotation.where)
             continue
         if annotation.start > seconds[annotation.recording] and annotation.label:
             left_out.beyond_end.append(annotation.row)

@@ -56,6 +56,21 @@ def curve_at(counts: ThresholdCounts, thresholds: NDArray[np.float64]) -> Curve:
     return _curve(thresholds, tp, fp, counts)
 
 
+def coarse(counts: ThresholdCounts, limit: int) -> ThresholdCounts:
+    """Return at most some ``limit`` of the thresholds, at equal steps of true and of false units.
+
+    The first are kept one by one, where precision jumps. The counts at each threshold stay exact.
+    """
+    size = len(counts.thresholds)
+    if size <= limit:
+        return counts
+    part = limit // 3
+    chosen = [np.arange(part), np.array([size - 1])]
+    chosen += [np.searchsorted(each, np.linspace(0, each[-1], part)) for each in (counts.tp, counts.fp)]
+    index = np.unique(np.minimum(np.concatenate(chosen), size - 1))
+    return ThresholdCounts(counts.thresholds[index], counts.tp[index], counts.fp[index])
+
+
 def rounded_thresholds(counts: ThresholdCounts, decimals: int = 3) -> NDArray[np.float64]:
     """Return the distinct scores as a table prints them: rounded down, highest first.
 

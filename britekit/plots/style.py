@@ -29,7 +29,7 @@ _NO_METADATA: dict[str, dict[str, Any]] = {
     ".svg": {"metadata": {"Date": None, "Creator": None}},
 }
 
-_STYLE: dict[str, Any] = {
+STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that figures are alike everywhere
     "font.size": 9,
@@ -57,6 +57,15 @@ _STYLE: dict[str, Any] = {
 
 
 @contextmanager
+def common_style() -> Iterator[None]:
+    """Draw in the block in a style of its own, instead of the user's matplotlibrc."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+@contextmanager
 def figure(path: str | Path, width: float = 4.5, height: float = 4.0) -> Iterator[Figure]:
     """Yield an empty figure in the common style, and save it under ``path`` when the block ends.
 
@@ -72,10 +81,8 @@ def figure(path: str | Path, width: float = 4.5, height: float = 4.0) -> Iterato
         raise InputError(
             f'{path}: no picture can be written as "{suffix}"; expected {", ".join(_NO_METADATA)}'
         )
-    # A style of its own, instead of the user's matplotlibrc, and no pyplot: it keeps every figure alive.
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
+    # No pyplot: it keeps every figure alive.
+    with common_style():
         drawn = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
         FigureCanvasAgg(drawn)
         yield drawn

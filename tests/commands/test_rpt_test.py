@@ -63,7 +63,12 @@ def test_calibration_of_the_pipeline(project, capsys):
     ("options", "expected"),
     [
         (["-g", "block"], "block"),
+        (["-g", "recording"], "classes"),
         (["-g", ""], "granularity"),
+        (["-g", "minute", "-b", "30"], "60 seconds"),
+        (["-g", "block", "-b", "0"], "--block"),
+        (["-g", "recording", "--precision", "0"], "--precision"),
+        (["--examples", "-1"], "--examples"),
         (["--save-matrices", "--skip-matrices"], "contradict"),
         (["-m", "1.5"], "min_score"),
         (["-l", "nowhere"], "nowhere"),

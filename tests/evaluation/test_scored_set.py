@@ -10,7 +10,8 @@ import yaml
 from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig
 from britekit.errors import InputError
-from britekit.evaluation.scored_set import find_label_dir, read_scored_set
+from britekit.evaluation.score_sources import find_label_dir
+from britekit.evaluation.scored_set import read_scored_set
 from tests.evaluation.made_sets import (
     CLASSES,
     LENGTH,

@@ -1,18 +1,21 @@
-"""What a test per segment leaves in its tracked run: figures, the table of classes, curves."""
+"""What a test leaves in its tracked run: figures, the table of classes, curves."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
 
-from britekit.evaluation.segment_files import annotated_class_rows
-from britekit.evaluation.segment_report import SegmentReport
+from britekit.evaluation.report_tables import annotated_class_rows
+from britekit.evaluation.unit_report import UnitReport
 from britekit.tracking.run import StageRun
 
-_PICTURES = ("pr_curve_annotated", "roc_classic_curve_annotated", "pr_per_threshold_annotated")
+_PICTURES = (
+    "pr_curve_annotated", "roc_classic_curve_annotated", "pr_per_threshold_annotated", "pr_curve",
+    "roc_classic_curve", "detection_curves", "confusion",
+)  # fmt: skip
 
 
-def track_segments(run: StageRun, report: SegmentReport, output_dir: str | Path) -> None:
+def track_report(run: StageRun, report: UnitReport, output_dir: str | Path) -> None:
     """Record a report whose files lie in ``output_dir``; nothing happens where nothing is tracked."""
     if not run.active:
         return

@@ -11,10 +11,13 @@ from sklearn import metrics as reference
 from britekit.config import BaseConfig
 from britekit.errors import InputError
 from britekit.evaluation.calibrating import calibrate_scores, write_calibration
+from britekit.evaluation.curve_files import CURVE_POINTS
+from britekit.evaluation.decisions import Decisions, choose_decisions
 from britekit.evaluation.fit import PlattFit, cross_fit
+from britekit.evaluation.report_files import write_report
 from britekit.evaluation.scored_set import read_scored_set
-from britekit.evaluation.segment_files import CURVE_POINTS, summary_text, write_segment_files
-from britekit.evaluation.segment_report import Decisions, choose_decisions, report_segments
+from britekit.evaluation.summary import summary_text
+from britekit.evaluation.unit_report import report_units
 from tests.evaluation.made_sets import simulate, table_as_labels, write_annotations, write_table
 
 
@@ -23,7 +26,7 @@ def read(root, annotations="annotations.csv", labels="labels"):
 
 
 def report_of(data, threshold=0.5):
-    return report_segments(data, threshold, Decisions(data.scores_NC, "scores"))
+    return report_units(data, threshold, Decisions(data.scores_NC, "scores"))
 
 
 def rows_of(path):
@@ -63,9 +66,9 @@ def test_metrics_equal_scikit_learn(tmp_path):
 
 def test_files_hold_what_was_counted(tmp_path):
     truth, scores, data = two_of_three(tmp_path)
-    written = write_segment_files(report_of(data), tmp_path / "out")
+    written = write_report(report_of(data), tmp_path / "out")
     names = {path.name for path in written}
-    assert names == {path.name for path in (tmp_path / "out").iterdir()} and len(names) == 26
+    assert names == {path.name for path in (tmp_path / "out").iterdir()} and len(names) == 31
     found = scores >= 0.5
     classes = rows_of(tmp_path / "out" / "classes_annotated.csv")
     for c, row in enumerate(classes):
@@ -98,7 +101,7 @@ def test_files_hold_what_was_counted(tmp_path):
 
 def test_matrices_read_back(tmp_path):
     truth, scores, data = two_of_three(tmp_path)
-    write_segment_files(report_of(data), tmp_path / "out", pictures=False)
+    write_report(report_of(data), tmp_path / "out", pictures=False)
     with open(tmp_path / "out" / "y_pred_trained.csv", newline="") as file:
         header, *lines = csv.reader(file)
     assert header == ["", "OVEN", "WOTH", "VEER"] and lines[20][0] == "rec001-0"
@@ -109,16 +112,14 @@ def test_matrices_read_back(tmp_path):
 
 def test_matrices_can_be_left_out(tmp_path):
     _, _, data = two_of_three(tmp_path)
-    names = {
-        path.name for path in write_segment_files(report_of(data), tmp_path / "out", False, pictures=False)
-    }
-    assert len(names) == 14 and not any(name.startswith("y_") for name in names)
+    names = {path.name for path in write_report(report_of(data), tmp_path / "out", False, pictures=False)}
+    assert len(names) == 17 and not any(name.startswith("y_") for name in names)
 
 
 def test_curve_tables_are_exact_and_modest(tmp_path):
     truth, scores = simulate(tmp_path, recordings=200)
     data = read(tmp_path)
-    write_segment_files(report_of(data), tmp_path / "out", save_matrices=False, pictures=False)
+    write_report(report_of(data), tmp_path / "out", save_matrices=False, pictures=False)
     table = rows_of(tmp_path / "out" / "pr_per_threshold_trained.csv")
     assert len(table) <= 1001
     for row in table[::100]:
@@ -139,7 +140,7 @@ def test_curve_tables_are_exact_and_modest(tmp_path):
 def test_same_test_gives_the_same_bytes(tmp_path):
     _, _, data = two_of_three(tmp_path)
     for name in ("a", "b"):
-        write_segment_files(report_of(data), tmp_path / name)
+        write_report(report_of(data), tmp_path / name)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
 
@@ -163,7 +164,7 @@ def test_classes_without_an_area_are_left_out_and_said(tmp_path):
     assert report.metrics()["macro_roc"] == 1.0 and report.metrics()["macro_pr"] == 1.0
     text = summary_text(report)
     assert "no segment is marked by WOTH" in text and "every segment is marked by OVEN: no ROC-AUC" in text
-    write_segment_files(report, tmp_path / "out", pictures=False)
+    write_report(report, tmp_path / "out", pictures=False)
     rows = rows_of(tmp_path / "out" / "classes_annotated.csv")
     assert [(r["PR-AUC"], r["ROC-AUC"]) for r in rows] == [("1.000", ""), ("", ""), ("1.000", "1.000")]
 
@@ -173,7 +174,7 @@ def test_a_test_that_is_true_everywhere_has_no_roc(tmp_path):
     write_table(tmp_path / "labels", ["a"], [6.0], [(0, 0.0), (0, 3.0)], [[0.9], [0.8]], [read_class()])
     report = report_of(read(tmp_path))
     assert math.isnan(report.metrics()["micro_roc"]) and "not defined" in summary_text(report)
-    names = {path.name for path in write_segment_files(report, tmp_path / "out")}
+    names = {path.name for path in write_report(report, tmp_path / "out")}
     assert "pr_curve_annotated.png" in names and not any("roc" in name for name in names)
 
 
@@ -190,13 +191,12 @@ def test_no_marked_segment_is_an_error(tmp_path):
         report_of(read(tmp_path))
 
 
-def test_equal_scores_give_chance(tmp_path):
+def test_equal_scores_are_an_error(tmp_path):
     simulate(tmp_path, recordings=3)
     write_table(tmp_path / "flat", [f"rec{k:03}" for k in range(3)], [60.0] * 3,
                 [(r, 3.0 * k) for r in range(3) for k in range(20)], np.full((60, 3), 0.5))  # fmt: skip
-    report = report_of(read(tmp_path, labels="flat"))
-    assert report.metrics()["micro_roc"] == 0.5
-    write_segment_files(report, tmp_path / "out", pictures=False)
+    with pytest.raises(InputError, match="all 180 scores are 0.5"):
+        report_of(read(tmp_path, labels="flat"))
 
 
 class TestDecisions:
@@ -218,7 +218,7 @@ class TestDecisions:
         np.testing.assert_array_equal(
             decisions.values_NC, cross_fit(data.truth_NC, data.scores_NC, data.groups_N)
         )
-        report = report_segments(data, 0.5, decisions)
+        report = report_units(data, 0.5, decisions)
         assert report.metrics()["micro_pr"] == report_of(data).metrics()["micro_pr"]
         assert report.metrics()["recall"] != report_of(data).metrics()["recall"]
         assert "cross-fitted" in summary_text(report)

@@ -1,0 +1,139 @@
+"""What a threshold is applied to: what the user will see at the threshold.
+
+Scores, or calibrated probabilities where there is a calibration; per segment cross-fitted ones, since a
+calibration flatters the recordings it was fitted on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from britekit.config import BaseConfig
+from britekit.errors import InputError
+from britekit.evaluation.fit import PlattFit, cross_fit
+from britekit.evaluation.scored_set import ScoredSet
+from britekit.evaluation.unit_set import UnitSet
+from britekit.inference.platt import read_calibration
+
+DEFAULT_CALIBRATION = "models/calibration.yaml"
+
+log = logging.getLogger("britekit.evaluation")
+
+Apply = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def _as_they_are(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    return scores
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The values that a threshold is applied to."""
+
+    values_NC: NDArray[np.float32]
+    basis: str
+    """What they are, to complete "at the threshold, on …"."""
+    fitted: bool = False
+    """Whether they are calibrated probabilities."""
+    apply: Apply = _as_they_are
+    """Turns scores of windows, a column per class, into such values."""
+
+
+def choose_decisions(
+    data: ScoredSet | UnitSet, cfg: BaseConfig, calibration_path: str | Path | None = None
+) -> Decisions:
+    """Choose what the threshold is applied to, and say so.
+
+    Parameters
+    ----------
+    data
+        Truth and scores.
+    cfg
+        `infer.calibration`, `infer.scaling_coefficient` and `infer.scaling_intercept` are used.
+    calibration_path
+        Calibration file; default `infer.calibration`, else ``models/calibration.yaml`` if it exists and
+        belongs to the members that gave the scores. ``none`` uses no calibration.
+
+    Raises
+    ------
+    InputError
+        If a calibration file that was asked for cannot be read.
+    """
+    source, scores = data.source, data.scores_NC
+    if source.scaling or source.calibrated:
+        # Text labels carry what inference had applied; the scores behind them are gone.
+        how = "calibrated" if source.calibrated else "scaled"
+        return Decisions(scores, f"scores that inference had already {how}", True)
+    if str(calibration_path or "").lower() == "none":
+        return Decisions(scores, "scores")
+    path = calibration_path or cfg.infer.calibration
+    if path is None and Path(DEFAULT_CALIBRATION).is_file():
+        if _belongs(DEFAULT_CALIBRATION, data):
+            path = DEFAULT_CALIBRATION
+        else:
+            log.warning(
+                "%s belongs to other checkpoints than the scores in %s and is not used; run calibrate again",
+                DEFAULT_CALIBRATION, source.path,
+            )  # fmt: skip
+    if path is not None:
+        return _calibrated(data, path)
+    a, b = cfg.infer.scaling_coefficient, cfg.infer.scaling_intercept
+    if (a, b) != (1.0, 0.0):
+        basis = f"scores scaled by infer.scaling_coefficient {a:g} and scaling_intercept {b:g}"
+        return _applied(data, PlattFit(a, b).apply, basis)
+    return Decisions(scores, "scores, not calibrated")
+
+
+def _calibrated(data: ScoredSet | UnitSet, path: str | Path) -> Decisions:
+    calibration = read_calibration(path)
+    if not _belongs(path, data):
+        log.warning(
+            "%s was fitted on other checkpoints than those of the scores in %s", path, data.source.path
+        )
+
+    def apply(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(calibration.apply(scores, data.source.classes), dtype=np.float32)
+
+    if data.unit != "segment":
+        # A calibration is fitted on segments; there is no truth per segment here to fit another one on.
+        return _applied(data, apply, f"probabilities calibrated by {path}")
+    cutoff = _facts(path).get("cutoff")
+    try:
+        values = cross_fit(
+            data.truth_NC,
+            data.scores_NC,
+            data.groups_N,
+            float(cutoff) if isinstance(cutoff, (int, float)) else 0.0,
+        )
+    except InputError as error:
+        log.warning("probabilities are those of %s itself, not cross-fitted: %s", path, error)
+        return _applied(data, apply, f"probabilities calibrated by {path}, not cross-fitted")
+    basis = "cross-fitted calibrated probabilities (each recording calibrated by a fit on others)"
+    return Decisions(values, basis, True, apply)
+
+
+def _applied(data: ScoredSet | UnitSet, apply: Apply, basis: str) -> Decisions:
+    return Decisions(apply(data.scores_NC), basis, True, apply)
+
+
+def _belongs(path: str | Path, data: ScoredSet | UnitSet) -> bool:
+    """Return whether a calibration names the members that gave the scores; true if either is silent."""
+    named = _facts(path).get("members")
+    return not named or not data.source.members or named == data.source.members
+
+
+def _facts(path: str | Path) -> dict[str, Any]:
+    """Return a calibration file's content; empty if it cannot be read (`read_calibration` then says why)."""
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}

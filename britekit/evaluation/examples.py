@@ -1,0 +1,170 @@
+"""The worst false positives and misses of a test, and their spectrograms for a person to look at."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from britekit.audio.decoding import AudioReader
+from britekit.audio.resampling import resample
+from britekit.audio.spectrogram import compute_spectrograms
+from britekit.config.audio import AudioConfig
+from britekit.errors import InputError
+from britekit.evaluation.left_out import audio_files
+from britekit.evaluation.unit_report import UnitReport
+from britekit.evaluation.unit_set import UnitSet
+from britekit.plots.examples import draw_example
+from britekit.progress import track
+
+# Of one class, and of one recording: a gallery of the same mistake twelve times teaches nothing.
+_OF_A_CLASS, _OF_A_RECORDING = 2, 2
+_CANDIDATES = 5000
+_CONTEXT_S = 2.0
+
+log = logging.getLogger("britekit.evaluation")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One cell of a test that went wrong."""
+
+    kind: Literal["false positive", "miss"]
+    recording: str
+    label: str
+    value: float
+    """What the threshold was applied to."""
+    start_s: float
+    length_s: float
+    """The window with the highest score of the class in the unit."""
+    heard: list[str]
+    """Classes that are true in the unit."""
+    said: list[str]
+    """Classes that were detected in it."""
+
+
+def worst_examples(report: UnitReport, most: int) -> list[Example]:
+    """Choose at most so many false positives of highest value, and as many misses of lowest.
+
+    At most two of a class and two of a recording are taken, and one unit once per kind.
+    """
+    truth, found = report.data.truth_NC, report.found_NC
+    values = report.decisions.values_NC
+    chosen: list[Example] = []
+    for kind, mask, sign in (("false positive", found & ~truth, -1.0), ("miss", truth & ~found, 1.0)):
+        cells = np.flatnonzero(mask)
+        order = sign * values.reshape(-1)[cells]
+        if len(cells) > _CANDIDATES:
+            part = np.argpartition(order, _CANDIDATES)[:_CANDIDATES]
+            cells, order = cells[part], order[part]
+        cells = cells[np.lexsort((cells, order))]
+        rows, columns = np.unravel_index(cells, mask.shape)
+        picked = _spread(report, rows, columns, most)
+        chosen += [_example(report, kind, int(rows[k]), int(columns[k])) for k in picked]  # type: ignore[arg-type]
+    return chosen
+
+
+def _spread(report: UnitReport, rows: NDArray, columns: NDArray, most: int) -> list[int]:
+    by_class: Counter[int] = Counter()
+    by_recording: Counter[int] = Counter()
+    seen: set[int] = set()
+    picked: list[int] = []
+    groups = report.data.groups_N[rows].tolist()
+    for k, (row, column, group) in enumerate(zip(rows.tolist(), columns.tolist(), groups, strict=True)):
+        if len(picked) == most:
+            break
+        if row in seen or by_class[column] == _OF_A_CLASS or by_recording[group] == _OF_A_RECORDING:
+            continue
+        seen.add(row)
+        by_class[column] += 1
+        by_recording[group] += 1
+        picked.append(k)
+    return picked
+
+
+def _example(report: UnitReport, kind: Literal["false positive", "miss"], row: int, column: int) -> Example:
+    data = report.data
+    start, length = float(data.starts_N[row]), float(data.lengths_N[row])
+    if isinstance(data, UnitSet):
+        windows = np.flatnonzero(data.window_row_W == row)
+        length = min(length, data.source.length_s)
+        if len(windows):
+            best = windows[int(np.argmax(data.window_scores_WC[windows, column]))]
+            start = float(data.window_start_W[best])
+    return Example(
+        kind=kind,
+        recording=data.recordings[int(data.groups_N[row])],
+        label=data.labels[column],
+        value=float(report.decisions.values_NC[row, column]),
+        start_s=start,
+        length_s=length,
+        heard=[data.labels[c] for c in np.flatnonzero(data.truth_NC[row])],
+        said=[data.labels[c] for c in np.flatnonzero(report.found_NC[row])],
+    )
+
+
+def draw_examples(examples: Sequence[Example], folder: str | Path, cfg: AudioConfig) -> list[bytes | None]:
+    """Draw the spectrogram of each example with two seconds around it, as JPEG.
+
+    Parameters
+    ----------
+    examples
+        What to draw.
+    folder
+        Where the recordings are.
+    cfg
+        Section ``audio``.
+
+    Returns
+    -------
+    list
+        Bytes of a picture, or None where the recording is missing or cannot be read.
+    """
+    audio = audio_files(Path(folder), any("/" in example.recording for example in examples))
+    pictures: list[bytes | None] = []
+    for example in track(examples, what="spectrograms"):
+        paths = audio.get(example.recording, [])
+        if len(paths) != 1:
+            pictures.append(None)
+            continue
+        try:
+            pictures.append(_draw(example, paths[0], cfg))
+        except InputError as error:
+            log.warning("no spectrogram of %s: %s", example.recording, error)
+            pictures.append(None)
+    return pictures
+
+
+def _draw(example: Example, path: Path, cfg: AudioConfig) -> bytes:
+    first = max(0.0, example.start_s - _CONTEXT_S)
+    signal = _read_stretch(path, first, example.start_s + example.length_s + _CONTEXT_S, cfg.sampling_rate)
+    seconds = len(signal) / cfg.sampling_rate
+    if seconds < min(1.0, cfg.spec_duration):
+        raise InputError(f"{path} ends before {example.start_s:g} s; annotations or labels belong to another")
+    image = compute_spectrograms(signal, [0.0], cfg, seconds)[0][0]
+    buffer = io.BytesIO()
+    draw_example(buffer, image, cfg, seconds, first, (example.start_s, example.start_s + example.length_s))
+    return buffer.getvalue()
+
+
+def _read_stretch(path: Path, start_s: float, end_s: float, rate: int) -> NDArray[np.float32]:
+    """Read a stretch of a recording, mixed to one channel; decoded from its beginning, as seeking may lie."""
+    parts = []
+    with AudioReader(path, warn=False) as reader:
+        first, last, at = round(start_s * reader.rate), round(end_s * reader.rate), 0
+        for block in reader.blocks():
+            lower, upper = max(first - at, 0), min(last - at, block.shape[1])
+            if lower < upper:
+                parts.append(block[:, lower:upper].mean(axis=0))
+            at += block.shape[1]
+            if at >= last:
+                break
+        samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        return resample(samples.astype(np.float32), reader.rate, rate)

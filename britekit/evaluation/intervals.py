@@ -1,0 +1,81 @@
+"""Intervals of all headline figures of a test, from one set of resampled recordings."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from britekit.metrics.bootstrap import Interval, Resampling, bin_ranks, resample
+from britekit.metrics.ranking import PADDING
+
+if TYPE_CHECKING:
+    from britekit.evaluation.unit_report import UnitReport
+
+# Distinct scores told apart over all classes, and in one. Finer bins move an end by less than a thousandth.
+_EDGES, _CLASS_EDGES = 1000, 64
+
+
+def compute_intervals(report: UnitReport, replicates: int) -> dict[str, Interval]:
+    """Return the 95 % interval of each headline figure, by its name in `UnitReport.metrics`."""
+    data, figures = report.data, report.metrics()
+    sampling = resample(len(data.recordings), replicates)
+    columns = data.annotated
+    values: dict[str, NDArray[np.float64]] = {}
+    same = len(columns) == len(data.labels)
+    for ending, chosen in (("", columns), ("_trained", list(range(len(data.labels))))):
+        if ending and same:
+            areas = values["micro_pr"], values["micro_roc"]
+        else:
+            ranks = bin_ranks(
+                data.truth_NC, data.scores_NC, data.groups_N, sampling.recordings, _EDGES, chosen
+            )
+            areas = ranks.areas(sampling)
+        values[f"micro_pr{ending}"], values[f"micro_roc{ending}"] = areas
+    values |= _macro(report, sampling)
+    values |= _rates(report, sampling)
+    return {name: sampling.interval(found, figures[name]) for name, found in values.items()}
+
+
+def _macro(report: UnitReport, sampling: Resampling) -> dict[str, NDArray[np.float64]]:
+    """Return the macro figures under each weighting: means over the classes that are defined there."""
+    data = report.data
+    collected: dict[str, list[NDArray[np.float64]]] = {"macro_pr": [], "macro_roc": [], "cmap": []}
+    for c in data.annotated:
+        ranks = bin_ranks(
+            data.truth_NC, data.scores_NC, data.groups_N, sampling.recordings, _CLASS_EDGES, [c]
+        )
+        pr, roc, padded = ranks.areas_with_padding(sampling, PADDING)
+        for values, found in zip(collected.values(), (pr, roc, padded), strict=True):
+            values.append(found)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a replicate may miss every class
+        return {name: np.nanmean(np.stack(found), axis=0) for name, found in collected.items()}
+
+
+def _rates(report: UnitReport, sampling: Resampling) -> dict[str, NDArray[np.float64]]:
+    data, found = report.data, report.found_NC
+    recordings = sampling.recordings
+
+    def per_recording(mask_NC: NDArray[np.bool_]) -> NDArray[np.float64]:
+        per_row = np.count_nonzero(mask_NC, axis=1).astype(np.float64)
+        return np.asarray(np.bincount(data.groups_N, per_row, minlength=recordings), dtype=np.float64)
+
+    rates: dict[str, NDArray[np.float64]] = {}
+    for ending, chosen in (("", data.annotated), ("_trained", slice(None))):
+        truth, said = data.truth_NC[:, chosen], found[:, chosen]
+        hits = per_recording(truth & said)
+        rates[f"precision{ending}"] = sampling.ratio(hits, per_recording(said))
+        rates[f"recall{ending}"] = sampling.ratio(hits, per_recording(truth))
+        if report.seconds is not None:
+            true = report.seconds.true_RC[:, chosen].sum(axis=1)
+            false = report.seconds.false_RC[:, chosen].sum(axis=1)
+            rates[f"precision_seconds{ending}"] = sampling.ratio(true, true + false)
+    if not np.isnan(report.accuracy):
+        highest = data.scores_NC == data.scores_NC.max(axis=1, keepdims=True)
+        right = np.count_nonzero(highest & data.truth_NC, axis=1) / np.count_nonzero(highest, axis=1)
+        rows = np.bincount(data.groups_N, minlength=recordings)
+        rates["accuracy"] = sampling.ratio(np.bincount(data.groups_N, right, minlength=recordings), rows)
+    return rates

@@ -1,0 +1,125 @@
+"""What a test could not use, and how long the recordings are that it can."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from britekit.audio.decoding import duration_of
+from britekit.audio.files import find_recordings
+from britekit.errors import InputError, suggest
+from britekit.evaluation.score_sources import ScoreSource
+
+log = logging.getLogger("britekit.evaluation")
+
+
+@dataclass
+class LeftOut:
+    """What a test could not use; each is listed once."""
+
+    unknown_classes: dict[str, int] = field(default_factory=dict)
+    """Annotated classes that the models do not know, with their number of annotations."""
+    unknown_at: dict[str, str] = field(default_factory=dict)
+    """File and row of the first of them."""
+    without_audio: dict[str, str] = field(default_factory=dict)
+    """Annotated recordings without (readable) audio and without scores, with the reason."""
+    too_short: list[str] = field(default_factory=list)
+    """Recordings in which no row fits."""
+    beyond_end: list[int] = field(default_factory=list)
+    """Rows of the annotation file that begin after the recording's end."""
+
+    def add_unknown(self, label: str, where: str) -> None:
+        """Note an annotation of a class that the models do not know."""
+        self.unknown_at.setdefault(label, where)
+        self.unknown_classes[label] = self.unknown_classes.get(label, 0) + 1
+
+    def sentences(self, classes: Iterable[str] = ()) -> list[str]:
+        """Return what a person should know, a sentence each."""
+        known = list(classes)
+        said = []
+        for name, count in sorted(self.unknown_classes.items()):
+            where = f"{self.unknown_at[name]}: " if name in self.unknown_at else ""
+            said.append(
+                f'{where}class "{name}" is not known to the models: {count} annotations left out'
+                f"{suggest(name, known)}"
+            )
+        said += [
+            f'recording "{name}" is annotated but left out: {why}' for name, why in self.without_audio.items()
+        ]
+        said += [
+            f'recording "{name}" is too short to hold a segment, and left out' for name in self.too_short
+        ]
+        if self.beyond_end:
+            rows = ", ".join(map(str, self.beyond_end[:5])) + (", …" if len(self.beyond_end) > 5 else "")
+            said.append(
+                f"{len(self.beyond_end)} annotations begin after the end of their recording (rows {rows})"
+            )
+        return said
+
+    def tell(self, source: ScoreSource, strict: bool, path: str | Path) -> None:
+        """Warn of what was left out; with ``strict``, an unknown class is an error."""
+        if strict and self.unknown_classes:
+            sentences = LeftOut(self.unknown_classes, self.unknown_at).sentences(source.labels)
+            more = f"; and {len(sentences) - 3} more classes" if sentences[3:] else ""
+            raise InputError(
+                f"{'; '.join(sentences[:3])}{more}; correct {path}, or train the class, or leave --strict out"
+            )
+        for sentence in self.sentences(source.labels):
+            log.warning("%s", sentence)
+
+
+def find_lengths(
+    first_row: Mapping[str, str], source: ScoreSource, folder: Path, left_out: LeftOut
+) -> dict[str, float]:
+    """Return the length of each recording from the scores, else from its audio; sorted by name.
+
+    Parameters
+    ----------
+    first_row
+        The recordings, each with file and row of its first annotation.
+    source
+        Scores, which may tell lengths.
+    folder
+        Where the audio is.
+    left_out
+        Takes note of recordings without audio.
+
+    Raises
+    ------
+    InputError
+        If two audio files could be meant by one name.
+    """
+    names = sorted(first_row)
+    unknown = [name for name in names if name not in source.seconds]
+    audio = audio_files(folder, any("/" in name for name in unknown)) if unknown else {}
+    seconds: dict[str, float] = {}
+    for name in names:
+        if name in source.seconds:
+            seconds[name] = source.seconds[name]
+        elif name not in audio:
+            left_out.without_audio[name] = (
+                f"{folder} holds no audio of that name ({first_row[name]}){suggest(name, audio)}"
+            )
+        elif len(audio[name]) > 1:
+            listed = " and ".join(path.name for path in audio[name])
+            raise InputError(f'recording "{name}" could be {listed} in {folder}; rename or move one')
+        else:
+            try:
+                seconds[name] = duration_of(audio[name][0])
+            except InputError as error:
+                left_out.without_audio[name] = str(error)
+    return seconds
+
+
+def audio_files(folder: Path, recursive: bool) -> dict[str, list[Path]]:
+    """Return the audio files of a folder by their path without extension, relative to it."""
+    try:
+        paths = find_recordings(folder, recursive=recursive)
+    except InputError:
+        return {}  # each annotated recording is then listed as one without audio
+    files: dict[str, list[Path]] = {}
+    for path in paths:
+        files.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
+    return files

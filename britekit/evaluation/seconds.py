@@ -1,0 +1,83 @@
+"""Seconds of detections: how long what was detected lasts, and how much of it is true.
+
+Labels are trimmed so that those of one class do not overlap, and clipped to their unit (`unit_set.py`).
+N: units, C: classes, R: recordings, T: thresholds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from britekit.evaluation.decisions import Decisions
+from britekit.evaluation.unit_set import UnitSet
+
+# 0.01, 0.02 … 1.00
+THRESHOLDS = np.arange(1, 101) / 100
+
+
+@dataclass(frozen=True)
+class SecondsAtThresholds:
+    """Seconds of true and false detections."""
+
+    true_TC: NDArray[np.float64]
+    false_TC: NDArray[np.float64]
+    """(T, C) at each of `THRESHOLDS`."""
+    true_RC: NDArray[np.float64]
+    false_RC: NDArray[np.float64]
+    """(R, C) by recording, at the chosen threshold."""
+    missed_C: NDArray[np.float64]
+    """(C,) length of the units in which a class is heard and was not detected, at the chosen threshold."""
+
+    def precision(self, columns: ArrayLike | None = None) -> float:
+        """Return true seconds by seconds at the chosen threshold, over columns (default all); 0/0 = 0."""
+        chosen = slice(None) if columns is None else np.asarray(columns, dtype=np.int64)
+        true, false = float(self.true_RC[:, chosen].sum()), float(self.false_RC[:, chosen].sum())
+        return true / (true + false) if true + false else 0.0
+
+    def precision_T(self, columns: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Return (T,) precision in seconds at each threshold; 0/0 = 0."""
+        chosen = slice(None) if columns is None else np.asarray(columns, dtype=np.int64)
+        true, false = self.true_TC[:, chosen].sum(axis=1), self.false_TC[:, chosen].sum(axis=1)
+        return np.divide(true, true + false, out=np.zeros(len(true)), where=true + false > 0)
+
+    def true_at_precision(self, wanted: float) -> float:
+        """Return the most true seconds at a threshold whose precision in seconds is at least ``wanted``.
+
+        Over all trained classes, since a detection of a class that is heard nowhere is false all the same;
+        0 if no threshold reaches the precision.
+        """
+        reached = self.precision_T() >= wanted
+        return float(self.true_TC.sum(axis=1)[reached].max(initial=0.0))
+
+
+def count_seconds(data: UnitSet, decisions: Decisions, threshold: float) -> SecondsAtThresholds:
+    """Count the seconds of detections of a test per block or recording."""
+    classes, recordings = len(data.labels), len(data.recordings)
+    steps = len(THRESHOLDS)
+    true_T = np.zeros((steps + 1, classes))
+    false_T = np.zeros((steps + 1, classes))
+    true_R, false_R = np.zeros((recordings, classes)), np.zeros((recordings, classes))
+    group_W = data.groups_N[data.window_row_W]
+    present = data.window_scores_WC >= 0
+    values = decisions.apply(np.maximum(data.window_scores_WC, 0))
+    for c in range(classes):
+        seconds = data.window_seconds_WC[:, min(c, data.window_seconds_WC.shape[1] - 1)].astype(np.float64)
+        seconds = np.where(present[:, c], seconds, 0.0)
+        right = data.truth_NC[data.window_row_W, c]
+        # A product with 100 rounds 0.7 (float32) to 70 as it should; comparing with 0.7 (float64) would not.
+        place = np.clip(np.floor(values[:, c] * np.float32(steps)).astype(np.int64), 0, steps)
+        found = values[:, c] >= threshold
+        for total, by_recording, mask in ((true_T, true_R, right), (false_T, false_R, ~right)):
+            total[:, c] = np.bincount(place, seconds * mask, minlength=steps + 1)
+            by_recording[:, c] = np.bincount(group_W, seconds * (mask & found), minlength=recordings)
+    missed = data.truth_NC & ~(decisions.values_NC >= threshold)
+    return SecondsAtThresholds(
+        true_TC=np.cumsum(true_T[::-1], axis=0)[::-1][1:],
+        false_TC=np.cumsum(false_T[::-1], axis=0)[::-1][1:],
+        true_RC=true_R,
+        false_RC=false_R,
+        missed_C=data.lengths_N @ missed,
+    )

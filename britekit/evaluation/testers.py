@@ -1,0 +1,334 @@
+"""The three kinds of tests as classes for scripts, and their names on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from britekit.config import BaseConfig, get_config
+from britekit.errors import InputError
+from britekit.evaluation import calibrating
+from britekit.evaluation.calibrating import CalibrationResult
+from britekit.evaluation.decisions import choose_decisions
+from britekit.evaluation.report_files import write_report
+from britekit.evaluation.scored_set import ScoredSet, read_scored_set
+from britekit.evaluation.unit_report import UnitReport, report_units
+from britekit.evaluation.unit_set import UnitSet, read_block_set, read_recording_set
+from britekit.metrics.curves import Curve, curve_at, rounded_thresholds
+from britekit.metrics.ranking import mean_defined
+
+Unit = Literal["segment", "block", "recording"]
+_BLOCK_S = 60.0
+
+
+def find_granularity(text: str, block_s: float | None = None) -> tuple[Unit, float]:
+    """Return the unit that a word or its beginning means, and the length of a block in seconds.
+
+    Raises
+    ------
+    InputError
+        If the word means none, or a block has no length.
+    """
+    words: tuple[str, ...] = ("segment", "block", "recording", "minute")
+    found = [word for word in words if text and word.startswith(text.lower())]
+    if len(found) != 1:
+        raise InputError(
+            f'granularity "{text}" is not known; expected segment, block, recording or minute, or the '
+            "beginning of one"
+        )
+    if block_s is not None and not block_s > 0:
+        raise InputError(f"--block is {block_s:g}; expected a positive number of seconds")
+    if found[0] == "minute":
+        if block_s not in (None, _BLOCK_S):
+            raise InputError(f"a minute has 60 seconds, but --block is {block_s:g}; use -g block")
+        return "block", _BLOCK_S
+    return found[0], float(block_s or _BLOCK_S)  # type: ignore[return-value]
+
+
+def check_precision(value: float) -> float:
+    """Return a precision, or raise `InputError` if it is none."""
+    if not 0 < value <= 1:
+        raise InputError(f"--precision is {value:g}; expected a share above 0, up to 1")
+    return value
+
+
+def read_units(
+    unit: Unit,
+    annotations_path: str | Path,
+    label_dir: str | Path,
+    recordings_dir: str | Path | None,
+    cfg: BaseConfig,
+    block_s: float = _BLOCK_S,
+    strict: bool = False,
+) -> ScoredSet | UnitSet:
+    """Read a test of any kind; see `read_scored_set`, `read_block_set` and `read_recording_set`."""
+    if unit == "segment":
+        return read_scored_set(annotations_path, label_dir, recordings_dir, cfg, strict)
+    if unit == "block":
+        return read_block_set(annotations_path, label_dir, recordings_dir, cfg, block_s, strict)
+    return read_recording_set(annotations_path, label_dir, recordings_dir, cfg, strict)
+
+
+class _Tester:
+    """What all testers share: a test is read and computed when it is first asked for."""
+
+    unit: ClassVar[Unit]
+
+    def __init__(
+        self,
+        annotation_path: str | Path,
+        recording_dir: str | Path | None,
+        label_dir: str | Path,
+        output_dir: str | Path,
+        threshold: float,
+        cfg: BaseConfig | None = None,
+    ) -> None:
+        self.annotation_path = Path(annotation_path)
+        self.recording_dir = None if recording_dir is None else Path(recording_dir)
+        self.label_dir = Path(label_dir)
+        self.output_dir = Path(output_dir)
+        self.threshold = threshold
+        self.cfg = cfg if cfg is not None else get_config()
+        self._block_s, self._wanted = _BLOCK_S, None  # type: tuple[float, float | None]
+        self._data: ScoredSet | UnitSet | None = None
+        self._report: UnitReport | None = None
+
+    @property
+    def data(self) -> Any:
+        """Truth and scores: a `ScoredSet` per segment, else a `UnitSet`."""
+        if self._data is None:
+            self._data = read_units(
+                self.unit, self.annotation_path, self.label_dir, self.recording_dir, self.cfg, self._block_s
+            )
+        return self._data
+
+    @property
+    def report(self) -> UnitReport:
+        """All figures with their intervals."""
+        if self._report is None:
+            decisions = choose_decisions(self.data, self.cfg)
+            self._report = report_units(self.data, self.threshold, decisions, self._wanted)
+        return self._report
+
+    def get_annotations(self) -> dict[str, list[tuple[str, str]]]:
+        """Return, per recording, unit and class of each true cell."""
+        data = self.data
+        found: dict[str, list[tuple[str, str]]] = {name: [] for name in data.recordings}
+        for n, c in np.argwhere(data.truth_NC):
+            found[data.recordings[data.groups_N[n]]].append((data.row_names[n], data.labels[c]))
+        return found
+
+    def get_pr_auc_stats(self) -> dict[str, Any]:
+        """Return macro and micro PR-AUC, and that of each annotated class."""
+        ranked, figures = self.report.per_class, self.report.metrics()
+        return {
+            "macro": mean_defined(ranked.pr_auc_C),
+            "micro_annotated": figures["micro_pr"],
+            "micro_trained": figures["micro_pr_trained"],
+            "classes": dict(zip(self._annotated(), ranked.pr_auc_C.tolist(), strict=True)),
+        }
+
+    def get_roc_auc_stats(self) -> dict[str, Any]:
+        """Return macro and micro ROC-AUC, and that of each annotated class."""
+        ranked, figures = self.report.per_class, self.report.metrics()
+        return {
+            "macro": mean_defined(ranked.roc_auc_C),
+            "micro_annotated": figures["micro_roc"],
+            "micro_trained": figures["micro_roc_trained"],
+            "classes": dict(zip(self._annotated(), ranked.roc_auc_C.tolist(), strict=True)),
+        }
+
+    def get_precision_recall(self, threshold: float | None = None, details: bool = False) -> dict[str, Any]:
+        """Return precision and recall at a threshold, over annotated and over trained classes.
+
+        Parameters
+        ----------
+        threshold
+            Default: that of the tester.
+        details
+            Also those of each annotated class.
+        """
+        chosen = self.threshold if threshold is None else threshold
+        report = self.report
+        if chosen != report.threshold:
+            report = report_units(self.data, chosen, report.decisions, self._wanted, replicates=0)
+        found, columns = report.detections, self.data.annotated
+        result: dict[str, Any] = {
+            "precision_annotated": found.precision(columns),
+            "recall_annotated": found.recall(columns),
+            "precision_trained": found.precision(),
+            "recall_trained": found.recall(),
+        }
+        if details:
+            rates = zip(found.precision_C[columns].tolist(), found.recall_C[columns].tolist(), strict=True)
+            result["classes"] = dict(zip(self._annotated(), rates, strict=True))
+        return result
+
+    def get_pr_table(self) -> Curve:
+        """Return precision and recall of the trained classes at each threshold."""
+        return curve_at(self.report.trained, rounded_thresholds(self.report.trained))
+
+    def produce_reports(self) -> list[Path]:
+        """Write every file of the test; returns their paths."""
+        return write_report(self.report, self.output_dir)
+
+    def run(self) -> UnitReport:
+        """Compute the test, write its files and return it."""
+        self.produce_reports()
+        return self.report
+
+    def _annotated(self) -> list[str]:
+        return [self.data.labels[c] for c in self.data.annotated]
+
+
+class PerSegmentTester(_Tester):
+    """A test per segment, or with ``calibrate`` a calibration.
+
+    Parameters
+    ----------
+    annotation_path, recording_dir, label_dir, output_dir
+        As for the command rpt-test.
+    threshold
+        A value at or above it is a detection.
+    calibrate
+        Whether `run` fits a calibration instead of testing.
+    cutoff, coef, inter
+        As for the command calibrate.
+    cfg
+        Settings; default `get_config()`.
+    """
+
+    unit = "segment"
+
+    def __init__(
+        self,
+        annotation_path: str | Path,
+        recording_dir: str | Path | None,
+        label_dir: str | Path,
+        output_dir: str | Path,
+        threshold: float,
+        calibrate: bool = False,
+        cutoff: float = 0.4,
+        coef: float | None = None,
+        inter: float | None = None,
+        cfg: BaseConfig | None = None,
+    ) -> None:
+        super().__init__(annotation_path, recording_dir, label_dir, output_dir, threshold, cfg)
+        self.calibrate, self.cutoff = calibrate, cutoff
+        self._given = None if coef is None or inter is None else (coef, inter)
+
+    def initialize(self) -> None:
+        """Read annotations and scores now instead of at the first question."""
+        self._data, self._report = None, None
+        _ = self.data
+
+    def get_offsets(self) -> dict[str, NDArray[np.float64]]:
+        """Return, per recording, the starts of its segments in seconds."""
+        data: ScoredSet = self.data
+        return {
+            name: np.arange(rows) * data.grid.step_s
+            for name, rows in zip(data.recordings, data.grid.rows_R.tolist(), strict=True)
+        }
+
+    def get_segments(self, start_s: float, end_s: float) -> list[int]:
+        """Return the segments, from 0, in which a sound from start to end is heard."""
+        from britekit.evaluation.grid import build_grid, mark_truth
+
+        grid = self.data.grid
+        long = build_grid([end_s + 2 * grid.length_s], grid.length_s, grid.step_s)
+        return np.flatnonzero(mark_truth(long, [0], [0], [start_s], [end_s], 1)[:, 0]).tolist()
+
+    def do_calibration(self) -> CalibrationResult:
+        """Fit a calibration, write its file and pictures, and return it."""
+        result = calibrating.calibrate_scores(self.data, self.cutoff, self._given)
+        self.plot_calibration_curve(result)
+        calibrating.write_bins(self.output_dir / "calibration.csv", result)
+        if self._given is None:
+            calibrating.write_calibration(self.output_dir / "calibration.yaml", result, self.data)
+        return result
+
+    def plot_calibration_curve(self, result: CalibrationResult) -> Path:
+        """Draw the reliability diagram; returns its path."""
+        a, b = result.fit.coefficient, result.fit.intercept
+        path = self.output_dir / f"calibration-{a:.2f}-{b:.2f}.png"
+        calibrating.plot_calibration(path, result)
+        return path
+
+    def run(self) -> Any:
+        """Test, or with ``calibrate`` fit a calibration; writes the files and returns the result."""
+        return self.do_calibration() if self.calibrate else super().run()
+
+
+class PerBlockTester(_Tester):
+    """A test per block.
+
+    Parameters
+    ----------
+    annotation_path, recording_dir, label_dir, output_dir
+        As for the command rpt-test.
+    threshold
+        A value at or above it is a detection.
+    block_size
+        Seconds.
+    gen_pr_table
+        Whether to write tables and pictures over all thresholds.
+    cfg
+        Settings; default `get_config()`.
+    """
+
+    unit = "block"
+
+    def __init__(
+        self,
+        annotation_path: str | Path,
+        recording_dir: str | Path | None,
+        label_dir: str | Path,
+        output_dir: str | Path,
+        threshold: float,
+        block_size: float = 60,
+        gen_pr_table: bool = True,
+        cfg: BaseConfig | None = None,
+    ) -> None:
+        super().__init__(annotation_path, recording_dir, label_dir, output_dir, threshold, cfg)
+        self._block_s, self.gen_pr_table = float(block_size), gen_pr_table
+
+    def produce_reports(self) -> list[Path]:
+        """Write every file of the test; returns their paths."""
+        return write_report(self.report, self.output_dir, pr_table=self.gen_pr_table)
+
+
+PerMinuteTester = PerBlockTester
+
+
+class PerRecordingTester(_Tester):
+    """A test per recording.
+
+    Parameters
+    ----------
+    annotation_path, recording_dir, label_dir, output_dir
+        As for the command rpt-test.
+    threshold
+        A value at or above it is a detection.
+    tp_secs_at_precision
+        Report the seconds of true detections at this precision.
+    cfg
+        Settings; default `get_config()`.
+    """
+
+    unit = "recording"
+
+    def __init__(
+        self,
+        annotation_path: str | Path,
+        recording_dir: str | Path | None,
+        label_dir: str | Path,
+        output_dir: str | Path,
+        threshold: float,
+        tp_secs_at_precision: float = 0.95,
+        cfg: BaseConfig | None = None,
+    ) -> None:
+        super().__init__(annotation_path, recording_dir, label_dir, output_dir, threshold, cfg)
+        self._wanted = check_precision(tp_secs_at_precision)

@@ -1,0 +1,210 @@
+"""All figures of a test, per segment, block or recording, each with its interval.
+
+AUC values are taken on the scores, figures at the threshold on `Decisions`. Intervals come from resampling
+recordings. N: units, C: classes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from britekit.errors import InputError
+from britekit.evaluation.decisions import Decisions
+from britekit.evaluation.intervals import compute_intervals
+from britekit.evaluation.scored_set import ScoredSet
+from britekit.evaluation.seconds import SecondsAtThresholds, count_seconds
+from britekit.evaluation.unit_set import UnitSet
+from britekit.metrics.bootstrap import REPLICATES, Interval
+from britekit.metrics.counts import ThresholdCounts, count_by_threshold
+from britekit.metrics.ranking import (
+    ClassRanking,
+    area_under_pr,
+    area_under_roc,
+    mean_defined,
+    rank_classes,
+)
+from britekit.metrics.thresholds import Detections, detect, top_one_accuracy
+
+# Below, intervals are known to hold the truth less often than they claim (benchmarks/coverage.py).
+FEW_RECORDINGS = 30
+
+
+@dataclass(frozen=True)
+class UnitReport:
+    """A test: its data, and everything computed from them."""
+
+    data: ScoredSet | UnitSet
+    threshold: float
+    decisions: Decisions
+    detections: Detections
+    per_class: ClassRanking
+    """Of the annotated columns, in their order."""
+    annotated: ThresholdCounts
+    trained: ThresholdCounts
+    accuracy: float
+    """By highest score; NaN unless every unit has exactly one true class."""
+    mean_tp_score: float
+    """Mean score of true cells that were detected; NaN if there are none."""
+    seconds: SecondsAtThresholds | None = None
+    """Seconds of detections; per block and recording."""
+    wanted_precision: float | None = None
+    """Precision in seconds at which to report TP seconds; per recording."""
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    """95 % interval of each figure, by its name in `metrics`."""
+
+    @property
+    def without_positives(self) -> list[str]:
+        """Annotated classes that mark no unit."""
+        return [self.data.labels[self.data.annotated[k]] for k in self.per_class.without_positives]
+
+    @property
+    def always_positive(self) -> list[str]:
+        """Annotated classes that mark every unit."""
+        return [self.data.labels[self.data.annotated[k]] for k in self.per_class.always_positive]
+
+    @property
+    def found_NC(self) -> NDArray[np.bool_]:
+        """(N, C) what is detected at the threshold."""
+        return self.decisions.values_NC >= self.threshold
+
+    def metrics(self) -> dict[str, Any]:
+        """Return the figures for a metrics file; NaN where undefined."""
+        return dict(self._metrics)
+
+    @cached_property
+    def _metrics(self) -> dict[str, Any]:
+        data, columns = self.data, self.data.annotated
+        figures: dict[str, Any] = {
+            "macro_pr": mean_defined(self.per_class.pr_auc_C),
+            "micro_pr": area_under_pr(self.annotated),
+            "macro_roc": mean_defined(self.per_class.roc_auc_C),
+            "micro_roc": area_under_roc(self.annotated),
+            "cmap": mean_defined(self.per_class.padded_pr_auc_C),
+            "precision": self.detections.precision(columns),
+            "recall": self.detections.recall(columns),
+            "threshold": self.threshold,
+            "threshold_on_probabilities": self.decisions.fitted,
+            "micro_pr_trained": area_under_pr(self.trained),
+            "micro_roc_trained": area_under_roc(self.trained),
+            "precision_trained": self.detections.precision(),
+            "recall_trained": self.detections.recall(),
+        }
+        if self.seconds is not None:
+            figures["precision_seconds"] = self.seconds.precision(columns)
+            figures["precision_seconds_trained"] = self.seconds.precision()
+        if self.seconds is not None and self.wanted_precision is not None:
+            figures["tp_seconds_at_precision"] = self.seconds.true_at_precision(self.wanted_precision)
+            figures["wanted_precision"] = self.wanted_precision
+        if not math.isnan(self.accuracy):
+            figures["accuracy"] = self.accuracy
+        figures |= {
+            "recordings": len(data.recordings),
+            f"{data.unit}s": len(data.truth_NC),
+            "classes_annotated": len(columns),
+            "classes_trained": len(data.labels),
+            "positives": self.annotated.positives,
+        }
+        if data.unit == "recording":
+            del figures["recordings"]
+            figures["recordings"] = len(data.recordings)
+        return figures
+
+    def notes(self) -> list[str]:
+        """Return what a reader must know before trusting the figures, a sentence each."""
+        data, unit = self.data, self.data.unit
+        notes = []
+        if len(data.recordings) < FEW_RECORDINGS:
+            notes.append(
+                f"only {len(data.recordings)} recordings: others could give quite different figures, and the "
+                f"intervals hold the truth less often than they claim; test {FEW_RECORDINGS} or more"
+            )
+        notes += data.left_out.sentences(data.labels)
+        if self.without_positives:
+            notes.append(
+                f"no {unit} is marked by {_listed(self.without_positives)}: left out of the macro means"
+            )
+        if self.always_positive:
+            notes.append(
+                f"every {unit} is marked by {_listed(self.always_positive)}: no ROC-AUC, left out of its mean"
+            )
+        if data.without_scores:
+            notes.append(f"nothing was scored in {_listed(data.without_scores)}: counted as 0")
+        return notes
+
+
+def report_units(
+    data: ScoredSet | UnitSet,
+    threshold: float,
+    decisions: Decisions,
+    wanted_precision: float | None = None,
+    replicates: int = REPLICATES,
+) -> UnitReport:
+    """Compute all figures of a test.
+
+    Parameters
+    ----------
+    data
+        Truth and scores.
+    threshold
+        A value at or above it is a detection.
+    decisions
+        What the threshold is applied to (`choose_decisions`).
+    wanted_precision
+        Report the most seconds found at this precision in seconds; for blocks and recordings.
+    replicates
+        Of the bootstrap; 0 computes no intervals.
+
+    Raises
+    ------
+    InputError
+        If no annotation marks a unit, or all scores are equal, so that no figure says anything.
+    """
+    units, unit = len(data.truth_NC), data.unit
+    if not data.truth_NC.any():
+        raise InputError(
+            f"no annotation marks any of the {units} {unit}s, so there is nothing to measure; check that the "
+            "annotations' times lie inside their recordings"
+        )
+    first = data.scores_NC.flat[0]
+    if units * len(data.labels) > 1 and np.all(data.scores_NC == first):
+        raise InputError(
+            f"{data.source.path}: all {data.scores_NC.size} scores are {first:g}, so nothing is ranked and "
+            "no figure would say anything; check the models and run analyze again"
+        )
+    columns = data.annotated
+    all_annotated = len(columns) == len(data.labels)
+    trained = count_by_threshold(data.truth_NC, data.scores_NC)
+    annotated = (
+        trained
+        if all_annotated
+        else count_by_threshold(data.truth_NC[:, columns], data.scores_NC[:, columns])
+    )
+    found = decisions.values_NC >= threshold
+    hits = data.scores_NC[data.truth_NC & found]
+    report = UnitReport(
+        data=data,
+        threshold=threshold,
+        decisions=decisions,
+        detections=detect(data.truth_NC, decisions.values_NC, threshold),
+        per_class=rank_classes(data.truth_NC, data.scores_NC, columns),
+        annotated=annotated,
+        trained=trained,
+        accuracy=top_one_accuracy(data.truth_NC, data.scores_NC),
+        mean_tp_score=float(hits.mean(dtype=np.float64)) if len(hits) else float("nan"),
+        seconds=count_seconds(data, decisions, threshold) if isinstance(data, UnitSet) else None,
+        wanted_precision=wanted_precision if isinstance(data, UnitSet) else None,
+    )
+    if replicates and len(data.recordings) > 1:
+        report.intervals.update(compute_intervals(report, replicates))
+    return report
+
+
+def _listed(names: list[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

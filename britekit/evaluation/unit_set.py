@@ -1,0 +1,269 @@
+"""A test per block or per recording as matrices: truth from lists of classes, scores from windows.
+
+A window belongs to the block its start falls in; a unit's score of a class is the highest of its windows.
+Seconds are those of windows, trimmed so that windows of one class do not overlap and clipped to their unit.
+N: units, C: classes, W: windows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from britekit.annotations.listed import ListedClasses, read_block_annotations, read_recording_annotations
+from britekit.annotations.reconciling import Reconciler
+from britekit.config import BaseConfig
+from britekit.errors import InputError
+from britekit.evaluation.grid import ROUNDED_S
+from britekit.evaluation.left_out import LeftOut, find_lengths
+from britekit.evaluation.score_sources import ScoreSource, find_label_dir, read_scores
+
+# Blocks are computed from times divided by their length; this much forgives what the division rounds off.
+_EPSILON = 1e-6
+
+log = logging.getLogger("britekit.evaluation")
+
+
+@dataclass(frozen=True)
+class UnitSet:
+    """Truth and scores of the annotated units, a row per unit and a column per trained class."""
+
+    unit: Literal["block", "recording"]
+    source: ScoreSource
+    recordings: list[str]
+    """Sorted."""
+    seconds_R: NDArray[np.float64]
+    """Length of each recording."""
+    groups_N: NDArray[np.int64]
+    """(N,) recording of each row."""
+    numbers_N: NDArray[np.int64]
+    """(N,) number of the block, from 1; 0 where the unit is the recording."""
+    starts_N: NDArray[np.float64]
+    lengths_N: NDArray[np.float64]
+    """(N,) where each unit begins in its recording, and how long it is, in seconds."""
+    truth_NC: NDArray[np.bool_]
+    scores_NC: NDArray[np.float32]
+    annotated: list[int]
+    """Columns of classes with at least one annotation."""
+    without_scores: list[str]
+    """Recordings that count as score 0, since nothing was detected or they were not analysed."""
+    left_out: LeftOut
+    window_row_W: NDArray[np.int64]
+    """(W,) unit of each window that lies in one."""
+    window_start_W: NDArray[np.float64]
+    window_scores_WC: NDArray[np.float32]
+    """Scores of windows; -1 where a window has no label of the class."""
+    window_seconds_WC: NDArray[np.float32]
+    """(W, C), or (W, 1) where all classes have the same: trimmed and clipped."""
+
+    first_number: ClassVar[int] = 1
+
+    @property
+    def labels(self) -> list[str]:
+        """What annotations call each column."""
+        return self.source.labels
+
+    @cached_property
+    def row_names(self) -> list[str]:
+        """(N,) ``{recording}-{block}``, or the recording."""
+        if self.unit == "recording":
+            return [self.recordings[r] for r in self.groups_N.tolist()]
+        pairs = zip(self.groups_N.tolist(), self.numbers_N.tolist(), strict=True)
+        return [f"{self.recordings[r]}-{number}" for r, number in pairs]
+
+
+def read_block_set(
+    annotations_path: str | Path,
+    label_dir: str | Path,
+    recordings_dir: str | Path | None,
+    cfg: BaseConfig,
+    block_s: float = 60.0,
+    strict: bool = False,
+) -> UnitSet:
+    """Read annotations per block and scores; only blocks that the annotations list belong to the test.
+
+    Parameters
+    ----------
+    annotations_path
+        CSV with recording, block (or minute) and classes.
+    label_dir, recordings_dir, cfg, strict
+        As for `read_scored_set`.
+    block_s
+        Length of a block in seconds.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or no annotation can be used.
+    """
+    if not block_s > 0:
+        raise InputError(f"--block is {block_s:g}; expected a positive number of seconds")
+    listed = read_block_annotations(annotations_path, cfg.misc.map_codes)
+    return _read("block", listed, annotations_path, label_dir, recordings_dir, cfg, float(block_s), strict)
+
+
+def read_recording_set(
+    annotations_path: str | Path,
+    label_dir: str | Path,
+    recordings_dir: str | Path | None,
+    cfg: BaseConfig,
+    strict: bool = False,
+) -> UnitSet:
+    """Read annotations per recording (CSV with recording and classes) and scores.
+
+    Parameters and errors are those of `read_block_set`.
+    """
+    listed = read_recording_annotations(annotations_path, cfg.misc.map_codes)
+    return _read("recording", listed, annotations_path, label_dir, recordings_dir, cfg, np.inf, strict)
+
+
+def _read(
+    unit: Literal["block", "recording"],
+    listed: list[ListedClasses],
+    path: str | Path,
+    label_dir: str | Path,
+    recordings_dir: str | Path | None,
+    cfg: BaseConfig,
+    block_s: float,
+    strict: bool,
+) -> UnitSet:
+    if not listed:
+        raise InputError(f"{path} holds no annotation; a row without classes says that nothing is heard")
+    folder = Path(recordings_dir) if recordings_dir is not None else Path(path).parent
+    source = read_scores(find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes)
+    left_out = LeftOut()
+    first_row: dict[str, str] = {}
+    for item in listed:
+        first_row.setdefault(item.recording, item.where)
+    seconds = find_lengths(first_row, source, folder, left_out)
+    shortest = min(1.0, source.length_s)
+    left_out.too_short = [name for name, value in seconds.items() if value < shortest]
+    for name in left_out.too_short:
+        del seconds[name]
+    recordings = list(seconds)
+    order = {name: k for k, name in enumerate(recordings)}
+    usable = [item for item in listed if item.recording in order]
+    if unit == "block":
+        beyond = [x for x in usable if (x.block - 1) * block_s >= seconds[x.recording]]
+        left_out.beyond_end = [item.row for item in beyond]
+        usable = [item for item in usable if item not in set(beyond)]
+    columns = _columns(usable, source, left_out)
+    left_out.tell(source, strict, path)
+    usable.sort(key=lambda item: (order[item.recording], item.block))
+    groups = np.array([order[item.recording] for item in usable], dtype=np.int64)
+    numbers = np.array([item.block for item in usable], dtype=np.int64)
+    truth = np.zeros((len(usable), len(source.labels)), dtype=bool)
+    for n, item in enumerate(usable):
+        truth[n, [columns[label] for label in item.labels if label in columns]] = True
+    if not truth.any():
+        reasons = "; ".join(left_out.sentences(source.labels)[:3]) or "no row lists a class"
+        raise InputError(f"{path}: no usable annotation is left ({reasons})")
+    lengths = np.array([seconds[name] for name in recordings])
+    starts = np.zeros(len(usable))
+    if unit == "block":
+        starts += (numbers - 1) * block_s
+    units = np.minimum(starts + block_s, lengths[groups]) - starts
+    row, start, scores, trimmed = _windows(source, recordings, groups, numbers, starts, units, block_s)
+    highest = np.zeros(truth.shape, dtype=np.float32)
+    # Windows are ordered as the units are, so those of a unit are neighbours.
+    firsts = np.flatnonzero(np.diff(row, prepend=-1))
+    if len(firsts):
+        highest[row[firsts]] = np.maximum(np.maximum.reduceat(scores, firsts, axis=0), 0)
+    return UnitSet(
+        unit=unit,
+        source=source,
+        recordings=recordings,
+        seconds_R=lengths,
+        groups_N=groups,
+        numbers_N=numbers,
+        starts_N=starts,
+        lengths_N=units,
+        truth_NC=truth,
+        scores_NC=highest,
+        annotated=sorted({columns[x] for item in usable for x in item.labels if x in columns}),
+        without_scores=[name for name in recordings if name not in source.recordings],
+        left_out=left_out,
+        window_row_W=row,
+        window_start_W=start,
+        window_scores_WC=scores,
+        window_seconds_WC=trimmed,
+    )
+
+
+def _columns(listed: Iterable[ListedClasses], source: ScoreSource, left_out: LeftOut) -> dict[str, int]:
+    """Return the column that each label means; unknown ones are noted."""
+    columns = {label: k for k, label in enumerate(source.labels)}
+    reconciler = Reconciler(source.classes)
+    place = {id(info): k for k, info in enumerate(source.classes)}
+    for item in listed:
+        for label in item.labels:
+            if label in columns:
+                continue
+            found = reconciler.find(label)
+            if found is not None:
+                columns[label] = place[id(found)]
+            else:
+                left_out.add_unknown(label, item.where)
+    return columns
+
+
+def _windows(
+    source: ScoreSource,
+    recordings: list[str],
+    groups_N: NDArray[np.int64],
+    numbers_N: NDArray[np.int64],
+    starts_N: NDArray[np.float64],
+    lengths_N: NDArray[np.float64],
+    block_s: float,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
+    """Return unit, start, scores and trimmed seconds of the windows that lie in a unit."""
+    windows = source.windows(recordings)
+    trimmed = trim(windows.recording_W, windows.start_W, windows.scores_WC, source.length_s)
+    # A start that a label file rounded down must not fall into the block before.
+    forgiven = _EPSILON if source.unrounded else max(_EPSILON, ROUNDED_S / block_s)
+    block = np.zeros(len(windows.start_W), dtype=np.int64)
+    if np.isfinite(block_s):
+        block = np.floor(windows.start_W / block_s + forgiven).astype(np.int64) + 1
+    most = int(max(block.max(initial=0), numbers_N.max(initial=0))) + 1
+    key_N = groups_N * most + numbers_N  # ascending, as the units are
+    key_W = windows.recording_W.astype(np.int64) * most + block
+    row = np.minimum(np.searchsorted(key_N, key_W), len(key_N) - 1)
+    kept = key_N[row] == key_W
+    row, start = row[kept], windows.start_W[kept]
+    room = np.maximum(starts_N[row] + lengths_N[row] - start, 0).astype(np.float32)
+    return row, start, windows.scores_WC[kept], np.minimum(trimmed[kept], room[:, None])
+
+
+def trim(
+    recording_W: NDArray[np.integer],
+    start_W: NDArray[np.float64],
+    scores_WC: NDArray[np.float32],
+    length_s: float,
+) -> NDArray[np.float32]:
+    """Return how long each label is until the next of its class begins: (W, C), or (W, 1) for all alike.
+
+    Windows are ordered by recording and start; cells below 0 are no labels, and 0 s long.
+    """
+    if not (scores_WC < 0).any():
+        return _until_next(recording_W, start_W, length_s)[:, None]
+    trimmed = np.zeros(scores_WC.shape, dtype=np.float32)
+    for c in range(scores_WC.shape[1]):
+        present = np.flatnonzero(scores_WC[:, c] >= 0)
+        trimmed[present, c] = _until_next(recording_W[present], start_W[present], length_s)
+    return trimmed
+
+
+def _until_next(
+    recording: NDArray[np.integer], start: NDArray[np.float64], length_s: float
+) -> NDArray[np.float32]:
+    seconds = np.full(len(start), length_s)
+    same = recording[1:] == recording[:-1]
+    seconds[:-1][same] = np.minimum(length_s, np.diff(start)[same])
+    return seconds.astype(np.float32)

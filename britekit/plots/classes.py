@@ -1,0 +1,131 @@
+"""Many classes at once: detection curves side by side, and what was said where a class was missed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from numpy.typing import NDArray
+
+from britekit.plots.style import BLUE, GREY, LIGHT, ORANGE, figure
+
+Array = NDArray[np.floating]
+
+_COLUMNS = 6
+_GAP = 0.35  # between panels, as a part of their width
+
+
+def plot_detection_curves(
+    path: str | Path,
+    thresholds: Array,
+    precision_TA: Array,
+    recall_TA: Array,
+    labels: Sequence[str],
+    chosen: float,
+    unit: str,
+) -> None:
+    """Draw precision and recall against the threshold, a small panel per class.
+
+    Parameters
+    ----------
+    path
+        Picture to write.
+    thresholds
+        (T,) from 0 to 1.
+    precision_TA, recall_TA
+        A column per class; NaN where undefined.
+    labels
+        Names of the classes.
+    chosen
+        Threshold to mark.
+    unit
+        What was tested, for the title.
+    """
+    # One pair of axes with shifted panels: a hundred real ones would take matplotlib half a minute.
+    columns = min(_COLUMNS, len(labels))
+    rows = -(-len(labels) // columns)
+    step = 1 + _GAP
+    left = np.arange(len(labels)) % columns * step
+    bottom = (rows - 1 - np.arange(len(labels)) // columns) * step
+    with figure(path, width=1.0 + 1.35 * columns, height=1.0 + 1.35 * rows) as drawn:
+        axes = drawn.subplots()
+        corners = np.array([[0, 0], [0, 1], [1, 1], [1, 0], [0, 0]], float)
+        place = np.stack([left, bottom], axis=1)[:, None, :]
+        axes.add_collection(LineCollection(list(corners + place), colors=LIGHT, linewidths=0.8))
+        marks = np.array([[chosen, 0], [chosen, 1]])
+        axes.add_collection(
+            LineCollection(
+                list(marks + place),
+                colors=GREY,
+                linewidths=0.8,
+                linestyles="--",
+                label=f"threshold {chosen:g}",
+            )
+        )
+        for values, colour, style, name in (
+            (precision_TA, BLUE, "-", "precision"),
+            (recall_TA, ORANGE, "-.", "recall"),
+        ):
+            lines = [
+                np.stack([thresholds, values[:, k]], axis=1)[~np.isnan(values[:, k])] + place[k]
+                for k in range(len(labels))
+            ]
+            shown = [line for line in lines if len(line)]
+            axes.add_collection(
+                LineCollection(shown, colors=colour, linewidths=1.2, linestyles=style, label=name)
+            )
+        for x, y, label in zip(left, bottom, labels, strict=True):
+            short = label if len(label) <= 18 else label[:17] + "…"
+            axes.text(x + 0.5, y + 1.03, short, ha="center", va="bottom", fontsize=7)
+        axes.set(xlim=(-0.12, columns * step - _GAP + 0.05), ylim=(-0.15, rows * step - _GAP + 0.2))
+        axes.set_aspect("equal")
+        axes.set_xticks([0, 1], ["0", "1"])
+        axes.set_yticks([0, 1], ["0", "1"])
+        axes.grid(visible=False)
+        for side in ("left", "bottom"):
+            axes.spines[side].set_visible(False)
+        axes.tick_params(length=0)
+        axes.set_title(f"Precision and recall of each class by threshold, per {unit}")
+        drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+
+
+def plot_missed_for(
+    path: str | Path, shares: Array, missed: Sequence[str], said: Sequence[str], unit: str
+) -> None:
+    """Draw how often other classes were wrongly detected where a class was missed.
+
+    Parameters
+    ----------
+    path
+        Picture to write.
+    shares
+        (rows, columns) from 0 to 1; rows need not sum to 1, since several classes may be detected together.
+    missed, said
+        Names of rows and columns.
+    unit
+        What was tested, for the title.
+    """
+    width, height = 2.6 + 0.26 * len(said), 2.2 + 0.24 * len(missed)
+    with figure(path, width=max(width, 4.5), height=max(height, 3.0)) as drawn:
+        axes = drawn.subplots()
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+        axes.set_xticks(range(len(said)), said, rotation=90)
+        axes.set_yticks(range(len(missed)), missed)
+        axes.set(xlabel="Detected there, wrongly", ylabel=f"Missed (in so many {unit}s)")
+        axes.grid(visible=False)
+        # Cells apart from each other, and from what is no class.
+        axes.hlines(np.arange(1, len(missed)) - 0.5, -0.5, len(said) - 0.5, color="white", linewidth=0.6)
+        axes.vlines(np.arange(1, len(said)) - 0.5, -0.5, len(missed) - 0.5, color="white", linewidth=0.6)
+        axes.axvline(len(said) - 1.5, color=GREY, linewidth=1.2)
+        if shares.size <= 400:
+            for (row, column), share in np.ndenumerate(shares):
+                if share >= 0.005:
+                    axes.text(
+                        column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=6,
+                        color="white" if share > 0.55 else "black",
+                    )  # fmt: skip
+        bar = drawn.colorbar(image, ax=axes, shrink=0.7)
+        bar.set_label(f"Share of the {unit}s missed")
+        axes.set_title("What was said where a class was missed")
