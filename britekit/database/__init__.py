@@ -7,6 +7,8 @@ session and leaves the commit to its caller, so that a thousand inserts are one 
 - `targets`: what a database is called: a path, or a URL
 - `session`: opening a database, publishing one that was built
 - `preparation`: creating the tables, checking that a database has them
+- `side_files`: what SQLite keeps beside a file, when another file takes its place
+- `conversion`: a database of the oldest schema
 - `failures`: what SQLAlchemy and SQLite say, as one sentence
 - `classes`: categories and classes by name
 - `recordings`: sources, recordings and what is known about them

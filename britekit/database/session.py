@@ -21,8 +21,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
+from britekit.database.conversion import convert, is_old
 from britekit.database.failures import as_sentences, explain
 from britekit.database.preparation import prepare
+from britekit.database.side_files import remove_stray_log, settle
 from britekit.database.targets import describe, parse_url, sqlite_path
 from britekit.errors import DatabaseError
 from britekit.files import atomic_path, unwritable
@@ -57,6 +59,10 @@ def open_database(target: str | os.PathLike[str], mode: Mode = "read") -> Iterat
     path = sqlite_path(target)
     where = describe(target)
     is_new = path is not None and _check_file(path, mode)
+    if path is not None and not is_new:
+        remove_stray_log(path)
+        if is_old(path):
+            convert(path, lambda: publish_database(path))
     engine = _server_engine(str(target), where, mode) if path is None else _sqlite_engine(path, mode)
     commits = 0
     try:
@@ -94,7 +100,7 @@ def publish_database(target: str | os.PathLike[str]) -> Iterator[Session]:
     Raises
     ------
     DatabaseError
-        ``target`` is a URL, or the disk is full.
+        ``target`` is a URL, or is in use, or the disk is full.
     """
     path = sqlite_path(target)
     if path is None:
@@ -113,6 +119,7 @@ def publish_database(target: str | os.PathLike[str]) -> Iterator[Session]:
                     yield session
                     session.commit()
                 _vacuum_into(engine, partial, path)
+                settle(path)
         finally:
             engine.dispose()
             with contextlib.suppress(OSError):  # a read-only disk says so even about a file that is not there

@@ -62,7 +62,7 @@ def postgres_server():
     with open(folder / "out.log", "w") as log:
         try:
             call(str(programs / "initdb"), "-D", str(data), "-U", ROLE, "-A", "trust", "-E", "UTF8", "-N")
-            settings = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off -c max_connections=40"
+            settings = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
             call(str(programs / "pg_ctl"), "-D", str(data), "-o", settings, "-w", "-t", "60", "start")
             try:
                 yield folder

@@ -139,7 +139,8 @@ def test_groups_and_sound_types(target):
 
 
 def test_unknown_and_taken_names(target):
-    fill(target, 0)
+    right = sorted(fill(target, 0)[0])[0][1]
+    wrong = right + "e"
     before = contents(target)
     with open_database(target, "write") as session:
         for function, name, said in (
@@ -148,7 +149,7 @@ def test_unknown_and_taken_names(target):
             (deletion.delete_source, "Wod", 'source "Wod" .*mean "Wood"'),
             (deletion.delete_group, "othr", 'spectrogram group "othr" .*mean "other"'),
             (deletion.delete_soundtype, "x", 'sound type "x" is not in'),
-            (deletion.delete_named_recordings, "a0.wave", 'recording "a0.wave" .*mean "a'),
+            (deletion.delete_named_recordings, wrong, f'recording "{wrong}" .*mean "{right}"'),
             (additions.add_category, "default", "already in"),
             (additions.add_source, "Wood", "already in"),
             (additions.add_soundtype, " ", "needs a name"),

@@ -1,0 +1,71 @@
+"""What SQLite keeps beside a database, when another file takes that database's place.
+
+While a file is written in WAL mode, its latest pages lie in ``NAME-wal``, and a killed process leaves them
+there for the next to pick up. Nothing in them says which file they belong to: if DVC or a rebuild has put
+another one in its place meanwhile, SQLite would mix the two. So a rebuild first makes the old file whole, and
+a log that was left beside a file which does not use one is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+from pathlib import Path
+
+from britekit.database.failures import explain
+from britekit.errors import DatabaseError
+
+log = logging.getLogger("britekit.database.side_files")
+
+_SIDES = ("-wal", "-shm", "-journal")
+# Byte 18 of the header: 1 = rollback journal, 2 = WAL.
+_VERSION_AT, _ROLLBACK = 18, 1
+_PATIENCE_S = 10.0
+
+
+def remove_stray_log(path: Path) -> None:
+    """Remove a log that belongs to a file which was here before this one.
+
+    A file is marked as using a log before that is begun, and unmarked after it is gone; so a log beside an
+    unmarked file that is younger is of another file.
+    """
+    side = path.with_name(path.name + "-wal")
+    try:
+        log_time = side.stat().st_mtime
+        with open(path, "rb") as file:
+            header = file.read(_VERSION_AT + 1)
+            file_time = os.fstat(file.fileno()).st_ctime
+    except OSError:
+        return  # no log, or whoever opens the file says what is wrong with it
+    if len(header) <= _VERSION_AT or header[_VERSION_AT] != _ROLLBACK or log_time >= file_time:
+        return
+    log.warning("%s is left from a database that was replaced, and is removed", side)
+    for name in _SIDES[:2]:
+        with contextlib.suppress(OSError):
+            path.with_name(path.name + name).unlink(missing_ok=True)
+
+
+def settle(path: Path) -> None:
+    """Bring all of a database into its one file, before another takes its name.
+
+    Raises
+    ------
+    DatabaseError
+        Another process is using it.
+    """
+    if path.exists() and path.with_name(path.name + "-wal").exists():
+        try:
+            connection = sqlite3.connect(path, timeout=_PATIENCE_S)
+            try:
+                connection.execute("PRAGMA journal_mode = DELETE")
+            finally:
+                connection.close()
+        except sqlite3.DatabaseError as error:
+            if "file is not a database" not in str(error):
+                raise explain(str(path), error) from error
+        if path.with_name(path.name + "-wal").exists():
+            raise DatabaseError(f"{path} is in use by another process; try again when that has finished")
+    for name in _SIDES:
+        path.with_name(path.name + name).unlink(missing_ok=True)
