@@ -4,5 +4,8 @@
 - ``curves.py``: precision-recall and ROC curves, precision and recall per threshold
 - ``reliability.py``: calibration before and after
 - ``training.py``: loss and scores over epochs
-- ``spectrogram.py``: one spectrogram with its axes
+- ``spectrogram.py``: spectrograms with axes or bare; ``axis_ticks.py``: round numbers on their axes;
+  ``lettering.py``: names in any script
+- ``contact_sheet.py``: many segments at a glance
+- ``recordings.py``: recordings as pictures, segment by segment, whole, or on contact sheets
 """

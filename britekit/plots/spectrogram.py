@@ -1,77 +1,182 @@
-"""One spectrogram with its axes."""
+"""Spectrograms as pictures, with axes or bare; every command that draws one draws it here.
+
+Legend: F frequency rows (row 0 the lowest), T time columns.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
-from britekit.plots.style import figure
+from britekit.errors import InputError
+from britekit.files import atomic_path
+from britekit.plots.axis_ticks import Ticks, frequency_ticks, time_ticks
+from britekit.plots.lettering import set_name
+from britekit.plots.style import DPI, common_style
 
-_ROUND_HZ = (50, 100, 200, 500, 1000, 2000, 3000, 4000, 5000, 6000, 8000, 10_000, 12_000, 15_000, 20_000)
-_HIGH_HZ = tuple(range(25_000, 250_001, 5_000))
+# Pale yellow through red to black: lightness falls evenly, so it also reads printed in grey, on little ink.
+COLOUR_MAP = "magma_r"
+SUFFIXES = (".jpeg", ".jpg", ".png")
+WIDTH_PX, HEIGHT_PX = 960, 480
+_LEFT, _RIGHT, _TOP, _BOTTOM = 82, 18, 36, 64  # room around the axes, in pixels
+_JPEG_QUALITY = 90
+
+
+class SpectrogramPlot:
+    """Pictures of one size and one frequency scale; made once, drawn on many times.
+
+    Parameters
+    ----------
+    row_hz
+        (F,) centre frequency of each row, ascending: the scale may be mel, linear or logarithmic.
+    width, height
+        Of the picture, in pixels.
+
+    Notes
+    -----
+    matplotlib draws axes and letters; the spectrogram itself is scaled and put in by numpy, which takes a
+    fifth of the time of ``imshow`` and shows every value as it is.
+    """
+
+    def __init__(self, row_hz: ArrayLike, width: int = WIDTH_PX, height: int = HEIGHT_PX) -> None:
+        hz = np.asarray(row_hz, dtype=np.float64)
+        self._rows = len(hz)
+        self._left, self._bottom = _LEFT, _BOTTOM
+        self._columns, self._lines = width - _LEFT - _RIGHT, height - _TOP - _BOTTOM
+        with common_style():
+            self._figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+            self._canvas = FigureCanvasAgg(self._figure)
+            place = (_LEFT / width, _BOTTOM / height, self._columns / width, self._lines / height)
+            self._axes = self._figure.add_axes(place)
+            self._axes.grid(visible=False)
+            for side in ("top", "right"):
+                self._axes.spines[side].set_visible(True)
+            ticks = frequency_ticks(hz, most=max(3, self._lines // 28))
+            self._axes.set_ylim(-0.5, self._rows - 0.5)
+            self._axes.set_yticks(ticks.places, ticks.labels)
+            self._axes.set_ylabel(ticks.name)
+            self._title = self._axes.set_title("")
+
+    def save(
+        self,
+        path: str | Path,
+        image_FT: ArrayLike,
+        seconds: float,
+        start_s: float = 0.0,
+        title: str = "",
+        power: float = 1.0,
+    ) -> None:
+        """Write one picture.
+
+        Parameters
+        ----------
+        path
+            ``.jpeg``, ``.jpg`` or ``.png``; written whole or not at all.
+        image_FT
+            Values; the smallest is drawn lightest, the largest darkest.
+        seconds
+            Length that the columns cover.
+        start_s
+            Time of the first column.
+        title
+            Above the picture.
+        power
+            Exponent on the values scaled to 0 … 1; below 1 it shows faint sounds.
+        """
+        image = np.asarray(image_FT, dtype=np.float32)
+        if image.ndim != 2 or len(image) != self._rows:
+            raise ValueError(f"image has shape {image.shape}; expected ({self._rows}, T)")
+        with common_style():
+            self._axes.set_xlim(start_s, start_s + seconds)
+            ticks: Ticks = time_ticks(start_s, seconds, most=max(2, self._columns // 80))
+            self._axes.set_xticks(ticks.places, ticks.labels)
+            self._axes.set_xlabel(ticks.name)
+            set_name(self._title, title)
+            self._canvas.draw()
+        picture = np.asarray(self._canvas.buffer_rgba())[:, :, :3].copy()
+        # Row 0 of a picture is its top.
+        end = picture.shape[0] - self._bottom
+        inside = picture[end - self._lines : end, self._left : self._left + self._columns]
+        inside[1:-1, 1:-1] = coloured(image, power, self._lines - 2, self._columns - 2)
+        save_picture(path, picture)
 
 
 def plot_spectrogram(
     path: str | Path,
-    image_HW: ArrayLike,
+    image_FT: ArrayLike,
     row_hz: ArrayLike,
     seconds: float,
     start_s: float = 0.0,
     title: str = "",
     power: float = 1.0,
 ) -> None:
-    """Draw a spectrogram; time in seconds, frequency in kHz (Hz if all of it lies below 1 kHz).
+    """Draw one spectrogram with its axes; see `SpectrogramPlot` for many, and for the arguments."""
+    image, hz = np.asarray(image_FT, dtype=np.float32), np.asarray(row_hz, dtype=np.float64)
+    if image.ndim != 2 or hz.shape != image.shape[:1]:
+        raise ValueError(f"image has shape {image.shape}, row_hz {hz.shape}; expected (F, T) and (F,)")
+    SpectrogramPlot(hz).save(path, image, seconds, start_s, title, power)
+
+
+def plot_bare_spectrogram(
+    path: str | Path,
+    image_FT: ArrayLike,
+    power: float = 1.0,
+    width: int | None = None,
+    height: int | None = None,
+) -> None:
+    """Draw a spectrogram without axes.
 
     Parameters
     ----------
-    path
-        Picture to write.
-    image_HW
-        (H, W) values, row 0 the lowest frequency.
-    row_hz
-        (H,) centre frequency of each row, ascending: the scale may be mel, linear or logarithmic.
-    seconds
-        Length that the columns cover.
-    start_s
-        Time of the first column.
-    title
-        Above the picture.
-    power
-        Exponent on the values scaled to 0 … 1; below 1 it shows faint sounds.
+    path, image_FT, power
+        As in `SpectrogramPlot.save`.
+    width, height
+        Of the picture in pixels; default: each value a square of pixels, as many as fit `WIDTH_PX`.
     """
-    image, hz = np.asarray(image_HW, dtype=np.float32), np.asarray(row_hz, dtype=np.float64)
-    if image.ndim != 2 or hz.shape != image.shape[:1]:
-        raise ValueError(f"image has shape {image.shape}, row_hz {hz.shape}; expected (H, W) and (H,)")
-    low, high = float(np.nanmin(image)), float(np.nanmax(image))
-    shown = ((image - low) / (high - low) if high > low else np.zeros_like(image)) ** power
-    with figure(path, width=6.0, height=3.2) as drawn:
-        axes = drawn.subplots()
-        axes.imshow(
-            shown, origin="lower", aspect="auto", cmap="gray_r", interpolation="nearest", vmin=0, vmax=1,
-            extent=(start_s, start_s + seconds, -0.5, len(hz) - 0.5),
-        )  # fmt: skip
-        unit, factor = ("kHz", 1000.0) if hz[-1] >= 1000 else ("Hz", 1.0)
-        marks = _marks(hz)
-        axes.set_yticks(np.interp(marks, hz, np.arange(len(hz))), [f"{mark / factor:g}" for mark in marks])
-        axes.set(xlabel="Time (s)", ylabel=f"Frequency ({unit})")
-        axes.grid(visible=False)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(True)
-        if title:
-            axes.set_title(title)
+    image = np.asarray(image_FT, dtype=np.float32)
+    scale = max(1, WIDTH_PX // max(1, image.shape[1]))
+    save_picture(
+        path, coloured(image, power, height or image.shape[0] * scale, width or image.shape[1] * scale)
+    )
 
 
-def _marks(hz: NDArray[np.float64]) -> list[float]:
-    """Choose round frequencies inside the range, at least a twelfth of the height apart."""
-    inside = [mark for mark in (*_ROUND_HZ, *_HIGH_HZ) if hz[0] <= mark <= hz[-1]]
-    chosen: list[float] = []
-    places: list[float] = []
-    # From the top, where the scale is densest in what people look for: whole kHz come first.
-    for mark in sorted(inside, key=lambda value: (value % 1000 != 0, value % 5000 != 0, value)):
-        place = float(np.interp(mark, hz, np.arange(len(hz)))) / max(len(hz) - 1, 1)
-        if all(abs(place - other) >= 1 / 12 for other in places):
-            chosen.append(float(mark))
-            places.append(place)
-    return sorted(chosen)
+def coloured(image_FT: NDArray[np.float32], power: float, height: int, width: int) -> NDArray[np.uint8]:
+    """Return a spectrogram in colours, uint8 (height, width, 3), its lowest row at the bottom.
+
+    Where there are more columns than pixels, the strongest of each pixel is shown, so that short calls stay.
+    """
+    low, high = float(np.nanmin(image_FT)), float(np.nanmax(image_FT))
+    scaled = (image_FT - low) / (high - low) if high > low else np.zeros_like(image_FT)
+    levels = np.rint(np.nan_to_num(scaled) ** np.float32(power) * 255).astype(np.uint8)
+    columns = levels.shape[1]
+    if columns > width:
+        levels = np.maximum.reduceat(levels, np.arange(width) * columns // width, axis=1)
+    else:
+        levels = levels[:, np.arange(width) * columns // width]
+    rows = np.arange(height)[::-1] * len(levels) // height
+    return _colours()[levels[rows]]
+
+
+def save_picture(path: str | Path, picture: NDArray[np.uint8]) -> None:
+    """Write colours, uint8 (height, width, 3), as JPEG or PNG, whole or not at all."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f'{path}: no picture can be written as "{suffix}"; expected {", ".join(SUFFIXES)}')
+    # Full resolution of colours: JPEG's usual half would smear a colour map.
+    settings: dict[str, Any] = {} if suffix == ".png" else {"quality": _JPEG_QUALITY, "subsampling": 0}
+    with atomic_path(path) as partial:
+        Image.fromarray(picture).save(partial, **settings)
+
+
+@lru_cache(maxsize=1)
+def _colours() -> NDArray[np.uint8]:
+    table = colormaps[COLOUR_MAP](np.arange(256))[:, :3]
+    return np.rint(table * 255).astype(np.uint8)

@@ -12,7 +12,7 @@ from britekit.plots.curves import (
     plot_roc_curve,
 )
 from britekit.plots.reliability import ReliabilityLine, plot_reliability
-from britekit.plots.spectrogram import _marks, plot_spectrogram
+from britekit.plots.spectrogram import plot_spectrogram
 from britekit.plots.style import figure
 from britekit.plots.training import plot_training_curve
 
@@ -87,15 +87,6 @@ def test_nothing_is_left_of_a_figure_that_failed(tmp_path):
     with pytest.raises(RuntimeError), figure(tmp_path / "x.png"):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
-
-
-def test_frequency_marks_are_round_and_apart():
-    mel = np.linspace(2595 * np.log10(1 + 100 / 700), 2595 * np.log10(1 + 16000 / 700), 192)
-    hz = 700 * (10 ** (mel / 2595) - 1)
-    marks = _marks(hz)
-    assert 5 <= len(marks) <= 12 and marks == sorted(marks) and hz[0] <= marks[0] and marks[-1] <= hz[-1]
-    places = np.interp(marks, hz, np.arange(192)) / 191
-    assert np.diff(places).min() >= 1 / 12
 
 
 def test_wrong_shapes_are_named(tmp_path):

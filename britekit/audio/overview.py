@@ -1,0 +1,163 @@
+"""One spectrogram of a whole recording, however long, in constant memory.
+
+The columns are those of the whole recording at once, seam by seam: stretches overlap by the reach of a
+window. As they come, neighbouring columns are joined into their maximum, so that short calls stay visible.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from britekit.audio.channels import MonoSignal
+from britekit.audio.decoding import AudioReader
+from britekit.audio.files import shown
+from britekit.audio.spectrogram import compute_spectrograms, normalise, spectrogram_transform, to_decibels
+from britekit.config.audio import AudioConfig
+from britekit.errors import InputError
+
+_STRETCH_S = 20.0
+_MIN_S = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Overview:
+    """A whole recording as one spectrogram.
+
+    Attributes
+    ----------
+    image_FT
+        float32 (F, T) in [0, 1]; row 0 is the lowest frequency.
+    seconds
+        Length of the recording.
+    damaged_at
+        Second at which a damaged recording ended, or None.
+    """
+
+    image_FT: np.ndarray
+    seconds: float
+    damaged_at: float | None
+
+
+def recording_overview(path: str | os.PathLike[str], cfg: AudioConfig, max_columns: int) -> Overview:
+    """Return a spectrogram of a whole recording with at most so many columns.
+
+    Amplitudes are joined before decibels are taken and before normalisation, which both look at the whole.
+
+    Raises
+    ------
+    InputError
+        The file cannot be decoded, or holds less than 0.5 s.
+    """
+    # Decibels count from the loudest sound of the whole recording.
+    amplitudes = replace(cfg, decibels=False)
+    columns = JoinedColumns(cfg.spec_height, max_columns)
+    with AudioReader(path) as reader:
+        mono = MonoSignal(reader.channels, reader.rate, cfg)
+
+        def blocks() -> Iterator[np.ndarray]:
+            for block in reader.blocks():
+                yield mono.push(block)
+            yield mono.finish()
+
+        for stretch in spectrogram_stretches(blocks(), amplitudes):
+            columns.add(stretch)
+        seconds, damaged_at = reader.seconds_read, reader.damaged_at
+    image = columns.image()
+    if not image.shape[1]:
+        raise InputError(
+            f"{shown(path)}: {seconds:.3g} s are too short for a spectrogram; at least {_MIN_S} s are needed"
+        )
+    if cfg.decibels:
+        to_decibels(image, float(cfg.top_db), float(cfg.db_power))
+    normalise(image[None])
+    return Overview(image, seconds, damaged_at)
+
+
+def spectrogram_stretches(blocks: Iterator[np.ndarray], cfg: AudioConfig) -> Iterator[np.ndarray]:
+    """Yield the columns of one long spectrogram in order, float32 (F, t), not normalised.
+
+    Parameters
+    ----------
+    blocks
+        The signal at ``cfg.sampling_rate``, float32 (n,) each.
+    cfg
+        Section ``audio``; decibels are left out by the caller, since they depend on the whole.
+    """
+    hop = spectrogram_transform(cfg).hop
+    rate = cfg.sampling_rate
+    # Frames are centred, so a stretch needs half a transform on both sides.
+    reach = -(-cfg.fft_samples // (2 * hop)) + 1
+    length = max(1, int(_STRETCH_S * rate / hop))
+    held, first_column, held_column = np.empty(0, np.float32), 0, 0
+    for block in blocks:
+        held = np.concatenate([held, block])
+        # Another stretch is kept back, so that the last one is never short.
+        while len(held) >= (first_column - held_column + 2 * length + reach) * hop:
+            stop = first_column + length
+            segment = held[: (stop + reach - held_column) * hop]
+            columns = _columns(segment, cfg)
+            yield columns[:, first_column - held_column : stop - held_column]
+            first_column = stop
+            keep = first_column - reach
+            held, held_column = held[(keep - held_column) * hop :], keep
+    if len(held) >= _MIN_S * rate:
+        yield _columns(held, cfg)[:, first_column - held_column :]
+
+
+def _columns(segment: np.ndarray, cfg: AudioConfig) -> np.ndarray:
+    """Return every column of a segment, also those that the width of a picture of its length would cut."""
+    rate = cfg.sampling_rate
+    hop = spectrogram_transform(cfg).hop
+    frames = 1 + len(segment) // hop
+    duration = len(segment) / rate
+    if duration > 1.5:
+        # Wide enough for all frames, and rounded up: transforms are cached by their lengths.
+        # A shorter one must say its own length, or it would count as too short.
+        duration = float(math.ceil(max(duration, (frames + 1) * cfg.spec_duration / cfg.spec_width)))
+    raw = compute_spectrograms(segment, [0.0], cfg, duration)[1][0]
+    return raw[:, :frames]
+
+
+class JoinedColumns:
+    """Columns in, at most ``most`` out: neighbours are joined into their maximum as often as needed."""
+
+    def __init__(self, rows: int, most: int) -> None:
+        self._most = max(1, most)
+        self._buffer = np.empty((rows, 2 * self._most), np.float32)
+        self._rest = np.empty((rows, 0), np.float32)
+        self._filled = 0
+        self._joined = 1
+
+    def add(self, columns_FT: np.ndarray) -> None:
+        """Take the next columns, float32 (F, t)."""
+        waiting = np.concatenate([self._rest, columns_FT], axis=1)
+        while waiting.shape[1] >= self._joined:
+            room = self._buffer.shape[1] - self._filled
+            groups = min(room, waiting.shape[1] // self._joined)
+            taken, waiting = np.split(waiting, [groups * self._joined], axis=1)
+            self._buffer[:, self._filled : self._filled + groups] = taken.reshape(
+                len(taken), groups, self._joined
+            ).max(axis=2)
+            self._filled += groups
+            if self._filled == self._buffer.shape[1]:
+                self._filled //= 2
+                halved = self._buffer.reshape(len(taken), self._filled, 2).max(axis=2)
+                self._buffer[:, : self._filled] = halved
+                self._joined *= 2
+        self._rest = waiting
+
+    def image(self) -> np.ndarray:
+        """Return what came, float32 (F, T) with T at most ``most``."""
+        parts = [self._buffer[:, : self._filled]]
+        if self._rest.shape[1]:
+            parts.append(self._rest.max(axis=1, keepdims=True))
+        image = np.concatenate(parts, axis=1)
+        columns = image.shape[1]
+        if columns <= self._most:
+            return image
+        return np.maximum.reduceat(image, np.arange(self._most) * columns // self._most, axis=1)

@@ -1,0 +1,28 @@
+"""What the commands that draw spectrograms have in common."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from britekit.plots.recordings import Drawn
+
+
+def checked_output(output_path: str) -> Path:
+    """Return the directory of the pictures; raises `InputError` if it is not given or is a file."""
+    from britekit.errors import InputError
+
+    path = Path(output_path)
+    if not output_path or (path.exists() and not path.is_dir()):
+        raise InputError(f'output "{output_path}" is not a directory; give one for the pictures with -o')
+    return path
+
+
+def report(drawn: "Drawn") -> None:
+    """Print how many pictures were made, and how many were there already."""
+    from britekit.audio.files import shown
+
+    print(f"Plotted {drawn.made} spectrograms")
+    if drawn.kept:
+        print(f"kept = {drawn.kept}")
+    for page in drawn.pages:
+        print(f"sheet = {shown(page)}")

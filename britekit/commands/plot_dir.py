@@ -1,0 +1,92 @@
+"""Plot the spectrograms of each recording of a directory.
+
+One picture per segment, named {recording}-{offset}.jpeg; with --all one per recording, with --sheet pages of
+many small ones. Pictures that exist are kept, so a run that was interrupted goes on.
+
+    britekit plot-dir -i recordings -o plots --sheet --power 0.5
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import config_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `plot-dir`."""
+
+    cfg_path: Optional[str] = config_option()
+    ndims: bool = option("--ndims", default=False, help="leave out the axes")
+    input_path: str = option("-i", "--input", required=True, metavar="DIR", help="directory of recordings")
+    output_path: str = option(
+        "-o", "--output", required=True, metavar="DIR", help="directory of the pictures"
+    )
+    all: bool = option("--all", default=False, help="one picture of each whole recording")
+    overlap: float = option(
+        "--overlap", default=0.0, metavar="SECONDS", help="shared by neighbouring segments (default: 0)"
+    )
+    power: float = option(
+        "--power",
+        default=1.0,
+        metavar="EXPONENT",
+        help="for the eye: below 1 shows faint sounds (default: 1)",
+    )
+    csv_path: Optional[str] = option(
+        "--csv", metavar="FILE", help="only the segments in the rows of this table: recording, offset"
+    )
+    sheet: bool = option("--sheet", default=False, help="many segments on a page, {directory}-sheet.jpeg")
+
+
+def plot_dir(
+    cfg_path: Optional[str] = None,
+    ndims: bool = False,
+    input_path: str = "",
+    output_path: str = "",
+    all: bool = False,
+    overlap: float = 0.0,
+    power: float = 1.0,
+    csv_path: Optional[str] = None,
+    sheet: bool = False,
+) -> int:
+    """Plot each recording of a directory; return how many pictures, or segments on sheets, were made."""
+    import logging
+    from pathlib import Path
+
+    from britekit.annotations.offsets import read_offsets
+    from britekit.audio.files import check_stems, find_recordings, shown
+    from britekit.commands._pictures import checked_output, report
+    from britekit.config import resolve
+    from britekit.errors import InputError
+    from britekit.plots.recordings import PictureStyle, plot_recordings
+    from britekit.progress import track
+
+    cfg = resolve(cfg_path)
+    root = Path(input_path)
+    if not input_path or not root.is_dir():
+        raise InputError(f'"{input_path}" is not a directory; for one recording there is plot-rec')
+    if all and csv_path:
+        raise InputError("--all draws whole recordings and --csv segments of them; give one of the two")
+    paths = find_recordings(root)
+    check_stems(paths)
+    offsets = None
+    if csv_path:
+        offsets, missing = read_offsets(csv_path, paths)
+        for name in missing:
+            logging.getLogger(__name__).warning('%s: no recording "%s" in %s', csv_path, name, shown(root))
+        paths = sorted(offsets)
+        if not paths:
+            raise InputError(f"{csv_path} names no recording of {shown(root)}; there is nothing to plot")
+    drawn = plot_recordings(
+        track(paths, what="plot-dir"),
+        checked_output(output_path),
+        cfg.audio,
+        PictureStyle(not ndims, power),
+        overlap=overlap,
+        whole=all,
+        sheet=f"{root.resolve().name or 'recordings'}-sheet" if sheet else None,
+        offsets=offsets,
+    )
+    report(drawn)
+    drawn.raise_for_failures(len(paths))
+    return drawn.made

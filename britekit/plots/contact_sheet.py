@@ -1,0 +1,128 @@
+"""Many segments at a glance: small spectrograms in rows, each with its name, page after page."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from britekit.plots.lettering import set_name
+from britekit.plots.spectrogram import coloured, save_picture
+from britekit.plots.style import DPI, GREY, common_style
+
+COLUMNS, ROWS = 6, 12
+# A page has about the shape of a sheet of paper, and prints at 200 dots per inch.
+_CELL_WIDTH, _CELL_HEIGHT, _CAPTION, _GAP = 250, 110, 20, 10
+_HEAD, _FOOT, _SIDE = 56, 34, 26
+_WIDTH = 2 * _SIDE + COLUMNS * _CELL_WIDTH + (COLUMNS - 1) * _GAP
+_MOST_LETTERS = 38
+
+
+class ContactSheet:
+    """Collects segments and writes a page whenever one is full; a context manager.
+
+    Parameters
+    ----------
+    page_path
+        Gives the file of a page from its number, counted from 1.
+    title
+        Above each page.
+    legend
+        Below each page: what the width and height of a cell mean.
+    power
+        Exponent on the values scaled to 0 … 1.
+
+    Attributes
+    ----------
+    pages
+        Files written so far.
+    """
+
+    def __init__(self, page_path: Callable[[int], Path], title: str, legend: str, power: float = 1.0) -> None:
+        self.pages: list[Path] = []
+        self._page_path, self._title, self._legend, self._power = page_path, title, legend, power
+        self._cells: list[NDArray[np.uint8]] = []
+        self._captions: list[str] = []
+
+    def __enter__(self) -> ContactSheet:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            self.finish()
+
+    def add(self, image_FT: NDArray[np.float32], caption: str) -> None:
+        """Put a segment on the sheet."""
+        # Small at once: a page of full spectrograms would be many times larger.
+        self._cells.append(coloured(image_FT, self._power, _CELL_HEIGHT, _CELL_WIDTH))
+        self._captions.append(caption)
+        if len(self._cells) == COLUMNS * ROWS:
+            self._write()
+
+    def finish(self) -> None:
+        """Write the last page, if anything is on it."""
+        if self._cells:
+            self._write()
+
+    def _write(self) -> None:
+        rows = -(-len(self._cells) // COLUMNS)
+        height = _HEAD + rows * (_CAPTION + _CELL_HEIGHT + _GAP) + _FOOT
+        corners = []
+        for number in range(len(self._cells)):
+            row, column = divmod(number, COLUMNS)
+            left = _SIDE + column * (_CELL_WIDTH + _GAP)
+            corners.append((left, _HEAD + row * (_CAPTION + _CELL_HEIGHT + _GAP) + _CAPTION))
+        page = self._lettered(height, corners)
+        for (left, top), cell in zip(corners, self._cells, strict=True):
+            page[top : top + _CELL_HEIGHT, left : left + _CELL_WIDTH] = cell
+        path = self._page_path(len(self.pages) + 1)
+        save_picture(path, page)
+        self.pages.append(path)
+        self._cells, self._captions = [], []
+
+    def _lettered(self, height: int, corners: list[tuple[int, int]]) -> NDArray[np.uint8]:
+        """Return the page with all its words, before the spectrograms are put in."""
+        with common_style():
+            figure = Figure(figsize=(_WIDTH / DPI, height / DPI), dpi=DPI)
+            canvas = FigureCanvasAgg(figure)
+
+            def write(x: float, y: float, text: str, size: float, **settings: Any) -> None:
+                set_name(figure.text(x / _WIDTH, 1 - y / height, "", fontsize=size, **settings), text)
+
+            number = len(self.pages) + 1
+            title = f"{self._title}, page {number}" if number > 1 else self._title
+            write(_SIDE, 34, title, 11, va="center")
+            write(_SIDE, height - 18, self._legend, 7, va="center", color=GREY)
+            for (left, top), caption in zip(corners, self._captions, strict=True):
+                write(left, top - 5, _short(caption), 6, va="baseline")
+            canvas.draw()
+            return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+
+
+def _short(caption: str) -> str:
+    """Cut a long name in its middle: recorders' names differ at their end, where the time stands too."""
+    if sum(map(_letters, caption)) <= _MOST_LETTERS:
+        return caption
+    head = _fitting(caption, _MOST_LETTERS // 3)
+    tail = _fitting(caption[::-1], _MOST_LETTERS - _MOST_LETTERS // 3 - 1)[::-1]
+    return f"{head}…{tail}"
+
+
+def _fitting(text: str, letters: int) -> str:
+    room = letters
+    for at, character in enumerate(text):
+        room -= _letters(character)
+        if room < 0:
+            return text[:at]
+    return text
+
+
+def _letters(character: str) -> int:
+    """Return how many Latin letters are as wide."""
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -1,0 +1,296 @@
+"""Recordings as pictures: a segment each, the whole recording, or many segments on contact sheets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from britekit.audio.excerpts import iter_excerpts
+from britekit.audio.files import shown
+from britekit.audio.overview import recording_overview
+from britekit.audio.stream import iter_spectrograms
+from britekit.config.audio import AudioConfig
+from britekit.errors import BriteKitError, InputError
+from britekit.plots.axis_ticks import row_centres_hz
+from britekit.plots.contact_sheet import ContactSheet
+from britekit.plots.spectrogram import SpectrogramPlot, plot_bare_spectrogram
+
+logger = logging.getLogger(__name__)
+
+# A whole recording: ten pixels a second between these widths, 300 high.
+_PIXELS_PER_SECOND = 10.0
+_NARROWEST, _WIDEST, _WHOLE_HEIGHT = 640, 4000, 300
+
+
+@dataclass(frozen=True)
+class PictureStyle:
+    """How segments are drawn.
+
+    Attributes
+    ----------
+    axes
+        False: the spectrogram alone.
+    power
+        Exponent on the values scaled to 0 … 1, for the eye only.
+    """
+
+    axes: bool = True
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.power > 0:
+            raise InputError(f"power {self.power:g} of the picture must be above 0; 0.5 shows faint sounds")
+
+
+@dataclass
+class Drawn:
+    """What a run made, what was there already, what could not be drawn, and the pages of contact sheets."""
+
+    made: int = 0
+    kept: int = 0
+    failures: list[tuple[Path, str]] = field(default_factory=list)
+    pages: list[Path] = field(default_factory=list)
+
+    def fail(self, path: Path, error: Exception) -> None:
+        """Note a recording that could not be drawn, and say so."""
+        reason = str(error) or type(error).__name__
+        self.failures.append((path, reason))
+        logger.warning("%s is left out: %s", shown(path), reason.removeprefix(shown(path)).lstrip(": "))
+
+    def raise_for_failures(self, total: int) -> None:
+        """Raise `InputError` if any of the recordings could not be drawn; the others are."""
+        if self.failures:
+            first = shown(self.failures[0][0])
+            raise InputError(
+                f"{len(self.failures)} of {total} recordings could not be drawn, the first is {first}; "
+                f"the others are"
+            )
+
+
+class Unwritable(InputError):
+    """A picture cannot be written: no recording's fault, so the run ends."""
+
+
+class SegmentPictures:
+    """Draws segments of one duration and frequency scale into a directory; existing pictures stay."""
+
+    def __init__(self, directory: Path, cfg: AudioConfig, style: PictureStyle, drawn: Drawn) -> None:
+        self._directory, self._seconds, self._style, self._drawn = directory, cfg.spec_duration, style, drawn
+        self._row_hz = row_centres_hz(cfg)
+        self._plot: SpectrogramPlot | None = None
+
+    def is_there(self, name: str) -> bool:
+        """Tell, and count, whether a picture exists already."""
+        there = (self._directory / name).exists()
+        self._drawn.kept += there
+        return there
+
+    def draw(self, name: str, image_FT: np.ndarray, start_s: float, title: str) -> None:
+        """Write a picture; ``title`` names the recording, the time is added."""
+        path = self._directory / name
+        if self._style.axes:
+            if self._plot is None:
+                self._plot = SpectrogramPlot(self._row_hz)
+            title = f"{title}   {start_s:.6g}–{start_s + self._seconds:.6g} s"
+            with _writing():
+                self._plot.save(path, image_FT, self._seconds, start_s, title, self._style.power)
+        else:
+            with _writing():
+                plot_bare_spectrogram(path, image_FT, self._style.power)
+        self._drawn.made += 1
+
+
+def plot_segments(
+    path: Path,
+    pictures: SegmentPictures,
+    cfg: AudioConfig,
+    step_s: float,
+    offsets: Sequence[float] | None = None,
+) -> None:
+    """Draw a recording segment by segment as ``{stem}-{offset}.jpeg``.
+
+    Parameters
+    ----------
+    path
+        The recording.
+    pictures
+        Where and how.
+    cfg
+        Section ``audio``.
+    step_s
+        From one segment to the next.
+    offsets
+        Draw these seconds instead; where too little is left, a warning says so.
+
+    Raises
+    ------
+    InputError
+        The file cannot be decoded.
+    """
+    decimals = offset_decimals([step_s] if offsets is None else offsets)
+    for start, image in _segments(path, cfg, step_s, offsets):
+        if image is None:
+            logger.warning("%s: too little sound is left at %g s; no picture", shown(path), start)
+            continue
+        name = f"{path.stem}-{start:.{decimals}f}.jpeg"
+        if not pictures.is_there(name):
+            pictures.draw(name, image, start, path.name)
+
+
+def plot_whole(path: Path, directory: Path, cfg: AudioConfig, style: PictureStyle, drawn: Drawn) -> None:
+    """Draw a whole recording as ``{stem}.jpeg``, 640 to 4000 pixels wide as its length tells, 300 high.
+
+    Memory does not grow with the length of the recording.
+
+    Raises
+    ------
+    InputError
+        The file cannot be decoded, or holds less than 0.5 s.
+    """
+    target = directory / f"{path.stem}.jpeg"
+    if target.exists():
+        drawn.kept += 1
+        return
+    overview = recording_overview(path, cfg, _WIDEST)
+    width = round(min(max(overview.seconds * _PIXELS_PER_SECOND, _NARROWEST), _WIDEST))
+    with _writing():
+        if style.axes:
+            plot = SpectrogramPlot(row_centres_hz(cfg), width, _WHOLE_HEIGHT)
+            plot.save(target, overview.image_FT, overview.seconds, title=path.name, power=style.power)
+        else:
+            plot_bare_spectrogram(target, overview.image_FT, style.power, width, _WHOLE_HEIGHT)
+    drawn.made += 1
+
+
+def plot_on_sheet(
+    path: Path,
+    sheet: ContactSheet,
+    cfg: AudioConfig,
+    step_s: float,
+    offsets: Sequence[float] | None = None,
+    name: str = "",
+) -> int:
+    """Put the segments of a recording on a contact sheet; return how many there were."""
+    count = 0
+    for start, image in _segments(path, cfg, step_s, offsets):
+        if image is not None:
+            with _writing():
+                sheet.add(image, f"{name} {start:.6g} s".strip())
+            count += 1
+    return count
+
+
+def plot_recordings(
+    paths: Iterable[Path],
+    directory: Path,
+    cfg: AudioConfig,
+    style: PictureStyle,
+    *,
+    overlap: float = 0.0,
+    whole: bool = False,
+    sheet: str | None = None,
+    offsets: dict[Path, list[float]] | None = None,
+    raise_at_once: bool = False,
+) -> Drawn:
+    """Draw recordings one after the other; one that cannot be read is reported and left out.
+
+    Parameters
+    ----------
+    paths
+        The recordings.
+    directory
+        Where pictures go; made with the first.
+    cfg
+        Section ``audio``.
+    style
+        With or without axes; exponent.
+    overlap
+        Seconds that neighbouring segments share.
+    whole
+        One picture per recording instead.
+    sheet
+        Contact sheets with this name instead: ``{sheet}.jpeg``, ``{sheet}2.jpeg`` …
+    offsets
+        Only these seconds of each recording.
+    raise_at_once
+        Where a single recording is drawn: raise what is wrong with it.
+
+    Raises
+    ------
+    InputError
+        The overlap is no overlap, or a picture cannot be written.
+    """
+    if not 0.0 <= overlap < cfg.spec_duration:
+        raise InputError(
+            f"overlap {overlap:g} s must be at least 0 and less than audio.spec_duration, "
+            f"{cfg.spec_duration:g} s"
+        )
+    step_s = max(0.5, cfg.spec_duration - overlap)
+    drawn = Drawn()
+    pictures = SegmentPictures(directory, cfg, style, drawn)
+    chosen = offsets or {}
+    contact = None if sheet is None else ContactSheet(
+        lambda number: directory / f"{sheet}{number if number > 1 else ''}.jpeg",
+        sheet.removesuffix("-sheet"), sheet_legend(cfg), style.power,
+    )  # fmt: skip
+    for path in paths:
+        try:
+            if contact is not None:
+                drawn.made += plot_on_sheet(path, contact, cfg, step_s, chosen.get(path), path.stem)
+            elif whole:
+                plot_whole(path, directory, cfg, style, drawn)
+            else:
+                plot_segments(path, pictures, cfg, step_s, chosen.get(path))
+        except Unwritable:
+            raise
+        except BriteKitError as error:
+            if raise_at_once:
+                raise
+            drawn.fail(path, error)
+    if contact is not None:
+        with _writing():
+            contact.finish()
+        drawn.pages = contact.pages
+    return drawn
+
+
+def offset_decimals(steps: Sequence[float]) -> int:
+    """Return 1 if all steps or offsets are multiples of 0.1 s, else 2."""
+    return 1 if all(abs(step * 10 - round(step * 10)) < 1e-6 for step in steps) else 2
+
+
+def sheet_legend(cfg: AudioConfig) -> str:
+    """Return what a cell of a contact sheet shows."""
+    return (
+        f"each {cfg.spec_duration:g} s wide, {cfg.min_freq / 1000:g} to {cfg.max_freq / 1000:g} kHz high "
+        f"on the {cfg.freq_scale} scale"
+    )
+
+
+def _segments(
+    path: Path, cfg: AudioConfig, step_s: float, offsets: Sequence[float] | None
+) -> Iterator[tuple[float, np.ndarray | None]]:
+    if offsets is not None:
+        yield from iter_excerpts(path, cfg, offsets)
+        return
+    found = False
+    # The second that must be left for a segment is less where a segment is shorter.
+    for batch in iter_spectrograms(path, cfg, step_s, tail_s=min(1.0, cfg.spec_duration), batch_size=16):
+        found = True
+        yield from zip(batch.starts, batch.spectrograms, strict=True)
+    if not found:
+        raise InputError(f"{shown(path)} is too short for a spectrogram of {cfg.spec_duration:g} s")
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Tell a place that cannot be written from a recording that cannot be read."""
+    try:
+        yield
+    except BriteKitError as error:
+        raise Unwritable(str(error)) from error
