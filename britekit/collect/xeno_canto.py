@@ -102,7 +102,7 @@ def find_recordings(
 def _query(name: str, scientific: bool) -> str:
     words = name.split()
     clean = " ".join(words)
-    if not clean or '"' in clean or not clean.isprintable():
+    if not clean or '"' in clean or not name.isprintable():
         raise InputError(f"{name!r} is not the name of a species")
     if not scientific:
         return f'en:"{clean}"'

@@ -1,7 +1,7 @@
 """Sound tracks of videos, through the library yt-dlp; its conversion programs are not needed.
 
 The track comes as the site has it into a folder beside its target, is converted here, and the folder goes
-away. An interrupted download leaves the folder, in which the library goes on the next time.
+away, also after a failure. An interrupted download leaves it, and the library goes on there the next time.
 """
 
 import logging
@@ -133,13 +133,19 @@ def _bring(
 ) -> Details:
     folder = target.with_name(f".{target.name}.partial")
     folder.mkdir(exist_ok=True)
-    info = _ask(web, link, folder, licences)
-    tracks = [path for path in sorted(folder.iterdir()) if path.suffix not in (".part", ".ytdl", ".mp3~")]
-    if not tracks:
-        raise InputError(f"{link} gave no sound track")
-    made = folder / "made.mp3~"
-    write_mp3(tracks[0], made, rate, start_s, seconds)
-    made.replace(target)
+    try:
+        info = _ask(web, link, folder, licences)
+        tracks = [path for path in sorted(folder.iterdir()) if path.suffix not in (".part", ".ytdl", ".mp3~")]
+        if not tracks:
+            raise InputError(f"{link} gave no sound track")
+        made = folder / "made.mp3~"
+        write_mp3(tracks[0], made, rate, start_s, seconds)
+        made.replace(target)
+    except Interrupted:
+        raise
+    except Exception:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     shutil.rmtree(folder, ignore_errors=True)
     return _details(info, listed)
 
