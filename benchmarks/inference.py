@@ -1,0 +1,130 @@
+"""How fast is analyze beside a public britekit? Whole processes, both in one run; prints ratios and memory.
+
+    python benchmarks/inference.py --public PROGRAM [--quick] [--rounds N] [--work DIR]
+
+PROGRAM is the program of a public britekit with OpenVINO, installed elsewhere (or BRITEKIT_PUBLIC names it);
+its models are trained by itself, once, for one epoch on a few clips. Without it our side alone is measured.
+Recordings are joined clips of ESC-10, once; both go into the work folder and are kept there. Rounds
+alternate, and the best of each side counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from made_models import own_models, public_models
+from made_recordings import clips, joined
+from processes import Measured, measure, ours
+
+FORMATS = ("wav", "flac", "ogg", "mp3")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What both programs do, and what is wanted of ours."""
+
+    name: str
+    source: Path
+    model_type: str
+    members: int = 1
+    times_faster: float | None = None
+    most_mb: float | None = None
+    most_s: float | None = None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--public", default=os.environ.get("BRITEKIT_PUBLIC"), help="program to compare with")
+    parser.add_argument("--quick", action="store_true", help="two minutes for thirty, ten clips for eighty")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--only", default="", help="only tasks with this in their names")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "britekit-benchmark")
+    options = parser.parse_args()
+    work: Path = options.work
+    public = Path(options.public).absolute() if options.public else None
+    for task in tasks(work, options.quick):
+        if options.only in task.name:
+            compare(task, work, public, options.rounds)
+
+
+def tasks(work: Path, quick: bool) -> list[Task]:
+    """Make the inputs that are not there yet."""
+    seconds, count = (120, 10) if quick else (1800, 80)
+    long = work / f"recordings-{seconds}"
+    for number, ending in enumerate(FORMATS):
+        joined(long / f"{ending}.{ending}", seconds, number)
+    some = work / f"clips-{count}"
+    some.mkdir(parents=True, exist_ok=True)
+    for clip in clips(count):
+        if not (some / clip.name).exists():
+            shutil.copy(clip, some)
+    one = work / "clip"
+    one.mkdir(exist_ok=True)
+    shutil.copy(clips(1)[0], one / "clip.ogg")
+    return [
+        Task(f"four recordings of {seconds} s, one effnet.1", long, "effnet.1", 1, 2.8, 1000),
+        Task(f"four recordings of {seconds} s, three effnet.4", long, "effnet.4", 3),
+        Task(f"{count} clips of 5 s, one effnet.1", some, "effnet.1", 1, 10.0),
+        Task("one clip of 5 s, one effnet.1", one, "effnet.1", 1, None, None, 1.5),
+    ]
+
+
+def compare(task: Task, work: Path, public: Path | None, rounds: int) -> None:
+    """Run a task by both and print what came out."""
+    name = f"{task.model_type}-{task.members}"
+    sides = {"ours": own_models(work / "ours" / name, task.model_type, task.members)}
+    if public is not None:
+        sides["public"] = public_models(public, work / "public" / name, task.model_type, task.members)
+    found: dict[str, list[Measured]] = {side: [] for side in sides}
+    for _ in range(rounds):
+        for side, models in sides.items():
+            program = ours() if side == "ours" else [public]
+            with tempfile.TemporaryDirectory(dir=work) as output:
+                found[side].append(
+                    measure(
+                        [
+                            *program,
+                            "analyze",
+                            "-i",
+                            task.source,
+                            "-o",
+                            output,
+                            "--ckpt",
+                            models,
+                            "-r",
+                            "both",
+                        ],
+                        cwd=Path(output),
+                    )
+                )
+    print(task.name)
+    best = {side: min(runs, key=lambda run: run.wall_s) for side, runs in found.items()}
+    for side, run in best.items():
+        print(f"  {side:7}{run}")
+    mine = best["ours"]
+    if "public" in best:
+        ratio = best["public"].wall_s / mine.wall_s
+        print(f"  times faster = {ratio:.2f}{_verdict(ratio, task.times_faster, 'at least')}")
+        print(f"  share of the memory = {mine.peak_mb / best['public'].peak_mb:.2f}")
+    if task.most_mb is not None:
+        print(f"  largest memory = {mine.peak_mb:.0f} MB{_verdict(mine.peak_mb, task.most_mb, 'at most')}")
+    if task.most_s is not None:
+        print(f"  seconds = {mine.wall_s:.2f}{_verdict(mine.wall_s, task.most_s, 'at most')}")
+
+
+def _verdict(value: float, bound: float | None, kind: str) -> str:
+    if bound is None:
+        return ""
+    held = value >= bound if kind == "at least" else value <= bound
+    return f" ({kind} {bound:g} wanted: {'held' if held else 'MISSED'})"
+
+
+if __name__ == "__main__":
+    main()
