@@ -144,7 +144,10 @@ class AudioReader:
                 block, reason = block[: self._end - self.frames_read], self._broken
             self.frames_read += len(block)
             if reason is None and not len(block):
-                reason = self._decoder.missing_end() or self._broken
+                try:
+                    reason = self._decoder.missing_end() or self._broken
+                except OSError as error:  # it vanished meanwhile
+                    reason = error.strerror or str(error)
                 self._finished = True
             if reason is not None:
                 self._finished = True

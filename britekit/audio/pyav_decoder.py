@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 
-from britekit.audio.endings import caf_is_complete
+from britekit.audio.endings import reaches_its_end
 from britekit.audio.mp3_frames import ends_with_a_whole_frame
 from britekit.audio.soundfile_decoder import DecodingError
 
@@ -84,8 +84,8 @@ class PyavDecoder:
 
     def missing_end(self) -> str | None:
         """After the last frame: say in what way the file is cut off, or None."""
-        if self._container.format.name == "caf" and not caf_is_complete(self._path):
-            return "its data end early"
+        if not reaches_its_end(self._path, self._container.format.name):
+            return "its end is missing"
         if self._container.format.name == "mp3" and not ends_with_a_whole_frame(self._path):
             return "its last frame is cut off"
         if not any(name in self._container.format.name for name in _STATES_LENGTH):
