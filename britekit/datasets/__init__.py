@@ -22,16 +22,20 @@ From recordings to the database:
 What the database holds:
 
 - `similarity`: exact cosine over one matrix of embeddings
-- `duplicates`: recordings and segments that look alike
+- `duplicates`: recordings and segments that look alike; `duplicate_report` shows them, `duplicate_removal`
+  takes them out
+- `stored_pictures`: pictures of stored spectrograms
 
 From the database to training:
 
+- `class_pictures`: the spectrograms of a class as pictures
 - `selection`: which spectrograms go into a pickle
 - `pickling`: writes the pickle, in constant memory
 - `pickle_writer`: a pickle of plain values, opcode by opcode
 - `safe_pickle`: reads a pickle of plain values; nothing in it can run
 - `training_set`: the pickle as arrays
 - `augmentations`: one file per augmentation, whole batches at a time
+- `excerpt`, `before_after`: a few spectrograms, and what each augmentation does to them
 - `mixing`, `batches`: merged and augmented batches on the device
 - `splits`: folds and held-out portions
 """

@@ -24,6 +24,7 @@ from britekit.database.schema import Recording, Segment, SegmentClass, SpecGroup
 from britekit.database.session import open_database, optimize
 from britekit.database.spectrograms import add_values, get_or_add_group
 from britekit.datasets.given_streams import GivenStream, stream_given
+from britekit.datasets.hand_edits import edit_by_hand
 from britekit.datasets.recording_streams import available_cores
 from britekit.errors import BriteKitError, DatabaseError, InputError
 from britekit.progress import track
@@ -327,10 +328,13 @@ class Reextractor:
 
     def run(self, quiet: bool = True) -> Reextraction:
         """Compute and store; unless ``quiet``, print the numbers, one ``name = value`` a line."""
-        with open_database(self._db, "read" if self._check else "write") as session:
-            result = reextract_segments(
-                session, self._cfg, self._names, self._group, self._offset, self._check
-            )
+        options = (self._cfg, self._names, self._group, self._offset, self._check)
+        if self._check:
+            with open_database(self._db) as session:
+                result = reextract_segments(session, *options)
+        else:
+            with edit_by_hand(self._db) as edits:
+                result = reextract_segments(edits.session, *options)
         if not quiet:
             print(f"recordings = {result.recordings}")
             print(f"spectrograms = {result.spectrograms}")

@@ -9,6 +9,8 @@ The way through, one file each:
 - ``export``: a checkpoint becomes an ONNX file that carries its classes and settings (imports torch).
 - ``exported``: such a file read back and run by OpenVINO, which ``runtime`` loads.
 - ``torch_model``: checkpoints run by PyTorch.
+- ``embedding``: embeddings of spectrograms by the search models, of checkpoints by ``torch_embedder``;
+  ``embed_database`` stores them, ``search`` finds the segments most like one of a recording.
 - ``ensemble``: members loaded, matched by class name, and averaged.
 - ``engine``: recordings -> windows of all of them mixed -> scores per recording, in bounded memory; ``jobs``
   is one recording on its way, ``batch`` many of them.

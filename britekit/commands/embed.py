@@ -1,0 +1,48 @@
+"""Compute and store the embeddings that search and find-dup compare.
+
+The model is the one that misc.search_ckpt_path names: a checkpoint, an export, or a folder of these, of which
+the mean counts. Embeddings of another model are replaced; repeating an interrupted command is safe.
+
+    britekit embed --name Ovenbird
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import config_option, db_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `embed`."""
+
+    cfg_path: Optional[str] = config_option()
+    db_path: Optional[str] = db_option()
+    class_name: Optional[str] = option("--name", metavar="NAME", help="one class (default: all)")
+    spec_group: str = option(
+        "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
+    )
+
+
+def embed(
+    cfg_path: Optional[str] = None,
+    db_path: Optional[str] = None,
+    class_name: Optional[str] = None,
+    spec_group: str = "default",
+) -> int:
+    """Compute and store embeddings; return how many spectrograms have one now."""
+    from britekit.datasets.hand_edits import edit_by_hand
+    from britekit.inference.embed_database import embed_stored
+    from britekit.inference.embedding import open_search_model
+
+    model = open_search_model(cfg_path)
+    with edit_by_hand(db_path or model.cfg.train.train_db) as edits:
+        total = embed_stored(
+            edits.session,
+            model,
+            class_name,
+            spec_group,
+            on_class=lambda name, count: print(f"{name} = {count}"),
+        )
+    print(f"embeddings = {total}")
+    return total

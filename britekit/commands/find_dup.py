@@ -1,0 +1,75 @@
+"""Find recordings of one class that look identical, and remove the duplicates if asked.
+
+Two recordings match if they are equally long, within 0.1 s, and their first segments are near each other by
+their embeddings (see embed). Of those that match, the one with most segments is kept.
+
+    britekit find-dup --name Ovenbird --del
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import config_option, db_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `find-dup`."""
+
+    cfg_path: Optional[str] = config_option()
+    db_path: Optional[str] = db_option()
+    class_name: str = option("--name", required=True, metavar="NAME", help="class name")
+    delete: bool = option("--del", default=False, help="remove the duplicates from the class")
+    spec_group: str = option(
+        "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
+    )
+    max_dist: float = option(
+        "--dist", default=0.02, metavar="DISTANCE", help="largest distance, 1 - cosine (default: 0.02)"
+    )
+
+
+def find_dup(
+    cfg_path: Optional[str] = None,
+    db_path: Optional[str] = None,
+    class_name: str = "",
+    delete: bool = False,
+    spec_group: str = "default",
+    max_dist: float = 0.02,
+) -> int:
+    """Find recordings of one class that look identical; return the number of pairs."""
+    from britekit.config import resolve
+    from britekit.database.classes import require_class
+    from britekit.database.embeddings import read_embeddings
+    from britekit.database.session import open_database
+    from britekit.database.spectrograms import require_group
+    from britekit.datasets.duplicate_removal import remove_recordings
+    from britekit.datasets.duplicates import describe_pairs, find_duplicate_recordings
+    from britekit.datasets.hand_edits import edit_by_hand
+    from britekit.errors import InputError
+
+    if not 0 <= max_dist <= 2:
+        raise InputError(f"--dist is {max_dist:g}; expected a distance from 0 to 2")
+    target = db_path or resolve(cfg_path).train.train_db
+    with open_database(target) as session:
+        class_id = require_class(session, class_name).id
+        segments = read_embeddings(session, require_group(session, spec_group), class_id)
+    found = find_duplicate_recordings(segments, max_dist)
+    names = {key: row.filename for key, row in segments.recordings.items()}
+    if delete and found.groups:
+        with edit_by_hand(target) as edits:
+            remove_recordings(edits, segments, class_id, class_name, found.removed())
+    for line in describe_pairs(found, segments):
+        print(line)
+    if delete:
+        for kept, others in sorted(found.groups.items()):
+            for other in others:
+                print(f"removed = {names[other]} (like {names[kept]})")
+    print(f"pairs = {len(found.matches)}")
+    if found.without:
+        listed = ", ".join(names[key] for key in found.without[:10])
+        more = f" and {len(found.without) - 10} more" if found.without[10:] else ""
+        raise InputError(
+            f'{len(found.without)} recordings of class "{class_name}" have no embeddings in group '
+            f'"{spec_group}" and were not compared: {listed}{more}; run embed --name "{class_name}"'
+        )
+    return len(found.matches)
