@@ -46,8 +46,13 @@ class Batch:
 class Samples(Protocol):
     """What this room reads of a training set."""
 
-    images: np.ndarray
-    labels: np.ndarray
+    @property
+    def images(self) -> np.ndarray:
+        """(N, H, W) uint8."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N, C), 0 or 1."""
 
 
 class Bank:

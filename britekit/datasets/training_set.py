@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import zlib
 from collections import deque
@@ -88,6 +89,25 @@ def read_training_set(
     finally:
         images.close()
     return _Checks(Path(path), content).training_set(array, size)
+
+
+def read_labels(
+    path: str | os.PathLike[str], size: tuple[int, int] | None = None
+) -> tuple[list[ClassInfo], NDArray[np.uint8], NDArray[np.int64]]:
+    """Read all of a training pickle but its spectrograms, which are walked over.
+
+    Returns
+    -------
+    The classes, the labels (N, C), and for each spectrogram (N,) which of the file's values it is.
+
+    Raises
+    ------
+    InputError
+        As `read_training_set`, of which only the spectrograms themselves are not checked.
+    """
+    rows = itertools.count()
+    content = SafePickle(path, lambda _: _Slot(next(rows)), _KEYS).load()
+    return _Checks(Path(path), content).labels(size)
 
 
 @dataclass(frozen=True)
@@ -207,6 +227,15 @@ class _Checks:
             audio=audio,
         )
 
+    def labels(
+        self, size: tuple[int, int] | None
+    ) -> tuple[list[ClassInfo], NDArray[np.uint8], NDArray[np.int64]]:
+        classes = self._classes()
+        count, order = self._rows()
+        self._size(size, None)
+        rows = np.arange(count, dtype=np.int64) if order is None else order
+        return classes, self._labels(count, len(classes)), rows
+
     def _classes(self) -> list[ClassInfo]:
         columns: list[list[str]] = []
         for key in _LABEL_KEYS:
@@ -246,7 +275,7 @@ class _Checks:
                 f"its spectrograms are {height} × {width}, the settings say {given[0]} × {given[1]}; "
                 "set audio.spec_height and audio.spec_width as they were, or write it anew",
             )
-        if found != height * width:
+        if found is not None and found != height * width:
             raise self._wrong(
                 "spec_values",
                 f"a spectrogram has {found} bytes, expected {height} × {width} = {height * width}",

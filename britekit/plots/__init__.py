@@ -3,7 +3,8 @@
 - ``style.py``: size, fonts, colours, saving
 - ``curves.py``: precision-recall and ROC curves, precision and recall per threshold
 - ``reliability.py``: calibration before and after
-- ``training.py``: loss and scores over epochs
+- ``training.py``: loss and scores over epochs, loss over rising learning rates
+- ``before_after.py``: spectrograms before and after a change
 - ``spectrogram.py``: spectrograms with axes or bare; ``axis_ticks.py``: round numbers on their axes;
   ``lettering.py``: names in any script
 - ``contact_sheet.py``: many segments at a glance

@@ -1,0 +1,146 @@
+"""Show what each augmentation does, before and after.
+
+One picture per augmentation with the configured parameters in its title: simple_merge, mixup, cutmix, every
+entry of train.augmentations (also those with a chance of 0), fade, and training, which is what the network
+will see. Edit the parameters, run it again, look: pictures of an earlier run are replaced.
+
+    britekit plot-augment -c mine.yaml --name "Barred Owl" -o augmentations
+"""
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from britekit.options import config_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    cfg_path: Optional[str] = config_option()
+    db_path: Optional[str] = option(
+        "-d", "--db", metavar="DB", help="take spectrograms of this training database: a path or a URL"
+    )
+    pickle_path: Optional[str] = option(
+        "--pickle", metavar="FILE", help="take them from this training file (default: train.train_pickle)"
+    )
+    output_path: str = option(
+        "-o", "--output", metavar="DIR", required=True, help="directory for the pictures"
+    )
+    class_name: Optional[str] = option(
+        "--name", metavar="NAME", help="class to show (default: any but noise)"
+    )
+    num: int = option("--num", type=int, default=4, metavar="N", help="spectrograms per picture (default: 4)")
+    power: float = option(
+        "--power", type=float, default=0.5, metavar="X", help="exponent for display (default: 0.5)"
+    )
+    seed: int = option(
+        "--seed", type=int, default=0, metavar="INT", help="of all random choices (default: 0)"
+    )
+    spec_group: str = option(
+        "--sgroup",
+        default="default",
+        metavar="NAME",
+        help="spectrogram group of a database (default: default)",
+    )
+
+
+def plot_augment(
+    cfg_path: Optional[str] = None,
+    db_path: Optional[str] = None,
+    pickle_path: Optional[str] = None,
+    output_path: str = "",
+    class_name: Optional[str] = None,
+    num: int = 4,
+    power: float = 0.5,
+    seed: int = 0,
+    spec_group: str = "default",
+) -> list[str]:
+    """Draw each augmentation's effect on random spectrograms; return the pictures written.
+
+    Parameters
+    ----------
+    cfg_path
+        YAML file of overrides.
+    db_path, pickle_path
+        Where spectrograms come from, one of the two; neither is ``train.train_pickle``.
+    output_path
+        Directory for the pictures, ``NAME.jpeg`` each.
+    class_name
+        Class to show; None: any but noise.
+    num
+        Spectrograms per picture, 1 to 12.
+    power
+        Exponent on the values for display; below 1 it shows faint sounds.
+    seed
+        Of the choice of spectrograms and of the augmentations.
+    spec_group
+        Spectrogram group, with a database.
+    """
+    from pathlib import Path
+
+    from britekit.config import resolve
+    from britekit.errors import InputError
+
+    cfg = resolve(cfg_path)
+    if not output_path:
+        raise InputError("no directory for the pictures; name one with -o")
+    if db_path is not None and pickle_path is not None:
+        raise InputError("--db and --pickle were both given; spectrograms come from one of them")
+    if not 1 <= num <= 12:
+        raise InputError(f"--num {num}: expected 1 to 12 spectrograms per picture")
+    if not power > 0:
+        raise InputError(f"--power {power:g}: expected a number above 0")
+    if seed < 0:
+        raise InputError(f"--seed {seed}: a seed is a whole number from 0")
+    excerpt = _excerpt(cfg, db_path, pickle_path, class_name, num, seed, spec_group)
+
+    from britekit.datasets.augmentations.registry import Fade
+    from britekit.datasets.before_after import augmentation_examples
+    from britekit.datasets.mixing import MixSettings
+    from britekit.plots.before_after import plot_before_after
+    from britekit.progress import track
+
+    train = cfg.train
+    examples = augmentation_examples(
+        excerpt,
+        train.augmentations,
+        MixSettings(train.prob_simple_merge, train.prob_mixup, train.prob_cutmix, train.mixup_alpha),
+        Fade(train.prob_fade1, train.min_fade1, train.max_fade1),
+        train.max_augmentations,
+        seed,
+    )
+    written = []
+    for example in track(examples, total=len(train.augmentations) + 5, what="plot-augment"):
+        path = Path(output_path) / f"{example.name}.jpeg"
+        plot_before_after(path, example.before, example.after, example.title, power)
+        written.append(str(path))
+    print(f"pictures = {len(written)}")
+    return written
+
+
+def _excerpt(
+    cfg: Any,
+    db_path: Optional[str],
+    pickle_path: Optional[str],
+    class_name: Optional[str],
+    count: int,
+    seed: int,
+    group: str,
+) -> Any:
+    from pathlib import Path
+
+    from britekit.datasets.excerpt import read_database_excerpt, read_pickle_excerpt
+    from britekit.errors import InputError
+
+    size = (cfg.audio.spec_height, cfg.audio.spec_width)
+    noise = cfg.train.noise_class_name
+    if db_path is not None:
+        from britekit.database.session import open_database
+
+        with open_database(db_path) as session:
+            return read_database_excerpt(session, size, class_name, noise, count, group, seed)
+    path = pickle_path or cfg.train.train_pickle
+    if not Path(path).is_file():
+        raise InputError(
+            f"{path} does not exist; make it with `britekit pickle`, or name a database with --db"
+        )
+    return read_pickle_excerpt(path, size, class_name, noise, count, seed)

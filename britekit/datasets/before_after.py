@@ -1,0 +1,103 @@
+"""What each way of changing spectrograms does to some of them, one at a time and all together."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from britekit.datasets.augmentations.registry import Chain, Entry, Fade, build_steps
+from britekit.datasets.batches import Bank, TrainingBatches
+from britekit.datasets.excerpt import Excerpt
+from britekit.datasets.mixing import MixSettings
+
+log = logging.getLogger("britekit.datasets")
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One way, with its effect.
+
+    Attributes
+    ----------
+    name
+        Of the way; fit for a file.
+    title
+        Name, chance and parameters.
+    before, after
+        (n, H, W) float32 in [0, 1]; after as the network sees it, divided by its maximum.
+    """
+
+    name: str
+    title: str
+    before: NDArray[np.float32]
+    after: NDArray[np.float32]
+
+
+@dataclass
+class _Always:
+    """An entry of the list that is applied to every spectrogram."""
+
+    name: str
+    params: dict[str, Any]
+    prob: float = 1.0
+
+
+def augmentation_examples(
+    excerpt: Excerpt,
+    entries: Sequence[Entry],
+    mixing: MixSettings,
+    fade: Fade,
+    max_augmentations: int | None = None,
+    seed: int = 0,
+) -> Iterator[Example]:
+    """Yield every way of mixing, every augmentation with its configured parameters, the fade, then all.
+
+    Each is applied to every spectrogram whatever its chance; the last example, ``training``, is what training
+    would make of them, chances and all. What cannot be shown (noise without noise, merging without another
+    class) is left out with a warning.
+    """
+    bank = Bank(excerpt)
+    before = bank.gather(torch.arange(excerpt.shown)).numpy()
+
+    def example(name: str, title: str, chain: Chain, mix: MixSettings) -> Iterator[Example]:
+        members = torch.arange(len(bank))
+        batches = TrainingBatches(
+            bank, members, excerpt.shown, seed, chain, mix, excerpt.noise_class, shuffle=False
+        )
+        # What training leaves out, with a warning that has been said now, has nothing to show.
+        if name != "training" and chain.needs_noise and not len(batches.noise):
+            return
+        if name == "simple_merge" and batches.mixer.picker is None:
+            return
+        batches.begin_epoch(0)
+        after = batches.make(torch.arange(excerpt.shown)).images[:, 0].numpy()
+        yield Example(name, title, before, after)
+
+    plain, no_mix, no_fade = Chain([], Fade()), MixSettings(), Fade()
+    alpha = mixing.alpha
+    yield from example(
+        "simple_merge", f"simple merge (chance {mixing.prob_merge:g})", plain, replace(no_mix, prob_merge=1.0)
+    )
+    for way, chance in (("mixup", mixing.prob_mixup), ("cutmix", mixing.prob_cutmix)):
+        mix = replace(no_mix, alpha=alpha, **{f"prob_{way}": 1.0})
+        yield from example(way, f"{way} (chance {chance:g}): mixup_alpha {alpha:g}", plain, mix)
+    height, width = bank.height, bank.width
+    for entry in entries:
+        steps = build_steps([_Always(entry.name, dict(entry.params))], height, width)
+        said = ", ".join(
+            f"{key} {value:g}" for key, value in steps[0].params.items() if isinstance(value, (int, float))
+        )
+        title = f"{entry.name} (chance {entry.prob:g})" + (f": {said}" if said else "")
+        yield from example(entry.name, title, Chain(steps, no_fade), no_mix)
+    yield from example(
+        "fade",
+        f"fade (chance {fade.prob:g}): min_fade1 {fade.low:g}, max_fade1 {fade.high:g}",
+        Chain([], replace(fade, prob=1.0)),
+        no_mix,
+    )
+    everything = Chain(build_steps(entries, height, width), fade, max_augmentations)
+    yield from example("training", "as in training: all of them, with their chances", everything, mixing)

@@ -1,0 +1,50 @@
+"""Spectrograms before and after a change, above one another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from britekit.plots.style import figure
+
+
+def plot_before_after(
+    path: str | Path,
+    before_NHW: NDArray[np.float32],
+    after_NHW: NDArray[np.float32],
+    title: str,
+    power: float = 1.0,
+) -> None:
+    """Draw pairs of spectrograms side by side, each pair with the unchanged one on top.
+
+    Parameters
+    ----------
+    path
+        Picture to write.
+    before_NHW, after_NHW
+        (n, H, W) values from 0 to 1, row 0 the lowest frequency; one scale of grey for all, so that a fade
+        is seen as one.
+    title
+        Above the picture.
+    power
+        Exponent on the values; below 1 it shows faint sounds.
+    """
+    count = len(before_NHW)
+    if before_NHW.shape != after_NHW.shape or not count:
+        raise ValueError(f"shapes {before_NHW.shape} and {after_NHW.shape}; expected two equal (n, H, W)")
+    with figure(path, width=0.4 + 2.6 * count, height=3.4) as drawn:
+        grid = drawn.subplots(2, count, squeeze=False)
+        for row, (label, images) in enumerate((("Before", before_NHW), ("After", after_NHW))):
+            for axes, image in zip(grid[row], images, strict=True):
+                axes.imshow(
+                    np.clip(image, 0.0, 1.0) ** power,
+                    origin="lower", aspect="auto", cmap="gray_r", interpolation="nearest", vmin=0, vmax=1,
+                )  # fmt: skip
+                axes.set(xticks=[], yticks=[])
+                axes.grid(visible=False)
+                for side in ("top", "right"):
+                    axes.spines[side].set_visible(True)
+            grid[row, 0].set_ylabel(label)
+        drawn.suptitle(title, fontsize=10)
