@@ -12,14 +12,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from britekit.audio.files import shown
 from britekit.audio.ogg_pages import find_break
-from britekit.audio.pyav_decoder import PyavDecoder
 from britekit.audio.soundfile_decoder import DecodingError, SoundfileDecoder
 from britekit.errors import InputError
+
+if TYPE_CHECKING:
+    from britekit.audio.pyav_decoder import PyavDecoder
 
 logger = logging.getLogger(__name__)
 
@@ -225,7 +228,7 @@ def _check_regular(path: Path) -> None:
 def _open(path: Path) -> tuple[SoundfileDecoder | PyavDecoder, np.ndarray]:
     """Return the first decoder that gives at least one sample, and its first samples (n, C)."""
     reasons: list[str] = []
-    for kind in (SoundfileDecoder, PyavDecoder):
+    for kind in _decoders():
         try:
             decoder = kind(path)
         except DecodingError as error:
@@ -245,6 +248,14 @@ def _open(path: Path) -> tuple[SoundfileDecoder | PyavDecoder, np.ndarray]:
         decoder.close()
     reason = "it holds no samples" if "it holds no samples" in reasons else "; ".join(dict.fromkeys(reasons))
     raise InputError(f"{shown(path)} cannot be decoded as audio ({reason})")
+
+
+def _decoders() -> Iterator[type[SoundfileDecoder] | type[PyavDecoder]]:
+    yield SoundfileDecoder
+    # FFmpeg's libraries take a tenth of a second to load; few recordings need them.
+    from britekit.audio.pyav_decoder import PyavDecoder
+
+    yield PyavDecoder
 
 
 def _good_frames(block: np.ndarray) -> tuple[int, str | None]:

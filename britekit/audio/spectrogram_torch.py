@@ -8,8 +8,7 @@ the CPU path needs none.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import astuple
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -77,14 +76,17 @@ class TorchTransform:
             cfg.freq_scale, self.shape.height, float(cfg.min_freq), float(cfg.max_freq),
             self.shape.sampling_rate, self.shape.n_fft, float(cfg.log_freq_gain), cfg.mel_norm,
         )  # fmt: skip
-        self._weights_RF = torch.from_numpy(np.ascontiguousarray(weights.T, np.float32)).to(self.device)
+        # Training may have switched on TF32 or half precision for products of float32, for the whole process.
+        # Double precision is out of their reach; MPS has neither.
+        self._wide = torch.float32 if self.device.type == "mps" else torch.float64
+        self._weights_RF = torch.from_numpy(weights.T.copy()).to(self._wide).to(self.device)
         self._window = torch.hann_window(self.shape.window_length, dtype=torch.float32).to(self.device)
 
     def __call__(self, segments_Bn: torch.Tensor) -> torch.Tensor:
         """Return the spectrograms, not normalised, (B, H, W), of float32 segments (B, n) of one length."""
         import torch
 
-        with torch.inference_mode(), _full_precision(self.device.type):
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             parts = [self._raw(part) for part in segments_Bn.to(self.device).split(_SEGMENTS_AT_ONCE)]
             return torch.cat(parts) if len(parts) != 1 else parts[0]
 
@@ -97,7 +99,7 @@ class TorchTransform:
             hop_length=self.shape.hop, win_length=self.shape.window_length, power=self._power,
             normalized=False, center=False,
         )  # fmt: skip
-        rows = torch.matmul(self._weights_RF, amplitude)[:, :, : self.shape.width]
+        rows = torch.matmul(self._weights_RF, amplitude[:, :, : self.shape.width].to(self._wide)).float()
         rows = torch.nn.functional.pad(rows, (0, self.shape.width - rows.shape[-1]))
         return rows if self._decibels is None else _decibels(rows, *self._decibels)
 
@@ -194,17 +196,3 @@ def _decibels(rows_BFT: torch.Tensor, top_db: float, db_power: float) -> torch.T
     image = image.maximum(image.amax(dim=(1, 2), keepdim=True) - top_db)
     image = image - image.amin(dim=(1, 2), keepdim=True)
     return image if db_power == 1.0 else image.pow(db_power)
-
-
-@contextmanager
-def _full_precision(kind: str) -> Iterator[None]:
-    """Keep half and TF32 precision, which training may have switched on, out of the filters' products."""
-    import torch
-
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.autocast(kind, enabled=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)
