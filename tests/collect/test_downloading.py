@@ -167,6 +167,15 @@ def test_a_damaged_recording_is_told(tmp_path, kind):
         check_audio(path)
 
 
+def test_what_follows_the_sound_is_no_damage_where_the_length_is_known(tmp_path):
+    path = tmp_path / "x.mp3"
+    path.write_bytes(AUDIO + b"\x01remarks of a recorder" * 20)
+    assert check_audio(path, 4.0) == pytest.approx(4.0, abs=0.1)
+    path.write_bytes(AUDIO[: len(AUDIO) * 3 // 4])
+    with pytest.raises(InputError):
+        check_audio(path, 4.0)
+
+
 def test_lengths_are_compared_with_tolerance(tmp_path):
     path = tmp_path / "x.mp3"
     path.write_bytes(AUDIO)
