@@ -89,6 +89,8 @@ class Job:
                 self._ensemble.step_s,
                 first_s=self._first_s,
                 batch_size=CHUNK,
+                # Decoding and resampling stay on these threads; from the waveform on a GPU is quicker.
+                device="cuda" if self._ensemble.device == "cuda" else "cpu",
             )
             self._batches = iter(self._windows)
         elif self.future.done():  # scoring failed
