@@ -1,8 +1,8 @@
 """Converting a database of the oldest schema, on a copy that takes its place when it is complete.
 
 That schema had a table ``Subcategory`` in place of classes, and ``Spectrogram`` in place of segments, links
-and values, with one class per recording. IDs are kept: of a subcategory for its class, of a spectrogram for its
-segment and value.
+and values, with one class per recording. IDs are kept: of a subcategory for its class, of a spectrogram for
+its segment and value.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class _Conversion:
         for name in ("Category", "Source", "Recording", "Spectrogram"):
             if name not in self._columns:
                 raise DatabaseError(
-                    f"{self._path} has a schema that is not known: it has a table Subcategory but none called "
+                    f"{self._path} has a schema that is not known: it has Subcategory, but no "
                     f"{name}; it was left as it is"
                 )
         self._replace(Category, "Category", {"name": "Name"})
