@@ -10,6 +10,13 @@ the test recordings beside their annotations. Nothing here knows spectrograms or
 - ``offers.py``: what a source is asked and what it offers
 - ``licences.py``: spellings of licences, and choosing by them
 - ``recordings_table.py``: ``recordings.csv``
+- ``attribution.py``: the credits a publication needs
+- ``web.py``, ``pacing.py``, ``scrubbing.py``: the session that asks sites: limits, pauses, redirects, keys
+- ``downloading.py``: one file, continued where it was interrupted, checked before it gets its name
+- ``store.py``, ``csv_log.py``, ``directory_lock.py``: many files into one directory, each with its record
+- ``xeno_canto.py``, ``inaturalist.py``, ``youtube.py``, ``audioset.py``, ``audioset_tables.py``: the sites
+- ``clips.py``: recordings, or seconds of them, as MP3
+- ``downloads.py``: what `collect` keeps of the network outside the pipeline's outs
 - ``publishing.py``: whole directories under their names, or nothing
 - ``sample.py``: plans of synthesised recordings, and the tree the command `sample` writes
 - ``species.py``, ``calls.py``, ``surroundings.py``, ``soundscape.py``: the imaginary species, their calls,
