@@ -93,7 +93,39 @@ def test_values_survive_being_written(value):
     assert ruamel.yaml.YAML(typ="safe", pure=True).load(yaml_text(value)) == value
 
 
-@pytest.mark.parametrize("sample", sorted((ROOT / "yaml/samples").glob("*.yaml")), ids=lambda path: path.stem)
+SAMPLES = sorted((ROOT / "yaml/samples").glob("*.yaml"))
+TUNING = [path for path in SAMPLES if path.stem.startswith("tune_")]
+
+
+def test_the_samples_are_those_that_were_promised():
+    promised = (
+        "cfg_infer train_dla train_effnet train_gernet train_hgnet train_timm train_vovnet tune_dropout "
+        "tune_learning_rate tune_optimizer tune_smooth"
+    )
+    assert set(promised.split()) <= {path.stem for path in SAMPLES}
+
+
+@pytest.mark.parametrize("sample", TUNING, ids=lambda path: path.stem)
+def test_tuning_samples_vary_settings_within_their_range(sample):
+    """The form of formats.md, section 11; every value, also the last, is one the settings accept."""
+    from timm.optim import list_optimizers
+
+    entries = yaml.safe_load(sample.read_text())
+    assert len({entry["name"] for entry in entries}) == len(entries) > 0
+    for entry in entries:
+        if entry["type"] == "categorical":
+            values = entry["choices"]
+            assert entry["name"] != "optimizer" or set(values) <= set(list_optimizers())
+        else:
+            (low, high), step = entry["bounds"], entry["step"]
+            assert low < high and step > 0
+            assert (high - low) / step == pytest.approx(round((high - low) / step)), "the last is reached"
+            values = [low, high]
+        for value in values:
+            from_dict({"train": {entry["name"]: value}})
+
+
+@pytest.mark.parametrize("sample", [p for p in SAMPLES if p not in TUNING], ids=lambda path: path.stem)
 def test_samples_are_accepted(sample, caplog):
     resolve(sample)
     assert not caplog.records
@@ -104,13 +136,3 @@ def test_parameter_names_are_unique():
     names = [param for known in KNOWN.values() for param in known.params] + list(KNOWN)
     names += [name for key in ("train", "audio", "infer") for name in declared(SECTIONS[key])]
     assert len(names) == len(set(names))
-
-
-def test_every_augmentation_has_its_settings():
-    """The list of settings and the folder of functions name the same parameters with the same defaults."""
-    registry = pytest.importorskip("britekit.datasets.augmentations.registry")
-    assert sorted(registry.augmentation_names()) == sorted(KNOWN)
-    for name, known in KNOWN.items():
-        assert registry.default_params(name) == {
-            key: default for key, (_, default, _) in known.params.items()
-        }

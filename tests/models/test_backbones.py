@@ -1,14 +1,19 @@
 """Backbones: parameter counts of the specification's tables, shapes, and the sentences for what cannot be."""
 
+from pathlib import Path
+
 import pytest
 import timm
 import torch
 from timm.layers import DropPath
 
+from britekit.config import resolve
 from britekit.errors import ModelError
 from britekit.models import registry
 from britekit.models.options import Blueprint
 from britekit.models.recognizer import build
+
+SAMPLES = Path(__file__).parents[2] / "yaml" / "samples"
 
 # Specification, algorithms §5: per size F and millions of parameters of backbone and of the whole network
 # with its default head and 50 classes; None where the table gives no figure.
@@ -168,3 +173,13 @@ def test_registry_lists_are_the_folders():
     assert {"basic", "effnet", "hgnet", "basic_sed", "scalable_sed", "temporal_sed"} <= set(
         registry.head_names()
     )
+
+
+@pytest.mark.parametrize("sample", sorted(SAMPLES.glob("train_*.yaml")), ids=lambda path: path.stem)
+def test_the_samples_name_networks_that_can_be_built(sample):
+    train = resolve(sample).train
+    with torch.device("meta"):
+        network = build(
+            Blueprint(train.model_type, train.head_type, 3, 64, 64, drop_path_rate=train.drop_path_rate)
+        )
+    assert millions(network) > 0
