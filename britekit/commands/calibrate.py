@@ -2,7 +2,8 @@
 
 Fits P = sigmoid(a * logit(score) + b) on all scores of at least the cutoff, and per class where there is
 evidence. The error after calibration is measured on recordings that the fit had not seen. Writes
-calibration.yaml, which infer.calibration names, and a reliability diagram, and prints the two values.
+calibration.yaml, which infer.calibration names, a reliability diagram and its bins, and the lowest threshold
+of each class whose precision is surely the wanted one; prints the two values and the errors.
 
     britekit calibrate -a data/test/annotations.csv -l results/labels -o results/calibration --cutoff 0
 """
@@ -41,6 +42,17 @@ class Options:
     inter: Optional[float] = option(
         "--inter", metavar="B", help="judge this intercept instead of fitting; with --coef"
     )
+    precision: float = option(
+        "--precision",
+        default=0.9,
+        metavar="P",
+        help="find the lowest threshold of each class with at least this precision (default: 0.9)",
+    )
+    strict: bool = option(
+        "--strict",
+        default=False,
+        help="an annotated class that the models do not know is an error (always so in a DVC stage)",
+    )
     publish_path: Optional[str] = option(
         "--publish", metavar="FILE", help="calibration file (default: calibration.yaml in the output)"
     )
@@ -64,6 +76,8 @@ def calibrate(
     publish_path: Optional[str] = None,
     plot_path: Optional[str] = None,
     metrics_path: Optional[str] = None,
+    precision: float = 0.9,
+    strict: bool = False,
 ) -> tuple[float, float]:
     """Fit a calibration, write it with its reliability diagram, and return coefficient and intercept."""
     import math
@@ -72,8 +86,10 @@ def calibrate(
     from britekit.config import resolve
     from britekit.errors import InputError
     from britekit.evaluation import calibrating
+    from britekit.evaluation.class_thresholds import find_thresholds, write_thresholds
     from britekit.evaluation.scored_set import read_scored_set
     from britekit.files import together
+    from britekit.tracking.facts import is_dvc_stage
     from britekit.tracking.metrics_file import write_metrics
     from britekit.tracking.run import stage_run
 
@@ -81,6 +97,8 @@ def calibrate(
         raise InputError("annotations, labels and output directory are all needed")
     if not 0 <= cutoff < 1:
         raise InputError(f"--cutoff is {cutoff:g}; expected a score from 0 to below 1")
+    if not 0 < precision < 1:
+        raise InputError(f"--precision is {precision:g}; expected a share above 0 and below 1")
     if (coef is None) != (inter is None):
         raise InputError("--coef and --inter go together; give both or neither")
     given = None if coef is None or inter is None else (coef, inter)
@@ -93,16 +111,20 @@ def calibrate(
     cfg = resolve(cfg_path)
     folder = Path(output_path)
     with stage_run("calibrate", cfg, [annotations_path, label_dir]) as run:
-        data = read_scored_set(annotations_path, label_dir, recordings_path, cfg)
+        data = read_scored_set(annotations_path, label_dir, recordings_path, cfg, strict or is_dvc_stage())
         result = calibrating.calibrate_scores(data, cutoff, given)
         a, b = result.fit.coefficient, result.fit.intercept
         picture = folder / f"calibration-{a:.2f}-{b:.2f}.png"
         figures = calibrating.calibration_metrics(result)
+        thresholds = find_thresholds(data, result.probabilities_NC, precision)
+        figures["classes_with_threshold"] = thresholds.reached
         with together():
             calibrating.plot_calibration(picture, result)
             calibrating.write_bins(folder / "calibration.csv", result)
+            write_thresholds(folder / "thresholds.csv", thresholds, data)
             if given is None:
-                calibrating.write_calibration(publish_path or folder / "calibration.yaml", result, data)
+                target = publish_path or folder / "calibration.yaml"
+                calibrating.write_calibration(target, result, data, thresholds)
             if plot_path is not None:
                 calibrating.plot_calibration(plot_path, result)
             if metrics_path is not None:

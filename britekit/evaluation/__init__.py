@@ -24,5 +24,6 @@ Figures:
 Calibration:
 
 - ``fit.py``: Platt scaling, global and per class, cross-fitted by recording
+- ``class_thresholds.py``: the threshold of each class for a wanted precision
 - ``calibrating.py``: a calibration with its errors before and after, its file and its pictures
 """

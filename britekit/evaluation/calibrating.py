@@ -12,13 +12,16 @@ import yaml
 from numpy.typing import NDArray
 
 from britekit.errors import InputError
-from britekit.evaluation.fit import PlattFit, cross_fit, fit_calibration
+from britekit.evaluation.class_thresholds import ClassThresholds
+from britekit.evaluation.fit import PlattFit, cross_fit, fit_calibration, lowest_fitted
 from britekit.evaluation.scored_set import ScoredSet
 from britekit.files import write_text
+from britekit.metrics.bootstrap import Interval, resample
 from britekit.metrics.calibration import (
     CalibrationError,
     ReliabilityBins,
     brier,
+    calibration_intervals,
     expected_calibration_error,
     reliability_bins,
 )
@@ -37,6 +40,9 @@ class Judged:
     error: CalibrationError
     brier: float
     bins: ReliabilityBins
+    error_interval: Interval
+    brier_interval: Interval
+    """95 %, by resampling recordings; NaN ends with a single one."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class CalibrationResult:
     recordings: int
     positives: int
     """True cells among those fitted."""
+    probabilities_NC: NDArray[np.float32]
+    """Calibrated scores of all cells, cross-fitted where `cross_fitted`."""
 
 
 def calibrate_scores(
@@ -77,34 +85,37 @@ def calibrate_scores(
     InputError
         If the cells at or above the cutoff do not suffice for a fit.
     """
-    truth, scores = data.truth_NC, data.scores_NC
-    used = scores >= cutoff
+    truth, scores, groups = data.truth_NC, data.scores_NC, data.groups_N
+    lowest = lowest_fitted(cutoff, data.source.unrounded)
+    used = scores >= lowest
     cross_fitted = False
     if given is not None:
         fit = PlattFit(*given, cells=int(np.count_nonzero(used)))
         probabilities = fit.apply(scores)
     else:
         _warn_of_missing_cells(data, cutoff)
-        fit = fit_calibration(truth, scores, data.groups_N, cutoff, per_class)
+        fit = fit_calibration(truth, scores, groups, lowest, per_class)
         if fit.coefficient <= 0:
             log.warning(
                 "the fitted coefficient %.3f is not positive: higher scores are not more often right, so "
                 "check that annotations and labels belong together", fit.coefficient,
             )  # fmt: skip
         try:
-            probabilities = cross_fit(truth, scores, data.groups_N, cutoff, per_class)
+            probabilities = cross_fit(truth, scores, groups, lowest, per_class)
             cross_fitted = True
         except InputError as error:
             log.warning("the error after calibration is measured on the fitted cells themselves: %s", error)
             probabilities = fit.apply(scores)
     counted = probabilities >= COUNTED_FROM
-    groups_NC = np.broadcast_to(data.groups_N[:, None], scores.shape)
+    groups_NC = np.broadcast_to(groups[:, None], scores.shape)
+    sampling = resample(len(data.recordings))
 
     def judge(values: NDArray[np.float32]) -> Judged:
         return Judged(
             expected_calibration_error(truth[counted], values[counted]),
             brier(truth[counted], values[counted]),
             reliability_bins(truth[used], values[used], groups_NC[used]),
+            *calibration_intervals(truth[counted], values[counted], groups_NC[counted], sampling),
         )
 
     return CalibrationResult(
@@ -115,6 +126,7 @@ def calibrate_scores(
         after=judge(probabilities),
         recordings=len(data.recordings),
         positives=int(np.count_nonzero(truth & used)),
+        probabilities_NC=probabilities,
     )
 
 
@@ -129,6 +141,11 @@ def calibration_metrics(result: CalibrationResult) -> dict[str, Any]:
         "ece_by_chance": result.after.error.by_chance,
         "brier_before": result.before.brier,
         "brier_after": result.after.brier,
+        **{
+            f"{name}_{end}": getattr(found, end)
+            for name, found in _intervals(result).items()
+            for end in ("low", "high")
+        },
         "cross_fitted": result.cross_fitted,
         "cells": result.fit.cells,
         "cells_counted": result.after.error.cells,
@@ -136,10 +153,16 @@ def calibration_metrics(result: CalibrationResult) -> dict[str, Any]:
     }
 
 
-def write_calibration(path: str | Path, result: CalibrationResult, data: ScoredSet) -> None:
+def write_calibration(
+    path: str | Path,
+    result: CalibrationResult,
+    data: ScoredSet,
+    thresholds: ClassThresholds | None = None,
+) -> None:
     """Write a calibration file for `infer.calibration`.
 
-    Classes with values of their own are listed by name.
+    Classes with values of their own are listed by name. ``thresholds`` are written beside the values;
+    inference does not read them.
     """
     source = data.source
     content: dict[str, Any] = {
@@ -161,11 +184,17 @@ def write_calibration(path: str | Path, result: CalibrationResult, data: ScoredS
         "ece_by_chance": _rounded(result.after.error.by_chance),
         "brier_before": _rounded(result.before.brier),
         "brier_after": _rounded(result.after.brier),
+        "intervals": {
+            name: [_rounded(found.low), _rounded(found.high)] for name, found in _intervals(result).items()
+        },
     }
+    if thresholds is not None:
+        content["thresholds"] = thresholds.as_dict(data)
     comment = (
         "# Calibration of the ensemble's mean score p: P = sigmoid(coefficient * logit(p) + intercept)\n"
         "# and of single classes where there was evidence. ECE and Brier over cells with P >= 0.1; after:\n"
-        "# on recordings that the fit had not seen.\n"
+        "# on recordings that the fit had not seen; intervals: 95 %, by resampling recordings. Thresholds:\n"
+        "# the lowest probability of a class whose precision has this as its lower 95 % bound.\n"
     )
     write_text(path, comment + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
@@ -195,6 +224,15 @@ def plot_calibration(path: str | Path, result: CalibrationResult) -> None:
     formula = f"σ({result.fit.coefficient:.2f} · logit(p) {sign} {abs(result.fit.intercept):.2f})"
     title = f"{formula}, {result.fit.cells:,} cells"
     plot_reliability(path, line("before", result.before), line(after, result.after), title)
+
+
+def _intervals(result: CalibrationResult) -> dict[str, Interval]:
+    return {
+        "ece_before": result.before.error_interval,
+        "ece_after": result.after.error_interval,
+        "brier_before": result.before.brier_interval,
+        "brier_after": result.after.brier_interval,
+    }
 
 
 def _warn_of_missing_cells(data: ScoredSet, cutoff: float) -> None:

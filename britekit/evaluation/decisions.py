@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from britekit.config import BaseConfig
 from britekit.errors import InputError
-from britekit.evaluation.fit import PlattFit, cross_fit
+from britekit.evaluation.fit import PlattFit, cross_fit, lowest_fitted
 from britekit.evaluation.scored_set import ScoredSet
 from britekit.evaluation.unit_set import UnitSet
 from britekit.inference.platt import read_calibration
@@ -111,7 +111,7 @@ def _calibrated(data: ScoredSet | UnitSet, path: str | Path) -> Decisions:
             data.truth_NC,
             data.scores_NC,
             data.groups_N,
-            float(cutoff) if isinstance(cutoff, (int, float)) else 0.0,
+            lowest_fitted(float(cutoff) if isinstance(cutoff, (int, float)) else 0.0, data.source.unrounded),
         )
     except InputError as error:
         log.warning("probabilities are those of %s itself, not cross-fitted: %s", path, error)

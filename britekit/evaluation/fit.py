@@ -4,8 +4,8 @@ Platt, Probabilistic Outputs for Support Vector Machines (1999), on logits and w
 C: classes, M: points, B: bins of logits.
 
 Cells are counted in narrow bins of their logit, each standing at the mean logit of its cells. That changes a
-fitted value by less than 1e-5 of itself, and lets eleven fits over millions of cells cost one pass over
-them.
+fitted value by less than 1e-5 of itself, and lets eleven fits over millions of cells cost two passes over
+them, one for the global values and one for those of classes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ _DEPARTURE = 9.21
 # intercept.
 _PRIOR_PRECISION = (0.25**-2, 1.0**-2)
 # Logits of clipped scores lie within ±16.2.
-_SPAN, _BINS_PER_UNIT = 17, 1024
-_BINS = 2 * _SPAN * _BINS_PER_UNIT
+_SPAN = 17
+# Per unit of logit; the values of single classes are shrunk anyway, and there are many of them.
+_FINE, _COARSE = 1024, 128
 
 
 @dataclass(frozen=True)
@@ -45,19 +46,29 @@ class PlattFit:
     """Cells at or above the cutoff it was fitted on."""
 
     def apply(self, scores_NC: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Return calibrated probabilities of a score matrix."""
-        z = logit(scores_NC)
-        shape = z.shape
-        a, b = np.full(shape[-1], self.coefficient), np.full(shape[-1], self.intercept)
-        for column, (own_a, own_b) in self.per_class.items():
-            a[column], b[column] = own_a, own_b
-        return _sigmoid(z * a + b).astype(np.float32)
+        """Return calibrated probabilities; a score of exactly 0, which stands for none, stays 0."""
+        probabilities = np.empty(scores_NC.shape, dtype=np.float32)
+        # A class at a time: in double precision all cells would take several times the memory of scores.
+        for column in range(scores_NC.shape[1]):
+            a, b = self.per_class.get(column, (self.coefficient, self.intercept))
+            scores = np.ascontiguousarray(scores_NC[:, column])
+            probabilities[:, column] = np.where(scores == 0, 0.0, _sigmoid(a * logit(scores) + b))
+        return probabilities
 
 
 def logit(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return log(p / (1 - p)) of scores clipped to [1e-7, 1 - 1e-7]."""
     p = np.clip(np.asarray(scores, dtype=np.float64), CLIP, 1 - CLIP)
     return np.log(p / (1 - p))
+
+
+def lowest_fitted(cutoff: float, unrounded: bool) -> float:
+    """Return the lowest score that takes part in a fit.
+
+    Among unrounded scores exactly 0 says that no window covers the cell, so there is nothing to calibrate; in
+    label files it may be a low score.
+    """
+    return max(cutoff, float(np.finfo(np.float32).tiny)) if unrounded else cutoff
 
 
 def fit_platt(
@@ -150,7 +161,7 @@ def fit_calibration(
     """
     everything = np.zeros(len(groups_N), dtype=np.int64)
     cells = _Cells(truth_NC, scores_NC, groups_N, everything, 1, cutoff)
-    return cells.fit(None, per_class)
+    return cells.fit([None], per_class)[0]
 
 
 def cross_fit(
@@ -180,9 +191,9 @@ def cross_fit(
     fold_N = fold_of[groups_N]
     cells = _Cells(truth_NC, scores_NC, groups_N, fold_N, number, cutoff)
     probabilities = np.empty(scores_NC.shape, dtype=np.float32)
-    for fold in range(number):
+    for fold, fitted in enumerate(cells.fit(list(range(number)), per_class)):
         held_out = fold_N == fold
-        probabilities[held_out] = cells.fit(fold, per_class).apply(scores_NC[held_out])
+        probabilities[held_out] = fitted.apply(scores_NC[held_out])
     return probabilities
 
 
@@ -198,21 +209,31 @@ class _Cells:
         folds: int,
         cutoff: float,
     ) -> None:
+        self.truth_NC, self.scores_NC = truth_NC, scores_NC
         self.fold_N, self.folds, self.cutoff = fold_N, folds, cutoff
         _, self.group_N = np.unique(groups_N, return_inverse=True)
         self.groups = int(self.group_N.max()) + 1 if len(groups_N) else 0
         self.fold_G = np.zeros(self.groups, dtype=np.int64)
         self.fold_G[self.group_N] = fold_N
-        # A class at a time is wanted from here on; its cells should lie together.
-        self.truth_CN = np.ascontiguousarray(truth_NC.T)
-        self.used_CN = np.ascontiguousarray((scores_NC >= cutoff).T)
-        self.z_CN = logit(np.ascontiguousarray(scores_NC.T))
-        self.sums = np.zeros((3, folds, _BINS))
-        for column in range(len(self.z_CN)):
-            self.sums += self._count(column)
+        self.sums = np.zeros((3, folds, 2 * _SPAN * _FINE))
+        for column in range(scores_NC.shape[1]):
+            self.sums += _Column(self, column, _FINE).sums
 
-    def fit(self, without: int | None, per_class: bool) -> PlattFit:
-        """Fit all folds but one (None: all)."""
+    def fit(self, without: list[int | None], per_class: bool) -> list[PlattFit]:
+        """Return a fit for each fold to leave out (None: no fold)."""
+        fits = [self._fit_global(fold) for fold in without]
+        own: list[dict[int, tuple[float, float]]] = [{} for _ in without]
+        for column in range(self.scores_NC.shape[1]) if per_class else ():
+            cells = _Column(self, column, _COARSE)
+            if not cells.may_depart():
+                continue
+            for fold, (a, b, _), found in zip(without, fits, own, strict=True):
+                if cells.departs(fold, a, b):
+                    count, true, z = _points(cells.sums, fold)
+                    found[column] = fit_platt(z, true, count, (a, b), (a, b), _PRIOR_PRECISION)
+        return [PlattFit(a, b, found, cells) for (a, b, cells), found in zip(fits, own, strict=True)]
+
+    def _fit_global(self, without: int | None) -> tuple[float, float, int]:
         count, true, z = _points(self.sums, without)
         cells, positives = int(count.sum()), int(true.sum())
         if cells < MIN_CELLS:
@@ -226,50 +247,68 @@ class _Cells:
                 f"{'true' if positives else 'false'}; a calibration needs both; change --cutoff or check "
                 "that annotations and labels belong together"
             )
-        a, b = fit_platt(z, true, count)
-        own: dict[int, tuple[float, float]] = {}
-        for column in range(len(self.z_CN)) if per_class else ():
-            if self._departs(column, without, a, b):
-                count, true, z = _points(self._count(column), without)
-                own[column] = fit_platt(z, true, count, (a, b), (a, b), _PRIOR_PRECISION)
-        return PlattFit(a, b, own, cells)
+        if np.ptp(z) < 1e-6:
+            raise InputError(
+                f"all {cells} predictions that reach the cutoff {self.cutoff:g} have the same score; a "
+                "calibration needs scores that differ; check the models and run analyze again"
+            )
+        return *fit_platt(z, true, count), cells
 
-    def _count(self, column: int) -> NDArray[np.float64]:
-        """Count the cells of a column: (3, folds, B) cells, true cells, sum of logits."""
-        used = self.used_CN[column]
-        z = self.z_CN[column, used]
-        place = np.clip((z + _SPAN) * _BINS_PER_UNIT, 0, _BINS - 1).astype(np.int64)
-        index, size = self.fold_N[used] * _BINS + place, self.folds * _BINS
-        weights = (None, self.truth_CN[column, used], z)
-        counted = [np.bincount(index, w, minlength=size).astype(np.float64) for w in weights]
-        return np.stack(counted).reshape(3, self.folds, _BINS)
 
-    def _departs(self, column: int, without: int | None, a: float, b: float) -> bool:
+class _Column:
+    """The cells of one class."""
+
+    def __init__(self, cells: _Cells, column: int, bins_per_unit: int) -> None:
+        self._cells, self._bins = cells, 2 * _SPAN * bins_per_unit
+        scores = np.ascontiguousarray(cells.scores_NC[:, column])
+        self._used = np.flatnonzero(scores >= cells.cutoff)
+        z = logit(scores[self._used])
+        self._y = cells.truth_NC[self._used, column].astype(np.float64)
+        self._group = cells.group_N[self._used]
+        place = ((z + _SPAN) * bins_per_unit).astype(np.int64)
+        index, size = cells.fold_N[self._used] * self._bins + place, cells.folds * self._bins
+        counted = [np.bincount(index, w, minlength=size).astype(np.float64) for w in (None, self._y, z)]
+        self.sums = np.stack(counted).reshape(3, cells.folds, self._bins)
+        """(3, folds, B) cells, true cells, sum of logits."""
+        self._place = place
+
+    def may_depart(self) -> bool:
+        """Whether enough recordings hold the class, and enough do not."""
+        self._present_G = self._sum(np.ones(len(self._used))) > 0
+        self._heard_G = self._sum(self._y) > 0
+        count, _, z = self.sums.sum(axis=1)
+        self._z_of_bin = np.divide(z, count, out=np.zeros(self._bins), where=count > 0)
+        return self._enough(self._present_G)
+
+    def departs(self, without: int | None, a: float, b: float) -> bool:
         """Test whether the cells of a class contradict the global fit.
 
         The score (gradient of the log likelihood at the global fit) is summed per recording; the sums are
         independent whatever the likeness of cells within a recording, and their scatter measures the test's
         variance.
         """
-        z, used = self.z_CN[column], self.used_CN[column]
-        y = self.truth_CN[column] & used
-        chosen_G = self._sum(used) > 0
+        chosen_G = self._present_G
         if without is not None:
-            chosen_G &= self.fold_G != without
-        heard = int(np.count_nonzero(self._sum(y)[chosen_G]))
-        if heard < MIN_RECORDINGS or np.count_nonzero(chosen_G) - heard < MIN_RECORDINGS:
+            chosen_G = chosen_G & (self._cells.fold_G != without)
+        if not self._enough(chosen_G):
             return False
-        residual = (y - _sigmoid(a * z + b)) * used
-        score_G2 = np.stack([self._sum(residual * z), self._sum(residual)], axis=1)[chosen_G]
+        residual = self._y - _sigmoid(a * self._z_of_bin + b)[self._place]
+        sums = [self._sum(residual * self._z_of_bin[self._place]), self._sum(residual)]
+        score_G2 = np.stack(sums, axis=1)[chosen_G]
         total = score_G2.sum(axis=0)
         variance = score_G2.T @ score_G2
         if np.linalg.cond(variance) > 1e12:  # all scores alike: slope and intercept cannot be told apart
             return False
         return float(total @ np.linalg.solve(variance, total)) > _DEPARTURE
 
-    def _sum(self, values_N: NDArray) -> NDArray[np.float64]:
-        """Sum the values of the rows of each recording."""
-        return np.bincount(self.group_N, values_N, minlength=self.groups).astype(np.float64)
+    def _enough(self, chosen_G: NDArray[np.bool_]) -> bool:
+        heard = int(np.count_nonzero(self._heard_G[chosen_G]))
+        silent = int(np.count_nonzero(chosen_G)) - heard
+        return heard >= MIN_RECORDINGS and silent >= MIN_RECORDINGS
+
+    def _sum(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum the values of the cells of each recording."""
+        return np.bincount(self._group, values, minlength=self._cells.groups).astype(np.float64)
 
 
 def _points(sums: NDArray[np.float64], without: int | None) -> tuple[NDArray, NDArray, NDArray]:

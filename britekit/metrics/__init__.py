@@ -8,6 +8,7 @@ the two as flat lists. Out: numbers and small arrays; NaN where a quantity is no
 - ``curves.py``: PR and ROC curves, tables per threshold, thinning for files and plots
 - ``thresholds.py``: precision and recall at one threshold, accuracy by highest score
 - ``calibration.py``: calibration error, Brier score, reliability bins
+- ``precision_bounds.py``: precision of a class at every threshold, with a lower bound
 - ``bootstrap.py``: intervals of any of these by resampling recordings
 - ``confusion.py``: what was said where a class was missed
 """

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from britekit.metrics.bootstrap import Interval, Resampling
+
 
 @dataclass(frozen=True)
 class CalibrationError:
@@ -48,16 +50,59 @@ def expected_calibration_error(
     y = np.asarray(truth).ravel().astype(np.float64)
     if not len(p):
         return CalibrationError(float("nan"), float("nan"), 0)
-    order = np.argsort(p, kind="stable")
-    p, y = p[order], y[order]
+    index = equal_mass_bins(p, bins)
+    gaps = np.bincount(index, p - y)
+    # A sum of independent 0/1 draws about its mean is nearly normal: E|gap| = sqrt(2 variance / pi).
+    spread = np.sqrt(np.bincount(index, p * (1 - p)) * 2 / np.pi)
+    return CalibrationError(float(np.abs(gaps).sum() / len(p)), float(spread.sum() / len(p)), len(p))
+
+
+def equal_mass_bins(probabilities: ArrayLike, bins: int = 15) -> NDArray[np.int64]:
+    """Return the bin of each cell, from 0: equal numbers of cells, equal probabilities together."""
+    p = np.asarray(probabilities, dtype=np.float64).ravel()
+    ordered = np.sort(p)
     wanted = np.arange(1, bins) * len(p) / bins
     # Borders move to the end of a run of equal probabilities.
-    borders = np.searchsorted(p, p[np.maximum(np.ceil(wanted).astype(int) - 1, 0)], side="right")
-    starts = np.unique(np.concatenate([[0], borders[borders < len(p)]])).astype(int)
-    gaps = np.add.reduceat(p - y, starts)
-    # A sum of independent 0/1 draws about its mean is nearly normal: E|gap| = sqrt(2 variance / pi).
-    spread = np.sqrt(np.add.reduceat(p * (1 - p), starts) * 2 / np.pi)
-    return CalibrationError(float(np.abs(gaps).sum() / len(p)), float(spread.sum() / len(p)), len(p))
+    last = np.unique(ordered[np.maximum(np.ceil(wanted).astype(int) - 1, 0)]) if len(p) else np.zeros(0)
+    used = last[last < ordered[-1]] if len(p) else last
+    return np.searchsorted(used, p, side="left").astype(np.int64)
+
+
+def calibration_intervals(
+    truth: ArrayLike, probabilities: ArrayLike, groups: ArrayLike, sampling: Resampling, bins: int = 15
+) -> tuple[Interval, Interval]:
+    """Return the expected calibration error and the Brier score, each with its interval.
+
+    Parameters
+    ----------
+    truth, probabilities
+        (N,) each.
+    groups
+        (N,) index of the recording of each cell, from 0.
+    sampling
+        Weightings of the recordings. The bins stay those of the whole set. Replicates of the calibration
+        error are larger than it on average, as each adds its own noise to absolute values; so they are moved
+        to lie about it.
+    bins
+        As for `expected_calibration_error`.
+    """
+    p = np.asarray(probabilities, dtype=np.float64).ravel()
+    y = np.asarray(truth).ravel().astype(np.float64)
+    group = np.asarray(groups, dtype=np.int64).ravel()
+    nothing = float("nan")
+    if not len(p):
+        return Interval(nothing, nothing, nothing), Interval(nothing, nothing, nothing)
+    recordings, index = sampling.recordings, equal_mass_bins(p, bins)
+    used = int(index.max()) + 1
+    gaps_RB = np.bincount(group * used + index, p - y, minlength=recordings * used).reshape(recordings, used)
+    cells_R = np.bincount(group, minlength=recordings)
+    gaps = np.abs(sampling.weights_WR @ gaps_RB).sum(axis=1)
+    count = sampling.weights_WR @ cells_R
+    errors = np.divide(gaps, count, out=np.full(len(gaps), np.nan), where=count > 0)
+    drawn = errors[1 : 1 + sampling.replicates]
+    errors[1 : 1 + sampling.replicates] = np.maximum(drawn - np.nanmean(drawn) + errors[0], 0)
+    squared = np.bincount(group, (p - y) ** 2, minlength=recordings)
+    return sampling.interval(errors), sampling.interval(sampling.ratio(squared, cells_R))
 
 
 def brier(truth: ArrayLike, probabilities: ArrayLike) -> float:
@@ -89,8 +134,9 @@ def reliability_bins(
     truth, probabilities
         (N,) each.
     groups
-        (N,) index of the recording of each cell. Cells of a recording resemble each other, so the interval
-        is widened by the design effect between recordings; without groups cells count as independent.
+        (N,) index of the recording of each cell, from 0. Cells of a recording resemble each other, so the
+        interval is widened by the design effect between recordings; without groups cells count as
+        independent.
     bins
         Number of bins.
     """
@@ -123,10 +169,10 @@ def _design_effect(
     y: NDArray, index: NDArray, groups: NDArray, observed_B: NDArray, count_B: NDArray, bins: int
 ) -> NDArray[np.float64]:
     """Return by what the variance between groups exceeds that of independent cells, per bin, at least 1."""
-    _, group = np.unique(groups, return_inverse=True)
-    number = int(group.max()) + 1
-    residual = np.bincount(group * bins + index, y - observed_B[index], minlength=number * bins)
-    present = np.bincount(group * bins + index, minlength=number * bins).reshape(number, bins) > 0
+    number = int(groups.max()) + 1
+    place = groups.astype(np.int64) * bins + index
+    residual = np.bincount(place, y - observed_B[index], minlength=number * bins)
+    present = np.bincount(place, minlength=number * bins).reshape(number, bins) > 0
     groups_B = np.count_nonzero(present, axis=0)
     between = np.sum(residual.reshape(number, bins) ** 2, axis=0) * groups_B / np.maximum(groups_B - 1, 1)
     within = count_B * observed_B * (1 - observed_B)

@@ -43,7 +43,7 @@ def test_values_files_and_metrics(project, capsys):
     assert figures["intercept"] == pytest.approx(-0.4, abs=0.15)
     a, b = figures["coefficient"], figures["intercept"]
     assert {path.name for path in (project / "out").iterdir()} == {
-        f"calibration-{a:.2f}-{b:.2f}.png", "calibration.csv",
+        f"calibration-{a:.2f}-{b:.2f}.png", "calibration.csv", "thresholds.csv",
     }  # fmt: skip
     assert (project / "plots" / "r.png").exists()
     content = yaml.safe_load((project / "models" / "c.yaml").read_text())
@@ -65,6 +65,7 @@ def test_given_values_are_judged_not_written(project, capsys):
     assert {path.name for path in (project / "out").iterdir()} == {
         "calibration-2.00--1.50.png",
         "calibration.csv",
+        "thresholds.csv",
     }
 
 
@@ -101,6 +102,7 @@ def test_scaled_labels_give_the_values_to_configure(project, capsys):
         (["--coef", "1", "--inter", "0", "--publish", "x.yaml"], "--publish"),
         (["--cutoff", "1"], "--cutoff"),
         (["--cutoff", "-0.1"], "--cutoff"),
+        (["--precision", "1"], "--precision"),
         (["--cutoff", "0.99999"], "predictions reach the cutoff"),
         (["-l", "nowhere"], "nowhere"),
     ],

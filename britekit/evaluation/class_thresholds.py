@@ -1,0 +1,86 @@
+"""The threshold of each class for a wanted precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from britekit.errors import InputError
+from britekit.evaluation.matrix_file import write_table
+from britekit.evaluation.scored_set import ScoredSet
+from britekit.metrics.precision_bounds import PrecisionBounds, bound_precision
+
+
+@dataclass(frozen=True)
+class ClassThresholds:
+    """For each annotated class, its precision at all thresholds and the one that was chosen."""
+
+    wanted: float
+    bounds: dict[int, PrecisionBounds]
+    """By column."""
+    chosen: dict[int, int | None]
+    """Place of the lowest threshold in `bounds`, None where none meets the wanted precision."""
+
+    @property
+    def reached(self) -> int:
+        """Number of classes with a threshold."""
+        return sum(place is not None for place in self.chosen.values())
+
+    def as_dict(self, data: ScoredSet) -> dict[str, Any]:
+        """Return the thresholds for a calibration file; classes without one are null."""
+        classes = {}
+        for column, place in self.chosen.items():
+            value = None if place is None else float(self.bounds[column].thresholds[place])
+            # Rounded down, so that the detection that stands at the threshold stays one.
+            classes[data.source.classes[column].name] = None if value is None else np.floor(value * 1e6) / 1e6
+        return {
+            "precision": self.wanted,
+            "classes": {name: None if x is None else float(x) for name, x in classes.items()},
+        }
+
+
+def find_thresholds(data: ScoredSet, values_NC: NDArray[np.floating], wanted: float) -> ClassThresholds:
+    """Find, for each annotated class, the lowest threshold whose precision is surely the wanted one.
+
+    Parameters
+    ----------
+    data
+        Truth.
+    values_NC
+        What the thresholds apply to; for honest bounds, probabilities cross-fitted by recording.
+    wanted
+        Precision, above 0 and below 1.
+
+    Raises
+    ------
+    InputError
+        If the precision is none.
+    """
+    if not 0 < wanted < 1:
+        raise InputError(f"--precision is {wanted:g}; expected a share above 0 and below 1")
+    bounds = {c: bound_precision(data.truth_NC[:, c], values_NC[:, c], data.groups_N) for c in data.annotated}
+    return ClassThresholds(wanted, bounds, {c: found.lowest(wanted) for c, found in bounds.items()})
+
+
+def write_thresholds(path: str | Path, thresholds: ClassThresholds, data: ScoredSet) -> None:
+    """Write the thresholds as a table; a class that no threshold gives the precision has its best bound."""
+    write_table(Path(path), _rows(thresholds, data))
+
+
+def _rows(thresholds: ClassThresholds, data: ScoredSet) -> Iterator[Sequence[object]]:
+    yield "class", "threshold", "precision", "lower bound", "recall", "detections", "recordings", "met"
+    for column, place in thresholds.chosen.items():
+        found = thresholds.bounds[column]
+        label = data.labels[column]
+        shown = int(np.argmax(found.lower)) if place is None else place
+        yield (
+            label, "" if place is None else f"{np.floor(found.thresholds[shown] * 1e6) / 1e6:.6f}",
+            f"{found.precision[shown]:.3f}", f"{found.lower[shown]:.3f}",
+            "" if np.isnan(found.recall[shown]) else f"{found.recall[shown]:.3f}",
+            int(found.detections[shown]), int(found.recordings[shown]), "no" if place is None else "yes",
+        )  # fmt: skip
