@@ -15,5 +15,6 @@ files written back. Nothing here touches audio samples or models.
 - ``labels.py``: inference output as Audacity labels and ``scores.csv``, and reading it back
 - ``image_names.py``: which segment a spectrogram image shows, told by its name
 - ``label_table.py``: the same labels by columns, for tens of millions of them
+- ``offsets.py``: seconds of recordings that a person lists
 - ``scores.py``: ``scores.npz``, the unrounded mean scores behind the labels
 """

@@ -4,10 +4,11 @@ The way through, one file each:
 
 - ``files``: which files are recordings, and how a path is shown in a message.
 - ``decoding``: any file as blocks of samples; ``soundfile_decoder`` and ``pyav_decoder`` do the reading,
-  ``ogg_pages``, ``mp3_frames`` and ``endings`` know where a file breaks or was cut off, ``wav_sizes`` mends
+  ``ogg_pages``, ``bare_frames`` and ``endings`` know where a file breaks or was cut off; ``wav_sizes`` mends
   headers of WAV files that were never finished.
 - ``metadata``: when, where and with what a recording was made; ``riff`` finds the chunks of a WAV file,
   ``recording_names`` reads file names.
+- ``mp3``: MP3s in place of uncompressed originals.
 - ``inspection``: format, length and wholeness of each file of a folder.
 - ``channels``: several channels at the file's rate become one at the working rate; ``resampling`` changes the
   rate.

@@ -164,7 +164,9 @@ def _file_sources(path: Path) -> Iterator[RecordingMetadata]:
     guano = chunks.get(b"guan", b"").decode("utf-8", "replace") or _guano_in(tags)
     if guano:
         yield parse_guano(guano)
-    comment = parse_audiomoth_comment(chunks.get(b"ICMT", b"").decode("latin-1").split("\0")[0] or tags)
+    words = chunks.get(b"ICMT", b"").decode("latin-1").split("\0")[0] or tags
+    # ID3 may hold UTF-16, whose every other byte is zero.
+    comment = parse_audiomoth_comment(words) or parse_audiomoth_comment(tags.replace("\0", ""))
     if comment is not None:
         artist = chunks.get(b"IART", b"").decode("latin-1").strip("\0 ")
         # With a deployment's number in the comment, the device stands in the artist's place.
@@ -186,8 +188,7 @@ def _tag_text(path: Path) -> str:
         if head[:4] in (b"RIFF", b"RF64", b"BW64"):
             return ""  # its tags are chunks, and there are none
         file.seek(max(len(head), size - _TAG_BYTES))
-        # ID3 may hold UTF-16, whose every other byte is zero.
-        return (head + file.read(_TAG_BYTES)).decode("latin-1").replace("\0\0", "\n").replace("\0", "")
+        return (head + file.read(_TAG_BYTES)).decode("latin-1")
 
 
 def _guano_in(tags: str) -> str:

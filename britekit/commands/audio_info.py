@@ -21,6 +21,8 @@ _COLUMNS = (
     "recording", "format", "rate", "channels", "seconds", "time", "latitude", "longitude", "device",
     "battery_v", "temperature_c", "decodes", "problem",
 )  # fmt: skip
+# Each of a few files may be long, so progress counts seconds; to ask many for theirs would take long itself.
+_MANY = 50
 
 
 @dataclass(kw_only=True)
@@ -68,38 +70,15 @@ def audio_info(path: str = "", csv_path: Optional[str] = None, recursive: bool =
 
 
 def _inspect(paths: "list[Path]") -> "list[Inspection]":
-    import os
-    import threading
+    from britekit.audio.inspection import inspect_recordings
+    from britekit.commands._audio_progress import decoding_threads, seconds_meter
+    from britekit.progress import track
 
-    from britekit.audio.inspection import inspect_recordings, stated_seconds
-    from britekit.progress import Meter
-
-    threads = max(
-        1, min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    )
-    # Each of a few files may be long: count seconds of sound. To ask many for theirs would take long itself.
-    by_seconds = len(paths) <= 50
-    total = int(sum(map(stated_seconds, paths))) if by_seconds else len(paths)
-    meter = Meter(total or None, "audio-info, seconds" if by_seconds else "audio-info")
-    lock, whole, part = threading.Lock(), 0, 0.0
-
-    def advance(seconds: float) -> None:
-        nonlocal whole, part
-        with lock:
-            part += seconds
-            steps, whole = int(part) - whole, int(part)
-            meter.advance(steps)
-
-    found = []
-    try:
-        for item in inspect_recordings(paths, threads, advance if by_seconds else None):
-            found.append(item)
-            if not by_seconds:
-                meter.advance()
-        meter.finish()
-    finally:
-        meter.close()
-    return found
+    threads = decoding_threads()
+    if len(paths) > _MANY:
+        return list(track(inspect_recordings(paths, threads), len(paths), "audio-info"))
+    with seconds_meter(paths, "audio-info") as advance:
+        return list(inspect_recordings(paths, threads, advance))
 
 
 def _print_table(found: "list[Inspection]", base: "Path") -> None:

@@ -4,6 +4,7 @@ From recordings to the database:
 
 - `recordings_csv`: what is known about recordings, and what their names tell
 - `tree`: the tree ``<class>/<recording>``, checked against the class list
+- `annotated`: which classes are heard where people annotated recordings
 - `curation`: decisions of people, replayed at every build
 - `curation_rows`: the rows of their table, read and appended
 - `catalogue`: the classes and other names that the decisions leave

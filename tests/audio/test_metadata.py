@@ -116,6 +116,14 @@ def test_comment_in_compressed_files(suffix, tmp_path):
     assert (found.time, found.temperature_c, found.time_source) == (COMMENTS[3][1], -12.5, "comment")
 
 
+def test_comment_in_sixteen_bit_letters(tmp_path):
+    """ID3v2.3 as Windows programs write it: a COMM frame in UTF-16."""
+    body = b"\x01eng\xff\xfe\0\0" + COMMENTS[3][0].encode("utf-16")
+    frame = b"COMM" + len(body).to_bytes(4, "big") + b"\0\0" + body
+    (tmp_path / "x.mp3").write_bytes(b"ID3\3\0\0\0\0\x07\x7f" + frame + bytes(500))
+    assert read_metadata(tmp_path / "x.mp3").time == COMMENTS[3][1]
+
+
 def test_clock_that_was_never_set_tells_no_time():
     text = COMMENTS[0][0].replace("04/04/2020", "01/01/1970")
     found = parse_audiomoth_comment(text)

@@ -1,0 +1,78 @@
+"""Plot the stored spectrograms of a class.
+
+Pictures are named {recording}-{offset}.jpeg, as del-seg and extract-by-image read them; those that exist are
+kept. With --sheet, many spectrograms on a page.
+
+    britekit plot-db --name Ovenbird -o plots/Ovenbird --max 200
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import config_option, db_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `plot-db`."""
+
+    cfg_path: Optional[str] = config_option()
+    class_name: str = option("--name", required=True, metavar="NAME", help="class name")
+    db_path: Optional[str] = db_option()
+    ndims: bool = option("--ndims", default=False, help="leave out the axes")
+    max_count: Optional[int] = option("--max", metavar="N", help="most spectrograms, the first by recording")
+    output_path: str = option(
+        "-o", "--output", required=True, metavar="DIR", help="directory of the pictures"
+    )
+    prefix: Optional[str] = option(
+        "--prefix", metavar="TEXT", help="only recordings whose file name begins so, in whatever case"
+    )
+    power: float = option(
+        "--power",
+        default=1.0,
+        metavar="EXPONENT",
+        help="for the eye: below 1 shows faint sounds (default: 1)",
+    )
+    spec_group: str = option(
+        "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
+    )
+    sheet: bool = option("--sheet", default=False, help="many spectrograms on a page, {class}-sheet.jpeg")
+
+
+def plot_db(
+    cfg_path: Optional[str] = None,
+    class_name: str = "",
+    db_path: Optional[str] = None,
+    ndims: bool = False,
+    max_count: Optional[int] = None,
+    output_path: str = "",
+    prefix: Optional[str] = None,
+    power: float = 1.0,
+    spec_group: str = "default",
+    sheet: bool = False,
+) -> int:
+    """Plot the stored spectrograms of a class; return how many were drawn."""
+    from britekit.commands._pictures import checked_output, report
+    from britekit.config import resolve
+    from britekit.database.session import open_database
+    from britekit.datasets.class_pictures import plot_class
+    from britekit.plots.recordings import PictureStyle
+    from britekit.progress import track
+
+    cfg = resolve(cfg_path)
+    style, directory = PictureStyle(not ndims, power), checked_output(output_path)
+    with open_database(db_path or cfg.train.train_db, "read") as session:
+        drawn = plot_class(
+            session,
+            class_name,
+            spec_group,
+            cfg.audio,
+            directory,
+            style,
+            prefix=prefix or "",
+            max_count=max_count,
+            sheet=sheet,
+            show_progress=lambda numbers: track(numbers, what="plot-db"),
+        )
+    report(drawn)
+    return drawn.made

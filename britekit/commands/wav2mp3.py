@@ -1,0 +1,56 @@
+"""Convert uncompressed recordings of a directory to MP3 at 192 kbit/s, in place.
+
+An original is deleted only after its MP3 was decoded to the same length. One whose MP3 exists is left alone.
+Takes flac, wav, wma, aif, aiff, x-aiff, octet-stream, qt and x-hx-aac-adts; recording time and place stay.
+
+    britekit wav2mp3 --dir recordings/Ovenbird
+"""
+
+from dataclasses import dataclass
+
+from britekit.options import option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `wav2mp3`."""
+
+    dir: str = option("--dir", required=True, metavar="DIR", help="directory of recordings")
+    sampling_rate: int = option(
+        "--sr", default=32000, metavar="HZ", help="sampling rate of the MP3s (default: 32000)"
+    )
+
+
+def wav2mp3(dir: str = "", sampling_rate: int = 32000) -> int:
+    """Convert uncompressed recordings of a directory to MP3, in place; return how many.
+
+    Raises
+    ------
+    InputError
+        After all others are converted: those that could not be.
+    """
+    from pathlib import Path
+
+    from britekit.audio.files import shown
+    from britekit.audio.mp3 import convert_originals, find_originals
+    from britekit.commands._audio_progress import decoding_threads, seconds_meter
+    from britekit.errors import InputError
+
+    if not dir:
+        raise InputError("the directory has no name; give it with --dir")
+    originals = find_originals(Path(dir))
+    with seconds_meter(originals, "wav2mp3") as advance:
+        result = convert_originals(originals, sampling_rate, decoding_threads(), advance)
+    for path in result.left_alone:
+        print(f"{shown(path.name)}: left alone, its MP3 exists")
+    for path, reason in result.failures:
+        print(f"{shown(path.name)}: stays, {reason}")
+    print(f"converted = {len(result.converted)}")
+    print(f"left_alone = {len(result.left_alone)}")
+    print(f"failed = {len(result.failures)}")
+    if result.failures:
+        raise InputError(
+            f"{len(result.failures)} of {len(originals)} recordings could not be converted and stay, the "
+            f"first is {shown(result.failures[0][0])}"
+        )
+    return len(result.converted)
