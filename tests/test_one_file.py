@@ -1,0 +1,161 @@
+"""A new augmentation, backbone, head or command is one new file and nothing else.
+
+A copy of the package gets one file of each kind; the settings' template, the reference page, the checks, the
+network, a training step and the list of models must know them.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "britekit"
+
+AUGMENTATION = '''"""Turn loud into quiet."""
+
+import torch
+
+from britekit.datasets.augmentations.draws import Draws
+
+SETTINGS = {
+    "prob": 0.25,
+    "doc": "turn loud into quiet",
+    "params": {"invert_rows": {"doc": "rows turned", "unit": "px", "low": 1, "at_most": "spec_height"}},
+}
+
+
+def invert(images_BHW: torch.Tensor, draws: Draws, *, invert_rows: int = 16) -> torch.Tensor:
+    """Images with their lowest rows inverted."""
+    images_BHW[:, :invert_rows] = 1.0 - images_BHW[:, :invert_rows]
+    return images_BHW
+'''
+BACKBONE = '''"""One convolution."""
+
+from torch import nn
+
+DEFAULT_HEAD = "loudest"
+DEFAULT_HIDDEN = None
+SIZES = {"1": 4, "2": 8}
+
+
+def build(size, options):
+    """Backbone of one size."""
+    model = nn.Conv2d(1, SIZES[size], 3, stride=2, padding=1)
+    model.num_features = SIZES[size]
+    return model
+'''
+HEAD = '''"""Maximum over frequency and time, linear."""
+
+from torch import nn
+
+IS_SED = False
+
+
+class LoudestHead(nn.Module):
+    """Logits from the maximum."""
+
+    def __init__(self, num_features, num_classes):
+        super().__init__()
+        self.linear = nn.Linear(num_features, num_classes)
+
+    def forward(self, x_BFHT):
+        """Segment logits (B, C) and no frame logits."""
+        return self.linear(x_BFHT.amax((2, 3))), None
+
+
+def build(num_features, num_classes, options):
+    """Head for features of num_features channels."""
+    return LoudestHead(num_features, num_classes)
+'''
+COMMAND = '''"""Say hello.
+
+    britekit hello-there --name you
+"""
+
+from dataclasses import dataclass
+
+from britekit.options import option
+
+
+@dataclass(kw_only=True)
+class Options:
+    name: str = option("--name", default="world", help="whom (default: world)")
+
+
+def hello_there(name: str = "world") -> None:
+    """Say hello."""
+    print(f"hello = {name}")
+'''
+USE = """
+import torch
+from britekit.config import BaseConfig, from_dict, reference_text, template_text
+from britekit.datasets.augmentations.draws import Draws
+from britekit.datasets.augmentations.registry import Chain, Fade, build_steps
+from britekit.errors import BriteKitError
+from britekit.models.cost import model_names
+from britekit.models.options import Blueprint
+from britekit.models.recognizer import build
+
+entry = next(e for e in BaseConfig().train.augmentations if e.name == "invert")
+assert (entry.prob, entry.params) == (0.25, {"invert_rows": 16})
+assert BaseConfig().train.augmentations[-1] == entry, "after those that have a place"
+assert "- name: invert" in template_text() and "rows turned [px, >= 1]" in template_text()
+assert "| invert | 0.25 | `invert_rows` 16 | turn loud into quiet |" in reference_text()
+for wrong in ({"invert_rows": 0}, {"invert_rows": 129}, {"invert_row": 3}, {"invert_rows": 1.5}):
+    try:
+        from_dict({"train": {"augmentations": [{"name": "invert", "params": wrong}]}})
+    except BriteKitError as error:
+        assert "invert" in str(error), error
+    else:
+        raise AssertionError(f"{wrong} was accepted")
+cfg = from_dict({"train": {"augmentations": [{"name": "invert", "prob": 1.0, "params": {"invert_rows": 2}}]}})
+steps = build_steps([e for e in cfg.train.augmentations if e.name == "invert"], 4, 3)
+out = Chain(steps, Fade())(torch.zeros(5, 4, 3), Draws(5, torch.Generator()))
+assert out.sum((1, 2)).tolist() == [6.0] * 5
+
+assert {"tiny.1", "tiny.2"} <= set(model_names())
+network = build(Blueprint("tiny.2", None, 3, 16, 32))
+segment, frames = network(torch.rand(2, 1, 16, 32))
+segment.sum().backward()
+assert segment.shape == (2, 3) and frames is None
+assert type(network.head).__name__ == "LoudestHead"
+assert build(Blueprint("effnet.1", "loudest", 3, 32, 32)).head.linear.out_features == 3
+"""
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    root = tmp_path_factory.mktemp("copy")
+    shutil.copytree(PACKAGE, root / "britekit", ignore=shutil.ignore_patterns("__pycache__"))
+    package = root / "britekit"
+    (package / "datasets" / "augmentations" / "invert.py").write_text(AUGMENTATION)
+    (package / "models" / "backbones" / "tiny.py").write_text(BACKBONE)
+    (package / "models" / "heads" / "loudest.py").write_text(HEAD)
+    (package / "commands" / "hello_there.py").write_text(COMMAND)
+    return root
+
+
+def run(copy, *arguments):
+    environment = os.environ | {"PYTHONPATH": str(copy)}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=copy, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_augmentation_backbone_and_head(copy):
+    result = run(copy, "-c", USE)
+    assert result.returncode == 0, result.stderr
+
+
+def test_command(copy):
+    assert "hello-there" in run(copy, "-m", "britekit", "--help").stdout
+    assert run(copy, "-m", "britekit", "hello-there", "--name", "owl").stdout == "hello = owl\n"
+
+
+def test_without_them_nothing_is_known(copy):
+    """The copy is what was tested, and not an installed package that has them too."""
+    result = run(PACKAGE.parent, "-c", USE)
+    assert result.returncode != 0 and "StopIteration" in result.stderr
