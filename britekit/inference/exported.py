@@ -8,10 +8,12 @@ memory.
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,17 @@ def read_export_facts(path: str | os.PathLike[str]) -> ExportFacts:
     ModelError
         Missing, damaged, or an ONNX file that ``ckpt-onnx`` did not write.
     """
+    try:
+        state = os.stat(path)
+    except OSError:
+        raise ModelError(f"exported model {path} does not exist") from None
+    facts = _remembered_facts(os.fspath(path), state.st_size, state.st_mtime_ns)
+    return replace(facts, training_cfg=copy.deepcopy(facts.training_cfg))
+
+
+@functools.lru_cache(maxsize=64)
+def _remembered_facts(path: str, size: int, mtime_ns: int) -> ExportFacts:
+    """Read facts once: choosing models, their settings and the backend all ask for them."""
     return _facts(_read_model(path), Path(path))
 
 
@@ -145,6 +158,9 @@ class ExportedModel:
         settings = {
             "NUM_STREAMS": str(cores),
             "INFERENCE_NUM_THREADS": cores,
+            # Bound to cores, streams wait for readers, and for other processes bound to the same cores:
+            # on a busy machine a window took 9.6 ms instead of 8.3.
+            "ENABLE_CPU_PINNING": False,
             # bfloat16 would be chosen on some processors, and scores would differ between machines.
             "INFERENCE_PRECISION_HINT": "f32",
         }
