@@ -46,7 +46,9 @@ def recording_of_table(path: str | Path) -> str:
     return strip_extension(_NAME_TAIL.sub("", stem) or stem)
 
 
-def read_raven_table(path: str | Path, class_column: str | None = None) -> list[Annotation]:
+def read_raven_table(
+    path: str | Path, class_column: str | None = None, default_label: str = ""
+) -> list[Annotation]:
     """Read a Raven selection table.
 
     Rows that repeat a selection in another view or channel count once. A row without a class keeps its times,
@@ -59,6 +61,8 @@ def read_raven_table(path: str | Path, class_column: str | None = None) -> list[
         The table.
     class_column
         Column that holds the class; default: the first of `CLASS_COLUMNS` that the table has and fills.
+    default_label
+        What a row without a class means; with it the column of classes may be missing.
 
     Raises
     ------
@@ -74,7 +78,7 @@ def read_raven_table(path: str | Path, class_column: str | None = None) -> list[
         )
     header = [cell.strip() for cell in lines[0].split("\t")]
     rows = _rows(path, lines[1:], len(header))
-    columns = _Columns(path, header, rows, class_column)
+    columns = _Columns(path, header, rows, class_column, not default_label)
     own = recording_of_table(path)
     if not rows:
         return [Annotation(own, "", 0.0, 0.0, 1, str(path))]
@@ -83,7 +87,7 @@ def read_raven_table(path: str | Path, class_column: str | None = None) -> list[
     for number, cells in rows:
         name = columns.file_of(cells)
         recording = strip_extension(PureWindowsPath(name).name) if name else own
-        label = columns.label_of(cells)
+        label = columns.label_of(cells) or default_label
         try:
             start, end = columns.times_of(cells)
         except ValueError as error:
@@ -108,8 +112,14 @@ class _Columns:
     """Where in a row the values stand."""
 
     def __init__(
-        self, path: str | Path, header: list[str], rows: Sequence[tuple[int, list[str]]], wanted: str | None
+        self,
+        path: str | Path,
+        header: list[str],
+        rows: Sequence[tuple[int, list[str]]],
+        wanted: str | None,
+        required: bool,
     ) -> None:
+        self._required = required
         self._header = header
         self._place = {_plain(name): place for place, name in reversed(list(enumerate(header)))}
         self.label = self._class_column(path, rows, wanted)
@@ -131,7 +141,7 @@ class _Columns:
             return wanted
         present = [name for name in CLASS_COLUMNS if _plain(name) in self._place]
         filled = [name for name in present if any(self._cell(cells, name) for _, cells in rows)]
-        if not present and rows:
+        if not present and rows and self._required:
             found = ", ".join(name for name in self._header if name)
             raise InputError(
                 f"{path} has no column of classes (it has {found}); expected one called {CLASS_COLUMNS[0]}, "

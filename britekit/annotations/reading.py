@@ -26,7 +26,9 @@ Form = Literal["csv", "raven", "audacity"]
 log = logging.getLogger("britekit.annotations")
 
 
-def read_any_annotations(path: str | Path, map_codes: Mapping[str, str] | None = None) -> list[Annotation]:
+def read_any_annotations(
+    path: str | Path, map_codes: Mapping[str, str] | None = None, default_label: str = ""
+) -> list[Annotation]:
     """Read annotations from a file of any form, or from all files of a folder.
 
     Parameters
@@ -38,6 +40,9 @@ def read_any_annotations(path: str | Path, map_codes: Mapping[str, str] | None =
         folder.
     map_codes
         Old label to new (`misc.map_codes`).
+    default_label
+        What a box or label without a text means, for instance the class in whose folder it lies; in a CSV an
+        empty class stays empty.
 
     Returns
     -------
@@ -53,7 +58,7 @@ def read_any_annotations(path: str | Path, map_codes: Mapping[str, str] | None =
     """
     path = Path(path)
     if not path.is_dir():
-        return _mapped(_read_file(path, _form_of(path)), map_codes)
+        return _mapped(_read_file(path, _form_of(path), default_label), map_codes)
     files = annotation_files(path)
     if not files:
         raise InputError(
@@ -63,7 +68,7 @@ def read_any_annotations(path: str | Path, map_codes: Mapping[str, str] | None =
     annotations: list[Annotation] = []
     seen: dict[str, tuple[Path, Form]] = {}
     for file, form in files:
-        found = _read_file(file, form)
+        found = _read_file(file, form, default_label)
         for recording in dict.fromkeys(item.recording for item in found):
             other, its_form = seen.setdefault(recording, (file, form))
             # Several Raven tables of one recording are what Raven makes; anything else is a leftover.
@@ -146,10 +151,13 @@ def _form_of(path: Path) -> Form:
     return "csv"
 
 
-def _read_file(path: Path, form: Form) -> list[Annotation]:
+def _read_file(path: Path, form: Form, default_label: str) -> list[Annotation]:
     if form == "csv":
         return read_annotations(path)
-    return read_raven_table(path) if form == "raven" else read_audacity_labels(path)
+    if form == "raven":
+        return read_raven_table(path, default_label=default_label)
+    found = read_audacity_labels(path)
+    return [replace(item, label=item.label or default_label) if item.end else item for item in found]
 
 
 def _mapped(annotations: list[Annotation], map_codes: Mapping[str, str] | None) -> list[Annotation]:

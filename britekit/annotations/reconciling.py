@@ -50,7 +50,8 @@ class Reconciler:
 
     def suggest(self, label: str) -> str:
         """Return ``; did you mean "X"?`` for a label that is none, or an empty text."""
-        return suggest(label, (text for table in self._tables for text in table))
+        # A name is a better answer than a code that differs from it only by capitals.
+        return next(filter(None, (suggest(label, table) for table in self._tables)), "")
 
     def reconcile(self, annotations: Iterable[Annotation]) -> list[Annotation]:
         """Return annotations labelled by class names; empty labels stay.

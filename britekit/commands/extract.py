@@ -1,8 +1,15 @@
 """Build the training database from a tree of recordings.
 
 Reads one folder of recordings per class, the class list, and the decisions of data/curation.csv. The same
-input gives the same file, byte for byte. A recording that cannot be read is reported and left out; the
-database is written all the same, and the exit code is 1.
+input gives the same file, byte for byte.
+
+A recording holds the class of its folder over its whole length, unless it is annotated: by annotations.csv in
+its folder (recording,class,start_time,end_time), a Raven selection table or an Audacity label file beside it.
+Then its segments get the classes that are heard in them, and segments in which nothing is heard are left out.
+Annotated recordings may also lie in folders that are no class's, or in the tree's own folder.
+
+A recording that cannot be read is reported and left out; the database is written all the same, and the exit
+code is 1.
 
     britekit extract --dir data/recordings --classes data/classes.csv
 """

@@ -12,6 +12,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from britekit.annotations.classes import ClassInfo, read_classes
+from britekit.audio.files import shown
 from britekit.config import BaseConfig
 from britekit.database.classes import add_class, get_or_add_category, segment_counts
 from britekit.database.deletion import delete_category, delete_group, delete_source
@@ -55,7 +56,7 @@ class Extraction:
         """Note a recording that could not be read, and say so."""
         reason = str(error) or type(error).__name__
         self.failures.append((path, reason))
-        log.warning("%s is left out: %s", path, reason.removeprefix(str(path)).lstrip(": "))
+        log.warning("%s is left out: %s", shown(path), reason.removeprefix(shown(path)).lstrip(": "))
 
     def raise_for_failures(self) -> None:
         """Raise `InputError` if any recording could not be read; the others are stored."""
@@ -63,7 +64,7 @@ class Extraction:
             total = len(self.failures) + self.recordings
             raise InputError(
                 f"{len(self.failures)} of {total} recordings could not be read and are left out, the first "
-                f"is {self.failures[0][0]}; repair or remove them and repeat the command"
+                f"is {shown(self.failures[0][0])}; repair or remove them and repeat the command"
             )
 
 
@@ -113,7 +114,9 @@ def build_training_database(
         streams = stream_recordings([recording.path for recording in planned], cfg.audio, grid)
         for recording, stream in track(zip(planned, streams), len(planned), "extract"):
             try:
-                stored, computed = _store_planned(session, recording, stream, class_ids, group_id, curation)
+                stored, computed = _store_planned(
+                    session, recording, stream, class_ids, group_id, curation, cfg.audio.spec_duration
+                )
             except (BriteKitError, OSError, MemoryError) as error:
                 session.rollback()
                 result.fail(recording.path, error)
@@ -143,6 +146,7 @@ def _store_planned(
     class_ids: dict[str, int],
     group_id: int,
     curation: Curation,
+    duration: float,
 ) -> tuple[int, int]:
     """Store one recording of the tree; return how many segments it has now, and had before decisions.
 
@@ -158,7 +162,7 @@ def _store_planned(
             # A source stays when people decide against all of its recordings; only del-src removes it.
             source_id = get_or_add_source(session, recording.source)
         for offset, value in zip(batch.offsets, batch.values):
-            names = curation.classes_of(decisions, recording.class_names, offset)
+            names = curation.classes_of(decisions, recording.classes_at(offset, duration), offset)
             if names:
                 kept.append((offset, value, names))
         if not kept:
@@ -226,7 +230,7 @@ def _check_every_class(
     planned: Sequence[PlannedRecording],
     curation: Curation,
 ) -> None:
-    found = {name for recording in planned for name in recording.class_names} | curation.targets()
+    found = {name for recording in planned for name in recording.every_class} | curation.targets()
     # What was removed by a decision needs no recordings.
     found |= {info.name for info in classes} - curation.catalogue.classes.keys()
     missing = [info.name for info in classes if info.name not in found]

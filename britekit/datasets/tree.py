@@ -1,16 +1,25 @@
-"""The tree ``<class>/<recording>`` that the stage `extract` reads, checked against the class list."""
+"""The tree ``<class>/<recording>`` that the stage `extract` reads, checked against the class list.
+
+A recording holds the class of its folder over its whole length, unless somebody annotated it: then its
+segments have the classes that are heard in them. Annotated recordings may also lie in other folders, or in
+none.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from britekit.annotations.classes import ClassInfo
+from britekit.annotations.reading import annotation_files
+from britekit.annotations.reconciling import Reconciler
+from britekit.annotations.segments import Annotation
 from britekit.audio.files import check_stems, is_recording_name
 from britekit.config.misc import MiscConfig
 from britekit.database.recordings import Facts
+from britekit.datasets.annotated import FolderAnnotations, classes_heard
 from britekit.datasets.recordings_csv import FILE_NAME, RecordingTable, describe_recording, with_metadata
 from britekit.errors import InputError, suggest
 from britekit.files import sha256_of
@@ -20,48 +29,78 @@ log = logging.getLogger("britekit.datasets.tree")
 
 @dataclass
 class PlannedRecording:
-    """One recording to extract, and the classes whose folders hold it."""
+    """One recording to extract.
+
+    Attributes
+    ----------
+    path, source, facts
+        Where it is, where it comes from and what is known about it.
+    class_names
+        Classes that it holds over its whole length.
+    annotations
+        Stretches of classes that people heard in it.
+    """
 
     path: Path
     source: str
     facts: Facts
     class_names: list[str]
+    annotations: list[Annotation] = field(default_factory=list)
 
     @property
     def filename(self) -> str:
         """File name with extension."""
         return self.path.name
 
+    @property
+    def every_class(self) -> set[str]:
+        """The classes that it holds anywhere."""
+        return {*self.class_names, *(item.label for item in self.annotations)}
+
+    def classes_at(self, offset: float, duration: float) -> list[str]:
+        """Return the classes of the segment of ``duration`` seconds that begins at ``offset``."""
+        heard = classes_heard(self.annotations, offset, duration) if self.annotations else []
+        return list(dict.fromkeys([*self.class_names, *heard]))
+
 
 def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig) -> list[PlannedRecording]:
     """List the recordings of a tree, in the order of the classes and then of their names.
 
-    A file that lies in the folders of two classes is one recording of both.
+    A file that lies in the folders of two classes is one recording of both. After the classes come the
+    annotated recordings of other folders, and of the tree's own folder.
 
     Raises
     ------
     InputError
-        No such folder; a folder that is no class; two different files of one name and source.
+        No such folder; a folder that is no class and holds no annotations; annotations that cannot be used;
+        two different files of one name and source.
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a directory; expected one folder of recordings per class in it")
-    _check_folders(root, [info.name for info in classes])
+    reconciler = Reconciler(classes)
     table = RecordingTable(root / FILE_NAME)
     planned: dict[tuple[str, str], PlannedRecording] = {}
-    for info in classes:
-        paths = _recordings_in(root / info.name)
+    folders = [(root / info.name, info.name) for info in classes]
+    folders += [(folder, "") for folder in _other_folders(root, [info.name for info in classes])]
+    for folder, class_name in folders:
+        paths = _recordings_in(folder)
         check_stems(paths)
+        annotated = FolderAnnotations(folder, paths, reconciler, misc, class_name) if paths else None
+        left_out = []
         for path in paths:
-            row = describe_recording(path.name, table.find(info.name, path.name), misc)
-            key = (row.source, path.name)
-            other = planned.get(key)
-            if other is None:
-                planned[key] = PlannedRecording(path, row.source, row.facts, [info.name])
+            annotations = annotated.of(path) if annotated is not None else None
+            if annotations is None and (not class_name or (annotated is not None and annotated.lists_all)):
+                left_out.append(path.name)
                 continue
-            _check_same(other.path, path)
-            other.class_names.append(info.name)
-            if other.facts == Facts(group_name=other.facts.group_name):
-                other.facts = row.facts
+            row = describe_recording(path.name, table.find(class_name, path.name), misc)
+            whole = [class_name] if annotations is None else []
+            _plan(planned, PlannedRecording(path, row.source, row.facts, whole, annotations or []))
+        if left_out:
+            log.warning(
+                "%s: %d recordings %s and are left out (%s)", folder, len(left_out),
+                "have no annotation" if class_name or folder != root else "lie outside any class's folder",
+                left_out[0],
+            )  # fmt: skip
     table.report_unused()
     # After the folders are merged, so that a row of recordings.csv in any of them comes first.
     for recording in planned.values():
@@ -69,28 +108,34 @@ def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig) -> lis
     return list(planned.values())
 
 
-def _check_folders(root: Path, names: list[str]) -> None:
-    loose = []
+def _plan(planned: dict[tuple[str, str], PlannedRecording], new: PlannedRecording) -> None:
+    """Add a recording, or what this folder says to the recording that another one holds."""
+    other = planned.setdefault((new.source, new.filename), new)
+    if other is new:
+        return
+    _check_same(other.path, new.path)
+    other.class_names += new.class_names
+    other.annotations += new.annotations
+    if other.facts == Facts(group_name=other.facts.group_name):
+        other.facts = new.facts
+
+
+def _other_folders(root: Path, names: list[str]) -> list[Path]:
+    """Return the folders that are no class's but hold annotations, the tree's own last."""
+    found = []
     problems = []
     for entry in sorted(root.iterdir()):
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or not entry.is_dir() or entry.name in names:
             continue
-        if entry.is_dir():
-            if entry.name not in names:
-                problems.append(f"folder {entry} is no class of the class list{suggest(entry.name, names)}")
-        elif is_recording_name(entry):
-            loose.append(entry.name)
+        if annotation_files(entry):
+            found.append(entry)
+        else:
+            problems.append(f"folder {entry} is no class of the class list{suggest(entry.name, names)}")
     if problems:
         raise InputError(
             "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if problems[5:] else "")
         )
-    if loose:
-        log.warning(
-            "%s: %d recordings lie outside any class's folder and are left out (%s)",
-            root,
-            len(loose),
-            loose[0],
-        )
+    return [*found, root]
 
 
 def _recordings_in(folder: Path) -> list[Path]:

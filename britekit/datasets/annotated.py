@@ -1,0 +1,78 @@
+"""Which classes are heard in a window, where people annotated recordings of a training folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from britekit.annotations.reading import annotation_files, read_any_annotations
+from britekit.annotations.reconciling import Reconciler
+from britekit.annotations.segments import Annotation
+from britekit.config.misc import MiscConfig
+
+log = logging.getLogger("britekit.datasets.annotated")
+
+# A window holds a sound if it holds so much of it, or half of a shorter one: then windows without overlap
+# miss none, and a few milliseconds at an edge claim nothing. Tests count the same 0.3 s.
+_HELD_S = 0.3
+
+
+class FolderAnnotations:
+    """The annotations of a folder, by recording.
+
+    Parameters
+    ----------
+    folder
+        With ``annotations.csv``, Raven selection tables or Audacity labels, or none of these.
+    paths
+        Its recordings.
+    reconciler
+        Knows the classes.
+    misc
+        ``map_codes``.
+    class_name
+        The class in whose folder this is, which is what unnamed boxes and labels mean; empty for none.
+
+    Raises
+    ------
+    InputError
+        A file that cannot be understood, or a class that is not known; names file and row.
+    """
+
+    def __init__(
+        self, folder: Path, paths: Sequence[Path], reconciler: Reconciler, misc: MiscConfig, class_name: str
+    ) -> None:
+        files = annotation_files(folder)
+        self._by_recording: dict[str, list[Annotation]] = {}
+        self.lists_all = any(form == "csv" for _path, form in files)
+        """A table says which recordings belong to the set; label files speak for one recording each."""
+        if not files:
+            return
+        stems = {path.stem for path in paths}
+        absent: dict[str, str] = {}
+        for item in reconciler.reconcile(read_any_annotations(folder, misc.map_codes, class_name)):
+            if item.recording not in stems:
+                absent.setdefault(item.recording, item.where)
+                continue
+            heard = self._by_recording.setdefault(item.recording, [])
+            if item.label and item.end > item.start:
+                heard.append(item)
+        for recording, where in list(absent.items())[:10]:
+            log.warning('%s: recording "%s" is not in the folder', where, recording)
+        if len(absent) > 10:
+            log.warning("%s: %d more annotated recordings are not there", folder, len(absent) - 10)
+
+    def of(self, path: Path) -> list[Annotation] | None:
+        """Return the annotations of a recording, perhaps none; or None if nobody annotated it."""
+        return self._by_recording.get(path.stem)
+
+
+def classes_heard(annotations: Sequence[Annotation], offset: float, duration: float) -> list[str]:
+    """Return the classes of which a window of ``duration`` seconds at ``offset`` holds a sound."""
+    heard: dict[str, None] = {}
+    for item in annotations:
+        inside = min(item.end, offset + duration) - max(item.start, offset)
+        if inside >= min(_HELD_S, (item.end - item.start) / 2) - 1e-9:
+            heard[item.label] = None
+    return list(heard)
