@@ -22,6 +22,20 @@ def shown(path: str | os.PathLike[str]) -> str:
     )
 
 
+def check_name(path: str | os.PathLike[str]) -> None:
+    """Refuse a name that no database and no table of text can hold.
+
+    Raises
+    ------
+    InputError
+        It has bytes that are no text in UTF-8.
+    """
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(f"{shown(path)} has bytes in its name that are no text; rename it") from None
+
+
 def is_recording_name(path: str | os.PathLike[str]) -> bool:
     """Tell whether a name has an audio extension and is not hidden.
 

@@ -10,8 +10,8 @@ from typing import Any
 import av
 import numpy as np
 
+from britekit.audio.bare_frames import ends_with_a_whole_frame
 from britekit.audio.endings import reaches_its_end
-from britekit.audio.mp3_frames import ends_with_a_whole_frame
 from britekit.audio.soundfile_decoder import DecodingError
 
 # Containers whose header states a length; for the others FFmpeg estimates it from the bit rate.
@@ -86,7 +86,8 @@ class PyavDecoder:
         """After the last frame: say in what way the file is cut off, or None."""
         if not reaches_its_end(self._path, self._container.format.name):
             return "its end is missing"
-        if self._container.format.name == "mp3" and not ends_with_a_whole_frame(self._path):
+        kind = self._container.format.name
+        if kind in ("mp3", "aac") and not ends_with_a_whole_frame(self._path, kind):
             return "its last frame is cut off"
         if not any(name in self._container.format.name for name in _STATES_LENGTH):
             return None

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
-from britekit.audio.mp3_frames import ends_with_a_whole_frame, states_length
+from britekit.audio.bare_frames import ends_with_a_whole_frame, mp3_states_length
 from britekit.audio.wav_sizes import rightly_sized
 
 # A size field that a recorder or a pipe left open says nothing about how long the file should be.
@@ -121,7 +121,7 @@ class SoundfileDecoder:
         declared = int(self._file.frames)
         if self._file.format in ("MP3", "FLAC") and 0 < declared < _NO_LENGTH and self.frames_read < declared:
             return f"{(declared - self.frames_read) / self.rate:.3g} s are missing at the end"
-        if self._file.format == "MP3" and not ends_with_a_whole_frame(self._path):
+        if self._file.format == "MP3" and not ends_with_a_whole_frame(self._path, "mp3"):
             return "its last frame is cut off"
         for _, stated, present in _SHORTER.findall(self._file.extra_info):
             if int(present) < int(stated) < _OPEN_SIZE:
@@ -136,7 +136,7 @@ class SoundfileDecoder:
 
     def _length_is_known(self) -> bool:
         if self._file.format == "MP3":
-            return states_length(self._path)
+            return mp3_states_length(self._path)
         return self._file.format != "FLAC" or 0 < self._file.frames < _NO_LENGTH
 
     def _position(self) -> int:
@@ -148,4 +148,6 @@ class SoundfileDecoder:
 
 def _reason(error: Exception) -> str:
     text = getattr(error, "error_string", None) or str(error)
+    if "File does not exist" in str(text):
+        return "its format is not recognised"  # the library's words for an MP3 without frames
     return " ".join(str(text).split()).rstrip(".") or type(error).__name__

@@ -67,7 +67,7 @@ def extract_all(
     at_random: bool = False,
 ) -> int:
     """Store the spectrograms of a folder of recordings under one class; return how many are new."""
-    from britekit.audio.files import find_recordings
+    from britekit.audio.files import find_recordings, shown
     from britekit.config import resolve
     from britekit.database.session import open_database
     from britekit.database.tracked import refuse_new_recordings
@@ -99,7 +99,7 @@ def extract_all(
             source=src_name or "",
             group=spec_group,
             include_existing=include_existing,
-            on_recording=lambda path, count: print(f"{path}: {count}"),
+            on_recording=lambda path, count: print(f"{shown(path)}: {count}"),
             max_per_recording=max_per_recording,
             max_recordings=max_recordings,
             at_random=at_random,

@@ -55,6 +55,7 @@ def extract_by_csv(
     """Store the segments that a table names under one class; return how many spectrograms are new."""
     from pathlib import Path
 
+    from britekit.audio.files import shown
     from britekit.config import resolve
     from britekit.database.session import open_database
     from britekit.database.tracked import refuse_new_recordings
@@ -85,7 +86,7 @@ def extract_by_csv(
             source=src_name or "",
             group=spec_group,
             dest_dir=dest_dir,
-            on_recording=lambda path, count: print(f"{path}: {count}"),
+            on_recording=lambda path, count: print(f"{shown(path)}: {count}"),
         )
     print(f"Inserted {result.spectrograms} spectrograms")
     result.raise_for_failures()

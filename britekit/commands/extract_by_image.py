@@ -54,6 +54,7 @@ def extract_by_image(
     """Store the segments that image files name under one class; return how many spectrograms are new."""
     from pathlib import Path
 
+    from britekit.audio.files import shown
     from britekit.config import resolve
     from britekit.database.session import open_database
     from britekit.database.tracked import refuse_new_recordings
@@ -84,7 +85,7 @@ def extract_by_image(
             source=src_name or "",
             group=spec_group,
             dest_dir=dest_dir,
-            on_recording=lambda path, count: print(f"{path}: {count}"),
+            on_recording=lambda path, count: print(f"{shown(path)}: {count}"),
         )
     print(f"Inserted {result.spectrograms} spectrograms")
     result.raise_for_failures()

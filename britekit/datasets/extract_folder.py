@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from britekit.audio.files import check_name
 from britekit.audio.signal import load_signal
 from britekit.audio.spectrogram import compute_spectrograms
 from britekit.config import BaseConfig
@@ -164,6 +165,7 @@ def store_streams(
         path = stream.path
         stream.wait()  # without the database's lock, which others may want meanwhile
         try:
+            check_name(path)
             if isinstance(stream, GivenStream):
                 _ = stream.seconds  # raises here, before the recording is placed anywhere
             kept = place(path)

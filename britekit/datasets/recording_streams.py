@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from britekit.audio.files import check_name
 from britekit.audio.stream import iter_spectrograms
 from britekit.audio.threads import single_threaded_products
 from britekit.config.audio import AudioConfig
@@ -99,6 +100,7 @@ class RecordingStream:
         """Compute the windows; this is what the thread does."""
         end: BaseException | None = None
         try:
+            check_name(self.path)
             stream = iter_spectrograms(
                 self.path,
                 self._cfg,

@@ -1,7 +1,11 @@
-"""What the frame headers of an MP3 file tell: whether it states its length, and whether it was cut off."""
+"""What the frames of MP3 and bare AAC (ADTS) tell: whether a length is stated, whether the last one is whole.
+
+Both are rows of frames, each with a header that gives its size, and nothing around them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 # kbit/s of layer III, by the header's four bits; 0 = given nowhere.
@@ -13,7 +17,7 @@ _FRAMES_IN_A_ROW = 3
 _TAGS = (b"TAG", b"APETAGEX", b"ID3", b"3DI", b"LYRICSBEGIN")
 
 
-def states_length(path: Path) -> bool:
+def mp3_states_length(path: Path) -> bool:
     """Tell whether the first frame is one that states the number of frames (Xing, Info or VBRI).
 
     Without it decoders guess the length from the first bit rate, and some stop there.
@@ -41,8 +45,15 @@ def states_length(path: Path) -> bool:
     return False
 
 
-def ends_with_a_whole_frame(path: Path) -> bool:
+def ends_with_a_whole_frame(path: Path, kind: str) -> bool:
     """Tell whether the last frame is all there; only tags or zeros may follow it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        "mp3" or "aac".
 
     Raises
     ------
@@ -53,9 +64,10 @@ def ends_with_a_whole_frame(path: Path) -> bool:
         size = file.seek(0, 2)
         file.seek(max(0, size - _LOOKED_THROUGH))
         tail = file.read()
+    frame_size = {"mp3": _frame_size, "aac": _adts_size}[kind]
     at = end = 0
     while at < len(tail) - 3:
-        chain = _end_of_chain(tail, at)
+        chain = _end_of_chain(tail, at, frame_size)
         if chain is None:
             at += 1
         else:
@@ -64,10 +76,10 @@ def ends_with_a_whole_frame(path: Path) -> bool:
     return end == len(tail) or (end < len(tail) and (rest.startswith(_TAGS) or not any(rest)))
 
 
-def _end_of_chain(data: bytes, at: int) -> int | None:
+def _end_of_chain(data: bytes, at: int, frame_size: Callable[[bytes, int], int]) -> int | None:
     """Return where a row of frames that begins here ends, perhaps beyond the data; None if there is none."""
     frames = 0
-    while size := _frame_size(data, at):
+    while size := frame_size(data, at):
         at, frames = at + size, frames + 1
     return at if frames >= _FRAMES_IN_A_ROW else None
 
@@ -84,6 +96,14 @@ def _frame_size(data: bytes, at: int) -> int:
     if not kbits or not rate:
         return 0
     return (144_000 if version == 3 else 72_000) * kbits // rate + (data[at + 2] >> 1 & 1)
+
+
+def _adts_size(data: bytes, at: int) -> int:
+    """Return the bytes of the ADTS frame whose header is here (ISO/IEC 13818-7), 0 if there is none."""
+    if at + 6 > len(data) or data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0:
+        return 0
+    size = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
+    return size if size > 7 else 0
 
 
 def _has_frame_count(frame: bytes) -> bool:
