@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,10 +43,16 @@ class Overview:
     damaged_at: float | None
 
 
-def recording_overview(path: str | os.PathLike[str], cfg: AudioConfig, max_columns: int) -> Overview:
+def recording_overview(
+    path: str | os.PathLike[str],
+    cfg: AudioConfig,
+    max_columns: int,
+    on_seconds: Callable[[float], None] | None = None,
+) -> Overview:
     """Return a spectrogram of a whole recording with at most so many columns.
 
     Amplitudes are joined before decibels are taken and before normalisation, which both look at the whole.
+    ``on_seconds`` is told the seconds of each block read.
 
     Raises
     ------
@@ -62,6 +68,8 @@ def recording_overview(path: str | os.PathLike[str], cfg: AudioConfig, max_colum
         def blocks() -> Iterator[np.ndarray]:
             for block in reader.blocks():
                 yield mono.push(block)
+                if on_seconds is not None:
+                    on_seconds(block.shape[1] / reader.rate)
             yield mono.finish()
 
         for stretch in spectrogram_stretches(blocks(), amplitudes):

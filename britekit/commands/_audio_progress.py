@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_MANY = 50
+
 
 @contextmanager
 def seconds_meter(paths: Sequence[Path], what: str) -> "Iterator[Callable[[float], None]]":
@@ -33,6 +35,11 @@ def seconds_meter(paths: Sequence[Path], what: str) -> "Iterator[Callable[[float
         meter.finish()
     finally:
         meter.close()
+
+
+def are_many(paths: Sequence[Path]) -> bool:
+    """Tell whether progress should count files: to ask many for their lengths would take long itself."""
+    return len(paths) > _MANY
 
 
 def decoding_threads() -> int:

@@ -21,8 +21,6 @@ _COLUMNS = (
     "recording", "format", "rate", "channels", "seconds", "time", "latitude", "longitude", "device",
     "battery_v", "temperature_c", "decodes", "problem",
 )  # fmt: skip
-# Each of a few files may be long, so progress counts seconds; to ask many for theirs would take long itself.
-_MANY = 50
 
 
 @dataclass(kw_only=True)
@@ -71,11 +69,11 @@ def audio_info(path: str = "", csv_path: Optional[str] = None, recursive: bool =
 
 def _inspect(paths: "list[Path]") -> "list[Inspection]":
     from britekit.audio.inspection import inspect_recordings
-    from britekit.commands._audio_progress import decoding_threads, seconds_meter
+    from britekit.commands._audio_progress import are_many, decoding_threads, seconds_meter
     from britekit.progress import track
 
     threads = decoding_threads()
-    if len(paths) > _MANY:
+    if are_many(paths):
         return list(track(inspect_recordings(paths, threads), len(paths), "audio-info"))
     with seconds_meter(paths, "audio-info") as advance:
         return list(inspect_recordings(paths, threads, advance))

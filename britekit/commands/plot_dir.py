@@ -51,10 +51,12 @@ def plot_dir(
 ) -> int:
     """Plot each recording of a directory; return how many pictures, or segments on sheets, were made."""
     import logging
+    from contextlib import nullcontext
     from pathlib import Path
 
     from britekit.annotations.offsets import read_offsets
     from britekit.audio.files import check_stems, find_recordings, shown
+    from britekit.commands._audio_progress import are_many, seconds_meter
     from britekit.commands._pictures import checked_output, report
     from britekit.config import resolve
     from britekit.errors import InputError
@@ -77,16 +79,20 @@ def plot_dir(
         paths = sorted(offsets)
         if not paths:
             raise InputError(f"{csv_path} names no recording of {shown(root)}; there is nothing to plot")
-    drawn = plot_recordings(
-        track(paths, what="plot-dir"),
-        checked_output(output_path),
-        cfg.audio,
-        PictureStyle(not ndims, power),
-        overlap=overlap,
-        whole=all,
-        sheet=f"{root.resolve().name or 'recordings'}-sheet" if sheet else None,
-        offsets=offsets,
-    )
+    many = are_many(paths)
+    style, directory = PictureStyle(not ndims, power), checked_output(output_path)
+    with nullcontext() if many else seconds_meter(paths, "plot-dir") as advance:
+        drawn = plot_recordings(
+            track(paths, what="plot-dir") if many else paths,
+            directory,
+            cfg.audio,
+            style,
+            overlap=overlap,
+            whole=all,
+            sheet=f"{root.resolve().name or 'recordings'}-sheet" if sheet else None,
+            offsets=offsets,
+            on_seconds=advance,
+        )
     report(drawn)
     drawn.raise_for_failures(len(paths))
     return drawn.made

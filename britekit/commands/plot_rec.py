@@ -48,6 +48,7 @@ def plot_rec(
     """Plot the spectrograms of a recording; return how many pictures, or segments on sheets, were made."""
     from pathlib import Path
 
+    from britekit.commands._audio_progress import seconds_meter
     from britekit.commands._pictures import checked_output, report
     from britekit.config import resolve
     from britekit.errors import InputError
@@ -57,15 +58,18 @@ def plot_rec(
     path = Path(input_path)
     if not input_path or path.is_dir():
         raise InputError(f'"{input_path}" is not a recording; for a directory there is plot-dir')
-    drawn = plot_recordings(
-        [path],
-        checked_output(output_path),
-        cfg.audio,
-        PictureStyle(not ndims, power),
-        overlap=overlap,
-        whole=all,
-        sheet=f"{path.stem}-sheet" if sheet else None,
-        raise_at_once=True,
-    )
+    style, directory = PictureStyle(not ndims, power), checked_output(output_path)
+    with seconds_meter([path], "plot-rec") as advance:
+        drawn = plot_recordings(
+            [path],
+            directory,
+            cfg.audio,
+            style,
+            overlap=overlap,
+            whole=all,
+            sheet=f"{path.stem}-sheet" if sheet else None,
+            raise_at_once=True,
+            on_seconds=advance,
+        )
     report(drawn)
     return drawn.made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,8 @@ class ContactSheet:
         save_picture(path, page)
         self.pages.append(path)
         self._cells, self._captions = [], []
+        # A figure and its canvas hold each other: 20 MB a page, until somebody collects them.
+        gc.collect()
 
     def _lettered(self, height: int, corners: list[tuple[int, int]]) -> NDArray[np.uint8]:
         """Return the page with all its words, before the spectrograms are put in."""

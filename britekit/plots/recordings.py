@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,9 @@ from britekit.plots.contact_sheet import ContactSheet
 from britekit.plots.spectrogram import SpectrogramPlot, plot_bare_spectrogram
 
 logger = logging.getLogger(__name__)
+
+# Start in seconds, and a spectrogram (F, T) or None where too little sound is left.
+Segments = Iterator[tuple[float, np.ndarray | None]]
 
 # A whole recording: ten pixels a second between these widths, 300 high.
 _PIXELS_PER_SECOND = 10.0
@@ -105,35 +108,9 @@ class SegmentPictures:
         self._drawn.made += 1
 
 
-def plot_segments(
-    path: Path,
-    pictures: SegmentPictures,
-    cfg: AudioConfig,
-    step_s: float,
-    offsets: Sequence[float] | None = None,
-) -> None:
-    """Draw a recording segment by segment as ``{stem}-{offset}.jpeg``.
-
-    Parameters
-    ----------
-    path
-        The recording.
-    pictures
-        Where and how.
-    cfg
-        Section ``audio``.
-    step_s
-        From one segment to the next.
-    offsets
-        Draw these seconds instead; where too little is left, a warning says so.
-
-    Raises
-    ------
-    InputError
-        The file cannot be decoded.
-    """
-    decimals = offset_decimals([step_s] if offsets is None else offsets)
-    for start, image in _segments(path, cfg, step_s, offsets):
+def plot_segments(path: Path, pictures: SegmentPictures, segments: Segments, decimals: int) -> None:
+    """Draw segments of a recording as ``{stem}-{offset}.jpeg``; one without sound is warned of."""
+    for start, image in segments:
         if image is None:
             logger.warning("%s: too little sound is left at %g s; no picture", shown(path), start)
             continue
@@ -142,7 +119,14 @@ def plot_segments(
             pictures.draw(name, image, start, path.name)
 
 
-def plot_whole(path: Path, directory: Path, cfg: AudioConfig, style: PictureStyle, drawn: Drawn) -> None:
+def plot_whole(
+    path: Path,
+    directory: Path,
+    cfg: AudioConfig,
+    style: PictureStyle,
+    drawn: Drawn,
+    on_seconds: Callable[[float], None] | None = None,
+) -> None:
     """Draw a whole recording as ``{stem}.jpeg``, 640 to 4000 pixels wide as its length tells, 300 high.
 
     Memory does not grow with the length of the recording.
@@ -156,7 +140,7 @@ def plot_whole(path: Path, directory: Path, cfg: AudioConfig, style: PictureStyl
     if target.exists():
         drawn.kept += 1
         return
-    overview = recording_overview(path, cfg, _WIDEST)
+    overview = recording_overview(path, cfg, _WIDEST, on_seconds)
     width = round(min(max(overview.seconds * _PIXELS_PER_SECOND, _NARROWEST), _WIDEST))
     with _writing():
         if style.axes:
@@ -167,20 +151,13 @@ def plot_whole(path: Path, directory: Path, cfg: AudioConfig, style: PictureStyl
     drawn.made += 1
 
 
-def plot_on_sheet(
-    path: Path,
-    sheet: ContactSheet,
-    cfg: AudioConfig,
-    step_s: float,
-    offsets: Sequence[float] | None = None,
-    name: str = "",
-) -> int:
-    """Put the segments of a recording on a contact sheet; return how many there were."""
+def plot_on_sheet(path: Path, sheet: ContactSheet, segments: Segments) -> int:
+    """Put segments of a recording on a contact sheet; return how many there were."""
     count = 0
-    for start, image in _segments(path, cfg, step_s, offsets):
+    for start, image in segments:
         if image is not None:
             with _writing():
-                sheet.add(image, f"{name} {start:.6g} s".strip())
+                sheet.add(image, f"{path.stem} {start:.6g} s")
             count += 1
     return count
 
@@ -196,6 +173,7 @@ def plot_recordings(
     sheet: str | None = None,
     offsets: dict[Path, list[float]] | None = None,
     raise_at_once: bool = False,
+    on_seconds: Callable[[float], None] | None = None,
 ) -> Drawn:
     """Draw recordings one after the other; one that cannot be read is reported and left out.
 
@@ -219,6 +197,8 @@ def plot_recordings(
         Only these seconds of each recording.
     raise_at_once
         Where a single recording is drawn: raise what is wrong with it.
+    on_seconds
+        Told how many seconds of sound were dealt with, time and again.
 
     Raises
     ------
@@ -234,6 +214,7 @@ def plot_recordings(
     drawn = Drawn()
     pictures = SegmentPictures(directory, cfg, style, drawn)
     chosen = offsets or {}
+    told = on_seconds or (lambda _: None)
     contact = None if sheet is None else ContactSheet(
         lambda number: directory / f"{sheet}{number if number > 1 else ''}.jpeg",
         sheet.removesuffix("-sheet"), sheet_legend(cfg), style.power,
@@ -241,11 +222,14 @@ def plot_recordings(
     for path in paths:
         try:
             if contact is not None:
-                drawn.made += plot_on_sheet(path, contact, cfg, step_s, chosen.get(path), path.stem)
+                drawn.made += plot_on_sheet(
+                    path, contact, _segments(path, cfg, step_s, chosen.get(path), told)
+                )
             elif whole:
-                plot_whole(path, directory, cfg, style, drawn)
+                plot_whole(path, directory, cfg, style, drawn, told)
             else:
-                plot_segments(path, pictures, cfg, step_s, chosen.get(path))
+                decimals = offset_decimals(chosen.get(path, [step_s]))
+                plot_segments(path, pictures, _segments(path, cfg, step_s, chosen.get(path), told), decimals)
         except Unwritable:
             raise
         except BriteKitError as error:
@@ -273,16 +257,27 @@ def sheet_legend(cfg: AudioConfig) -> str:
 
 
 def _segments(
-    path: Path, cfg: AudioConfig, step_s: float, offsets: Sequence[float] | None
-) -> Iterator[tuple[float, np.ndarray | None]]:
+    path: Path,
+    cfg: AudioConfig,
+    step_s: float,
+    offsets: Sequence[float] | None,
+    told: Callable[[float], object],
+) -> Segments:
+    """Yield start and spectrogram of the segments at these offsets, or else at every step."""
     if offsets is not None:
-        yield from iter_excerpts(path, cfg, offsets)
+        before = 0.0
+        for offset, image in iter_excerpts(path, cfg, offsets):
+            yield offset, image
+            told(offset - before)
+            before = offset
         return
     found = False
     # The second that must be left for a segment is less where a segment is shorter.
     for batch in iter_spectrograms(path, cfg, step_s, tail_s=min(1.0, cfg.spec_duration), batch_size=16):
         found = True
-        yield from zip(batch.starts, batch.spectrograms, strict=True)
+        for start, image in zip(batch.starts, batch.spectrograms, strict=True):
+            yield start, image
+            told(step_s)
     if not found:
         raise InputError(f"{shown(path)} is too short for a spectrogram of {cfg.spec_duration:g} s")
 
