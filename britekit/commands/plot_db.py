@@ -1,13 +1,13 @@
 """Plot the stored spectrograms of a class.
 
 Pictures are named {recording}-{offset}.jpeg, as del-seg and extract-by-image read them; those that exist are
-kept. With --sheet, many spectrograms on a page.
+kept. With --sheet, many spectrograms on a page. With --augment they are shown as training may see them.
 
     britekit plot-db --name Ovenbird -o plots/Ovenbird --max 200
 """
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
 from britekit.options import config_option, db_option, option
 
@@ -37,6 +37,9 @@ class Options:
         "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
     )
     sheet: bool = option("--sheet", default=False, help="many spectrograms on a page, {class}-sheet.jpeg")
+    augment: bool = option(
+        "--augment", default=False, help="mix and augment them first, as training would (see plot-augment)"
+    )
 
 
 def plot_db(
@@ -50,6 +53,7 @@ def plot_db(
     power: float = 1.0,
     spec_group: str = "default",
     sheet: bool = False,
+    augment: bool = False,
 ) -> int:
     """Plot the stored spectrograms of a class; return how many were drawn."""
     from britekit.commands._pictures import checked_output, report
@@ -62,6 +66,7 @@ def plot_db(
     cfg = resolve(cfg_path)
     style, directory = PictureStyle(not ndims, power), checked_output(output_path)
     with open_database(db_path or cfg.train.train_db, "read") as session:
+        change = _like_training(session, cfg, class_name, spec_group) if augment else None
         drawn = plot_class(
             session,
             class_name,
@@ -72,7 +77,24 @@ def plot_db(
             prefix=prefix or "",
             max_count=max_count,
             sheet=sheet,
+            change=change,
             show_progress=lambda numbers: track(numbers, what="plot-db"),
         )
     report(drawn)
     return drawn.made
+
+
+def _like_training(session: Any, cfg: Any, class_name: str, group: str) -> Any:
+    """Return what mixes and augments spectrograms of a class as configured."""
+    from britekit.database.classes import require_class
+    from britekit.datasets.augmentations.registry import Fade
+    from britekit.datasets.before_after import LikeTraining
+    from britekit.datasets.excerpt import read_database_excerpt
+    from britekit.datasets.mixing import MixSettings
+
+    train, size = cfg.train, (cfg.audio.spec_height, cfg.audio.spec_width)
+    require_class(session, class_name)
+    pool = read_database_excerpt(session, size, class_name, train.noise_class_name, 32, group)
+    mixing = MixSettings(train.prob_simple_merge, train.prob_mixup, train.prob_cutmix, train.mixup_alpha)
+    fade = Fade(train.prob_fade1, train.min_fade1, train.max_fade1)
+    return LikeTraining(pool, class_name, train.augmentations, mixing, fade, train.max_augmentations)

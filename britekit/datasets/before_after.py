@@ -101,3 +101,58 @@ def augmentation_examples(
     )
     everything = Chain(build_steps(entries, height, width), fade, max_augmentations)
     yield from example("training", "as in training: all of them, with their chances", everything, mixing)
+
+
+class LikeTraining:
+    """Mixes and augments spectrograms of one class as training would, for people to look at.
+
+    Parameters
+    ----------
+    pool
+        What they are mixed with: spectrograms of other classes and of noise.
+    class_name
+        Class of what will be shown.
+    entries, mixing, fade, max_augmentations
+        As configured.
+    seed
+        Of the random numbers.
+    """
+
+    def __init__(
+        self,
+        pool: Excerpt,
+        class_name: str,
+        entries: Sequence[Entry],
+        mixing: MixSettings,
+        fade: Fade,
+        max_augmentations: int | None = None,
+        seed: int = 0,
+    ):
+        self.pool = pool
+        self.seed = seed
+        self.label = np.array([[info.name == class_name for info in pool.classes]], np.uint8)
+        chain = Chain(build_steps(entries, *pool.images.shape[1:]), fade, max_augmentations)
+        # Built once for its warnings, and without what these say is off.
+        trial = self._batches(pool, chain, mixing)
+        self.chain = trial.chain
+        self.mixing = mixing if trial.mixer.picker is not None else replace(mixing, prob_merge=0.0)
+        self._calls = 0
+
+    def __call__(self, images_NHW: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (N, H, W) in [0, 1]: each spectrogram with its own random draws."""
+        count = len(images_NHW)
+        levels = np.rint(images_NHW * 255.0).astype(np.uint8)
+        together = replace(
+            self.pool,
+            images=np.concatenate([levels, self.pool.images]),
+            labels=np.concatenate([np.repeat(self.label, count, 0), self.pool.labels]),
+        )
+        batches = self._batches(together, self.chain, self.mixing)
+        batches.begin_epoch(self._calls)
+        self._calls += 1
+        return batches.make(torch.arange(count)).images[:, 0].numpy()
+
+    def _batches(self, samples: Excerpt, chain: Chain | None, mixing: MixSettings) -> TrainingBatches:
+        members = torch.arange(len(samples.images))
+        noise = samples.noise_class
+        return TrainingBatches(Bank(samples), members, len(members), self.seed, chain, mixing, noise)

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = 64
 
+Images = np.ndarray[Any, np.dtype[np.float32]]
+
 
 def plot_class(
     session: Session,
@@ -36,6 +38,7 @@ def plot_class(
     prefix: str = "",
     max_count: int | None = None,
     sheet: bool = False,
+    change: Callable[[Images], Images] | None = None,
     show_progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Drawn:
     """Draw the spectrograms of a class as ``{stem}-{offset, 2 decimals}.jpeg``, or on contact sheets.
@@ -61,6 +64,8 @@ def plot_class(
         Most spectrograms, the first by file name and offset.
     sheet
         Pages of many, ``{class}-sheet.jpeg``, ``{class}-sheet2.jpeg`` …
+    change
+        Applied to (n, H, W) spectrograms before they are drawn.
     show_progress
         Wraps the loop over the spectrograms' numbers.
 
@@ -83,7 +88,7 @@ def plot_class(
         )
     shown_cfg = _settings_of(group_settings(session, group_id), cfg)
     drawn = Drawn()
-    values = _decoded(session, wanted, cfg)
+    values = _decoded(session, wanted, cfg, change)
     if sheet:
         label = PurePath(class_name.replace("/", "_").replace("\\", "_")).name
 
@@ -137,10 +142,14 @@ def _find(session: Session, class_id: int, group_id: int, prefix: str) -> list[t
 
 
 def _decoded(
-    session: Session, wanted: list[tuple[int, str, float]], cfg: AudioConfig
-) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
+    session: Session,
+    wanted: list[tuple[int, str, float]],
+    cfg: AudioConfig,
+    change: Callable[[Images], Images] | None,
+) -> Iterator[Images]:
     rows = iter(wanted)
     for values in iter_values(session, [value_id for value_id, _, _ in wanted], _AT_ONCE):
+        images = []
         for value in values:
             _, filename, offset = next(rows)
             try:
@@ -150,7 +159,8 @@ def _decoded(
                     f"{filename} at {offset:g} s: the stored spectrogram does not fit audio.spec_height "
                     f"{cfg.spec_height} × audio.spec_width {cfg.spec_width}: {error}"
                 ) from None
-            yield levels.astype(np.float32) / np.float32(255)
+            images.append(levels.astype(np.float32) / np.float32(255))
+        yield from images if change is None else change(np.stack(images))
 
 
 def _settings_of(made_with: dict[str, Any], cfg: AudioConfig) -> AudioConfig:

@@ -16,7 +16,7 @@ from britekit.database.schema import Recording, Segment, SegmentClass
 from britekit.database.session import open_database
 from britekit.database.spectrograms import add_values, encode, get_or_add_group
 from britekit.datasets.augmentations.registry import Fade
-from britekit.datasets.before_after import augmentation_examples
+from britekit.datasets.before_after import LikeTraining, augmentation_examples
 from britekit.datasets.excerpt import read_database_excerpt, read_pickle_excerpt
 from britekit.datasets.mixing import MixSettings
 from britekit.errors import BriteKitError
@@ -188,3 +188,42 @@ def test_a_damaged_spectrogram_is_one_sentence(project):
     path.write_bytes(pickle.dumps(content))
     with pytest.raises(BriteKitError, match="cannot be used"):
         read_pickle_excerpt(path, SIZE, None, "Noise", 2)
+
+
+def test_plot_db_shows_what_training_sees(project, capsys):
+    make_database(project / "t.db")
+    (project / "d.yaml").write_text(
+        "audio: {spec_height: 32, spec_width: 64}\n"
+        "train: {prob_simple_merge: 0, prob_fade1: 0, augmentations: [{name: add_real_noise, prob: 0}, "
+        "{name: shift_horizontal, prob: 0}, {name: freq_mask, prob: 1, params: {max_width1: 1}}]}\n"
+    )
+    plain = ["plot-db", "-d", "t.db", "--name", "High", "--ndims"]
+    assert main([*plain, "-c", "c.yaml", "-o", "plain"]) == 0
+    assert main([*plain, "-c", "d.yaml", "-o", "masked", "--augment"]) == 0
+    before, after = sorted((project / "plain").iterdir()), sorted((project / "masked").iterdir())
+    assert [path.name for path in before] == [path.name for path in after] and len(after) == 4
+    for one, other in zip(before, after, strict=True):
+        assert one.read_bytes() != other.read_bytes()
+    capsys.readouterr()
+    assert main([*plain[:-2], "Hig", "-o", "none", "--augment", "-c", "c.yaml"]) == 1
+    assert 'did you mean "High"' in capsys.readouterr().err
+
+
+def test_like_training_masks_merges_and_repeats(project):
+    make_database(project / "t.db")
+    with open_database(project / "t.db") as session:
+        pool = read_database_excerpt(session, SIZE, "High", "Noise", 32)
+    entries = [entry for entry in BaseConfig().train.augmentations if entry.name == "freq_mask"]
+    entries[0].prob, entries[0].params = 1.0, {"max_width1": 1}
+    images = np.full((3, *SIZE), 51 / 255, np.float32)
+
+    def make():
+        return LikeTraining(pool, "High", entries, MixSettings(prob_merge=1.0), Fade(1.0, 0.5, 0.5))
+
+    change = make()
+    first, second = change(images), change(images)
+    for out in (first, second):
+        assert ((out == 0).all(2).sum(1) == 1).all(), "one row of each is masked"
+        assert out.max((1, 2)) == pytest.approx(0.5), "divided by the maximum of what was merged, then faded"
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, make()(images))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.augmentations.registry import Chain, Fade, Step
 from britekit.datasets.batches import (
     Bank,
@@ -186,6 +187,73 @@ def test_cutmix_boxes_stay_inside_and_reach_every_edge():
     top, left, bottom, right = boxes.T
     assert top.min() == 0 and left.min() == 0 and bottom.max() == 12 and right.max() == 17
     assert (bottom >= top).all() and (right >= left).all()
+
+
+def mixed_alone(image, label, partner_image, partner_label, plan, i):
+    """One sample mixed by the definition, pixel arrays of NumPy, with the draws of row i of the plan."""
+    share = float(plan.share[i])
+    if plan.merge[i]:
+        return image + partner_image, np.maximum(label, partner_label), 1.0
+    if plan.mixup[i]:
+        return (
+            share * image + (1 - share) * partner_image,
+            share * label + (1 - share) * partner_label,
+            1.0,
+        )
+    if plan.cutmix[i]:
+        height, width = image.shape
+        side = (1 - share) ** 0.5
+        rows, columns = round(side * height), round(side * width)
+        top = min(int(float(plan.place[i, 0]) * (height - rows + 1)), height - rows)
+        left = min(int(float(plan.place[i, 1]) * (width - columns + 1)), width - columns)
+        image = image.copy()
+        image[top : top + rows, left : left + columns] = partner_image[
+            top : top + rows, left : left + columns
+        ]
+        area = rows * columns / (height * width)
+        return image, (1 - area) * label + area * partner_label, 1.0
+    return image, label, 0.0
+
+
+def test_a_mixed_batch_equals_the_one_sample_twin():
+    """With the same draws, sample by sample: merge, mixup, cutmix and none, then the division and the fade."""
+    rng = np.random.default_rng(0)
+    count, height, width = 60, 13, 17
+    labels = np.zeros((count, 4), np.uint8)
+    labels[np.arange(count), rng.integers(0, 4, count)] = 1
+    labels[rng.random(count) < 0.2, 1] = 1
+    data = rng.integers(0, 256, (count, height, width)).astype(np.uint8)
+    bank = Bank(Samples(data, labels))
+    settings = MixSettings(prob_merge=0.4, prob_mixup=0.2, prob_cutmix=0.3, alpha=0.8)
+    chain = Chain([], Fade(0.5, 0.1, 0.9))
+    batches = TrainingBatches(bank, torch.arange(count), count, 3, chain, settings, noise_class=0)
+    plans, draws = [], []
+    plan_of, uniform, chance = batches.mixer.plan, Draws.uniform, Draws.chance
+
+    def plan(*arguments):
+        plans.append(plan_of(*arguments))
+        return plans[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches.mixer, "plan", plan)
+        for name, real in (("uniform", uniform), ("chance", chance)):
+            patch.setattr(Draws, name, lambda self, *a, real=real: draws.append(real(self, *a)) or draws[-1])
+        batches.begin_epoch(0)
+        batch = batches.make(torch.arange(count))
+    (used,), (factors, faded) = plans, draws
+    ways = torch.stack([used.merge, used.mixup, used.cutmix]).sum(1)
+    assert (ways > 5).all() and ways.sum() < count, "each way, and none, is among them"
+    for i in range(count):
+        other = int(used.partner[i])
+        image, label, merged = mixed_alone(
+            data[i] / 255, labels[i].astype(float), data[other] / 255, labels[other].astype(float), used, i
+        )
+        image = np.clip(image / image.max(), 0, 1) * (float(factors[i]) if faded[i] else 1.0)
+        np.testing.assert_allclose(batch.images[i, 0].numpy(), image, atol=2e-6)
+        np.testing.assert_allclose(batch.targets[i].numpy(), label, atol=1e-6)
+        assert float(batch.merged[i]) == merged
+        if used.merge[i]:
+            assert not (labels[i] & labels[other]).any() and not labels[i, 0] and not labels[other, 0]
 
 
 def test_mixing_ways_exclude_one_another():
