@@ -37,19 +37,36 @@ PARAMS = """audio:
 """
 
 
-@pytest.fixture
-def pipeline(project, monkeypatch):
-    """The project of `conftest`, built once as the stage does; one recording is of two classes."""
-    shutil.copy("data/recordings/Owl/O0-1.wav", "data/recordings/Wren/O0-1.wav")
-    Path("data/recordings/recordings.csv").write_text(
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Three classes of two recordings, one recording of two classes, built once as the stage does."""
+    root = tmp_path_factory.mktemp("built")
+    for number, name in enumerate(["Robin", "Wren", "Owl"]):
+        for take in range(2):
+            path = root / f"data/recordings/{name}/{name[0]}{take}-1.wav"
+            write_recording(path, 4.2, seed=10 * number + take)
+    shutil.copy(root / "data/recordings/Owl/O0-1.wav", root / "data/recordings/Wren/O0-1.wav")
+    (root / "data/classes.csv").write_text("Name,Code\nWren,WREN\nRobin,ROB\nOwl,OWL\n")
+    (root / "data/recordings/recordings.csv").write_text(
         "recording,class,source,licence\nO1-1,Owl,Wood,CC0\nR0-1,Robin,Field,CC-BY\n"
     )
-    Path("params.yaml").write_text(PARAMS)
-    TABLE.write_text(HEADER)
+    (root / "params.yaml").write_text(PARAMS)
+    (root / TABLE).write_text(HEADER)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.setenv("WANDB_MODE", "disabled")
+        commands.extract()
+    (root / "dvc.lock").write_text(LOCK)
+    return root
+
+
+@pytest.fixture
+def pipeline(built, tmp_path, monkeypatch):
+    """A copy of the project, as working directory."""
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    commands.extract()
-    Path("dvc.lock").write_text(LOCK)
-    return project
+    return tmp_path
 
 
 def rebuilt(**options):
@@ -340,7 +357,10 @@ def test_database_that_refuses_the_commit_takes_the_rows_back(pipeline, monkeypa
 
 def test_two_processes_at_once(pipeline):
     """Each decision of two writers is in the database and, whole, in the table."""
-    code = "from britekit import commands\nimport sys\nfor n in range(6): commands.add_cat(None, sys.argv[1] + str(n))"
+    code = (
+        "import sys\nfrom britekit import commands\n"
+        "for n in range(6): commands.add_cat(None, sys.argv[1] + str(n))"
+    )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     both = [subprocess.Popen([sys.executable, "-c", code, name], env=environment) for name in "ab"]
     assert [process.wait(60) for process in both] == [0, 0]
