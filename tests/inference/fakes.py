@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from britekit.annotations.classes import ClassInfo
 from britekit.config import AudioConfig, BaseConfig, to_dict
-from britekit.inference.exported import FRAMES_NAME, INPUT_NAME, SEGMENT_NAME, metadata_of
+from britekit.inference.exported import EMBEDDING_NAME, FRAMES_NAME, INPUT_NAME, SEGMENT_NAME, metadata_of
 
 SMALL_AUDIO = AudioConfig(
     spec_duration=3.0, spec_height=32, spec_width=64, sampling_rate=8000, max_freq=3800, win_length=0.064
@@ -37,7 +37,8 @@ def make_fake_member(
     """Write NAME.onnx and a NAME.ckpt that it claims to be made from, and return the path of the former.
 
     Logits are a matrix (C, H) times the mean of each row of the spectrogram; frame logits (with `frames`,
-    best round(sed_fps * duration)) are the same for each of T stretches of columns. The checkpoint holds no
+    best round(sed_fps * duration)) are the same for each of T stretches of columns. The embedding is the mean
+    of each row. The checkpoint holds no
     network: it is there because an export counts only beside its own checkpoint.
     """
     classes = list(classes)
@@ -63,8 +64,12 @@ def make_fake_member(
         helper.make_node("ReduceMean", [INPUT_NAME], ["rows"], axes=[1, 3], keepdims=0),  # (B, H)
         helper.make_node("MatMul", ["rows", "weights"], ["products"]),
         helper.make_node("Add", ["products", "bias"], [SEGMENT_NAME]),
+        helper.make_node("Identity", ["rows"], [EMBEDDING_NAME]),
     ]
-    outputs = [helper.make_tensor_value_info(SEGMENT_NAME, TensorProto.FLOAT, ["windows", count])]
+    outputs = [
+        helper.make_tensor_value_info(SEGMENT_NAME, TensorProto.FLOAT, ["windows", count]),
+        helper.make_tensor_value_info(EMBEDDING_NAME, TensorProto.FLOAT, ["windows", height]),
+    ]
     if frames is not None:
         # Averages stretches of columns by a product with (W, T).
         pooling = np.zeros((width, frames), np.float32)

@@ -1,0 +1,63 @@
+"""Embeddings of a real network: PyTorch and the export agree, and scores do not notice them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from britekit.config import resolve
+from britekit.errors import ModelError
+from britekit.inference.embedding import ExportedEmbedder, SearchModel, open_search_model
+from britekit.inference.exported import EMBEDDING_NAME
+
+torch = pytest.importorskip("torch")
+
+from britekit.inference.export import export_onnx  # noqa: E402
+from britekit.inference.torch_embedder import TorchEmbedder  # noqa: E402
+from britekit.models.checkpoint import load_checkpoint  # noqa: E402
+from tests.inference.test_export import make_checkpoint  # noqa: E402
+
+IMAGES = np.random.default_rng(0).random((19, 32, 96), dtype=np.float32)
+
+
+@pytest.fixture
+def checkpoint(place: Path) -> Path:
+    return make_checkpoint(place / "m.ckpt", "basic_sed")
+
+
+def test_torch_gives_the_mean_of_the_backbones_output(checkpoint: Path):
+    cfg = resolve(None, {"misc.force_cpu": True})
+    recognizer = load_checkpoint(checkpoint).recognizer
+    with torch.inference_mode():
+        features = recognizer.backbone(torch.from_numpy(IMAGES[:, None]))
+    expected = features.numpy().mean(axis=(2, 3))
+    np.testing.assert_allclose(TorchEmbedder(checkpoint, cfg).embed(IMAGES), expected, atol=1e-5)
+
+
+def test_the_export_agrees_and_is_preferred(checkpoint: Path):
+    export_onnx(load_checkpoint(checkpoint), checkpoint.with_suffix(".onnx"))
+    cfg = resolve(None, {"misc.force_cpu": True})
+    by_torch = TorchEmbedder(checkpoint, cfg).embed(IMAGES)
+    by_export = ExportedEmbedder(checkpoint.with_suffix(".onnx"), 32, 96).embed(IMAGES)
+    np.testing.assert_allclose(by_export, by_torch, atol=1e-4)
+    Path("params.yaml").write_text("misc:\n  search_ckpt_path: m.ckpt\n  force_cpu: true\n")
+    model = open_search_model(None)
+    # The settings of the checkpoint count, not those of the project.
+    assert (model.height, model.width, model.num_features) == (32, 96, by_torch.shape[1])
+    np.testing.assert_array_equal(model.embed(IMAGES), by_export)
+
+
+def test_an_export_of_before_falls_back_on_torch_or_says_so(checkpoint: Path):
+    path = checkpoint.with_suffix(".onnx")
+    export_onnx(load_checkpoint(checkpoint), path)
+    old = onnx.load(path)
+    (output,) = [entry for entry in old.graph.output if entry.name == EMBEDDING_NAME]
+    old.graph.output.remove(output)
+    onnx.save(old, path)
+    cfg = resolve(None, {"misc.force_cpu": True, "audio.spec_height": 32, "audio.spec_width": 96})
+    assert SearchModel(cfg, [checkpoint]).num_features > 1
+    with pytest.raises(ModelError, match="version without embeddings.*ckpt-onnx"):
+        SearchModel(cfg, [path])

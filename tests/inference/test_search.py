@@ -1,0 +1,318 @@
+"""Embedding, searching and finding duplicates in a database, with a model whose embeddings are known."""
+
+import csv
+import importlib
+import sqlite3
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from britekit import commands
+from britekit.audio.files import find_recordings
+from britekit.audio.signal import Audio
+from britekit.config import BaseConfig, to_dict
+from britekit.database.embeddings import decode_embedding, encode_embedding
+from britekit.database.session import open_database
+from britekit.datasets.extract_folder import extract_folder
+from britekit.errors import DatabaseError, InputError, ModelError
+from tests.inference.conftest import CLASSES, write_recording
+from tests.inference.fakes import SMALL_AUDIO, make_fake_member
+
+CFG = BaseConfig(audio=SMALL_AUDIO)
+
+
+@pytest.fixture
+def project(place):
+    """Two classes of three recordings of two segments, and a search model: the mean of each row."""
+    make_fake_member(place / "search", CLASSES)
+    settings = {
+        "audio": to_dict(CFG)["audio"],
+        "misc": {"search_ckpt_path": "search"},
+        "train": {"train_db": "t.db"},
+    }
+    Path("params.yaml").write_text(yaml.safe_dump(settings))
+    for number in range(3):
+        write_recording(Path(f"Wren/w{number}.wav"), 6.0, seed=number)
+        write_recording(Path(f"Owl/o{number}.wav"), 6.0, seed=number + 10)
+    with open_database("t.db", "create") as session:
+        for name in ("Wren", "Owl"):
+            extract_folder(session, CFG, find_recordings(name), name)
+    return place
+
+
+def stored(query, db="t.db"):
+    connection = sqlite3.connect(db)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def change(statement, values=(), db="t.db"):
+    connection = sqlite3.connect(db)
+    connection.execute(statement, values)
+    connection.commit()
+    connection.close()
+
+
+def expected_embedding(value):
+    image = np.frombuffer(zlib.decompress(value), np.uint8).reshape(32, 64)
+    return (image / 255.0).mean(axis=1)
+
+
+def results(folder):
+    with open(Path(folder) / "results.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_embeddings_are_those_of_the_model_in_the_public_form(project, capsys):
+    assert commands.embed() == 12
+    assert capsys.readouterr().out.splitlines() == ["Owl = 6", "Wren = 6", "embeddings = 12"]
+    rows = stored("SELECT Value, Embedding FROM SpecValue")
+    assert len(rows) == 12
+    for value, embedding in rows:
+        # zlib-compressed little-endian 32-bit floats, read here without our reader.
+        found = np.frombuffer(zlib.decompress(embedding), "<f4")
+        np.testing.assert_allclose(found, expected_embedding(value), atol=1e-6)
+
+
+def test_one_class_only_and_shared_segments_once(project, capsys):
+    with open_database("t.db", "write") as session:
+        extract_folder(session, CFG, find_recordings("Wren"), "Thrush")
+    assert commands.embed(class_name="Wren") == 6
+    assert stored("SELECT count(*) FROM SpecValue WHERE Embedding IS NOT NULL") == [(6,)]
+    capsys.readouterr()
+    assert commands.embed() == 12
+    assert capsys.readouterr().out.splitlines()[:3] == ["Owl = 6", "Thrush = 6", "Wren = 6"]
+
+
+def test_several_models_give_the_mean(project):
+    make_fake_member(project / "search", CLASSES, name="seed-2", seed=5)
+    commands.embed()
+    ((value, embedding),) = stored("SELECT Value, Embedding FROM SpecValue LIMIT 1")
+    np.testing.assert_allclose(decode_embedding(embedding), expected_embedding(value), atol=1e-6)
+
+
+def test_interrupted_embedding_is_repeated(project, monkeypatch):
+    module = importlib.import_module("britekit.inference.embed_database")
+    monkeypatch.setattr(module, "BATCH", 5)
+    original, calls = module.write_embeddings, []
+
+    def second_fails(session, embeddings):
+        original(session, embeddings)
+        calls.append(len(embeddings))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "write_embeddings", second_fails)
+    with pytest.raises(KeyboardInterrupt):
+        commands.embed()
+    # Of the first batch all are stored, of the second none.
+    assert stored("SELECT count(*) FROM SpecValue WHERE Embedding IS NOT NULL") == [(5,)]
+    monkeypatch.setattr(module, "write_embeddings", original)
+    assert commands.embed() == 12
+    interrupted = stored("SELECT ID, Embedding FROM SpecValue ORDER BY ID")
+    change("UPDATE SpecValue SET Embedding = NULL")
+    commands.embed()
+    assert stored("SELECT ID, Embedding FROM SpecValue ORDER BY ID") == interrupted
+
+
+def test_search_finds_the_segment_itself_first_and_ranks_by_brute_force(project):
+    commands.embed()
+    found = commands.search(
+        class_name="Wren", input_path="Wren/w1.wav", offset=3.0, output_path="out", max_dist=2.0
+    )
+    assert found == 6
+    rows = results("out")
+    assert list(rows[0]) == ["rank", "recording", "offset", "distance"]
+    assert (rows[0]["recording"], float(rows[0]["offset"]), float(rows[0]["distance"])) == (
+        "w1.wav",
+        3.0,
+        0.0,
+    )
+    vectors = {
+        (filename, offset): expected_embedding(value)
+        for filename, offset, value in stored(
+            "SELECT FileName, Offset, Value FROM SpecValue JOIN Segment ON Segment.ID = SegmentID"
+            " JOIN Recording ON Recording.ID = RecordingID WHERE FileName LIKE 'w%'"
+        )
+    }
+    audio = Audio(cfg=CFG)
+    audio.load("Wren/w1.wav")
+    (image,), _raw = audio.get_spectrograms([3.0])
+    target = np.rint(image * 255).mean(axis=1) / 255
+    distances = {
+        key: 1 - target @ vector / np.linalg.norm(target) / np.linalg.norm(vector)
+        for key, vector in vectors.items()
+    }
+    order = sorted(distances, key=distances.get)
+    assert [(row["recording"], float(row["offset"])) for row in rows] == order
+    for row, key in zip(rows, order, strict=True):
+        assert float(row["distance"]) == pytest.approx(distances[key], abs=1e-5)
+    names = {path.name for path in Path("out").iterdir()}
+    assert names == {"results.csv", "contact-sheet.jpeg", "0~w1-3.00~0.0.jpeg"} | {
+        f"{row['rank']}~{Path(row['recording']).stem}-{float(row['offset']):.2f}~{float(row['distance']):.3f}.jpeg"
+        for row in rows
+    }
+    for path in Path("out").glob("*.jpeg"):
+        assert min(Image.open(path).size) > 50
+
+
+def test_search_limits_and_exclusion(project):
+    commands.embed()
+    options = {"class_name": "Wren", "input_path": "Wren/w1.wav", "max_dist": 2.0}
+    assert commands.search(output_path="two", num_to_plot=2, **options) == 2
+    assert commands.search(output_path="near", **{**options, "max_dist": 0.0}) >= 1
+    with open_database("seen.db", "create") as session:
+        extract_folder(session, CFG, find_recordings("Wren/w1.wav"), "Known")
+    assert commands.search(output_path="rest", exclude_db="seen.db", class_name2="Known", **options) == 4
+    assert not [row for row in results("rest") if row["recording"] == "w1.wav"]
+    with pytest.raises(DatabaseError, match='class "Wren" is not in seen.db'):
+        commands.search(output_path="rest", exclude_db="seen.db", **options)
+
+
+def test_several_targets_at_once(project):
+    commands.embed()
+    options = {"class_name": "Wren", "input_path": "Wren/w1.wav", "max_dist": 2.0}
+    assert commands.search(output_path="both", offset="0, 3", **options) == 6
+    rows = results("both")
+    assert [float(row["distance"]) for row in rows[:2]] == [0.0, 0.0]
+    assert {row["target"] for row in rows[:2]} == {"w1-0.00", "w1-3.00"}
+    single = {}
+    for offset in (0.0, 3.0):
+        commands.search(output_path=f"one{offset:g}", offset=offset, **options)
+        for row in results(f"one{offset:g}"):
+            key = row["recording"], row["offset"]
+            single[key] = min(single.get(key, 9), float(row["distance"]))
+    assert {(row["recording"], row["offset"]): float(row["distance"]) for row in rows} == single
+
+
+def test_what_search_refuses(project):
+    options = {"class_name": "Wren", "input_path": "Wren/w1.wav", "output_path": "out"}
+    with pytest.raises(DatabaseError, match="no embeddings of class"):
+        commands.search(**options)
+    commands.embed()
+    for changed, message in (
+        ({"offset": "5.5"}, r"lasts 6 s, too short for a spectrogram at 5\.5 s"),
+        ({"offset": "-1"}, "--offset -1"),
+        ({"offset": "x"}, "--offset .*not a number"),
+        ({"max_dist": 3}, "--dist is 3"),
+        ({"num_to_plot": 0}, "--num is 0"),
+        ({"exp": 0}, "--exp is 0"),
+        ({"class_name": "Wern"}, 'did you mean "Wren"'),
+        ({"input_path": "gone.wav"}, "gone.wav"),
+        ({"spec_group": "fine"}, 'group "fine" is not in'),
+        ({"db_path": "gone.db"}, "gone.db does not exist"),
+    ):
+        with pytest.raises((InputError, DatabaseError), match=message):
+            commands.search(**{**options, **changed})
+    key, old = stored("SELECT ID, Embedding FROM SpecValue ORDER BY ID")[0]
+    for value, message in (
+        (b"no zlib", "damaged"), (zlib.compress(b"123"), "no list of 32-bit floats"),
+        (encode_embedding(np.array([np.nan] * 32)), "not finite"),
+        (encode_embedding(np.ones(7)), "different models"),
+    ):  # fmt: skip
+        change("UPDATE SpecValue SET Embedding = ? WHERE ID = ?", (value, key))
+        with pytest.raises(DatabaseError, match=message):
+            commands.search(**options)
+    change("UPDATE SpecValue SET Embedding = ?", (encode_embedding(np.ones(7)),))
+    with pytest.raises(DatabaseError, match="have 7 numbers, those of the search model 32"):
+        commands.search(**options)
+    assert not Path("out").exists() and old
+
+
+def test_search_model_that_is_missing(project):
+    settings = yaml.safe_load(Path("params.yaml").read_text())
+    for place, message in (
+        (None, r"misc\.search_ckpt_path is not set"),
+        ("gone", "gone, which does not exist"),
+    ):
+        settings["misc"]["search_ckpt_path"] = place
+        Path("params.yaml").write_text(yaml.safe_dump(settings))
+        with pytest.raises(ModelError, match=message):
+            commands.embed()
+
+
+def test_embedding_another_size_names_the_segment(project):
+    change("UPDATE SpecValue SET Value = ? WHERE ID = 3", (zlib.compress(bytes(10)),))
+    with pytest.raises(
+        DatabaseError, match="spectrogram of segment 3 is not one of the 32 × 64.*holds 10 bytes"
+    ):
+        commands.embed()
+
+
+def test_find_dup_and_delete(project, capsys):
+    Path("Wren/copy.wav").write_bytes(Path("Wren/w0.wav").read_bytes())
+    with open_database("t.db", "write") as session:
+        extract_folder(session, CFG, find_recordings("Wren"), "Wren")
+        extract_folder(session, CFG, find_recordings("Wren/copy.wav"), "Thrush")
+    with pytest.raises(InputError, match="4 recordings.*run embed"):
+        commands.find_dup(class_name="Wren")
+    commands.embed()
+    capsys.readouterr()
+    assert commands.dedup_rec(class_name="Wren", max_dist=1e-6) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert out == ["w0.wav (2 segments) = copy.wav (2 segments)", "pairs = 1"]
+    assert commands.find_dup(class_name="Wren", delete=True, max_dist=1e-6) == 1
+    assert "removed = copy.wav (like w0.wav)" in capsys.readouterr().out
+    assert commands.find_dup(class_name="Wren", max_dist=1e-6) == 0
+    # What it is besides a duplicate of this class stays.
+    assert stored("SELECT count(*) FROM Recording WHERE FileName = 'copy.wav'") == [(1,)]
+    assert stored("SELECT Name FROM Class JOIN SegmentClass ON ClassID = Class.ID JOIN Segment ON SegmentID ="
+                  " Segment.ID JOIN Recording ON RecordingID = Recording.ID WHERE FileName = 'copy.wav'"
+                  ) == [("Thrush",)] * 2  # fmt: skip
+
+
+def test_dedup_seg(project, capsys):
+    Path("Wren/copy.wav").write_bytes(Path("Wren/w0.wav").read_bytes())
+    with open_database("t.db", "write") as session:
+        extract_folder(session, CFG, find_recordings("Wren"), "Wren")
+    with pytest.raises(DatabaseError, match="no embeddings"):
+        commands.dedup_seg(class_name="Wren", output_path="dup")
+    commands.embed()
+    assert commands.dedup_seg(class_name="Wren", output_path="dup", threshold=0.999999) == 2
+    with open("dup/duplicates.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["pair", "recording1", "offset1", "recording2", "offset2", "similarity"]
+    assert [(row["recording1"], row["recording2"], row["offset1"] == row["offset2"]) for row in rows] == [
+        ("w0.wav", "copy.wav", True)
+    ] * 2
+    assert {path.name for path in Path("dup").glob("*.jpeg")} == {
+        f"{pair}-{name}-{offset}.jpeg"
+        for pair, offset in ((1, "0.00"), (2, "3.00"))
+        for name in ("w0.wav", "copy.wav")
+    }
+    assert (
+        commands.dedup_seg(
+            class_name="Wren", output_path="none", threshold=0.999999, noplot=True, delete=True
+        )
+        == 2
+    )
+    assert not list(Path("none").glob("*.jpeg"))
+    assert stored("SELECT count(*) FROM Recording WHERE FileName = 'copy.wav'") == [(0,)]
+    assert stored("SELECT count(*) FROM Segment") == [(12,)]
+    for threshold in (0, 1.5):
+        with pytest.raises(InputError, match="--threshold"):
+            commands.dedup_seg(class_name="Wren", output_path="dup", threshold=threshold)
+
+
+def test_decisions_about_duplicates_are_kept_for_the_rebuild(project):
+    Path("Wren/copy.wav").write_bytes(Path("Wren/w0.wav").read_bytes())
+    with open_database("t.db", "write") as session:
+        extract_folder(session, CFG, find_recordings("Wren"), "Wren")
+    commands.embed()
+    Path("dvc.lock").write_text("schema: '2.0'\nstages:\n  extract:\n    outs:\n    - path: t.db\n")
+    Path("data").mkdir()
+    commands.find_dup(class_name="Wren", delete=True, max_dist=1e-6)
+    with open("data/curation.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["recording"], row["class"], row["decision"], row["offset"]) == (
+        "copy.wav",
+        "Wren",
+        "drop",
+        "",
+    )
