@@ -6,6 +6,7 @@ sounds in time, frame logits (B, C, T).  Networks know no loss and no configurat
 - ``backbones/``: one file per family; ``effnet.2`` is size 2 of ``backbones/effnet.py``
 - ``heads/``: one file per head, same rule
 - ``registry.py``: finds those files by name; adding a file is the whole job
+- ``published_weights.py``: timm's weights, where there are any
 - ``recognizer.py``: a backbone with its head, built from plain values (``Blueprint``)
 - ``cost.py``: parameters and multiply-adds; ``timing.py``: spectrograms per second
 - ``checkpoint.py``: writing and reading ``.ckpt`` files, weights and plain values only; ``averaging.py``

@@ -216,7 +216,7 @@ def mixed_alone(image, label, partner_image, partner_label, plan, i):
 
 
 def test_a_mixed_batch_equals_the_one_sample_twin():
-    """With the same draws, sample by sample: merge, mixup, cutmix and none, then the division and the fade."""
+    """Merge, mixup, cutmix and none with the same draws, sample by sample; then division and fade."""
     rng = np.random.default_rng(0)
     count, height, width = 60, 13, 17
     labels = np.zeros((count, 4), np.uint8)

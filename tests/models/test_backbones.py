@@ -1,15 +1,17 @@
 """Backbones: parameter counts of the specification's tables, shapes, and the sentences for what cannot be."""
 
+import time
 from pathlib import Path
 
 import pytest
+import requests
 import timm
 import torch
 from timm.layers import DropPath
 
 from britekit.config import resolve
 from britekit.errors import ModelError
-from britekit.models import registry
+from britekit.models import published_weights, registry
 from britekit.models.options import Blueprint
 from britekit.models.recognizer import build
 
@@ -160,12 +162,47 @@ def test_unknown_models_are_refused_with_a_suggestion(model_type, said):
 
 
 def test_weights_that_cannot_be_fetched_are_one_sentence(monkeypatch):
-    def offline(*args, **kwargs):
-        raise OSError("no route to host")
+    def failing(*args, **kwargs):
+        raise OSError("no room left")
 
-    monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(ModelError, match="train.pretrained.*no route to host.*set train.pretrained to false"):
+    monkeypatch.setattr(published_weights, "_answers", lambda address: True)
+    monkeypatch.setattr(timm, "create_model", failing)
+    with pytest.raises(ModelError, match="train.pretrained.*no room left.*set train.pretrained to false"):
         build(Blueprint("timm.test_resnet", None, 5, 64, 64, pretrained=True))
+
+
+def test_without_a_network_it_is_said_at_once_and_once(monkeypatch, tmp_path, capfd):
+    asked = []
+
+    def head(address, **more):
+        asked.append(address)
+        raise requests.ConnectionError("no route to host")
+
+    monkeypatch.setattr(requests, "head", head)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    begin = time.monotonic()
+    with pytest.raises(ModelError) as caught:
+        build(Blueprint("timm.test_resnet", None, 5, 64, 64, pretrained=True))
+    assert time.monotonic() - begin < 10, "the hub's client alone takes a minute"
+    assert "does not answer, and they are not in the cache" in str(caught.value)
+    assert "\n" not in str(caught.value) and len(asked) == 1
+    assert capfd.readouterr().err == ""
+    from huggingface_hub import constants
+
+    assert not constants.HF_HUB_OFFLINE
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("vovnet39a", "no published weights"),
+        ("mobilenetv3_small_100.lamb", 'did you mean "lamb_in1k"'),
+    ],
+)
+def test_weights_that_do_not_exist(name, said):
+    with pytest.raises(ModelError) as caught:
+        build(Blueprint(f"timm.{name}", None, 5, 64, 64, pretrained=True))
+    assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_registry_lists_are_the_folders():

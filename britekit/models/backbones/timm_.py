@@ -12,6 +12,7 @@ from torch import nn
 
 from britekit.errors import ModelError, suggest
 from britekit.models.options import Blueprint
+from britekit.models.published_weights import check_published, patient_hub
 
 SIZES = None
 DEFAULT_HEAD = None
@@ -98,10 +99,9 @@ def build(size: str, options: Blueprint) -> nn.Module:
         wanted["drop_rate"] = options.drop_rate
     if options.drop_path_rate is not None:
         wanted["drop_path_rate"] = options.drop_path_rate
-    if options.pretrained:
-        return TimmBackbone(_pretrained(size, wanted, shape), own, shape)
     try:
-        return TimmBackbone(_sized(size, wanted, shape), own, shape)
+        network = (_pretrained if options.pretrained else _sized)(size, wanted, shape)
+        return TimmBackbone(network, own, shape)
     except ModelError:
         raise
     except Exception as error:  # timm has a thousand networks, each with its own way to refuse a size
@@ -122,8 +122,12 @@ def _sized(size: str, wanted: dict[str, Any], shape: tuple[int, int], **more: An
 
 
 def _pretrained(size: str, wanted: dict[str, Any], shape: tuple[int, int]) -> nn.Module:
+    check_published(size)
     try:
-        return _sized(size, wanted, shape, pretrained=True)
+        with patient_hub(size):
+            return _sized(size, wanted, shape, pretrained=True)
+    except ModelError:
+        raise
     except Exception as error:
         raise ModelError(
             f'train.pretrained: weights of timm network "{size}" could not be had ({_short(error)}); '
@@ -133,7 +137,7 @@ def _pretrained(size: str, wanted: dict[str, Any], shape: tuple[int, int]) -> nn
 
 def _short(error: Exception) -> str:
     text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__)[:160]
+    return (text[0].rstrip(".") if text else type(error).__name__)[:160]
 
 
 def own_head(backbone: nn.Module) -> nn.Module:
