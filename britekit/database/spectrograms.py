@@ -5,25 +5,29 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, insert, select, update
 from sqlalchemy.orm import Session
 
 from britekit.database.schema import Segment, SpecGroup, SpecValue
 from britekit.errors import DatabaseError, suggest
 
-# On recordings of ESC-10, level 6 made values 1.4 % smaller and took 1.6 times as long.
+# Runs of equal bytes are all there is to find: on recordings of ESC-10 looking for repetitions further back took
+# twice as long and made values 0.8 % smaller, level 6 with it 2 % smaller and five times as long.
 _LEVEL = 4
 _COUNTED_BYTES = 1 << 26
+# Without the mapped class, which takes longer than the insertion.
+_ADD_VALUE = insert(cast(Table, SpecValue.__table__))
 
 
 def encode(image_HW: NDArray[np.floating[Any]]) -> bytes:
     """Return the stored form of a spectrogram with values 0 to 1; row 0 is the lowest frequency."""
     levels = np.rint(np.clip(image_HW, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return zlib.compress(levels.tobytes(), _LEVEL)
+    packer = zlib.compressobj(_LEVEL, strategy=zlib.Z_RLE)
+    return packer.compress(levels.tobytes()) + packer.flush()
 
 
 def decode(value: bytes, height: int, width: int) -> NDArray[np.uint8]:
@@ -119,10 +123,8 @@ def differing_settings(made_with: dict[str, Any], now: dict[str, Any]) -> list[s
 def add_values(session: Session, group_id: int, values: Sequence[tuple[int, bytes]]) -> None:
     """Store spectrograms, given as pairs of segment ID and encoded value."""
     if values:
-        rows = [
-            {"specgroup_id": group_id, "segment_id": segment, "value": value} for segment, value in values
-        ]
-        session.execute(insert(SpecValue), rows)
+        rows = [{"SpecGroupID": group_id, "SegmentID": segment, "Value": value} for segment, value in values]
+        session.connection().execute(_ADD_VALUE, rows)
 
 
 def segments_with_value(session: Session, group_id: int, recording_id: int) -> set[int]:
