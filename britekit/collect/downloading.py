@@ -158,6 +158,7 @@ def _attempt(web: Web, url: str, partial: Partial, deadline: float, audio: bool)
                 partial.begin(response)
             for chunk in web.read(response, deadline, web.limits.max_bytes - (have if resumed else 0)):
                 file.write(chunk)
+                file.flush()
     if partial.size() == 0:
         raise WebError(web.scrub(f"{url.partition('?')[0]} gave an empty file"))
 

@@ -21,7 +21,7 @@ class Options:
     key: Optional[str] = option(
         "--key", metavar="TEXT", help="your key (default: environment variable XCKEY)"
     )
-    name: str = option("--name", required=True, metavar="TEXT", help="English name, matched exactly")
+    name: str = option("--name", default="", metavar="TEXT", help="English name, matched exactly")
     scientific_name: Optional[str] = option(
         "--sci",
         default="",
@@ -105,6 +105,8 @@ def xeno(
     if not key:
         raise InputError("Xeno-canto needs a key: give --key, or set the environment variable XCKEY")
     check_counts(max_downloads, jobs)
+    if not name and (not scientific_name or scientific_name is True):
+        raise InputError("no species was named; give --name or --sci")
     if not output_dir:
         raise InputError("no directory was given to download into")
     cfg, wanted = resolve(cfg_path), parse_licences(licences)

@@ -248,6 +248,8 @@ def test_a_wrong_key_is_told_and_not_shown(take, site, caplog, capsys):
 @pytest.mark.parametrize(
     "options, said",
     [
+        ({"name": ""}, "no species was named"),
+        ({"name": "", "scientific_name": True}, "no species was named"),
         ({"max_downloads": 0}, "--max is 0"),
         ({"jobs": 9}, "--jobs is 9"),
         ({"licences": " ,"}, "list of licences"),
