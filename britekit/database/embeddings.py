@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +33,13 @@ def decode_embedding(stored: bytes) -> NDArray[np.float32]:
     ValueError
         It is damaged, or not whole numbers of finite 32-bit floats.
     """
+    vector = np.frombuffer(_inflate(stored), "<f4").astype(np.float32, copy=False)
+    if not np.isfinite(vector).all():
+        raise ValueError("it holds a number that is not finite")
+    return vector
+
+
+def _inflate(stored: bytes) -> bytes:
     unpacker = zlib.decompressobj()
     try:
         raw = unpacker.decompress(stored, _LONGEST)
@@ -41,10 +47,7 @@ def decode_embedding(stored: bytes) -> NDArray[np.float32]:
         raise ValueError(f"it is damaged ({error})") from None
     if not unpacker.eof or not raw or len(raw) % 4:
         raise ValueError(f"it holds {len(raw)} bytes, which is no list of 32-bit floats")
-    vector = np.frombuffer(raw, "<f4").astype(np.float32, copy=False)
-    if not np.isfinite(vector).all():
-        raise ValueError("it holds a number that is not finite")
-    return vector
+    return raw
 
 
 @dataclass(frozen=True)
@@ -149,34 +152,45 @@ def iter_stored(
 
 
 def _vectors(session: Session, value_ids: list[int], segments: list[int]) -> NDArray[np.float32]:
-    segment_of = dict(zip(value_ids, segments))
+    """Return the embeddings of values, in their order, float32 (N, F)."""
     place = {key: number for number, key in enumerate(value_ids)}
     matrix = np.empty((0, 0), np.float32)
-
-    def unpack(row: tuple[int, bytes]) -> NDArray[np.float32] | str:
+    for first in range(0, len(value_ids), _AT_ONCE):
+        chunk = value_ids[first : first + _AT_ONCE]
+        query = select(SpecValue.id, SpecValue.embedding).where(SpecValue.id.in_(chunk))
+        rows = [(key, value or b"") for key, value in session.execute(query)]
         try:
-            return decode_embedding(row[1])
-        except ValueError as error:
-            return str(error)
-
-    with ThreadPoolExecutor() as pool:
-        for first in range(0, len(value_ids), _AT_ONCE):
-            chunk = value_ids[first : first + _AT_ONCE]
-            query = select(SpecValue.id, SpecValue.embedding).where(SpecValue.id.in_(chunk))
-            rows = [(key, value or b"") for key, value in session.execute(query)]
-            for (key, _), vector in zip(rows, pool.map(unpack, rows, chunksize=256)):
-                where = f"{session.info['where']}: the embedding of segment {segment_of[key]}"
-                if isinstance(vector, str):
-                    raise DatabaseError(f"{where} cannot be used: {vector}; run embed again")
-                if not matrix.size:
-                    matrix = np.empty((len(value_ids), len(vector)), np.float32)
-                if len(vector) != matrix.shape[1]:
-                    raise DatabaseError(
-                        f"{where} has {len(vector)} numbers, others {matrix.shape[1]}: they were made by "
-                        "different models; run embed again"
-                    )
-                matrix[place[key]] = vector
+            raw = [_inflate(value) for _key, value in rows]
+            if not matrix.size:
+                matrix = np.zeros((len(value_ids), len(raw[0]) // 4), np.float32)
+            # One array for all of a chunk: an array for each would take longer than unpacking.
+            if {len(vector) for vector in raw} != {4 * matrix.shape[1]}:
+                raise ValueError("they differ in length")
+            vectors = np.frombuffer(b"".join(raw), "<f4").reshape(len(rows), -1)
+            if not np.isfinite(vectors).all():
+                raise ValueError("not all are finite")
+        except ValueError:
+            raise _unusable(session, rows, dict(zip(value_ids, segments)), matrix.shape[1]) from None
+        matrix[[place[key] for key, _value in rows]] = vectors
     return matrix
+
+
+def _unusable(
+    session: Session, rows: Sequence[tuple[int, bytes]], segment_of: dict[int, int], width: int
+) -> DatabaseError:
+    """Return the error that names the first embedding that cannot be used."""
+    for key, value in rows:
+        where = f"{session.info['where']}: the embedding of segment {segment_of[key]}"
+        try:
+            vector = decode_embedding(value)
+        except ValueError as error:
+            return DatabaseError(f"{where} cannot be used: {error}; run embed again")
+        if width and len(vector) != width:
+            return DatabaseError(
+                f"{where} has {len(vector)} numbers, others {width}: they were made by different models; "
+                "run embed again"
+            )
+    raise AssertionError("every embedding can be used")
 
 
 def _recordings(session: Session, group_id: int, class_id: int) -> dict[int, RecordingRow]:
