@@ -21,6 +21,13 @@ Figures:
   ``matrix_file.py`` and ``html_page.py``: what stands in them; ``report_tracking.py``: what its run records
 - ``testers.py``: tests as classes for scripts
 
+Other reports:
+
+- ``sums_of_time.py``: seconds per class in annotations and in labels
+- ``localisation.py``: how well labels lie where the sounds are
+- ``epochs.py``: each checkpoint of a training run on the test
+- ``annotated_segments.py``: which segments hold which class
+
 Calibration:
 
 - ``fit.py``: Platt scaling, global and per class, cross-fitted by recording

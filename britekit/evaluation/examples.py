@@ -6,16 +6,14 @@ import io
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.audio.decoding import AudioReader
-from britekit.audio.resampling import resample
-from britekit.audio.spectrogram import compute_spectrograms
+from britekit.audio.excerpts import iter_excerpts
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
 from britekit.evaluation.left_out import audio_files
@@ -27,7 +25,7 @@ from britekit.progress import track
 # Of one class, and of one recording: a gallery of the same mistake twelve times teaches nothing.
 _OF_A_CLASS, _OF_A_RECORDING = 2, 2
 _CANDIDATES = 5000
-_CONTEXT_S = 2.0
+_CONTEXT_S, _LONGEST_S = 2.0, 30.0
 
 log = logging.getLogger("britekit.evaluation")
 
@@ -144,27 +142,10 @@ def draw_examples(examples: Sequence[Example], folder: str | Path, cfg: AudioCon
 
 def _draw(example: Example, path: Path, cfg: AudioConfig) -> bytes:
     first = max(0.0, example.start_s - _CONTEXT_S)
-    signal = _read_stretch(path, first, example.start_s + example.length_s + _CONTEXT_S, cfg.sampling_rate)
-    seconds = len(signal) / cfg.sampling_rate
-    if seconds < min(1.0, cfg.spec_duration):
+    seconds = min(example.start_s + example.length_s, example.start_s + _LONGEST_S) + _CONTEXT_S - first
+    _, image = next(iter_excerpts(path, replace(cfg, spec_duration=seconds), [first]))
+    if image is None:
         raise InputError(f"{path} ends before {example.start_s:g} s; annotations or labels belong to another")
-    image = compute_spectrograms(signal, [0.0], cfg, seconds)[0][0]
     buffer = io.BytesIO()
     draw_example(buffer, image, cfg, seconds, first, (example.start_s, example.start_s + example.length_s))
     return buffer.getvalue()
-
-
-def _read_stretch(path: Path, start_s: float, end_s: float, rate: int) -> NDArray[np.float32]:
-    """Read a stretch of a recording, mixed to one channel; decoded from its beginning, as seeking may lie."""
-    parts = []
-    with AudioReader(path, warn=False) as reader:
-        first, last, at = round(start_s * reader.rate), round(end_s * reader.rate), 0
-        for block in reader.blocks():
-            lower, upper = max(first - at, 0), min(last - at, block.shape[1])
-            if lower < upper:
-                parts.append(block[:, lower:upper].mean(axis=0))
-            at += block.shape[1]
-            if at >= last:
-                break
-        samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-        return resample(samples.astype(np.float32), reader.rate, rate)

@@ -174,7 +174,7 @@ def _from_labels(
             f"{folder} holds no label, so the length of labels is unknown; run analyze with --min-score 0"
         )
     length_s = _common_length(folder, found)
-    classes, labels = _trained_classes(folder, manifest, label_field, map_codes, found)
+    classes, labels = trained_classes(folder, manifest, label_field, map_codes, found)
     column = {label: k for k, label in enumerate(labels)}
     column_of = np.array([column[map_name(name, map_codes)] for name in found.names], dtype=np.int32)
 
@@ -242,7 +242,7 @@ def _common_length(folder: Path, labels: LabelTable) -> float:
     return usual
 
 
-def _trained_classes(
+def trained_classes(
     folder: Path,
     manifest: dict[str, Any],
     label_field: str,

@@ -1,0 +1,75 @@
+"""Plot the segments of test recordings in which classes are annotated.
+
+One picture per segment that holds at least 0.3 s of a class, named {recording}-{start}.jpeg, in a folder per
+class; with --name those of one class. Pictures that exist are kept. Recordings are looked for beside the
+annotations.
+
+    britekit plot-test -a data/test/annotations.csv -o plots/test --name Ovenbird
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import config_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `plot-test`."""
+
+    cfg_path: Optional[str] = config_option()
+    ndims: bool = option("--ndims", default=False, help="leave out the axes")
+    annotations_path: str = option(
+        "-a", "--annotations", required=True, metavar="FILE", help="annotations per segment"
+    )
+    output_path: str = option(
+        "-o", "--output", required=True, metavar="DIR", help="directory of the pictures"
+    )
+    class_name: Optional[str] = option(
+        "--name", metavar="NAME", help="one class, as annotated, into the directory itself"
+    )
+    power: float = option(
+        "--power",
+        default=1.0,
+        metavar="EXPONENT",
+        help="for the eye: below 1 shows faint sounds (default: 1)",
+    )
+
+
+def plot_test(
+    cfg_path: Optional[str] = None,
+    ndims: bool = False,
+    annotations_path: str = "",
+    output_path: str = "",
+    class_name: Optional[str] = None,
+    power: float = 1.0,
+) -> int:
+    """Plot annotated segments; return how many pictures were made."""
+    from dataclasses import replace
+
+    from britekit.audio.excerpts import iter_excerpts
+    from britekit.commands._pictures import checked_output, report
+    from britekit.config import resolve
+    from britekit.errors import InputError
+    from britekit.evaluation.annotated_segments import annotated_segments
+    from britekit.plots.recordings import Drawn, PictureStyle, SegmentPictures, plot_segments
+    from britekit.progress import track
+
+    if not annotations_path:
+        raise InputError("annotations are needed; name them with -a")
+    cfg = resolve(cfg_path)
+    directory = checked_output(output_path)
+    length_s = cfg.infer.segment_len or cfg.audio.spec_duration
+    audio = replace(cfg.audio, spec_duration=length_s)
+    style, drawn = PictureStyle(not ndims, power), Drawn()
+    found = annotated_segments(annotations_path, length_s, class_name)
+    for segments in track(found, what="recordings"):
+        folder = directory if class_name is not None else directory / segments.folder
+        pictures = SegmentPictures(folder, audio, style, drawn)
+        try:
+            plot_segments(segments.path, pictures, iter_excerpts(segments.path, audio, segments.starts), 2)
+        except InputError as error:
+            drawn.fail(segments.path, error)
+    report(drawn)
+    drawn.raise_for_failures(len(found))
+    return drawn.made

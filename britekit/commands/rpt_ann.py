@@ -1,0 +1,37 @@
+"""Sum the time that annotations cover, per class and recording.
+
+Reads annotations per segment (a CSV with recording, class, start_time, end_time, Audacity labels or Raven
+tables) and writes test_summary.csv (class, seconds) and test_details.csv (recording, class, seconds). Time
+that annotations of a class share counts once.
+
+    britekit rpt-ann -a data/test/annotations.csv -o results/annotations
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `rpt-ann`."""
+
+    annotations_path: str = option(
+        "-a", "--annotations", required=True, metavar="FILE", help="annotations per segment"
+    )
+    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="where the tables go")
+
+
+def rpt_ann(annotations_path: Optional[str] = None, output_path: Optional[str] = None) -> None:
+    """Write how many seconds of each class are annotated."""
+    from britekit.errors import InputError
+    from britekit.evaluation.sums_of_time import annotated_seconds, write_annotated
+
+    if annotations_path is None or output_path is None:
+        raise InputError("annotations and output directory are both needed")
+    found = annotated_seconds(annotations_path)
+    write_annotated(output_path, found)
+    print(f"recordings = {len(found.recordings)}")
+    print(f"classes = {len(found.classes)}")
+    print(f"seconds = {found.seconds_RC.sum():.1f}")

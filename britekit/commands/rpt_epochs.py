@@ -1,0 +1,74 @@
+"""Score each checkpoint of a training run on the test recordings.
+
+Every checkpoint of the directory whose name ends in -e<number> scores the annotated recordings by itself.
+Writes training_scores.csv (epoch, PR-AUC, ROC-AUC; micro averages over all trained classes) and
+training_scores.jpeg, and prints the best epochs. Recordings are looked for beside the annotations.
+
+    britekit rpt-epochs -i logs/version_3/checkpoints -a data/test/annotations.csv -o results/epochs
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import config_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `rpt-epochs`."""
+
+    cfg_path: Optional[str] = config_option()
+    input_path: str = option("-i", "--input", required=True, metavar="DIR", help="directory of checkpoints")
+    annotations_path: str = option(
+        "-a", "--annotations", required=True, metavar="FILE", help="annotations per segment"
+    )
+    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="where the scores go")
+
+
+def rpt_epochs(
+    cfg_path: Optional[str] = None,
+    input_path: Optional[str] = None,
+    annotations_path: Optional[str] = None,
+    output_path: Optional[str] = None,
+) -> dict[int, tuple[float, float]]:
+    """Score the checkpoints; return PR-AUC and ROC-AUC by epoch."""
+    import tempfile
+    from pathlib import Path
+
+    from britekit.errors import InputError
+    from britekit.evaluation import epochs
+    from britekit.inference.analysis import analyze_recordings, failure_of
+    from britekit.inference.ensemble import load_ensemble
+    from britekit.inference.members import resolve_for_models
+
+    if input_path is None or annotations_path is None or output_path is None:
+        raise InputError("checkpoints, annotations and output directory are all needed")
+    checkpoints = epochs.find_epochs(input_path)
+    paths = epochs.annotated_recordings(annotations_path)
+    beside = Path(annotations_path)
+    root = beside if beside.is_dir() else beside.parent
+    # Scores as they come from the network: what was fitted to other checkpoints has no place here.
+    overrides = {
+        "infer.min_score": 0.0,
+        "infer.calibration": None,
+        "infer.scaling_coefficient": 1.0,
+        "infer.scaling_intercept": 0.0,
+    }
+    scores = []
+    for epoch, path in checkpoints:
+        cfg, members = resolve_for_models(cfg_path, overrides, str(path))
+        with tempfile.TemporaryDirectory(prefix="britekit-epoch-") as folder:
+            summary = analyze_recordings(
+                cfg, load_ensemble(cfg, members), paths, folder, root=root, rtype="csv"
+            )
+            failure = failure_of(summary)
+            if failure is not None:
+                raise failure
+            scores.append(epochs.score_epoch(epoch, path, annotations_path, folder, cfg))
+        print(f"{path.name}: PR-AUC {scores[-1].pr_auc:.4f}, ROC-AUC {scores[-1].roc_auc:.4f}")
+    epochs.write_epochs(output_path, scores)
+    for figure, name in (("pr_auc", "PR-AUC"), ("roc_auc", "ROC-AUC")):
+        best = epochs.best_epoch(scores, figure)
+        print(f"best epoch by {name} = {best.epoch}")
+        print(f"best {name} = {getattr(best, figure):.4f}")
+    return {score.epoch: (score.pr_auc, score.roc_auc) for score in scores}

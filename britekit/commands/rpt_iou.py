@@ -1,0 +1,70 @@
+"""Measure how well labels lie where the sounds are.
+
+For each threshold, labels of a class that touch are joined and compared with the annotations they overlap:
+the length of the intersection by that of the union, 0 for what stands alone. Writes thresholds.csv
+(threshold, iou), recordings.csv (recording, iou_max and those at two thresholds) and summary.txt. Made for
+labels as long as the sounds, from models with frames (analyze without --seg, with a low --min-score).
+
+    britekit rpt-iou -a data/test/annotations.csv -l results/labels -o results/iou
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import config_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `rpt-iou`."""
+
+    cfg_path: Optional[str] = config_option()
+    annotations_path: str = option(
+        "-a", "--annotations", required=True, metavar="FILE", help="annotations per segment"
+    )
+    label_dir: str = option(
+        "-l",
+        "--labels",
+        required=True,
+        metavar="DIR",
+        help="output of analyze, looked up beside the annotations first",
+    )
+    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="where the tables go")
+    start: float = option("--start", default=0.0, metavar="SCORE", help="first threshold (default: 0)")
+    end: float = option("--end", default=1.0, metavar="SCORE", help="last threshold (default: 1)")
+    incr: float = option("--incr", default=0.01, metavar="STEP", help="between thresholds (default: 0.01)")
+    t1: float = option("--t1", default=0.6, metavar="SCORE", help="threshold to report (default: 0.6)")
+    t2: float = option("--t2", default=0.8, metavar="SCORE", help="another one (default: 0.8)")
+
+
+def rpt_iou(
+    cfg_path: Optional[str] = None,
+    annotations_path: Optional[str] = None,
+    label_dir: Optional[str] = None,
+    output_path: Optional[str] = None,
+    start: float = 0.0,
+    end: float = 1.0,
+    incr: float = 0.01,
+    t1: float = 0.6,
+    t2: float = 0.8,
+) -> float:
+    """Write intersection over union by threshold; return the highest mean."""
+    from britekit.config import resolve
+    from britekit.errors import InputError
+    from britekit.evaluation import localisation
+
+    if annotations_path is None or label_dir is None or output_path is None:
+        raise InputError("annotations, labels and output directory are all needed")
+    thresholds = localisation.make_thresholds(start, end, incr)
+    for name, value in (("--t1", t1), ("--t2", t2)):
+        if not start <= value <= end:
+            raise InputError(f"{name} is {value:g}; expected a threshold from {start:g} to {end:g}")
+    found = localisation.measure_localisation(annotations_path, label_dir, resolve(cfg_path), thresholds)
+    localisation.write_localisation(output_path, found, t1, t2)
+    best = float(found.iou_T[found.best])
+    print(f"iou = {best:.4f}")
+    print(f"threshold = {found.thresholds[found.best]:g}")
+    print(f"area = {found.area:.4f}")
+    for value in (t1, t2):
+        print(f"iou at {value:g} = {found.iou_T[localisation.nearest(found, value)]:.4f}")
+    return best

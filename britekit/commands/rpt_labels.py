@@ -1,0 +1,42 @@
+"""Sum the time that detections cover, per class and recording.
+
+Reads the output of analyze, or labels of other programs, and writes summary.csv (class, seconds), classes.csv
+(the same, most first), recordings.csv (recording, classes heard) and details.csv (a row per recording, a
+column per class). Time that labels of a class share counts once.
+
+    britekit rpt-labels -l results/labels -o results/detected --min-score 0.7
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `rpt-labels`."""
+
+    label_dir: str = option("-l", "--labels", required=True, metavar="DIR", help="output of analyze")
+    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="where the tables go")
+    min_score: Optional[float] = option(
+        "-m", "--min-score", metavar="SCORE", help="labels of at least this (default: infer.min_score)"
+    )
+
+
+def rpt_labels(
+    label_dir: Optional[str] = None, output_path: Optional[str] = None, min_score: Optional[float] = None
+) -> None:
+    """Write how many seconds of each class were detected."""
+    from britekit.config import resolve
+    from britekit.errors import InputError
+    from britekit.evaluation.sums_of_time import labelled_seconds, write_labelled
+
+    if label_dir is None or output_path is None:
+        raise InputError("labels and output directory are both needed")
+    threshold = resolve(None, {"infer.min_score": min_score}).infer.min_score
+    found = labelled_seconds(label_dir, threshold)
+    write_labelled(output_path, found)
+    print(f"recordings = {len(found.recordings)}")
+    print(f"classes = {len(found.classes)}")
+    print(f"seconds = {found.seconds_RC.sum():.1f}")

@@ -1,0 +1,91 @@
+"""Which segments of the test recordings hold which class, for looking at them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from britekit.annotations.reading import read_any_annotations
+from britekit.audio.decoding import duration_of
+from britekit.errors import InputError, suggest
+from britekit.evaluation.grid import build_grid, mark_truth
+from britekit.evaluation.left_out import audio_files
+
+log = logging.getLogger("britekit.evaluation")
+
+
+@dataclass(frozen=True)
+class AnnotatedSegments:
+    """Segments of one recording that hold one class."""
+
+    path: Path
+    label: str
+    starts: list[float]
+    """Seconds, ascending."""
+
+    @property
+    def folder(self) -> str:
+        """The class as the name of a folder."""
+        name = "".join("_" if c in '/\\:*?"<>|' or not c.isprintable() else c for c in self.label).strip(". ")
+        return name or "_"
+
+
+def annotated_segments(
+    annotations_path: str | Path, length_s: float, label: str | None = None
+) -> list[AnnotatedSegments]:
+    """Find the segments, one after the other from the start of each recording, that hold annotated classes.
+
+    Parameters
+    ----------
+    annotations_path
+        Annotations per segment; recordings lie beside them.
+    length_s
+        Length of a segment.
+    label
+        Only this class, as it is annotated.
+
+    Returns
+    -------
+    list
+        By class, then recording. Recordings without audio are warned of.
+
+    Raises
+    ------
+    InputError
+        If nothing is annotated, the class is not, or no recording is there.
+    """
+    beside = Path(annotations_path)
+    root = beside if beside.is_dir() else beside.parent
+    claims = [a for a in read_any_annotations(annotations_path) if a.label]
+    if not claims:
+        raise InputError(f"{annotations_path} holds no annotation of a sound")
+    labels = sorted({a.label for a in claims})
+    if label is not None:
+        if label not in labels:
+            raise InputError(f'{annotations_path}: class "{label}" is not annotated{suggest(label, labels)}')
+        claims, labels = [a for a in claims if a.label == label], [label]
+    audio = audio_files(root, any("/" in a.recording for a in claims))
+    found: dict[tuple[str, str], AnnotatedSegments] = {}
+    for recording in sorted({a.recording for a in claims}):
+        paths = audio.get(recording, [])
+        if len(paths) != 1:
+            why = "holds no audio of that name" if not paths else "holds several files of that name"
+            log.warning('recording "%s" is annotated but left out: %s %s', recording, root, why)
+            continue
+        here = [a for a in claims if a.recording == recording]
+        grid = build_grid([duration_of(paths[0])], length_s, length_s)
+        columns = [labels.index(a.label) for a in here]
+        marked = mark_truth(
+            grid, [0] * len(here), columns, [a.start for a in here], [a.end for a in here], len(labels)
+        )
+        for c in np.flatnonzero(marked.any(axis=0)):
+            starts = (np.flatnonzero(marked[:, c]) * length_s).tolist()
+            found[labels[c], recording] = AnnotatedSegments(paths[0], labels[c], starts)
+    if not found:
+        raise InputError(
+            f"{root} holds none of the annotated recordings, or they hold less than 0.3 s of any class"
+        )
+    return [found[key] for key in sorted(found)]

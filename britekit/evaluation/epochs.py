@@ -1,0 +1,111 @@
+"""How good each checkpoint of a training run is on the test recordings."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from britekit.annotations.reading import read_any_annotations
+from britekit.config import BaseConfig
+from britekit.errors import InputError
+from britekit.evaluation.left_out import audio_files
+from britekit.evaluation.matrix_file import write_table
+from britekit.evaluation.scored_set import read_scored_set
+from britekit.files import together
+from britekit.metrics.counts import count_by_threshold
+from britekit.metrics.ranking import area_under_pr, area_under_roc
+from britekit.plots.training import plot_training_curve
+
+_EPOCH = re.compile(r"-e(\d+)$")
+
+log = logging.getLogger("britekit.evaluation")
+
+
+@dataclass(frozen=True)
+class EpochScore:
+    """A checkpoint on the test: micro averages over all trained classes."""
+
+    epoch: int
+    path: Path
+    pr_auc: float
+    roc_auc: float
+
+
+def find_epochs(directory: str | Path) -> list[tuple[int, Path]]:
+    """Return the checkpoints of a directory with the epochs in their names, in order.
+
+    Raises
+    ------
+    InputError
+        If there is none, or two are of one epoch.
+    """
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a directory; expected the checkpoints of a training run")
+    paths = sorted(p for p in folder.glob("*.ckpt") if not p.name.startswith("."))
+    found: dict[int, Path] = {}
+    for path in paths:
+        match = _EPOCH.search(path.stem)
+        if match is None:
+            log.warning("%s is left out: its name does not end in -e<number>", path)
+            continue
+        epoch = int(match[1])
+        if epoch in found:
+            raise InputError(f"{found[epoch]} and {path.name} are both of epoch {epoch}; keep one run there")
+        found[epoch] = path
+    if not found:
+        raise InputError(
+            f"{folder} holds no checkpoint with an epoch in its name; expected names such as v3-e12.ckpt, as "
+            "train leaves them in logs/version_N/checkpoints"
+        )
+    return sorted(found.items())
+
+
+def annotated_recordings(annotations_path: str | Path) -> list[Path]:
+    """Return the audio of the annotated recordings, beside the annotations.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    beside = Path(annotations_path)
+    folder = beside if beside.is_dir() else beside.parent
+    names = sorted({a.recording for a in read_any_annotations(annotations_path)})
+    audio = audio_files(folder, any("/" in name for name in names))
+    paths = [path for name in names for path in audio.get(name, [])]
+    if not paths:
+        raise InputError(f"{folder} holds none of the {len(names)} annotated recordings")
+    return paths
+
+
+def score_epoch(
+    epoch: int, path: Path, annotations_path: str | Path, label_dir: str | Path, cfg: BaseConfig
+) -> EpochScore:
+    """Measure what analyze left of one checkpoint in a directory, over all trained classes."""
+    data = read_scored_set(annotations_path, Path(label_dir).resolve(), None, cfg)
+    counts = count_by_threshold(data.truth_NC, data.scores_NC)
+    return EpochScore(epoch, path, area_under_pr(counts), area_under_roc(counts))
+
+
+def best_epoch(scores: Sequence[EpochScore], figure: str) -> EpochScore:
+    """Return the epoch with the highest ``pr_auc`` or ``roc_auc``; the first of equals."""
+    return max(
+        scores, key=lambda s: (-math.inf if math.isnan(getattr(s, figure)) else getattr(s, figure), -s.epoch)
+    )
+
+
+def write_epochs(directory: str | Path, scores: Sequence[EpochScore]) -> list[Path]:
+    """Write ``training_scores.csv`` and ``training_scores.jpeg``."""
+    folder = Path(directory)
+    rows = [(s.epoch, f"{s.pr_auc:.4f}", f"{s.roc_auc:.4f}") for s in scores]
+    with together():
+        table = write_table(folder / "training_scores.csv", [("epoch", "PR-AUC", "ROC-AUC"), *rows])
+        picture = folder / "training_scores.jpeg"
+        curves = {"PR-AUC": [s.pr_auc for s in scores], "ROC-AUC": [s.roc_auc for s in scores]}
+        plot_training_curve(picture, [s.epoch for s in scores], {}, curves, "Test by epoch")
+    return [table, picture]
