@@ -39,6 +39,8 @@ class FakeSites:
         self.faults = defaultdict(list)
         self.asked = []  # (path, query, headers, time)
         self.tags = True
+        self.meeting = threading.Barrier(4, timeout=20)
+        self.most_at_once = self._at_once = 0
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer((host, 0), self._handler())
         self._server.daemon_threads = True
@@ -101,6 +103,8 @@ class FakeSites:
                 with sites._lock:
                     sites.asked.append((parts.path, query, dict(self.headers), time.monotonic()))
                     fault = sites.faults[parts.path].pop(0) if sites.faults[parts.path] else None
+                if fault == "meet":
+                    self.meet()
                 if fault and self.misbehave(fault):
                     return
                 if parts.path == "/xc":
@@ -119,6 +123,15 @@ class FakeSites:
                     self.answer_json({"error": "not_found", "message": "nothing here"}, 404)
 
             do_HEAD = do_GET
+
+            def meet(self):
+                """Wait until four are here; whoever comes meanwhile is counted too."""
+                with sites._lock:
+                    sites._at_once += 1
+                    sites.most_at_once = max(sites.most_at_once, sites._at_once)
+                sites.meeting.wait()
+                with sites._lock:
+                    sites._at_once -= 1
 
             def misbehave(self, fault):
                 """Answer wrongly, and return whether that was the answer."""
