@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from britekit.database.schema import Segment, SpecGroup, SpecValue
 from britekit.errors import DatabaseError, suggest
 
-# Runs of equal bytes are all there is to find: on recordings of ESC-10 looking for repetitions further back took
-# twice as long and made values 0.8 % smaller, level 6 with it 2 % smaller and five times as long.
+# Runs of equal bytes are nearly all there is to find: on recordings of ESC-10, looking for repetitions
+# further back took twice as long and made values 0.8 % smaller; with level 6, 2 % and five times as long.
 _LEVEL = 4
 _COUNTED_BYTES = 1 << 26
 # Without the mapped class, which takes longer than the insertion.

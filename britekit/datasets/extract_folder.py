@@ -142,6 +142,7 @@ def store_streams(
     target: Target,
     on_recording: Callable[[Path, int], None] | None = None,
     place: Callable[[Path], Path] = Path.absolute,
+    commit: Callable[[Path], None] | None = None,
 ) -> Extraction:
     """Store the windows of recordings under one class, a transaction per recording.
 
@@ -159,6 +160,8 @@ def store_streams(
         Called with each recording and its number of new spectrograms, once they are stored.
     place
         Returns the path that the database keeps; called when the recording's windows are known.
+    commit
+        Stores what was done for a recording; default: the session's commit.
     """
     result = Extraction()
     for stream in track(streams, total, "extract"):
@@ -173,6 +176,8 @@ def store_streams(
             group_id = get_or_add_group(session, target.group, asdict(cfg.audio))
             source_id = get_or_add_source(session, target.sources[path])
             segments, spectrograms = _store(session, stream, cfg, grid, source_id, class_id, group_id, kept)
+            if commit is not None:
+                commit(path)
         except (BriteKitError, OSError, MemoryError) as error:
             session.rollback()
             result.fail(path, error)
@@ -199,9 +204,12 @@ def _store(
     """Store what is missing of one recording; return the numbers of new segments and spectrograms."""
     path = stream.path
     recording = find_recording(session, source_id, path.name)
+    seconds = 0.0
     if recording is None:
         facts = with_metadata(describe_recording(path.name, None, cfg.misc).facts, path)
-        recording_id = add_recording(session, source_id, path.name, str(kept), 0.0, facts)
+        # A short recording is complete by now; of a long one the length comes with its last window.
+        seconds = stream.seconds
+        recording_id = add_recording(session, source_id, path.name, str(kept), seconds, facts)
     else:
         recording_id = recording.id
     there = segments_of(session, recording_id) if recording is not None else {}
@@ -238,7 +246,8 @@ def _store(
         if not new_segments:
             session.rollback()  # too short to give a segment: not worth a row
             return 0, 0
-        set_seconds(session, recording_id, stream.seconds)
+        if stream.seconds != seconds:
+            set_seconds(session, recording_id, stream.seconds)
     elif recording.seconds is not None and abs(recording.seconds - stream.seconds) > _SAME_LENGTH_S:
         raise InputError(
             f"{path} lasts {stream.seconds:g} s, but the database has a recording of that name and source "
