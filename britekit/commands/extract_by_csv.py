@@ -3,6 +3,9 @@
 The table has the columns recording (stem or file name) and offset (seconds). The database, the class, its
 category, the source and the spectrogram group are made where they are missing.
 
+In a database that the pipeline builds, only segments that a rebuild makes can be brought back: those of
+recordings in the class's folder. They are noted in data/curation.csv.
+
     britekit extract-by-csv --name Ovenbird --rec-dir recordings --csv chosen.csv
 """
 
@@ -58,8 +61,10 @@ def extract_by_csv(
     from britekit.audio.files import shown
     from britekit.config import resolve
     from britekit.database.session import open_database
-    from britekit.database.tracked import refuse_new_recordings
+    from britekit.database.tracked import is_pipeline_output
     from britekit.datasets.extract_given import extract_given, wanted_by_csv
+    from britekit.datasets.extract_replayed import extract_replayed
+    from britekit.datasets.hand_edits import edit_by_hand
     from britekit.datasets.recording_streams import check_overlap
     from britekit.errors import InputError
 
@@ -73,21 +78,35 @@ def extract_by_csv(
     wanted.report(Path(rec_dir))
     if not wanted.offsets:
         raise InputError(f"{csv_path} names no segment of a recording in {rec_dir}; see the warnings above")
-    if not force:
-        refuse_new_recordings(target, "extract-by-csv")
-    with open_database(target, "create") as session:
-        result = extract_given(
-            session,
-            cfg,
-            wanted,
-            class_name,
-            code=class_code or "",
-            category=cat_name,
-            source=src_name or "",
-            group=spec_group,
-            dest_dir=dest_dir,
-            on_recording=lambda path, count: print(f"{shown(path)}: {count}"),
-        )
+    if is_pipeline_output(target) and not force:
+        given = {"--code": class_code, "--src": src_name, "--dest-dir": dest_dir}
+        for flag, value in given.items():
+            if value:
+                raise InputError(f"{flag} cannot be kept by a database that the pipeline builds; see --force")
+        with edit_by_hand(target) as edits:
+            result = extract_replayed(
+                edits,
+                target,
+                cfg,
+                wanted,
+                class_name,
+                group=spec_group,
+                on_recording=lambda path, count: print(f"{shown(path)}: {count}"),
+            )
+    else:
+        with open_database(target, "create") as session:
+            result = extract_given(
+                session,
+                cfg,
+                wanted,
+                class_name,
+                code=class_code or "",
+                category=cat_name,
+                source=src_name or "",
+                group=spec_group,
+                dest_dir=dest_dir,
+                on_recording=lambda path, count: print(f"{shown(path)}: {count}"),
+            )
     print(f"Inserted {result.spectrograms} spectrograms")
     result.raise_for_failures()
     return result.spectrograms

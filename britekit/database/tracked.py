@@ -36,6 +36,22 @@ def curation_file(target: str | os.PathLike[str]) -> Path | None:
     That is what the stage depends on that makes the database, by the name ``curation.csv``, or
     ``data/curation.csv`` beside the nearest ``dvc.lock`` above it.
     """
+    stage = _making(target)
+    if stage is None:
+        return None
+    folder, deps = stage
+    named = [dep for dep in deps if Path(dep).name == _CURATION.name]
+    return folder / (named[0] if named else _CURATION)
+
+
+def dependencies(target: str | os.PathLike[str]) -> list[Path]:
+    """Return what the stage depends on that makes a database; nothing if no stage does."""
+    stage = _making(target)
+    return [] if stage is None else [stage[0] / dep for dep in stage[1]]
+
+
+def _making(target: str | os.PathLike[str]) -> tuple[Path, list[str]] | None:
+    """Return the folder of ``dvc.lock`` and the dependencies of the stage that makes a database, or None."""
     path = sqlite_path(target)
     if path is None:
         return None
@@ -47,8 +63,7 @@ def curation_file(target: str | os.PathLike[str]) -> Path | None:
             continue
         for outs, deps in _stages(lock):
             if any((folder / out) == place for out in outs):
-                named = [dep for dep in deps if Path(dep).name == _CURATION.name]
-                return folder / (named[0] if named else _CURATION)
+                return folder, deps
         return None
     return None
 

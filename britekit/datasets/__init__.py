@@ -15,7 +15,8 @@ From recordings to the database:
 - `given_streams`: the same for chosen segments of each
 - `extraction`: builds the database from a tree
 - `extract_folder`: adds one folder to a database
-- `extract_given`: adds the segments that images or a table name
+- `extract_given`: adds the segments that images or a table name; `extract_replayed` does so in a database
+  that the pipeline builds
 - `extractor`: `Extractor`, all of this for people at a prompt
 - `reextraction`: computes stored spectrograms anew
 - `provider`: `TrainingDataProvider`, rows by name and summaries

@@ -92,6 +92,12 @@ def drop(
     return Decision(0, filename, offset, class_name, "drop", details={"source": source} if source else {})
 
 
+def keep(filename: str, offset: float, class_name: str, source: str = "") -> Decision:
+    """Return the decision that a segment is of a class; what is not kept of that recording and class goes."""
+    details = {"source": source} if source else {}
+    return Decision(0, filename, offset, class_name, "keep", details=details)
+
+
 def about_name(action: str, name: str) -> Decision:
     """Return a decision about a class, category, source, sound type or group that needs no details."""
     if action in ABOUT_CLASSES:

@@ -133,6 +133,8 @@ def extract_given(
     dest_dir: str | os.PathLike[str] | None = None,
     on_recording: Callable[[Path, int], None] | None = None,
     overlap: float | None = None,
+    place: Callable[[Path], Path] | None = None,
+    commit: Callable[[Path], None] | None = None,
 ) -> Extraction:
     """Store named segments under one class, a transaction per recording.
 
@@ -153,6 +155,8 @@ def extract_given(
         Called with each recording and its number of new spectrograms, once they are stored.
     overlap
         Seconds; default ``infer.overlap``. It tells which offsets are the same segment.
+    place, commit
+        As in `store_streams`; ``dest_dir`` comes before ``place``.
 
     Raises
     ------
@@ -168,8 +172,12 @@ def extract_given(
     sources = {path: source or describe_recording(path.name, None, cfg.misc).source for path in paths}
     target = Target(class_name, code, category, group, sources)
     streams = _telling(stream_given(paths, cfg.audio, lambda path: chosen[path]))
-    place = (lambda path: _copy_into(Path(dest_dir), path)) if dest_dir is not None else Path.absolute
-    return store_streams(session, cfg, streams, len(paths), grid, target, on_recording, place)
+    if dest_dir is not None:
+        folder = Path(dest_dir)
+        place = lambda path: _copy_into(folder, path)  # noqa: E731
+    return store_streams(
+        session, cfg, streams, len(paths), grid, target, on_recording, place or Path.absolute, commit
+    )
 
 
 def _telling(streams: Iterable[GivenStream]) -> Iterable[GivenStream]:

@@ -1,0 +1,141 @@
+"""Named segments into a database that the pipeline builds, so that a rebuild brings them too.
+
+A rebuild makes segments of the recordings in its tree, on its own grid, of the class of their folder; which
+of them stay is decided by ``keep`` rows. So only such segments can be brought back by hand: the others would
+be gone after the next `dvc repro`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import select
+
+from britekit.annotations.classes import read_classes
+from britekit.annotations.reconciling import Reconciler
+from britekit.config import BaseConfig
+from britekit.database.classes import require_class
+from britekit.database.recordings import find_recording, get_or_add_source
+from britekit.database.schema import Segment, SegmentClass
+from britekit.database.tracked import dependencies
+from britekit.datasets.annotated import FolderAnnotations, classes_heard
+from britekit.datasets.curation_rows import TOLERANCE_S, keep
+from britekit.datasets.extract_given import Wanted, extract_given
+from britekit.datasets.extraction import DEFAULT_GROUP, Extraction, project_path
+from britekit.datasets.hand_edits import HandEdits
+from britekit.datasets.recording_streams import check_overlap
+from britekit.datasets.recordings_csv import FILE_NAME, RecordingTable, describe_recording
+from britekit.errors import InputError
+
+log = logging.getLogger("britekit.datasets.extract_replayed")
+
+
+def extract_replayed(
+    edits: HandEdits,
+    target: str | os.PathLike[str],
+    cfg: BaseConfig,
+    wanted: Wanted,
+    class_name: str,
+    group: str = DEFAULT_GROUP,
+    on_recording: Callable[[Path, int], None] | None = None,
+) -> Extraction:
+    """Store named segments under their class, and note in ``curation.csv`` that they stay.
+
+    After each recording, all segments that it has of the class are noted as kept, so that the rebuilt
+    database has these and no others.
+
+    Parameters
+    ----------
+    edits
+        Of a database that the pipeline builds.
+    target
+        That database.
+    wanted
+        The segments; what a rebuild would not make is left out, and told.
+    class_name
+        A class of the database.
+
+    Raises
+    ------
+    InputError
+        No segment is left, or recordings that are not in the class's folder of the tree.
+    DatabaseError
+        Unknown class.
+    """
+    session = edits.session
+    class_id = require_class(session, class_name).id
+    session.rollback()
+    folder = _class_folder(target, class_name, wanted)
+    table = RecordingTable(folder.parent / FILE_NAME)
+    sources = {
+        path: describe_recording(path.name, table.find(class_name, path.name), cfg.misc).source
+        for path in wanted.offsets
+    }
+    chosen = Wanted(_on_grid(cfg, wanted, folder, class_name))
+    if not chosen.offsets:
+        raise InputError(f'no segment named is one that a rebuild makes of class "{class_name}"; see above')
+
+    def note(path: Path) -> None:
+        recording = find_recording(session, get_or_add_source(session, sources[path]), path.name)
+        query = (
+            select(Segment.offset)
+            .join(SegmentClass, SegmentClass.segment_id == Segment.id)
+            .where(
+                Segment.recording_id == (recording.id if recording else None),
+                SegmentClass.class_id == class_id,
+            )
+            .order_by(Segment.offset)
+        )
+        for offset in session.scalars(query).all():
+            edits.record(keep(path.name, offset, class_name, sources[path]))
+        edits.commit()
+
+    result = Extraction()
+    for source in sorted({sources[path] for path in chosen.offsets}):
+        part = Wanted({path: offsets for path, offsets in chosen.offsets.items() if sources[path] == source})
+        done = extract_given(
+            session, cfg, part, class_name, source=source, group=group, on_recording=on_recording,
+            overlap=cfg.pipeline.extract_overlap, place=lambda path: Path(project_path(path)), commit=note,
+        )  # fmt: skip
+        result.recordings += done.recordings
+        result.segments += done.segments
+        result.spectrograms += done.spectrograms
+        result.failures += done.failures
+    return result
+
+
+def _class_folder(target: str | os.PathLike[str], class_name: str, wanted: Wanted) -> Path:
+    """Return the class's folder of the tree that the pipeline reads; all recordings must lie in it."""
+    folders = [(place / class_name).resolve() for place in dependencies(target) if place.is_dir()]
+    for path in wanted.offsets:
+        if path.parent.resolve() not in folders:
+            raise InputError(
+                f'{path} is not in the folder of class "{class_name}" that the pipeline reads, so a rebuild '
+                f"of {target} would lose it; add it to data/sources.csv, give another database with -d, or "
+                "insist with --force"
+            )
+    return next(path.parent for path in wanted.offsets)
+
+
+def _on_grid(cfg: BaseConfig, wanted: Wanted, folder: Path, class_name: str) -> dict[Path, list[float]]:
+    """Return the segments of a rebuild that the named offsets mean, telling of those that mean none."""
+    grid = check_overlap(cfg.pipeline.extract_overlap, cfg.audio.spec_duration)
+    reconciler = Reconciler(read_classes(cfg.misc.classes_file))
+    annotated = FolderAnnotations(folder, list(wanted.offsets), reconciler, cfg.misc, class_name)
+    chosen: dict[Path, list[float]] = {}
+    for path, offsets in wanted.offsets.items():
+        annotations = annotated.of(path)
+        for offset in offsets:
+            begins = round(round(offset / grid.step_s) * grid.step_s, 6)
+            if abs(begins - offset) > TOLERANCE_S:
+                log.warning("%s: no segment of a rebuild begins at %g s; left out", path, offset)
+            elif annotations is not None and class_name not in classes_heard(
+                annotations, begins, cfg.audio.spec_duration
+            ):
+                log.warning('%s: its annotations have no "%s" at %g s; left out', path, class_name, offset)
+            elif begins not in chosen.setdefault(path, []):
+                chosen[path].append(begins)
+    return {path: sorted(offsets) for path, offsets in chosen.items() if offsets}
