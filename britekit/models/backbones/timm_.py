@@ -44,6 +44,8 @@ class TimmBackbone(nn.Module):
 
     def to_map(self, features: torch.Tensor) -> torch.Tensor:
         """Features as (B, F, h, T), whatever order the network has."""
+        if not isinstance(features, torch.Tensor):
+            raise ModelError("train.model_type: this timm network gives several maps at once; choose another")
         if features.ndim == 4:
             return features.permute(0, 3, 1, 2) if self.channels_last else features
         if features.ndim == 3:
