@@ -20,7 +20,11 @@ class Options:
 
     cfg_path: Optional[str] = config_option()
     annotations_path: str = option(
-        "-a", "--annotations", required=True, metavar="FILE", help="annotations of the recordings"
+        "-a",
+        "--annotations",
+        required=True,
+        metavar="PATH",
+        help="annotations of the recordings: CSV, Audacity labels, a Raven table, or a folder of these",
     )
     label_dir: str = option(
         "-l",

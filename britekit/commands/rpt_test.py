@@ -34,7 +34,11 @@ class Options:
         "(default: segment)",
     )
     annotations_path: str = option(
-        "-a", "--annotations", required=True, metavar="FILE", help="annotations of the test recordings"
+        "-a",
+        "--annotations",
+        required=True,
+        metavar="PATH",
+        help="annotations of the test recordings: CSV, Audacity labels, a Raven table, or a folder of these",
     )
     label_dir: str = option(
         "-l",
