@@ -17,7 +17,9 @@ from britekit.database.summary import ClassSummary, GroupSummary
 _VALUES_PER_GROUP = 64
 _EMBEDDINGS = 8_000
 _CHUNK = 1_000
-_BLOCK = 1_000
+_BLOCK = 250
+# Embeddings that are all alike would make millions of pairs; so many of each block are looked at.
+_PAIRS_PER_BLOCK = 10_000
 # Cosine similarity from which two segments look like one recording under two names.
 NEAR = 0.98
 
@@ -107,9 +109,8 @@ def near_duplicates(
     for start in range(0, len(segments), _BLOCK):
         rows = matrix[start : start + _BLOCK]
         similar = rows @ matrix[start:].T
-        for i, j in np.argwhere(similar >= NEAR).tolist():
-            if j <= i:
-                continue
+        hits = np.argwhere(np.triu(similar >= NEAR, 1))
+        for i, j in hits[:: -(-len(hits) // _PAIRS_PER_BLOCK) or 1].tolist():
             a, b = start + i, start + j
             mine, other = of_segment.get(segments[a], set()), of_segment.get(segments[b], set())
             same = places[a][0] == places[b][0] and abs(places[a][1] - places[b][1]) < duration_s

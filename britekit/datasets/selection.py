@@ -164,7 +164,8 @@ def _resolve(session: Session, wanted: Sequence[ClassInfo] | None) -> tuple[list
 
 def _fetch(session: Session, query: Any, columns: int) -> NDArray[np.int64]:
     """Return the rows of a query over integers as an array, without a Python object per row at once."""
-    parts = session.execute(query).partitions(_FETCH)
+    # Rows come a part at a time; a server would otherwise send all of them at once.
+    parts = session.execute(query.execution_options(yield_per=_FETCH)).partitions()
     arrays = [np.array([tuple(row) for row in rows], dtype=np.int64) for rows in parts]
     return np.concatenate([np.empty((0, columns), dtype=np.int64), *arrays])
 

@@ -13,13 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import yaml
 
 from britekit import commands
+from britekit.annotations.classes import ClassInfo
+from britekit.config import AudioConfig
 from tests.database.contents import contents, problems
+from tests.inference.fakes import make_fake_member
 
 ROOT = Path(__file__).parents[2]
 RATE = 8000
-PARAMS = """audio:
+PARAMS = """misc:
+  search_ckpt_path: search
+audio:
   spec_duration: 1.0
   spec_height: 32
   spec_width: 32
@@ -33,6 +39,7 @@ RUN = """
 import os, sys, traceback
 import britekit.database.session, britekit.datasets.extract_folder, britekit.datasets.reextraction
 import britekit.datasets.hand_edits, britekit.datasets.pickling, britekit.tracking.run
+import britekit.inference.embed_database, britekit.inference.embedding
 from britekit import commands
 from britekit.errors import BriteKitError
 for line in sys.stdin:
@@ -58,6 +65,7 @@ COMMANDS = {
     "reextract": ("reextract", {"class_name": "Wren"}),
     "del-cat": ("del_cat", {"name": "birds"}),
     "pickle": ("pickle", {"output_path": "out.pkl"}),
+    "embed": ("embed", {}),
 }
 DB = Path("data/training.db")
 
@@ -74,6 +82,8 @@ def project(tmp_path, monkeypatch):
         for number in range(8):
             samples = 0.1 * rng.standard_normal(RATE * 20)
             soundfile.write(f"in/{name}/{name}{number}.wav", samples, RATE)
+    audio = {**yaml.safe_load(PARAMS)["audio"]}
+    make_fake_member(Path("search"), [ClassInfo("Wren", "W"), ClassInfo("Owl", "O")], AudioConfig(**audio))
     commands.add_cat(str(DB), "birds")
     for name, category in (("Wren", "birds"), ("Owl", "default")):
         commands.extract_all(
