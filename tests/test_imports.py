@@ -25,7 +25,11 @@ HEAVY = TORCH | {
     "dvc",
 }
 # The PyTorch backend and the making of exports; whoever uses them imports them inside a function.
-NEED_TORCH = {"britekit.inference.torch_model", "britekit.inference.export"}
+NEED_TORCH = {
+    "britekit.inference.torch_model",
+    "britekit.inference.torch_embedder",
+    "britekit.inference.export",
+}
 WITHOUT_TORCH = (
     "annotations audio collect config database evaluation inference metrics plots project service tracking"
 )
