@@ -391,3 +391,32 @@ def test_random_edits(pipeline):
         except DatabaseError:
             continue
         assert rebuilt() == contents(DB)
+
+
+@pytest.mark.parametrize("room", [0, 4096, 16384, 40960])
+def test_full_disk(pipeline, room):
+    """With hardly any space left a command is done in database and table, or in neither."""
+    disk = pipeline / "disk"
+    disk.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if subprocess.run(mounting, capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount a small tmpfs here")
+    try:
+        shutil.copytree("data", disk / "data", ignore=shutil.ignore_patterns("recordings"))
+        shutil.copy("dvc.lock", disk)
+        before = contents(disk / DB)
+        left = os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize
+        (disk / "filler").write_bytes(bytes(left - room))
+        try:
+            commands.del_class(str(disk / DB), "Wren")
+            done = True
+        except (DatabaseError, InputError) as error:
+            done = False
+            assert "no space left" in str(error) or "input/output" in str(error)
+        (disk / "filler").unlink()
+        assert len(read_decisions(disk / TABLE)) == done
+        assert (contents(disk / DB) == before) == (not done)
+        assert problems(disk / DB) == []
+        assert not list((disk / "data").glob(".*"))
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False)
