@@ -9,6 +9,9 @@ from typing import ClassVar, Literal
 
 from britekit.config.fields import Problem, Section, setting
 
+# 0.009 s at 24 kHz are 216 samples, though the product of the two floats is 215.99999999999997.
+_ROUNDING = 1e-6
+
 
 @dataclass
 class AudioConfig(Section):
@@ -37,12 +40,12 @@ class AudioConfig(Section):
     @property
     def window_samples(self) -> int:
         """Samples in one analysis window."""
-        return math.floor(self.win_length * self.sampling_rate)
+        return math.floor(self.win_length * self.sampling_rate + _ROUNDING)
 
     @property
     def hop_samples(self) -> int:
         """Samples between neighbouring columns."""
-        return math.floor(self.spec_duration * self.sampling_rate / self.spec_width)
+        return math.floor(self.spec_duration * self.sampling_rate / self.spec_width + _ROUNDING)
 
     @property
     def fft_samples(self) -> int:

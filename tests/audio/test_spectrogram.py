@@ -174,6 +174,18 @@ def test_real_recordings(data_dir, scale, decibels):
         np.testing.assert_allclose(image, reference(signal[start : start + 160000], cfg, 480)[0], atol=1e-4)
 
 
+@pytest.mark.parametrize("rate", [8000, 18000, 22050, 24000, 44100, 48000, 384000])
+def test_samples_are_those_of_the_decimal_numbers_that_were_meant(rate):
+    for thousandths in range(3, 200):
+        window = Fraction(thousandths, 1000)
+        cfg = AudioConfig(win_length=float(window), sampling_rate=rate, max_freq=3500)
+        assert cfg.window_samples == math.floor(window * rate)
+    for tenths in range(5, 120):
+        for width in (384, 480, 512):
+            cfg = AudioConfig(spec_duration=tenths / 10, spec_width=width, sampling_rate=rate, max_freq=3500)
+            assert cfg.hop_samples == math.floor(Fraction(tenths, 10) * rate / width)
+
+
 def test_absent_segments_keep_their_place():
     cfg = AudioConfig()
     signal = signal_of(6.5, 18000)
