@@ -86,24 +86,15 @@ def compare(task: Task, work: Path, public: Path | None, rounds: int) -> None:
     for _ in range(rounds):
         for side, models in sides.items():
             program = ours() if side == "ours" else [public]
-            with tempfile.TemporaryDirectory(dir=work) as output:
-                found[side].append(
-                    measure(
-                        [
-                            *program,
-                            "analyze",
-                            "-i",
-                            task.source,
-                            "-o",
-                            output,
-                            "--ckpt",
-                            models,
-                            "-r",
-                            "both",
-                        ],
-                        cwd=Path(output),
-                    )
-                )
+            with tempfile.TemporaryDirectory(dir=work) as place:
+                # A public britekit does nothing without a list of classes to leave out.
+                Path(place, "data").mkdir()
+                Path(place, "data", "exclude.txt").touch()
+                output = Path(place, "labels")
+                command = [*program, "analyze", "-i", task.source, "-o", output, "--ckpt", models]
+                found[side].append(measure([*command, "-r", "both"], cwd=Path(place)))
+                if len(list(output.glob("*_scores.txt"))) != len(list(task.source.iterdir())):
+                    raise SystemExit(f"{side} wrote no labels for some recordings of {task.source}")
     print(task.name)
     best = {side: min(runs, key=lambda run: run.wall_s) for side, runs in found.items()}
     for side, run in best.items():

@@ -197,7 +197,10 @@ def _left_to_do(output: OutputFolder, names: dict[str, Path], summary: AnalysisS
 
 def _reason(error: BaseException, path: Path) -> str:
     if isinstance(error, BriteKitError):
-        return " ".join(str(error).split()).removeprefix(f"{shown(path)} ").removeprefix(f"{shown(path)}: ")
+        text = " ".join(str(error).split())
+        for named in (shown(path), shown(os.path.abspath(path))):  # workers on other nodes say the latter
+            text = text.removeprefix(f"{named} ").removeprefix(f"{named}: ")
+        return text
     if not isinstance(error, Exception):
         raise error
     logger.debug("unexpected error", exc_info=error)

@@ -10,23 +10,21 @@ from __future__ import annotations
 import collections
 import copy
 import dataclasses
-import io
 import itertools
 import logging
 import os
-import tempfile
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import britekit
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InferenceError
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labeller import Labeller
-from britekit.inference.rendering import RenderedFacts, Sinks
-from britekit.inference.scorers import LocalScorer, Write
+from britekit.inference.scorers import Write
+from britekit.inference.worker import Worker, facts_of, wanted_parts
 
 logger = logging.getLogger(__name__)
 
@@ -36,67 +34,9 @@ _TICK_SECONDS = 0.5
 # How often nodes are looked for, and how long to wait for one where there is none.
 _LOOK_SECONDS = 5.0
 _PATIENCE_SECONDS = 120.0
+_CONNECT_SECONDS = 5.0
 # A recording that ends its actor so often is at fault itself.
 _MOST_LOSSES = 3
-_SINK_OF = {"csv": "table", "audacity": "text", "raven": "raven"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Rendered:
-    """The parts of a recording's output as bytes, as an actor sends them."""
-
-    facts: RenderedFacts
-    parts: dict[str, bytes]
-
-    def write(self, sinks: Sinks) -> RenderedFacts:
-        """Write them into sinks."""
-        for name, content in self.parts.items():
-            getattr(sinks, name).write(content)
-        return self.facts
-
-
-class Worker:
-    """What an actor runs: the engine with the models, on one node.
-
-    Parameters
-    ----------
-    cfg
-        Settings in force.
-    members
-        Models, as absolute paths.
-    labeller
-        Makes labels of scores.
-    first_s
-        Seconds to skip at the start of each recording.
-    parts
-        Sinks that are wanted.
-    """
-
-    def __init__(
-        self, cfg: BaseConfig, members: list[Path], labeller: Labeller, first_s: float, parts: list[str]
-    ) -> None:
-        self._given = (cfg, members, labeller, first_s)
-        self._parts = parts
-        self._local: LocalScorer | None = None
-
-    def load(self) -> tuple[str, ...]:
-        """Load the models, and return what must be the same on all nodes."""
-        from britekit.inference.ensemble import load_ensemble
-
-        cfg, members, labeller, first_s = self._given
-        ensemble = load_ensemble(cfg, members)
-        self._local = LocalScorer(ensemble, labeller, first_s, tempfile.gettempdir())
-        return facts_of(ensemble)
-
-    def score(self, name: str, path: str) -> Rendered | BriteKitError:
-        """Score a recording; what is wrong with it is returned, since Ray wraps what is raised."""
-        assert self._local is not None
-        buffers = {part: io.BytesIO() for part in self._parts}
-        try:
-            facts = self._local.score(name, Path(path), Sinks(**buffers))
-        except BriteKitError as error:
-            return error
-        return Rendered(facts, {part: buffer.getvalue() for part, buffer in buffers.items()})
 
 
 @dataclasses.dataclass(eq=False)
@@ -143,7 +83,7 @@ class RayScorer:
         cfg = copy.deepcopy(cfg)
         cfg.infer.backend = ensemble.backend  # type: ignore[assignment]
         cfg.misc.force_cpu = ensemble.device == "cpu"
-        parts = [_SINK_OF[kind] for kind in kinds] + (["scores"] if cfg.infer.min_score == 0 else [])
+        parts = wanted_parts(kinds, cfg.infer.min_score == 0)
         self._arguments = (cfg, [path.resolve() for path in members], labeller, first_s, parts)
         self._facts = facts_of(ensemble)
         self._on_gpu = ensemble.device != "cpu"
@@ -310,14 +250,6 @@ def ray_scorers(
     )
 
 
-def facts_of(ensemble: Ensemble) -> tuple[str, ...]:
-    """Return what must be the same on all nodes, so that all give the same scores."""
-    from britekit.inference.manifest import runtime_version
-
-    models = [f"{member.path.name} {member.sha256[:12]}" for member in ensemble.members]
-    return (f"britekit {britekit.__version__}", runtime_version(ensemble.backend), ensemble.device, *models)
-
-
 def _connect(address: str | None) -> tuple[Any, bool]:
     """Return Ray, connected, and whether that was done here."""
     # Ray counts its users unless told not to.
@@ -329,10 +261,12 @@ def _connect(address: str | None) -> tuple[Any, bool]:
         raise InferenceError('--engine ray needs Ray; install it with pip install "britekit[ray]"') from None
     if ray.is_initialized():
         return ray, False
+    if address is not None:
+        _check_answers(address)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         ray.init(address=address or "auto", **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (ConnectionError, ValueError, RuntimeError, SystemExit) as error:  # Ray exits where it waited long
         if address is not None:
             raise InferenceError(
                 f'no Ray cluster answers at "{address}" ({_last_line(error)}); '
@@ -340,6 +274,20 @@ def _connect(address: str | None) -> tuple[Any, bool]:
             ) from error
         ray.init(include_dashboard=False, **quiet)
     return ray, True
+
+
+def _check_answers(address: str) -> None:
+    """Ask whether anything listens at an address; Ray itself would wait for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return  # a name such as "auto", which Ray understands
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InferenceError(
+            f'no Ray cluster answers at "{address}" ({getattr(error, "strerror", None) or error}); '
+            'start one with "ray start --head"'
+        ) from error
 
 
 def _last_line(error: BaseException) -> str:

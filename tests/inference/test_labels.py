@@ -101,3 +101,35 @@ def test_runs_cover_exactly_the_frames_above(scores: list[float], min_score: flo
     assert covered == {
         frame for frame, score in enumerate(scores) if np.float32(score) >= np.float32(min_score)
     }
+
+
+@given(
+    st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40),
+    st.sampled_from([1.0, 2.5, 5.0]),
+    st.floats(0.0625, 0.9375, width=32),
+    st.sampled_from([5.0, 8.0, 20.0]),
+)
+def test_second_pass_against_the_definition(
+    scores: list[float], step: float, min_score: float, confirmed_if: float
+):
+    """Confirmed time is counted on a grid of half seconds, one class alone."""
+    rules = dataclasses.replace(
+        RULES, min_score=min_score, second_pass=True, confirmed_if_seconds=confirmed_if
+    )
+    starts = [number * step for number in range(len(scores))]
+    singles = [np.float32(score) for score in scores]
+    confirm = min_score + rules.raise_min_to_confirm * (1 - min_score)
+    halves = {
+        round(2 * start) + half
+        for start, score in zip(starts, singles, strict=True)
+        if score >= confirm
+        for half in range(10)
+    }
+    threshold = min_score * rules.lower_min_factor if len(halves) / 2 >= confirmed_if else min_score
+    expected = [start for start, score in zip(starts, singles, strict=True) if score >= threshold]
+    assert [start for start, _, _ in _windows(rules, starts, scores)] == expected
+    frames = dataclasses.replace(rules, fps=1)
+    confirmed = sum(score >= confirm for score in singles)
+    threshold = min_score * rules.lower_min_factor if confirmed >= confirmed_if else min_score
+    covered = {n for start, end, _ in _frames(frames, scores) for n in range(round(start), round(end))}
+    assert covered == {number for number, score in enumerate(singles) if score >= threshold}
