@@ -19,7 +19,7 @@ The way through, one file each:
 - ``platt``: scores become probabilities. ``labels``: scores become labels; ``labeller`` does both by the
   settings.
 - ``analysis``: a batch of recordings from end to end. ``scorers`` runs the engine for it here, ``cluster`` on
-  a Ray cluster, by a ``worker`` on each node. ``rendering`` makes the bytes of a recording's files, ``output``
+  a Ray cluster, by a ``worker`` on each node. ``rendering`` makes the bytes of its files, ``output``
   puts them in place, ``journal`` lets an interrupted run go on, ``manifest`` says what labels were made with,
   ``meter`` how far the run is.
 - ``first_window``: a quick look. ``predictor``, ``analyzer``: the same for people at a prompt.
