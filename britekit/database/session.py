@@ -24,7 +24,7 @@ from sqlalchemy.pool import StaticPool
 from britekit.database.conversion import convert, is_old
 from britekit.database.failures import as_sentences, explain
 from britekit.database.preparation import prepare
-from britekit.database.side_files import remove_stray_log, settle
+from britekit.database.side_files import remove_stray_log, roll_back, settle
 from britekit.database.targets import describe, parse_url, sqlite_path
 from britekit.errors import DatabaseError
 from britekit.files import atomic_path, unwritable
@@ -61,6 +61,7 @@ def open_database(target: str | os.PathLike[str], mode: Mode = "read") -> Iterat
     is_new = path is not None and _check_file(path, mode)
     if path is not None and not is_new:
         remove_stray_log(path)
+        roll_back(path)
         if is_old(path):
             convert(path, lambda: publish_database(path))
     engine = _server_engine(str(target), where, mode) if path is None else _sqlite_engine(path, mode)

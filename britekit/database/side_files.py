@@ -13,6 +13,7 @@ import logging
 import os
 import sqlite3
 from pathlib import Path
+from urllib.parse import quote
 
 from britekit.database.failures import explain
 from britekit.errors import DatabaseError
@@ -45,6 +46,24 @@ def remove_stray_log(path: Path) -> None:
     for name in _SIDES[:2]:
         with contextlib.suppress(OSError):
             path.with_name(path.name + name).unlink(missing_ok=True)
+
+
+def roll_back(path: Path) -> None:
+    """Undo what a killed process had begun, as its journal says; a reader may not do that by itself."""
+    try:
+        if not path.with_name(path.name + "-journal").stat().st_size:
+            return
+    except OSError:
+        return
+    # Where that is not allowed, whoever opens the file says so.
+    with contextlib.suppress(sqlite3.Error):
+        connection = sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?mode=rw", uri=True, timeout=_PATIENCE_S
+        )
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        finally:
+            connection.close()
 
 
 def settle(path: Path) -> None:

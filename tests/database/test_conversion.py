@@ -163,6 +163,26 @@ def test_the_log_of_this_file_is_picked_up(tmp_path):
     assert len(contents(path)["classes"]) == 301
 
 
+def test_a_journal_of_the_dead_is_rolled_back_by_readers(tmp_path):
+    """Killed in the middle of writing pages: the next who opens it, a reader, sees the state before."""
+    path = tmp_path / "t.db"
+    with publish_database(path) as session:
+        for number in range(500):
+            add_class(session, f"Robin {number}")
+    code = f"""
+import os, sqlite3
+connection = sqlite3.connect({str(path)!r}, isolation_level=None)
+connection.execute("PRAGMA cache_size = 2")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("UPDATE Class SET Name = Name || 'x', AltName = Name")
+os.kill(os.getpid(), 9)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert (tmp_path / "t.db-journal").stat().st_size
+    assert ("default", "Robin 7", None, None, None) in contents(path)["classes"]
+    assert problems(path) == [] and os.listdir(tmp_path) == ["t.db"]
+
+
 PUBLIC = os.environ.get("BRITEKIT_PUBLIC")
 
 
