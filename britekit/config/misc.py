@@ -29,7 +29,7 @@ class MiscConfig(Section):
     force_cpu: bool = setting(False, "use no GPU even if there is one")
     ckpt_folder: str = setting("models/ckpt", "all checkpoints here form the ensemble")
     search_ckpt_path: str | None = setting(
-        None, "checkpoint, export or folder of these that makes embeddings for embed and search"
+        None, "what makes embeddings: checkpoint, export or folder of these"
     )
     classes_file: str = setting("data/classes.csv", "the classes and their codes")
     ignore_file: str | None = setting("data/ignore.txt", "class names left out of inference output")
