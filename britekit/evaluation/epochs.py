@@ -65,8 +65,10 @@ def find_epochs(directory: str | Path) -> list[tuple[int, Path]]:
     return sorted(found.items())
 
 
-def annotated_recordings(annotations_path: str | Path) -> list[Path]:
-    """Return the audio of the annotated recordings, beside the annotations.
+def annotated_recordings(
+    annotations_path: str | Path, recordings_dir: str | Path | None = None
+) -> list[Path]:
+    """Return the audio of the annotated recordings, in a directory or beside the annotations.
 
     Raises
     ------
@@ -74,7 +76,7 @@ def annotated_recordings(annotations_path: str | Path) -> list[Path]:
         If there is none.
     """
     beside = Path(annotations_path)
-    folder = beside if beside.is_dir() else beside.parent
+    folder = Path(recordings_dir) if recordings_dir else beside if beside.is_dir() else beside.parent
     names = sorted({a.recording for a in read_any_annotations(annotations_path)})
     audio = audio_files(folder, any("/" in name for name in names))
     paths = [path for name in names for path in audio.get(name, [])]

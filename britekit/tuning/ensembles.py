@@ -1,0 +1,147 @@
+"""From a directory of checkpoints and annotations to the best ensemble with an honest score."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from britekit.datasets.recording_streams import available_cores
+from britekit.errors import InputError
+from britekit.evaluation.epochs import annotated_recordings
+from britekit.inference.members import resolve_for_models
+from britekit.tuning.mean_scores import METRICS, MeanScores
+from britekit.tuning.member_scores import halves, score_members
+from britekit.tuning.selection import Choice, Combination, choose
+
+log = logging.getLogger("britekit.tuning")
+
+# Scores as they come from the networks: what was fitted to other ensembles has no place here.
+UNSCALED = {
+    "infer.min_score": 0.0,
+    "infer.calibration": None,
+    "infer.scaling_coefficient": 1.0,
+    "infer.scaling_intercept": 0.0,
+}
+
+
+@dataclass(frozen=True)
+class FoundEnsemble:
+    """The best ensemble.
+
+    Attributes
+    ----------
+    choice
+        What was rated, on the half that chooses.
+    score
+        Of the best, on the held-out half.
+    best_single, everyone
+        On the held-out half: of the member that is best where the choice is made, and of all members together.
+    held_out
+        False where all recordings chose: then the scores are flattered.
+    """
+
+    all_paths: list[Path]
+    choice: Choice
+    score: float
+    best_single: float
+    best_single_name: str
+    everyone: float
+    held_out: bool
+
+    @property
+    def paths(self) -> list[Path]:
+        """Checkpoints of the best ensemble; one may be there twice."""
+        return [self.all_paths[member] for member in self.choice.best.combination]
+
+    @property
+    def names(self) -> list[str]:
+        """Their file names."""
+        return self.names_of(self.choice.best.combination)
+
+    def names_of(self, combination: Combination) -> list[str]:
+        """Return the file names of some members."""
+        return [self.all_paths[member].name for member in combination]
+
+
+def find_ensemble(
+    cfg_path: str | None,
+    ckpt_path: str | Path,
+    annotations_path: str | Path,
+    *,
+    size: int = 3,
+    tries: int = 100,
+    metric: str = "micro_roc",
+    recordings_dir: str | Path | None = None,
+    greedy: bool = False,
+    scores_dir: str | Path | None = None,
+    hold_out: bool = True,
+    seed: int = 0,
+    on_member: Callable[[Path, bool], None] | None = None,
+) -> FoundEnsemble:
+    """Score each checkpoint, choose on one half of the recordings, and score the choice on the other.
+
+    Parameters
+    ----------
+    size, tries, greedy, seed
+        As for `choose`.
+    scores_dir
+        Where scores of members are kept; None forgets them.
+    hold_out
+        Whether half of the recordings have no say in the choice.
+    on_member
+        Called with each member, and whether its scores were there.
+
+    Raises
+    ------
+    InputError
+        Too few checkpoints, recordings or annotations; a metric that is not defined.
+    ModelError
+        Checkpoints that differ in classes or audio settings.
+    """
+    if metric not in METRICS:
+        raise InputError(f'--metric "{metric}" is unknown; expected {", ".join(METRICS)}')
+    if size < 1 or tries < 1:
+        raise InputError(f"--ensemble_size {size} and --num_tries {tries} are to be at least 1")
+    recordings = annotated_recordings(annotations_path, recordings_dir)
+    beside = Path(annotations_path)
+    root = Path(recordings_dir) if recordings_dir else beside if beside.is_dir() else beside.parent
+    cfg, paths = resolve_for_models(cfg_path, dict(UNSCALED), ckpt_path)
+    for name, value in UNSCALED.items():  # an option that is null does not count as given
+        setattr(cfg.infer, name.partition(".")[2], value)
+    if len(paths) < size and not greedy:
+        raise InputError(
+            f"{ckpt_path} holds {len(paths)} checkpoints, fewer than --ensemble_size {size}; lower it"
+        )
+    keeping = (
+        tempfile.TemporaryDirectory(prefix="britekit-ensemble-")
+        if scores_dir is None
+        else nullcontext(str(scores_dir))
+    )
+    with keeping as folder:
+        data = score_members(cfg, paths, recordings, root, annotations_path, Path(folder), on_member)
+    if hold_out:
+        chooses_N = halves(data.truth_NC, data.groups_N, seed)
+        rest_N = ~chooses_N
+    else:
+        chooses_N = rest_N = np.ones(len(data.truth_NC), dtype=bool)
+        log.warning("all recordings choose, so the score of the winner is flattered")
+    judging = MeanScores(data.truth_NC[chooses_N], data.scores_MNC[:, chooses_N], metric)
+    unseen = MeanScores(data.truth_NC[rest_N], data.scores_MNC[:, rest_N], metric) if hold_out else judging
+    del data
+    choice = choose(judging, size, tries, greedy, seed, threads=available_cores())
+    single = choose(judging, 1, len(paths)).best.combination
+    return FoundEnsemble(
+        paths,
+        choice,
+        unseen.exact(choice.best.combination),
+        unseen.exact(single),
+        paths[single[0]].name,
+        unseen.exact(tuple(range(len(paths)))),
+        hold_out,
+    )

@@ -1,0 +1,185 @@
+"""Scores of each checkpoint on the annotated recordings, made once and kept; the recordings in two halves."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import britekit
+from britekit.config import BaseConfig
+from britekit.datasets.recordings_csv import group_from_name
+from britekit.errors import InputError, ModelError
+from britekit.evaluation.scored_set import ScoredSet, read_scored_set
+from britekit.evaluation.score_sources import TABLE_NAME
+from britekit.files import sha256_of, write_text
+from britekit.inference.analysis import analyze_recordings, failure_of
+from britekit.inference.ensemble import load_ensemble
+from britekit.progress import track
+
+KEY_NAME = "made-with.json"
+
+log = logging.getLogger("britekit.tuning")
+
+
+@dataclass(frozen=True)
+class MemberScores:
+    """Truth and the scores of M members, N rows (segments), C annotated classes.
+
+    Attributes
+    ----------
+    names
+        File name of each member.
+    groups_N
+        Group of the recording of each row: recordings cut from one are one group.
+    """
+
+    names: list[str]
+    truth_NC: NDArray[np.bool_]
+    scores_MNC: NDArray[np.float32]
+    groups_N: NDArray[np.int64]
+    labels: list[str]
+
+
+def score_members(
+    cfg: BaseConfig,
+    paths: Sequence[Path],
+    recordings: Sequence[Path],
+    root: Path,
+    annotations_path: str | Path,
+    folder: Path,
+    on_member: Callable[[Path, bool], None] | None = None,
+) -> MemberScores:
+    """Score the recordings once with each checkpoint, and lay the scores on the grid of the test.
+
+    Parameters
+    ----------
+    cfg
+        Settings in force, with those of the models, ``infer.min_score`` 0.
+    paths
+        Checkpoints.
+    recordings, root
+        The annotated recordings, and the directory they are named relative to.
+    folder
+        Where each member's scores are kept, in a directory of its name; what was made from the same
+        checkpoint, settings and recordings is not made again.
+    on_member
+        Called with each member, and whether its scores were there.
+
+    Raises
+    ------
+    ModelError
+        Members that differ in classes or audio settings.
+    InputError
+        Annotations or recordings that cannot be used.
+    """
+    together = load_ensemble(cfg, paths)  # says which member differs, before hours of inference
+    cfg = copy.deepcopy(cfg)
+    cfg.infer.backend = together.backend  # type: ignore[assignment]  # the same for all, as in an ensemble
+    del together
+    sets: list[ScoredSet] = []
+    for path in track(paths, what="members"):
+        place = folder / path.stem
+        key = _key(cfg, path, recordings)
+        is_there = _is_made(place, key)
+        if not is_there:
+            (place / KEY_NAME).unlink(missing_ok=True)
+            summary = analyze_recordings(
+                cfg, load_ensemble(cfg, [path]), recordings, place, root=root, rtype="csv"
+            )
+            failure = failure_of(summary)
+            if failure is not None:
+                raise failure
+            write_text(place / KEY_NAME, key)
+        if on_member is not None:
+            on_member(path, is_there)
+        sets.append(read_scored_set(annotations_path, place.resolve(), root, cfg))
+        if sets[-1].source.classes != sets[0].source.classes or len(sets[-1].truth_NC) != len(
+            sets[0].truth_NC
+        ):
+            raise ModelError(f"{path} gives other classes or windows than {paths[0]}; members must agree")
+    first = sets[0]
+    columns = first.annotated
+    pattern = cfg.misc.group_regex
+    names = [group_from_name(Path(name).name, pattern) or name for name in first.recordings]
+    order = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    group_R = np.array([order[name] for name in names], dtype=np.int64)
+    return MemberScores(
+        [path.name for path in paths],
+        first.truth_NC[:, columns],
+        np.stack([each.scores_NC[:, columns] for each in sets]),
+        group_R[first.groups_N],
+        [first.labels[c] for c in columns],
+    )
+
+
+def halves(truth_NC: NDArray[np.bool_], groups_N: NDArray[np.int64], seed: int = 0) -> NDArray[np.bool_]:
+    """Return the rows (N,) of the half that chooses; the others are held out.
+
+    Groups stay whole. They are dealt out, those with most true cells first and equals at random, so that
+    each class has about half of its true cells on either side.
+
+    Raises
+    ------
+    InputError
+        There is only one group, or a side would hold nothing true.
+    """
+    members, group_N = np.unique(groups_N, return_inverse=True)
+    if len(members) < 2:
+        raise InputError(
+            "the annotations are about one recording, or one group of them, so none can be held out; "
+            "annotate a second one, or choose without holding out (--no-holdout)"
+        )
+    true_GC = np.zeros((len(members), truth_NC.shape[1]))
+    np.add.at(true_GC, group_N, truth_NC)
+    rows_G = np.bincount(group_N, minlength=len(members))
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(len(members))
+    order = shuffled[np.argsort(-true_GC[shuffled].sum(axis=1), kind="stable")]
+    # A class of few calls must not be drowned by one of many.
+    share_GC = true_GC / np.maximum(true_GC.sum(axis=0), 1)
+    surplus_C, surplus_rows = np.zeros(truth_NC.shape[1]), 0
+    chooses_G = np.zeros(len(members), dtype=bool)
+    for group in order:
+        now = np.abs(surplus_C + share_GC[group]).sum() - np.abs(surplus_C - share_GC[group]).sum()
+        chooses = now < -1e-12 or (abs(now) <= 1e-12 and surplus_rows <= 0)
+        chooses_G[group] = chooses
+        sign = 1 if chooses else -1
+        surplus_C += sign * share_GC[group]
+        surplus_rows += sign * int(rows_G[group])
+    chooses_N = chooses_G[group_N]
+    if not truth_NC[chooses_N].any() or not truth_NC[~chooses_N].any():
+        raise InputError(
+            "only one recording, or one group of them, has annotated sounds, so no half of the recordings can "
+            "be held out; annotate more, or choose without holding out (--no-holdout)"
+        )
+    return chooses_N
+
+
+def _key(cfg: BaseConfig, path: Path, recordings: Sequence[Path]) -> str:
+    """Return what the scores depend on, as text."""
+    infer = asdict(cfg.infer)
+    for name in ("num_threads", "max_models"):
+        del infer[name]
+    facts = {
+        "britekit_version": britekit.__version__,
+        "member": sha256_of(path),
+        "audio": asdict(cfg.audio),
+        "infer": infer,
+        "sed_fps": cfg.train.sed_fps,
+        "recordings": [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in recordings],
+    }
+    return json.dumps(facts, indent=1, sort_keys=True) + "\n"
+
+
+def _is_made(place: Path, key: str) -> bool:
+    try:
+        return (place / KEY_NAME).read_text(encoding="utf-8") == key and (place / TABLE_NAME).is_file()
+    except OSError:
+        return False

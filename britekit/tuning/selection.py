@@ -1,0 +1,175 @@
+"""Which members work best together: every combination, some at random, or greedily with replacement."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from britekit.errors import InputError
+from britekit.progress import Meter
+from britekit.tuning.mean_scores import MeanScores
+
+Combination = tuple[int, ...]
+
+# Below this many combinations, bounds save nothing worth a second reading.
+_SCREENED_FROM = 50
+
+
+@dataclass(frozen=True)
+class Rated:
+    """A combination and its score on the half that chooses.
+
+    Attributes
+    ----------
+    score
+        Exact, or the middle of its bounds where the bounds rule it out.
+    is_exact
+        Which of both.
+    """
+
+    combination: Combination
+    score: float
+    is_exact: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best combination and all that were rated, in order.
+
+    Attributes
+    ----------
+    how
+        ``all``, ``random`` or ``greedy``.
+    """
+
+    best: Rated
+    rated: list[Rated]
+    how: str
+
+
+def choose(
+    scores: MeanScores,
+    size: int,
+    tries: int,
+    greedy: bool = False,
+    seed: int = 0,
+    threads: int = 2,
+) -> Choice:
+    """Find the best combination of members.
+
+    Parameters
+    ----------
+    scores
+        On the half that chooses.
+    size
+        Members of a combination.
+    tries
+        All combinations are rated if they are no more than this, else this many distinct ones at random.
+    greedy
+        Begin with the best member and add, `size` - 1 times, the one that helps most, which may be one that is
+        in already (Caruana et al., ICML 2004).
+    seed
+        Of the random choice.
+    threads
+        Combinations rated side by side.
+
+    Raises
+    ------
+    InputError
+        Fewer members than `size`, or a number below 1.
+    """
+    if size < 1:
+        raise InputError(f"--ensemble_size {size}: an ensemble has at least 1 member")
+    if tries < 1:
+        raise InputError(f"--num_tries {tries}: at least 1 combination is to be tried")
+    if size > scores.members and not greedy:
+        raise InputError(
+            f"{scores.members} checkpoints are fewer than the {size} of an ensemble; lower --ensemble_size"
+        )
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        if greedy:
+            return _greedy(scores, size, pool)
+        number = math.comb(scores.members, size)
+        combinations = list(_combinations(scores.members, size, number, tries, seed))
+        rated = _rate(scores, combinations, pool)
+    return Choice(_best(rated), rated, "all" if number <= tries else "random")
+
+
+def _combinations(members: int, size: int, number: int, tries: int, seed: int) -> Iterator[Combination]:
+    if number <= tries:
+        yield from itertools.combinations(range(members), size)
+        return
+    rng = np.random.default_rng(seed)
+    if number <= 4 * tries:
+        # Drawing until nothing repeats would take long where nearly all are wanted.
+        chosen = set(rng.choice(number, tries, replace=False).tolist())
+        every = itertools.combinations(range(members), size)
+        yield from (each for place, each in enumerate(every) if place in chosen)
+        return
+    seen: set[Combination] = set()
+    while len(seen) < tries:
+        drawn = tuple(sorted(rng.choice(members, size, replace=False).tolist()))
+        if drawn not in seen:
+            seen.add(drawn)
+            yield drawn
+
+
+def _greedy(scores: MeanScores, size: int, pool: ThreadPoolExecutor) -> Choice:
+    rated: list[Rated] = []
+    combination: Combination = ()
+    for _ in range(size):
+        longer = [tuple(sorted((*combination, member))) for member in range(scores.members)]
+        step = _rate(scores, longer, pool)
+        rated += step
+        combination = _best(step).combination
+    return Choice(_best(step), rated, "greedy")
+
+
+def _rate(scores: MeanScores, combinations: Sequence[Combination], pool: ThreadPoolExecutor) -> list[Rated]:
+    """Rate every combination; those that cannot be the best only within bounds."""
+    if len(combinations) < _SCREENED_FROM:
+        values = _mapped(pool, scores.exact, combinations, "combinations")
+        return [Rated(each, value, True) for each, value in zip(combinations, values, strict=True)]
+    bounds = _mapped(pool, scores.bounds, combinations, "combinations")
+    rated = [Rated(c, (low + high) / 2, False) for c, (low, high) in zip(combinations, bounds, strict=True)]
+    # From the most promising on, until no bound reaches what is known to be reached.
+    reached = max(low for low, _ in bounds)
+    waiting = sorted(range(len(rated)), key=lambda place: -bounds[place][1])
+    at_once = 2 * pool._max_workers
+    for first in range(0, len(waiting), at_once):
+        # A hair of room for the rounding of sums.
+        group = [place for place in waiting[first : first + at_once] if bounds[place][1] >= reached - 1e-12]
+        if not group:
+            break
+        for place, value in zip(group, pool.map(scores.exact, [combinations[p] for p in group]), strict=True):
+            rated[place] = Rated(combinations[place], value, True)
+            reached = max(reached, value)
+    return rated
+
+
+def _mapped(
+    pool: ThreadPoolExecutor,
+    rate: Callable[[Combination], object],
+    combinations: Sequence[Combination],
+    what: str,
+) -> list:  # type: ignore[type-arg]
+    meter = Meter(len(combinations), what)
+    values = []
+    try:
+        for value in pool.map(rate, combinations):
+            values.append(value)
+            meter.advance()
+        meter.finish()
+    finally:
+        meter.close()
+    return values
+
+
+def _best(rated: Sequence[Rated]) -> Rated:
+    """Return the highest exact score; of equals the first."""
+    return max((each for each in rated if each.is_exact), key=lambda each: each.score)
