@@ -142,7 +142,13 @@ class ScoreTable:
             raise InputError(f"{where}: duration is {self.duration}; expected a positive number of seconds")
         # written so that NaN fails too
         if np.size(self.scores) and not (np.min(self.scores) >= 0 and np.max(self.scores) <= 1):
-            raise InputError(f"{where}: scores holds a value that is not between 0 and 1")
+            wrong = ~((self.scores >= 0) & (self.scores <= 1))
+            row, column = np.argwhere(wrong)[0]
+            raise InputError(
+                f"{where}: {np.count_nonzero(wrong)} scores are not between 0 and 1, the first is "
+                f'{self.scores[row, column]} of class "{self.classes[column].name}" in recording '
+                f'"{self.recordings[self.row_recording[row]]}" at {self.starts[row]:g} s; run analyze again'
+            )
 
 
 def _texts(values: list[str]) -> NDArray[np.str_]:

@@ -111,6 +111,7 @@ def rpt_test(
     examples: int = 12,
 ) -> None:
     """Compute the figures of a test and write its report."""
+    import logging
     from pathlib import Path
 
     from britekit.config import resolve
@@ -144,6 +145,8 @@ def rpt_test(
         )
         decisions = choose_decisions(data, cfg, calibration_path)
         report = report_units(data, cfg.infer.min_score, decisions, wanted)
+        for caution in report.cautions():
+            logging.getLogger("britekit.evaluation").warning("%s", caution)
         figures = report.metrics()
         worst = worst_examples(report, examples)
         spectrograms = draw_examples(worst, recordings_dir, cfg.audio)

@@ -250,7 +250,8 @@ def _examples(
                 "none of these; name their folder with --recordings.</p>"
             )
         word = "probability" if report.decisions.fitted else "score"
-        parts.append(_example_table(numbered, word))
+        shown = {k for (k, _), picture in zip(numbered, drawn, strict=True) if picture}
+        parts.append(_example_table(numbered, shown, word))
         figures = [
             _figure(k, example, picture, word)
             for (k, example), picture in zip(numbered, drawn, strict=True)
@@ -260,9 +261,15 @@ def _examples(
     return "\n".join(parts)
 
 
-def _example_table(numbered: Sequence[tuple[int, Example]], word: str) -> str:
+def _example_table(numbered: Sequence[tuple[int, Example]], drawn: set[int], word: str) -> str:
+    """Return the examples as a table; one without a picture is what links to it lead to."""
+
+    def begin(k: int, label: str) -> str:
+        name = escape(label)
+        return f'<tr><td><a href="#e{k}">{name}</a></td>' if k in drawn else f'<tr id="e{k}"><td>{name}</td>'
+
     rows = "".join(
-        f'<tr><td><a href="#e{k}">{escape(x.label)}</a></td><td class="n">{x.value:.3f}</td>'
+        f'{begin(k, x.label)}<td class="n">{x.value:.3f}</td>'
         f'<td>{escape(x.recording)}</td><td class="n">{_clock(x.start_s)}</td>'
         f"<td>{escape(', '.join(x.heard)) or '–'}</td><td>{escape(', '.join(x.said)) or '–'}</td></tr>"
         for k, x in numbered

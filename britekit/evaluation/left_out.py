@@ -9,7 +9,7 @@ from pathlib import Path
 
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import find_recordings
-from britekit.errors import InputError, suggest
+from britekit.errors import InputError, closest, suggest
 from britekit.evaluation.score_sources import ScoreSource
 
 log = logging.getLogger("britekit.evaluation")
@@ -37,14 +37,7 @@ class LeftOut:
 
     def sentences(self, classes: Iterable[str] = ()) -> list[str]:
         """Return what a person should know, a sentence each."""
-        known = list(classes)
-        said = []
-        for name, count in sorted(self.unknown_classes.items()):
-            where = f"{self.unknown_at[name]}: " if name in self.unknown_at else ""
-            said.append(
-                f'{where}class "{name}" is not known to the models: {count} annotations left out'
-                f"{suggest(name, known)}"
-            )
+        said = [f"{text}, and left out" for text in self._unknown(classes)]
         said += [
             f'recording "{name}" is annotated but left out: {why}' for name, why in self.without_audio.items()
         ]
@@ -53,18 +46,31 @@ class LeftOut:
         ]
         if self.beyond_end:
             rows = ", ".join(map(str, self.beyond_end[:5])) + (", …" if len(self.beyond_end) > 5 else "")
+            many = len(self.beyond_end) > 1
             said.append(
-                f"{len(self.beyond_end)} annotations begin after the end of their recording (rows {rows})"
+                f"{len(self.beyond_end)} annotation{'s' if many else ''} left out that begin"
+                f"{'' if many else 's'} after the end of the recording (row{'s' if many else ''} {rows})"
             )
+        return said
+
+    def _unknown(self, classes: Iterable[str]) -> list[str]:
+        known = list(classes)
+        said = []
+        for name, count in sorted(self.unknown_classes.items()):
+            where = f"{self.unknown_at[name]}: " if name in self.unknown_at else ""
+            meant = closest(name, known)
+            hint = f' (did you mean "{meant}"?)' if meant else ""
+            times = f", in {count} annotations" if count > 1 else ""
+            said.append(f'{where}class "{name}" is not known to the models{hint}{times}')
         return said
 
     def tell(self, source: ScoreSource, strict: bool, path: str | Path) -> None:
         """Warn of what was left out; with ``strict``, an unknown class is an error."""
         if strict and self.unknown_classes:
-            sentences = LeftOut(self.unknown_classes, self.unknown_at).sentences(source.labels)
-            more = f"; and {len(sentences) - 3} more classes" if sentences[3:] else ""
+            unknown = self._unknown(source.labels)
+            more = f"; and {len(unknown) - 3} more classes" if unknown[3:] else ""
             raise InputError(
-                f"{'; '.join(sentences[:3])}{more}; correct {path}, or train the class, or leave --strict out"
+                f"{'; '.join(unknown[:3])}{more}; correct {path}, set misc.map_codes, or train the class"
             )
         for sentence in self.sentences(source.labels):
             log.warning("%s", sentence)
@@ -100,7 +106,8 @@ def find_lengths(
             seconds[name] = source.seconds[name]
         elif name not in audio:
             left_out.without_audio[name] = (
-                f"{folder} holds no audio of that name ({first_row[name]}){suggest(name, audio)}"
+                f"{folder} holds no audio of that name ({first_row[name]})"
+                f"{suggest(name, [*audio, *source.seconds])}"
             )
         elif len(audio[name]) > 1:
             listed = " and ".join(path.name for path in audio[name])

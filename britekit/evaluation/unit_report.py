@@ -117,14 +117,19 @@ class UnitReport:
 
     def notes(self) -> list[str]:
         """Return what a reader must know before trusting the figures, a sentence each."""
+        return [*self.cautions(), *self.data.left_out.sentences(self.data.labels)]
+
+    def cautions(self) -> list[str]:
+        """Return what the figures themselves give reason to say, a sentence each."""
         data, unit = self.data, self.data.unit
         notes = []
-        if len(data.recordings) < FEW_RECORDINGS:
+        if len(data.recordings) == 1:
+            notes.append("only 1 recording: there is no telling what others would give, so no intervals")
+        elif len(data.recordings) < FEW_RECORDINGS:
             notes.append(
                 f"only {len(data.recordings)} recordings: others could give quite different figures, and the "
                 f"intervals hold the truth less often than they claim; test {FEW_RECORDINGS} or more"
             )
-        notes += data.left_out.sentences(data.labels)
         if self.without_positives:
             notes.append(
                 f"no {unit} is marked by {_listed(self.without_positives)}: left out of the macro means"

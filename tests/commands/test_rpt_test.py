@@ -90,6 +90,41 @@ def test_unknown_class_alone_is_an_error_with_a_suggestion(project, capsys):
     assert "no usable annotation" in error and 'did you mean "OVEN"' in error
 
 
+def test_unknown_class_is_left_out_unless_strict_or_in_a_stage(project, capsys, monkeypatch):
+    (project / "test" / "bad.csv").write_text(
+        "recording,class,start_time,end_time\nrec000,OVEN,0,2\nrec001,OVEN,3,5\nrec001,OVNE,0,2\n"
+    )
+    command = [*BASE, "-a", "test/bad.csv", "--examples", "0", "--skip-matrices"]
+    for stage, more in (("", ["--strict"]), ("rpt-test", [])):
+        monkeypatch.setenv("DVC_STAGE", stage)
+        monkeypatch.setenv("WANDB_MODE", "disabled")
+        assert main([*command, *more]) == 1
+        error = capsys.readouterr().err.strip().splitlines()
+        assert len(error) == 1 and "bad.csv, row 4" in error[0] and 'did you mean "OVEN"' in error[0]
+        assert not (project / "out").exists()
+    monkeypatch.delenv("DVC_STAGE")
+    assert main(command) == 0
+    assert "bad.csv, row 4" in capsys.readouterr().err
+    assert "OVNE" in (project / "out" / "report.html").read_text()
+
+
+def test_blocks_and_recordings(project, capsys):
+    (project / "test" / "minutes.csv").write_text(
+        'recording,minute,classes\nrec000,1,"OVEN,WOTH"\nrec001,1,VEER\nrec002,1,\n'
+    )
+    (project / "test" / "whole.csv").write_text('recording,classes\nrec000,"OVEN,WOTH"\nrec001,\n')
+    common = ["--examples", "1", "--skip-matrices"]
+    assert main([*BASE, "-a", "test/minutes.csv", "-g", "min", *common]) == 0
+    figures = printed(capsys.readouterr().out)
+    assert figures["blocks"] == "3" and 0 <= float(figures["precision_seconds"]) <= 1
+    low, high = map(float, figures["micro_roc_interval"].split())
+    assert low <= float(figures["micro_roc"]) <= high
+    assert main([*BASE, "-a", "test/whole.csv", "-g", "r", *common, "--precision", "0.1"]) == 0
+    figures = printed(capsys.readouterr().out)
+    assert figures["recordings"] == "2" and float(figures["tp_seconds_at_precision"]) > 0
+    assert "Test per recording" in (project / "out" / "report.html").read_text()
+
+
 @pytest.mark.parametrize("row", ["rec000,OVEN,-1,2", "rec000,OVEN,3,2", "rec000,OVEN,x,2"])
 def test_bad_times_name_the_row(project, capsys, row):
     (project / "test" / "bad.csv").write_text(f"recording,class,start_time,end_time\n{row}\n")
@@ -115,7 +150,8 @@ def test_table_with_nan_is_refused(project, capsys):
     with pytest.raises(Exception, match="scores"):
         ScoreTable.load(path)
     assert main(BASE) == 1
-    assert "scores.npz" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "scores.npz" in error and '"Wood Thrush" in recording "rec000" at 9 s' in error
 
 
 def test_offline_run_holds_figures_table_and_curves(project, monkeypatch):

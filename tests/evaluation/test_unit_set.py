@@ -182,7 +182,7 @@ def test_nothing_usable_is_an_error(tmp_path, read):
     path = small(tmp_path, f"recording,{column}classes\na,{value}GHOST\n")
     with pytest.raises(InputError, match=r"no usable annotation .*row 2.*GHOST"):
         read(path, tmp_path / "labels", None, BaseConfig())
-    with pytest.raises(InputError, match=r"row 2.*GHOST.*--strict"):
+    with pytest.raises(InputError, match=r"row 2.*GHOST.*map_codes"):
         read(path, tmp_path / "labels", None, BaseConfig(), strict=True)
     path.write_text(f"recording,{column}classes\n")
     with pytest.raises(InputError, match="holds no annotation"):

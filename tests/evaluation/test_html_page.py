@@ -1,0 +1,159 @@
+"""The page of a test: one file that needs no other, with what a reader looks for."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import soundfile
+
+from britekit.annotations.classes import ClassInfo
+from britekit.config import BaseConfig
+from britekit.evaluation.class_views import detection_curves
+from britekit.evaluation.decisions import Decisions
+from britekit.evaluation.examples import draw_examples, worst_examples
+from britekit.evaluation.html_page import write_page
+from britekit.evaluation.report_files import write_report
+from britekit.evaluation.scored_set import read_scored_set
+from britekit.evaluation.seconds import THRESHOLDS
+from britekit.evaluation.unit_report import report_units
+from tests.evaluation.made_sets import simulate, write_annotations, write_table
+
+
+class Page(HTMLParser):
+    """Collects what the tests ask of a page, and complains of tags that are not closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.images, self.open = set(), [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if "id" in attributes:
+            assert attributes["id"] not in self.ids
+            self.ids.add(attributes["id"])
+        if tag == "a":
+            self.links.append(attributes["href"])
+        if tag == "img":
+            assert attributes["alt"]
+            self.images.append(attributes["src"])
+        if tag not in ("img", "meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def report_of(root, threshold=0.5):
+    data = read_scored_set(root / "annotations.csv", root / "labels", None, BaseConfig())
+    return report_units(data, threshold, Decisions(data.scores_NC, "scores"))
+
+
+def page_of(root, report, pictures=True, examples=6):
+    worst = worst_examples(report, examples)
+    write_report(report, root / "out", save_matrices=False, pictures=pictures)
+    drawn = draw_examples(worst, root, BaseConfig().audio)
+    write_page(root / "out" / "report.html", report, root / "out", worst, drawn, root)
+    return (root / "out" / "report.html").read_text(), worst, drawn
+
+
+def add_audio(root, names, seconds=60):
+    rng = np.random.default_rng(0)
+    for name in names:
+        soundfile.write(root / f"{name}.wav", rng.normal(0, 0.1, seconds * 18000), 18000)
+
+
+def test_page_stands_alone_and_its_links_lead_somewhere(tmp_path):
+    simulate(tmp_path, recordings=6, segments=20)
+    add_audio(tmp_path, [f"rec{k:03}" for k in range(6)])
+    text, worst, drawn = page_of(tmp_path, report_of(tmp_path))
+    page = Page(text)
+    assert all(drawn) and len(worst) == 12
+    assert page.links and all(link.startswith("#") and link[1:] in page.ids for link in page.links)
+    assert page.images and all(source.startswith("data:image/") for source in page.images)
+    assert len([x for x in page.images if x.startswith("data:image/jpeg")]) == 12
+    assert not re.search(r"(src|href)=.?(https?:|//|file:)|@import|url\(", text)
+    for word in ("Macro PR-AUC", "cmAP", "only 6 recordings", "95 % interval", "OVEN", "Worst misses"):
+        assert word in text
+
+
+def test_page_without_recordings_says_so(tmp_path):
+    simulate(tmp_path, recordings=4)
+    text, worst, drawn = page_of(tmp_path, report_of(tmp_path), pictures=False)
+    assert worst and not any(drawn) and "Spectrograms need the recordings" in text
+    assert f"at {worst[0].start_s:g}" not in text  # times are clocks
+    assert Page(text).images == []
+
+
+def test_page_links_only_to_pictures_that_are_there(tmp_path):
+    simulate(tmp_path, recordings=6)
+    add_audio(tmp_path, ["rec001"])
+    text, worst, drawn = page_of(tmp_path, report_of(tmp_path), pictures=False)
+    page = Page(text)
+    assert 0 < sum(map(bool, drawn)) < len(drawn)
+    assert all(link[1:] in page.ids for link in page.links)
+
+
+def test_names_cannot_break_the_page(tmp_path):
+    bad = [ClassInfo('<b>"Owl"</b> & Co', ""), ClassInfo("</script><i>", "")]
+    write_table(tmp_path / "labels", ["a<b>&"], [30.0], [(0, 3.0 * k) for k in range(10)],
+                np.random.default_rng(0).random((10, 2)), bad)  # fmt: skip
+    write_annotations(
+        tmp_path / "annotations.csv",
+        [("a<b>&", '"<b>""Owl""</b> & Co"', 0, 9), ("a<b>&", "</script><i>", 5, 20)],
+    )
+    text, _, _ = page_of(tmp_path, report_of(tmp_path), pictures=False)
+    Page(text)
+    assert "&lt;b&gt;&quot;Owl&quot;&lt;/b&gt; &amp; Co" in text and "<i>" not in text.split("<table")[1]
+
+
+def test_worst_examples_are_the_worst_and_spread_out(tmp_path):
+    truth, scores = simulate(tmp_path, recordings=30, slope=0.3)
+    report = report_of(tmp_path)
+    worst = worst_examples(report, 100)
+    for kind, mask, order in (
+        ("false positive", ~truth & (scores >= 0.5), -scores),
+        ("miss", truth & (scores < 0.5), scores),
+    ):
+        found = [x for x in worst if x.kind == kind]
+        values = [x.value for x in found]
+        assert values == sorted(values, reverse=kind == "false positive")
+        best = np.unravel_index(np.argmin(np.where(mask, order, np.inf)), mask.shape)
+        assert found[0].value == scores[best] and found[0].recording == f"rec{best[0] // 20:03}"
+        assert found[0].start_s == 3.0 * (best[0] % 20)
+        for names in ([x.label for x in found], [x.recording for x in found]):
+            assert max(names.count(name) for name in names) <= 2
+    assert worst_examples(report, 0) == []
+
+
+def test_a_recording_that_ends_too_early_has_no_picture(tmp_path, caplog):
+    simulate(tmp_path, recordings=2)
+    add_audio(tmp_path, ["rec000", "rec001"], seconds=4)
+    worst = [x for x in worst_examples(report_of(tmp_path), 20) if x.start_s > 9]
+    assert worst and draw_examples(worst, tmp_path, BaseConfig().audio) == [None] * len(worst)
+    assert "ends before" in caplog.text
+
+
+def test_detection_curves_equal_counting(tmp_path):
+    truth, scores = simulate(tmp_path, recordings=10)
+    found = detection_curves(report_of(tmp_path))
+    for t in range(0, 100, 7):
+        said = scores >= np.float32(THRESHOLDS[t])
+        np.testing.assert_array_equal(found.detections_TA[t], said.sum(axis=0))
+        np.testing.assert_array_equal(found.false_TA[t], (said & ~truth).sum(axis=0))
+        np.testing.assert_allclose(found.recall_TA[t], (said & truth).sum(axis=0) / truth.sum(axis=0))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_nothing_missed_or_nothing_said(tmp_path, threshold):
+    simulate(tmp_path, recordings=3)
+    report = report_of(tmp_path, threshold)
+    text, worst, _ = page_of(tmp_path, report, examples=2)
+    assert ("Nothing was missed" in text) == (threshold == 0)
+    assert (tmp_path / "out" / "confusion.png").exists() == (threshold == 1)
+    if threshold == 1:
+        rows = (tmp_path / "out" / "confusion.csv").read_text().splitlines()
+        assert rows[0] == "missed,misses,said,segments,share,wrongly in segments"
+        assert all(row.split(",")[2] == "(nothing)" and row.endswith("1.000,0") for row in rows[1:])
