@@ -13,6 +13,7 @@ from britekit.config import BaseConfig
 from britekit.files import sha256_of
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labeller import Labeller
+from britekit.inference.runtime import load_openvino
 
 MANIFEST_HEAD = "# Written by britekit analyze: what the labels in this folder were made with.\n"
 
@@ -102,6 +103,8 @@ def score_facts(ensemble: Ensemble) -> dict[str, str]:
 
 def runtime_version(backend: str) -> str:
     """Return the version of what runs the models: another one may round differently."""
-    from importlib.metadata import version
+    if backend == "openvino":
+        return f"{backend} {load_openvino().__version__}"
+    import torch
 
-    return f"{backend} {version(backend)}"
+    return f"{backend} {torch.__version__}"

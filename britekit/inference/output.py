@@ -11,7 +11,7 @@ import contextlib
 import csv
 import os
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -90,7 +90,7 @@ class OutputFolder:
 
     def found_done(self, name: str, path: Path) -> Done | None:
         """Return what the interrupted run wrote of a recording, if that is still the same file."""
-        entry = self.journal.done.get(name)
+        entry = self.journal.entry(name)
         return entry if entry is not None and (entry.size, entry.mtime_ns) == identity_of(path) else None
 
     def add(
@@ -145,7 +145,7 @@ class OutputFolder:
         """Give a file its name, unless an earlier run's file has it: that is replaced at the end."""
         written = Path(file.name)
         target = self.folder / f"{name}{ending}"
-        before = self.journal.done.get(name)
+        before = self.journal.entry(name)
         ours = before is not None and ending in before.files and before.files[ending].held is None
         if ours or not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -176,28 +176,34 @@ class OutputFolder:
         classes, duration, meta
             For scores.npz.
         """
-        entries = [self.journal.done[name] for name in sorted(names)]
-        old = [*self._old_tables(bool(failed)), *self._obsolete(set(names), failed)]
+        ordered = sorted(names)
+        old = [*self._old_tables(bool(failed)), *self._obsolete(set(ordered), failed)]
         try:
             with together():
                 if self._table:
-                    self._write_table(entries)
+                    self._write_table(ordered)
                 if self._keep_scores:
-                    self._write_scores(entries, classes, duration, meta)
+                    self._write_scores(ordered, classes, duration, meta)
                 if failed:
                     _write_failures(self.folder / FAILURES, failed)
                 write_text(self.folder / MANIFEST, manifest)
                 for path in old:
                     path.unlink(missing_ok=True)
-                self._replace_held(entries)
+                self._replace_held(ordered)
         except OSError as error:
             if error.errno not in UNWRITABLE:
                 raise
             raise unwritable(self.folder, error) from error
         self._complete = not failed
 
-    def _replace_held(self, entries: list[Done]) -> None:
-        for entry in entries:
+    def _entries(self, names: Iterable[str]) -> Iterator[Done]:
+        for name in names:
+            entry = self.journal.entry(name)
+            assert entry is not None
+            yield entry
+
+    def _replace_held(self, names: list[str]) -> None:
+        for entry in self._entries(names):
             for ending, file in entry.files.items():
                 if file.held is not None:
                     # Gone where a run was killed in the midst of this.
@@ -224,28 +230,28 @@ class OutputFolder:
     def _obsolete(self, names: set[str], failed: Iterable[str]) -> list[Path]:
         """Return label files of recordings that failed, or that only the interrupted run had."""
         gone = dict.fromkeys(failed, self._endings)
-        for name, entry in self.journal.done.items():
-            if name not in names:
-                gone[name] = [ending for ending, file in entry.files.items() if file.held is None]
+        for entry in self._entries(self.journal.done.keys() - names):
+            if entry.name not in gone:
+                gone[entry.name] = [ending for ending, file in entry.files.items() if file.held is None]
         return [self.folder / f"{name}{ending}" for name, endings in gone.items() for ending in endings]
 
-    def _write_table(self, entries: list[Done]) -> None:
+    def _write_table(self, names: list[str]) -> None:
         with atomic_path(self.folder / LABEL_TABLE) as partial, open(partial, "wb") as table:
             table.write(f"{','.join(CSV_COLUMNS)}\n".encode())
-            for entry in entries:
+            for entry in self._entries(names):
                 assert entry.table is not None
                 for piece in pieces(self.journal.path / "table.part", entry.table):
                     table.write(piece)
 
     def _write_scores(
-        self, entries: list[Done], classes: list[ClassInfo], duration: float, meta: dict[str, str]
+        self, names: list[str], classes: list[ClassInfo], duration: float, meta: dict[str, str]
     ) -> None:
-        counts = [entry.rows for entry in entries]
+        counts = [entry.rows for entry in self._entries(names)]
         total, width = sum(counts), len(classes)
         starts, scores = np.empty(total, np.float64), np.empty((total, width), np.float32)
         row = 0
         with open(self.journal.path / "scores.part", "rb") as parts:
-            for entry in entries:
+            for entry in self._entries(names):
                 assert entry.scores is not None
                 parts.seek(entry.scores.offset)
                 past = row + entry.rows
@@ -253,9 +259,9 @@ class OutputFolder:
                 parts.readinto(scores[row:past].data)
                 row = past
         ScoreTable(
-            recordings=[entry.name for entry in entries],
-            seconds=np.array([entry.seconds for entry in entries], np.float64),
-            row_recording=np.repeat(np.arange(len(entries), dtype=np.int32), counts),
+            recordings=names,
+            seconds=np.array([entry.seconds for entry in self._entries(names)], np.float64),
+            row_recording=np.repeat(np.arange(len(names), dtype=np.int32), counts),
             starts=starts,
             duration=duration,
             classes=classes,

@@ -120,7 +120,7 @@ def test_starts_anew_where_something_changed(recordings, stopped_after, capsys, 
 
 def test_a_changed_recording_is_scored_again_and_a_removed_one_forgotten(recordings, stopped_after, capsys):
     stopped_after(6, "-o", "out", "-m", "0")
-    done = [json.loads(line)["name"] for line in Path("out", JOURNAL, "done.jsonl").read_text().splitlines()]
+    done = [json.loads(line)[0] for line in Path("out", JOURNAL, "done.jsonl").read_text().splitlines()]
     write_recording(Path(f"rec/{done[0]}.wav"), 9.0, 77)
     Path(f"rec/{done[1]}.wav").unlink()
     scored(capsys)
@@ -202,7 +202,7 @@ def test_what_is_not_whole_does_not_count(place: Path):
     files["done.jsonl"].write_bytes(whole["done.jsonl"])
     Path(folder, "r2_scores.txt").write_text("edited\n")
     assert left() == ["r0", "r1", "r3"]
-    files["done.jsonl"].write_bytes(b'{"name": 1}\n[]\nnull\n\xff\n' + whole["done.jsonl"])
+    files["done.jsonl"].write_bytes(b'{"name": 1}\n[1, 2, 3]\n[]\nnull\n\xff\n' + whole["done.jsonl"])
     assert left() == ["r0", "r1", "r3"]
     files["run.json"].write_bytes(b"{")
     assert left() == []
