@@ -10,9 +10,13 @@ here imports torch: the service runs on exported models alone.
 - ``analysis.py``: one recording through the engine, calibration and labels; recent scores are kept
 - ``answers.py``: detections and scores in the formats people read
 - ``picture.py``: a spectrogram of a whole recording as a PNG
-- ``app.py``: the BentoML service: endpoints, errors, OpenAPI
+- ``forms.py``: the forms that the endpoints take, and the gate that asks clients to come back
+- ``openapi.py``: what OpenAPI says beyond what BentoML knows
+- ``connections.py``: connections on which nothing is asked are closed
+- ``app.py``: the BentoML service: endpoints, and what is answered when something is wrong
 - ``page.html``: what a browser shows; one file, no request to anyone else
 - ``bento.py``: builds the Bento in a temporary place and exports it to one file
 - ``server.py``: runs the service and sees that it stops
+- ``orphans.py``: sees that it stops, and that nothing stays behind, when `serve` itself is killed
 - ``requirements.txt``: the pinned packages of the serving image
 """

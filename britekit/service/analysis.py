@@ -7,10 +7,12 @@ by the hash of its bytes, and only the labels are made anew.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import dataclasses
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,12 +91,19 @@ class Analyst:
             It is longer than the limit; found out while decoding, since headers may claim anything.
         InferenceError
             It is too short for a window.
+
+        If the caller is cancelled, so is the work on the recording.
         """
         with self._lock:
             if sha256 in self._kept:
                 self._kept.move_to_end(sha256)
                 return self._kept[sha256]
-        result = await asyncio.wrap_future(self._engine.submit(path, max_seconds=self._max_seconds))
+        waiting = self._engine.submit(path, max_seconds=self._max_seconds)
+        try:
+            result = await asyncio.wrap_future(waiting)
+        except asyncio.CancelledError:
+            _give_up(waiting)
+            raise
         if not len(result.starts):
             raise InferenceError(f"the recording is {result.seconds:.3g} s long, too short to be analysed")
         self._keep(sha256, result)
@@ -152,6 +161,13 @@ class Analyst:
             self._kept_bytes += size
             while self._kept_bytes > KEPT_BYTES:
                 self._kept_bytes -= _bytes_of(self._kept.popitem(last=False)[1])
+
+
+def _give_up(waiting: Future[RecordingScores]) -> None:
+    """Let the engine leave a recording at its next chunk; it leaves those that have an answer."""
+    if not waiting.cancel():
+        with contextlib.suppress(InvalidStateError):
+            waiting.set_exception(InferenceError("nobody waits for the recording any more"))
 
 
 def _bytes_of(result: RecordingScores) -> int:

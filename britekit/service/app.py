@@ -6,40 +6,42 @@ file.
 """
 
 import asyncio
+import contextlib
 import functools
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import bentoml
-from _bentoml_sdk import Service  # type: ignore[import-untyped]
-from _bentoml_sdk.io_models import IODescriptor  # type: ignore[import-untyped]
-from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from britekit.annotations.labels import Label
 from britekit.audio.files import shown
-from britekit.errors import BriteKitError, InferenceError, InputError, suggest
+from britekit.errors import BriteKitError, InferenceError, InputError
 from britekit.inference.engine import RecordingScores, TooLong
 from britekit.service.analysis import Analyst
 from britekit.service.answers import ENDINGS, MEDIA_TYPES, TEXT_FORMATS
+from britekit.service.connections import close_silent_connections
 from britekit.service.contents import read_contents
-from britekit.service.limits import read_limits
-from britekit.service.picture import MAX_WIDTH, draw_spectrogram
-from britekit.service.uploads import Refusal, Upload, receive_upload
+from britekit.service.forms import GATE, LIMITS, DetectionsInput, PictureInput, RecordingInput
+from britekit.service.openapi import DetectionsAnswer, DocumentedService, ScoresAnswer
+from britekit.service.orphans import remove_leftovers, watch_serve
+from britekit.service.picture import Drawing, Picture
+from britekit.service.uploads import Refusal, Upload
 
 logger = logging.getLogger(__name__)
 
 FOLDER_VARIABLE = "BRITEKIT_MODEL_FOLDER"
-FILE_FIELD = "audio"
-RETRY_AFTER_SECONDS = 2
+# What is said to nobody: the client has left. Not a failure of the server, so below 500.
+CLIENT_GONE = 499
+SCORE_ROWS = 256  # made into text at a time
 # The page carries its own script and style and talks to this server alone.
 PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -51,101 +53,8 @@ PAGE_HEADERS = {
     "Cache-Control": "no-cache",
 }
 
-
-class _Gate:
-    """Counts the requests that hold a recording, so that more than the limit are asked to come back."""
-
-    def __init__(self) -> None:
-        self.inside = 0
-
-
-_gate = _Gate()
-_limits = read_limits()
 _recognizer: "Recognizer | None" = None
-
-
-class RecordingInput(IODescriptor):
-    """A form with a recording."""
-
-    audio: Path = Field(description="The recording, in any format that libsndfile or FFmpeg reads.")
-
-    @classmethod
-    async def from_http_request(cls, request: Request, serde: Any) -> Any:
-        """Receive the form; a refusal takes the place of the recording and is answered by the endpoint."""
-        if _gate.inside >= _limits.max_requests:
-            busy = Refusal(
-                429, "the server is busy; try again soon", {"Retry-After": str(RETRY_AFTER_SECONDS)}
-            )
-            return cls.model_construct(audio=busy)
-        _gate.inside += 1
-        upload = None
-        try:
-            upload = await receive_upload(request, FILE_FIELD, _limits.max_bytes)
-            values = _checked(cls, upload)
-            values["audio"] = upload
-            return cls.model_construct(**values)
-        except BaseException as error:
-            _gate.inside -= 1
-            if upload is not None:
-                upload.close()
-            if isinstance(error, Refusal):
-                return cls.model_construct(audio=error)
-            raise
-
-
-class DetectionsInput(RecordingInput):
-    """A form with a recording and how its detections are wanted."""
-
-    format: Literal["json", "audacity", "raven", "csv"] = Field("json", description="Form of the answer.")
-    min_score: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="Lowest score that makes a detection; the model's own setting if absent.",
-    )
-    label_field: Literal["names", "codes", "alt_names", "alt_codes"] | None = Field(
-        None, description="What a label shows; the model's own setting if absent."
-    )
-
-
-class PictureInput(RecordingInput):
-    """A form with a recording to draw."""
-
-    max_width: int = Field(MAX_WIDTH, ge=100, le=MAX_WIDTH, description="Most columns of the picture.")
-
-
-class Detection(BaseModel):
-    """A class heard in a stretch of the recording."""
-
-    class_name: str
-    class_code: str
-    label: str = Field(description="What label files show: name, code or an alternate.")
-    start: float = Field(description="Seconds.")
-    end: float = Field(description="Seconds.")
-    score: float = Field(description="A probability if the model is calibrated.")
-
-
-class DetectionsAnswer(BaseModel):
-    """All detections of a recording, by start."""
-
-    recording: str
-    seconds: float
-    damaged_at: float | None = Field(description="Second at which a damaged recording ended, or null.")
-    min_score: float
-    calibrated: bool
-    detections: list[Detection]
-
-
-class ScoresAnswer(BaseModel):
-    """The ensemble's mean score of every class in every window, not calibrated."""
-
-    recording: str
-    seconds: float
-    damaged_at: float | None
-    window_seconds: float
-    classes: list[str]
-    starts: list[float]
-    scores: list[list[float]]
+close_silent_connections()
 
 
 def _endpoint(work: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
@@ -156,7 +65,7 @@ def _endpoint(work: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitab
         if isinstance(audio, Refusal):
             return audio.response()
         try:
-            return await work(self, audio, **fields)
+            return await _while_wanted(work(self, audio, **fields), audio)
         except Refusal as refusal:
             return refusal.response()
         except TooLong as error:
@@ -167,70 +76,29 @@ def _endpoint(work: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitab
             logger.exception("%s of %s failed", work.__name__, audio.name)
             return JSONResponse({"error": "the server failed at this recording"}, status_code=500)
         finally:
-            _gate.inside -= 1
+            GATE.inside -= 1
             audio.close()
 
     return answer
 
 
-class _DocumentedService(Service):
-    """A service whose OpenAPI also names the answers and the path that BentoML does not know of."""
-
-    @property
-    def openapi_spec(self) -> Any:
-        spec = super().openapi_spec
-        plain = {
-            "type": "object",
-            "properties": {"error": {"type": "string", "description": "One sentence."}},
-            "required": ["error"],
-        }
-        refusals = {
-            400: "The form is not usable.",
-            408: "The upload stopped.",
-            413: "The recording is too large or too long.",
-            415: "The body is no multipart form.",
-            422: "The file cannot be decoded as audio.",
-            429: "Busy; Retry-After says when to come back.",
-            500: "A failure of the server.",
-        }
-        answers = {
-            status: {"description": text, "content": {"application/json": {"schema": plain}}}
-            for status, text in refusals.items()
-        }
-        document = spec.asdict()
-        for path, item in document["paths"].items():
-            if path.strip("/") in ("detections", "scores", "spectrogram"):
-                responses = item["post"]["responses"]
-                for status in [key for key in responses if int(key) >= 400]:
-                    del responses[status]
-                responses.update({str(status): answer for status, answer in answers.items()})
-        for path, kinds in (("/detections", MEDIA_TYPES.values()), ("/spectrogram", ["image/png"])):
-            content = document["paths"][path]["post"]["responses"][_success(document, path)]["content"]
-            if path == "/spectrogram":
-                content.clear()
-            for kind in kinds:
-                content.setdefault(kind.partition(";")[0], {"schema": {"type": "string", "format": "binary"}})
-        document["paths"]["/model"] = {
-            "get": {
-                "operationId": "model",
-                "description": "Classes, settings, calibration, members, limits and version.",
-                "responses": {
-                    "200": {
-                        "description": "Facts",
-                        "content": {"application/json": {"schema": {"type": "object"}}},
-                    }
-                },
-            }
-        }
-        return _Document(document)
-
-
-class _Document:
-    def __init__(self, document: dict[str, Any]) -> None:
-        self._document = document
-
-    def asdict(self) -> dict[str, Any]:
-        return self._document
+async def _while_wanted(work: Awaitable[Response], audio: Upload) -> Response:
+    """Do the work, or give it up as soon as the client has gone."""
+    task = asyncio.ensure_future(work)
+    if audio.gone is None:
+        return await task
+    watch = asyncio.ensure_future(audio.gone())
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        logger.info("the client of %s has gone; its analysis stops", audio.name)
+        return Response(status_code=CLIENT_GONE)
+    finally:
+        for unfinished in (task, watch):
+            unfinished.cancel()
+        # The upload is removed next: nobody may still be reading it.
+        await asyncio.wait({task, watch})
 
 
 async def _page(request: Request) -> Response:
@@ -249,7 +117,7 @@ pages = Starlette(routes=[Route("/", _page, methods=["GET"]), Route("/model", _m
 @bentoml.asgi_app(pages, path="/", name="pages")
 @bentoml.service(
     name="britekit",
-    service_class=_DocumentedService,
+    service_class=DocumentedService,
     # One process: it uses all cores, and the cache and the count of requests are for all clients.
     workers=1,
     envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": "true"}],
@@ -264,22 +132,24 @@ class Recognizer:
         global _recognizer
         contents = read_contents(Path(os.environ.get(FOLDER_VARIABLE, "model")))
         self._contents = contents
-        self._analyst = Analyst(contents, _limits)
-        self._threads = ThreadPoolExecutor(_limits.threads, thread_name_prefix="recording")
+        self._analyst = Analyst(contents, LIMITS)
+        self._threads = ThreadPoolExecutor(LIMITS.threads, thread_name_prefix="recording")
         _recognizer = self
+        watch_serve()
 
     def facts(self) -> dict[str, Any]:
         """Return what the model is: classes, settings, calibration, members, limits, version."""
         return {
             **self._analyst.facts(),
-            "limits": {"max_bytes": _limits.max_bytes, "max_seconds": _limits.max_seconds},
+            "limits": {"max_bytes": LIMITS.max_bytes, "max_seconds": LIMITS.max_seconds},
         }
 
     @bentoml.on_shutdown
     def close(self) -> None:
-        """Stop the threads."""
+        """Stop the threads, and tidy up if nobody else can."""
         self._threads.shutdown(cancel_futures=True)
         self._analyst.close()
+        remove_leftovers()
 
     async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
@@ -298,13 +168,28 @@ class Recognizer:
     async def scores(self, audio: Any) -> Response:
         """Return the score of every class in every window of a recording."""
         result = await self._analyst.analyze(audio.path, audio.sha256)
-        return await self._run(self._scores, audio.name, result)
+        return self._scores(audio.name, result)
 
     @bentoml.api(input_spec=PictureInput, output_spec=DetectionsAnswer)
     @_endpoint
     async def spectrogram(self, audio: Any, max_width: int) -> Response:
         """Return a spectrogram of the recording as PNG, on the frequency scale the model sees."""
-        return await self._run(self._spectrogram, audio, max_width)
+        with contextlib.closing(
+            Drawing(audio.path, self._contents.cfg.audio, LIMITS.max_seconds, max_width)
+        ) as drawing:
+            picture: Picture | None = None
+            while picture is None:  # between two pieces others get their turn
+                piece = asyncio.ensure_future(self._run(drawing.advance))
+                try:
+                    picture = await asyncio.shield(piece)
+                except asyncio.CancelledError:
+                    await asyncio.wait({piece})
+                    raise
+        headers = {
+            "X-Recording-Seconds": f"{picture.seconds:.6f}",
+            "X-Picture-Seconds": f"{picture.shown_seconds:.6f}",
+        }
+        return Response(picture.png, media_type="image/png", headers=headers)
 
     def _detections(
         self, name: str, result: RecordingScores, form: str, min_score: float | None, label_field: str | None
@@ -341,49 +226,25 @@ class Recognizer:
         return Response(text.encode(), media_type=MEDIA_TYPES[form], headers=headers)
 
     def _scores(self, name: str, result: RecordingScores) -> Response:
-        body = {
+        facts = {
             "recording": name,
             "seconds": result.seconds,
             "damaged_at": result.damaged_at,
             "window_seconds": self._contents.cfg.audio.spec_duration,
             "classes": [x.name for x in self._analyst.classes],
             "starts": result.starts.tolist(),
-            "scores": result.scores.tolist(),
         }
-        return Response(json.dumps(body, ensure_ascii=False).encode(), media_type=MEDIA_TYPES["json"])
-
-    def _spectrogram(self, audio: Upload, max_width: int) -> Response:
-        picture = draw_spectrogram(audio.path, self._contents.cfg.audio, _limits.max_seconds, max_width)
-        return Response(
-            picture.png,
-            media_type="image/png",
-            headers={
-                "X-Recording-Seconds": f"{picture.seconds:.6f}",
-                "X-Picture-Seconds": f"{picture.shown_seconds:.6f}",
-            },
-        )
+        return StreamingResponse(_scores_text(facts, result), media_type=MEDIA_TYPES["json"])
 
 
-def _checked(form: Any, upload: Upload) -> dict[str, Any]:
-    """Check the text fields of a form; empty ones count as absent."""
-    known = [name for name in form.model_fields if name != FILE_FIELD]
-    for name in upload.fields:
-        if name not in known:
-            hint = suggest(name, known) or (
-                "; known are " + ", ".join(known) if known else "; there are none"
-            )
-            raise Refusal(400, f'the form has an unknown field "{name[:40]}"{hint}')
-    given = {name: value for name, value in upload.fields.items() if value not in ("", "null")}
-    try:
-        checked = form.model_validate({**given, FILE_FIELD: upload.path})
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        message = str(first["msg"])
-        raise Refusal(
-            400, f'field {name}: "{str(first.get("input"))[:40]}": {message[:1].lower()}{message[1:]}'
-        ) from None
-    return {name: getattr(checked, name) for name in known}
+def _scores_text(facts: dict[str, Any], result: RecordingScores) -> Iterator[bytes]:
+    """Yield the answer piece by piece: hours of many classes are a long text, and others want their turn."""
+    yield (json.dumps(facts, ensure_ascii=False)[:-1] + ', "scores": [').encode()
+    scores = result.scores
+    for at in range(0, len(scores), SCORE_ROWS):
+        text = json.dumps(scores[at : at + SCORE_ROWS].tolist())
+        yield ((", " if at else "") + text[1:-1]).encode()
+    yield b"]}"
 
 
 def _sentence(error: BriteKitError, upload: Upload) -> str:
@@ -397,7 +258,3 @@ def _sentence(error: BriteKitError, upload: Upload) -> str:
 def _attachment(name: str) -> str:
     plain = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
     return f'attachment; filename="{plain}"'
-
-
-def _success(document: dict[str, Any], path: str) -> Any:
-    return next(key for key in document["paths"][path]["post"]["responses"] if int(key) == 200)

@@ -5,10 +5,11 @@ Legend: F frequency rows, T time columns.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from britekit.config.audio import AudioConfig
 
 RANGE_DB = 60.0
+PIECE = 32  # windows drawn before others get their turn
 MAX_WIDTH = 16000  # columns; browsers draw images up to 32,767 pixels wide
 # Dark blue to pale yellow through red: brightness rises evenly, so that it also reads in grey.
 _COLOURS = ("000004", "280b54", "65156e", "9f2a63", "d44842", "f57d15", "fac127", "fcffa4")
@@ -54,7 +56,18 @@ class Picture:
 
 
 def draw_spectrogram(path: Path, cfg: AudioConfig, max_seconds: float, max_width: int = MAX_WIDTH) -> Picture:
-    """Draw a recording on the frequency scale the model sees, in decibels below its loudest sounds.
+    """Draw a recording at once; see `Drawing`."""
+    drawing = Drawing(path, cfg, max_seconds, max_width)
+    with contextlib.closing(drawing):
+        while (picture := drawing.advance()) is None:
+            pass
+    return picture
+
+
+class Drawing:
+    """A recording drawn on the frequency scale the model sees, in decibels below its loudest sounds.
+
+    It is drawn piece by piece, so that those who draw several can take turns between them.
 
     Parameters
     ----------
@@ -66,47 +79,70 @@ def draw_spectrogram(path: Path, cfg: AudioConfig, max_seconds: float, max_width
         Longest recording to draw.
     max_width
         Most columns; neighbouring ones are joined until it fits. The louder wins, so that short calls stay.
-
-    Raises
-    ------
-    InputError
-        The file cannot be decoded.
-    TooLong
-        It is longer than ``max_seconds``.
-    InferenceError
-        It holds too little sound to draw.
     """
-    # Amplitudes on one scale for the whole recording, whatever the model's own normalisation does.
-    cfg = dataclasses.replace(cfg, power=1.0, decibels=False)
-    transform = spectrogram_transform(cfg)
-    size = transform.count(transform.duration)
-    columns: list[np.ndarray] = []
-    held, joined, samples = 0, 1, 0
-    tile = np.empty((transform.height, transform.width), np.float32)
-    for segment in _tiles(path, cfg, size):
-        samples += len(segment)
-        if samples > max_seconds * transform.sampling_rate:
-            raise TooLong(f"the recording is longer than {max_seconds:g} s")
-        if len(segment) < transform.window_length:
-            break
-        transform.raw(segment, tile)
-        filled = max(1, min(transform.width, round(transform.width * len(segment) / size)))
-        columns.append(_join(tile[:, :filled], joined))
-        held += columns[-1].shape[1]
-        while held > max_width:
-            joined *= 2
-            columns = [_join(np.concatenate(columns, axis=1), 2)]
-            held = columns[0].shape[1]
-    if not columns:
-        raise InferenceError("the recording is too short to draw")
-    image_FT = np.concatenate(columns, axis=1)
-    return Picture(
-        png=encode_png(_levels(image_FT)[::-1], _palette()),
-        seconds=samples / transform.sampling_rate,
-        shown_seconds=image_FT.shape[1] * joined * transform.duration / transform.width,
-        width=image_FT.shape[1],
-        height=image_FT.shape[0],
-    )
+
+    def __init__(self, path: Path, cfg: AudioConfig, max_seconds: float, max_width: int = MAX_WIDTH) -> None:
+        # Amplitudes on one scale for the whole recording, whatever the model's own normalisation does.
+        cfg = dataclasses.replace(cfg, power=1.0, decibels=False)
+        self._transform = spectrogram_transform(cfg)
+        self._size = self._transform.count(self._transform.duration)
+        self._tiles = _tiles(path, cfg, self._size)
+        self._max_seconds = max_seconds
+        self._max_width = max_width
+        self._columns: list[np.ndarray] = []
+        self._held, self._joined, self._samples = 0, 1, 0
+
+    def advance(self) -> Picture | None:
+        """Draw the next `PIECE` windows; return the picture when the recording has ended.
+
+        Raises
+        ------
+        InputError
+            The file cannot be decoded.
+        TooLong
+            It is longer than ``max_seconds``.
+        InferenceError
+            It holds too little sound to draw.
+        """
+        transform = self._transform
+        tile = np.empty((transform.height, transform.width), np.float32)
+        for _ in range(PIECE):
+            segment = next(self._tiles, None)
+            if segment is None:
+                return self._finish()
+            self._samples += len(segment)
+            if self._samples > self._max_seconds * transform.sampling_rate:
+                raise TooLong(f"the recording is longer than {self._max_seconds:g} s")
+            if len(segment) >= transform.window_length:
+                transform.raw(segment, tile)
+                filled = round(transform.width * len(segment) / self._size)
+                self._add(tile[:, : max(1, min(transform.width, filled))])
+        return None
+
+    def close(self) -> None:
+        """Close the recording's file."""
+        self._tiles.close()
+
+    def _add(self, tile: np.ndarray) -> None:
+        self._columns.append(_join(tile, self._joined))
+        self._held += self._columns[-1].shape[1]
+        while self._held > self._max_width:
+            self._joined *= 2
+            self._columns = [_join(np.concatenate(self._columns, axis=1), 2)]
+            self._held = self._columns[0].shape[1]
+
+    def _finish(self) -> Picture:
+        if not self._columns:
+            raise InferenceError("the recording is too short to draw")
+        image_FT = np.concatenate(self._columns, axis=1)
+        shown = image_FT.shape[1] * self._joined * self._transform.duration / self._transform.width
+        return Picture(
+            png=encode_png(_levels(image_FT)[::-1], _palette()),
+            seconds=self._samples / self._transform.sampling_rate,
+            shown_seconds=shown,
+            width=image_FT.shape[1],
+            height=image_FT.shape[0],
+        )
 
 
 def encode_png(indices: np.ndarray, palette: np.ndarray) -> bytes:
@@ -128,7 +164,7 @@ def encode_png(indices: np.ndarray, palette: np.ndarray) -> bytes:
     )  # fmt: skip
 
 
-def _tiles(path: Path, cfg: AudioConfig, size: int) -> Iterator[np.ndarray]:
+def _tiles(path: Path, cfg: AudioConfig, size: int) -> Generator[np.ndarray, None, None]:
     """Yield the recording as one channel at the model's rate, in pieces of ``size`` samples."""
     held = np.empty(0, np.float32)
     with AudioReader(path, warn=False) as reader:

@@ -21,6 +21,7 @@ from britekit.config import BaseConfig
 from britekit.errors import InferenceError, InputError
 from britekit.service.bento import MODEL_FOLDER, clean_environment, write_service
 from britekit.service.contents import write_contents
+from britekit.service.orphans import FOLDER_VARIABLE, PARENT_VARIABLE, die_with_parent
 
 DEFAULT_BENTO = "models/britekit-ensemble.bento"
 STOP_SECONDS = 10.0
@@ -114,12 +115,13 @@ def _serve(
     # Uploads and sockets go where everything else goes, and vanish with it.
     (temporary / "tmp").mkdir()
     environment["TMPDIR"] = str(temporary / "tmp")
+    environment[PARENT_VARIABLE], environment[FOLDER_VARIABLE] = str(os.getpid()), str(temporary)
     command = [sys.executable, "-m", "bentoml", "serve", service, "--working-dir", str(folder)]
     command += ["--host", address, "--port", str(port)]
     # A session of its own: ctrl-C reaches us alone, and the whole group can be ended.
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(),
-        start_new_session=True,
+        start_new_session=True, preexec_fn=die_with_parent(),
     )  # fmt: skip
     try:
         with _stop_signals() as stopped:

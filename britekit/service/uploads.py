@@ -7,12 +7,14 @@ is refused.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from starlette.responses import JSONResponse
 FIELD_BYTES = 1024  # longest text value of a form field
 MAX_PARTS = 16
 IDLE_SECONDS = 60.0  # a client that sends nothing for so long gives its place to others
+MIN_BYTES_PER_SECOND = 2048.0  # so does one that, after that time, has sent less than this on average
 _WRITE_BYTES = 1 << 20  # large enough that handing it to a thread costs nothing
 _DRAIN_BYTES = 8 << 20  # read and dropped after a refusal, so that the client gets to see the answer
 _DRAIN_SECONDS = 2.0
@@ -56,6 +59,8 @@ class Upload:
         Of the file's bytes.
     fields
         The text fields of the form and of the query.
+    gone
+        Waits until the client has closed the connection; None where nobody can.
     """
 
     def __init__(self) -> None:
@@ -65,6 +70,7 @@ class Upload:
         self.size = 0
         self.sha256 = ""
         self.fields: dict[str, str] = {}
+        self.gone: Callable[[], Awaitable[None]] | None = None
 
     def close(self) -> None:
         """Remove the file; calling it again does nothing."""
@@ -92,11 +98,14 @@ async def receive_upload(request: Request, field: str, max_bytes: int) -> Upload
     upload = Upload()
     try:
         form = _Form(upload, field, options[b"boundary"])
+        began = time.monotonic()
         try:
             while (chunk := await _next_chunk(body)) is not None:
                 form.feed(chunk)
                 if upload.size > max_bytes or form.received > max_bytes + 65536:
                     raise too_large
+                if time.monotonic() - began > IDLE_SECONDS + form.received / MIN_BYTES_PER_SECOND:
+                    raise Refusal(408, "the upload arrives too slowly and was given up")
                 if form.pending_bytes >= _WRITE_BYTES:
                     await to_thread.run_sync(form.flush)
             await to_thread.run_sync(form.finish)
@@ -104,6 +113,11 @@ async def receive_upload(request: Request, field: str, max_bytes: int) -> Upload
             raise Refusal(400, "the body is not well-formed multipart/form-data") from error
         except ClientDisconnect as error:
             raise Refusal(400, "the upload ended before it was complete") from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            sentence = "the server has no room for this recording now; try again soon"
+            raise Refusal(429, sentence, {"Retry-After": "10"}) from error
         for name, value in request.query_params.items():
             upload.fields.setdefault(name, value[:FIELD_BYTES])
         return upload
