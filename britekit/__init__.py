@@ -31,12 +31,14 @@ _HOMES = {
     "TrainingPickler": "britekit.datasets.pickling",
     "Reextractor": "britekit.datasets.reextraction",
     "TrainingDataProvider": "britekit.datasets.provider",
+    "Trainer": "britekit.training.trainer",
     "Predictor": "britekit.inference.predictor",
     "TrainingDatabase": "britekit.database.facade",
     "PerSegmentTester": "britekit.evaluation.testers",
     "PerBlockTester": "britekit.evaluation.testers",
     "PerMinuteTester": "britekit.evaluation.testers",
     "PerRecordingTester": "britekit.evaluation.testers",
+    "Tuner": "britekit.tuning.tuner",
 }
 
 __all__ = ["__version__", "commands", *_HOMES]

@@ -3,15 +3,21 @@
 Reads the training file (train.train_pickle) and writes checkpoints, curves and settings to logs/version_N.
 With --publish, as the pipeline calls it, the frozen checkpoint of the last epoch goes to the checkpoint
 folder as seed-S.ckpt, with its export beside it, metrics to metrics/train-S.json and curves to
-results/curves/train-S.csv; a run that was killed is continued where it stopped.
+results/curves/train-S.csv; a run that was killed is continued where it stopped. Without --publish, --resume
+does that: same data, settings and seed. --devices N shares each batch among N GPUs (or CPU processes with
+misc.force_cpu); over several machines, start the command with torchrun on each.
 
     britekit train -c effnet4.yaml --prefix first --seed 7
+    britekit train -c effnet4.yaml --prefix first --seed 7 --resume
+    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29400 -m britekit train
 """
 
 from dataclasses import dataclass
 from typing import Any, Optional
 
 from britekit.options import config_option, option
+
+_HELD_OUT = ("val_loss", "val_roc", "val_roc_macro", "val_pr", "val_pr_macro")
 
 
 @dataclass(kw_only=True)
@@ -20,6 +26,15 @@ class Options:
     prefix: str = option("--prefix", default="", metavar="TEXT", help="put before checkpoint names")
     seed: Optional[int] = option(
         "--seed", type=int, metavar="INT", help="seed of all generators (default: train.seed, else random)"
+    )
+    resume: bool = option(
+        "--resume", default=False, help="continue a killed run of the same data, settings and seed"
+    )
+    devices: Optional[int] = option(
+        "--devices",
+        type=int,
+        metavar="N",
+        help="GPUs or CPU processes that share each batch; 0 = all GPUs (default: train.devices)",
     )
     publish: bool = option(
         "--publish",
@@ -33,6 +48,8 @@ def train(
     prefix: str = "",
     seed: Optional[int] = None,
     publish: bool = False,
+    resume: bool = False,
+    devices: Optional[int] = None,
 ) -> Any:
     """Train as configured; see `britekit.training.trainer.train`.
 
@@ -45,13 +62,18 @@ def train(
     seed
         Of all generators; None takes ``train.seed``.
     publish
-        Publish the last epoch for the pipeline; needs a seed.
+        Publish the last epoch (with ``train.publish_best`` the best) for the pipeline; needs a seed.
+    resume
+        Continue a killed run; publishing does so by itself.
+    devices
+        GPUs or CPU processes on this machine; None takes ``train.devices``.
 
     Returns
     -------
     TrainResult
         Figures per epoch, checkpoints, seconds, spectrograms per second.
     """
+    import logging
     import os
     from pathlib import Path
 
@@ -67,7 +89,7 @@ def train(
     from britekit.tracking.facts import main_root
     from britekit.tracking.run import stage_run
 
-    cfg = resolve(cfg_path, overrides={"train.seed": seed})
+    cfg = resolve(cfg_path, overrides={"train.seed": seed, "train.devices": devices})
     seed = cfg.train.seed
     if seed is not None and seed < 0:
         raise InputError(f"--seed {seed}: a seed is a whole number from 0")
@@ -79,14 +101,19 @@ def train(
 
     from britekit.training.trainer import train as run_training
 
+    log_root = main_root() / "logs" if publish else Path("logs")
+    if int(os.environ.get("RANK", "0")) > 0:
+        # One of several processes that torchrun started: the first writes and speaks.
+        logging.getLogger("britekit").setLevel(logging.ERROR)
+        return run_training(cfg, seed=seed, log_root=log_root, resume=publish or resume)
     with stage_run("train", cfg, [cfg.train.train_pickle]) as run:
         result = run_training(
             cfg,
             seed=seed,
             publish=target,
             prefix=prefix,
-            log_root=main_root() / "logs" if publish else "logs",
-            resume=publish,
+            log_root=log_root,
+            resume=publish or resume,
             on_step=lambda row: run.log({"loss": row["loss"], "lr": row["lr"]}, step=row["step"]),
             on_epoch=lambda row: run.log(
                 {f"epoch/{name}": value for name, value in row.items() if value is not None}, step=row["step"]
@@ -95,6 +122,12 @@ def train(
         )
         _log_example(run, result)
         run.summary(_metrics(result))
+        if resume and result.resumed_from_epoch is None:
+            logging.getLogger("britekit.training").warning(
+                "--resume: there was no half-finished run of these data, settings and seed in %s; a new one "
+                "was trained",
+                log_root / "resume",
+            )
     _say(result)
     return result
 
@@ -112,7 +145,7 @@ def _publish(result: Any) -> None:
     stored = replace(load_checkpoint(waiting_path(target)), path=target)
     export_onnx(stored, target.with_suffix(".onnx"))
     columns = ["epoch", "step", "loss", "lr"]
-    columns += [name for name in ("val_loss", "val_roc", "val_pr") if name in result.epochs[0]]
+    columns += [name for name in _HELD_OUT if name in result.epochs[0]]
     lines = [",".join(columns)]
     lines += [
         ",".join("" if row.get(name) is None else f"{row[name]:.8g}" for name in columns)
@@ -133,7 +166,7 @@ def _metrics(result: Any) -> dict[str, Any]:
         "device": result.device,
     }
     last = result.epochs[-1]
-    values.update({name: last[name] for name in ("val_loss", "val_roc", "val_pr") if name in last})
+    values.update({name: last[name] for name in _HELD_OUT if name in last})
     values.update(result.folds[-1].test or {})
     return values
 
@@ -164,18 +197,23 @@ def _say(result: Any) -> None:
 
     for path in result.checkpoints:
         print(f"checkpoint = {path}")
+    for fold in result.folds:
+        if fold.best_checkpoint is not None:
+            print(f"best_checkpoint = {fold.best_checkpoint}")
+        if fold.stopped_early:
+            print(f"stopped_after_epochs = {len(fold.epochs)}")
     if result.published is not None:
         print(f"published = {result.published}")
     print(f"loss = {result.loss:.4f}")
-    for name in ("val_loss", "val_roc"):
+    for name in _HELD_OUT:
         values = [fold.epochs[-1].get(name) for fold in result.folds]
         found = [v for v in values if v is not None]
         if not found:
             continue
         if len(result.folds) == 1:
             print(f"{name} = {found[0]:.4f}")
-        elif name == "val_roc":
-            _say_folds(result.folds, values, found)
+        else:
+            _say_folds(result.folds, name, values, found)
     for name, value in (result.folds[-1].test or {}).items():
         if value is not None:
             print(f"{name} = {value:.4f}")
@@ -183,20 +221,20 @@ def _say(result: Any) -> None:
     print(f"seconds = {result.seconds:.1f} ({clock(result.seconds)})")
 
 
-def _say_folds(folds: Any, values: Any, found: Any) -> None:
+def _say_folds(folds: Any, label: str, values: Any, found: Any) -> None:
     """Print each fold's figure, then mean, spread and interval."""
     import math
 
     from scipy.stats import t as student
 
     for fold, value in zip(folds, values, strict=True):
-        print(f"val_roc_fold_{fold.fold} = {'undefined' if value is None else format(value, '.4f')}")
+        print(f"{label}_fold_{fold.fold} = {'undefined' if value is None else format(value, '.4f')}")
     count = len(found)
     mean = sum(found) / count
-    print(f"val_roc_mean = {mean:.4f}")
+    print(f"{label}_mean = {mean:.4f}")
     if count < 2:
         return
     deviation = math.sqrt(sum((v - mean) ** 2 for v in found) / (count - 1))
     half = float(student.ppf(0.975, count - 1)) * deviation / math.sqrt(count)
-    print(f"val_roc_stdev = {deviation:.4f}")
-    print(f"val_roc_interval = {mean - half:.4f} to {mean + half:.4f}")
+    print(f"{label}_stdev = {deviation:.4f}")
+    print(f"{label}_interval = {mean - half:.4f} to {mean + half:.4f}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from britekit.config.augmentations import (
     AugmentationConfig,
@@ -43,6 +43,14 @@ class TrainConfig(Section):
     shuffle: bool = setting(True, "new order in each epoch")
     num_epochs: int = setting(10, "times that all spectrograms are seen", low=1)
     warmup_fraction: float = setting(0.1, "share of all steps used to warm up", low=0, below=1)
+    monitor: Literal["val_loss", "val_roc", "val_roc_macro", "val_pr", "val_pr_macro"] = setting(
+        "val_loss", "which epoch is best"
+    )
+    patience: int | None = setting(
+        None, "stop after so many epochs without a better one; null = never", low=1
+    )
+    keep_best: bool = setting(False, "keep the best epoch's checkpoint beside the latest ones")
+    publish_best: bool = setting(False, "`--publish` takes the best epoch, not the last")
     save_last_n: int = setting(3, "checkpoints kept, of the latest epochs", low=1)
     num_folds: int = setting(1, "> 1 = cross-validation", low=1)
     val_portion: float = setting(0.0, "share held out for validation (only with num_folds 1)", low=0, below=1)
@@ -50,6 +58,7 @@ class TrainConfig(Section):
     train_pickle: str = setting("data/training.pkl", "the training file")
     test_pickle: str | None = setting(None, "tested after training")
     num_workers: int = setting(3, "threads that decode the training file", low=0)
+    devices: int = setting(1, "GPUs, or CPU processes, that share each batch; 0 = all GPUs", low=0)
     compile: bool = setting(False, "compile the model")
     mixed_precision: bool = setting(False, "16-bit mixed precision")
     optimizer: str = setting("adamw", "any optimizer name known to timm")
@@ -103,6 +112,13 @@ class TrainConfig(Section):
                 ("train.val_portion", "train.num_folds"),
                 f"{self.val_portion:g} cannot be combined with num_folds {self.num_folds}; use one of them",
             )
+        if self.num_folds == 1 and self.val_portion == 0:
+            for name in ("patience", "keep_best", "publish_best"):
+                if getattr(self, name):
+                    yield Problem(
+                        (f"train.{name}", "train.val_portion"),
+                        "needs held-out data; set val_portion above 0 or num_folds above 1",
+                    )
         total = self.prob_simple_merge + self.prob_mixup + self.prob_cutmix
         if total > 1 + 1e-9:
             yield Problem(

@@ -35,7 +35,7 @@ From the database to training:
 - `pickling`: writes the pickle, in constant memory
 - `pickle_writer`: a pickle of plain values, opcode by opcode
 - `safe_pickle`: reads a pickle of plain values; nothing in it can run
-- `training_set`: the pickle as arrays
+- `training_set`: the pickle as arrays; `shared_array` holds them once for all processes of a machine
 - `augmentations`: one file per augmentation, whole batches at a time
 - `excerpt`, `before_after`: a few spectrograms, and what each augmentation does to them
 - `mixing`, `batches`: merged and augmented batches on the device

@@ -193,17 +193,30 @@ class TrainingBatches:
         generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch, 1))
         return self.members[torch.randperm(len(self.members), generator=generator)]
 
-    def begin_epoch(self, epoch: int) -> None:
-        """Seed the epoch's random numbers."""
-        self.generator.manual_seed(derived_seed(self.seed, epoch, 2))
+    def begin_epoch(self, epoch: int, rank: int = 0) -> None:
+        """Seed the epoch's random numbers; on a GPU, processes of other rank draw others."""
+        own = (rank,) if rank and self.device_generator is not None else ()
+        self.generator.manual_seed(derived_seed(self.seed, epoch, 2, *own))
         if self.device_generator is not None:
-            self.device_generator.manual_seed(derived_seed(self.seed, epoch, 3))
+            self.device_generator.manual_seed(derived_seed(self.seed, epoch, 3, *own))
 
     def indices(self, epoch: int) -> Iterator[torch.Tensor]:
         """Sample indices of each batch of an epoch."""
         order = self.order(epoch)
         for begin, end in self.bounds:
             yield order[begin:end]
+
+    def make_part(self, index: torch.Tensor, part: slice) -> Batch:
+        """A process's part of a batch that several processes share.
+
+        On a CPU every process draws for the whole batch and keeps its part: the parts together are, to the
+        bit, what one process would have made. On a GPU each draws for its own part only (see `begin_epoch`),
+        which is the same in distribution and costs nothing more.
+        """
+        if self.bank.device.type != "cpu":
+            return self.make(index[part])
+        whole = self.make(index)
+        return Batch(whole.images[part], whole.targets[part], whole.merged[part])
 
     def make(self, index: torch.Tensor) -> Batch:
         """Batch of the given samples, mixed and augmented with fresh draws."""

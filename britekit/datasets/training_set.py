@@ -6,6 +6,7 @@ import itertools
 import os
 import zlib
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ _KEYS = frozenset(
 _LARGEST_IMAGE = 1 << 26
 _VALUES_PER_TASK = 32
 _FIRST_CAPACITY = 1024
+_Allocate = Callable[[int, int], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,10 @@ class TrainingSet:
 
 
 def read_training_set(
-    path: str | os.PathLike[str], workers: int = 2, size: tuple[int, int] | None = None
+    path: str | os.PathLike[str],
+    workers: int = 2,
+    size: tuple[int, int] | None = None,
+    allocate: Callable[[int, int], NDArray[np.uint8]] | None = None,
 ) -> TrainingSet:
     """Read a training pickle; nothing in it can run.
 
@@ -74,6 +79,9 @@ def read_training_set(
         Threads that decompress; 0 or 1 decompress while reading.
     size
         Height and width, for a file that does not say; if it says, the two must agree.
+    allocate
+        Makes the array that is filled, from the number of rows and columns, for one that processes share;
+        default: memory of this process.
 
     Raises
     ------
@@ -81,14 +89,14 @@ def read_training_set(
         No such file, no pickle, a pickle that would run code, a key that is missing or wrong (named), a
         spectrogram of another size.
     """
-    images = _Images(Path(path), workers)
+    images = _Images(Path(path), workers, allocate)
     walker = SafePickle(path, lambda value: images.add(value, walker), _KEYS)
     try:
         content = walker.load()
         array = images.finish()
     finally:
         images.close()
-    return _Checks(Path(path), content).training_set(array, size)
+    return _Checks(Path(path), content).training_set(array, size, allocate)
 
 
 def read_labels(
@@ -117,11 +125,16 @@ class _Slot:
     row: int
 
 
+def _own_memory(rows: int, columns: int) -> NDArray[np.uint8]:
+    return np.empty((rows, columns), dtype=np.uint8)
+
+
 class _Images:
     """An array of images that grows while threads fill it."""
 
-    def __init__(self, path: Path, workers: int) -> None:
+    def __init__(self, path: Path, workers: int, allocate: _Allocate | None) -> None:
         self._path = path
+        self._allocate = allocate
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
         self._running: deque[Future[None]] = deque()
@@ -133,10 +146,16 @@ class _Images:
         if not self._count:
             indexes = walker.known().get("spec_class_indexes")
             capacity = len(indexes) if isinstance(indexes, list) and indexes else _FIRST_CAPACITY
-            self._array = np.empty((capacity, self._size_of(value)), dtype=np.uint8)
+            make = self._allocate or _own_memory
+            self._array = make(capacity, self._size_of(value))
         elif self._count == len(self._array):
             self._drain()  # no thread may write while the memory moves
-            self._array.resize((2 * self._count, self._array.shape[1]), refcheck=False)
+            if self._allocate is None:
+                self._array.resize((2 * self._count, self._array.shape[1]), refcheck=False)
+            else:
+                larger = self._allocate(2 * self._count, self._array.shape[1])
+                larger[: self._count] = self._array
+                self._array = larger
         self._task.append(value)
         self._count += 1
         if len(self._task) == _VALUES_PER_TASK:
@@ -147,6 +166,8 @@ class _Images:
         """Return the filled array (N, bytes per image)."""
         self._drain()
         if self._count < len(self._array):
+            if self._allocate is not None:
+                return self._array[: self._count]
             self._array.resize((self._count, self._array.shape[1]), refcheck=False)
         return self._array
 
@@ -204,11 +225,15 @@ class _Checks:
             )
         self._content = content
 
-    def training_set(self, array: NDArray[np.uint8], size: tuple[int, int] | None) -> TrainingSet:
+    def training_set(
+        self, array: NDArray[np.uint8], size: tuple[int, int] | None, allocate: _Allocate | None
+    ) -> TrainingSet:
         classes = self._classes()
         count, order = self._rows()
         if order is not None:
-            array = array[order]
+            given = array
+            array = (allocate or _own_memory)(count, given.shape[1])
+            np.take(given, order, axis=0, out=array)
         height, width = self._size(size, array.shape[1] if count else None)
         recording_ids = self._ids("spec_recording_ids", count)
         group_ids = self._ids("spec_group_ids", count)

@@ -1,10 +1,14 @@
 """Training: settings and a training set in, checkpoints and curves out.
 
-- ``trainer.py``: `train`, the one call behind the command
+- ``trainer.py``: `train`, the one call behind the command, and `Trainer`
 - ``preparation.py``: everything that can be refused before the first step
-- ``module.py``: the Lightning module, which only wires; ``devices.py``: where it runs
+- ``folds.py``: one fold after the other; ``results.py``: what a run gives back
+- ``module.py``: the Lightning module, which only wires; ``fitting.py``: Lightning runs it
+- ``devices.py``: where it runs; ``allocator.py``: freed memory is kept; ``memory.py``: what to do without
+- ``ranks.py``: the processes of a run; ``companion.py``: one that the first one starts;
+  ``sync_norm.py``: batch norm over all of them
 - ``losses.py``, ``optimizers.py``, ``schedule.py``: what a step computes
-- ``held_out.py``: figures on data that are not trained on
+- ``held_out.py``: figures on data that are not trained on; ``watch.py``: the best epoch, early stopping
 - ``log_folder.py``: ``logs/version_N``; ``resume.py``: the state of a half-finished run
 - ``meter.py``: the progress line
 - ``find_lr.py``: a learning rate to begin with

@@ -12,6 +12,7 @@ from britekit.datasets.batches import Bank, plain_batches
 from britekit.metrics.ranking import average_precision, roc_auc
 from britekit.models.recognizer import Recognizer
 from britekit.training.losses import LossSettings, compute_loss
+from britekit.training.ranks import World
 
 _BATCH = 64
 
@@ -22,17 +23,20 @@ def evaluate(
     members: torch.Tensor,
     settings: LossSettings,
     layout: torch.memory_format = torch.contiguous_format,
+    world: World | None = None,
 ) -> dict[str, float | None]:
     """Loss, ROC-AUC and average precision, micro and macro; None where undefined.
 
     Targets are not smoothed and there is no off-peak penalty: what is measured is the recognition.
+    Several processes share the work, and all get the figures of the whole.
     """
+    world = world or World()
     plain = LossSettings(multi_label=settings.multi_label, frame_weight=settings.frame_weight)
     was_training = recognizer.training
     recognizer.eval()
     total, scores, truth = 0.0, [], []
     with torch.inference_mode():
-        for batch in plain_batches(bank, members, _BATCH):
+        for batch in plain_batches(bank, members[world.part(len(members))], _BATCH):
             logits, frames = recognizer(batch.images.contiguous(memory_format=layout))
             loss = compute_loss(logits, frames, batch.targets, batch.merged, plain)
             total += float(loss) * len(logits)
@@ -40,7 +44,17 @@ def evaluate(
             scores.append(score.float().cpu().numpy())
             truth.append(batch.targets.cpu().numpy())
     recognizer.train(was_training)
-    return {"loss": total / len(members), **ranking_figures(np.concatenate(truth), np.concatenate(scores))}
+    classes = bank.labels.shape[1]
+    found = world.from_all((total, _joined(truth, classes), _joined(scores, classes)))
+    totals, truths, all_scores = zip(*found, strict=True)
+    return {
+        "loss": sum(totals) / len(members),
+        **ranking_figures(np.concatenate(truths), np.concatenate(all_scores)),
+    }
+
+
+def _joined(parts: list[np.ndarray], classes: int) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.zeros((0, classes), np.float32)
 
 
 def ranking_figures(truth_NC: np.ndarray, score_NC: np.ndarray) -> dict[str, float | None]:

@@ -34,7 +34,6 @@ class LogFolder:
         self.checkpoints = self.path / "checkpoints"
         self.prefix = f"{prefix}-" if prefix else ""
         self.save_last_n = save_last_n
-        self.kept: list[Path] = []
         with self._writing():
             self.writer = SummaryWriter(log_dir=str(self.path))
 
@@ -56,14 +55,18 @@ class LogFolder:
         settings: dict[str, Any],
         epoch: int,
         training_state: dict[str, Any],
+        best: int | None = None,
     ) -> None:
-        """Write an epoch's checkpoint and remove the one that leaves the window."""
+        """Write an epoch's checkpoint and remove those that leave the window; that of ``best`` stays."""
         path = self.checkpoint_path(epoch)
         save_checkpoint(path, recognizer, hyper, settings, epoch=epoch, training_state=training_state)
-        self.kept.append(path)
         for old in range(max(0, epoch - self.save_last_n + 1)):
-            self.checkpoint_path(old).unlink(missing_ok=True)
-        self.kept = [kept for kept in self.kept if kept.exists()]
+            if old != best:
+                self.checkpoint_path(old).unlink(missing_ok=True)
+
+    def kept_checkpoints(self) -> list[Path]:
+        """Checkpoints in the folder, in the order of their epochs."""
+        return sorted(self.checkpoints.glob("*.ckpt"), key=lambda p: int(p.stem.rpartition("-e")[2]))
 
     def scalars(self, step: int, values: dict[str, float | None]) -> None:
         """Add points to TensorBoard's curves; undefined ones are left out."""

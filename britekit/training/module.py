@@ -17,6 +17,7 @@ from britekit.errors import TrainingError
 from britekit.models.recognizer import Recognizer
 from britekit.training.losses import LossSettings, compute_loss
 from britekit.training.meter import TrainingMeter
+from britekit.training.ranks import World
 from britekit.training.schedule import rate_factor
 
 # On a GPU, reading a loss waits for the device; this often it is read for the progress line.
@@ -45,9 +46,11 @@ class EpochIndices:
     def __iter__(self) -> Iterator[torch.Tensor]:
         module = self.module
         epoch = module.epoch_number
-        module.batches.begin_epoch(epoch)
+        rank = module.world.rank
+        module.batches.begin_epoch(epoch, rank)
         # Dropout draws from the global generator; seeded per epoch, a resumed run repeats it.
-        torch.manual_seed(derived_seed(module.batches.seed, epoch, 4))
+        own = (rank,) if rank else ()
+        torch.manual_seed(derived_seed(module.batches.seed, epoch, 4, *own))
         yield from module.batches.indices(epoch)
 
 
@@ -71,7 +74,9 @@ class TrainingModule(pl.LightningModule):
     on_step
         Called with the figures of each step; on a GPU somewhat later than the step.
     on_epoch
-        Called after each epoch with its zero-based number and mean loss.
+        Called after each epoch with its zero-based number and mean loss; true ends the training.
+    world
+        The processes that share each batch.
     """
 
     def __init__(
@@ -88,7 +93,8 @@ class TrainingModule(pl.LightningModule):
         layout: torch.memory_format,
         meter: TrainingMeter,
         on_step: Callable[[StepFigures], None],
-        on_epoch: Callable[[int, float], None],
+        on_epoch: Callable[[int, float], bool],
+        world: World | None = None,
     ):
         super().__init__()
         self.recognizer = recognizer
@@ -103,6 +109,7 @@ class TrainingModule(pl.LightningModule):
         self.meter = meter
         self._on_step = on_step
         self._on_epoch = on_epoch
+        self.world = world or World()
         self.step_number = first_epoch * len(batches)
         total = num_epochs * len(batches)
         first = self.step_number
@@ -134,15 +141,27 @@ class TrainingModule(pl.LightningModule):
         }
 
     def training_step(self, index: torch.Tensor, batch_idx: int) -> torch.Tensor:
-        """Loss of one batch."""
-        batch = self.batches.make(index)
+        """Loss of one batch, or of this process's part of it.
+
+        DDP averages the processes' gradients; a part counts as much as it has samples.
+        """
+        world = self.world
+        if world.size == 1:
+            batch, share = self.batches.make(index), 1.0
+        else:
+            part = world.part(len(index))
+            mine = part.stop - part.start
+            # Where a batch has fewer samples than there are processes, one goes along without weight.
+            batch = self.batches.make_part(index, part if mine else slice(0, 1))
+            share = mine / len(index)
         segment, frames = self._run(batch.images.contiguous(memory_format=self.layout))
         loss = compute_loss(
             segment, frames, batch.targets, batch.merged, self.loss_settings, self.class_weights
         )
-        self._pending.append((self.step_number, self.epoch_number, len(index), loss.detach()))
+        whole = loss.detach() if world.size == 1 else world.total(loss.detach() * share)
+        self._pending.append((self.step_number, self.epoch_number, len(index), whole))
         self.step_number += 1
-        return loss
+        return loss if world.size == 1 else loss * (share * world.size)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Read losses: at once on a CPU, now and then on a GPU."""
@@ -157,7 +176,8 @@ class TrainingModule(pl.LightningModule):
         seen = sum(count for _, count in self._epoch_losses)
         mean = sum(loss * count for loss, count in self._epoch_losses) / max(1, seen)
         self._epoch_losses = []
-        self._on_epoch(self.epoch_number, mean)
+        if self._on_epoch(self.epoch_number, mean):
+            self.trainer.should_stop = True
 
     def _read_losses(self) -> None:
         if not self._pending:
@@ -170,7 +190,8 @@ class TrainingModule(pl.LightningModule):
                 raise TrainingError(_not_finite(step, epoch, rate, loss, self))
             self._epoch_losses.append((loss, count))
             self._on_step(StepFigures(step, epoch, loss, rate))
-            self.meter.step(epoch, loss, rate, count)
+            if self.world.leads:
+                self.meter.step(epoch, loss, rate, count)
 
 
 def _not_finite(step: int, epoch: int, rate: float, loss: float, module: TrainingModule) -> str:

@@ -5,6 +5,7 @@ Legend: N samples, C classes.
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig
 from britekit.datasets.augmentations.registry import Chain, Fade, build_steps
 from britekit.datasets.mixing import MixSettings
-from britekit.errors import ModelError, TrainingError
+from britekit.errors import BriteKitError, ModelError, TrainingError
 from britekit.models.checkpoint import load_checkpoint, load_weights
 from britekit.models.recognizer import Recognizer, build_recognizer
 from britekit.models.registry import find_backbone, find_head, is_sed_head
 from britekit.training.losses import LossSettings
 from britekit.training.optimizers import check_optimizer
+from britekit.training.ranks import World
 
 log = logging.getLogger("britekit.training")
 
@@ -47,7 +49,7 @@ def check_names(cfg: BaseConfig) -> None:
         raise ModelError(f"train.load_ckpt_path: {train.load_ckpt_path} does not exist")
 
 
-def read_samples(path: str, cfg: BaseConfig, setting: str) -> Any:
+def read_samples(path: str, cfg: BaseConfig, setting: str, allocate: Any = None) -> Any:
     """Training set of a pickle whose spectrograms have the configured size.
 
     Raises
@@ -61,7 +63,46 @@ def read_samples(path: str, cfg: BaseConfig, setting: str) -> Any:
         hint = "; make it with `britekit pickle`" if setting == "train.train_pickle" else ""
         raise TrainingError(f"{setting}: {path} does not exist{hint}")
     size = (cfg.audio.spec_height, cfg.audio.spec_width)
-    return read_training_set(path, workers=cfg.train.num_workers, size=size)
+    return read_training_set(path, workers=cfg.train.num_workers, size=size, allocate=allocate)
+
+
+def share_samples(path: str, cfg: BaseConfig, setting: str, world: World) -> Any:
+    """`read_samples` for all processes of a machine together: one reads, all use the same memory.
+
+    Raises
+    ------
+    BriteKitError
+        As `read_samples`, in every process.
+    """
+    if world.size == 1:
+        return read_samples(path, cfg, setting)
+    from britekit.datasets.shared_array import SharedRows, map_rows
+
+    rows = SharedRows()
+    samples: Any = None
+    told: Any = None
+    try:
+        if world.local_rank == 0:
+            try:
+                samples = read_samples(path, cfg, setting, rows)
+                told = (
+                    str(rows.path),
+                    samples.images.shape,
+                    replace(samples, images=np.empty((0, 0, 0), np.uint8)),
+                )
+            except BriteKitError as error:
+                told = error
+        found = world.from_all((world.node, told))
+        failed = [content for _, content in found if isinstance(content, BriteKitError)]
+        if failed:
+            raise failed[0]
+        if samples is None:
+            where, shape, rest = next(c for n, c in found if n == world.node and c is not None)
+            samples = replace(rest, images=map_rows(Path(where), shape))
+        world.from_all(None)  # all have opened it
+    finally:
+        rows.remove()
+    return samples
 
 
 def check_samples(samples: Any, cfg: BaseConfig) -> None:

@@ -56,9 +56,9 @@ class ResumeState:
             log.warning("a half-finished run cannot be continued and starts again: %s", error)
             return None
 
-    def save(self, state: Mapping[str, Any]) -> None:
+    def save(self, state: Mapping[str, Any], at_once: bool = False) -> None:
         """Keep the state of the epoch just finished, unless one was kept a moment ago."""
-        if time.monotonic() - self._saved_at < SAVE_EVERY_S:
+        if not at_once and time.monotonic() - self._saved_at < SAVE_EVERY_S:
             return
         write_archive(self.path, state)
         self._saved_at = time.monotonic()
@@ -86,3 +86,28 @@ def run_key(settings: Mapping[str, Any], seed: int, device: str) -> str:
     }
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def state_name(settings: Mapping[str, Any], named_seed: int | None, seed: int, device: str) -> str:
+    """Folder of a run's state: its key, and where nobody chose the seed, the one that was drawn."""
+    if named_seed is not None:
+        return run_key(settings, named_seed, device)
+    return f"{_unnamed_key(settings, device)}-s{seed}"
+
+
+def seed_to_continue(root: Path, settings: Mapping[str, Any]) -> int | None:
+    """Seed that the latest half-finished run of these settings and data has drawn; None if there is none."""
+    from britekit.training.devices import choose_device
+
+    if not root.is_dir():
+        return None
+    device = choose_device(bool(settings["misc"]["force_cpu"])).type
+    key = _unnamed_key(settings, device)
+    found = sorted(root.glob(f"{key}-s*/state.pt"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        return None
+    return int(found[-1].parent.name.removeprefix(f"{key}-s").partition("-")[0])
+
+
+def _unnamed_key(settings: Mapping[str, Any], device: str) -> str:
+    return run_key(settings, -1, device)

@@ -1,0 +1,94 @@
+"""Handing a module to Lightning, and what its failures mean in one sentence."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from britekit.config import BaseConfig
+from britekit.errors import TrainingError
+from britekit.models.recognizer import Recognizer
+from britekit.training.devices import lightning_accelerator, lightning_precision
+from britekit.training.memory import measured_on_gpu, out_of_memory
+from britekit.training.module import TrainingModule, quiet_lightning
+from britekit.training.ranks import World
+
+
+def fit(module: TrainingModule, epochs: int, device: torch.device, mixed: bool, world: World) -> None:
+    """Run a module's epochs with Lightning, over all processes of the run."""
+    arguments: dict[str, Any] = {"devices": 1}
+    if world.size > 1:
+        arguments = {
+            "devices": world.local_size,
+            "num_nodes": world.size // world.local_size,
+            "strategy": world.lightning_strategy(),
+        }
+    with quiet_lightning():
+        trainer = pl.Trainer(
+            max_epochs=epochs,
+            accelerator=lightning_accelerator(device),
+            precision=lightning_precision(device, mixed),  # type: ignore[arg-type]
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=0,
+            use_distributed_sampler=False,
+            **arguments,
+        )
+        try:
+            trainer.fit(module)
+        except SystemExit as error:  # Lightning turns Ctrl-C into an exit
+            raise KeyboardInterrupt from error
+
+
+def compiled(recognizer: Recognizer, wanted: bool) -> Callable[..., Any]:
+    """The network as it is run: compiled where that is wanted."""
+    return torch.compile(recognizer, dynamic=False) if wanted else recognizer
+
+
+@contextmanager
+def explained(
+    recognizer: Recognizer, cfg: BaseConfig, batch_size: int, layout: torch.memory_format
+) -> Iterator[None]:
+    """Turn failures of memory and of the compiler into one sentence.
+
+    Raises
+    ------
+    TrainingError
+        With the batch size that would fit, or with what the compiler said.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(_no_memory(recognizer, cfg, batch_size, layout)) from error
+    except RuntimeError as error:
+        if "allocate memory" in str(error) or "out of memory" in str(error):
+            raise TrainingError(_no_memory(recognizer, cfg, batch_size, layout)) from error
+        if cfg.train.compile and _from_the_compiler(error):
+            raise TrainingError(_not_compiled(error)) from error
+        raise
+
+
+def _no_memory(recognizer: Recognizer, cfg: BaseConfig, batch_size: int, layout: torch.memory_format) -> str:
+    if next(recognizer.parameters()).device.type != "cuda":
+        return out_of_memory(batch_size, None, measured=False)
+    size = (cfg.audio.spec_height, cfg.audio.spec_width)
+    fits = measured_on_gpu(recognizer, *size, layout, cfg.train.mixed_precision)
+    return out_of_memory(batch_size, fits, measured=True)
+
+
+def _from_the_compiler(error: RuntimeError) -> bool:
+    return type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
+
+
+def _not_compiled(error: RuntimeError) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = lines[0] if lines else type(error).__name__
+    return (
+        f"train.compile: the network could not be compiled ({reason[:160].rstrip('.')}); set it to false, "
+        "or install a C++ compiler that torch.compile can use"
+    )

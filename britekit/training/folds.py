@@ -1,0 +1,346 @@
+"""One fold after the other: network, batches, curves, checkpoints, stopping, resuming."""
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from britekit.config import BaseConfig, to_dict
+from britekit.datasets.batches import Bank, TrainingBatches, batch_size_for, derived_seed
+from britekit.datasets.splits import Split
+from britekit.models.checkpoint import hyper_parameters, load_weights, read_archive
+from britekit.models.recognizer import Recognizer
+from britekit.training import preparation as prepare
+from britekit.training.devices import choose_device, device_name, memory_format
+from britekit.training.fitting import compiled, explained, fit
+from britekit.training.held_out import evaluate
+from britekit.training.log_folder import LogFolder
+from britekit.training.losses import class_weights
+from britekit.training.meter import TrainingMeter
+from britekit.training.module import StepFigures, TrainingModule
+from britekit.training.optimizers import build_optimizer
+from britekit.training.ranks import World
+from britekit.training.results import FoldResult, TrainResult
+from britekit.training.resume import ResumeState, state_name
+from britekit.training.sync_norm import synchronise_batch_norm
+from britekit.training.watch import Watch
+
+log = logging.getLogger("britekit.training")
+
+Report = Callable[[dict[str, Any]], None]
+
+
+class Folds:
+    """The folds of one call, and what they share.
+
+    Parameters
+    ----------
+    named
+        Whether a person chose the seed; otherwise the half-finished run is found without it.
+    resume
+        Continue a half-finished run.
+    world
+        The processes; only the first writes files and calls back.
+    """
+
+    def __init__(
+        self,
+        cfg: BaseConfig,
+        seed: int,
+        named: bool,
+        prefix: str,
+        log_root: Path,
+        resume: bool,
+        samples: Any,
+        test: Any,
+        on_step: Report | None,
+        on_epoch: Report | None,
+        world: World,
+    ):
+        self.cfg, self.seed, self.prefix, self.log_root = cfg, seed, prefix, log_root
+        self.samples, self.named, self.world = samples, named, world
+        self.on_step, self.on_epoch = on_step, on_epoch
+        self.device = choose_device(cfg.misc.force_cpu)
+        self.layout = memory_format(self.device)
+        self.settings = to_dict(cfg)
+        self.settings["train"]["seed"] = seed
+        self.bank = Bank(samples, self.device)
+        self.test_bank = Bank(test, self.device) if test is not None else None
+        self.noise = prepare.noise_index(samples.classes, cfg.train.noise_class_name)
+        self.hyper: dict[str, Any] = {}
+        self.states: list[ResumeState] = []
+        self.resume = resume
+        self.result = TrainResult([], math.nan, 0.0, 0.0, device_name(self.device), seed, len(samples.images))
+
+    def settings_after(self, epochs: int) -> dict[str, Any]:
+        """Settings for a checkpoint: the number of epochs is the one completed."""
+        settings = copy.deepcopy(self.settings)
+        settings["train"]["num_epochs"] = epochs
+        return settings
+
+    def train_fold(self, fold: int | None, split: Split) -> Recognizer:
+        """Train one fold from fresh weights; the trained network."""
+        cfg, train = self.cfg, self.cfg.train
+        state = self._state_of(fold)
+        saved = self.world.from_leader(state.load() if state is not None and self.resume else None)
+        torch.manual_seed(derived_seed(self.seed, 0))
+        recognizer = prepare.make_recognizer(cfg, self.samples.classes)
+        self.hyper = hyper_parameters(
+            recognizer.blueprint, self.samples.classes, len(split.train), train.multi_label
+        )
+        if self.world.size > 1:
+            synchronise_batch_norm(recognizer, self.device)
+        recognizer.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
+        size = batch_size_for(len(split.train), train.batch_size, train.min_steps)
+        batches = TrainingBatches(
+            self.bank,
+            prepare.as_index(split.train),
+            size,
+            self.seed,
+            prepare.make_chain(cfg),
+            prepare.make_mixing(cfg),
+            self.noise,
+            train.shuffle,
+        )
+        if self.result.example is None:
+            self.result.example = _example(batches)
+        optimizer = build_optimizer(
+            recognizer,
+            train.optimizer,
+            train.learning_rate,
+            train.opt_weight_decay,
+            train.opt_beta1,
+            train.opt_beta2,
+        )
+        result = FoldResult(fold)
+        first, version = 0, None
+        if saved is not None:
+            recognizer.load_state_dict(saved["weights"])
+            optimizer.load_state_dict(saved["optimizer"])
+            result.epochs = list(saved["epochs"])
+            first, version = int(saved["next_epoch"]), int(saved["version"])
+            self.result.resumed_from_epoch = first
+            log.warning("continuing a half-finished run at epoch %d of %d", first + 1, train.num_epochs)
+        watch = self._watch(result)
+        folder = None
+        if self.world.leads:
+            root = self.log_root if fold is None else self.log_root / f"fold-{fold}"
+            folder = LogFolder(root, version, self.prefix, train.save_last_n)
+            result.log_folder = folder.path
+            folder.describe(recognizer, self.hyper, self.settings)
+        try:
+            if first < train.num_epochs and not watch.exhausted:
+                self._fit(recognizer, batches, optimizer, split, first, folder, state, result, watch)
+            result.best, result.stopped_early = watch.best_epoch, watch.exhausted
+            if self.test_bank is not None:
+                self._test(recognizer, folder, result)
+        finally:
+            if folder is not None:
+                folder.close()
+        if folder is not None:
+            result.checkpoints = folder.kept_checkpoints()
+            if self.keeps_best and result.best is not None:
+                result.best_checkpoint = folder.checkpoint_path(result.best)
+        self.result.folds.append(result)
+        return recognizer
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the best epoch's checkpoint stays."""
+        return self.cfg.train.keep_best or self.cfg.train.publish_best
+
+    def weights_to_publish(self, recognizer: Recognizer) -> int:
+        """Give the network the weights that are to be published; the zero-based epoch they are from."""
+        fold = self.result.folds[-1]
+        if not self.cfg.train.publish_best or fold.best_checkpoint is None:
+            return int(fold.epochs[-1]["epoch"])
+        content, _ = read_archive(fold.best_checkpoint)
+        load_weights(recognizer, content["state_dict"], str(fold.best_checkpoint))
+        return int(content["epoch"])
+
+    def _watch(self, result: FoldResult) -> Watch:
+        watch = Watch(self.cfg.train.monitor, self.cfg.train.patience)
+        for row in result.epochs:
+            watch.see(row)
+        return watch
+
+    def sum_up(self) -> None:
+        """Work out the figures about all folds."""
+        folds = self.result.folds
+        self.result.loss = sum(f.epochs[-1]["loss"] for f in folds) / len(folds)
+        self.result.seconds = sum(e["seconds"] for f in folds for e in f.epochs)
+        seen = sum(e["spectrograms"] for f in folds for e in f.epochs)
+        self.result.spectrograms_per_second = seen / max(1e-9, self.result.seconds)
+
+    def forget_states(self) -> None:
+        """Remove the states of the finished run."""
+        for state in self.states:
+            state.remove()
+
+    def _state_of(self, fold: int | None) -> ResumeState | None:
+        if not self.world.leads:
+            return None
+        name = state_name(self.settings, self.seed if self.named else None, self.seed, self.device.type)
+        state = ResumeState(self.log_root / "resume", name if fold is None else f"{name}-{fold}")
+        self.states.append(state)
+        return state
+
+    def _fit(
+        self,
+        recognizer: Recognizer,
+        batches: TrainingBatches,
+        optimizer: torch.optim.Optimizer,
+        split: Split,
+        first: int,
+        folder: LogFolder | None,
+        state: ResumeState | None,
+        result: FoldResult,
+        watch: Watch,
+    ) -> None:
+        train = self.cfg.train
+        held_out = prepare.as_index(split.held_out)
+        settings = prepare.loss_settings(self.cfg)
+        weights = None
+        if train.use_class_weights:
+            values = class_weights(self.samples.labels[split.train], train.weight_exponent)
+            weights = torch.from_numpy(values).to(self.device, torch.float32)
+        what = "train" if result.fold is None else f"fold {result.fold}"
+        meter = TrainingMeter(train.num_epochs * len(batches), first * len(batches), train.num_epochs, what)
+        clock = _Clock()
+
+        def after_step(figures: StepFigures) -> None:
+            if folder is None:
+                return
+            folder.scalars(figures.step, {"loss": figures.loss, "lr": figures.lr})
+            if self.on_step is not None:
+                self.on_step(
+                    {
+                        "fold": result.fold,
+                        "step": figures.step,
+                        "epoch": figures.epoch,
+                        "loss": figures.loss,
+                        "lr": figures.lr,
+                    }
+                )
+
+        def after_epoch(epoch: int, loss: float) -> bool:
+            seconds = clock.stop()
+            row: dict[str, Any] = {
+                "epoch": epoch,
+                "step": module.step_number,
+                "loss": loss,
+                "lr": optimizer.param_groups[0]["lr"],
+                "seconds": seconds,
+                "spectrograms": len(split.train),
+                "spectrograms_per_second": len(split.train) / max(1e-9, seconds),
+            }
+            if len(held_out):
+                row.update(
+                    _named(
+                        "val_", evaluate(recognizer, self.bank, held_out, settings, self.layout, self.world)
+                    )
+                )
+            result.epochs.append(row)
+            watch.see(row)
+            ends = epoch + 1 == train.num_epochs or watch.exhausted
+            if folder is not None:
+                folder.scalars(
+                    module.step_number, {name: row[name] for name in row if name.startswith("val_")}
+                )
+                folder.scalars(module.step_number, {"epoch": epoch})
+                training_state = {
+                    "optimizer_states": [optimizer.state_dict()],
+                    "lr_schedulers": [{"step": module.step_number}],
+                }
+                best = watch.best_epoch if self.keeps_best else None
+                folder.save(
+                    recognizer, self.hyper, self.settings_after(epoch + 1), epoch, training_state, best
+                )
+            # A fold that is done is kept too, while the others are not.
+            if state is not None and folder is not None and (not ends or result.fold is not None):
+                state.save(
+                    {
+                        "weights": recognizer.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "epochs": result.epochs,
+                        "next_epoch": epoch + 1,
+                        "version": folder.version,
+                        "seed": self.seed,
+                    },
+                    at_once=ends,
+                )
+            if self.on_epoch is not None and self.world.leads:
+                self.on_epoch({"fold": result.fold, **row})
+            clock.start()
+            return ends
+
+        module = TrainingModule(
+            recognizer,
+            compiled(recognizer, train.compile),
+            batches,
+            settings,
+            weights,
+            optimizer,
+            train.num_epochs,
+            first,
+            train.warmup_fraction,
+            self.layout,
+            meter,
+            after_step,
+            after_epoch,
+            self.world,
+        )
+        try:
+            with explained(recognizer, self.cfg, batches.batch_size, self.layout):
+                fit(module, train.num_epochs - first, self.device, train.mixed_precision, self.world)
+            meter.finish()
+        finally:
+            meter.close()
+
+    def _test(self, recognizer: Recognizer, folder: LogFolder | None, result: FoldResult) -> None:
+        assert self.test_bank is not None
+        members = torch.arange(len(self.test_bank))
+        settings = prepare.loss_settings(self.cfg)
+        found = evaluate(recognizer, self.test_bank, members, settings, self.layout, self.world)
+        result.test = _named("test_", found)
+        result.test["test_roc_auc"] = found["roc_micro"]
+        if folder is not None:
+            step = int(result.epochs[-1]["step"])
+            folder.scalars(step, {"test_loss": found["loss"], "test_roc_auc": found["roc_micro"]})
+
+
+class _Clock:
+    """Seconds of training alone: evaluation and saving between epochs do not count."""
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        self._begun = time.monotonic()
+
+    def stop(self) -> float:
+        return time.monotonic() - self._begun
+
+
+def _named(prefix: str, figures: dict[str, float | None]) -> dict[str, float | None]:
+    return {
+        f"{prefix}loss": figures["loss"],
+        f"{prefix}roc": figures["roc_micro"],
+        f"{prefix}roc_macro": figures["roc_macro"],
+        f"{prefix}pr": figures["pr_micro"],
+        f"{prefix}pr_macro": figures["pr_macro"],
+        f"{prefix}top1": figures["top1"],
+    }
+
+
+def _example(batches: TrainingBatches, count: int = 16) -> np.ndarray:
+    """Images of a batch as the network will see them; drawn apart, so that the run is the same without it."""
+    batches.begin_epoch(0)
+    index = next(iter(batches.indices(0)))[:count]
+    return batches.make(index).images[:, 0].cpu().numpy()

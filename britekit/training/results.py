@@ -1,0 +1,76 @@
+"""What a training run gives back."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass
+class FoldResult:
+    """One fold, or the only run.
+
+    Attributes
+    ----------
+    fold
+        Number from 0, None without folds.
+    epochs
+        Per epoch: epoch (zero-based), step, loss, lr, seconds, spectrograms_per_second, and with held-out
+        data val_loss, val_roc, val_roc_macro, val_pr, val_pr_macro, val_top1.
+    checkpoints
+        Those kept in the log folder.
+    best
+        Epoch (zero-based) with the best held-out figure ``train.monitor``, None without such figures.
+    best_checkpoint
+        Its checkpoint, with ``train.keep_best``.
+    stopped_early
+        Whether ``train.patience`` ran out.
+    test
+        Figures of ``train.test_pickle``.
+    """
+
+    fold: int | None
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    checkpoints: list[Path] = field(default_factory=list)
+    log_folder: Path | None = None
+    best: int | None = None
+    best_checkpoint: Path | None = None
+    stopped_early: bool = False
+    test: dict[str, float | None] | None = None
+
+
+@dataclass
+class TrainResult:
+    """What a run gives back.
+
+    Attributes
+    ----------
+    loss
+        Mean training loss of the last epoch (mean over folds).
+    seconds, spectrograms_per_second
+        Of training itself; a resumed run counts the earlier parts too.
+    example
+        (n, H, W) float32: the first images of a mixed and augmented batch.
+    """
+
+    folds: list[FoldResult]
+    loss: float
+    seconds: float
+    spectrograms_per_second: float
+    device: str
+    seed: int
+    num_spectrograms: int
+    published: Path | None = None
+    resumed_from_epoch: int | None = None
+    example: np.ndarray | None = None
+
+    @property
+    def epochs(self) -> list[dict[str, Any]]:
+        """Figures of the last fold's epochs."""
+        return self.folds[-1].epochs
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """All kept checkpoints."""
+        return [path for fold in self.folds for path in fold.checkpoints]

@@ -1,0 +1,89 @@
+"""Batch norm over the batch of all processes together.
+
+torch has it for GPUs only; on CPUs the sums over the batch are exchanged here, so that several processes
+compute what one would compute with the whole batch. Ioffe and Szegedy, ICML 2015.
+
+Legend: B batch, F channels.
+"""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as exchange
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class SyncedBatchNorm(nn.BatchNorm2d):
+    """Batch norm whose mean and variance in training are those of all processes' samples.
+
+    ``drop`` and ``act`` are what timm's fused layers do after it; they hold no weights.
+    """
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:
+        """Take what one- and two-dimensional batch norm take."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Normalised input, in training by the statistics of all processes."""
+        if not self.training:
+            return self._after(super().forward(input))
+        axes = [0, *range(2, input.dim())]
+        x = input.float()
+        count = x.new_full((1,), x.numel() / x.shape[1])
+        # The mean first and then the deviations from it: the difference of two large sums would lose digits.
+        sums = exchange.all_reduce(torch.cat([x.sum(axes), count]))
+        total = sums[-1].detach()
+        mean = sums[:-1] / total
+        shape = [1, -1] + [1] * (x.dim() - 2)
+        centred = x - mean.view(shape)
+        variance = exchange.all_reduce((centred * centred).sum(axes)) / total
+        self._remember(mean.detach(), variance.detach(), float(total))
+        out = centred * torch.rsqrt(variance + self.eps).view(shape)
+        if self.affine:
+            out = out * self.weight.view(shape) + self.bias.view(shape)
+        return self._after(out.to(input.dtype))
+
+    def _remember(self, mean: torch.Tensor, variance: torch.Tensor, total: float) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked.add_(1)
+        share = self.momentum if self.momentum is not None else 1.0 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance * (total / max(1.0, total - 1.0)), share)
+
+    def _after(self, out: torch.Tensor) -> torch.Tensor:
+        for name in ("drop", "act"):
+            layer = self._modules.get(name)
+            if layer is not None:
+                out = layer(out)
+        return out
+
+
+def synchronise_batch_norm(network: nn.Module, device: torch.device) -> None:
+    """Replace batch norm inside a network, weights and names kept, if processes share each batch."""
+    if not dist.is_available() or not dist.is_initialized():
+        return
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, _BatchNorm):
+                setattr(parent, name, _synced(child, device))
+
+
+def _synced(layer: Any, device: torch.device) -> nn.Module:
+    if device.type == "cuda" and type(layer) in (nn.BatchNorm1d, nn.BatchNorm2d):
+        return nn.SyncBatchNorm.convert_sync_batchnorm(layer)
+    if device.type == "cuda":
+        from timm.layers import convert_sync_batchnorm
+
+        return convert_sync_batchnorm(layer)
+    new = SyncedBatchNorm(
+        layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats
+    )
+    new.load_state_dict(layer.state_dict())
+    if layer.affine:
+        new.weight, new.bias = layer.weight, layer.bias
+    for part in ("drop", "act"):
+        if part in layer._modules:
+            new.add_module(part, layer._modules[part])
+    return new.train(layer.training)
