@@ -3,6 +3,7 @@
 - ``style.py``: size, fonts, colours, saving
 - ``curves.py``: precision-recall and ROC curves, precision and recall per threshold
 - ``reliability.py``: calibration before and after
+- ``tuning.py``: a search of settings: history, importances, slices
 - ``training.py``: loss and scores over epochs, loss over rising learning rates
 - ``before_after.py``: spectrograms before and after a change
 - ``spectrogram.py``: spectrograms with axes or bare; ``axis_ticks.py``: round numbers on their axes;

@@ -82,7 +82,13 @@ class StageRun:
 
 
 @contextmanager
-def stage_run(stage: str, cfg: BaseConfig, inputs: Iterable[str | Path] = ()) -> Iterator[StageRun]:
+def stage_run(
+    stage: str,
+    cfg: BaseConfig,
+    inputs: Iterable[str | Path] = (),
+    group: str | None = None,
+    name: str | None = None,
+) -> Iterator[StageRun]:
     """Record one stage as a W&B run: group = experiment, job type = stage, config = settings and hashes.
 
     Active inside a DVC stage, or where ``WANDB_MODE`` or ``WANDB_PROJECT`` asks for it. Without a key runs
@@ -96,8 +102,10 @@ def stage_run(stage: str, cfg: BaseConfig, inputs: Iterable[str | Path] = ()) ->
         Settings in force.
     inputs
         Files and folders the stage read; their hashes are recorded.
+    group, name
+        Of the run; by default the experiment and the stage.
     """
-    run = StageRun(_start(stage, cfg, inputs))
+    run = StageRun(_start(stage, cfg, inputs, group, name))
     try:
         yield run
     except BaseException:
@@ -106,7 +114,13 @@ def stage_run(stage: str, cfg: BaseConfig, inputs: Iterable[str | Path] = ()) ->
     run.finish()
 
 
-def _start(stage: str, cfg: BaseConfig, inputs: Iterable[str | Path]) -> Any:
+def _start(
+    stage: str,
+    cfg: BaseConfig,
+    inputs: Iterable[str | Path],
+    group: str | None = None,
+    name: str | None = None,
+) -> Any:
     mode = os.environ.get("WANDB_MODE", "").lower()
     asked = is_dvc_stage() or mode or os.environ.get("WANDB_PROJECT")
     if mode == "disabled" or not asked:
@@ -120,9 +134,9 @@ def _start(stage: str, cfg: BaseConfig, inputs: Iterable[str | Path]) -> Any:
         wandb = _wandb()
         arguments: dict[str, Any] = {
             "project": os.environ.get("WANDB_PROJECT", _PROJECT),
-            "group": os.environ.get("WANDB_RUN_GROUP", experiment_name()),
+            "group": os.environ.get("WANDB_RUN_GROUP") or group or experiment_name(),
             "job_type": os.environ.get("WANDB_JOB_TYPE", stage),
-            "name": os.environ.get("WANDB_NAME", facts["stage"]),
+            "name": os.environ.get("WANDB_NAME") or name or facts["stage"],
             "config": {**to_dict(cfg), "provenance": facts},
             "dir": str(folder),
         }

@@ -41,7 +41,8 @@ class FoundEnsemble:
     score
         Of the best, on the held-out half.
     best_single, everyone
-        On the held-out half: of the member that is best where the choice is made, and of all members together.
+        On the held-out half: of the member that is best where the choice is made, and of all members
+        together.
     held_out
         False where all recordings chose: then the scores are flattered.
     """

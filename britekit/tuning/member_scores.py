@@ -16,8 +16,8 @@ import britekit
 from britekit.config import BaseConfig
 from britekit.datasets.recordings_csv import group_from_name
 from britekit.errors import InputError, ModelError
-from britekit.evaluation.scored_set import ScoredSet, read_scored_set
 from britekit.evaluation.score_sources import TABLE_NAME
+from britekit.evaluation.scored_set import ScoredSet, read_scored_set
 from britekit.files import sha256_of, write_text
 from britekit.inference.analysis import analyze_recordings, failure_of
 from britekit.inference.ensemble import load_ensemble
@@ -156,8 +156,8 @@ def halves(truth_NC: NDArray[np.bool_], groups_N: NDArray[np.int64], seed: int =
     chooses_N = chooses_G[group_N]
     if not truth_NC[chooses_N].any() or not truth_NC[~chooses_N].any():
         raise InputError(
-            "only one recording, or one group of them, has annotated sounds, so no half of the recordings can "
-            "be held out; annotate more, or choose without holding out (--no-holdout)"
+            "only one recording, or one group of them, has annotated sounds, so no half can be held "
+            "out; annotate more, or choose without holding out (--no-holdout)"
         )
     return chooses_N
 

@@ -71,8 +71,8 @@ def choose(
     tries
         All combinations are rated if they are no more than this, else this many distinct ones at random.
     greedy
-        Begin with the best member and add, `size` - 1 times, the one that helps most, which may be one that is
-        in already (Caruana et al., ICML 2004).
+        Begin with the best member and add, `size` - 1 times, the one that helps most, which may be one that
+        is in already (Caruana et al., ICML 2004).
     seed
         Of the random choice.
     threads

@@ -42,13 +42,11 @@ def save_winners(paths: Sequence[Path], directory: str | Path) -> list[Path]:
     if others:
         more = f" and {len(others) - 3} more" if others[3:] else ""
         raise InputError(
-            f"{folder} holds other models ({', '.join(others[:3])}{more}), which would be part of the ensemble; "
+            f"{folder} holds other models ({', '.join(others[:3])}{more}), which would join the ensemble; "
             "name an empty directory with --save"
         )
     with together():
         for source, target in copies:
             with atomic_path(target) as partial:
                 shutil.copyfile(source, partial)
-    return [
-        target for _, target in copies if target.suffix == CHECKPOINT or not paths[0].suffix == CHECKPOINT
-    ]
+    return [target for _, target in copies if target.suffix == CHECKPOINT or paths[0].suffix != CHECKPOINT]

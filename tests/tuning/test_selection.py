@@ -85,10 +85,10 @@ def test_greedy_takes_a_member_again_where_that_helps():
         combination = max(longer, key=lambda c: by_sklearn(truth, scores, c, "micro_pr"))
     found = choose(rated, 5, 1, greedy=True)
     assert found.best.combination == combination and found.how == "greedy"
-    # Two members and one of them perfect: it is taken each time.
+    # Two members and one of them perfect: it is taken again.
     perfect = np.stack([np.random.default_rng(0).random(truth.shape).astype(np.float32), truth * 0.9 + 0.05])
     best = choose(MeanScores(truth, perfect.astype(np.float32), "micro_pr"), 3, 1, greedy=True).best
-    assert best.combination == (1, 1, 1)
+    assert best.combination.count(1) >= 2 and best.score == 1
 
 
 def test_halves_keep_groups_whole_and_classes_on_both_sides():

@@ -1,0 +1,87 @@
+"""Spectrograms with a trial's audio settings, in a database of their own: the user's is only read."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from britekit.annotations.classes import ClassInfo
+from britekit.config import BaseConfig
+from britekit.database.schema import Base, SpecGroup, SpecValue
+from britekit.database.session import open_database
+from britekit.datasets.pickling import write_training_pickle
+from britekit.datasets.reextraction import reextract_segments
+
+log = logging.getLogger("britekit.tuning")
+
+_ROWS = 2_000
+
+
+class ExtractedPickles:
+    """Training files by audio settings; the last one made is kept, since trials often share settings.
+
+    Parameters
+    ----------
+    folder
+        Where they may lie; its owner removes it.
+    classes
+        Which classes, in order; None means all.
+    """
+
+    def __init__(self, folder: Path, classes: Sequence[ClassInfo] | None = None) -> None:
+        self._folder, self._classes = folder, classes
+        self._key = ""
+        self._database = folder / "tuning.db"
+        self._pickle = folder / "tuning.pkl"
+
+    def path(self, cfg: BaseConfig) -> Path:
+        """Return the training file for the audio settings of ``cfg``, made from ``train.train_db``.
+
+        Raises
+        ------
+        DatabaseError, InputError
+            The database cannot be read, or recordings are missing.
+        """
+        key = json.dumps([asdict(cfg.audio), cfg.train.train_db], sort_keys=True)
+        if key != self._key:
+            self._key = ""
+            self._database.unlink(missing_ok=True)
+            copy_without_spectrograms(cfg.train.train_db, self._database)
+            names = None if self._classes is None else [info.name for info in self._classes]
+            with open_database(self._database, "write") as session:
+                reextract_segments(session, cfg, names).raise_for_failures()
+            with open_database(self._database) as session:
+                audio = cfg.audio
+                write_training_pickle(
+                    session, self._pickle, audio.spec_height, audio.spec_width, self._classes
+                )
+            self._key = key
+        return self._pickle
+
+
+def copy_without_spectrograms(source: str | Path, target: Path) -> None:
+    """Copy recordings, segments, classes and their links, with their IDs, to a new database file."""
+    with open_database(source) as reading, open_database(target, "create") as writing:
+        left_out = {SpecValue.__tablename__, SpecGroup.__tablename__, "SchemaVersion"}
+        tables = [table for table in Base.metadata.sorted_tables if table.name not in left_out]
+        for table in reversed(tables):  # what every new database holds
+            writing.execute(table.delete())
+        for table in tables:
+            _copy(reading, writing, table)
+
+
+def _copy(reading: Session, writing: Session, table) -> None:  # type: ignore[no-untyped-def]
+    from sqlalchemy import inspect
+
+    connection = reading.connection()
+    if not inspect(connection).has_table(table.name):
+        return  # an older database lacks what we added
+    found = connection.execute(select(table))
+    while rows := found.fetchmany(_ROWS):
+        writing.connection().execute(insert(table), [dict(row._mapping) for row in rows])

@@ -1,0 +1,270 @@
+"""The study: trials kept in a journal on disk, which several processes may work on, and go on with.
+
+What the grid and random tries will be is written down when the study is made; each process takes the next
+one that waits. TPE proposes one trial at a time from what is known. A process that was killed leaves a trial
+marked as running: whoever works on the study next sees that its process is gone and puts it back, with the
+runs that were complete.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from britekit.errors import InputError
+from britekit.tuning.space import Parameter, number_of_combinations
+
+Sampler = Literal["grid", "random", "tpe"]
+
+JOURNAL = "study.journal"
+_NAME = "britekit-tune"
+_FACTS, _QUEUED, _SEED = "facts", "queued", 0
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class Study:
+    """A search on disk.
+
+    Parameters
+    ----------
+    folder
+        Output directory of `tune`; a study that is there goes on.
+    parameters
+        What is searched.
+    sampler
+        ``grid``: every combination; ``random``: some of them, all different; ``tpe``: each trial where those
+        before were good (Bergstra et al., NeurIPS 2011).
+    trials
+        How many there shall be in all, with those of earlier calls; 0 means all combinations.
+    facts
+        What must be equal for a study to go on: metric, base settings and so on, as plain values.
+    prune
+        Whether trials that are worse than half of the others so far are given up.
+
+    Raises
+    ------
+    InputError
+        The directory holds a study of something else, or the journal cannot be used.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        parameters: Sequence[Parameter],
+        sampler: Sampler,
+        trials: int,
+        facts: dict[str, Any],
+        prune: bool,
+    ) -> None:
+        self.parameters, self.sampler = list(parameters), sampler
+        every = number_of_combinations(parameters)
+        self.wanted = every if sampler == "grid" or trials == 0 else min(trials, every)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / JOURNAL
+        try:
+            self._study = optuna.create_study(
+                storage=JournalStorage(JournalFileBackend(str(path))),
+                study_name=_NAME,
+                direction="maximize",
+                load_if_exists=True,
+                sampler=optuna.samplers.TPESampler(
+                    seed=_SEED if sampler != "tpe" else _SEED + os.getpid(), constant_liar=True
+                ),
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=4)
+                if prune
+                else optuna.pruners.NopPruner(),
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(
+                f"{path} cannot be used as a study ({error}); name another directory with -o"
+            ) from None
+        self._agree(folder, facts)
+        if sampler != "tpe":
+            self._write_down()
+        else:
+            for lost in self._dead():
+                self._put_back(lost.params, lost.user_attrs)
+
+    def _agree(self, folder: Path, facts: dict[str, Any]) -> None:
+        text = json.dumps(facts, sort_keys=True)
+        known = self._study.user_attrs.get(_FACTS)
+        if known is None:
+            self._study.set_user_attr(_FACTS, text)
+            return
+        before = json.loads(known)
+        others = [key for key in sorted({*before, *facts}) if before.get(key) != json.loads(text).get(key)]
+        if others:
+            raise InputError(
+                f"{folder} holds a search with another {', another '.join(others)}; name another directory "
+                "with -o, or repeat what was searched there"
+            )
+
+    def _write_down(self) -> None:
+        """Put the combinations that are not in the study yet in its queue."""
+        for lost in self._dead():
+            self._put_back(self._fixed(lost), lost.user_attrs)
+        known = {
+            self._key(t) for t in self.all() if t.state is not TrialState.FAIL or "error" in t.user_attrs
+        }
+        for keys in itertools.islice(self._combinations(), self.wanted):
+            fixed = {p.name: key for p, key in zip(self.parameters, keys, strict=True)}
+            if _text(fixed) not in known:
+                known.add(_text(fixed))
+                self._put_back(fixed, {})
+
+    def _put_back(self, fixed: dict[str, Any], attributes: dict[str, Any]) -> None:
+        """Put a trial in the queue, with the runs that are complete."""
+        kept = {key: value for key, value in attributes.items() if key == "runs"}
+        self._study.enqueue_trial(fixed, user_attrs={**kept, _QUEUED: _text(fixed)})
+
+    def _combinations(self) -> Iterator[tuple[Any, ...]]:
+        choices = [p.keys for p in self.parameters]
+        number = number_of_combinations(self.parameters)
+        if self.wanted >= number:
+            yield from itertools.product(*choices)
+            return
+        rng = random.Random(_SEED)
+        # The first n of a longer list are the same, so a search can be made longer.
+        seen: set[tuple[Any, ...]] = set()
+        while len(seen) < self.wanted:
+            drawn = tuple(rng.choice(each) for each in choices)
+            if drawn not in seen:
+                seen.add(drawn)
+                yield drawn
+
+    def _fixed(self, trial: FrozenTrial) -> dict[str, Any]:
+        return dict(json.loads(trial.user_attrs.get(_QUEUED, "null")) or trial.params)
+
+    def _key(self, trial: FrozenTrial) -> str:
+        return _text(self._fixed(trial))
+
+    def _dead(self) -> list[FrozenTrial]:
+        """Mark running trials of processes of this machine that are gone as failed, and return them."""
+        lost = []
+        for trial in self.all():
+            worker = trial.user_attrs.get("worker", "")
+            host, _, process = worker.rpartition(":")
+            if (
+                trial.state is not TrialState.RUNNING
+                or host != socket.gethostname()
+                or _is_alive(int(process))
+            ):
+                continue
+            self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+            lost.append(trial)
+        return lost
+
+    def all(self) -> list[FrozenTrial]:
+        """Return every trial of the study, of all processes."""
+        return self._study.get_trials(deepcopy=False)
+
+    def done(self) -> list[FrozenTrial]:
+        """Return the trials that are over, by number; those of killed processes are left out."""
+        return [
+            t
+            for t in self.all()
+            if t.state in (TrialState.COMPLETE, TrialState.PRUNED)
+            or (t.state is TrialState.FAIL and "error" in t.user_attrs)
+        ]
+
+    def best(self) -> FrozenTrial | None:
+        """Return the trial with the highest score, the first of equals; None if none is complete."""
+        complete = [t for t in self.all() if t.state is TrialState.COMPLETE]
+        return max(complete, key=lambda t: (t.value, -t.number)) if complete else None
+
+    @contextmanager
+    def next(self) -> Iterator[Trial | None]:
+        """Yield the next trial to be worked on, None if all are taken; an interrupted one is put back."""
+        if self.sampler == "tpe":
+            going = [t for t in self.all() if t.state is TrialState.RUNNING]
+            if len(self.done()) + len(going) >= self.wanted:
+                yield None
+                return
+        elif not any(t.state is TrialState.WAITING for t in self.all()):
+            yield None
+            return
+        trial = self._study.ask()
+        if self.sampler != "tpe" and _QUEUED not in trial.user_attrs:
+            # Another process took the last one in between.
+            self._study.tell(trial, state=TrialState.FAIL)
+            yield None
+            return
+        trial.set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
+        try:
+            yield trial
+        except KeyboardInterrupt:
+            self._study.tell(trial, state=TrialState.FAIL)
+            self._put_back(trial.params, trial.user_attrs)
+            raise
+
+    def suggest(self, trial: Trial) -> list[Any]:
+        """Return a trial's value of each parameter."""
+        return [p.value_of(_suggest(trial, p)) for p in self.parameters]
+
+    def values_of(self, trial: FrozenTrial) -> list[Any]:
+        """Return a past trial's values; None where it failed before it had any."""
+        fixed = self._fixed(trial)
+        return [p.value_of(fixed[p.name]) if p.name in fixed else None for p in self.parameters]
+
+    def tell(self, trial: Trial, score: float) -> None:
+        """Note a trial's score."""
+        self._study.tell(trial, score)
+
+    def tell_pruned(self, trial: Trial) -> None:
+        """Note that a trial was given up."""
+        self._study.tell(trial, state=TrialState.PRUNED)
+
+    def tell_failed(self, trial: Trial, error: str) -> None:
+        """Note that a trial could not be done."""
+        trial.set_user_attr("error", error)
+        self._study.tell(trial, state=TrialState.FAIL)
+
+    def importances(self) -> dict[str, float]:
+        """Return the share of each parameter in the differences of score; empty if that cannot be told."""
+        varied = [p for p in self.parameters if len(p.values) > 1]
+        complete = [t for t in self.all() if t.state is TrialState.COMPLETE]
+        if not varied or len(complete) < 4 or len({t.value for t in complete}) < 2:
+            return {}
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=_SEED)
+        return dict(
+            optuna.importance.get_param_importances(
+                self._study, evaluator=evaluator, params=[p.name for p in varied]
+            )
+        )
+
+
+def _suggest(trial: Trial, parameter: Parameter) -> Any:
+    values, name = parameter.values, parameter.name
+    if parameter.kind == "categorical" or len(values) == 1:
+        return trial.suggest_categorical(name, parameter.keys)
+    if parameter.kind == "int":
+        return trial.suggest_int(name, values[0], values[-1], step=values[1] - values[0])
+    found = trial.suggest_float(name, values[0], values[-1], step=round(values[1] - values[0], 10))
+    return round(found, 10)
+
+
+def _text(fixed: dict[str, Any]) -> str:
+    return json.dumps(fixed, sort_keys=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,282 @@
+"""The tuning file: which settings are searched, and which values each of them takes."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import os
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from britekit.config import BaseConfig, from_dict, to_dict
+from britekit.config.augmentations import KNOWN
+from britekit.config.base import SECTIONS
+from britekit.config.fields import declared, show
+from britekit.config.layers import unknown_field
+from britekit.config.template import yaml_text
+from britekit.config.yaml_reader import Node, read_yaml
+from britekit.errors import ConfigError, suggest
+
+Kind = Literal["int", "float", "categorical"]
+
+_KEYS = {
+    "int": {"name", "type", "bounds", "step"},
+    "float": {"name", "type", "bounds", "step"},
+    "categorical": {"name", "type", "choices"},
+}
+_SEARCHED = ("train", "audio", "infer")
+_MOST_VALUES = 100_000
+# Partners that are tried for a value that contradicts the base settings.
+_PARTNERS = 200
+# What says how fast the work goes or where things are, not what comes out.
+_WITHOUT_EFFECT = {
+    "train.num_workers", "train.train_db", "train.train_pickle", "train.seed", "infer.num_threads",
+    "infer.label_field", "train.test_pickle",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One setting that is searched.
+
+    Attributes
+    ----------
+    name
+        As the file writes it.
+    target
+        ``("train", "learning_rate")``, or ``("train", "augmentations", NAME, "prob" or a parameter)``.
+    values
+        All it can take, in order.
+    """
+
+    name: str
+    kind: Kind
+    target: tuple[str, ...]
+    values: tuple[Any, ...]
+
+    @property
+    def keys(self) -> list[Any]:
+        """What stands for the values in the study: the numbers themselves, or texts of the choices."""
+        return [yaml_text(v) for v in self.values] if self.kind == "categorical" else list(self.values)
+
+    def value_of(self, key: Any) -> Any:
+        """Return the value that a key of the study stands for."""
+        return self.values[self.keys.index(key)] if self.kind == "categorical" else key
+
+
+def read_space(
+    path: str | os.PathLike[str], base: BaseConfig, extract: bool, skip_training: bool
+) -> list[Parameter]:
+    """Read and check a tuning file.
+
+    Raises
+    ------
+    ConfigError
+        With everything that is wrong, a line each.
+    """
+    root, problems = read_yaml(path)
+    if not isinstance(root.value, list):
+        raise ConfigError(*problems, f"{path}:{root.line}: a list of settings is expected, each with a name")
+    return _checked(
+        [(f"{path}:{item.line}", item) for item in root.value], problems, base, extract, skip_training
+    )
+
+
+def space_of(
+    entries: Sequence[dict[str, Any]], base: BaseConfig, extract: bool, skip_training: bool
+) -> list[Parameter]:
+    """Check the entries of a tuning file that were made in Python; see `read_space`."""
+    nodes = [
+        (f"entry {place}", Node({key: Node(_node(value), 0) for key, value in entry.items()}, 0))
+        for place, entry in enumerate(entries, start=1)
+    ]
+    return _checked(nodes, [], base, extract, skip_training)
+
+
+def with_values(base: BaseConfig, parameters: Sequence[Parameter], values: Sequence[Any]) -> BaseConfig:
+    """Return the base settings with these values.
+
+    Raises
+    ------
+    ConfigError
+        The values contradict each other or the base.
+    """
+    settings = to_dict(base)
+    for parameter, value in zip(parameters, values, strict=True):
+        put(settings, parameter.target, copy.deepcopy(value))
+    return from_dict(settings)
+
+
+def put(settings: dict[str, Any], target: tuple[str, ...], value: Any) -> None:
+    """Set one value in nested settings; an augmentation that is not listed is added."""
+    section = settings.setdefault(target[0], {})
+    if len(target) == 2:
+        section[target[1]] = value
+        return
+    entries = section.setdefault("augmentations", [])
+    entry = next((each for each in entries if each["name"] == target[2]), None)
+    if entry is None:
+        entry = {"name": target[2]}
+        entries.append(entry)
+    if target[3] == "prob":
+        entry["prob"] = value
+    else:
+        entry.setdefault("params", {})[target[3]] = value
+
+
+def number_of_combinations(parameters: Sequence[Parameter]) -> int:
+    """Return how many combinations of values there are; 1 without parameters."""
+    return math.prod(len(parameter.values) for parameter in parameters)
+
+
+def _node(value: Any) -> Any:
+    return [Node(item, 0) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _checked(
+    items: list[tuple[str, Node]], problems: list[str], base: BaseConfig, extract: bool, skip_training: bool
+) -> list[Parameter]:
+    found: list[Parameter] = []
+    where_of: dict[tuple[str, ...], str] = {}
+    for where, item in items:
+        parameter, wrong = _read_entry(item)
+        if parameter is not None:
+            if parameter.target in where_of:
+                wrong.append(f"{parameter.name} is searched twice, first at {where_of[parameter.target]}")
+            where_of.setdefault(parameter.target, where)
+            wrong += _not_searchable(parameter, extract, skip_training)
+            if not wrong:
+                found.append(parameter)
+        problems += [f"{where}: {text}" for text in wrong]
+    if not items:
+        problems.append("the tuning file names no setting; leave it out to repeat the base settings")
+    if not problems:
+        problems += _impossible(found, where_of, base)
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))
+    return found
+
+
+def _read_entry(item: Node) -> tuple[Parameter | None, list[str]]:
+    entry = item.value
+    if not isinstance(entry, dict) or "name" not in entry or not isinstance(entry["name"].value, str):
+        return None, ["a map with a name and a type is expected"]
+    name = entry["name"].value
+    target, wrong = _find(name)
+    if wrong:
+        return None, [wrong]
+    kind = entry["type"].plain() if "type" in entry else None
+    if kind not in _KEYS:
+        return None, [f"{name}: type {show(kind)} is not int, float or categorical"]
+    strange = sorted(set(entry) - _KEYS[kind])
+    missing = sorted(_KEYS[kind] - set(entry))
+    if strange or missing:
+        texts = [f"{name}: a setting of type {kind} has no {key}" for key in strange]
+        return None, texts + [f"{name}: {key} is missing for the type {kind}" for key in missing]
+    if kind == "categorical":
+        choices = entry["choices"].plain()
+        if not isinstance(choices, list) or not choices:
+            return None, [f"{name}: choices {show(choices)} is not a list of at least one value"]
+        if len({yaml_text(value) for value in choices}) < len(choices):
+            return None, [f"{name}: a choice is named twice"]
+        return Parameter(name, kind, target, tuple(choices)), []
+    values, wrong = _numbers(kind, entry["bounds"].plain(), entry["step"].plain())
+    return (None, [f"{name}: {wrong}"]) if wrong else (Parameter(name, kind, target, values), [])
+
+
+def _numbers(kind: str, bounds: Any, step: Any) -> tuple[tuple[Any, ...], str]:
+    allowed = (int,) if kind == "int" else (int, float)
+
+    def is_number(value: Any) -> bool:
+        return isinstance(value, allowed) and not isinstance(value, bool) and math.isfinite(value)
+
+    word = "whole numbers" if kind == "int" else "numbers"
+    if not isinstance(bounds, list) or len(bounds) != 2 or not all(map(is_number, bounds)):
+        return (), f"bounds {show(bounds)} are not two {word}, [low, high]"
+    low, high = bounds
+    if low > high:
+        return (), f"bounds {show(bounds)}: {low} is above {high}"
+    if not is_number(step) or step <= 0:
+        return (), f"step {show(step)} is not a {'whole ' if kind == 'int' else ''}number above 0"
+    # 0.3 is a hair less than 3 times 0.1.
+    count = math.floor((high - low) / step + 1e-9) + 1
+    if count > _MOST_VALUES:
+        return (), f"step {step} makes {count} values; choose a larger one"
+    if kind == "int":
+        return tuple(low + n * step for n in range(count)), ""
+    return tuple(round(float(low + n * step), 10) for n in range(count)), ""
+
+
+def _find(name: str) -> tuple[tuple[str, ...], str]:
+    """Return what a name means, or why it means nothing."""
+    section, dot, field = name.partition(".")
+    if dot and section in SECTIONS:
+        if section not in _SEARCHED:
+            return (), f"{name}: only settings of {', '.join(_SEARCHED)} are searched"
+        real = SECTIONS[section].ALIASES.get(field, field)
+        if real in declared(SECTIONS[section]):
+            return (section, real), ""
+        return (), unknown_field(section, field)
+    for section in _SEARCHED:
+        if name in declared(SECTIONS[section]):
+            return (section, name), ""
+    if name in KNOWN:
+        return ("train", "augmentations", name, "prob"), ""
+    for owner, known in KNOWN.items():
+        if name in known.params:
+            return ("train", "augmentations", owner, name), ""
+    every = [field for section in _SEARCHED for field in declared(SECTIONS[section])]
+    every += [*KNOWN, *(param for known in KNOWN.values() for param in known.params)]
+    return (), f"{name}: unknown setting{suggest(name, every)}"
+
+
+def _not_searchable(parameter: Parameter, extract: bool, skip_training: bool) -> list[str]:
+    name, section = parameter.name, parameter.target[0]
+    if parameter.target == ("train", "augmentations"):
+        return [f"{name}: name one augmentation or one of its parameters"]
+    if ".".join(parameter.target) in _WITHOUT_EFFECT:
+        return [f"{name}: does not change what is learnt or scored, so there is nothing to tune"]
+    if skip_training and section != "infer":
+        return [f"{name}: cannot be tuned with --notrain, since it acts where models are made"]
+    if section == "audio" and not extract:
+        return [f"{name}: needs --extract, since the training data would not change with it"]
+    return []
+
+
+def _impossible(
+    parameters: list[Parameter], where_of: dict[tuple[str, ...], str], base: BaseConfig
+) -> list[str]:
+    """Return values that are no valid setting, whatever the other parameters are."""
+    problems = []
+    rng = random.Random(0)
+    for place, parameter in enumerate(parameters):
+        for value in parameter.values:
+            reason = _contradiction(base, [parameter], [value])
+            if reason and len(parameters) > 1:
+                others = [p.values for k, p in enumerate(parameters) if k != place]
+                few = math.prod(map(len, others)) <= _PARTNERS
+                tries = (
+                    itertools.product(*others)
+                    if few
+                    else ([rng.choice(each) for each in others] for _ in range(_PARTNERS))
+                )
+                for partners in tries:
+                    values = [*partners]
+                    values.insert(place, value)
+                    if not _contradiction(base, parameters, values):
+                        reason = ""
+                        break
+            if reason:
+                problems.append(f"{where_of[parameter.target]}: {parameter.name} {show(value)}: {reason}")
+    return problems
+
+
+def _contradiction(base: BaseConfig, parameters: Sequence[Parameter], values: Sequence[Any]) -> str:
+    try:
+        with_values(base, parameters, values)
+    except ConfigError as error:
+        return error.problems[0]
+    return ""

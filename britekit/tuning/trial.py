@@ -1,0 +1,92 @@
+"""What a trial does: train with its settings, score the test recordings, measure."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from britekit.config import BaseConfig
+from britekit.evaluation.scored_set import read_scored_set
+from britekit.inference.analysis import analyze_recordings, failure_of
+from britekit.inference.ensemble import load_ensemble
+from britekit.metrics.ranking import ranking_summary
+from britekit.tuning.extracted import ExtractedPickles
+from britekit.tuning.mean_scores import METRICS
+
+log = logging.getLogger("britekit.tuning")
+
+# Called with each epoch's figures, from 0; may raise to give the run up.
+OnEpoch = Callable[[dict[str, Any]], None]
+
+
+class TestSet:
+    """The annotated recordings that trials are tested on.
+
+    Attributes
+    ----------
+    recordings
+        Their audio files.
+    root
+        The directory they are named relative to.
+    """
+
+    __test__ = False  # no test class of pytest
+
+    def __init__(self, annotations_path: str | Path, recordings: list[Path], root: Path) -> None:
+        self.annotations_path, self.recordings, self.root = annotations_path, recordings, root
+
+    def measure(self, folder: Path, cfg: BaseConfig) -> dict[str, float]:
+        """Return the four metrics, over the annotated classes, of scores in a directory."""
+        data = read_scored_set(self.annotations_path, folder.resolve(), self.root, cfg)
+        found = ranking_summary(data.truth_NC, data.scores_NC, data.annotated)
+        return {name: float(found[name]) for name in METRICS}
+
+
+class Evaluator(Protocol):
+    """Turns settings into metrics."""
+
+    def run(self, cfg: BaseConfig, seed: int, on_epoch: OnEpoch) -> dict[str, float]:
+        """Return the four metrics of one run with these settings."""
+
+
+class TrainAndTest:
+    """Trains, scores with all checkpoints of the run, and tests per segment.
+
+    Parameters
+    ----------
+    test
+        What is tested on.
+    log_root
+        Where training leaves its log folders.
+    pickles
+        Makes the training file of each trial; None uses ``train.train_pickle``.
+    """
+
+    def __init__(self, test: TestSet, log_root: Path, pickles: ExtractedPickles | None = None) -> None:
+        self._test, self._log_root, self._pickles = test, log_root, pickles
+
+    def run(self, cfg: BaseConfig, seed: int, on_epoch: OnEpoch) -> dict[str, float]:
+        """Return the four metrics of one run with these settings."""
+        from britekit.training.trainer import train
+
+        if self._pickles is not None:
+            cfg.train.train_pickle = str(self._pickles.path(cfg))
+        result = train(cfg, seed=seed, log_root=self._log_root, on_epoch=on_epoch)
+        return score_and_measure(cfg, result.checkpoints, self._test)
+
+
+def score_and_measure(cfg: BaseConfig, checkpoints: list[Path], test: TestSet) -> dict[str, float]:
+    """Score the test recordings with an ensemble, as the networks say it, and measure."""
+    cfg.infer.min_score = 0.0
+    cfg.infer.calibration = None
+    with tempfile.TemporaryDirectory(prefix="britekit-tune-") as folder:
+        summary = analyze_recordings(
+            cfg, load_ensemble(cfg, checkpoints), test.recordings, folder, root=test.root, rtype="csv"
+        )
+        failure = failure_of(summary)
+        if failure is not None:
+            raise failure
+        return test.measure(Path(folder), cfg)

@@ -1,0 +1,307 @@
+"""The whole search: settings checked, trials run, results written after each."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import logging
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from britekit.annotations.classes import read_classes
+from britekit.config import BaseConfig, to_dict
+from britekit.config.yaml_reader import read_yaml
+from britekit.errors import BriteKitError, ConfigError, InputError, TrainingError
+from britekit.evaluation.epochs import annotated_recordings
+from britekit.files import sha256_of
+from britekit.tracking.run import StageRun, stage_run
+from britekit.tuning.extracted import ExtractedPickles
+from britekit.tuning.mean_scores import METRICS
+from britekit.tuning.results import copy_inputs, write_results
+from britekit.tuning.search import Sampler, Study
+from britekit.tuning.space import Parameter, read_space, space_of, with_values
+from britekit.tuning.stored_scores import StoredScores
+from britekit.tuning.trial import Evaluator, TestSet, TrainAndTest
+
+log = logging.getLogger("britekit.tuning")
+
+_SEED = 100
+# What a run's held-out figures are called that tell the same as each metric.
+_HELD_OUT = {
+    "macro_roc": "val_roc_macro", "micro_roc": "val_roc", "macro_pr": "val_pr_macro", "micro_pr": "val_pr",
+}  # fmt: skip
+
+
+class Tuner:
+    """Searches settings; the class behind `tune`.
+
+    Parameters
+    ----------
+    recording_dir
+        Recordings of the test; None = where the annotations are.
+    output_dir
+        Tables, pictures and the study, which goes on if there is one.
+    annotation_path
+        Annotations per segment.
+    train_log_dir
+        Where training leaves its log folders.
+    metric
+        What is to be highest: ``macro_pr``, ``micro_pr``, ``macro_roc`` or ``micro_roc``.
+    param_space
+        The tuning file, or its entries as maps; None = only the base settings.
+    num_trials
+        Tries; 0 = all combinations.
+    num_runs
+        Runs averaged per trial, with the seeds ``train.seed`` (else 100), + 1, + 2 …, in every trial.
+    extract
+        Make spectrograms with each trial's audio settings.
+    skip_training
+        Only inference, with the checkpoints of ``misc.ckpt_folder``.
+    classes_path
+        Classes to extract.
+    sampler
+        ``grid``, ``random`` or ``tpe``; None = ``random`` where trials are counted, else ``grid``.
+    prune
+        Give up trials that are worse than half of the others so far: between runs, and where
+        ``train.val_portion`` holds data out, between epochs.
+    cfg_path
+        File of base settings, which is copied beside the results and part of the best settings.
+    cfg
+        Base settings; None = those in force with ``cfg_path``.
+
+    Raises
+    ------
+    ConfigError
+        With everything that is wrong in the tuning file.
+    InputError
+        Options that exclude each other; annotations or recordings that cannot be used.
+    """
+
+    def __init__(
+        self,
+        recording_dir: str | Path | None,
+        output_dir: str | Path,
+        annotation_path: str | Path,
+        train_log_dir: str | Path = "logs",
+        metric: str = "macro_roc",
+        param_space: str | Path | Sequence[dict[str, Any]] | None = None,
+        num_trials: int = 0,
+        num_runs: int = 1,
+        extract: bool = False,
+        skip_training: bool = False,
+        classes_path: str | Path | None = None,
+        sampler: Sampler | None = None,
+        prune: bool = False,
+        cfg_path: str | Path | None = None,
+        cfg: BaseConfig | None = None,
+    ) -> None:
+        _check_options(metric, num_trials, num_runs, extract, skip_training, classes_path, sampler)
+        self.output, self.metric, self.runs = Path(output_dir), metric, num_runs
+        self._cfg_path = cfg_path
+        self._param_path = param_space if isinstance(param_space, (str, Path)) else None
+        members: list[Path] = []
+        if skip_training:
+            from britekit.inference.members import resolve_for_models, with_stored_settings
+
+            if cfg is None:
+                cfg, members = resolve_for_models(cfg_path, None)
+            else:
+                from britekit.inference.members import member_paths
+
+                members = member_paths(cfg)
+                cfg = with_stored_settings(cfg, members)
+        elif cfg is None:
+            from britekit.config import resolve
+
+            cfg = resolve(cfg_path)
+        self.base = copy.deepcopy(cfg)
+        self.parameters: list[Parameter] = []
+        if self._param_path is not None:
+            self.parameters = read_space(self._param_path, self.base, extract, skip_training)
+        elif param_space is not None:
+            self.parameters = space_of(list(param_space), self.base, extract, skip_training)  # type: ignore[arg-type]
+        if skip_training and num_runs > 1:
+            log.warning(
+                "nothing is random without training, so each trial is run once instead of %d times", num_runs
+            )
+            self.runs = 1
+        beside = Path(annotation_path)
+        root = Path(recording_dir) if recording_dir else beside if beside.is_dir() else beside.parent
+        self._test = TestSet(annotation_path, annotated_recordings(annotation_path, recording_dir), root)
+        self._skip_training, self._extract, self._members = skip_training, extract, members
+        self._log_root = Path(train_log_dir)
+        self._classes = None if classes_path is None else read_classes(classes_path)
+        self._sampler: Sampler = sampler or ("random" if num_trials else "grid")
+        self._trials, self._prune = num_trials, prune
+        settings = to_dict(self.base)
+        for section, name in (("infer", "num_threads"), ("train", "num_workers")):
+            settings[section].pop(name)
+        self._facts = {
+            "metric": metric,
+            "number of runs": self.runs,
+            "set of base settings": hashlib.sha256(repr(settings).encode()).hexdigest(),
+            "tuning file": [[p.name, p.kind, p.keys] for p in self.parameters],
+            "sampler": self._sampler,
+            "choice of --extract and --notrain": [extract, skip_training],
+            "set of annotations": sha256_of(beside) if beside.is_file() else str(beside),
+        }
+        self.study: Study | None = None
+
+    def run(self) -> tuple[float, dict[str, Any]]:
+        """Work on the study until every trial is taken; return the best score and its settings by name.
+
+        Raises
+        ------
+        TrainingError
+            Every trial failed.
+        """
+        study = Study(self.output, self.parameters, self._sampler, self._trials, self._facts, self._prune)
+        self.study = study
+        copy_inputs(self.output, self._cfg_path, self._param_path)
+        base: dict[str, Any] = {}
+        if self._cfg_path is not None:
+            base = read_yaml(self._cfg_path)[0].plain() or {}
+        with contextlib.ExitStack() as stack:
+            evaluator = self._evaluator(stack)
+            while True:
+                with study.next() as trial:
+                    if trial is None:
+                        break
+                    self._work(study, evaluator, trial)
+                self._write(study, base)
+        self._write(study, base)
+        best = study.best()
+        if best is None:
+            errors = [t.user_attrs["error"] for t in study.done() if "error" in t.user_attrs]
+            raise TrainingError(
+                f"no trial is complete: all {len(errors)} failed, the last one since {errors[-1]}"
+                if errors
+                else f"no trial is complete; other processes may still work on {self.output}"
+            )
+        values = study.values_of(best)
+        assert best.value is not None
+        return best.value, {p.name: v for p, v in zip(self.parameters, values, strict=True)}
+
+    def best_changes(self) -> list[tuple[tuple[str, ...], Any]]:
+        """Return the best value of each setting that was searched, for `apply_settings`."""
+        best = self.study.best() if self.study is not None else None
+        if self.study is None or best is None:
+            raise InputError("there are no best settings before the search has run")
+        values = self.study.values_of(best)
+        return [(p.target, v) for p, v in zip(self.parameters, values, strict=True)]
+
+    def _write(self, study: Study, base: dict[str, Any]) -> None:
+        write_results(self.output, study, self.metric, base)
+
+    def _evaluator(self, stack: contextlib.ExitStack) -> Evaluator:
+        if self._skip_training:
+            tuned = {p.target[1] for p in self.parameters}
+            return StoredScores(self._test, self._members, self.output / "scores", tuned)
+        pickles = None
+        if self._extract:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="britekit-tune-"))
+            pickles = ExtractedPickles(Path(folder), self._classes)
+        return TrainAndTest(self._test, self._log_root, pickles)
+
+    def _work(self, study: Study, evaluator: Evaluator, trial: optuna.Trial) -> None:
+        number = trial.number + 1
+        try:
+            values = study.suggest(trial)
+            said = ", ".join(f"{p.name}={v}" for p, v in zip(self.parameters, values, strict=True))
+            print(f"trial {number}: {said or 'base settings'}")
+            cfg = with_values(self.base, self.parameters, values)
+            with stage_run("tune", cfg, [], self._group(), f"trial-{number}") as run:
+                score = self._score(evaluator, trial, cfg, run)
+        except optuna.TrialPruned:
+            print(f"trial {number}: given up")
+            study.tell_pruned(trial)
+            return
+        except (BriteKitError, RuntimeError, ArithmeticError, ValueError, MemoryError, OSError) as error:
+            # The next combination may well work; whoever reads the table sees why this one did not.
+            text = " ".join(str(error).split()) or type(error).__name__
+            log.warning("trial %d failed: %s", number, text)
+            log.debug("trial %d", number, exc_info=error)
+            study.tell_failed(trial, text)
+            return
+        study.tell(trial, score)
+        print(f"trial {number}: mean {self.metric} {score:.4f}")
+        best = study.best()
+        if best is not None:
+            print(f"best so far = {best.value:.4f} (trial {best.number + 1})")
+
+    def _score(self, evaluator: Evaluator, trial: optuna.Trial, cfg: BaseConfig, run: StageRun) -> float:
+        runs: list[dict[str, float]] = list(trial.user_attrs.get("runs", []))
+        first = self.base.train.seed if self.base.train.seed is not None else _SEED
+        for place in range(len(runs), self.runs):
+            began = time.monotonic()
+
+            def on_epoch(row: dict[str, Any], place: int = place) -> None:
+                run.log({f"run-{place + 1}/{name}": v for name, v in row.items() if v is not None})
+                value = row.get(_HELD_OUT[self.metric])
+                if value is not None:
+                    self._report(trial, value, place * cfg.train.num_epochs + int(row["epoch"]))
+
+            found = evaluator.run(copy.deepcopy(cfg), first + place, on_epoch)
+            if math.isnan(found[self.metric]):
+                raise InputError(
+                    f"{self.metric} is not defined on this test: no class is both present and absent"
+                )
+            runs.append(found)
+            trial.set_user_attr("runs", runs)
+            seconds = time.monotonic() - began
+            what = f"trial {trial.number + 1}, run {place + 1}"
+            print(f"{what}: {self.metric} {found[self.metric]:.4f} ({seconds:.1f} s)")
+            run.log({f"test/{name}": value for name, value in found.items()})
+            if cfg.train.val_portion == 0 and place + 1 < self.runs:
+                mean = statistics.fmean(each[self.metric] for each in runs)
+                self._report(trial, mean, place)
+        means: dict[str, float] = {name: statistics.fmean(each[name] for each in runs) for name in METRICS}
+        run.summary({**means, "trial": trial.number + 1})
+        return means[self.metric]
+
+    def _report(self, trial: optuna.Trial, value: float, step: int) -> None:
+        trial.report(value, step)
+        if self._prune and trial.should_prune():
+            raise optuna.TrialPruned
+
+    def _group(self) -> str:
+        """Return the W&B group that all trials of the study share, whoever works on them."""
+        return f"tune-{self.output.resolve().name}"
+
+
+def _check_options(
+    metric: str,
+    num_trials: int,
+    num_runs: int,
+    extract: bool,
+    skip_training: bool,
+    classes_path: Any,
+    sampler: str | None,
+) -> None:
+    problems = []
+    if metric not in METRICS:
+        problems.append(f'--metric "{metric}" is unknown; expected {", ".join(METRICS)}')
+    if num_trials < 0:
+        problems.append(f"--trials {num_trials} is below 0; 0 means all combinations")
+    if num_runs < 1:
+        problems.append(f"--runs {num_runs} is below 1")
+    if extract and skip_training:
+        problems.append("--extract and --notrain exclude each other: new spectrograms are for training")
+    if classes_path is not None and not extract:
+        problems.append("--classes names what --extract makes; add --extract or leave it out")
+    if sampler not in (None, "grid", "random", "tpe"):
+        problems.append(f'--sampler "{sampler}" is unknown; expected grid, random or tpe')
+    if sampler == "grid" and num_trials:
+        problems.append("--sampler grid tries every combination; leave out --trials")
+    if sampler in ("random", "tpe") and not num_trials:
+        problems.append(f"--sampler {sampler} needs --trials, the number of tries")
+    if problems:
+        raise ConfigError(*problems)
