@@ -40,11 +40,11 @@ def make_test(root: Path, recordings: int, minutes: float, classes: int, seed: i
     rng = np.random.default_rng(seed)
     rows = int(minutes * 60 / LENGTH_S)
     (root / "labels").mkdir(parents=True)
-    silence = root / "rec0000.flac"
+    silence = root / "rec0000.wav"
     soundfile.write(silence, np.zeros(int(minutes * 60 * 8000), np.int16), 8000)
     names = [f"rec{k:04}" for k in range(recordings)]
     for name in names[1:]:
-        os.link(silence, root / f"{name}.flac")
+        os.link(silence, root / f"{name}.wav")
     codes = [f"C{k:03}" for k in range(classes)]
     usual = rng.beta(0.5, 12, classes)
     times = np.char.add(

@@ -24,7 +24,7 @@ from britekit.annotations.labels import (
     read_label_text,
 )
 
-_BLOCK_BYTES = 1 << 24
+_BLOCK_BYTES = 1 << 23
 # Digits of a number must fit a double exactly, or its last bit could differ from what Python reads.
 _MOST_DIGITS = 15
 _COMMA, _TAB, _SEMICOLON, _DOT, _QUOTE, _NEWLINE = b',\t;."\n'
@@ -41,9 +41,9 @@ class LabelTable:
     recording_M: NDArray[np.int32]
     name_M: NDArray[np.int32]
     """(M,) indexes into both lists."""
-    start_M: NDArray[np.float64]
-    end_M: NDArray[np.float64]
-    """(M,) seconds."""
+    start_M: NDArray[np.floating]
+    end_M: NDArray[np.floating]
+    """(M,) seconds; in single precision where that holds all of them exactly."""
     score_M: NDArray[np.float32]
     """(M,) 0 to 1; 0 where a file gives none."""
 
@@ -108,7 +108,7 @@ class _Builder:
             recordings = block.texts("recording", self.recordings)
         else:
             recordings = np.full(len(start), self.recordings[recording], dtype=np.int32)
-        self.blocks.append((recordings, names, start, end, score.astype(np.float32)))
+        self.blocks.append((recordings, names, _short(start), _short(end), score.astype(np.float32)))
 
     def _add_labels(self, labels: Iterable[Label]) -> None:
         found = list(labels)
@@ -124,7 +124,7 @@ class _Builder:
 
     def finish(self) -> LabelTable:
         joined = []
-        types = (np.int32, np.int32, np.float64, np.float64, np.float32)
+        types = (np.int32, np.int32, np.float32, np.float32, np.float32)
         for k, kind in enumerate(types):
             parts = [block[k] for block in self.blocks]
             joined.append(np.concatenate(parts) if parts else np.zeros(0, kind))
@@ -132,6 +132,12 @@ class _Builder:
             self.blocks = [(*block[:k], joined[-1][:0], *block[k + 1 :]) for block in self.blocks]
         recording, name, start, end, score = joined
         return LabelTable(list(self.recordings), list(self.names), recording, name, start, end, score)
+
+
+def _short(seconds: NDArray[np.float64]) -> NDArray[np.floating]:
+    """Return times in single precision if none changes by that, as starts of windows rarely do."""
+    short = seconds.astype(np.float32)
+    return short if np.array_equal(short, seconds) else seconds
 
 
 class _Block:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from britekit.errors import InputError
 from britekit.evaluation.left_out import audio_files
 from britekit.evaluation.unit_report import UnitReport
 from britekit.evaluation.unit_set import UnitSet
-from britekit.plots.examples import draw_example
+from britekit.plots.examples import ExamplePlot
 from britekit.progress import track
 
 # Of one class, and of one recording: a gallery of the same mistake twelve times teaches nothing.
@@ -126,6 +125,7 @@ def draw_examples(examples: Sequence[Example], folder: str | Path, cfg: AudioCon
         Bytes of a picture, or None where the recording is missing or cannot be read.
     """
     audio = audio_files(Path(folder), any("/" in example.recording for example in examples))
+    plot = ExamplePlot(cfg)
     pictures: list[bytes | None] = []
     for example in track(examples, what="spectrograms"):
         paths = audio.get(example.recording, [])
@@ -133,19 +133,17 @@ def draw_examples(examples: Sequence[Example], folder: str | Path, cfg: AudioCon
             pictures.append(None)
             continue
         try:
-            pictures.append(_draw(example, paths[0], cfg))
+            pictures.append(_draw(example, paths[0], cfg, plot))
         except InputError as error:
             log.warning("no spectrogram of %s: %s", example.recording, error)
             pictures.append(None)
     return pictures
 
 
-def _draw(example: Example, path: Path, cfg: AudioConfig) -> bytes:
+def _draw(example: Example, path: Path, cfg: AudioConfig, plot: ExamplePlot) -> bytes:
     first = max(0.0, example.start_s - _CONTEXT_S)
     seconds = min(example.start_s + example.length_s, example.start_s + _LONGEST_S) + _CONTEXT_S - first
     _, image = next(iter_excerpts(path, replace(cfg, spec_duration=seconds), [first]))
     if image is None:
         raise InputError(f"{path} ends before {example.start_s:g} s; annotations or labels belong to another")
-    buffer = io.BytesIO()
-    draw_example(buffer, image, cfg, seconds, first, (example.start_s, example.start_s + example.length_s))
-    return buffer.getvalue()
+    return plot.draw(image, seconds, first, (example.start_s, example.start_s + example.length_s))

@@ -72,11 +72,14 @@ def find_step(recording_M: ArrayLike, starts_M: ArrayLike, length_s: float) -> f
     whole rows in an hour. It is never more than the label length: a wider gap says that labels are missing,
     not that rows lie apart.
     """
-    recordings, starts = np.asarray(recording_M), np.asarray(starts_M, dtype=np.float64)
+    recordings, starts = np.asarray(recording_M), np.asarray(starts_M)
     if not len(recordings):
         return float(length_s)
-    busiest = np.argmax(np.bincount(recordings))
-    gaps = np.diff(np.unique(starts[recordings == busiest]))
+    # Some at a time: bincount makes wide integers of what it counts.
+    size, at_once = int(recordings.max()) + 1, 1 << 20
+    parts = [recordings[k : k + at_once] for k in range(0, len(recordings), at_once)]
+    busiest = np.argmax(sum(np.bincount(part, minlength=size) for part in parts))
+    gaps = np.diff(np.unique(starts[recordings == busiest].astype(np.float64)))
     gaps = gaps[gaps > 1e-6]  # the same start, computed in two ways
     if not len(gaps):
         return float(length_s)

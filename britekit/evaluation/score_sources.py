@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,10 @@ class Windows:
     """(W, C); -1 where there is no label."""
 
 
+def _gone(*_: object) -> Any:
+    raise RuntimeError("these scores were laid on a grid and given up; read them again")
+
+
 @dataclass(frozen=True)
 class ScoreSource:
     """Scores of recordings, before they are laid on a grid."""
@@ -64,6 +68,10 @@ class ScoreSource:
     """Whether a calibration file was applied to the scores."""
     backend: str | None = None
     members: list[Any] = field(default_factory=list)
+
+    def facts_alone(self) -> ScoreSource:
+        """Return the source without its scores, which may take more memory than a whole test."""
+        return replace(self, lay=_gone, windows=_gone)
 
 
 def find_label_dir(labels: str | Path, recordings_dir: str | Path) -> Path:
@@ -205,7 +213,7 @@ def _from_labels(
         scores = np.full((len(distinct), len(labels)), -1, dtype=np.float32)
         cells = which.reshape(-1) * len(labels) + column_of[found.name_M[used]]
         np.maximum.at(scores.reshape(-1), cells, found.score_M[used])
-        return Windows(distinct[:, 0], found.start_M[used][first], scores)
+        return Windows(distinct[:, 0], found.start_M[used][first].astype(np.float64), scores)
 
     scaling, calibrated = _applied(manifest)
     return ScoreSource(
@@ -225,18 +233,22 @@ def _from_labels(
 
 
 def _common_length(folder: Path, labels: LabelTable) -> float:
-    lengths = labels.end_M - labels.start_M
-    usual = float(np.median(lengths))
-    # Both ends of both labels may be rounded.
-    other = np.flatnonzero(np.abs(lengths - usual) > 2 * ROUNDED_S)
-    if len(other):
-        first = int(other[0])
-        name = labels.recordings[labels.recording_M[first]]
-        raise InputError(
-            f'{folder}: labels differ in length (recording "{name}": {lengths[first]:g} s at '
-            f"{labels.start_M[first]:g} s, others {usual:g} s); run analyze with --seg to get labels of one "
-            "length"
-        )
+    parts = [slice(k, k + _LABELS_AT_ONCE) for k in range(0, len(labels), _LABELS_AT_ONCE)]
+    start_M, end_M = labels.start_M, labels.end_M
+    # The middle of those of the first part: where labels differ at all, it does not matter which are usual.
+    usual = float(np.median(end_M[parts[0]].astype(np.float64) - start_M[parts[0]]))
+    for part in parts:
+        lengths = end_M[part].astype(np.float64) - start_M[part]
+        # Both ends of both labels may be rounded.
+        other = np.flatnonzero(np.abs(lengths - usual) > 2 * ROUNDED_S)
+        if len(other):
+            place = part.start + int(other[0])
+            name = labels.recordings[labels.recording_M[place]]
+            raise InputError(
+                f'{folder}: labels differ in length (recording "{name}": {lengths[other[0]]:g} s at '
+                f"{start_M[place]:g} s, others {usual:g} s); run analyze with --seg to get labels of one "
+                "length"
+            )
     if usual <= 0:
         raise InputError(f"{folder}: labels have no length; expected stretches of time")
     return usual

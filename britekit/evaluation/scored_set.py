@@ -136,13 +136,14 @@ def read_scored_set(
         [a.end for a in claims],
         len(source.labels),
     )
+    scores = source.lay(grid, recordings)
     return ScoredSet(
-        source=source,
+        source=source.facts_alone(),
         recordings=recordings,
         seconds_R=np.array(list(seconds.values())),
         grid=grid,
         truth_NC=truth,
-        scores_NC=source.lay(grid, recordings),
+        scores_NC=scores,
         annotated=sorted({column[a.label] for a in claims}),
         without_scores=[name for name in recordings if name not in source.recordings],
         left_out=left_out,

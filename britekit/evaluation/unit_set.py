@@ -178,7 +178,7 @@ def _read(
         highest[row[firsts]] = np.maximum(np.maximum.reduceat(scores, firsts, axis=0), 0)
     return UnitSet(
         unit=unit,
-        source=source,
+        source=source.facts_alone(),
         recordings=recordings,
         seconds_R=lengths,
         groups_N=groups,

@@ -71,7 +71,9 @@ def count_by_threshold(truth: ArrayLike, scores: ArrayLike) -> ThresholdCounts:
     # A threshold is the last of a run of equal scores: only there are all its members counted.
     ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
     last_K = ends[ends >= 0].astype(np.int64)  # no scores, no thresholds
-    tp = np.cumsum(ordered_truth, dtype=np.int64)[last_K]
+    # Half the memory, as long as it can hold the counts.
+    small = np.int32 if len(ordered) < 2**31 else np.int64
+    tp = np.cumsum(ordered_truth, dtype=small)[last_K].astype(np.int64)
     return ThresholdCounts(ordered[last_K], tp, last_K + 1 - tp)
 
 
@@ -85,11 +87,14 @@ def _sort_float32(truth_N: NDArray[np.bool_], scores_N: NDArray[np.float32]) -> 
     # Monotone map of floats to unsigned integers: flip the sign bit, or all bits of a negative number.
     bits ^= np.where(bits >> 31, np.uint32(0xFFFFFFFF), np.uint32(0x80000000))
     keys = bits.astype(np.uint64)
+    del bits  # tens of millions of cells: no copy is kept that is not needed
     keys <<= np.uint64(1)
     keys |= truth_N
     keys.sort()
-    keys = keys[::-1]
-    ordered_truth = (keys & np.uint64(1)).astype(bool)
-    bits = (keys >> np.uint64(1)).astype(np.uint32)
-    bits ^= np.where(bits >> 31, np.uint32(0x80000000), np.uint32(0xFFFFFFFF))
-    return bits.view(np.float32), ordered_truth
+    ordered_truth = np.empty(len(keys), dtype=bool)
+    np.bitwise_and(keys[::-1], np.uint64(1), out=ordered_truth, casting="unsafe")
+    keys >>= np.uint64(1)
+    ordered = keys[::-1].astype(np.uint32)
+    del keys
+    ordered ^= np.where(ordered >> 31, np.uint32(0x80000000), np.uint32(0xFFFFFFFF))
+    return ordered.view(np.float32), ordered_truth

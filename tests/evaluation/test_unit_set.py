@@ -165,7 +165,7 @@ def test_only_listed_blocks_are_tested_and_those_beyond_the_end_are_named(tmp_pa
     path = small(tmp_path, "recording,block,classes\na,2,C1\nb,2,C0\nc,1,C0\n")
     data = read_block_set(path, tmp_path / "labels", None, BaseConfig(), 3.0)
     assert data.row_names == ["a-2"] and data.truth_NC.tolist() == [[False, True, False]]
-    assert "rows 3" in caplog.text and "row 4" in caplog.text and '"c"' in caplog.text
+    assert "(row 3)" in caplog.text and "row 4" in caplog.text and '"c"' in caplog.text
 
 
 def test_a_recording_without_scores_counts_as_zero(tmp_path):
