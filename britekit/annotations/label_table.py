@@ -167,21 +167,40 @@ class _Block:
     def numbers(self, column: str) -> NDArray[np.float64]:
         """Read plain decimal numbers, exactly as `float` would."""
         begin, width = self._field(column)
-        longest = int(width.max(initial=0))
-        if not len(width) or width.min() < 1 or longest > _MOST_DIGITS + 1:
+        if not len(width) or width.min() < 1 or width.max() > _MOST_DIGITS + 1:
             raise _NotPlain
-        value = np.zeros(len(width), dtype=np.int64)
-        decimals = np.full(len(width), -1, dtype=np.int64)  # -1: no point so far
-        for k in range(longest):
-            letter = self._bytes[begin + k]
-            inside = k < width
+        widths = np.flatnonzero(np.bincount(width))
+        if len(widths) == 1:
+            return self._numbers_of(begin, int(widths[0]))
+        values = np.empty(len(width))
+        for each in widths:
+            rows = np.flatnonzero(width == each)
+            values[rows] = self._numbers_of(begin[rows], int(each))
+        return values
+
+    def _numbers_of(self, begin: NDArray[np.int64], width: int) -> NDArray[np.float64]:
+        """Read numbers of one width."""
+        at = begin.copy()
+        value = np.zeros(len(at), dtype=np.int64)
+        decimals: int | NDArray[np.int64] = -1  # no point so far
+        for _ in range(width):
+            letter = self._bytes[at]
+            at += 1
             digit = letter - np.uint8(48)  # wraps around below "0"
-            number, point = inside & (digit < 10), inside & (letter == _DOT)
-            if np.any(inside & ~number & ~point) or np.any(point & ((decimals >= 0) | (width == 1))):
+            if digit.max() < 10:
+                value *= 10
+                value += digit
+                decimals = decimals + (decimals >= 0)
+                continue
+            point = letter == _DOT
+            if np.any((digit > 9) & ~point) or np.any(point & (decimals >= 0)) or width == 1:
                 raise _NotPlain
-            value = np.where(number, value * 10 + digit, value)
-            decimals += number & (decimals >= 0)
-            decimals[point] = 0
+            if isinstance(decimals, int) and point.all():
+                decimals = 0
+                continue
+            # Points in different places: 1.25 and 12.5
+            value = np.where(point, value, value * 10 + digit)
+            decimals = np.where(point, 0, decimals + (np.asarray(decimals) >= 0))
         # Both are exact, so their quotient is the nearest double.
         return value / 10.0 ** np.maximum(decimals, 0)
 
@@ -244,4 +263,5 @@ def _lines(file) -> Iterator[bytes]:  # type: ignore[no-untyped-def]
         whole, newline, tail = (rest + data).rpartition(b"\n")
         rest = tail
         if newline:
-            yield (whole + newline).replace(b"\r\n", b"\n")
+            data = whole + newline
+            yield data.replace(b"\r\n", b"\n") if b"\r" in data else data
