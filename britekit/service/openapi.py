@@ -5,6 +5,7 @@ from typing import Any
 from _bentoml_sdk import Service  # type: ignore[import-untyped]
 from pydantic import BaseModel, Field
 
+import britekit
 from britekit.service.answers import MEDIA_TYPES
 
 
@@ -66,7 +67,12 @@ class DocumentedService(Service):
             status: {"description": text, "content": {"application/json": {"schema": plain}}}
             for status, text in refusals.items()
         }
-        document = spec.asdict()
+        document = _repaired(spec.asdict())
+        document["info"] = {
+            "title": "britekit",
+            "version": britekit.__version__,
+            "description": "Finds the sounds a model knows in recordings. Errors are one sentence of JSON.",
+        }
         for path, item in document["paths"].items():
             if path.strip("/") in ("detections", "scores", "spectrogram"):
                 responses = item["post"]["responses"]
@@ -104,3 +110,27 @@ class _Document:
 
 def _success(document: dict[str, Any], path: str) -> Any:
     return next(key for key in document["paths"][path]["post"]["responses"] if int(key) == 200)
+
+
+def _repaired(node: Any) -> Any:
+    """Return a part of the document with what BentoML loses or invents put right.
+
+    What may be null loses its null there; a file is no type of OpenAPI.
+    """
+    if isinstance(node, list):
+        return [_repaired(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _repaired(value) for key, value in node.items()}
+    kinds = node.get("anyOf")
+    if isinstance(kinds, list) and {"type": "null"} in kinds:
+        (kind,) = (item for item in kinds if item != {"type": "null"})
+        node = {**{key: value for key, value in node.items() if key != "anyOf"}, **kind, "nullable": True}
+    if node.get("type") == "file":
+        node.update(type="string", format="binary")
+    if "default" in node and node["default"] is None:
+        del node["default"]
+    lost = node.get("damaged_at")
+    if isinstance(lost, dict) and "type" in lost:
+        lost["nullable"] = True
+    return node
