@@ -44,7 +44,7 @@ class TrainConfig(Section):
     num_epochs: int = setting(10, "times that all spectrograms are seen", low=1)
     warmup_fraction: float = setting(0.1, "share of all steps used to warm up", low=0, below=1)
     monitor: Literal["val_loss", "val_roc", "val_roc_macro", "val_pr", "val_pr_macro"] = setting(
-        "val_loss", "which epoch is best"
+        "val_loss", "what is best"
     )
     patience: int | None = setting(
         None, "stop after so many epochs without a better one; null = never", low=1

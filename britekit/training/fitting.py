@@ -23,7 +23,7 @@ def fit(module: TrainingModule, epochs: int, device: torch.device, mixed: bool, 
         arguments = {
             "devices": world.local_size,
             "num_nodes": world.size // world.local_size,
-            "strategy": world.lightning_strategy(),
+            "strategy": world.lightning_strategy(_some_unused(module)),
         }
     with quiet_lightning():
         trainer = pl.Trainer(
@@ -43,6 +43,20 @@ def fit(module: TrainingModule, epochs: int, device: torch.device, mixed: bool, 
             trainer.fit(module)
         except SystemExit as error:  # Lightning turns Ctrl-C into an exit
             raise KeyboardInterrupt from error
+
+
+def _some_unused(module: TrainingModule) -> bool:
+    """Whether weights that are trained get no gradient, which DDP must be told; one small step tells."""
+    network, bank = module.recognizer, module.batches.bank
+    was_training = network.training
+    network.eval()  # draws no random numbers and keeps batch-norm statistics
+    device = next(network.parameters()).device
+    segment, frames = network(torch.zeros(2, 1, bank.height, bank.width, device=device))
+    (segment.sum() + (0.0 if frames is None else frames.sum())).backward()
+    unused = any(p.grad is None for p in network.parameters() if p.requires_grad)
+    network.zero_grad(set_to_none=True)
+    network.train(was_training)
+    return unused
 
 
 def compiled(recognizer: Recognizer, wanted: bool) -> Callable[..., Any]:

@@ -76,16 +76,15 @@ class World:
             dist.all_reduce(value)
         return value
 
-    def lightning_strategy(self) -> Any:
-        """Lightning's DDP over these processes."""
+    def lightning_strategy(self, some_unused: bool) -> Any:
+        """Lightning's DDP over these processes; ``some_unused`` where weights get no gradient."""
         from lightning.pytorch.plugins.environments import TorchElasticEnvironment
         from lightning.pytorch.strategies import DDPStrategy
 
         return DDPStrategy(
             cluster_environment=TorchElasticEnvironment(),
-            # Heads may leave weights of a backbone unused; statistics are equal in all processes anyway.
-            find_unused_parameters=True,
-            broadcast_buffers=False,
+            find_unused_parameters=some_unused,
+            broadcast_buffers=False,  # statistics are equal in all processes anyway
         )
 
 
