@@ -6,17 +6,21 @@ PyTorch before it is published: the same checkpoint gives the same bytes.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import logging
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from torch import nn
 
+from britekit.audio.spectrogram import compute_spectrograms
+from britekit.config import AudioConfig
 from britekit.errors import ModelError
 from britekit.files import atomic_path
 from britekit.inference.exported import EMBEDDING_NAME, FRAMES_NAME, INPUT_NAME, SEGMENT_NAME, metadata_of
@@ -45,8 +49,7 @@ def export_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> float:
         The network cannot be converted, or its scores differ by more than ``TOLERANCE``.
     """
     network = stored.recognizer.to("cpu").eval()
-    audio = stored.training_cfg["audio"]
-    images = _check_images(int(audio["spec_height"]), int(audio["spec_width"]))
+    images = _check_images(stored.training_cfg)
     with torch.inference_mode():
         parts = network.forward_and_embed(torch.from_numpy(images))
     outputs = zip((SEGMENT_NAME, FRAMES_NAME, EMBEDDING_NAME), parts, strict=True)
@@ -122,16 +125,29 @@ def _convert(network: Recognizer, images: np.ndarray, names: list[str], source: 
     return onnx.load_from_string(buffer.getvalue())
 
 
-def _check_images(height: int, width: int) -> np.ndarray:
-    """Return (4, 1, H, W) images like those the network will see: silence, noise, calls over noise."""
+def _check_images(settings: dict[str, Any]) -> np.ndarray:
+    """Return (6, 1, H, W) images: silence, noise, and four spectrograms of calls over noise.
+
+    The spectrograms are made of a synthesised recording with the checkpoint's own audio settings, as in
+    inference, so that values are spread as the network will meet them.
+    """
+    known = {field.name for field in dataclasses.fields(AudioConfig)}
+    audio = AudioConfig(**{name: value for name, value in settings["audio"].items() if name in known})
     rng = np.random.default_rng(101)
-    images = np.zeros((4, 1, height, width), np.float32)
-    images[1] = rng.random((1, height, width), dtype=np.float32)
-    images[2:] = rng.random((2, 1, height, width), dtype=np.float32) ** 4 * 0.3
-    for image in images[2:, 0]:
-        for _ in range(6):
-            row, column = rng.integers(height), rng.integers(width)
-            image[max(0, row - 2) : row + 3, column : column + width // 12] = rng.uniform(0.5, 1.0)
+    duration, rate = audio.spec_duration, audio.sampling_rate
+    time = np.arange(int(4 * duration * rate)) / rate
+    signal = rng.normal(0, 0.02, len(time))
+    for start in np.arange(0.3, 4 * duration, 0.7):
+        low, high = np.sort(rng.uniform(audio.min_freq, audio.max_freq, 2))
+        length = rng.uniform(0.05, 0.6)
+        inside = time - start
+        call = np.sin(2 * np.pi * (low + (high - low) * inside / (2 * length)) * inside)
+        signal += np.where((inside > 0) & (inside < length), rng.uniform(0.02, 1.0) * call, 0.0)
+    starts = [number * duration for number in range(4)]
+    made = compute_spectrograms(signal.astype(np.float32), starts, audio)[0]
+    images = np.zeros((6, 1, audio.spec_height, audio.spec_width), np.float32)
+    images[1] = rng.random(images.shape[1:], dtype=np.float32)
+    images[2:, 0] = made ** np.float32(settings.get("infer", {}).get("audio_power", 1.0))
     return images
 
 

@@ -27,15 +27,15 @@ class ScoreRows:
         Where rows beyond `kept_bytes` go, in a file without a name that ends with this object or with the
         process; None keeps all in memory.
     kept_bytes
-        Most bytes in memory.
+        Most bytes in memory; None takes `KEPT_BYTES`.
     """
 
     def __init__(
-        self, num_columns: int, folder: str | os.PathLike[str] | None = None, kept_bytes: int = KEPT_BYTES
+        self, num_columns: int, folder: str | os.PathLike[str] | None = None, kept_bytes: int | None = None
     ) -> None:
         self._columns = num_columns
         self._folder = None if folder is None else Path(folder)
-        self._kept_bytes = kept_bytes
+        self._kept_bytes = KEPT_BYTES if kept_bytes is None else kept_bytes
         self._parts: list[np.ndarray] = []
         self._in_memory = 0
         self._in_file = 0

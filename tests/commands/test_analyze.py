@@ -234,6 +234,26 @@ def test_sed_labels(tmp_path: Path):
     assert max(lengths) > 3.0
 
 
+@pytest.mark.parametrize(
+    "arguments", [("-m", "0"), ("-m", "0", "--seg", "0.75"), ("-m", "0.2", "-r", "raven,both")]
+)
+@pytest.mark.parametrize("frames", [None, 12])
+def test_same_bytes_with_scores_on_disk(
+    frames: int | None, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+):
+    from britekit.inference import score_rows
+
+    for path in Path("models/ckpt").iterdir():
+        path.unlink()
+    make_fake_member(Path("models/ckpt"), CLASSES, frames=frames)
+    assert analyze("-i", "rec", "-o", "memory", *arguments) == 0
+    # Rows leave memory at once, are read three at a time, and columns come one by one.
+    monkeypatch.setattr(score_rows, "KEPT_BYTES", 8)
+    monkeypatch.setattr(score_rows, "_BLOCK_BYTES", 40)
+    assert analyze("-i", "rec", "-o", "disk", *arguments) == 0
+    assert content("memory") == content("disk")
+
+
 @pytest.mark.parametrize(("text", "first"), [("4", 4.0), ("0:04", 4.0), ("0:00:04", 4.0)])
 def test_start(text: str, first: float):
     assert analyze("-i", "rec/r1.wav", "-o", "out", "-m", "0", "--start", text) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig, to_dict
 from britekit.errors import ModelError
 from britekit.files import sha256_of
+from britekit.inference.engine import Engine
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.exported import read_export_facts
 from britekit.inference.members import resolve_for_models
@@ -154,3 +156,24 @@ def test_a_wrong_export_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(export, "_convert", wrong)
     with pytest.raises(ModelError, match="differs from PyTorch"):
         export.export_onnx(load_checkpoint(path), tmp_path / "m.onnx")
+
+
+@pytest.mark.slow
+def test_scores_of_real_recordings_equal_pytorchs(tmp_path: Path):
+    """Clips of ESC-10 from end to end by both backends; the pipeline takes either for the other."""
+    data = Path(os.environ.get("BRITEKIT_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    clips = sorted((data / "esc10" / "recordings").glob("*/*.ogg"))[::80]
+    if not clips:
+        pytest.skip("needs the recordings of ESC-10")
+    path = make_checkpoint(Path("models/ckpt/seed-1.ckpt"), "basic_sed")
+    export.export_onnx(load_checkpoint(path), path.with_suffix(".onnx"))
+    found = {}
+    for backend in ("openvino", "torch"):
+        cfg, paths = resolve_for_models(None, {"infer.backend": backend, "misc.force_cpu": True})
+        with Engine(load_ensemble(cfg, paths), threads=1) as engine:
+            results = [engine.score(clip) for clip in clips]
+        found[backend] = [(result.scores, result.frames) for result in results]
+    for one, other in zip(found["openvino"], found["torch"], strict=True):
+        for mine, theirs in zip(one, other, strict=True):
+            assert mine is not None and theirs is not None and len(mine)
+            np.testing.assert_allclose(mine, theirs, atol=2e-5)
