@@ -24,7 +24,7 @@ from britekit.annotations.labels import (
     read_label_text,
 )
 
-_BLOCK_BYTES = 1 << 23
+_BLOCK_BYTES = 1 << 22
 # Digits of a number must fit a double exactly, or its last bit could differ from what Python reads.
 _MOST_DIGITS = 15
 _COMMA, _TAB, _SEMICOLON, _DOT, _QUOTE, _NEWLINE = b',\t;."\n'
@@ -79,21 +79,45 @@ class _Names(dict[str, int]):
         return self[text]
 
 
+class _Column:
+    """A column that grows. Only what was written takes memory, so there is room for twice of it."""
+
+    def __init__(self, kind: type[np.generic]) -> None:
+        self._values: NDArray = np.empty(0, kind)
+        self.size = 0
+
+    def extend(self, values: NDArray) -> None:
+        kind = np.promote_types(self._values.dtype, values.dtype)
+        if kind != self._values.dtype:  # times in single precision so far, until some needed more
+            self._values = self._values.astype(kind)
+        size = self.size + len(values)
+        if size > len(self._values):
+            larger = np.empty(max(size, 2 * len(self._values)), self._values.dtype)
+            larger[: self.size] = self._values[: self.size]
+            self._values = larger
+        self._values[self.size : size] = values
+        self.size = size
+
+    def values(self) -> NDArray:
+        return self._values[: self.size]
+
+
 class _Builder:
-    """Collects blocks of labels, the numbers already in their final types."""
+    """Collects labels, the numbers already in their final types."""
 
     def __init__(self) -> None:
         self.recordings, self.names = _Names(), _Names()
-        self.blocks: list[tuple[NDArray, ...]] = []
+        self._columns = [_Column(kind) for kind in (np.int32, np.int32, np.float32, np.float32, np.float32)]
 
     def add_file(self, path: Path, recording: str | None) -> None:
         """Add a table (no recording given) or the label file of a recording."""
-        kept, known = len(self.blocks), (len(self.recordings), len(self.names))
+        size, known = self._columns[0].size, (len(self.recordings), len(self.names))
         try:
             for block in _plain_csv(path) if recording is None else _plain_text(path):
                 self._add_block(block, recording)
         except (_NotPlain, OSError):
-            del self.blocks[kept:]
+            for column in self._columns:
+                column.size = size
             for texts, count in zip((self.recordings, self.names), known, strict=True):
                 for text in list(texts)[count:]:
                     del texts[text]
@@ -108,30 +132,24 @@ class _Builder:
             recordings = block.texts("recording", self.recordings)
         else:
             recordings = np.full(len(start), self.recordings[recording], dtype=np.int32)
-        self.blocks.append((recordings, names, _short(start), _short(end), score.astype(np.float32)))
+        self._add(recordings, names, _short(start), _short(end), score.astype(np.float32))
 
     def _add_labels(self, labels: Iterable[Label]) -> None:
         found = list(labels)
-        self.blocks.append(
-            (
-                np.array([self.recordings[x.recording] for x in found], dtype=np.int32),
-                np.array([self.names[x.name] for x in found], dtype=np.int32),
-                np.array([x.start for x in found], dtype=np.float64),
-                np.array([x.end for x in found], dtype=np.float64),
-                np.array([x.score for x in found], dtype=np.float32),
-            )
+        self._add(
+            np.array([self.recordings[x.recording] for x in found], dtype=np.int32),
+            np.array([self.names[x.name] for x in found], dtype=np.int32),
+            _short(np.array([x.start for x in found], dtype=np.float64)),
+            _short(np.array([x.end for x in found], dtype=np.float64)),
+            np.array([x.score for x in found], dtype=np.float32),
         )
 
+    def _add(self, *values: NDArray) -> None:
+        for column, added in zip(self._columns, values, strict=True):
+            column.extend(added)
+
     def finish(self) -> LabelTable:
-        joined = []
-        types = (np.int32, np.int32, np.float32, np.float32, np.float32)
-        for k, kind in enumerate(types):
-            parts = [block[k] for block in self.blocks]
-            joined.append(np.concatenate(parts) if parts else np.zeros(0, kind))
-            # A column at a time, so that blocks and whole never lie in memory together.
-            self.blocks = [(*block[:k], joined[-1][:0], *block[k + 1 :]) for block in self.blocks]
-        recording, name, start, end, score = joined
-        return LabelTable(list(self.recordings), list(self.names), recording, name, start, end, score)
+        return LabelTable(list(self.recordings), list(self.names), *(c.values() for c in self._columns))
 
 
 def _short(seconds: NDArray[np.float64]) -> NDArray[np.floating]:
