@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export BENTOML_DO_NOT_TRACK := true
 export DVC_NO_ANALYTICS := true
 
-.PHONY: help install demo test check soak serve container-test clean
+.PHONY: help install demo test check soak serve container-test docs clean
 
 help:  ## what can be typed here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -46,5 +46,10 @@ serve: $(READY)  ## the packaged ensemble on http://127.0.0.1:3000
 container-test: $(READY)  ## build and run the images, where a Docker engine runs
 	@scripts/container_test.sh
 
+docs: $(READY)  ## the reference pages from the code, and the guide as a site in site/
+	@python docs/make_references.py
+	@NO_MKDOCS_2_WARNING=true python -m mkdocs build --strict --quiet
+	@echo "Open site/index.html"
+
 clean:  ## remove what can be made again, apart from results
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
