@@ -26,6 +26,8 @@ Other reports:
 - ``sums_of_time.py``: seconds per class in annotations and in labels
 - ``localisation.py``: how well labels lie where the sounds are
 - ``epochs.py``: each checkpoint of a training run on the test
+- ``contradictions.py``: which stored training segments the models contradict; ``contradiction_files.py``:
+  its tables and pictures
 - ``annotated_segments.py``: which segments hold which class
 
 Calibration:

@@ -26,7 +26,9 @@ _NAMES = {
 }
 
 
-def write_results(folder: Path, study: Study, metric: str, base: dict[str, Any]) -> None:
+def write_results(
+    folder: Path, study: Study, metric: str, base: dict[str, Any], pictures: bool = True
+) -> None:
     """Write tables, best settings and pictures of all trials that are over; all appear together.
 
     Parameters
@@ -42,6 +44,8 @@ def write_results(folder: Path, study: Study, metric: str, base: dict[str, Any])
         if best is None:
             return
         write_text(folder / BEST, best_text(study.parameters, study.values_of(best), best, metric, base))
+        if not pictures:
+            return
         complete = [t for t in trials if t.state is TrialState.COMPLETE]
         scores = [float(t.value) for t in complete if t.value is not None]
         plot_history(folder / "history.png", [t.number + 1 for t in complete], scores, _NAMES[metric])

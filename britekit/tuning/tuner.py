@@ -34,6 +34,7 @@ from britekit.tuning.trial import Evaluator, TestSet, TrainAndTest
 log = logging.getLogger("britekit.tuning")
 
 _SEED = 100
+_PICTURES_S = 60.0
 # What a run's held-out figures are called that tell the same as each metric.
 _HELD_OUT = {
     "macro_roc": "val_roc_macro", "micro_roc": "val_roc", "macro_pr": "val_pr_macro", "micro_pr": "val_pr",
@@ -127,7 +128,8 @@ class Tuner:
         if self._param_path is not None:
             self.parameters = read_space(self._param_path, self.base, extract, skip_training)
         elif param_space is not None:
-            self.parameters = space_of(list(param_space), self.base, extract, skip_training)  # type: ignore[arg-type]
+            entries: Any = param_space
+            self.parameters = space_of(list(entries), self.base, extract, skip_training)
         if skip_training and num_runs > 1:
             log.warning(
                 "nothing is random without training, so each trial is run once instead of %d times", num_runs
@@ -171,12 +173,16 @@ class Tuner:
             base = read_yaml(self._cfg_path)[0].plain() or {}
         with contextlib.ExitStack() as stack:
             evaluator = self._evaluator(stack)
+            drawn = time.monotonic()
             while True:
                 with study.next() as trial:
                     if trial is None:
                         break
                     self._work(study, evaluator, trial)
-                self._write(study, base)
+                # Pictures take seconds, tables do not: those wait for a pause or the end.
+                due = time.monotonic() - drawn > _PICTURES_S
+                self._write(study, base, due)
+                drawn = time.monotonic() if due else drawn
         self._write(study, base)
         best = study.best()
         if best is None:
@@ -198,8 +204,8 @@ class Tuner:
         values = self.study.values_of(best)
         return [(p.target, v) for p, v in zip(self.parameters, values, strict=True)]
 
-    def _write(self, study: Study, base: dict[str, Any]) -> None:
-        write_results(self.output, study, self.metric, base)
+    def _write(self, study: Study, base: dict[str, Any], pictures: bool = True) -> None:
+        write_results(self.output, study, self.metric, base, pictures)
 
     def _evaluator(self, stack: contextlib.ExitStack) -> Evaluator:
         if self._skip_training:

@@ -1,0 +1,86 @@
+"""Run the models on stored spectrograms to find bad training data.
+
+For each spectrogram: how high its own class scores, and which other class scores highest. Writes
+class_summary.csv, summary.txt, a table for each class with the lowest scores first, and
+most_contradicted.jpeg, a sheet of the worst of all classes. --plot adds a picture of each spectrogram below
+--max, in a folder for each class; del-seg takes those you keep in such a folder out of the database. The
+database is only read.
+
+    britekit analyze-db -d data/training.db -o results/contradicted --plot --max 0.3
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from britekit.options import config_option, db_option, option
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of `analyze-db`."""
+
+    cfg_path: Optional[str] = config_option()
+    db_path: Optional[str] = db_option()
+    class_name: Optional[str] = option("--name", metavar="NAME", help="one class (default: all)")
+    classes_path: Optional[str] = option("--classes", metavar="FILE", help="class list (default: all)")
+    spec_group: str = option(
+        "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
+    )
+    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="where the report goes")
+    plot: bool = option("--plot", default=False, help="also a picture of each spectrogram below --max")
+    max_score: float = option(
+        "--max", default=0.95, metavar="FLOAT", help="details and pictures only below it (default: 0.95)"
+    )
+    ckpt_path: Optional[str] = option(
+        "--ckpt", metavar="PATH", help="checkpoint or directory of them (default: misc.ckpt_folder)"
+    )
+
+
+def analyze_db(
+    cfg_path: Optional[str] = None,
+    db_path: Optional[str] = None,
+    class_name: Optional[str] = None,
+    classes_path: Optional[str] = None,
+    spec_group: str = "default",
+    output_path: str = "",
+    plot: bool = False,
+    max_score: float = 0.95,
+    ckpt_path: Optional[str] = None,
+) -> dict[str, float]:
+    """Score stored spectrograms and report; return the mean score of each class."""
+    from britekit.annotations.classes import read_classes
+    from britekit.database.session import open_database
+    from britekit.errors import InputError
+    from britekit.evaluation import contradiction_files as files
+    from britekit.evaluation.contradictions import find_contradictions
+    from britekit.inference.ensemble import load_ensemble
+    from britekit.inference.members import resolve_for_models
+
+    if not output_path:
+        raise InputError("an output directory is needed: name it with -o")
+    if class_name is not None and classes_path is not None:
+        raise InputError("--name and --classes exclude each other; give one of them, or neither for all")
+    if not 0 <= max_score <= 1:
+        raise InputError(f"--max {max_score:g} is not a score; expected 0 to 1")
+    names = None
+    if class_name is not None:
+        names = [class_name]
+    elif classes_path is not None:
+        names = [info.name for info in read_classes(classes_path)]
+    cfg, members = resolve_for_models(cfg_path, None, ckpt_path)
+    database = db_path or cfg.train.train_db
+    with open_database(database) as session:
+        ensemble = load_ensemble(cfg, members)
+        views = find_contradictions(session, ensemble, names, spec_group)
+        models = ", ".join(member.path.name for member in ensemble.members)
+        facts = f'  Group "{spec_group}" of {session.info["where"]}\n  Models: {models}'
+        files.write_contradictions(output_path, views, max_score, facts)
+        files.write_sheet(output_path, session, views, cfg.audio)
+        if plot:
+            count = files.plot_contradictions(output_path, session, views, cfg.audio, max_score)
+            print(f"Plotted {count} spectrograms")
+    for view in views:
+        print(f"{view.info.name} = {view.scores.mean():.3f}")
+    print(f"spectrograms = {sum(len(view.rows) for view in views)}")
+    print(f"below_max = {sum(len(files.below(view, max_score)) for view in views)}")
+    return {view.info.name: float(view.scores.mean()) for view in views}
