@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.metrics.bootstrap import Interval, Resampling, bin_ranks, resample
+from britekit.metrics.bootstrap import (
+    BinnedRanks,
+    Interval,
+    Resampling,
+    bin_ranks,
+    resample,
+    score_edges,
+)
 from britekit.metrics.ranking import PADDING
 
 if TYPE_CHECKING:
@@ -23,17 +30,21 @@ def compute_intervals(report: UnitReport, replicates: int) -> dict[str, Interval
     data, figures = report.data, report.metrics()
     sampling = resample(len(data.recordings), replicates)
     columns = data.annotated
+    others = sorted(set(range(len(data.labels))).difference(columns))
+    edges = score_edges(data.truth_NC, data.scores_NC, _EDGES, columns)
+
+    def ranks_of(chosen: list[int]) -> BinnedRanks:
+        return bin_ranks(data.truth_NC, data.scores_NC, data.groups_N, sampling.recordings, edges, chosen)
+
     values: dict[str, NDArray[np.float64]] = {}
-    same = len(columns) == len(data.labels)
-    for ending, chosen in (("", columns), ("_trained", list(range(len(data.labels))))):
-        if ending and same:
-            areas = values["micro_pr"], values["micro_roc"]
-        else:
-            ranks = bin_ranks(
-                data.truth_NC, data.scores_NC, data.groups_N, sampling.recordings, _EDGES, chosen
-            )
-            areas = ranks.areas(sampling)
-        values[f"micro_pr{ending}"], values[f"micro_roc{ending}"] = areas
+    ranks = ranks_of(columns)
+    values["micro_pr"], values["micro_roc"] = values["micro_pr_trained"], values["micro_roc_trained"] = (
+        ranks.areas(sampling)
+    )
+    if others:
+        # Nobody annotated them, so they add false cells alone.
+        areas = ranks.with_negatives(ranks_of(others)).areas(sampling)
+        values["micro_pr_trained"], values["micro_roc_trained"] = areas
     values |= _macro(report, sampling)
     values |= _rates(report, sampling)
     return {name: sampling.interval(found, figures[name]) for name, found in values.items()}

@@ -23,6 +23,7 @@ REPLICATES = 1000
 # Leaving out one recording each time would double the work of large tests; parts of them say as much.
 _PARTS = 200
 _ROWS_AT_ONCE = 200
+_CELLS_AT_ONCE = 1 << 20
 _LEVEL = 0.95
 
 
@@ -112,6 +113,10 @@ class BinnedRanks:
     positives_RK: NDArray[np.float32]
     negatives_RK: NDArray[np.float32]
 
+    def with_negatives(self, other: BinnedRanks) -> BinnedRanks:
+        """Return these counts with the false cells of others, in the same bins, added."""
+        return BinnedRanks(self.positives_RK, self.negatives_RK + other.negatives_RK)
+
     def areas(self, sampling: Resampling) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return (W,) PR-AUC and (W,) ROC-AUC under each weighting; NaN where undefined.
 
@@ -151,7 +156,7 @@ def bin_ranks(
     scores_NC: NDArray[np.floating],
     group_N: NDArray[np.integer],
     recordings: int,
-    edges: int,
+    edges: int | NDArray[np.floating],
     columns: Sequence[int] | None = None,
 ) -> BinnedRanks:
     """Count cells by recording and bin of their score.
@@ -169,22 +174,33 @@ def bin_ranks(
     recordings
         R.
     edges
-        Most distinct scores to tell apart.
+        Most distinct scores to tell apart, or these scores (`score_edges`).
     columns
         Of the cells that count; default all.
     """
     used = list(range(truth_NC.shape[1])) if columns is None else list(columns)
-    chosen = _edges([scores_NC[truth_NC[:, c], c] for c in used], edges)
+    chosen = score_edges(truth_NC, scores_NC, edges, used) if isinstance(edges, int) else edges
     bins = 2 * len(chosen) + 1
     counts = np.zeros((2, recordings, bins), dtype=np.int64)
-    for c in used:
-        scores = np.ascontiguousarray(scores_NC[:, c])
-        counts += _count(truth_NC[:, c], _places(chosen, scores), group_N, recordings, bins)
+    # Several columns at a time, as the counts may be larger than a column.
+    together = max(1, _CELLS_AT_ONCE // max(len(truth_NC), 1))
+    for first in range(0, len(used), together):
+        some = used[first : first + together]
+        index = [
+            (truth_NC[:, c] * np.int64(recordings) + group_N) * bins
+            + _places(chosen, np.ascontiguousarray(scores_NC[:, c]))
+            for c in some
+        ]
+        found = np.bincount(np.concatenate(index), minlength=counts.size)
+        counts += found.reshape(counts.shape)
     return BinnedRanks(counts[1].astype(np.float32), counts[0].astype(np.float32))
 
 
-def _edges(scores: Sequence[NDArray[np.floating]], most: int) -> NDArray[np.floating]:
-    every = np.sort(np.concatenate(scores))
+def score_edges(
+    truth_NC: NDArray[np.bool_], scores_NC: NDArray[np.floating], most: int, columns: Sequence[int]
+) -> NDArray[np.floating]:
+    """Return the distinct scores of the true cells of some columns, or so many quantiles of them."""
+    every = np.sort(np.concatenate([scores_NC[truth_NC[:, c], c] for c in columns]))
     distinct = np.unique(every)
     if len(distinct) <= most:
         return distinct
@@ -198,14 +214,6 @@ def _places(edges: NDArray[np.floating], scores_N: NDArray[np.floating]) -> NDAr
     if not len(edges):
         return place
     return place - (edges[np.minimum(left, len(edges) - 1)] == scores_N)
-
-
-def _count(
-    truth_N: NDArray[np.bool_], place_N: NDArray, group_N: NDArray, recordings: int, bins: int
-) -> NDArray[np.int64]:
-    """Return (2, R, bins) false and true cells."""
-    index = (truth_N * np.int64(recordings) + group_N) * bins + place_N
-    return np.bincount(index, minlength=2 * recordings * bins).reshape(2, recordings, bins)
 
 
 def _reach(recordings: int) -> float:
