@@ -46,10 +46,10 @@ serve: $(READY)  ## the packaged ensemble on http://127.0.0.1:3000
 container-test: $(READY)  ## build and run the images, where a Docker engine runs
 	@scripts/container_test.sh
 
-docs: $(READY)  ## the reference pages from the code, and the guide as a site in site/
+docs: $(READY)  ## the reference pages from the code, and the guide as a site in build/site
 	@python docs/make_references.py
 	@NO_MKDOCS_2_WARNING=true python -m mkdocs build --strict --quiet
-	@echo "Open site/index.html"
+	@echo "Open build/site/index.html"
 
 clean:  ## remove what can be made again, apart from results
-	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
