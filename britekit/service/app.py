@@ -28,7 +28,7 @@ from britekit.errors import BriteKitError, InferenceError, InputError
 from britekit.inference.engine import RecordingScores, TooLong
 from britekit.service.analysis import Analyst
 from britekit.service.answers import ENDINGS, MEDIA_TYPES, TEXT_FORMATS
-from britekit.service.connections import close_silent_connections
+from britekit.service.connections import NoPickles, close_silent_connections
 from britekit.service.contents import read_contents
 from britekit.service.forms import GATE, LIMITS, DetectionsInput, PictureInput, RecordingInput
 from britekit.service.openapi import DetectionsAnswer, DocumentedService, ScoresAnswer
@@ -258,3 +258,6 @@ def _sentence(error: BriteKitError, upload: Upload) -> str:
 def _attachment(name: str) -> str:
     plain = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
     return f'attachment; filename="{plain}"'
+
+
+Recognizer.add_asgi_middleware(NoPickles)  # type: ignore[attr-defined]

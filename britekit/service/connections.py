@@ -1,4 +1,4 @@
-"""Closes connections on which nothing is asked, so that clients who only hold them cannot take them all.
+"""Closes connections on which nothing is asked, and refuses pickles before BentoML sees them.
 
 uvicorn waits without limit of time for the head of a request; a thousand such clients would use up the
 server's open files. It has no setting for it, so its protocol classes are extended here, when the service
@@ -12,6 +12,10 @@ import functools
 import importlib
 from typing import Any
 
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+PICKLES = b"application/vnd.bentoml+pickle"
 HEAD_SECONDS = 20.0  # between two looks; a head that takes longer than one to two of them is not waited for
 _PROTOCOLS = (
     ("uvicorn.protocols.http.h11_impl", "H11Protocol"),
@@ -28,6 +32,22 @@ def close_silent_connections() -> None:
             continue
         if not hasattr(protocol.connection_made, "__wrapped__"):
             protocol.connection_made = _looked_after(protocol.connection_made)
+
+
+class NoPickles:
+    """Middleware that refuses BentoML's pickles in one sentence; BentoML itself logs a traceback for each."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            kinds = [value for name, value in scope["headers"] if name == b"content-type"]
+            if any(kind.partition(b";")[0].strip().lower() == PICKLES for kind in kinds):
+                sentence = "pickles are not accepted; send the recording as multipart/form-data"
+                await JSONResponse({"error": sentence}, status_code=415)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 def _looked_after(connection_made: Any) -> Any:

@@ -14,18 +14,13 @@ import pytest
 import soundfile
 
 from tests.service.running import serving
-from tests.service.tone_model import write_project, write_tones
+from tests.service.tone_model import write_tones
 
 HEAD = "POST /{path} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=ab\r\n"
 FORM = b'--ab\r\nContent-Disposition: form-data; name="audio"; filename="x.wav"\r\n\r\n'
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("reliability")
-    with serving(["-c", str(write_project(folder))], folder) as running:
-        running.post("detections", write_tones(folder / "x.wav"))
-        yield running
+pytestmark = pytest.mark.xdist_group("service")
 
 
 @functools.cache
