@@ -14,6 +14,7 @@ from britekit.evaluation.calibrating import (
     write_bins,
     write_calibration,
 )
+from britekit.evaluation.class_thresholds import find_thresholds, write_thresholds
 from britekit.evaluation.scored_set import read_scored_set
 from britekit.inference.platt import read_calibration
 from tests.evaluation.made_sets import CLASSES, simulate, table_as_labels
@@ -116,3 +117,57 @@ def test_missing_low_scores_are_warned_of(tmp_path, caplog):
     caplog.clear()
     calibrate_scores(read(tmp_path, "text"), 0.4)
     assert "enter the fit" not in caplog.text
+
+
+def test_intervals_and_thresholds_stand_in_the_file(tmp_path):
+    simulate(tmp_path, recordings=120, slope=1.2, shift=0.0)
+    data = read(tmp_path)
+    result = calibrate_scores(data, 0.0)
+    thresholds = find_thresholds(data, result.probabilities_NC, 0.8)
+    write_calibration(tmp_path / "c.yaml", result, data, thresholds)
+    write_thresholds(tmp_path / "t.csv", thresholds, data)
+    content = yaml.safe_load((tmp_path / "c.yaml").read_text())
+    for name, (low, high) in content["intervals"].items():
+        assert low <= content[name] <= high and high - low < 0.1
+    read_calibration(tmp_path / "c.yaml")
+    assert content["thresholds"]["precision"] == 0.8
+    with open(tmp_path / "t.csv", newline="") as file:
+        rows = {row["class"]: row for row in csv.DictReader(file)}
+    for column, info in enumerate(CLASSES):
+        threshold = content["thresholds"]["classes"][info.name]
+        row = rows[info.code]
+        assert row["met"] == "yes" and float(row["threshold"]) == pytest.approx(threshold, abs=1e-6)
+        found = result.probabilities_NC[:, column] >= threshold
+        assert int(row["detections"]) == found.sum()
+        truth = data.truth_NC[:, column]
+        assert (
+            float(row["precision"]) == pytest.approx(truth[found].mean(), abs=6e-4)
+            and truth[found].mean() > 0.8
+        )
+        assert float(row["recall"]) == pytest.approx((truth & found).sum() / truth.sum(), abs=6e-4)
+        assert float(row["lower bound"]) >= 0.8
+
+
+def test_a_precision_out_of_reach_is_said(tmp_path):
+    simulate(tmp_path, recordings=10, slope=0.0)
+    data = read(tmp_path)
+    thresholds = find_thresholds(data, data.scores_NC, 0.99)
+    write_thresholds(tmp_path / "t.csv", thresholds, data)
+    assert thresholds.reached == 0 and set(thresholds.as_dict(data)["classes"].values()) == {None}
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    assert all(line.split(",")[1] == "" and line.endswith(",no") for line in lines[1:])
+
+
+def test_cells_that_no_window_covers_are_not_fitted(tmp_path):
+    truth, scores = simulate(tmp_path, recordings=30)
+    data = read(tmp_path)
+    alone = calibrate_scores(data, 0.0)
+    import soundfile
+
+    with open(tmp_path / "annotations.csv", "a") as file:
+        file.write("unheard,OVEN,0,60\n")
+    soundfile.write(tmp_path / "unheard.wav", np.zeros(60 * 8000), 8000)
+    more = calibrate_scores(read(tmp_path), 0.0)
+    assert (more.fit.coefficient, more.fit.intercept) == (alone.fit.coefficient, alone.fit.intercept)
+    assert more.fit.cells == truth.size
+    assert not more.probabilities_NC[-20:].any()

@@ -5,7 +5,15 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from britekit.metrics.calibration import brier, expected_calibration_error, reliability_bins, wilson_interval
+from britekit.metrics.bootstrap import resample
+from britekit.metrics.calibration import (
+    brier,
+    calibration_intervals,
+    equal_mass_bins,
+    expected_calibration_error,
+    reliability_bins,
+    wilson_interval,
+)
 
 
 def test_error_by_hand():
@@ -83,3 +91,71 @@ def test_cells_that_repeat_within_recordings_widen_the_interval():
 def test_wilson_interval_by_hand():
     low, high = wilson_interval(8, 10)
     assert (float(low), float(high)) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+
+
+def clustered(rng, recordings=60, cells=40, shift=0.0):
+    z = rng.normal(-0.5, 1.5, (recordings, cells))
+    p = 1 / (1 + np.exp(-z))
+    truth = rng.random(z.shape) < 1 / (1 + np.exp(-(z + shift + rng.normal(0, 0.3, (recordings, 1)))))
+    return truth.ravel(), p.ravel(), np.repeat(np.arange(recordings), cells)
+
+
+def test_equal_mass_bins_are_those_of_the_error():
+    rng = np.random.default_rng(11)
+    for _ in range(100):
+        p = np.round(rng.random(int(rng.integers(1, 200))), int(rng.integers(1, 4)))
+        y = rng.random(len(p)) < p
+        index = equal_mass_bins(p, 15)
+        error = sum(abs((p - y)[index == k].sum()) for k in range(index.max() + 1)) / len(p)
+        assert expected_calibration_error(y, p).error == pytest.approx(error, abs=1e-12)
+        # equal probabilities together, bins in order, at most 15
+        assert index.max() < 15 and all(len(set(index[p == value])) == 1 for value in set(p))
+        assert (np.diff(index[np.argsort(p)]) >= 0).all()
+
+
+def test_intervals_equal_recordings_drawn_and_joined():
+    rng = np.random.default_rng(12)
+    truth, p, group = clustered(rng, recordings=12)
+    sampling = resample(12, 60, seed=5)
+    error, score = calibration_intervals(truth, p, group, sampling)
+    assert error.value == pytest.approx(expected_calibration_error(truth, p).error)
+    assert score.value == pytest.approx(np.mean((p - truth) ** 2))
+    index = equal_mass_bins(p)
+    errors, scores = [], []
+    for weights in sampling.weights_WR:
+        drawn = [np.tile(np.flatnonzero(group == r), int(w)) for r, w in enumerate(weights)]
+        rows = np.concatenate(drawn).astype(int)
+        gaps = [abs((p[rows] - truth[rows])[index[rows] == k].sum()) for k in range(15)]
+        errors.append(sum(gaps) / len(rows))
+        scores.append(np.mean((p[rows] - truth[rows]) ** 2))
+    errors, scores = np.array(errors), np.array(scores)
+    drawn = errors[1:61]
+    errors[1:61] = np.maximum(drawn - drawn.mean() + errors[0], 0)
+    for found, values in ((error, errors), (score, scores)):
+        expected = sampling.interval(values)
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+
+def test_interval_of_the_brier_score_holds_the_truth():
+    """Of 100 sets some 95 hold the mean over very many recordings."""
+    truth, p, _ = clustered(np.random.default_rng(13), recordings=20_000)
+    expected = np.mean((p - truth) ** 2)
+    held = 0
+    for seed in range(100):
+        y, q, group = clustered(np.random.default_rng([14, seed]))
+        found = calibration_intervals(y, q, group, resample(60, 400, seed))[1]
+        held += found.low <= expected <= found.high
+    assert held >= 86
+
+
+def test_a_good_calibration_is_told_from_a_bad_one():
+    for shift, well in ((0.0, True), (1.0, False)):
+        truth, p, group = clustered(np.random.default_rng(15), recordings=200, shift=shift)
+        found = calibration_intervals(truth, p, group, resample(200))[0]
+        chance = expected_calibration_error(truth, p).by_chance
+        assert (found.low < 2 * chance) == well
+
+
+def test_no_cells_no_interval():
+    for found in calibration_intervals([], [], [], resample(3)):
+        assert np.isnan([found.value, found.low, found.high]).all()
