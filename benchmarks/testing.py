@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+ROOT = Path(__file__).resolve().parents[1]
 LENGTH_S = 5
 # Runs a command and prints its seconds, its peak of memory in MB and its exit code as JSON.
 _METER = """
@@ -70,7 +71,9 @@ def make_test(root: Path, recordings: int, minutes: float, classes: int, seed: i
 def measure(command: list[str], log: Path) -> dict[str, float]:
     """Run a command in a process of its own; return seconds, peak memory in MB and exit code."""
     meter = [sys.executable, "-c", _METER, str(log), *command]
-    done = subprocess.run(meter, capture_output=True, text=True, check=True)
+    # A path set for one of the programs would lead the other to the wrong package.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(meter, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
     result: dict[str, float] = json.loads(done.stdout)
     if result["code"]:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
@@ -92,7 +95,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.recordings, options.minutes, options.classes = 40, 5, 50
-    root = Path(options.folder or tempfile.mkdtemp(prefix="testing-"))
+    root = Path(options.folder or tempfile.mkdtemp(prefix="testing-")).resolve()
     try:
         if not (root / "data" / "annotations.csv").exists():
             make_test(root / "data", options.recordings, options.minutes, options.classes)
