@@ -3,9 +3,9 @@
     python benchmarks/training_memory.py [--spectrograms N] [--workers N ...] [--quick]
 
 Writes a training file of 100,000 spectrograms of 128 × 480 that compress to more than 60 % (the lower bits
-are noise), then starts `train` for three steps of a small network, eight
-spectrograms each (what a network needs for its own batch is no matter of the file), and reads the peak of its resident memory. One
-copy of the 8-bit array is 6.1 GB; the rest must stay below 1.5 GB, whatever ``train.num_workers`` is.
+are noise), then starts `train` for three steps of a small network, eight spectrograms each (what a network
+needs for its own batch is no matter of the file), and reads the peak of its resident memory. One copy of the
+8-bit array is 6.1 GB; the rest must stay below 1.5 GB, whatever ``train.num_workers`` is.
 ``--quick``: 4,000 spectrograms.
 """
 

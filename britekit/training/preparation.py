@@ -43,6 +43,10 @@ def check_names(cfg: BaseConfig) -> None:
         raise TrainingError(
             f"train.head_type {train.head_type} finds sounds in time and needs train.multi_label true"
         )
+    if train.batch_size < 2:
+        raise TrainingError(
+            "train.batch_size is 1, but batch norm needs two spectrograms per step; set it to 2 or more"
+        )
     check_optimizer(train.optimizer)
     build_steps(train.augmentations, cfg.audio.spec_height, cfg.audio.spec_width)
     if train.load_ckpt_path is not None and not Path(train.load_ckpt_path).is_file():

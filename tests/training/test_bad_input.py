@@ -84,6 +84,50 @@ def test_more_folds_than_groups(project, cfg):
     assert "too few for train.num_folds 25" in refused(cfg)
 
 
+def test_a_batch_of_one(project, cfg):
+    cfg.train.batch_size = 1
+    assert "train.batch_size is 1" in refused(cfg)
+
+
+def test_a_checkpoint_from_another_class_list_gives_its_backbone_without_loss_of_the_run(
+    project, cfg, caplog
+):
+    cfg.train.num_epochs = 1
+    train(cfg, seed=1, publish="a.ckpt")
+    make_pickle(project / "data/training.pkl", classes=("Noise", "Low", "Higher"))
+    cfg.train.load_ckpt_path = "a.ckpt"
+    train(cfg, seed=1)
+    assert "the backbone is kept, the head is new (other classes)" in caplog.text
+
+
+def test_a_network_that_cannot_be_compiled_is_said_in_a_sentence(project, cfg, monkeypatch):
+    import torch
+
+    def broken(graph, inputs):
+        raise RuntimeError("no C++ compiler found\nsecond line")
+
+    compile_with = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda network, **more: compile_with(network, backend=broken))
+    cfg.train.compile = True
+    from britekit.training import fitting
+
+    with pytest.raises(TrainingError) as caught, fitting.explained(None, cfg, 8, torch.channels_last):
+        fitting.compiled(torch.nn.Linear(2, 2), True)(torch.zeros(1, 2))
+    assert "train.compile: the network could not be compiled" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_batch_that_would_fit_follows_from_two_measured_steps():
+    from britekit.training.memory import _measured, fitting_batch_size, out_of_memory
+
+    # 100 fixed and 7 for each spectrogram: (1000 - 100) / 7 = 128.57.
+    assert fitting_batch_size(2, 114, 6, 142, 1000) == 128
+    assert _measured(lambda size: 100 + 7 * size, 1000) == 128
+    assert "about 40 would fit" in out_of_memory(64, 45, measured=True)
+    assert "not one fits" in out_of_memory(64, 0, measured=True)
+    assert "about 56 would fit" in out_of_memory(64, 900, measured=True)
+
+
 def test_folds_cannot_publish(project, cfg):
     cfg.train.num_folds = 2
     assert "train.num_folds is 2" in refused(cfg, publish="a.ckpt")
