@@ -4,8 +4,8 @@
 
 Prints requests per second, the median and the 95th percentile of their times for 1, 8 and 64 clients, alone
 and with one upload of two hours among them, and how long that upload took. Every recording is new to the
-server, which keeps the scores of those it has seen. 429 counts as asked to come back, not as failure; anything
-else but 200 ends the measurement.
+server, which keeps the scores of those it has seen. 429 counts as asked to come back, not as failure;
+anything else but 200 ends the measurement.
 """
 
 from __future__ import annotations

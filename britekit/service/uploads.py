@@ -97,9 +97,9 @@ async def receive_upload(request: Request, field: str, max_bytes: int) -> Upload
         raise too_large
     upload = Upload()
     try:
-        form = _Form(upload, field, options[b"boundary"])
         began = time.monotonic()
         try:
+            form = _Form(upload, field, options[b"boundary"])
             while (chunk := await _next_chunk(body)) is not None:
                 form.feed(chunk)
                 if upload.size > max_bytes or form.received > max_bytes + 65536:
