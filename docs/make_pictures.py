@@ -2,7 +2,8 @@
 
     python docs/make_pictures.py                   # all
     python docs/make_pictures.py scales pr-roc     # these
-    python docs/make_pictures.py --measure PROJECT # first take the numbers from a finished sample project
+    python docs/make_pictures.py --measure result PROJECT 10 5   # first take the numbers
+                                                   # of recording 10 from 5 s on from a finished project
 
 Sounds are synthesised, so nothing has to be downloaded and the truth is known. What had to be measured (speed
 of networks, scores of a trained one) lies as small tables in docs/pictures/measured.
@@ -36,6 +37,7 @@ FOLDER = Path(__file__).resolve().parent / "pictures"
 MEASURED = FOLDER / "measured"
 PICTURES: dict[str, Callable[[Path], None]] = {}
 SPECIES = 6
+FRAME_SECONDS = 20.0
 
 
 def picture(draw: Callable[[Path], None]) -> Callable[[Path], None]:
@@ -155,29 +157,34 @@ def _table(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def _cut(row: dict[str, str], offset: float, seconds: float) -> tuple[float, float] | None:
+    """Start and end of a row within the part that is shown, counted from its beginning."""
+    start, end = float(row["start"]) - offset, float(row["end"]) - offset
+    return (max(start, 0.0), min(end, seconds)) if start < seconds and end > 0 else None
+
+
 @picture
 def draw_result(path: Path) -> None:
     """A soundscape with what is in it and what was detected."""
-    rows = _table("result.csv")
-    number, seconds = int(rows[0]["number"]), 30.0
+    rows, seconds = _table("result.csv"), 30.0
+    offset = float(rows[0]["offset"])
     cfg = AudioConfig(spec_width=1200)
-    image = image_of(signal_of(number, cfg.sampling_rate), cfg, 0.0, seconds)
+    image = image_of(signal_of(int(rows[0]["number"]), cfg.sampling_rate), cfg, offset, seconds)
     names = [kind.info for kind in first_species(SPECIES)]
     with figure(path, width=9, height=5.2) as drawn:
         top, bottom = drawn.subplots(2, 1, height_ratios=[1.5, 1], sharex=True)
-        show(top, image, cfg, seconds, "A recording the recognizer has not heard", 0.7)
+        show(top, image, cfg, seconds, "", 0.7)
         top.set_ylabel("Frequency (kHz)")
         for place, info in enumerate(names):
             for row in rows:
-                if row["class"] != info.code:
-                    continue
-                start, end = float(row["start"]), min(float(row["end"]), seconds)
-                if start >= seconds:
+                part = _cut(row, offset, seconds) if row["class"] == info.code else None
+                if part is None:
                     continue
                 if row["kind"] == "truth":
-                    bottom.barh(place + 0.22, end - start, 0.3, start, color=GREY)
+                    bottom.barh(place + 0.2, part[1] - part[0], 0.3, part[0], color=GREY)
                 else:
-                    bottom.barh(place - 0.16, end - start, 0.36, start, color=BLUE, alpha=float(row["score"]))
+                    shade = float(row["score"])
+                    bottom.barh(place - 0.18, part[1] - part[0], 0.3, part[0], color=BLUE, alpha=shade)
         bottom.set_yticks(range(len(names)), [info.name for info in names])
         bottom.set(xlim=(0, seconds), ylim=(-0.6, len(names) - 0.4), xlabel="Time (s)")
         bottom.barh([-9], [1], color=GREY, label="calls that are there")
@@ -188,31 +195,28 @@ def draw_result(path: Path) -> None:
 @picture
 def draw_sed_frames(path: Path) -> None:
     """Frame scores of a SED head under the spectrogram, with the calls."""
-    frames = _table("frames.csv")
-    seconds = 20.0
-    number = int(frames[0]["number"])
+    rows, seconds = _table("sed-frames.csv"), FRAME_SECONDS
+    offset = float(rows[0]["offset"])
     cfg = AudioConfig(spec_width=1000)
-    image = image_of(signal_of(number, cfg.sampling_rate), cfg, 0.0, seconds)
-    codes = list(dict.fromkeys(row["class"] for row in frames))
+    image = image_of(signal_of(int(rows[0]["number"]), cfg.sampling_rate), cfg, offset, seconds)
+    names = {kind.info.code: kind.info.name for kind in first_species(SPECIES)}
+    codes = sorted({row["class"] for row in rows if row["kind"] == "frame"})
     with figure(path, width=9, height=4.6) as drawn:
-        axes = drawn.subplots(1 + len(codes), 1, height_ratios=[2.2] + [1] * len(codes), sharex=True)
+        axes = drawn.subplots(1 + len(codes), 1, height_ratios=[2] + [1] * len(codes), sharex=True)
         show(axes[0], image, cfg, seconds, "", 0.7)
         axes[0].set_ylabel("kHz")
         for panel, code in zip(axes[1:], codes, strict=True):
-            of_class = [row for row in frames if row["class"] == code and float(row["time"]) < seconds]
-            times = [float(row["time"]) for row in of_class]
-            panel.step(
-                times, [float(row["frame"]) for row in of_class], where="post", color=BLUE, label="frames"
-            )
-            panel.step(
-                times, [float(row["window"]) for row in of_class], where="post", color=ORANGE, label="segment"
-            )
-            for row in _table("result.csv"):
-                if row["kind"] == "truth" and row["class"] == code and float(row["start"]) < seconds:
-                    panel.axvspan(
-                        float(row["start"]), min(float(row["end"]), seconds), color=GREY, alpha=0.25, lw=0
-                    )
-            panel.set(ylim=(0, 1), xlim=(0, seconds), ylabel=code)
+            for kind, colour in (("frame", BLUE), ("segment", ORANGE)):
+                chosen = [row for row in rows if row["kind"] == kind and row["class"] == code]
+                times = [float(row["start"]) - offset for row in chosen]
+                values = [float(row["score"]) for row in chosen]
+                panel.step(times, values, where="post", color=colour, label=kind)
+            for row in rows:
+                part = _cut(row, offset, seconds) if row["kind"] == "truth" and row["class"] == code else None
+                if part is not None:
+                    panel.axvspan(*part, color=GREY, alpha=0.25, lw=0)
+            panel.set(ylim=(0, 1), xlim=(0, seconds), ylabel="Score")
+            panel.set_title(names[code], fontsize=9)
         axes[1].legend(loc="upper right", ncols=2)
         axes[-1].set_xlabel("Time (s); grey: a call is there")
 
@@ -228,8 +232,11 @@ def draw_size_speed(path: Path) -> None:
             mine = [row for row in rows if row["model"].split(".")[0] == family]
             x = [float(row["parameters"]) / 1e6 for row in mine]
             y = [float(row["forward_per_second"]) for row in mine]
-            axes.plot(x, y, "o-", color=colour, markersize=3, linewidth=1, label=family)
+            axes.plot(x, y, "o-", color=colour, markersize=5, linewidth=1, label=family)
         axes.set(xscale="log", yscale="log", xlabel="Million parameters", ylabel="Spectrograms per second")
+        for axis, marks in ((axes.xaxis, (0.2, 0.5, 1, 2, 3)), (axes.yaxis, (5, 10, 20, 50))):
+            axis.set_ticks(marks, [f"{mark:g}" for mark in marks])
+            axis.set_ticks([], minor=True)
         axes.legend()
 
 
@@ -381,50 +388,51 @@ def draw_augment(path: Path) -> None:
         plot_before_after(target, example.before, example.after, example.title, power=0.6)
 
 
-def measure(project: Path) -> None:
-    """Take the numbers of `result` and `sed-frames` from a finished project of `sample` sources.
+def measure(what: str, project: Path, number: int, offset: float) -> None:
+    """Take the numbers of `result` or `sed-frames` from a finished project of `sample` sources.
 
-    The project needs a model with a SED head; models.csv comes from `britekit models --time --csv`.
+    `sed-frames` needs models with a SED head. models.csv comes from `britekit models --time --csv`.
     """
     import os
 
-    from britekit import Predictor
-    from britekit.annotations.labels import CSV_COLUMNS
+    from britekit import Predictor, get_config
     from britekit.annotations.segments import read_annotations
 
     os.chdir(project)
     MEASURED.mkdir(parents=True, exist_ok=True)
-    number = 1
     stem = f"soundscape-{number:04d}"
-    predictor = Predictor()
-    predictor.cfg.infer.min_score = 0.3
-    from britekit.audio.files import find_recordings
-
-    recording = next(path for path in find_recordings("data/test") if Path(path).stem == stem)
-    scores, frames, starts = predictor.get_raw_scores(recording)
-    table = predictor.get_dataframe(scores, frames, starts, stem)
-    truth = [x for x in read_annotations(Path("data/test/annotations.csv")) if x.recording == stem]
-    with open(MEASURED / "result.csv", "w", encoding="utf-8", newline="") as file:
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow(["number", "kind", "class", "start", "end", "score"])
-        for x in truth:
-            out.writerow([number, "truth", x.label, f"{x.start:.2f}", f"{x.end:.2f}", ""])
-        for row in table[list(CSV_COLUMNS)].itertuples(index=False):
-            out.writerow([number, "found", row[1], f"{row[2]:.2f}", f"{row[3]:.2f}", f"{row[4]:.3f}"])
-    if frames is None:
-        return
-    heard = sorted({x.label for x in truth if x.start < 20})[:3]
-    rate = predictor.cfg.train.sed_fps
-    length = predictor.cfg.audio.spec_duration
-    with open(MEASURED / "frames.csv", "w", encoding="utf-8", newline="") as file:
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow(["number", "class", "time", "frame", "window"])
+    cfg = get_config()
+    cfg.infer.min_score = 0.5
+    if Path("models/calibration.yaml").exists():
+        cfg.infer.calibration = "models/calibration.yaml"
+    predictor = Predictor(cfg=cfg)
+    scores, frames, starts = predictor.get_raw_scores(f"data/test/{stem}.flac")
+    rows: list[list[Any]] = [["number", "offset", "kind", "class", "start", "end", "score"]]
+    rows += [
+        [number, offset, "truth", x.label, f"{x.start:.2f}", f"{x.end:.2f}", ""]
+        for x in read_annotations(Path("data/test/annotations.csv"))
+        if x.recording == stem
+    ]
+    if what == "result":
+        table = predictor.get_dataframe(scores, frames, starts, stem)
+        rows += [
+            [number, offset, "found", row[1], f"{row[2]:.2f}", f"{row[3]:.2f}", f"{row[4]:.3f}"]
+            for row in table.itertuples(index=False)
+        ]
+    else:
+        if frames is None:
+            raise SystemExit("Error: the models have no SED head, so there are no frames")
+        heard = sorted({row[3] for row in rows[1:] if offset <= float(row[4]) < offset + FRAME_SECONDS})
+        rate, length = predictor.cfg.train.sed_fps, predictor.cfg.audio.spec_duration
         for code in heard:
             column = predictor.class_codes.index(code)
-            for place in range(min(len(frames), round(20 * rate))):
+            for place in range(round(offset * rate), round((offset + FRAME_SECONDS) * rate)):
                 window = min(int(place / rate / length), len(scores) - 1)
-                values = (frames[place, column], scores[window, column])
-                out.writerow([number, code, f"{place / rate:.2f}", *(f"{value:.3f}" for value in values)])
+                time = f"{place / rate:.2f}"
+                rows.append([number, offset, "frame", code, time, "", f"{frames[place, column]:.3f}"])
+                rows.append([number, offset, "segment", code, time, "", f"{scores[window, column]:.3f}"])
+    with open(MEASURED / f"{what}.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def _shrink(path: Path) -> None:
@@ -439,8 +447,8 @@ def _shrink(path: Path) -> None:
 def main(arguments: list[str]) -> int:
     """Draw all pictures, or those named."""
     if arguments[:1] == ["--measure"]:
-        measure(Path(arguments[1]))
-        arguments = ["result", "sed-frames"]
+        measure(arguments[1], Path(arguments[2]), int(arguments[3]), float(arguments[4]))
+        arguments = [arguments[1]]
     FOLDER.mkdir(exist_ok=True)
     unknown = set(arguments) - set(PICTURES)
     if unknown:
