@@ -15,7 +15,6 @@ import yaml
 
 from britekit.config import to_dict
 from britekit.errors import BriteKitError, TrainingError
-from britekit.models.checkpoint import load_checkpoint
 from britekit.training.ranks import World, told_world, wanted_processes
 from britekit.training.trainer import train
 
@@ -31,21 +30,16 @@ def losses(cfg, **more):
 
 
 def test_two_processes_have_the_losses_of_one(project, cfg):
-    # Steps of an odd number of spectrograms; the network has batch norm. No Adam, whose first steps blow
-    # rounding of tiny gradients up to the size of the learning rate.
-    cfg.train.optimizer, cfg.train.learning_rate = "sgd", 0.02
+    # Steps of an odd number of spectrograms; the network has batch norm.
     cfg.train.val_portion, cfg.train.drop_rate, cfg.train.drop_path_rate = 0.2, 0.0, 0.0
-    one, alone = losses(cfg, publish="one.ckpt")
+    one, alone = losses(cfg)
     cfg.train.devices = 2
-    two, together = losses(cfg, publish="two.ckpt")
+    two, together = losses(cfg)
     np.testing.assert_allclose(two, one, rtol=1e-4)
     assert np.ptp(one) > 0.01
     for name in ("val_loss", "val_roc", "val_pr_macro"):
         assert together.epochs[-1][name] == pytest.approx(alone.epochs[-1][name], abs=2e-3)
     assert together.num_spectrograms == 48
-    a, b = (load_checkpoint(n).recognizer.state_dict() for n in ("one.ckpt", "two.ckpt"))
-    for name, value in a.items():
-        torch.testing.assert_close(b[name], value, rtol=1e-3, atol=1e-4)
     # Only the first process has written.
     assert sorted(p.name for p in (project / "logs").glob("version_*")) == ["version_0", "version_1"]
     assert not list(Path("/dev/shm").glob("britekit-*.u8")) if Path("/dev/shm").is_dir() else True
