@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 import pytest
 import soundfile
 
-from britekit.annotations.labels import read_labels
 from tests.service.tone_model import tones, write_tones
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -100,7 +99,7 @@ def test_pick_move_the_threshold_play_and_download(server, page, tmp_path):
     with page.expect_download() as caught:
         page.get_by_role("button", name="Audacity").click()
     caught.value.save_as(tmp_path / caught.value.suggested_filename)
-    assert len(read_labels(tmp_path / "dawn chorus_scores.txt")) == 2
+    assert len((tmp_path / "dawn chorus_scores.txt").read_text().splitlines()) == 2
 
     scores = [float(text) for text in page.locator("#rows td:nth-child(4)").all_inner_texts()]
     between = (min(scores) + max(scores)) / 2
@@ -123,7 +122,10 @@ def test_by_keyboard_alone(page, tmp_path):
     reached = set()
     for _ in range(30):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
+        name = page.evaluate("document.activeElement.id || document.activeElement.textContent")
+        if name == "scroller" and name in reached:
+            break  # once around
+        reached.add(name)
         if page.evaluate("document.activeElement.id") == "scroller":
             page.keyboard.press("n")
             assert "Low Tone, 0:02" in page.inner_text("#status")
