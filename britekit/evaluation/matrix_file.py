@@ -51,7 +51,8 @@ def csv_line(cells: Sequence[object]) -> str:
 
 def write_table(path: Path, rows: Iterable[Sequence[object]]) -> Path:
     """Write rows of cells, the header first."""
-    write_text(path, "".join(csv_line(row) for row in rows))
+    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
     return path
 
 
