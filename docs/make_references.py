@@ -59,7 +59,7 @@ def _command(word: str, name: str) -> list[str]:
         value = "" if action.nargs == 0 else str(action.metavar or action.dest.upper())
         flags = ", ".join(f"`{flag}`" for flag in action.option_strings) or f"`{value}`"
         value = f" `{value}`" if value and action.option_strings else ""
-        required = " Required." if action.required else ""
+        required = " (required)" if action.required else ""
         lines.append(f"| {flags}{value} | {_cell(action.help or '')}{required} |")
     return [*lines, ""]
 
