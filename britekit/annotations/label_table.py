@@ -8,7 +8,9 @@ M: labels.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +115,7 @@ class _Builder:
         """Add a table (no recording given) or the label file of a recording."""
         size, known = self._columns[0].size, (len(self.recordings), len(self.names))
         try:
-            for block in _plain_csv(path) if recording is None else _plain_text(path):
+            for block in _read_ahead(_plain_csv(path) if recording is None else _plain_text(path)):
                 self._add_block(block, recording)
         except (_NotPlain, OSError):
             for column in self._columns:
@@ -123,16 +125,12 @@ class _Builder:
                     del texts[text]
             self._add_labels(read_label_csv(path) if recording is None else read_label_text(path, recording))
 
-    def _add_block(self, block: _Block, recording: str | None) -> None:
-        start, end, score = (block.numbers(key) for key in ("start_time", "end_time", "score"))
-        if np.any(end < start) or np.any(score > 1):
-            raise _NotPlain
-        names = block.texts("name", self.names)
+    def _add_block(self, block: _Parsed, recording: str | None) -> None:
         if recording is None:
-            recordings = block.texts("recording", self.recordings)
+            recordings = block.recording.numbered(self.recordings)
         else:
-            recordings = np.full(len(start), self.recordings[recording], dtype=np.int32)
-        self._add(recordings, names, _short(start), _short(end), score.astype(np.float32))
+            recordings = np.full(len(block.score), self.recordings[recording], dtype=np.int32)
+        self._add(recordings, block.name.numbered(self.names), block.start, block.end, block.score)
 
     def _add_labels(self, labels: Iterable[Label]) -> None:
         found = list(labels)
@@ -156,6 +154,55 @@ def _short(seconds: NDArray[np.float64]) -> NDArray[np.floating]:
     """Return times in single precision if none changes by that, as starts of windows rarely do."""
     short = seconds.astype(np.float32)
     return short if np.array_equal(short, seconds) else seconds
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """A column of texts as runs of equal ones."""
+
+    texts: list[str]
+    lengths: NDArray[np.int64]
+
+    def numbered(self, known: _Names) -> NDArray[np.int32]:
+        """Return the number of each row's text, in order of first appearance."""
+        return np.repeat(np.array([known[text] for text in self.texts], dtype=np.int32), self.lengths)
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """Some rows."""
+
+    recording: _Runs
+    """No runs in a label file, whose name tells the recording."""
+    name: _Runs
+    start: NDArray[np.floating]
+    end: NDArray[np.floating]
+    score: NDArray[np.float32]
+
+
+def _read_ahead(blocks: Iterator[tuple[bytes, Sequence[str], bytes]]) -> Iterator[_Parsed]:
+    """Parse blocks on two threads, since numpy works without the interpreter; yields them in order."""
+    with ThreadPoolExecutor(2) as pool:
+        waiting: deque[Future[_Parsed]] = deque()
+        try:
+            for block in blocks:
+                waiting.append(pool.submit(_parse, *block))
+                if len(waiting) > 2:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _parse(data: bytes, columns: Sequence[str], separators: bytes) -> _Parsed:
+    block = _Block(data, columns, separators)
+    start, end, score = (block.numbers(key) for key in ("start_time", "end_time", "score"))
+    if np.any(end < start) or np.any(score > 1):
+        raise _NotPlain
+    recording = block.texts("recording") if "recording" in columns else _Runs([], np.zeros(0, np.int64))
+    return _Parsed(recording, block.texts("name"), _short(start), _short(end), score.astype(np.float32))
 
 
 class _Block:
@@ -222,8 +269,8 @@ class _Block:
         # Both are exact, so their quotient is the nearest double.
         return value / 10.0 ** np.maximum(decimals, 0)
 
-    def texts(self, column: str, known: _Names) -> NDArray[np.int32]:
-        """Read texts as numbers in the order of their first appearance."""
+    def texts(self, column: str) -> _Runs:
+        """Read texts."""
         begin, width = self._field(column)
         if not len(width) or width.min() < 1 or width.max() > 60:
             raise _NotPlain
@@ -234,23 +281,20 @@ class _Block:
             same &= (letter[1:] == letter[:-1]) | (k >= width[1:])
         firsts = np.flatnonzero(np.concatenate([[True], ~same]))
         content = self._bytes.tobytes()
-        numbers = np.empty(len(firsts), dtype=np.int32)
         places = zip(begin[firsts].tolist(), width[firsts].tolist(), strict=True)
-        for n, (at, length) in enumerate(places):
-            try:
-                text = content[at : at + length].decode()
-            except UnicodeDecodeError:
-                raise _NotPlain from None
-            if text != text.strip():
-                raise _NotPlain
-            numbers[n] = known[text]
-        return np.repeat(numbers, np.diff(np.append(firsts, len(width))))
+        try:
+            texts = [content[at : at + length].decode() for at, length in places]
+        except UnicodeDecodeError:
+            raise _NotPlain from None
+        if any(text != text.strip() for text in texts):
+            raise _NotPlain
+        return _Runs(texts, np.diff(np.append(firsts, len(width))))
 
     def _field(self, column: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return self._begin[column], self._end[column] - self._begin[column]
 
 
-def _plain_csv(path: Path) -> Iterator[_Block]:
+def _plain_csv(path: Path) -> Iterator[tuple[bytes, Sequence[str], bytes]]:
     with open(path, "rb") as file:
         header = file.readline().removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
         try:
@@ -260,13 +304,13 @@ def _plain_csv(path: Path) -> Iterator[_Block]:
         if any(columns.count(name) != 1 for name in CSV_COLUMNS):
             raise _NotPlain
         for data in _lines(file):
-            yield _Block(data, columns, b"," * (len(columns) - 1))
+            yield data, columns, b"," * (len(columns) - 1)
 
 
-def _plain_text(path: Path) -> Iterator[_Block]:
+def _plain_text(path: Path) -> Iterator[tuple[bytes, Sequence[str], bytes]]:
     with open(path, "rb") as file:
         for data in _lines(file):
-            yield _Block(data, ("start_time", "end_time", "name", "score"), b"\t\t;")
+            yield data, ("start_time", "end_time", "name", "score"), b"\t\t;"
 
 
 def _lines(file) -> Iterator[bytes]:  # type: ignore[no-untyped-def]
