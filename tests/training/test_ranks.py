@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as spawn
 import yaml
 
 from britekit.config import to_dict
@@ -106,27 +105,7 @@ def test_more_processes_than_cores_are_refused(monkeypatch):
         wanted_processes(3, force_cpu=True)
 
 
-def _norm_part(rank, port, given, expected):
-    """One of two processes: its rows of a batch through synced batch norm, against the whole batch."""
-    import torch.distributed as dist
-
-    from britekit.training.sync_norm import synchronise_batch_norm
-
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    rows = slice(0, 3) if rank == 0 else slice(3, 8)
-    network = torch.nn.Sequential(torch.nn.BatchNorm2d(4))
-    synchronise_batch_norm(network, torch.device("cpu"))
-    x = given["x"][rows].clone().requires_grad_()
-    out = network(x)
-    (out * given["weight"][rows]).sum().backward()
-    torch.testing.assert_close(out.detach(), expected["out"][rows], rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(x.grad, expected["grad"][rows], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(network[0].running_var, expected["var"])
-    torch.testing.assert_close(network[0].running_mean, expected["mean"])
-    dist.destroy_process_group()
-
-
-def test_batch_norm_over_processes_is_batch_norm_over_the_whole_batch():
+def test_batch_norm_over_processes_is_batch_norm_over_the_whole_batch(tmp_path):
     generator = torch.Generator().manual_seed(0)
     given = {name: torch.randn(8, 4, 5, 6, generator=generator) * 2 + 3 for name in ("x", "weight")}
     plain = torch.nn.BatchNorm2d(4)
@@ -137,7 +116,17 @@ def test_batch_norm_over_processes_is_batch_norm_over_the_whole_batch():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    spawn.spawn(_norm_part, (port, given, expected), nprocs=2)
+    torch.save({"given": given, "expected": expected}, tmp_path / "case.pt")
+    script = Path(__file__).with_name("batch_norm_part.py")
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    parts = [
+        subprocess.Popen(
+            [sys.executable, str(script), str(rank), str(port), str(tmp_path / "case.pt")],
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        for rank in range(2)
+    ]
+    assert [part.wait(timeout=120) for part in parts] == [0, 0]
 
 
 def test_a_companion_ends_when_its_input_closes(project, cfg):
