@@ -48,9 +48,7 @@ def write_label_csv(path: str | Path, labels: Iterable[Label]) -> None:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)
         for x in ordered:
-            writer.writerow(
-                [x.recording, x.name, format_time(x.start), format_time(x.end), f"{x.score:.6f}"]
-            )
+            writer.writerow([x.recording, x.name, format_time(x.start), format_time(x.end), f"{x.score:.6f}"])
 
 
 def read_labels(directory: str | Path) -> list[Label]:
