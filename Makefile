@@ -48,7 +48,7 @@ container-test: $(READY)  ## build and run the images, where a Docker engine run
 
 docs: $(READY)  ## the reference pages from the code, and the guide as a site in build/site
 	@python docs/make_references.py
-	@NO_MKDOCS_2_WARNING=true python -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet
 	@echo "Open build/site/index.html"
 
 clean:  ## remove what can be made again, apart from results

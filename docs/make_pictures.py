@@ -371,7 +371,11 @@ def draw_augment(path: Path) -> None:
     labels[np.arange(len(members)), members] = 1
     excerpt = Excerpt(classes, np.rint(np.stack(images) * 255).astype(np.uint8), labels, 3, len(classes) - 1)
     # By default these are too gentle to be seen at this size.
-    stronger = {"freq_blur": {"sigma": 1.5}, "speckle": {"std2": 0.4}, "shift_horizontal": {"max_shift": 60}}
+    stronger: dict[str, dict[str, Any]] = {
+        "freq_blur": {"sigma": 1.5},
+        "speckle": {"std2": 0.4},
+        "shift_horizontal": {"max_shift": 60},
+    }
     entries = [
         dataclasses.replace(entry, params=entry.params | stronger.get(entry.name, {}))
         for entry in train.augmentations
