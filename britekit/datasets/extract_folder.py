@@ -16,6 +16,7 @@ from britekit.config import BaseConfig
 from britekit.config.audio import AudioConfig
 from britekit.database.classes import get_or_add_class
 from britekit.database.recordings import (
+    Facts,
     add_recording,
     filenames_of_class,
     find_recording,
@@ -34,7 +35,7 @@ from britekit.database.spectrograms import (
 from britekit.datasets.extraction import DEFAULT_GROUP, Extraction
 from britekit.datasets.given_streams import GivenStream, pick, spread, stream_given
 from britekit.datasets.recording_streams import Grid, RecordingStream, check_overlap, stream_recordings
-from britekit.datasets.recordings_csv import describe_recording, with_metadata
+from britekit.datasets.recordings_csv import RecordingRow, describe_beside, with_metadata
 from britekit.errors import BriteKitError, InputError
 from britekit.progress import track
 
@@ -109,28 +110,28 @@ def extract_folder(
     if max_recordings is not None:
         # Chosen before those that are there are left out: repeating the command must not add more.
         paths = pick(paths, max_recordings, class_name if at_random else None)
-    sources = {path: source or describe_recording(path.name, None, cfg.misc).source for path in paths}
+    described = describe_beside(paths, class_name, cfg.misc, source)
     if not include_existing:
-        paths = [path for path in paths if (sources[path], path.name) not in known]
+        paths = [path for path in paths if (described[path].source, path.name) not in known]
     streams: Iterable[RecordingStream | GivenStream]
     if max_per_recording is None:
         streams = stream_recordings(paths, cfg.audio, grid)
     else:
         plan = spread(grid, cfg.audio.spec_duration, max_per_recording, at_random)
         streams = stream_given(paths, cfg.audio, plan)
-    target = Target(class_name, code, category, group, sources)
+    target = Target(class_name, code, category, group, described)
     return store_streams(session, cfg, streams, len(paths), grid, target, on_recording)
 
 
 @dataclass(frozen=True)
 class Target:
-    """Under what recordings are stored: a class (added if new), a spectrogram group, a source for each."""
+    """Under what recordings are stored: class (added if new), a spectrogram group; what is known of each."""
 
     class_name: str
     code: str
     category: str
     group: str
-    sources: Mapping[Path, str]
+    described: Mapping[Path, RecordingRow]
 
 
 def store_streams(
@@ -155,7 +156,7 @@ def store_streams(
     grid
         Tells which offsets are the same segment.
     target
-        Class, group and sources.
+        Class, group, and source and facts of each recording.
     on_recording
         Called with each recording and its number of new spectrograms, once they are stored.
     place
@@ -174,8 +175,11 @@ def store_streams(
             kept = place(path)
             class_id = get_or_add_class(session, target.class_name, target.code, target.category)
             group_id = get_or_add_group(session, target.group, asdict(cfg.audio))
-            source_id = get_or_add_source(session, target.sources[path])
-            segments, spectrograms = _store(session, stream, cfg, grid, source_id, class_id, group_id, kept)
+            known = target.described[path]
+            source_id = get_or_add_source(session, known.source)
+            segments, spectrograms = _store(
+                session, stream, cfg, known.facts, grid, source_id, class_id, group_id, kept
+            )
             if commit is not None:
                 commit(path)
         except (BriteKitError, OSError, MemoryError) as error:
@@ -195,6 +199,7 @@ def _store(
     session: Session,
     stream: RecordingStream | GivenStream,
     cfg: BaseConfig,
+    facts: Facts,
     grid: Grid,
     source_id: int,
     class_id: int,
@@ -206,7 +211,7 @@ def _store(
     recording = find_recording(session, source_id, path.name)
     seconds = 0.0
     if recording is None:
-        facts = with_metadata(describe_recording(path.name, None, cfg.misc).facts, path)
+        facts = with_metadata(facts, path)
         # A short recording is complete by now; of a long one the length comes with its last window.
         seconds = stream.seconds
         recording_id = add_recording(session, source_id, path.name, str(kept), seconds, facts)

@@ -20,7 +20,7 @@ from britekit.datasets.extract_folder import Target, store_streams, warn_of_sett
 from britekit.datasets.extraction import DEFAULT_GROUP, Extraction
 from britekit.datasets.given_streams import GivenStream, stream_given
 from britekit.datasets.recording_streams import Grid, check_overlap
-from britekit.datasets.recordings_csv import describe_recording
+from britekit.datasets.recordings_csv import describe_beside
 from britekit.errors import InputError, suggest
 from britekit.files import atomic_path, sha256_of, unwritable
 
@@ -169,8 +169,8 @@ def extract_given(
     session.rollback()
     chosen = {path: _apart(offsets, grid) for path, offsets in wanted.offsets.items()}
     paths = list(chosen)
-    sources = {path: source or describe_recording(path.name, None, cfg.misc).source for path in paths}
-    target = Target(class_name, code, category, group, sources)
+    described = describe_beside(paths, class_name, cfg.misc, source)
+    target = Target(class_name, code, category, group, described)
     streams = _telling(stream_given(paths, cfg.audio, lambda path: chosen[path]))
     if dest_dir is not None:
         folder = Path(dest_dir)

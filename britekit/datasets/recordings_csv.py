@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -77,6 +77,15 @@ class RecordingTable:
                     return found[1]
         return None
 
+    def find_alone(self, filename: str) -> RecordingRow | None:
+        """Return the row of a recording that has exactly one, whatever its class."""
+        names = (filename, Path(filename).stem)
+        found = [entry for key, entry in self._rows.items() if key[1] in names]
+        if len(found) != 1:
+            return None
+        self._used.add(found[0][0])
+        return found[0][1]
+
     def report_unused(self) -> None:
         """Warn about rows that no recording was found for."""
         unused = [(number, key) for key, (number, _row) in self._rows.items() if number not in self._used]
@@ -90,6 +99,38 @@ class RecordingTable:
                 recording,
                 class_name,
             )
+
+
+def describe_beside(
+    paths: Iterable[Path], class_name: str, misc: MiscConfig, source: str = ""
+) -> dict[Path, RecordingRow]:
+    """Return source and facts of recordings: those of the ``recordings.csv`` beside each, else of its name.
+
+    Parameters
+    ----------
+    paths
+        The recordings; each folder's table is read once.
+    class_name
+        The class they are stored under; a row of another class counts where the recording has no other row.
+    misc
+        ``source_regexes`` and ``group_regex``.
+    source
+        Stands over what tables and names say; empty for none.
+
+    Raises
+    ------
+    InputError
+        A table that cannot be used.
+    """
+    tables: dict[Path, RecordingTable] = {}
+    described = {}
+    for path in paths:
+        if path.parent not in tables:
+            tables[path.parent] = RecordingTable(path.parent / FILE_NAME)
+        row = tables[path.parent].find(class_name, path.name) or tables[path.parent].find_alone(path.name)
+        found = describe_recording(path.name, row, misc)
+        described[path] = replace(found, source=source or found.source)
+    return described
 
 
 def describe_recording(filename: str, row: RecordingRow | None, misc: MiscConfig) -> RecordingRow:

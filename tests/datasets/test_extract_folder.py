@@ -57,6 +57,25 @@ def test_new_recordings(db, folder):
     assert len(one(db, "SELECT InsertedDate FROM Segment WHERE InsertedDate IS NOT NULL")) == 9
 
 
+def test_the_table_beside_the_recordings_is_read(db, folder):
+    rows = ["recording,class,group,source,licence,author,url,time,latitude,longitude"]
+    rows += ["XC0.wav,Robin,walk 1,Partner,CC BY 4.0,Ann,,2024-05-01T06:00:00,12.5,-7"]
+    rows += ["XC1,Erithacus,walk 2,,CC0,,,,,"]  # of another class, but alone
+    (folder / "recordings.csv").write_text("\n".join(rows) + "\n")
+    extract(db, folder)
+    found = one(
+        db, "SELECT FileName, Source.Name, GroupName, Licence, Author, Time, Latitude, Longitude"
+        " FROM Recording"
+        " JOIN Source ON Source.ID = SourceID LEFT JOIN RecordingInfo ON RecordingID = Recording.ID"
+        " ORDER BY FileName"
+    )  # fmt: skip
+    assert found[0] == ("XC0.wav", "Partner", "walk 1", "CC BY 4.0", "Ann", "2024-05-01T06:00:00", 12.5, -7.0)
+    assert found[1][1:4] == ("Xeno-Canto", "walk 2", "CC0")
+    assert found[2][1] == "Xeno-Canto" and found[2][3] in (None, "")
+    assert extract(db, folder).recordings == 0
+    assert one(db, "SELECT count(*) FROM Recording") == [(3,)]
+
+
 def test_recordings_of_the_class_are_skipped(db, folder):
     extract(db, folder)
     assert extract(db, folder).recordings == 0
