@@ -99,8 +99,7 @@ def calibration_intervals(
     gaps = np.abs(sampling.weights_WR @ gaps_RB).sum(axis=1)
     count = sampling.weights_WR @ cells_R
     errors = np.divide(gaps, count, out=np.full(len(gaps), np.nan), where=count > 0)
-    drawn = errors[1 : 1 + sampling.replicates]
-    errors[1 : 1 + sampling.replicates] = np.maximum(drawn - np.nanmean(drawn) + errors[0], 0)
+    errors[1:] = np.maximum(errors[1:] - np.nanmean(errors[1:]) + errors[0], 0)
     squared = np.bincount(group, (p - y) ** 2, minlength=recordings)
     return sampling.interval(errors), sampling.interval(sampling.ratio(squared, cells_R))
 

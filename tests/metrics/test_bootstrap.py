@@ -105,13 +105,6 @@ def test_replicates_draw_recordings_as_often_as_there_are():
     drawn = sampling.weights_WR[1:501]
     assert (drawn.sum(axis=1) == 40).all() and (sampling.weights_WR[0] == 1).all()
     assert drawn.mean() == pytest.approx(1) and drawn.var(axis=0).mean() == pytest.approx(39 / 40, rel=0.05)
-    parts = sampling.weights_WR[501:]
-    assert parts.shape == (40, 40) and (parts.sum(axis=1) == 39).all() and (parts.sum(axis=0) == 39).all()
-
-
-def test_parts_of_many_recordings():
-    parts = resample(1000, 10).weights_WR[11:]
-    assert parts.shape == (200, 1000) and (parts.sum(axis=1) == 995).all()
 
 
 def test_interval_of_a_mean_is_that_of_student():

@@ -129,8 +129,7 @@ def test_intervals_equal_recordings_drawn_and_joined():
         errors.append(sum(gaps) / len(rows))
         scores.append(np.mean((p[rows] - truth[rows]) ** 2))
     errors, scores = np.array(errors), np.array(scores)
-    drawn = errors[1:61]
-    errors[1:61] = np.maximum(drawn - drawn.mean() + errors[0], 0)
+    errors[1:] = np.maximum(errors[1:] - errors[1:].mean() + errors[0], 0)
     for found, values in ((error, errors), (score, scores)):
         expected = sampling.interval(values)
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
