@@ -21,6 +21,9 @@ def track_report(run: StageRun, report: UnitReport, output_dir: str | Path) -> N
         return
     figures = report.metrics()
     run.summary({k: v for k, v in figures.items() if not (isinstance(v, float) and math.isnan(v))})
+    for name, found in report.intervals.items():
+        if not math.isnan(found.low):
+            run.summary({f"{name}_low": found.low, f"{name}_high": found.high})
     header, *rows = annotated_class_rows(report)
     # A column of one kind: an undefined AUC is empty, not text.
     typed = [[row[0], *(None if cell == "" else float(str(cell)) for cell in row[1:])] for row in rows]

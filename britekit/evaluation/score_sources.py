@@ -279,11 +279,13 @@ def trained_classes(
             f"{folder / 'manifest.yaml'}: classes is not a list of name and code; run analyze again"
         ) from None
     labels = [map_name(info.label(label_field), map_codes) for info in classes]
-    for name in used:
+    for place, name in enumerate(map_name(name, map_codes) for name in found.names):
         if name not in labels:
+            first = int(np.argmax(found.name_M == place))
+            where = f'recording "{found.recordings[found.recording_M[first]]}" at {found.start_M[first]:g} s'
             raise InputError(
-                f'{folder}: label "{name}" is of no class in manifest.yaml, so labels and manifest come from '
-                f"different runs{suggest(name, labels)}"
+                f'{folder}: label "{name}" ({where}) is of no class in manifest.yaml, so labels and manifest '
+                f"come from different runs{suggest(name, labels)}"
             )
     return classes, labels
 

@@ -166,7 +166,7 @@ def test_offline_run_holds_figures_table_and_curves(project, monkeypatch):
             self.seen = {}
 
         def summary(self, values):
-            self.seen["summary"] = values
+            self.seen.setdefault("summary", {}).update(values)
 
         def image(self, name, path):
             self.seen[name] = path
@@ -185,6 +185,7 @@ def test_offline_run_holds_figures_table_and_curves(project, monkeypatch):
     monkeypatch.setattr(tracking, "stage_run", remember)
     assert main([*BASE, "--skip-matrices"]) == 0
     assert run.seen["summary"]["segments"] == 160
+    assert run.seen["summary"]["micro_pr_low"] < run.seen["summary"]["micro_pr"]
     columns, rows = run.seen["classes"]
     assert columns[:2] == ["class", "PR-AUC"] and [row[0] for row in rows] == ["OVEN", "WOTH", "VEER"]
     assert run.seen["pr_curve_annotated"].exists()
