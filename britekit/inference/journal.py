@@ -217,11 +217,14 @@ class Journal:
 
     def append(self, entry: Done) -> None:
         """Note a finished recording, whose files are written."""
-        self.table.flush()
-        self.scores.flush()
         line = _line(entry)
-        self._lines.write(line)
-        self._lines.flush()
+        try:
+            self.table.flush()
+            self.scores.flush()
+            self._lines.write(line)
+            self._lines.flush()
+        except OSError as error:
+            raise unwritable(self.path, error) from error
         self.done[entry.name] = line
         now = time.monotonic()
         if now - self._synced > _SYNC_SECONDS:
@@ -232,8 +235,12 @@ class Journal:
 
     def close(self, remove: bool) -> None:
         """Let go of the journal; with ``remove``, or if nothing is in it, it goes."""
+        failed: OSError | None = None
         for file in (self.table, self.scores, self._lines):
-            file.close()
+            try:
+                file.close()  # writes what is still held
+            except OSError as error:
+                failed = error
         gone = remove or not self.done
         if gone:
             self._clear()
@@ -241,6 +248,8 @@ class Journal:
         os.close(self._lock)
         if gone:  # Windows removes no file that is open
             shutil.rmtree(self.path, ignore_errors=True)
+        if failed is not None:
+            raise unwritable(self.path, failed) from failed
 
 
 def pieces(path: Path, part: Slice) -> Iterator[bytes]:
