@@ -36,8 +36,8 @@ def write_results(
     base
         What the file of ``-c`` says, which is part of the best settings.
     """
-    trials = study.done()
-    with together():
+    with study.lock, together():
+        trials = study.done()
         write_text(folder / "metrics-summary.csv", _summary(study, trials))
         write_text(folder / "metrics-details.csv", _details(trials))
         best = study.best()

@@ -3,7 +3,8 @@
 What the grid and random tries will be is written down when the study is made; each process takes the next
 one that waits. TPE proposes one trial at a time from what is known. A process that was killed leaves a trial
 marked as running: whoever works on the study next sees that its process is gone and puts it back, with the
-runs that were complete.
+runs that were complete. A lock file is held while trials are written down, taken or put back, and while the
+results are written, so that no process works on another's half-taken trial or writes older results last.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+from filelock import FileLock
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -91,12 +93,14 @@ class Study:
             raise InputError(
                 f"{path} cannot be used as a study ({error}); name another directory with -o"
             ) from None
-        self._agree(folder, facts)
-        if sampler != "tpe":
-            self._write_down()
-        else:
-            for lost in self._dead():
-                self._put_back(lost.params, lost.user_attrs)
+        self.lock = FileLock(folder / "study.lock")  # Optuna locks study.journal.lock
+        with self.lock:
+            self._agree(folder, facts)
+            if sampler != "tpe":
+                self._write_down()
+            else:
+                for lost in self._dead():
+                    self._put_back(lost.params, lost.user_attrs)
 
     def _agree(self, folder: Path, facts: dict[str, Any]) -> None:
         text = json.dumps(facts, sort_keys=True)
@@ -155,14 +159,13 @@ class Study:
         """Mark running trials of processes of this machine that are gone as failed, and return them."""
         lost = []
         for trial in self.all():
-            worker = trial.user_attrs.get("worker", "")
-            host, _, process = worker.rpartition(":")
-            if (
-                trial.state is not TrialState.RUNNING
-                or host != socket.gethostname()
-                or _is_alive(int(process))
-            ):
+            if trial.state is not TrialState.RUNNING:
                 continue
+            worker = trial.user_attrs.get("worker")  # missing: killed while it took the trial, under the lock
+            if worker is not None:
+                host, _, process = worker.rpartition(":")
+                if host != socket.gethostname() or _is_alive(int(process)):
+                    continue
             self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
             lost.append(trial)
         return lost
@@ -188,27 +191,28 @@ class Study:
     @contextmanager
     def next(self) -> Iterator[Trial | None]:
         """Yield the next trial to be worked on, None if all are taken; an interrupted one is put back."""
-        if self.sampler == "tpe":
-            going = [t for t in self.all() if t.state is TrialState.RUNNING]
-            if len(self.done()) + len(going) >= self.wanted:
-                yield None
-                return
-        elif not any(t.state is TrialState.WAITING for t in self.all()):
-            yield None
-            return
-        trial = self._study.ask()
-        if self.sampler != "tpe" and _QUEUED not in trial.user_attrs:
-            # Another process took the last one in between.
-            self._study.tell(trial, state=TrialState.FAIL)
-            yield None
-            return
-        trial.set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
+        trial = self._take()
         try:
             yield trial
         except KeyboardInterrupt:
-            self._study.tell(trial, state=TrialState.FAIL)
-            self._put_back(trial.params, trial.user_attrs)
+            if trial is not None:
+                with self.lock:
+                    self._study.tell(trial, state=TrialState.FAIL)
+                    self._put_back(trial.params, trial.user_attrs)
             raise
+
+    def _take(self) -> Trial | None:
+        with self.lock:
+            trials = self.all()
+            if self.sampler == "tpe":
+                going = [t for t in trials if t.state is TrialState.RUNNING]
+                if len(self.done()) + len(going) >= self.wanted:
+                    return None
+            elif not any(t.state is TrialState.WAITING for t in trials):
+                return None
+            trial = self._study.ask()
+            trial.set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
+            return trial
 
     def suggest(self, trial: Trial) -> list[Any]:
         """Return a trial's value of each parameter."""
