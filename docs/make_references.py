@@ -257,7 +257,8 @@ def _request(body: dict[str, Any], schemas: dict[str, Any]) -> list[str]:
 
 
 def _answer(responses: dict[str, Any], schemas: dict[str, Any]) -> list[str]:
-    content = responses.get("200", responses.get(200, {})).get("content", {})
+    answer = {str(status): body for status, body in responses.items()}.get("200", {})
+    content = answer.get("content", {})
     schema = _resolved(content.get("application/json", {}).get("schema", {}), schemas)
     lines = [*_fields(schema, schemas, "Answer"), ""] if schema.get("properties") else []
     for value in schema.get("properties", {}).values():

@@ -11,7 +11,8 @@ the test recordings beside their annotations. Nothing here knows spectrograms or
 - ``licences.py``: spellings of licences, and choosing by them
 - ``recordings_table.py``: ``recordings.csv``
 - ``attribution.py``: the credits a publication needs
-- ``web.py``, ``pacing.py``, ``scrubbing.py``: the session that asks sites: limits, pauses, redirects, keys
+- ``web.py``, ``pacing.py``, ``scrubbing.py``, ``connection_failures.py``: the session that asks sites:
+  limits, pauses, redirects, keys, and what broke
 - ``downloading.py``: one file, continued where it was interrupted, checked before it gets its name
 - ``store.py``, ``csv_log.py``, ``directory_lock.py``: many files into one directory, each with its record
 - ``xeno_canto.py``, ``inaturalist.py``, ``youtube.py``, ``audioset.py``, ``audioset_tables.py``: the sites

@@ -20,6 +20,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from britekit import __version__
+from britekit.collect.connection_failures import reason_of
 from britekit.collect.pacing import Interrupted, Pacer, retry_after
 from britekit.collect.scrubbing import LogFilter, Scrubber
 from britekit.errors import InputError
@@ -235,7 +236,7 @@ class Web:
             try:
                 chunk = response.raw.read1(_CHUNK, decode_content=True)
             except (urllib3.exceptions.HTTPError, requests.RequestException, OSError, ValueError) as error:
-                raise Transient(_reason(error, self.limits)) from None
+                raise Transient(self._reason(error)) from None
             if not chunk:
                 break
             total += len(chunk)
@@ -261,9 +262,9 @@ class Web:
                 url, params=params, headers=headers, timeout=timeout, stream=True, allow_redirects=False
             )
         except (requests.exceptions.SSLError, requests.exceptions.InvalidHeader) as error:
-            raise WebError(self.scrub(f"{_place(url)}: {_reason(error, self.limits)}")) from None
+            raise WebError(self.scrub(f"{_place(url)}: {self._reason(error)}")) from None
         except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.ProtocolError) as error:
-            raise Transient(_reason(error, self.limits)) from None
+            raise Transient(self._reason(error)) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError):
             raise WebError(self.scrub(f"{_place(url)} cannot be asked for")) from None
 
@@ -290,6 +291,9 @@ class Web:
                 f"{self.scrub(_place(came_from))} redirects to another host with the key; not followed"
             )
         return url
+
+    def _reason(self, error: BaseException) -> str:
+        return reason_of(error, self.limits.connect_s, self.limits.read_s)
 
     def _raise_for(self, response: requests.Response, url: str) -> None:
         status = response.status_code
@@ -335,30 +339,3 @@ def _place(url: str) -> str:
 def _length(response: requests.Response) -> int | None:
     text = response.headers.get("Content-Length", "")
     return int(text) if text.isascii() and text.isdigit() else None
-
-
-def _reason(error: BaseException, limits: Limits) -> str:
-    """Say in a few words what broke; the libraries' own words hold the whole address."""
-    chain: list[BaseException] = []
-    seen: BaseException | None = error
-    while seen is not None and len(chain) < 10:
-        chain.append(seen)
-        inner = [
-            item for item in (*seen.args, getattr(seen, "reason", None)) if isinstance(item, BaseException)
-        ]
-        seen = inner[0] if inner else seen.__cause__ or seen.__context__
-    kinds = (urllib3.exceptions.NameResolutionError,)
-    if any(isinstance(item, kinds) for item in chain):
-        return "the host's name is not known"
-    # urllib3 derives a refused connection from one that took too long
-    late = (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError)
-    refused = urllib3.exceptions.NewConnectionError
-    if any(isinstance(item, late) and not isinstance(item, refused) for item in chain):
-        return f"no connection within {limits.connect_s:.0f} s"
-    timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
-    if any(isinstance(item, timeouts) and not isinstance(item, refused) for item in chain):
-        return f"silence for {limits.read_s:.0f} s"
-    if any(isinstance(item, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)) for item in chain):
-        return "the host's certificate is not valid"
-    words = [item.strerror for item in chain if isinstance(item, OSError) and item.strerror]
-    return f"the connection failed ({words[-1].lower()})" if words else "the connection was cut"
