@@ -14,6 +14,12 @@ from britekit.audio.bare_frames import ends_with_a_whole_frame
 from britekit.audio.endings import reaches_its_end
 from britekit.audio.soundfile_decoder import DecodingError
 
+# FFmpeg also takes texts for descriptions of a broadcast or for playlists, which open network ports and other
+# files, and picture or game formats: only formats in which people keep sound or film are tried.
+_FORMATS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,gsm,iff,ircam,loas,matroska,mov,mp3,"
+    "mpc,mpc8,mpeg,mpegts,nistsphere,nut,ogg,oma,pvf,qcp,rm,shn,sln,sox,tak,tta,voc,w64,wav,wsd,wtv,wv,xwma"
+)
 # Containers whose header states a length; for the others FFmpeg estimates it from the bit rate.
 _STATES_LENGTH = ("mp4", "matroska", "asf", "caf", "flac", "wav", "aiff")
 _LENGTH_SLACK_S = 0.1
@@ -36,7 +42,9 @@ class PyavDecoder:
         except OSError as error:
             raise DecodingError(error.strerror or str(error)) from error
         try:
-            self._container = av.open(self._handle, mode="r", metadata_errors="ignore")
+            self._container = av.open(
+                self._handle, mode="r", metadata_errors="ignore", options={"format_whitelist": _FORMATS}
+            )
             streams = self._container.streams.audio
             if not streams:
                 raise DecodingError("it has no audio track")
@@ -52,6 +60,9 @@ class PyavDecoder:
         except DecodingError:
             self.close()
             raise
+        except av.ArgumentError as error:
+            self.close()
+            raise DecodingError("it is in no format that recordings are kept in") from error
         except _FAILURES as error:
             self.close()
             raise DecodingError(_reason(error)) from error

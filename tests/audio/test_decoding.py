@@ -3,6 +3,7 @@
 import logging
 import os
 import struct
+import time
 import warnings
 
 import av
@@ -132,6 +133,25 @@ def test_random_bytes_are_no_audio(tmp_path, suffix):
         path.write_bytes(np.random.default_rng(seed).bytes(20000))
         with pytest.raises(InputError, match=rf"noise\.{suffix}"):
             read_audio(path)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "sdp", "m3u8", "ffconcat"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "v=0\nc=IN IP4 127.0.0.1\nm=audio 9 RTP/AVP 0\n",
+        "#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.wav\n",
+        "ffconcat version 1.0\nfile /etc/hostname\n",
+    ],
+)
+def test_descriptions_of_broadcasts_and_playlists_are_refused_at_once(tmp_path, text, suffix):
+    """FFmpeg would open a network port for the first of these, and listen for ten seconds."""
+    path = tmp_path / f"list.{suffix}"
+    path.write_text(text)
+    began = time.monotonic()
+    with pytest.raises(InputError, match=f"list.{suffix}"):
+        read_audio(path)
+    assert time.monotonic() - began < 5
 
 
 def test_no_audio_at_all(tmp_path):

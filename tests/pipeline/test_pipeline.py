@@ -105,9 +105,9 @@ def test_experiment_repeats_train_and_what_follows(done_project: Project) -> Non
 
 
 def test_queue_of_three(done_project: Project) -> None:
-    for index, rate in enumerate((0.003, 0.004, 0.005)):
+    for index, overlap in enumerate((0.5, 1.0, 1.5)):  # of inference, so that nothing is trained again
         done_project.dvc(
-            "exp", "run", "--queue", "--name", f"queued-{index}", "-S", f"train.learning_rate={rate}"
+            "exp", "run", "--queue", "--name", f"queued-{index}", "-S", f"infer.overlap={overlap}"
         )
     done_project.dvc("exp", "run", "--run-all")
     names = done_project.dvc("exp", "list", "--name-only").stdout.split()
