@@ -120,6 +120,25 @@ def test_the_table_is_the_readme() -> None:
     assert list(HOW) and set(HOW) == set(LINES)
 
 
+def test_every_pinned_package_installs_on_the_python_that_is_asked_for() -> None:
+    """Debian 12 has Python 3.11.2, so no pin may want 3.11.5."""
+    from importlib import metadata
+
+    from packaging.specifiers import SpecifierSet
+
+    oldest = ".".join(re.search(r"^Python (\d+)\.(\d+) or newer", README, re.MULTILINE).groups()) + ".0"
+    pins = (ROOT / "requirements/lock.txt").read_text(encoding="utf-8").splitlines()
+    too_new = {}
+    for name in (line.partition("==")[0] for line in pins if "==" in line and not line.startswith("#")):
+        try:
+            wanted = metadata.metadata(name).get("Requires-Python") or ""
+        except metadata.PackageNotFoundError:  # pins of another system
+            continue
+        if not SpecifierSet(wanted).contains(oldest):
+            too_new[name] = wanted
+    assert not too_new
+
+
 @pytest.mark.parametrize("line", LINES)
 def test_line(project: Project, line: str) -> None:
     assert line in HOW, f"say in the table HOW how this line is to be run: {line}"
