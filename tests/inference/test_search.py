@@ -2,6 +2,8 @@
 
 import csv
 import importlib
+import re
+import shutil
 import sqlite3
 import zlib
 from pathlib import Path
@@ -10,12 +12,14 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from sqlalchemy import select
 
 from britekit import commands
 from britekit.audio.files import find_recordings
 from britekit.audio.signal import Audio
 from britekit.config import BaseConfig, to_dict
 from britekit.database.embeddings import decode_embedding, encode_embedding
+from britekit.database.schema import Class
 from britekit.database.session import open_database
 from britekit.datasets.extract_folder import extract_folder
 from britekit.errors import DatabaseError, InputError, ModelError
@@ -23,6 +27,10 @@ from tests.inference.conftest import CLASSES, write_recording
 from tests.inference.fakes import SMALL_AUDIO, make_fake_member
 
 CFG = BaseConfig(audio=SMALL_AUDIO)
+
+# The server is a fixture of the database's tests.
+_shared = importlib.import_module("tests.database.conftest")
+postgres_server, postgres_url = _shared.postgres_server, _shared.postgres_url
 
 
 @pytest.fixture
@@ -189,6 +197,44 @@ def test_several_targets_at_once(project):
             key = row["recording"], row["offset"]
             single[key] = min(single.get(key, 9), float(row["distance"]))
     assert {(row["recording"], row["offset"]): float(row["distance"]) for row in rows} == single
+
+
+def test_a_server_gives_what_a_file_gives(project, postgres_url, capsys):
+    """The whole of it on PostgreSQL: what is printed and written equals that of SQLite."""
+    with open_database(postgres_url, "create") as session:
+        for name in ("Wren", "Owl"):
+            extract_folder(session, CFG, find_recordings(name), name)
+    for source in ("Wren/w1.wav", "Wren/w2.wav"):
+        shutil.copy(source, source.replace("/w", "/copy-of-w"))
+    outputs = {}
+    for db in ("t.db", postgres_url):
+        folder = Path("file" if db == "t.db" else "server")
+        with open_database(db, "write") as session:
+            extract_folder(session, CFG, find_recordings("Wren"), "Wren")
+            for row in session.scalars(select(Class)):
+                row.code = row.name
+        capsys.readouterr()
+        options = {"class_name": "Wren", "db_path": db}
+        assert commands.embed(db_path=db) == 16
+        assert commands.search(input_path="Wren/w1.wav", output_path=str(folder), max_dist=2.0, **options)
+        assert commands.find_dup(**options) == 10  # their rows are alike in the mean: noise of one loudness
+        gone = commands.dedup_seg(
+            output_path=str(folder / "dup"), threshold=0.9999, delete=True, noplot=True, **options
+        )
+        assert 4 <= gone < 10
+        assert commands.reextract(db_path=db) == 16 - gone
+        commands.rpt_db(db_path=db, output_path=str(folder / "report"))
+        assert commands.pickle(db_path=db, output_path=str(folder / "t.pkl")) == 16 - gone
+        printed = capsys.readouterr().out.replace(str(folder), "FOLDER").replace(db, "DB")
+        printed = re.sub(r"seconds = .*", "", printed)
+        tables = {
+            str(path.relative_to(folder)): path.read_text().replace(db, "DB")
+            for path in sorted(folder.rglob("*.csv"))
+        }
+        outputs[folder.name] = printed, tables, (folder / "t.pkl").read_bytes()
+    assert outputs["file"][0] == outputs["server"][0]
+    assert outputs["file"][1] == outputs["server"][1] and len(outputs["file"][1]) > 3
+    assert outputs["file"][2] == outputs["server"][2]
 
 
 def test_what_search_refuses(project):
