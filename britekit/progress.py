@@ -81,7 +81,7 @@ class Meter:
             return
         seconds = clock(now - self._start)
         total = f"/{self._total}" if self._total else ""
-        text = f"{self._what}{self._done}{total}, {seconds}"
+        text = f"{self._what}{self._shown()}{total}, {seconds}"
         self._write(("\r\x1b[K" if self._open_line else "") + text + "\n")
         self._open_line = False
 
@@ -90,6 +90,10 @@ class Meter:
         if self._open_line:
             self._write("\n")
             self._open_line = False
+
+    def _shown(self) -> int:
+        """Return the steps done, at most those expected: a last window reaches beyond the end."""
+        return min(self._done, self._total) if self._total else self._done
 
     def _draw(self, now: float) -> None:
         self._write("\r\x1b[K" + self._text(now, bar=True))
@@ -102,7 +106,7 @@ class Meter:
         left = (now - self._start) * (1.0 - share) / share if share > 0 else 0.0
         filled = "#" * int(share * 24)
         drawing = f"[{filled:<24}] " if bar else ""
-        return f"{self._what}{drawing}{self._done}/{self._total} ({share:.0%}), {clock(left)} left"
+        return f"{self._what}{drawing}{self._shown()}/{self._total} ({share:.0%}), {clock(left)} left"
 
     @staticmethod
     def _write(text: str) -> None:

@@ -62,3 +62,13 @@ def test_unknown_length(time_flies, capsys):
 
 def test_clock():
     assert [clock(seconds) for seconds in (0, 7.4, 65, 3723)] == ["0:00", "0:07", "1:05", "1:02:03"]
+
+
+def test_more_than_was_expected_is_not_shown(time_flies, capsys):
+    """The last window of a recording reaches beyond its end."""
+    meter = progress.Meter(4, "seconds")
+    for _ in range(5):
+        meter.advance(1)
+    meter.finish()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith("seconds: 4/4, ") and not [line for line in lines if "5/4" in line]

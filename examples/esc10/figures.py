@@ -1,15 +1,17 @@
 """Figures of each member and of the ensemble of a finished project: mean, spread and interval over the seeds.
 
-python figures.py                 # in the project, after dvc repro
+python ../britekit/examples/esc10/figures.py     # in the project, after dvc repro
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import json
 import math
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from rich.table import Table
 from scipy.stats import t as student
 
 from britekit import commands, get_config
+from britekit.errors import BriteKitError, InputError
 
 FIGURES = {
     "accuracy": "accuracy",
@@ -44,8 +47,10 @@ def test_member(checkpoint: Path, annotations: str) -> dict[str, float]:
         return json.loads(metrics.read_text(encoding="utf-8"))
 
 
-def main() -> None:
-    """Print the table."""
+def show_figures() -> None:
+    """Print the table of the project in the working directory."""
+    if not Path("metrics/test.json").is_file():
+        raise InputError("metrics/test.json does not exist; type dvc repro in the project first")
     pipeline, folder = get_config().pipeline, Path(get_config().misc.ckpt_folder)
     members = {
         seed: test_member(folder / f"seed-{seed}.ckpt", pipeline.test_annotations) for seed in pipeline.seeds
@@ -68,5 +73,18 @@ def main() -> None:
         print(f"seed {seed}: {run['seconds'] / 60:.1f} minutes of training on {run['device']}")
 
 
+def main() -> int:
+    """Read the command line."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
+    try:
+        show_figures()
+    except BriteKitError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

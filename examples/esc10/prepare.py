@@ -1,9 +1,9 @@
 """Lay out the ESC-10 project: folds 1 to 3 for training, fold 4 for the test.
 
-python examples/esc10/prepare.py PATH/TO/esc10 esc10-project
-cd esc10-project
+python examples/esc10/prepare.py PATH/TO/esc10 ../esc10-project
+cd ../esc10-project
 dvc repro
-python ../examples/esc10/figures.py
+python ../britekit/examples/esc10/figures.py
 """
 
 from __future__ import annotations

@@ -1,0 +1,35 @@
+"""The example on real recordings says what is missing, in one sentence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[2] / "examples/esc10"
+
+
+def run(name: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(EXAMPLE / name), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+
+
+@pytest.mark.parametrize("name", ["prepare.py", "figures.py"])
+def test_help(name, tmp_path):
+    done = run(name, "--help", folder=tmp_path)
+    assert done.returncode == 0 and "dvc repro" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["prepare.py", "nowhere", "project"], "holds no recordings folder"),
+        (["figures.py"], "type dvc repro"),
+    ],
+)
+def test_what_is_missing_is_told_without_a_traceback(line, said, tmp_path):
+    done = run(*line, folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ") and said in done.stderr and done.stderr.count("\n") == 1
