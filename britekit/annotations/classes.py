@@ -140,7 +140,8 @@ def find_class(value: str, classes: Sequence[ClassInfo], where: str = "") -> Cla
         if found:
             listed = ", ".join(f'"{info.name}"' for info in found)
             raise InputError(f'{where}class "{value}" could be any of {listed}; use the name')
-    raise InputError(f'{where}class "{value}" is not known{suggest(value, _all_labels(classes))}')
+    what_next = suggest(value, _all_labels(classes)) or "; add it to the class list (data/classes.csv)"
+    raise InputError(f'{where}class "{value}" is not known{what_next}')
 
 
 def _all_labels(classes: Iterable[ClassInfo]) -> list[str]:

@@ -69,6 +69,40 @@ def test_a_folders_annotations_come_along_by_code(project, sources, caplog):
     assert "left out (z.wav)" in caplog.text and "not in the folder (gone)" in caplog.text
 
 
+AUDACITY = "1.0\t2.0\tBee\n0.5\t3.0\tA\n"
+RAVEN = (
+    "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tAnnotation\n"
+    "1\tSpectrogram 1\t1\t1.0\t2.0\t100\t4000\tBee\n2\tSpectrogram 1\t1\t0.5\t3.0\t100\t4000\tA\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("x.txt", AUDACITY), ("x.Table.1.selections.txt", RAVEN)], ids=["Audacity", "Raven"]
+)
+def test_label_files_of_a_test_folder_come_along(project, sources, caplog, name, text):
+    for stem in ("x", "y", "z"):
+        make_recording(project / "field" / f"{stem}.wav", 3.0, seed=ord(stem))
+    (project / "field" / name).write_text(text)
+    (project / "field" / "y.txt").write_text("")  # listened to, nothing heard
+    (project / "field" / "notes.txt").write_text("Wind from the west.\n")
+    sources("*,folder,field,,test")
+    collect()
+    assert rows_of(project / "data/test/annotations.csv") == [
+        {"recording": "x", "class": "A", "start_time": "0.500", "end_time": "3.000"},
+        {"recording": "x", "class": "B", "start_time": "1.000", "end_time": "2.000"},
+        {"recording": "y", "class": "", "start_time": "", "end_time": ""},
+    ]
+    assert "z.wav" not in tree(project / "data/test")
+    assert "left out (z.wav)" in caplog.text
+
+
+def test_a_text_about_something_else_is_no_annotation(project, sources):
+    (project / "archive/Bee/todo.txt").write_text("")
+    sources("*,folder,archive/*/*1.wav,,train", "*,folder,archive/*/*2.*,,test", train=False)
+    collect()
+    assert "Bee2.wav" in tree(project / "data/test")
+
+
 def test_patterns_split_a_tree_of_classes(project, sources):
     sources("*,folder,archive/*/*1.wav,,train", "*,folder,archive/*/*2.*,,test", train=False)
     collect()
@@ -184,7 +218,9 @@ def test_an_annotation_of_an_unknown_class_is_named(project, sources):
 def test_class_star_needs_folders_named_as_classes(project, sources):
     make_recording(project / "field" / "x.wav")
     sources("*,folder,field,,test")
-    with pytest.raises(InputError, match='folder .*field: class "field" is not known'):
+    with pytest.raises(
+        InputError, match='folder .*field: class "field" is not known; add it to the class list'
+    ):
         collect()
 
 

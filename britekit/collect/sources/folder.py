@@ -2,11 +2,12 @@
 
 The query is a folder or a pattern of files, such as ``archive/Ovenbird`` or ``archive/*/[123]-*``; relative
 ones begin at the project. With the class ``*`` the folder that a file lies in names its class. Beside the
-recordings, ``annotations.csv`` gives the annotations of test recordings (those it does not list are left
-out), and ``recordings.csv`` their licences, authors and so on.
+recordings, ``annotations.csv``, Audacity labels or Raven tables give the annotations of test recordings
+(those that are in none are left out), and ``recordings.csv`` their licences, authors and so on.
 """
 
 import glob
+import itertools
 import logging
 import shutil
 from collections import Counter, defaultdict
@@ -15,13 +16,12 @@ from functools import partial
 from pathlib import Path
 
 from britekit.annotations.classes import find_class
-from britekit.annotations.segments import Annotation, read_annotations
+from britekit.annotations.reading import annotation_files, read_any_annotations
+from britekit.annotations.segments import Annotation
 from britekit.audio.files import find_recordings, is_recording_name
 from britekit.collect.offers import ANY_CLASS, Context, Details, Offer, SourceRow
 from britekit.collect.recordings_table import FILE_NAME, read_recordings_table
 from britekit.errors import InputError
-
-ANNOTATIONS = "annotations.csv"
 
 log = logging.getLogger("britekit.collect.folder")
 
@@ -34,7 +34,7 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
     offers: list[Offer] = []
     taken: Counter[str] = Counter()
     for folder, paths in sorted(by_folder.items()):
-        annotated = _annotations_in(folder, paths, context) if row.split == "test" else None
+        annotated = _annotations_in(folder, paths, row, context) if row.split == "test" else None
         details = {item.recording: item.details for item in read_recordings_table(folder / FILE_NAME)}
         name = "" if annotated is not None else row.class_name
         if name == ANY_CLASS:
@@ -69,29 +69,34 @@ def _matching(query: str, project: Path) -> list[Path]:
 
 
 def _annotations_in(
-    folder: Path, paths: Sequence[Path], context: Context
+    folder: Path, paths: Sequence[Path], row: SourceRow, context: Context
 ) -> dict[str, list[Annotation]] | None:
     """Return a folder's annotations by recording, or None if it has none."""
-    table = folder / ANNOTATIONS
-    if not table.exists():
+    files = annotation_files(folder)
+    if not files:
         return None
+    unnamed = "" if row.class_name == ANY_CLASS else row.class_name
     annotated: dict[str, list[Annotation]] = defaultdict(list)
-    for item in read_annotations(table, context.map_codes):
-        if item.label:
-            find_class(item.label, context.classes, f"{table}, row {item.row}: ")
+    for item in read_any_annotations(folder, context.map_codes, unnamed):
         annotated[item.recording].append(item)
+    in_a_table = any(form == "csv" for _path, form in files)
+    if not in_a_table and annotated.keys().isdisjoint(path.stem for path in paths):
+        return None  # texts about something else
+    for item in itertools.chain.from_iterable(annotated.values()):
+        if item.label:
+            find_class(item.label, context.classes, f"{item.where}: ")
     unlisted = [path.name for path in paths if path.stem not in annotated]
     if unlisted:
         log.warning(
-            "%s: %d recordings are not in %s and are left out (%s)",
+            "%s: %d recordings are not annotated in %s and are left out (%s)",
             folder,
             len(unlisted),
-            ANNOTATIONS,
+            ", ".join(path.name for path, _form in files[:3]) + (" and more" if files[3:] else ""),
             unlisted[0],
         )
     absent = sorted(annotated.keys() - {path.stem for path in find_recordings(folder)})
     if absent:
-        log.warning("%s: %d recordings are not in the folder (%s)", table, len(absent), absent[0])
+        log.warning("%s: %d annotated recordings are not in the folder (%s)", folder, len(absent), absent[0])
     return dict(annotated)
 
 
