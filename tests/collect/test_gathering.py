@@ -96,6 +96,30 @@ def test_label_files_of_a_test_folder_come_along(project, sources, caplog, name,
     assert "left out (z.wav)" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Bee1.txt", AUDACITY),
+        ("Bee1.Table.1.selections.txt", RAVEN),
+        ("annotations.csv", "recording,class,start_time,end_time\nBee1,Bee,1,2\nBee1,A,0.5,3\n"),
+    ],
+    ids=["Audacity", "Raven", "table"],
+)
+def test_annotations_of_training_recordings_lie_beside_them(project, sources, name, text):
+    """DVC builds data/recordings anew, so what a person wrote has to come from the source."""
+    (project / "archive/Bee" / name).write_text(text)
+    sources()
+    collect()
+    labels = (project / "data/recordings/Bee/Bee1.txt").read_text().splitlines()
+    assert sorted(line.split("\t") for line in labels) == [
+        ["0.500000", "3.000000", "A"],
+        ["1.000000", "2.000000", "Bee"],
+    ]
+    beside = set(tree(project / "data/recordings"))
+    assert not {"Bee/Bee2.txt", "Bee/annotations.csv"} & beside
+    assert ("Bee/Bee2.wav" in beside) == (name != "annotations.csv"), "a table says what belongs to the set"
+
+
 def test_a_text_about_something_else_is_no_annotation(project, sources):
     (project / "archive/Bee/todo.txt").write_text("")
     sources("*,folder,archive/*/*1.wav,,train", "*,folder,archive/*/*2.*,,test", train=False)

@@ -2,8 +2,9 @@
 
 The query is a folder or a pattern of files, such as ``archive/Ovenbird`` or ``archive/*/[123]-*``; relative
 ones begin at the project. With the class ``*`` the folder that a file lies in names its class. Beside the
-recordings, ``annotations.csv``, Audacity labels or Raven tables give the annotations of test recordings
-(those that are in none are left out), and ``recordings.csv`` their licences, authors and so on.
+recordings, ``annotations.csv``, Audacity labels or Raven tables give their annotations: of test recordings
+those that are in none are left out; beside a training recording its annotations are put as Audacity labels,
+which extraction reads. ``recordings.csv`` gives licences, authors and so on.
 """
 
 import glob
@@ -34,18 +35,20 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
     offers: list[Offer] = []
     taken: Counter[str] = Counter()
     for folder, paths in sorted(by_folder.items()):
-        annotated = _annotations_in(folder, paths, row, context) if row.split == "test" else None
+        is_test = row.split == "test"
+        annotated, leave_out = _annotations_in(folder, paths, row, context)
         details = {item.recording: item.details for item in read_recordings_table(folder / FILE_NAME)}
-        name = "" if annotated is not None else row.class_name
+        name = "" if is_test and annotated is not None else row.class_name
         if name == ANY_CLASS:
             name = find_class(folder.name, context.classes, f"folder {folder}: ").name
         for path in paths:
-            if annotated is not None and path.stem not in annotated:
+            if annotated is not None and leave_out and path.stem not in annotated:
                 continue
             if row.limit is not None and taken[name] >= row.limit:
                 break
             taken[name] += 1
-            fetch = partial(_copy, path, annotated[path.stem] if annotated is not None else None)
+            its_annotations = annotated.get(path.stem) if annotated is not None else None
+            fetch = partial(_copy if is_test else _copy_with_labels, path, its_annotations)
             offers.append(Offer(path.name, name, str(path), fetch, None, details.get(path.stem, Details())))
     return offers
 
@@ -70,23 +73,27 @@ def _matching(query: str, project: Path) -> list[Path]:
 
 def _annotations_in(
     folder: Path, paths: Sequence[Path], row: SourceRow, context: Context
-) -> dict[str, list[Annotation]] | None:
-    """Return a folder's annotations by recording, or None if it has none."""
+) -> tuple[dict[str, list[Annotation]] | None, bool]:
+    """Return a folder's annotations by recording, None if it has none; and whether others are left out."""
     files = annotation_files(folder)
     if not files:
-        return None
+        return None, False
     unnamed = "" if row.class_name == ANY_CLASS else row.class_name
+    if row.split == "train":
+        unnamed = unnamed or folder.name
     annotated: dict[str, list[Annotation]] = defaultdict(list)
     for item in read_any_annotations(folder, context.map_codes, unnamed):
         annotated[item.recording].append(item)
     in_a_table = any(form == "csv" for _path, form in files)
     if not in_a_table and annotated.keys().isdisjoint(path.stem for path in paths):
-        return None  # texts about something else
+        return None, False  # texts about something else
     for item in itertools.chain.from_iterable(annotated.values()):
         if item.label:
             find_class(item.label, context.classes, f"{item.where}: ")
     unlisted = [path.name for path in paths if path.stem not in annotated]
-    if unlisted:
+    # Without a table, a training recording that nobody labelled holds its class over its whole length.
+    leave_out = in_a_table or row.split == "test"
+    if unlisted and leave_out:
         log.warning(
             "%s: %d recordings are not annotated in %s and are left out (%s)",
             folder,
@@ -97,7 +104,7 @@ def _annotations_in(
     absent = sorted(annotated.keys() - {path.stem for path in find_recordings(folder)})
     if absent:
         log.warning("%s: %d annotated recordings are not in the folder (%s)", folder, len(absent), absent[0])
-    return dict(annotated)
+    return dict(annotated), leave_out
 
 
 def _copy(path: Path, annotations: Sequence[Annotation] | None, target: Path) -> Sequence[Annotation] | None:
@@ -108,3 +115,10 @@ def _copy(path: Path, annotations: Sequence[Annotation] | None, target: Path) ->
     with source, open(target, "wb") as copy:
         shutil.copyfileobj(source, copy, 1 << 20)
     return annotations
+
+
+def _copy_with_labels(path: Path, annotations: Sequence[Annotation] | None, target: Path) -> None:
+    _copy(path, None, target)
+    if annotations is not None:
+        lines = [f"{item.start:.6f}\t{item.end:.6f}\t{item.label}\n" for item in annotations if item.label]
+        target.with_suffix(".txt").write_text("".join(lines), encoding="utf-8", newline="")
