@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import threading
+import traceback
 from typing import Any
 
 
@@ -36,6 +37,11 @@ def main() -> None:
         work(**call)
     except BriteKitError as error:
         print(error, file=sys.stderr, flush=True)
+        os._exit(1)
+    except Exception as error:
+        # Not raised: at an orderly end the interpreter would wait for the thread that reads the input.
+        traceback.print_exc()
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         os._exit(1)
     os._exit(0)
 

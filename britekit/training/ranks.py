@@ -24,6 +24,8 @@ from britekit.errors import TrainingError
 _TOLD = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 # Reading a large training file is the longest that one process waits for another.
 _PATIENCE = timedelta(hours=1)
+# Companions only have to start: one that died before is not waited for any longer than this.
+_JOIN_PATIENCE = timedelta(minutes=5)
 _T = TypeVar("_T")
 
 
@@ -166,7 +168,10 @@ def open_world(devices: int, force_cpu: bool, call: Mapping[str, Any]) -> Iterat
         world = World(0, count, 0, count)
         torch.set_num_threads(max(1, threads // count))
         try:
-            with _environment({**address, **_place(0, count)}), _joined(world, force_cpu):
+            with (
+                _environment({**address, **_place(0, count)}),
+                _joined(world, force_cpu, int(address["MASTER_PORT"])),
+            ):
                 yield world
         except RuntimeError as error:
             reason = companions.failure()
@@ -179,7 +184,8 @@ def open_world(devices: int, force_cpu: bool, call: Mapping[str, Any]) -> Iterat
 
 
 @contextlib.contextmanager
-def _joined(world: World, force_cpu: bool) -> Iterator[None]:
+def _joined(world: World, force_cpu: bool, own_port: int | None = None) -> Iterator[None]:
+    """Join the other processes; ``own_port`` where this one started them and is where they meet."""
     gpus = not force_cpu and torch.cuda.is_available()
     if gpus:
         torch.cuda.set_device(world.local_rank)
@@ -187,7 +193,15 @@ def _joined(world: World, force_cpu: bool) -> Iterator[None]:
         yield
         return
     # Both, so that plain values go between processes without a detour over the GPU.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=_PATIENCE)
+    backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
+    if own_port is None:
+        dist.init_process_group(backend, timeout=_PATIENCE)
+    else:
+        store = dist.TCPStore("127.0.0.1", own_port, world.size, is_master=True, timeout=_JOIN_PATIENCE)
+        store.set_timeout(_PATIENCE)
+        # The prefix under which companions, who are told the address alone, look for one another.
+        met = dist.PrefixStore("default_pg", store)
+        dist.init_process_group(backend, timeout=_PATIENCE, store=met, rank=world.rank, world_size=world.size)
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import yaml
 
 from britekit.config import to_dict
 from britekit.errors import BriteKitError, TrainingError
-from britekit.training.ranks import World, told_world, wanted_processes
+from britekit.training.ranks import World, open_world, told_world, wanted_processes
 from britekit.training.trainer import train
 
 from .conftest import make_pickle
@@ -140,6 +141,16 @@ def test_a_companion_ends_when_its_input_closes(project, cfg):
     )
     process.communicate(line, timeout=60)
     assert process.returncode == 1
+
+
+def test_a_companion_that_dies_before_it_joins_is_named(monkeypatch):
+    monkeypatch.setattr("britekit.training.ranks._JOIN_PATIENCE", timedelta(seconds=10))
+    with (
+        pytest.raises(TrainingError, match=r"process 2 of 2 \(train.devices\) failed: .*nonsense"),
+        open_world(2, True, {"nonsense": 1}),
+    ):
+        pass
+    assert not torch.distributed.is_initialized() and "RANK" not in os.environ
 
 
 def test_the_array_is_read_once_and_mapped_by_the_others(project, tmp_path):
