@@ -63,7 +63,7 @@ def plot_test(
     audio = replace(cfg.audio, spec_duration=length_s)
     style, drawn = PictureStyle(not ndims, power), Drawn()
     found = annotated_segments(annotations_path, length_s, class_name)
-    for segments in track(found, what="recordings"):
+    for segments in track(found, what="plot-test"):
         folder = directory if class_name is not None else directory / segments.folder
         pictures = SegmentPictures(folder, audio, style, drawn)
         try:
