@@ -54,7 +54,7 @@ def plot_importances(path: str | Path, importances: Mapping[str, float]) -> None
 def plot_slices(
     path: str | Path, values: Mapping[str, Sequence[Any]], scores: Sequence[float], metric: str
 ) -> None:
-    """Draw the score of each trial over the value of each setting, and the mean of each value.
+    """Draw the score of each trial over the value of each setting, and the mean of values tried repeatedly.
 
     Parameters
     ----------
@@ -73,7 +73,9 @@ def plot_slices(
             axes.plot(places, score_T, "o", color=BLUE, markersize=3.5, alpha=0.7)
             at = distinct if is_number else list(range(len(distinct)))
             means = [score_T[np.asarray(places) == place].mean() for place in at]
-            axes.plot(at, means, "-" if is_number else "_", color=ORANGE, markersize=14, label="Mean")
+            # Where hardly a value was tried twice, a line of means would only connect the points.
+            if 2 * len(distinct) <= len(given):
+                axes.plot(at, means, "-" if is_number else "_", color=ORANGE, markersize=14, label="Mean")
             if is_number and len(distinct) <= _MOST_TICKS:
                 axes.set_xticks(
                     distinct, [f"{v:g}" for v in distinct], rotation=45 if len(distinct) > 4 else 0
@@ -86,4 +88,7 @@ def plot_slices(
             axes.set_visible(False)
         for line in grid[:, 0]:
             line.set_ylabel(metric)
-        grid[0, 0].legend(loc="best")
+        for axes in grid.flat:
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend(loc="best", fontsize=8)
+                break
