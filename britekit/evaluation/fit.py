@@ -236,20 +236,22 @@ class _Cells:
     def _fit_global(self, without: int | None) -> tuple[float, float, int]:
         count, true, z = _points(self.sums, without)
         cells, positives = int(count.sum()), int(true.sum())
+        # A cutoff of 0 became the smallest score that has a logit.
+        shown = self.cutoff if self.cutoff > np.finfo(np.float32).tiny else 0.0
         if cells < MIN_CELLS:
             raise InputError(
-                f"{cells} predictions reach the cutoff {self.cutoff:g}; expected at least {MIN_CELLS}; lower "
-                "--cutoff or test more recordings"
+                f"{cells} predictions reach the cutoff {shown:g}; expected at least {MIN_CELLS}; "
+                f"{'lower --cutoff or ' if shown else ''}test more recordings"
             )
         if positives in (0, cells):
             raise InputError(
-                f"all {cells} predictions that reach the cutoff {self.cutoff:g} are "
+                f"all {cells} predictions that reach the cutoff {shown:g} are "
                 f"{'true' if positives else 'false'}; a calibration needs both; change --cutoff or check "
                 "that annotations and labels belong together"
             )
         if np.ptp(z) < 1e-6:
             raise InputError(
-                f"all {cells} predictions that reach the cutoff {self.cutoff:g} have the same score; a "
+                f"all {cells} predictions that reach the cutoff {shown:g} have the same score; a "
                 "calibration needs scores that differ; check the models and run analyze again"
             )
         return *fit_platt(z, true, count), cells

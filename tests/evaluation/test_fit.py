@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from britekit.errors import InputError
-from britekit.evaluation.fit import PlattFit, cross_fit, fit_calibration, fit_platt, logit
+from britekit.evaluation.fit import PlattFit, cross_fit, fit_calibration, fit_platt, logit, lowest_fitted
 
 
 def simulated(rng, recordings=50, rows=20, classes=4, a=0.7, b=-0.5, shifts=None):
@@ -125,6 +125,9 @@ def test_too_little_is_an_error():
     truth, scores, groups = simulated(np.random.default_rng(8))
     with pytest.raises(InputError, match="predictions reach the cutoff 1"):
         fit_calibration(truth, scores, groups, cutoff=1.0)
+    few = (truth[:1], scores[:1], groups[:1])
+    with pytest.raises(InputError, match="reach the cutoff 0; expected at least 10; test more recordings"):
+        fit_calibration(*few, cutoff=lowest_fitted(0.0, unrounded=True))
     with pytest.raises(InputError, match="are false"):
         fit_calibration(np.zeros_like(truth), scores, groups)
     with pytest.raises(InputError, match="are true"):
