@@ -191,6 +191,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.segments, options.inserted, options.public_inserted = 20_000, 2_000, 200
+    if options.work is not None:
+        Path(options.work).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
         work = Path(folder)
         (work / "params.yaml").write_text(PARAMS)
