@@ -105,9 +105,9 @@ def test_experiment_repeats_train_and_what_follows(done_project: Project) -> Non
 
 
 def test_queue_of_three(done_project: Project) -> None:
-    for index, overlap in enumerate((0.5, 1.0, 1.5)):  # of inference, so that nothing is trained again
+    for index, score in enumerate((0.5, 0.6, 0.7)):  # nothing is trained or analyzed again for these
         done_project.dvc(
-            "exp", "run", "--queue", "--name", f"queued-{index}", "-S", f"infer.overlap={overlap}"
+            "exp", "run", "--queue", "--name", f"queued-{index}", "-S", f"infer.min_score={score}"
         )
     done_project.dvc("exp", "run", "--run-all")
     names = done_project.dvc("exp", "list", "--name-only").stdout.split()
