@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from britekit.errors import BriteKitError, InputError
+from britekit.processes import is_alive
 
 # What the operating system says when a place cannot be written; other errors are somebody's bug.
 UNWRITABLE = frozenset(
@@ -179,7 +180,7 @@ def _remove_stale(target: Path) -> None:
         owner = left.name[len(target.stem) + 2 :].partition("-")[0]
         try:
             old = time.time() - left.stat().st_mtime > _STALE_SECONDS
-            if old and owner.isdigit() and not _is_alive(int(owner)):
+            if old and owner.isdigit() and not is_alive(int(owner)):
                 left.unlink()
         except OSError:
             continue  # someone else removed it, or may not be ours to remove
@@ -187,16 +188,6 @@ def _remove_stale(target: Path) -> None:
 
 def _escape(text: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in text)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
 
 
 def _disk_is_full(directory: Path) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from britekit.errors import InputError
 from britekit.files import unwritable
+from britekit.processes import take_lock
 
 NAME = ".britekit-downloading"
 
@@ -27,7 +28,7 @@ def locked(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise unwritable(directory, error) from error
     try:
-        if not _take(handle):
+        if not take_lock(handle):
             raise InputError(
                 f"another command is downloading into {directory}; wait until it has ended, or choose another"
             )
@@ -35,23 +36,3 @@ def locked(directory: Path) -> Iterator[None]:
     finally:
         # the file stays: removing it would let two later commands lock two different files of this name
         os.close(handle)
-
-
-def _take(handle: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except OSError:
-            return False
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # a file system that knows no locks
-    return True

@@ -46,6 +46,7 @@ class RecordingTable:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._rows: dict[tuple[str, str], tuple[int, RecordingRow]] = {}
+        self._by_name: dict[str, list[tuple[int, RecordingRow]]] = {}
         self._used: set[int] = set()
         if not path.exists():
             return
@@ -66,6 +67,7 @@ class RecordingTable:
                 longitude=_coordinate(path, number, "longitude", cells["longitude"], 180.0),
             )
             self._rows[key] = (number, RecordingRow(cells["source"], facts))
+            self._by_name.setdefault(key[1], []).append(self._rows[key])
 
     def find(self, class_name: str, filename: str) -> RecordingRow | None:
         """Return the row of a recording, named with or without its extension; one without class fits any."""
@@ -79,8 +81,7 @@ class RecordingTable:
 
     def find_alone(self, filename: str) -> RecordingRow | None:
         """Return the row of a recording that has exactly one, whatever its class."""
-        names = (filename, Path(filename).stem)
-        found = [entry for key, entry in self._rows.items() if key[1] in names]
+        found = [row for name in {filename, Path(filename).stem} for row in self._by_name.get(name, [])]
         if len(found) != 1:
             return None
         self._used.add(found[0][0])

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 from britekit.errors import InferenceError, InputError
 from britekit.files import unwritable, write_json
+from britekit.processes import take_lock
 
 JOURNAL = ".analyze.journal"
 _FORMAT = 1
@@ -120,7 +121,7 @@ class Journal:
         except OSError as error:
             raise unwritable(folder, error) from error
         try:
-            if not _take(self._lock):
+            if not take_lock(self._lock):
                 raise InputError(
                     f"another analyze is writing into {folder}; wait for it, or name another output directory"
                 )
@@ -315,24 +316,3 @@ def _differences(known: Any, facts: Any, where: str = "") -> list[str]:
             for name in _differences(known.get(key), facts.get(key), f"{where}.{key}" if where else key)
         ]
     return [] if known == facts else [where]
-
-
-def _take(handle: int) -> bool:
-    """Lock a file until this process ends; False if another one holds it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except OSError:
-            return False
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # a file system that knows no locks
-    return True

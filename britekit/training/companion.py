@@ -38,10 +38,10 @@ def main() -> None:
     except BriteKitError as error:
         print(error, file=sys.stderr, flush=True)
         os._exit(1)
-    except Exception as error:
+    except Exception:
         # Not raised: at an orderly end the interpreter would wait for the thread that reads the input.
         traceback.print_exc()
-        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        sys.stderr.flush()
         os._exit(1)
     os._exit(0)
 

@@ -26,6 +26,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from britekit.errors import InputError
+from britekit.processes import is_alive
 from britekit.tuning.space import Parameter, number_of_combinations
 
 Sampler = Literal["grid", "random", "tpe"]
@@ -149,7 +150,7 @@ class Study:
                 seen.add(drawn)
                 yield drawn
 
-    def _fixed(self, trial: FrozenTrial) -> dict[str, Any]:
+    def _fixed(self, trial: FrozenTrial | Trial) -> dict[str, Any]:
         return dict(json.loads(trial.user_attrs.get(_QUEUED, "null")) or trial.params)
 
     def _key(self, trial: FrozenTrial) -> str:
@@ -164,7 +165,7 @@ class Study:
             worker = trial.user_attrs.get("worker")  # missing: killed while it took the trial, under the lock
             if worker is not None:
                 host, _, process = worker.rpartition(":")
-                if host != socket.gethostname() or _is_alive(int(process)):
+                if host != socket.gethostname() or is_alive(int(process)):
                     continue
             self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
             lost.append(trial)
@@ -198,7 +199,7 @@ class Study:
             if trial is not None:
                 with self.lock:
                     self._study.tell(trial, state=TrialState.FAIL)
-                    self._put_back(trial.params, trial.user_attrs)
+                    self._put_back(self._fixed(trial), trial.user_attrs)
             raise
 
     def _take(self) -> Trial | None:
@@ -262,13 +263,3 @@ def _suggest(trial: Trial, parameter: Parameter) -> Any:
 
 def _text(fixed: dict[str, Any]) -> str:
     return json.dumps(fixed, sort_keys=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -52,6 +52,13 @@ def test_a_copy_is_a_file_of_its_own(project, sources):
     assert not copy.is_symlink() and os.stat(copy).st_nlink == 1 and not os.path.samefile(copy, original)
 
 
+ANNOTATED = [
+    {"recording": "x", "class": "A", "start_time": "0.500", "end_time": "3.000"},
+    {"recording": "x", "class": "B", "start_time": "1.000", "end_time": "2.000"},
+    {"recording": "y", "class": "", "start_time": "", "end_time": ""},
+]
+
+
 def test_a_folders_annotations_come_along_by_code(project, sources, caplog):
     for name in ("x", "y", "z"):
         make_recording(project / "field" / f"{name}.wav", 3.0, seed=ord(name))
@@ -60,11 +67,7 @@ def test_a_folders_annotations_come_along_by_code(project, sources, caplog):
     )
     sources("*,folder,field,,test")
     collect()
-    assert rows_of(project / "data/test/annotations.csv") == [
-        {"recording": "x", "class": "A", "start_time": "0.500", "end_time": "3.000"},
-        {"recording": "x", "class": "B", "start_time": "1.000", "end_time": "2.000"},
-        {"recording": "y", "class": "", "start_time": "", "end_time": ""},
-    ]
+    assert rows_of(project / "data/test/annotations.csv") == ANNOTATED
     assert "z.wav" not in tree(project / "data/test")
     assert "left out (z.wav)" in caplog.text and "not in the folder (gone)" in caplog.text
 
@@ -87,11 +90,7 @@ def test_label_files_of_a_test_folder_come_along(project, sources, caplog, name,
     (project / "field" / "notes.txt").write_text("Wind from the west.\n")
     sources("*,folder,field,,test")
     collect()
-    assert rows_of(project / "data/test/annotations.csv") == [
-        {"recording": "x", "class": "A", "start_time": "0.500", "end_time": "3.000"},
-        {"recording": "x", "class": "B", "start_time": "1.000", "end_time": "2.000"},
-        {"recording": "y", "class": "", "start_time": "", "end_time": ""},
-    ]
+    assert rows_of(project / "data/test/annotations.csv") == ANNOTATED
     assert "z.wav" not in tree(project / "data/test")
     assert "left out (z.wav)" in caplog.text
 
