@@ -1,11 +1,12 @@
 """Training speed: ours, ours compiled and public britekit in one run, and what augmentation takes of a step.
 
-    python benchmarks/training.py --public /path/to/public/venv/bin/britekit [--models NAME ...] [--quick]
+    python benchmarks/training.py --public /path/to/public/venv/bin/python [--models NAME ...] [--quick]
 
-Each program trains by its own command on the same file of random content: 256 spectrograms of 128 × 480 in
-batches of 64, all default augmentations. A short and a long run differ by some epochs only, so that loading,
-the first epoch and compilation cancel: spectrograms per second = spectrograms of those epochs / difference of
-the times. Programs alternate. ``--quick``: effnet.1, 128 spectrograms, not compiled.
+Each program trains by its own command on the same file of random content: spectrograms of 128 × 480 in
+batches of 64, all default augmentations. A short and a long run of one process differ by some epochs only,
+so that loading, the first epoch and compilation cancel: spectrograms per second = spectrograms of those
+epochs / difference of the times. Programs alternate. ``--quick``: effnet.1, 128 spectrograms, not compiled.
+On a GPU give it more to do: ``--spectrograms 4096``.
 """
 
 from __future__ import annotations
@@ -18,10 +19,15 @@ import sys
 import tempfile
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
+
+if TYPE_CHECKING:
+    from britekit.datasets.batches import Batch
 
 MODELS = ("effnet.1", "effnet.4", "vovnet.4", "gernet.4", "timm.mobilenetv3_small_100")
 HEIGHT, WIDTH, BATCH = 128, 480, 64
@@ -37,18 +43,26 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="training-") as name:
         work = Path(name)
         write_random_pickle(work / "training.pkl", count)
+        programs = {"ours": Program(work / "ours", sys.executable, False)}
+        if not options.quick and not options.no_compiled:
+            programs["compiled"] = Program(work / "compiled", sys.executable, False)
+        if options.public:
+            programs["public"] = Program(work / "public", options.public, True)
         for model in models:
-            measure(model, work, count, options)
+            measure(model, programs, work / "training.pkl", count, options)
+        for program in programs.values():
+            program.close()
     return 0
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--public", default=os.environ.get("BRITEKIT_PUBLIC"), help="program to compare with")
+    parser.add_argument("--public", help="Python of the environment that has what to compare with")
     parser.add_argument("--models", nargs="+", metavar="NAME", help="default: the five of the goal")
     parser.add_argument("--spectrograms", type=int, default=256)
     parser.add_argument("--epochs", type=int, nargs=2, default=(2, 6), metavar=("SHORT", "LONG"))
     parser.add_argument("--rounds", type=int, default=2, help="each run so often; the best difference counts")
+    parser.add_argument("--no-compiled", action="store_true", help="leave out what is compiled")
     parser.add_argument("--cpu", action="store_true", help="not on the GPU")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
@@ -77,77 +91,107 @@ def write_random_pickle(path: Path, count: int) -> None:
     path.write_bytes(pickle.dumps(content, protocol=4))
 
 
-def measure(model: str, work: Path, count: int, options: argparse.Namespace) -> None:
+# A program that trains as often as it is told to, by its own command line, and says how long each run took.
+CHILD = """
+import json, sys, time
+said, sys.stdout = sys.stdout, sys.stderr
+from britekit import cli
+for line in sys.stdin:
+    begun = time.monotonic()
+    if PUBLIC:
+        cli.cli(json.loads(line), standalone_mode=False)
+    elif cli.main(json.loads(line)):
+        sys.exit(1)
+    print(time.monotonic() - begun, file=said, flush=True)
+"""
+
+
+class Program:
+    """One program in a process and folder of its own."""
+
+    def __init__(self, place: Path, python: str, public: bool):
+        place.mkdir()
+        self.place, self.public = place, public
+        self.is_warm = False
+        others = os.environ.get("PUBLIC_PATH" if public else "PYTHONPATH", "")
+        paths = others if public else f"{Path(__file__).resolve().parents[1]}{os.pathsep}{others}"
+        with open(place / "log.txt", "w") as log:
+            self.process = subprocess.Popen(
+                [python, "-c", CHILD.replace("PUBLIC", str(public))],
+                cwd=place,
+                env={**os.environ, "PYTHONPATH": paths},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    def train(self, model: str, epochs: int, pickle_path: Path, compile_it: bool, cpu: bool) -> float:
+        """Seconds of one run."""
+        settings: dict[str, dict[str, Any]] = {
+            "audio": {"spec_height": HEIGHT, "spec_width": WIDTH},
+            "train": {
+                "model_type": model,
+                "train_pickle": str(pickle_path),
+                "num_epochs": epochs,
+                "batch_size": BATCH,
+                "compile": compile_it,
+            },
+        }
+        if not self.public:
+            # Ours would shrink the batch of so small a set.
+            settings["train"]["min_steps"] = 1
+            settings["misc"] = {"force_cpu": cpu}
+        (self.place / "settings.yaml").write_text(yaml.safe_dump(settings))
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write('["train", "-c", "settings.yaml", "--seed", "1"]\n')
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"{self.place.name} failed: {(self.place / 'log.txt').read_text().strip()[-800:]}")
+        self.is_warm = True
+        return float(answer)
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure(
+    model: str, programs: dict[str, Program], pickle_path: Path, count: int, options: argparse.Namespace
+) -> None:
     """Print the speeds of one model, and their ratios to public britekit."""
-    ours = [sys.executable, "-m", "britekit"]
-    programs: dict[str, tuple[list[str], bool]] = {"ours": (ours, False)}
-    if not options.quick:
-        programs["compiled"] = (ours, True)
-    if options.public:
-        programs["public"] = ([options.public], False)
     speeds = dict.fromkeys(programs, 0.0)
     short, long = options.epochs
-    if "compiled" in programs:  # what is compiled is kept on disk: the first run alone would pay for it
-        run(programs["compiled"][0], model, short, work, True, False, options.cpu)
-    for _ in range(options.rounds):
-        for name, (command, compile_it) in programs.items():
-            times = [
-                run(command, model, epochs, work, compile_it, name == "public", options.cpu)
-                for epochs in (short, long)
-            ]
+    for turn in range(options.rounds):
+        for name, program in programs.items():
+            arguments = (pickle_path, name == "compiled", options.cpu)
+            # Programs import what they need in their first run; what is compiled is kept.
+            if turn == 0 and (name == "compiled" or not program.is_warm):
+                program.train(model, 1, *arguments)
+            times = [program.train(model, epochs, *arguments) for epochs in (short, long)]
             speeds[name] = max(speeds[name], (long - short) * count / max(1e-3, times[1] - times[0]))
     for name, speed in speeds.items():
-        ratio = f" ({speed / speeds['public']:.2f} × public)" if options.public and name != "public" else ""
+        ratio = (
+            f" ({speed / speeds['public']:.2f} × public)" if "public" in speeds and name != "public" else ""
+        )
         print(f"{model} {name}: {speed:.1f} spectrograms/s{ratio}", flush=True)
-    augmentation, constant, whole = step_parts(model, work / "training.pkl", options)
+    constant, whole = step_parts(model, pickle_path, options)
     print(
-        f"{model} augmentation: {100 * augmentation / whole:.1f} % of a step; whole step at "
-        f"{100 * constant / whole:.0f} % of the speed with one constant batch",
+        f"{model} mixing and augmentation: {100 * (whole - constant) / whole:.1f} % of a step; whole step at "
+        f"{100 * constant / whole:.0f} % of the speed with one constant batch ({1000 * constant:.1f} ms)",
         flush=True,
     )
 
 
-def run(
-    command: list[str], model: str, epochs: int, work: Path, compile_it: bool, public: bool, cpu: bool
-) -> float:
-    """Seconds of one run of a program's own `train`."""
-    settings = {
-        "audio": {"spec_height": HEIGHT, "spec_width": WIDTH},
-        "train": {
-            "model_type": model,
-            "train_pickle": str(work / "training.pkl"),
-            "num_epochs": epochs,
-            "batch_size": BATCH,
-            "compile": compile_it,
-        },
-    }
-    if not public:
-        # Ours would shrink the batch of so small a set.
-        settings["train"]["min_steps"] = 1
-        settings["misc"] = {"force_cpu": cpu}
-    place = work / ("public" if public else "ours")
-    place.mkdir(exist_ok=True)
-    (place / "settings.yaml").write_text(yaml.safe_dump(settings))
-    root = str(Path(__file__).resolve().parents[1])
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    if not public:
-        env["PYTHONPATH"] = root
-    begun = time.monotonic()
-    done = subprocess.run(
-        [*command, "train", "-c", "settings.yaml", "--seed", "1"],
-        cwd=place,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed: {(done.stderr or done.stdout).strip()[-800:]}")
-    return time.monotonic() - begun
+def step_parts(model: str, path: Path, options: argparse.Namespace) -> tuple[float, float]:
+    """Median seconds of a step on one constant batch, and of a step with a batch that is made for it.
 
-
-def step_parts(model: str, path: Path, options: argparse.Namespace) -> tuple[float, float, float]:
-    """Median seconds of mixing and augmentation, of a step on one constant batch, and of a whole step."""
+    Steps follow each other without waiting, as in training: what a GPU does while the next batch is prepared
+    counts once.
+    """
     import torch
 
     from britekit.config import BaseConfig
@@ -156,8 +200,10 @@ def step_parts(model: str, path: Path, options: argparse.Namespace) -> tuple[flo
     from britekit.training import preparation as prepare
     from britekit.training.allocator import keep_freed_memory
     from britekit.training.devices import choose_device, memory_format
+    from britekit.training.fitting import as_run
     from britekit.training.losses import compute_loss
     from britekit.training.optimizers import build_optimizer
+    from britekit.training.ranks import World
 
     cfg = BaseConfig()
     cfg.audio.spec_height, cfg.audio.spec_width, cfg.train.model_type = HEIGHT, WIDTH, model
@@ -165,8 +211,10 @@ def step_parts(model: str, path: Path, options: argparse.Namespace) -> tuple[flo
     device = choose_device(options.cpu)
     if device.type == "cpu":
         keep_freed_memory()
+    torch.backends.cudnn.benchmark = True
     layout = memory_format(device)
-    network = prepare.make_recognizer(cfg, samples.classes).to(device, memory_format=layout).train()  # type: ignore[call-overload]
+    network = prepare.make_recognizer(cfg, samples.classes).to(device, memory_format=layout)  # type: ignore[call-overload]
+    forward = as_run(network, cfg, BATCH, layout, World())
     optimizer = build_optimizer(network, "adamw", 1e-4, 0.01, 0.9, 0.999)
     batches = TrainingBatches(
         Bank(samples, device),
@@ -180,29 +228,30 @@ def step_parts(model: str, path: Path, options: argparse.Namespace) -> tuple[flo
     loss_settings = prepare.loss_settings(cfg)
     batches.begin_epoch(0)
     index = next(iter(batches.indices(0)))
+    many = 1 if device.type == "cpu" else 30
 
-    def timed(work: object) -> float:
+    def step(batch: Batch) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        segment, frames = forward(batch.images.contiguous(memory_format=layout))
+        compute_loss(segment, frames, batch.targets, batch.merged, loss_settings).backward()
+        optimizer.step()
+
+    def timed(work: Callable[[], object]) -> float:
         begun = time.perf_counter()
-        work()  # type: ignore[operator]
+        for _ in range(many):
+            work()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        return time.perf_counter() - begun
-
-    def step(batch: object) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        segment, frames = network(batch.images.contiguous(memory_format=layout))  # type: ignore[attr-defined]
-        compute_loss(segment, frames, batch.targets, batch.merged, loss_settings).backward()  # type: ignore[attr-defined]
-        optimizer.step()
+        return (time.perf_counter() - begun) / many
 
     constant = batches.make(index)
     step(constant)
-    rows = []
-    for _ in range(3 if options.quick else 12):
-        making = timed(lambda: batches.make(index))
-        alone = timed(lambda: step(constant))
-        rows.append((making, alone, timed(lambda: step(batches.make(index)))))
-    made, alone, whole = np.median(np.array(rows), axis=0)
-    return float(made), float(alone), float(whole)
+    rows = [
+        (timed(lambda: step(constant)), timed(lambda: step(batches.make(index))))
+        for _ in range(3 if options.quick else 12)
+    ]
+    alone, whole = np.median(np.array(rows), axis=0)
+    return float(alone), float(whole)
 
 
 if __name__ == "__main__":

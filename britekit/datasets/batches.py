@@ -17,6 +17,7 @@ import torch
 from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.augmentations.registry import Chain
 from britekit.datasets.mixing import Mixer, MixSettings, cutmix_boxes, inside_boxes, rows_where
+from britekit.datasets.transfers import send
 
 log = logging.getLogger("britekit.datasets.batches")
 
@@ -93,8 +94,10 @@ class Bank:
 
     def gather(self, index: torch.Tensor) -> torch.Tensor:
         """Spectrograms of the given samples, (B, H, W) float32 in [0, 1], new memory."""
-        stored = self.images.index_select(0, index.to(self.images.device))
-        return stored.to(self.device, non_blocking=True).to(torch.float32).mul_(1.0 / 255.0)
+        stored = self.images.index_select(0, send(index, self.images.device))
+        if self.images.device != self.device:  # the set did not fit on the device
+            stored = send(stored, self.device)
+        return stored.to(torch.float32).mul_(1.0 / 255.0)
 
     def targets(self, index: torch.Tensor) -> torch.Tensor:
         """Labels of the given samples on the CPU, (B, C) float32."""
@@ -240,8 +243,8 @@ class TrainingBatches:
         device = bank.device
         return Batch(
             images.unsqueeze(1),
-            targets.to(device, non_blocking=True),
-            merged.to(device, non_blocking=True),
+            send(targets, device),
+            send(merged, device),
         )
 
     def _noise_images(self, count: int) -> torch.Tensor:
@@ -256,13 +259,13 @@ class TrainingBatches:
         rows = rows_where(plan.merge)
         if len(rows):
             other = plan.partner[rows]
-            images.index_add_(0, rows.to(device), self.bank.gather(other))
+            images.index_add_(0, send(rows, device), self.bank.gather(other))
             targets[rows] = torch.maximum(targets[rows], self.bank.targets(other))
         rows = rows_where(plan.mixup)
         if len(rows):
             other, share = plan.partner[rows], plan.share[rows]
-            weight = share.to(device)[:, None, None]
-            at = rows.to(device)
+            weight = send(share, device)[:, None, None]
+            at = send(rows, device)
             mixed = torch.lerp(self.bank.gather(other), images.index_select(0, at), weight)
             images.index_copy_(0, at, mixed)
             targets[rows] = torch.lerp(self.bank.targets(other), targets[rows], share[:, None])
@@ -271,8 +274,8 @@ class TrainingBatches:
             other = plan.partner[rows]
             height, width = self.bank.height, self.bank.width
             boxes = cutmix_boxes(plan.share[rows], plan.place[rows], height, width)
-            inside = inside_boxes(boxes.to(device), height, width)
-            at = rows.to(device)
+            inside = inside_boxes(send(boxes, device), height, width)
+            at = send(rows, device)
             pasted = torch.where(inside, self.bank.gather(other), images.index_select(0, at))
             images.index_copy_(0, at, pasted)
             area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / (height * width)
@@ -285,5 +288,5 @@ def plain_batches(bank: Bank, members: torch.Tensor, batch_size: int) -> Iterato
     """Held-out samples in their order, neither mixed nor augmented."""
     for begin in range(0, len(members), batch_size):
         index = members[begin : begin + batch_size]
-        targets = bank.targets(index).to(bank.device)
+        targets = send(bank.targets(index), bank.device)
         yield Batch(bank.gather(index).unsqueeze(1), targets, torch.zeros(len(index), device=bank.device))

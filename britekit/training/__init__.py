@@ -3,7 +3,8 @@
 - ``trainer.py``: `train`, the one call behind the command, and `Trainer`
 - ``preparation.py``: everything that can be refused before the first step
 - ``folds.py``: one fold after the other; ``results.py``: what a run gives back
-- ``module.py``: the Lightning module, which only wires; ``fitting.py``: Lightning runs it
+- ``loop.py``: epochs and steps, which only wires
+- ``fitting.py``: runs it on its device; ``graphs.py``: the network replayed on a GPU
 - ``devices.py``: where it runs; ``allocator.py``: freed memory is kept; ``memory.py``: what to do without
 - ``ranks.py``: the processes of a run; ``companion.py``: one that the first one starts;
   ``sync_norm.py``: batch norm over all of them

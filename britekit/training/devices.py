@@ -4,6 +4,9 @@ import platform
 
 import torch
 
+# What 16-bit mixed precision is on a GPU.
+AUTOCAST_GPU = torch.float16
+
 
 def choose_device(force_cpu: bool = False) -> torch.device:
     """GPU if there is one and it is not forbidden, else the CPU."""

@@ -1,53 +1,46 @@
-"""Handing a module to Lightning, and what its failures mean in one sentence."""
+"""Running a loop on its device, and what its failures mean in one sentence."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
+from lightning.fabric import Fabric
 
 from britekit.config import BaseConfig
 from britekit.errors import TrainingError
 from britekit.models.recognizer import Recognizer
 from britekit.training.devices import lightning_accelerator, lightning_precision
+from britekit.training.graphs import GraphedNetwork
+from britekit.training.loop import TrainingLoop, quiet_lightning
 from britekit.training.memory import measured_on_gpu, out_of_memory
-from britekit.training.module import TrainingModule, quiet_lightning
 from britekit.training.ranks import World
 
 
-def fit(module: TrainingModule, epochs: int, device: torch.device, mixed: bool, world: World) -> None:
-    """Run a module's epochs with Lightning, over all processes of the run."""
+def fit(loop: TrainingLoop, device: torch.device, mixed: bool, world: World) -> None:
+    """Run a loop with Lightning's Fabric, over all processes of the run."""
     arguments: dict[str, Any] = {"devices": 1}
     if world.size > 1:
         arguments = {
             "devices": world.local_size,
             "num_nodes": world.size // world.local_size,
-            "strategy": world.lightning_strategy(_some_unused(module)),
+            "strategy": world.lightning_strategy(_some_unused(loop)),
         }
+    # All batches but the last of an epoch have one size: the fastest kernels for it are sought.
+    torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
     with quiet_lightning():
-        trainer = pl.Trainer(
-            max_epochs=epochs,
+        fabric = Fabric(
             accelerator=lightning_accelerator(device),
             precision=lightning_precision(device, mixed),  # type: ignore[arg-type]
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            limit_val_batches=0,
-            use_distributed_sampler=False,
             **arguments,
         )
-        try:
-            trainer.fit(module)
-        except SystemExit as error:  # Lightning turns Ctrl-C into an exit
-            raise KeyboardInterrupt from error
+        fabric.launch()
+        loop.run(fabric)
 
 
-def _some_unused(module: TrainingModule) -> bool:
+def _some_unused(loop: TrainingLoop) -> bool:
     """Whether weights that are trained get no gradient, which DDP must be told; one small step tells."""
-    network, bank = module.recognizer, module.batches.bank
+    network, bank = loop.batch_loss.recognizer, loop.batches.bank
     was_training = network.training
     network.eval()  # draws no random numbers and keeps batch-norm statistics
     device = next(network.parameters()).device
@@ -59,9 +52,20 @@ def _some_unused(module: TrainingModule) -> bool:
     return unused
 
 
-def compiled(recognizer: Recognizer, wanted: bool) -> Callable[..., Any]:
-    """The network as it is run: compiled where that is wanted."""
-    return torch.compile(recognizer, dynamic=False) if wanted else recognizer
+def as_run(
+    recognizer: Recognizer, cfg: BaseConfig, batch_size: int, layout: torch.memory_format, world: World
+) -> Callable[..., Any]:
+    """The network as a training step runs it: compiled where that is wanted, replayed as graphs on a GPU.
+
+    Processes that share a batch have hooks on each gradient, which a recording cannot hold.
+    """
+    recognizer.train()
+    if cfg.train.compile:
+        return torch.compile(recognizer, dynamic=False)
+    if next(recognizer.parameters()).device.type != "cuda" or world.size > 1:
+        return recognizer
+    shape = (batch_size, 1, cfg.audio.spec_height, cfg.audio.spec_width)
+    return GraphedNetwork(recognizer, shape, layout, cfg.train.mixed_precision)
 
 
 @contextmanager

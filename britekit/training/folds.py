@@ -18,12 +18,12 @@ from britekit.models.checkpoint import hyper_parameters, load_weights, read_arch
 from britekit.models.recognizer import Recognizer
 from britekit.training import preparation as prepare
 from britekit.training.devices import choose_device, device_name, memory_format
-from britekit.training.fitting import compiled, explained, fit
+from britekit.training.fitting import as_run, explained, fit
 from britekit.training.held_out import evaluate
 from britekit.training.log_folder import LogFolder
+from britekit.training.loop import BatchLoss, StepFigures, TrainingLoop
 from britekit.training.losses import class_weights
 from britekit.training.meter import TrainingMeter
-from britekit.training.module import StepFigures, TrainingModule
 from britekit.training.optimizers import build_optimizer
 from britekit.training.ranks import World
 from britekit.training.results import FoldResult, TrainResult
@@ -233,7 +233,7 @@ class Folds:
             seconds = clock.stop()
             row: dict[str, Any] = {
                 "epoch": epoch,
-                "step": module.step_number,
+                "step": loop.step_number,
                 "loss": loss,
                 "lr": optimizer.param_groups[0]["lr"],
                 "seconds": seconds,
@@ -250,13 +250,11 @@ class Folds:
             watch.see(row)
             ends = epoch + 1 == train.num_epochs or watch.exhausted
             if folder is not None:
-                folder.scalars(
-                    module.step_number, {name: row[name] for name in row if name.startswith("val_")}
-                )
-                folder.scalars(module.step_number, {"epoch": epoch})
+                folder.scalars(loop.step_number, {name: row[name] for name in row if name.startswith("val_")})
+                folder.scalars(loop.step_number, {"epoch": epoch})
                 training_state = {
                     "optimizer_states": [optimizer.state_dict()],
-                    "lr_schedulers": [{"step": module.step_number}],
+                    "lr_schedulers": [{"step": loop.step_number}],
                 }
                 best = watch.best_epoch if self.keeps_best else None
                 folder.save(
@@ -280,25 +278,22 @@ class Folds:
             clock.start()
             return ends
 
-        module = TrainingModule(
-            recognizer,
-            compiled(recognizer, train.compile),
-            batches,
-            settings,
-            weights,
-            optimizer,
-            train.num_epochs,
-            first,
-            train.warmup_fraction,
-            self.layout,
-            meter,
-            after_step,
-            after_epoch,
-            self.world,
-        )
         try:
             with explained(recognizer, self.cfg, batches.batch_size, self.layout):
-                fit(module, train.num_epochs - first, self.device, train.mixed_precision, self.world)
+                network = as_run(recognizer, self.cfg, batches.batch_size, self.layout, self.world)
+                loop = TrainingLoop(
+                    BatchLoss(recognizer, network, settings, weights, self.layout),
+                    batches,
+                    optimizer,
+                    train.num_epochs,
+                    first,
+                    train.warmup_fraction,
+                    meter,
+                    after_step,
+                    after_epoch,
+                    self.world,
+                )
+                fit(loop, self.device, train.mixed_precision, self.world)
             meter.finish()
         finally:
             meter.close()

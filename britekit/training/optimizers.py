@@ -51,7 +51,9 @@ def build_optimizer(
     arguments: dict[str, Any] = {}
     if beta1 is not None and beta2 is not None and "betas" in known:
         arguments["betas"] = (beta1, beta2)
-    if "foreach" in known:
+    if "fused" in known and next(model.parameters()).device.type == "cuda":
+        arguments["fused"] = True  # one launch for all weights
+    elif "foreach" in known:
         arguments["foreach"] = True  # a quarter less time per step on a CPU, where it is not torch's default
     try:
         return create_optimizer_v2(

@@ -80,8 +80,8 @@ class World:
 
     def lightning_strategy(self, some_unused: bool) -> Any:
         """Lightning's DDP over these processes; ``some_unused`` where weights get no gradient."""
-        from lightning.pytorch.plugins.environments import TorchElasticEnvironment
-        from lightning.pytorch.strategies import DDPStrategy
+        from lightning.fabric.plugins.environments import TorchElasticEnvironment
+        from lightning.fabric.strategies import DDPStrategy
 
         return DDPStrategy(
             cluster_environment=TorchElasticEnvironment(),

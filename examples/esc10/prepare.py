@@ -1,4 +1,4 @@
-"""Lay out the ESC-10 project: folds 1 to 3 for training, fold 4 for the test.
+"""Lay out the ESC-10 project: folds 1 to 3 for training, fold 4 (or another, `--test-fold`) for the test.
 
 python examples/esc10/prepare.py PATH/TO/esc10 ../esc10-project
 cd ../esc10-project
@@ -22,7 +22,10 @@ from britekit.errors import BriteKitError, InputError
 HERE = Path(__file__).resolve().parent
 
 
-def prepare(data: Path, dest: Path) -> None:
+FOLDS = "1234"
+
+
+def prepare(data: Path, dest: Path, test_fold: int = 4) -> None:
     """Make the project in ``dest`` for ``data/recordings/<class>/<fold>-<source>-<take>.ogg``."""
     data = data.resolve()
     if not (data / "recordings").is_dir() or not (data / "classes.csv").is_file():
@@ -34,7 +37,11 @@ def prepare(data: Path, dest: Path) -> None:
     (dest / "params.yaml").write_text(template_text(settings), encoding="utf-8")
     shutil.copyfile(data / "classes.csv", dest / "data/classes.csv")
     sources = ["class,source,query,limit,split"]
-    sources += [f'*,folder,"{data}/recordings/*/[123]-*",,train', f'*,folder,"{data}/recordings/*/4-*",,test']
+    training = FOLDS.replace(str(test_fold), "")
+    sources += [
+        f'*,folder,"{data}/recordings/*/[{training}]-*",,train',
+        f'*,folder,"{data}/recordings/*/{test_fold}-*",,test',
+    ]
     (dest / "data/sources.csv").write_text("\n".join(sources) + "\n", encoding="utf-8")
 
 
@@ -45,9 +52,12 @@ def main() -> int:
     )
     parser.add_argument("data", type=Path, help="folder with recordings/ and classes.csv")
     parser.add_argument("dest", type=Path, help="folder of the project")
+    parser.add_argument(
+        "--test-fold", type=int, default=4, choices=[int(fold) for fold in FOLDS], help="default: 4"
+    )
     options = parser.parse_args()
     try:
-        prepare(options.data, options.dest)
+        prepare(options.data, options.dest, options.test_fold)
     except BriteKitError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

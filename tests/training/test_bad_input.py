@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from britekit.errors import BriteKitError, TrainingError
-from britekit.training import module as training_module
+from britekit.training.loop import TrainingLoop
 from britekit.training.trainer import train
 
 from .conftest import make_pickle
@@ -27,7 +27,7 @@ def no_step(monkeypatch, request):
     def step(*args):
         raise AssertionError("a step was taken")
 
-    monkeypatch.setattr(training_module.TrainingModule, "training_step", step)
+    monkeypatch.setattr(TrainingLoop, "_step", step)
 
 
 def test_missing_pickle(project, cfg):
@@ -110,9 +110,11 @@ def test_a_network_that_cannot_be_compiled_is_said_in_a_sentence(project, cfg, m
     monkeypatch.setattr(torch, "compile", lambda network, **more: compile_with(network, backend=broken))
     cfg.train.compile = True
     from britekit.training import fitting
+    from britekit.training.ranks import World
 
     with pytest.raises(TrainingError) as caught, fitting.explained(None, cfg, 8, torch.channels_last):
-        fitting.compiled(torch.nn.Linear(2, 2), True)(torch.zeros(1, 2))
+        network = fitting.as_run(torch.nn.Linear(2, 2), cfg, 8, torch.channels_last, World())
+        network(torch.zeros(1, 2))
     assert "train.compile: the network could not be compiled" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -160,7 +162,7 @@ def test_out_of_memory_names_the_batch_size(project, cfg, monkeypatch):
     def full(*args):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(training_module.TrainingModule, "training_step", full)
+    monkeypatch.setattr(TrainingLoop, "_step", full)
     text = refused(cfg)
     assert "ran out of memory with 16 spectrograms per step" in text and "try 8" in text
 

@@ -3,6 +3,7 @@
 import torch
 
 from britekit.datasets.augmentations.draws import Draws
+from britekit.datasets.transfers import send
 
 SETTINGS = {
     "place": 10,
@@ -30,6 +31,6 @@ def add_real_noise(
     With probability ``prob_fade2`` the image is first scaled by a factor from ``min_fade2`` to ``max_fade2``,
     so that sounds are also learned when they are weak.
     """
-    faded = draws.chance(prob_fade2).to(images_BHW.device)
+    faded = send(draws.chance(prob_fade2), images_BHW.device)
     factors = torch.where(faded, draws.uniform(min_fade2, max_fade2), 1.0)
     return images_BHW.mul_(factors[:, None, None]).add_(draws.noise_images())

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import torch
 
+from britekit.datasets.transfers import send
+
 
 class Draws:
     """Random numbers for ``count`` samples.
@@ -70,4 +72,4 @@ class Draws:
         return self._noise_images(self.count)
 
     def _send(self, values: torch.Tensor) -> torch.Tensor:
-        return values if self.device.type == "cpu" else values.to(self.device, non_blocking=True)
+        return send(values, self.device)

@@ -4,6 +4,7 @@ import torch
 
 from britekit.datasets.augmentations.bands import blur_matrix
 from britekit.datasets.augmentations.draws import Draws
+from britekit.datasets.transfers import send
 
 SETTINGS = {
     "place": 40,
@@ -14,5 +15,5 @@ SETTINGS = {
 
 def freq_blur(images_BHW: torch.Tensor, draws: Draws, *, sigma: float = 0.4) -> torch.Tensor:
     """Gaussian blur of ``sigma`` rows along frequency only, edges reflected."""
-    matrix = blur_matrix(images_BHW.shape[1], torch.tensor([sigma]), sigma).to(images_BHW.device)
+    matrix = send(blur_matrix(images_BHW.shape[1], torch.tensor([sigma]), sigma), images_BHW.device)
     return matrix @ images_BHW

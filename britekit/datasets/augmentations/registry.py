@@ -14,6 +14,7 @@ import torch
 
 from britekit.config.augmentations import KNOWN
 from britekit.datasets.augmentations.draws import Draws
+from britekit.datasets.transfers import send
 from britekit.errors import ConfigError, suggest
 
 log = logging.getLogger("britekit.datasets.augmentations")
@@ -153,9 +154,7 @@ class Chain:
         images_BHW = normalise(images_BHW)
         if self.fade.prob > 0:
             factors = draws.uniform(self.fade.low, self.fade.high)
-            faded = draws.chance(self.fade.prob)
-            if images_BHW.device.type != "cpu":
-                faded = faded.to(images_BHW.device, non_blocking=True)
+            faded = send(draws.chance(self.fade.prob), images_BHW.device)
             images_BHW *= torch.where(faded, factors, 1.0)[:, None, None]
         return images_BHW
 
@@ -174,8 +173,7 @@ def apply_to(images_BHW: torch.Tensor, chosen_B: torch.Tensor, draws: Draws, ste
         return images_BHW
     if len(rows) == len(images_BHW):
         return step.function(images_BHW, draws, **step.params)
-    if images_BHW.device.type != "cpu":
-        rows = rows.to(images_BHW.device, non_blocking=True)
+    rows = send(rows, images_BHW.device)
     part = step.function(images_BHW.index_select(0, rows), draws.subset(len(rows)), **step.params)
     return images_BHW.index_copy_(0, rows, part)
 

@@ -1,0 +1,237 @@
+"""The loop of training: puts batches, network, loss, optimizer and schedule together, and computes nothing.
+
+Lightning's Fabric brings precision and, over several processes, DDP. Its Trainer is not used: what that does
+between two steps took 5 ms beside an H200, nearly as long as the step of effnet.1 itself.
+"""
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import nn
+
+from britekit.datasets.batches import Batch, TrainingBatches, derived_seed
+from britekit.errors import TrainingError
+from britekit.models.recognizer import Recognizer
+from britekit.training.losses import LossSettings, compute_loss
+from britekit.training.meter import TrainingMeter
+from britekit.training.ranks import World
+from britekit.training.schedule import rate_factor
+
+# On a GPU, reading a loss waits for the device; this often it is read for the progress line.
+_READ_EVERY_S = 0.5
+
+
+@dataclass
+class StepFigures:
+    """One step: zero-based number within the run, its epoch, loss and learning rate."""
+
+    step: int
+    epoch: int
+    loss: float
+    lr: float
+
+
+class BatchLoss(nn.Module):
+    """From a batch to its loss: what DDP wraps, so that it sees every pass.
+
+    Parameters
+    ----------
+    recognizer
+        The network; ``forward`` is what runs it (compiled, replayed or as it is).
+    loss, class_weights
+        Settings of the loss.
+    layout
+        Memory format of the images.
+    """
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        forward: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]],
+        loss: LossSettings,
+        class_weights: torch.Tensor | None,
+        layout: torch.memory_format,
+    ):
+        super().__init__()
+        self.recognizer = recognizer
+        self._run = forward
+        self._settings, self._class_weights, self._layout = loss, class_weights, layout
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Loss of the batch, a scalar."""
+        segment, frames = self._run(batch.images.contiguous(memory_format=self._layout))
+        return compute_loss(segment, frames, batch.targets, batch.merged, self._settings, self._class_weights)
+
+
+class TrainingLoop:
+    """Training of one network.
+
+    Parameters
+    ----------
+    batch_loss
+        The network with its loss.
+    batches
+        Its data.
+    optimizer
+        Over the network's parameters.
+    num_epochs, first_epoch
+        Epochs of the whole run, and the one this process begins with.
+    warmup_fraction
+        Of the schedule.
+    on_step
+        Called with the figures of each step; on a GPU somewhat later than the step.
+    on_epoch
+        Called after each epoch with its zero-based number and mean loss; true ends the training.
+    world
+        The processes that share each batch.
+    """
+
+    def __init__(
+        self,
+        batch_loss: BatchLoss,
+        batches: TrainingBatches,
+        optimizer: torch.optim.Optimizer,
+        num_epochs: int,
+        first_epoch: int,
+        warmup_fraction: float,
+        meter: TrainingMeter,
+        on_step: Callable[[StepFigures], None],
+        on_epoch: Callable[[int, float], bool],
+        world: World | None = None,
+    ):
+        self.batch_loss = batch_loss
+        self.batches = batches
+        self.optimizer = optimizer
+        self.first_epoch = first_epoch
+        self.num_epochs = num_epochs
+        self.meter = meter
+        self._on_step = on_step
+        self._on_epoch = on_epoch
+        self.world = world or World()
+        self.step_number = first_epoch * len(batches)
+        # A state that was loaded brings the rates the run began with.
+        self._peaks = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
+        self._total, self._warmup = num_epochs * len(batches), warmup_fraction
+        self._pending: list[tuple[int, int, int, torch.Tensor]] = []
+        self._epoch_losses: list[tuple[float, int]] = []
+        self._read_at = time.monotonic()
+
+    def run(self, fabric: Fabric) -> None:
+        """Train until the last epoch, or until ``on_epoch`` ends it."""
+        optimizer = fabric.setup_optimizers(self.optimizer)
+        batch_loss: Any = self.batch_loss
+        if self.world.size > 1:
+            batch_loss = fabric.setup_module(self.batch_loss)
+        self.batch_loss.train()
+        for epoch in range(self.first_epoch, self.num_epochs):
+            self._begin_epoch(epoch)
+            for index in self.batches.indices(epoch):
+                self._step(fabric, batch_loss, optimizer, epoch, index)
+            self._read_losses()
+            seen = sum(count for _, count in self._epoch_losses)
+            mean = sum(loss * count for loss, count in self._epoch_losses) / max(1, seen)
+            self._epoch_losses = []
+            if self._on_epoch(epoch, mean):
+                return
+
+    def _begin_epoch(self, epoch: int) -> None:
+        rank = self.world.rank
+        self.batches.begin_epoch(epoch, rank)
+        # Dropout draws from the global generator; seeded per epoch, a resumed run repeats it.
+        own = (rank,) if rank else ()
+        torch.manual_seed(derived_seed(self.batches.seed, epoch, 4, *own))
+
+    def _step(
+        self,
+        fabric: Fabric,
+        batch_loss: Callable[[Batch], torch.Tensor],
+        optimizer: Any,
+        epoch: int,
+        index: torch.Tensor,
+    ) -> None:
+        """Learn from one batch, or from this process's part of it.
+
+        DDP averages the processes' gradients; a part counts as much as it has samples.
+        """
+        factor = rate_factor(self.step_number, self._total, self._warmup)
+        for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
+            group["lr"] = peak * factor
+        batch, share = self._batch(index)
+        self.optimizer.zero_grad(set_to_none=True)
+        with fabric.autocast():
+            loss = batch_loss(batch)
+        whole = loss.detach()
+        if self.world.size > 1:
+            whole = self.world.total(whole * share)
+            loss = loss * (share * self.world.size)
+        fabric.backward(loss)
+        optimizer.step()
+        self._pending.append((self.step_number, epoch, len(index), whole))
+        self.step_number += 1
+        # Losses are read at once on a CPU, now and then on a GPU.
+        now = time.monotonic()
+        if whole.device.type == "cpu" or now - self._read_at >= _READ_EVERY_S:
+            self._read_at = now
+            self._read_losses()
+
+    def _batch(self, index: torch.Tensor) -> tuple[Batch, float]:
+        """This process's part of a batch, and its share of the samples."""
+        world = self.world
+        if world.size == 1:
+            return self.batches.make(index), 1.0
+        part = world.part(len(index))
+        mine = part.stop - part.start
+        # Where a batch has fewer samples than there are processes, one goes along without weight.
+        batch = self.batches.make_part(index, part if mine else slice(0, 1))
+        return batch, mine / len(index)
+
+    def _read_losses(self) -> None:
+        if not self._pending:
+            return
+        losses = torch.stack([entry[3] for entry in self._pending]).float().tolist()
+        pending, self._pending = self._pending, []
+        for (step, epoch, count, _), loss in zip(pending, losses, strict=True):
+            rate = self._peaks[0] * rate_factor(step, self._total, self._warmup)
+            if not math.isfinite(loss):
+                raise TrainingError(_not_finite(step, epoch, rate, loss, self.batch_loss.recognizer))
+            self._epoch_losses.append((loss, count))
+            self._on_step(StepFigures(step, epoch, loss, rate))
+            if self.world.leads:
+                self.meter.step(epoch, loss, rate, count)
+
+
+def _not_finite(step: int, epoch: int, rate: float, loss: float, recognizer: Recognizer) -> str:
+    """Sentence for a loss that is no number, with the likely cause."""
+    cause = (
+        f"the learning rate {rate:.3g} is probably too high; lower train.learning_rate or raise "
+        "train.warmup_fraction"
+    )
+    if not all(bool(torch.isfinite(p).all()) for p in recognizer.buffers() if p.is_floating_point()):
+        cause += " (batch-norm statistics overflowed)"
+    return f"training stopped at step {step + 1} (epoch {epoch + 1}): the loss is {loss}; {cause}"
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Silence Lightning's advice and banners: what people need to see is said by this room."""
+    import logging
+
+    names = ("lightning.pytorch", "lightning.fabric", "lightning", "pytorch_lightning", "lightning_fabric")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
