@@ -60,7 +60,7 @@ class TrainConfig(Section):
     num_workers: int = setting(3, "threads that decode the training file", low=0)
     devices: int = setting(1, "GPUs, or CPU processes, that share each batch; 0 = all GPUs", low=0)
     compile: bool = setting(False, "compile the model")
-    mixed_precision: bool = setting(False, "16-bit mixed precision")
+    mixed_precision: bool | None = setting(None, "16-bit mixed precision; null = on GPUs only")
     optimizer: str = setting("adamw", "any optimizer name known to timm")
     opt_weight_decay: float | None = setting(0.01, "weight decay; null = the optimizer's own", low=0)
     opt_beta1: float | None = setting(

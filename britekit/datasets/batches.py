@@ -95,7 +95,7 @@ class Bank:
     def gather(self, index: torch.Tensor) -> torch.Tensor:
         """Spectrograms of the given samples, (B, H, W) float32 in [0, 1], new memory."""
         stored = self.images.index_select(0, send(index, self.images.device))
-        if self.images.device != self.device:  # the set did not fit on the device
+        if self.images.device.type != self.device.type:  # the set did not fit on the device
             stored = send(stored, self.device)
         return stored.to(torch.float32).mul_(1.0 / 255.0)
 

@@ -4,9 +4,6 @@ import platform
 
 import torch
 
-# What 16-bit mixed precision is on a GPU.
-AUTOCAST_GPU = torch.float16
-
 
 def choose_device(force_cpu: bool = False) -> torch.device:
     """GPU if there is one and it is not forbidden, else the CPU."""
@@ -36,8 +33,19 @@ def lightning_accelerator(device: torch.device) -> str:
     return {"cuda": "gpu", "mps": "mps"}.get(device.type, "cpu")
 
 
-def lightning_precision(device: torch.device, mixed: bool) -> str:
-    """16-bit mixed where asked; CPUs have bfloat16 only."""
-    if not mixed:
-        return "32-true"
-    return "16-mixed" if device.type == "cuda" else "bf16-mixed"
+def mixed_type(device: torch.device, wanted: bool | None) -> torch.dtype | None:
+    """Type of the 16-bit numbers of mixed precision; None for 32 bits throughout.
+
+    Where nobody chose (None), GPUs use it and CPUs do not. bfloat16 has the range of 32 bits, so that no loss
+    has to be scaled; GPUs before Ampere have float16 only.
+    """
+    if not (device.type == "cuda" if wanted is None else wanted):
+        return None
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.float16
+    return torch.bfloat16
+
+
+def lightning_precision(mixed: torch.dtype | None) -> str:
+    """Lightning's name of a precision."""
+    return {None: "32-true", torch.bfloat16: "bf16-mixed", torch.float16: "16-mixed"}[mixed]

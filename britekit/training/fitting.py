@@ -10,14 +10,14 @@ from lightning.fabric import Fabric
 from britekit.config import BaseConfig
 from britekit.errors import TrainingError
 from britekit.models.recognizer import Recognizer
-from britekit.training.devices import lightning_accelerator, lightning_precision
+from britekit.training.devices import lightning_accelerator, lightning_precision, mixed_type
 from britekit.training.graphs import GraphedNetwork
 from britekit.training.loop import TrainingLoop, quiet_lightning
 from britekit.training.memory import measured_on_gpu, out_of_memory
 from britekit.training.ranks import World
 
 
-def fit(loop: TrainingLoop, device: torch.device, mixed: bool, world: World) -> None:
+def fit(loop: TrainingLoop, device: torch.device, mixed: bool | None, world: World) -> None:
     """Run a loop with Lightning's Fabric, over all processes of the run."""
     arguments: dict[str, Any] = {"devices": 1}
     if world.size > 1:
@@ -26,12 +26,10 @@ def fit(loop: TrainingLoop, device: torch.device, mixed: bool, world: World) -> 
             "num_nodes": world.size // world.local_size,
             "strategy": world.lightning_strategy(_some_unused(loop)),
         }
-    # All batches but the last of an epoch have one size: the fastest kernels for it are sought.
-    torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
     with quiet_lightning():
         fabric = Fabric(
             accelerator=lightning_accelerator(device),
-            precision=lightning_precision(device, mixed),  # type: ignore[arg-type]
+            precision=lightning_precision(mixed_type(device, mixed)),  # type: ignore[arg-type]
             **arguments,
         )
         fabric.launch()
@@ -62,10 +60,11 @@ def as_run(
     recognizer.train()
     if cfg.train.compile:
         return torch.compile(recognizer, dynamic=False)
-    if next(recognizer.parameters()).device.type != "cuda" or world.size > 1:
+    device = next(recognizer.parameters()).device
+    if device.type != "cuda" or world.size > 1:
         return recognizer
     shape = (batch_size, 1, cfg.audio.spec_height, cfg.audio.spec_width)
-    return GraphedNetwork(recognizer, shape, layout, cfg.train.mixed_precision)
+    return GraphedNetwork(recognizer, shape, layout, mixed_type(device, cfg.train.mixed_precision))
 
 
 @contextmanager
@@ -92,10 +91,11 @@ def explained(
 
 
 def _no_memory(recognizer: Recognizer, cfg: BaseConfig, batch_size: int, layout: torch.memory_format) -> str:
-    if next(recognizer.parameters()).device.type != "cuda":
+    device = next(recognizer.parameters()).device
+    if device.type != "cuda":
         return out_of_memory(batch_size, None, measured=False)
     size = (cfg.audio.spec_height, cfg.audio.spec_width)
-    fits = measured_on_gpu(recognizer, *size, layout, cfg.train.mixed_precision)
+    fits = measured_on_gpu(recognizer, *size, layout, mixed_type(device, cfg.train.mixed_precision))
     return out_of_memory(batch_size, fits, measured=True)
 
 

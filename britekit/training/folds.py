@@ -33,6 +33,9 @@ from britekit.training.watch import Watch
 
 log = logging.getLogger("britekit.training")
 
+# Checkpoints of shorter epochs that others follow anyway are left out.
+_SAVE_EVERY_S = 2.0
+
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -257,9 +260,12 @@ class Folds:
                     "lr_schedulers": [{"step": loop.step_number}],
                 }
                 best = watch.best_epoch if self.keeps_best else None
-                folder.save(
-                    recognizer, self.hyper, self.settings_after(epoch + 1), epoch, training_state, best
-                )
+                # One that goes again within a moment is not written, unless the run may end before.
+                passing = epoch + train.save_last_n < train.num_epochs and train.patience is None
+                if best == epoch or not (passing and folder.saved_within(_SAVE_EVERY_S)):
+                    folder.save(
+                        recognizer, self.hyper, self.settings_after(epoch + 1), epoch, training_state, best
+                    )
             # A fold that is done is kept too, while the others are not.
             if state is not None and folder is not None and (not ends or result.fold is not None):
                 state.save(

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from britekit.models.recognizer import Recognizer
-from britekit.training.devices import AUTOCAST_GPU
 
 log = logging.getLogger("britekit.training")
 
@@ -32,7 +31,7 @@ class GraphedNetwork:
     layout
         Their memory format.
     mixed
-        Record in 16-bit mixed precision.
+        Type of 16-bit mixed precision; None for 32 bits.
     """
 
     def __init__(
@@ -40,7 +39,7 @@ class GraphedNetwork:
         recognizer: Recognizer,
         shape: tuple[int, int, int, int],
         layout: torch.memory_format,
-        mixed: bool,
+        mixed: torch.dtype | None,
     ):
         self._recognizer = recognizer
         self._shape = torch.Size(shape)
@@ -78,7 +77,10 @@ class _TensorsOnly(nn.Module):
 
 
 def _recorded(
-    recognizer: Recognizer, shape: tuple[int, int, int, int], layout: torch.memory_format, mixed: bool
+    recognizer: Recognizer,
+    shape: tuple[int, int, int, int],
+    layout: torch.memory_format,
+    mixed: torch.dtype | None,
 ) -> nn.Module:
     device = next(recognizer.parameters()).device
     example = torch.zeros(shape, device=device).contiguous(memory_format=layout)
@@ -86,7 +88,7 @@ def _recorded(
     before = {name: value.clone() for name, value in recognizer.named_buffers()}
     try:
         # Cached casts of weights would be recorded as they are now.
-        with torch.autocast("cuda", dtype=AUTOCAST_GPU, enabled=mixed, cache_enabled=False):
+        with torch.autocast("cuda", dtype=mixed, enabled=mixed is not None, cache_enabled=False):
             return torch.cuda.make_graphed_callables(
                 _TensorsOnly(recognizer), (example,), allow_unused_input=True
             )

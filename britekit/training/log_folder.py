@@ -1,5 +1,7 @@
 """``logs/version_N``: checkpoints of the last epochs, TensorBoard events, the settings of the run."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +36,7 @@ class LogFolder:
         self.checkpoints = self.path / "checkpoints"
         self.prefix = f"{prefix}-" if prefix else ""
         self.save_last_n = save_last_n
+        self._saved_at = -math.inf
         with self._writing():
             self.writer = SummaryWriter(log_dir=str(self.path))
 
@@ -59,10 +62,15 @@ class LogFolder:
     ) -> None:
         """Write an epoch's checkpoint and remove those that leave the window; that of ``best`` stays."""
         path = self.checkpoint_path(epoch)
+        self._saved_at = time.monotonic()
         save_checkpoint(path, recognizer, hyper, settings, epoch=epoch, training_state=training_state)
         for old in range(max(0, epoch - self.save_last_n + 1)):
             if old != best:
                 self.checkpoint_path(old).unlink(missing_ok=True)
+
+    def saved_within(self, seconds: float) -> bool:
+        """Whether a checkpoint was written so short a time ago."""
+        return time.monotonic() - self._saved_at < seconds
 
     def kept_checkpoints(self) -> list[Path]:
         """Checkpoints in the folder, in the order of their epochs."""

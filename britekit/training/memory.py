@@ -28,7 +28,7 @@ def fitting_batch_size(
 
 
 def measured_on_gpu(
-    recognizer: Recognizer, height: int, width: int, layout: torch.memory_format, mixed: bool
+    recognizer: Recognizer, height: int, width: int, layout: torch.memory_format, mixed: torch.dtype | None
 ) -> int | None:
     """Batch size that fits on the recognizer's GPU, from two small steps; None if even these do not fit."""
     device = next(recognizer.parameters()).device
@@ -36,7 +36,7 @@ def measured_on_gpu(
     def step(size: int) -> float:
         torch.cuda.reset_peak_memory_stats(device)
         images = torch.rand(size, 1, height, width, device=device).contiguous(memory_format=layout)
-        with torch.autocast("cuda", enabled=mixed):
+        with torch.autocast("cuda", dtype=mixed, enabled=mixed is not None):
             segment, frames = recognizer(images)
             loss = segment.float().mean() + (0.0 if frames is None else frames.float().mean())
         loss.backward()

@@ -130,7 +130,34 @@ def twin_blur(x, log, i):
     return np.apply_along_axis(line, 1, np.apply_along_axis(line, 0, x))
 
 
+def twin_stretch(x, log, i):
+    factor, centre = 1.2 ** float(log[0][i]), float(log[1][i])
+    # numpy interpolates each row; a column of zeros on either side is what lies beyond.
+    places = np.arange(-1, W + 1)
+    source = centre + (np.arange(W) - centre) / factor
+    return np.array(
+        [np.interp(source, places, np.concatenate([[0], row, [0]]), left=0, right=0) for row in x]
+    )
+
+
+def twin_shift_vertical(x, log, i):
+    shift, out = int(log[0][i]), np.zeros_like(x)
+    for row in range(H):
+        if 0 <= row - shift < H:
+            out[row] = x[row - shift]
+    return out
+
+
+def twin_equalize(x, log, i):
+    gains = [float(points[i]) for points in log]
+    return x * np.interp(np.linspace(0, len(gains) - 1, H), np.arange(len(gains)), gains)[:, None]
+
+
 TWINS = [
+    ("stretch", {}, twin_stretch),
+    ("shift_vertical", {"max_rows": 6}, twin_shift_vertical),
+    ("equalize", {}, twin_equalize),
+    ("equalize", {"num_points": 7}, twin_equalize),
     ("flip_horizontal", {}, twin_flip),
     ("shift_horizontal", {"max_shift": 15}, twin_shift),
     ("time_mask", {"max_width2": 9}, twin_time_mask),
@@ -150,7 +177,7 @@ def test_batch_equals_the_one_sample_twin(name, params, twin):
     draws = Recorded(len(batch), noise=lambda n: images(n, seed=9))
     out = find_augmentation(name)(batch.clone(), draws, **params)
     for i, image in enumerate(batch):
-        np.testing.assert_allclose(out[i].numpy(), twin(image.numpy(), draws.log, i), atol=2e-6)
+        np.testing.assert_allclose(out[i].numpy(), twin(image.numpy(), draws.log, i), atol=5e-6)
 
 
 def test_every_augmentation_has_a_twin():
@@ -182,6 +209,27 @@ def test_shifts_are_uniform_and_every_sample_has_its_own():
     assert counts[0] == 0 and counts[8] == 0
     expected = count / 7
     assert (((counts[1:8] - expected) ** 2) / expected).sum() < 22.5  # 6 degrees, p = 0.001
+
+
+def test_tempo_changes_by_the_configured_factor_either_way():
+    """A ramp in time keeps being one, and its slope is 1 / factor; factors are even in their logarithm."""
+    ramp = (torch.arange(W, dtype=torch.float32) / W).expand(4000, 3, W).clone()
+    out = find_augmentation("stretch")(ramp, Draws(4000, torch.Generator().manual_seed(2)), max_stretch=0.5)
+    middle = out[:, 0, W // 2] - out[:, 0, W // 2 - 1]
+    factors = np.log(1.0 / (middle.numpy() * W)) / math.log(1.5)
+    whole = factors[(out[:, 0, W // 2] > 0).numpy() & (np.abs(factors) < 1.01)]
+    assert len(whole) > 3900
+    quantiles = np.quantile(whole, [0.0, 0.25, 0.5, 0.75, 1.0])
+    np.testing.assert_allclose(quantiles, [-1.0, -0.5, 0.0, 0.5, 1.0], atol=0.05)
+
+
+def test_gains_lie_in_their_range_and_differ_between_samples():
+    ones = torch.ones(3000, H, W)
+    out = find_augmentation("equalize")(ones, Draws(3000, torch.Generator().manual_seed(3)))
+    assert torch.equal(out.amax(2), out.amin(2))
+    lowest = out[:, 0, 0].numpy()
+    assert out.min() >= 0.7 and out.max() <= 1.3
+    np.testing.assert_allclose(np.quantile(lowest, [0.25, 0.5, 0.75]), [0.85, 1.0, 1.15], atol=0.02)
 
 
 def test_noise_has_the_configured_deviation():

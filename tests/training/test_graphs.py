@@ -21,8 +21,8 @@ def network(cfg, model_type, head_type=None, **more):
     for name, value in more.items():
         setattr(cfg.train, name, value)
     torch.manual_seed(3)
-    made = build_recognizer(cfg.train, cfg.audio, 5)
-    return made.to("cuda", memory_format=torch.channels_last).train()
+    made = build_recognizer(cfg.train, cfg.audio, 5).to("cuda", memory_format=torch.channels_last)
+    return made.train()
 
 
 def steps(forward, recognizer, batches):
@@ -61,7 +61,7 @@ def test_replayed_training_is_the_same_training(cfg, model, head):
     plain = network(cfg, model, head, drop_rate=0.0, drop_path_rate=0.0)
     expected, weights = steps(plain, plain, batches(4))
     recorded = network(cfg, model, head, drop_rate=0.0, drop_path_rate=0.0)
-    forward = GraphedNetwork(recorded, SHAPE, torch.channels_last, mixed=False)
+    forward = GraphedNetwork(recorded, SHAPE, torch.channels_last, mixed=None)
     assert forward.is_graphed
     found, after = steps(forward, recorded, batches(4))
     np.testing.assert_allclose(found, expected, rtol=2e-2)
@@ -77,7 +77,7 @@ def test_replayed_training_is_the_same_training(cfg, model, head):
 def test_recording_leaves_weights_and_statistics_as_they_were(cfg):
     recognizer = network(cfg, "effnet.1")
     before = {name: value.clone() for name, value in recognizer.state_dict().items()}
-    GraphedNetwork(recognizer, SHAPE, torch.channels_last, mixed=True)
+    GraphedNetwork(recognizer, SHAPE, torch.channels_last, mixed=torch.bfloat16)
     for name, value in recognizer.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert all(parameter.grad is None for parameter in recognizer.parameters())
@@ -86,7 +86,7 @@ def test_recording_leaves_weights_and_statistics_as_they_were(cfg):
 @GPU
 def test_dropout_draws_anew_at_each_replay_and_repeats_by_seed(cfg):
     recognizer = network(cfg, "effnet.1", drop_rate=0.5)
-    forward = GraphedNetwork(recognizer, SHAPE, torch.channels_last, mixed=False)
+    forward = GraphedNetwork(recognizer, SHAPE, torch.channels_last, mixed=None)
     (batch,) = batches(1)
 
     def draw():
@@ -106,7 +106,7 @@ def test_dropout_draws_anew_at_each_replay_and_repeats_by_seed(cfg):
 @GPU
 def test_other_batch_sizes_run_as_usual(cfg):
     recognizer = network(cfg, "effnet.1")
-    forward = GraphedNetwork(recognizer, SHAPE, torch.channels_last, mixed=False)
+    forward = GraphedNetwork(recognizer, SHAPE, torch.channels_last, mixed=None)
     (rest,) = batches(1, (3, *SHAPE[1:]))
     assert forward(rest)[0].shape == (3, 5)
 
@@ -122,14 +122,14 @@ def test_a_network_that_cannot_be_recorded_trains_as_usual(cfg, caplog):
             return features.mean((2, 3))[:, :5] * float(features.mean() > -1e9), None
 
     recognizer.head = Asking()
-    forward = GraphedNetwork(recognizer, SHAPE, torch.channels_last, mixed=False)
+    forward = GraphedNetwork(recognizer, SHAPE, torch.channels_last, mixed=None)
     assert not forward.is_graphed and "not replayed as a CUDA graph" in caplog.text
     losses, _ = steps(forward, recognizer, batches(2))
     assert np.isfinite(losses).all()
 
 
 @GPU
-@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("mixed", [False, None])
 def test_a_whole_run_learns(project, cfg, mixed):
     cfg.train.num_epochs, cfg.train.mixed_precision, cfg.train.batch_size = 6, mixed, 8
     cfg.train.augment = False
@@ -161,6 +161,26 @@ def test_batches_do_not_wait_for_the_device(project, cfg, name):
             made.make(torch.arange(begin, begin + 16))
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@GPU
+def test_sixteen_bits_follow_thirty_two(cfg):
+    """Losses of mixed precision stay within its rounding of the exact ones."""
+    plain = network(cfg, "effnet.1", drop_rate=0.0, drop_path_rate=0.0)
+    expected, _ = steps(plain, plain, batches(4))
+    mixed = network(cfg, "effnet.1", drop_rate=0.0, drop_path_rate=0.0)
+    forward = GraphedNetwork(mixed, SHAPE, torch.channels_last, mixed=torch.bfloat16)
+    found, _ = steps(forward, mixed, batches(4))
+    assert found[0] == pytest.approx(expected[0], rel=0.05)
+
+
+def test_gpus_use_sixteen_bits_where_nobody_chose():
+    from britekit.training.devices import mixed_type
+
+    assert mixed_type(torch.device("cpu"), None) is None
+    assert mixed_type(torch.device("cpu"), True) is torch.bfloat16
+    assert mixed_type(torch.device("cuda"), False) is None
+    assert mixed_type(torch.device("cuda"), None) in (torch.bfloat16, torch.float16)
 
 
 def test_on_a_cpu_the_network_runs_as_it_is(cfg):
