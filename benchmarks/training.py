@@ -211,7 +211,6 @@ def step_parts(model: str, path: Path, options: argparse.Namespace) -> tuple[flo
     device = choose_device(options.cpu)
     if device.type == "cpu":
         keep_freed_memory()
-    torch.backends.cudnn.benchmark = True
     layout = memory_format(device)
     network = prepare.make_recognizer(cfg, samples.classes).to(device, memory_format=layout)  # type: ignore[call-overload]
     forward = as_run(network, cfg, BATCH, layout, World())
