@@ -148,7 +148,9 @@ def train_and_score(job: dict[str, Any]) -> dict[str, Any]:
         }
         if len(job["held_out"]) == 1:
             fold = Path(job["work"]) / f"fold-{job['held_out'][0]}"
-            (folder / "settings.yaml").write_text(yaml.safe_dump({"infer": settings["infer"]}))
+            # On the CPU, as most people will: what is measured does not depend on where it was trained.
+            analysis = {"infer": settings["infer"], "misc": {"force_cpu": True}}
+            (folder / "settings.yaml").write_text(yaml.safe_dump(analysis))
             commands.analyze(
                 cfg_path=str(folder / "settings.yaml"),
                 input_path=str(fold),
