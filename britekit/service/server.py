@@ -25,8 +25,8 @@ from britekit.service.limits import read_limits
 from britekit.service.orphans import FOLDER_VARIABLE, PARENT_VARIABLE, die_with_parent
 
 DEFAULT_BENTO = "models/britekit-ensemble.bento"
-# After the last answer. On idle cores 0.8 s are enough; on busy ones the rest is killed, so that all has ended
-# within ten seconds.
+# After the last answer. On idle cores 0.8 s are enough; on busy ones the rest is killed, so that all has
+# ended within ten seconds.
 _LEAVE_SECONDS = 1.5
 _START_SECONDS = 120.0
 
