@@ -57,7 +57,7 @@ done
 
 cat > "$work/ask.py" <<'PYTHON'
 """Send noise to the service and check what comes back."""
-import io, json, sys, urllib.request
+import io, json, sys, urllib.error, urllib.request
 import numpy, soundfile
 sound = io.BytesIO()
 soundfile.write(sound, 0.1 * numpy.random.default_rng(0).standard_normal(20 * 22050), 22050, format="FLAC")
@@ -69,11 +69,16 @@ body = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="n.flac"\
 head = {"Content-Type": "multipart/form-data; boundary=b"}
 for path in ("scores",) if seconds else ("scores", "detections", "spectrogram"):
     request = urllib.request.Request(f"http://127.0.0.1:3000/{path}", body, head)
-    answer = urllib.request.urlopen(request, timeout=60)
+    try:
+        answer = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        assert seconds and error.code == 503 and int(error.headers["Retry-After"]) > 0, error
+        print(json.load(error)["error"])
+        sys.exit()
     assert answer.status == 200
     if path == "scores":
         assert abs(json.load(answer)["seconds"] - (seconds or 20)) < 0.01
-print("answered")
+print("finished")
 PYTHON
 docker exec -i "$name" python - < "$work/ask.py" > /dev/null || { docker logs "$name" >&2; fail "the service did not answer"; }
 for _ in $(seq 60); do
@@ -83,7 +88,7 @@ done
 [ -n "${healthy:-}" ] || fail "the health check does not pass"
 say "answers with no network, as user $(docker exec "$name" id -u), on a read-only root; healthy"
 
-# A request in flight is finished, and the stop takes at most 10 s. The asker shares the network of the container, not
+# A request in flight is finished or told to come back, and the stop takes at most 10 s. The asker shares the network of the container, not
 # its life.
 docker run --rm --interactive --network "container:$name" "$image" python - 3600 < "$work/ask.py" > "$work/answer" 2>&1 &
 asker=$!
@@ -97,7 +102,7 @@ docker stop --time 30 "$name" > /dev/null
 took=$((($(date +%s%N) - began) / 1000000))
 wait "$asker" || { cat "$work/answer" >&2; fail "a request in flight was dropped by the stop"; }
 code=$(docker inspect --format '{{.State.ExitCode}}' "$name")
-say "stopped in $took ms with code $code, a request in flight was answered"
+say "stopped in $took ms with code $code, a request in flight was answered: $(tail -n 1 "$work/answer")"
 [ "$took" -le 10000 ] || fail "the stop took more than 10 s"
 [ "$code" != 137 ] || fail "the service had to be killed"
 

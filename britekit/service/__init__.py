@@ -13,6 +13,7 @@ here imports torch: the service runs on exported models alone.
 - ``forms.py``: the forms that the endpoints take, and the gate that asks clients to come back
 - ``openapi.py``: what OpenAPI says beyond what BentoML knows
 - ``connections.py``: connections on which nothing is asked are closed
+- ``deadlines.py``: requests that take too long, or are under way when the server stops, get an answer
 - ``app.py``: the BentoML service: endpoints, and what is answered when something is wrong
 - ``page.html``: what a browser shows; one file, no request to anyone else
 - ``bento.py``: builds the Bento in a temporary place and exports it to one file

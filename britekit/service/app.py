@@ -30,8 +30,9 @@ from britekit.service.analysis import Analyst
 from britekit.service.answers import ENDINGS, MEDIA_TYPES, TEXT_FORMATS
 from britekit.service.connections import NoPickles, close_silent_connections
 from britekit.service.contents import read_contents
+from britekit.service.deadlines import REQUEST_SECONDS, STOP, Deadlines, PunctualService
 from britekit.service.forms import GATE, LIMITS, DetectionsInput, PictureInput, RecordingInput
-from britekit.service.openapi import DetectionsAnswer, DocumentedService, ScoresAnswer
+from britekit.service.openapi import DetectionsAnswer, ScoresAnswer
 from britekit.service.orphans import remove_leftovers, watch_serve
 from britekit.service.picture import Drawing, Picture
 from britekit.service.uploads import Refusal, Upload
@@ -117,11 +118,11 @@ pages = Starlette(routes=[Route("/", _page, methods=["GET"]), Route("/model", _m
 @bentoml.asgi_app(pages, path="/", name="pages")
 @bentoml.service(
     name="britekit",
-    service_class=DocumentedService,
+    service_class=PunctualService,
     # One process: it uses all cores, and the cache and the count of requests are for all clients.
     workers=1,
     envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": "true"}],
-    traffic={"timeout": 3600},
+    traffic={"timeout": REQUEST_SECONDS},
     metrics={"enabled": True, "namespace": "britekit"},
     logging={"access": {"enabled": True, "skip_paths": ["/healthz", "/livez", "/readyz", "/metrics"]}},
 )
@@ -136,6 +137,7 @@ class Recognizer:
         self._threads = ThreadPoolExecutor(LIMITS.threads, thread_name_prefix="recording")
         _recognizer = self
         watch_serve()
+        STOP.listen(LIMITS.stop_seconds, _end)
 
     def facts(self) -> dict[str, Any]:
         """Return what the model is: classes, settings, calibration, members, limits, version."""
@@ -260,4 +262,11 @@ def _attachment(name: str) -> str:
     return f'attachment; filename="{plain}"'
 
 
+def _end() -> None:
+    """End the process without waiting for its threads."""
+    remove_leftovers()
+    os._exit(0)
+
+
+Recognizer.add_asgi_middleware(Deadlines)  # type: ignore[attr-defined]
 Recognizer.add_asgi_middleware(NoPickles)  # type: ignore[attr-defined]

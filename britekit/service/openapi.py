@@ -62,6 +62,8 @@ class DocumentedService(Service):
             422: "The file cannot be decoded as audio.",
             429: "Busy; Retry-After says when to come back.",
             500: "A failure of the server.",
+            503: "The server is stopping; Retry-After says when to send the recording again.",
+            504: "Not done within an hour.",
         }
         answers = {
             status: {"description": text, "content": {"application/json": {"schema": plain}}}

@@ -21,10 +21,13 @@ from britekit.config import BaseConfig
 from britekit.errors import InferenceError, InputError
 from britekit.service.bento import MODEL_FOLDER, clean_environment, write_service
 from britekit.service.contents import write_contents
+from britekit.service.limits import read_limits
 from britekit.service.orphans import FOLDER_VARIABLE, PARENT_VARIABLE, die_with_parent
 
 DEFAULT_BENTO = "models/britekit-ensemble.bento"
-STOP_SECONDS = 10.0
+# After the last answer. On idle cores 0.8 s are enough; on busy ones the rest is killed, so that all has
+# ended within ten seconds.
+_LEAVE_SECONDS = 1.5
 _START_SECONDS = 120.0
 
 
@@ -48,6 +51,8 @@ def serve_ensemble(
         A member has no export.
     InputError
         The address cannot be listened on.
+    ConfigError
+        A limit in the environment is not a number.
     InferenceError
         The service ended by itself.
     """
@@ -107,6 +112,7 @@ def _serve(
     service: str, folder: Path, temporary: Path, host: str, port: int, on_ready: Callable[[str], None]
 ) -> int:
     address = _address(host, port)
+    stop_seconds = read_limits().stop_seconds + _LEAVE_SECONDS
     environment = clean_environment(temporary / "home")
     environment["BRITEKIT_MODEL_FOLDER"] = str(folder / MODEL_FOLDER)
     # The folder first: a Bento brings the source it was packaged with; the folder of an ensemble has none.
@@ -127,7 +133,7 @@ def _serve(
         with _stop_signals() as stopped:
             return _watch(process, address, port, stopped, on_ready)
     finally:
-        _end(process)
+        _end(process, stop_seconds)
 
 
 def _watch(
@@ -182,12 +188,12 @@ def _stop_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
     """End the process and everything it started: politely, then not."""
     if process.poll() is None:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
+            process.wait(seconds)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -160,6 +160,7 @@ def test_limits_come_from_the_environment():
         {"BRITEKIT_MAX_UPLOAD_MIB": "2", "BRITEKIT_MAX_HOURS": "0.5", "BRITEKIT_MAX_REQUESTS": "3"}
     )
     assert (limits.max_bytes, limits.max_seconds, limits.max_requests) == (2 << 20, 1800.0, 3)
+    assert read_limits({"BRITEKIT_STOP_SECONDS": "55"}).stop_seconds == 55.0
     with pytest.raises(ConfigError) as caught:
         read_limits({"BRITEKIT_MAX_HOURS": "many", "BRITEKIT_MAX_UPLOAD_MIB": "-1"})
     assert len(caught.value.problems) == 2

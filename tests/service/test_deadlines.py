@@ -1,0 +1,209 @@
+"""Requests end, in time and wholly: nothing of them stays in memory; a server that stops answers first."""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import gc
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import psutil
+import pytest
+import uvicorn
+from uvicorn.protocols.http.h11_impl import RequestResponseCycle
+
+from britekit.inference.members import resolve_for_models
+from britekit.service import deadlines
+from britekit.service.contents import write_contents
+from britekit.service.limits import Limits
+from tests.service.running import serving
+from tests.service.test_reliability import FORM, HEAD, begin, silence, until
+from tests.service.tone_model import write_project, write_tones
+
+pytestmark = pytest.mark.xdist_group("service")
+
+MARGIN_S = 4.0  # from the last answer until all processes have ended, on a busy machine
+
+
+def test_nothing_of_a_request_stays(tmp_path, monkeypatch):
+    """The whole server in this process; of a recording its scores are kept, and nothing else.
+
+    BentoML's timers kept each request for an hour, with those before it on the same connection.
+    """
+    from britekit.service import app as service
+
+    cfg, members = resolve_for_models(write_project(tmp_path), None)
+    write_contents(cfg, members, tmp_path / "model")
+    monkeypatch.setenv(service.FOLDER_VARIABLE, str(tmp_path / "model"))
+    monkeypatch.setattr(service.STOP, "listen", lambda *arguments: None)
+    monkeypatch.setattr(service, "_recognizer", None)
+    clip = write_tones(tmp_path / "x.wav").read_bytes()
+
+    async def main() -> None:
+        config = uvicorn.Config(service.Recognizer.to_asgi(), port=0, http="h11", log_config=None)
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            for number in range(8):
+                for path in ("detections", "scores", "spectrogram"):
+                    for content, status in ((clip + bytes([number]), 200), (clip, 200), (b"no sound", 422)):
+                        answer = await client.post(path, files={"audio": content})
+                        assert answer.status_code == status
+        gc.collect()
+        kept = [x for x in gc.get_objects() if type(x) is RequestResponseCycle]
+        server.should_exit = True
+        await running
+        # The last one on the connection, and what the engine's threads have in hand until the next comes.
+        assert len(kept) < 8, len(kept)
+
+    asyncio.run(main())
+
+
+@pytest.fixture
+def stop(monkeypatch):
+    """Return a stop of this test's own, and put the signals' handlers back afterwards."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    own = deadlines.Stop()
+    monkeypatch.setattr(deadlines, "STOP", own)
+    yield own
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def answered(work, listen=None, **options) -> httpx.Response:
+    """Ask an application that does ``work`` behind the middleware."""
+
+    async def main() -> httpx.Response:
+        if listen is not None:
+            listen()
+        transport = httpx.ASGITransport(app=deadlines.Deadlines(work))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return await client.post("/", **options)
+
+    return asyncio.run(main())
+
+
+def test_a_request_that_takes_too_long(monkeypatch):
+    monkeypatch.setattr(deadlines, "REQUEST_SECONDS", 0.05)
+    given_up = []
+
+    async def work(scope, receive, send):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            given_up.append(True)
+
+    answer = answered(work)
+    assert answer.status_code == 504 and "not done" in answer.json()["error"] and given_up
+
+
+def test_a_request_that_a_stop_overtakes(stop):
+    """It is answered after the grace, also while its body still arrives; uvicorn's handler is called too."""
+    called, ends = [], []
+    signal.signal(signal.SIGTERM, lambda number, frame: called.append(number))
+
+    async def work(scope, receive, send):
+        signal.raise_signal(signal.SIGTERM)
+        while True:
+            await receive()
+
+    async def body():
+        while True:
+            yield b"1"
+            await asyncio.sleep(0.01)
+
+    began = time.monotonic()
+    answer = answered(work, lambda: stop.listen(0.1, lambda: ends.append(True)), content=body())
+    assert answer.status_code == 503 and "stopping" in answer.json()["error"]
+    assert int(answer.headers["retry-after"]) > 0
+    assert called == [signal.SIGTERM] and 0.1 <= time.monotonic() - began < 2.0
+    assert until(lambda: ends)  # and whatever does not end then is ended
+
+
+def test_a_short_request_beside_a_stop(stop):
+    async def work(scope, receive, send):
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(0.1)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"done"})
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert answered(work, lambda: stop.listen(5.0, lambda: None)).text == "done"
+
+
+def test_an_answer_that_has_begun_is_not_begun_anew(stop):
+    sent = []
+
+    async def work(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.sleep(60)
+
+    async def send(message):
+        sent.append(message)
+
+    async def main() -> None:
+        stop.listen(0.1, lambda: None)
+        await deadlines.Deadlines(work)({"type": "http"}, None, send)
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    asyncio.run(main())
+    assert [message["type"] for message in sent] == ["http.response.start"]
+
+
+def test_the_time_that_docker_grants():
+    assert Limits().stop_seconds + MARGIN_S <= 10.0
+
+
+def test_stop_with_requests_under_way_on_a_busy_machine(tmp_path):
+    """Short ones are finished, others told to come back: long recordings, and an upload that does not end."""
+    settings = write_project(tmp_path)
+    with serving(["-c", str(settings)], tmp_path, BRITEKIT_STOP_SECONDS="2") as server, busy(4):
+        held = [begin(server, path, silence(4)) for path in ("detections", "spectrogram", "scores")]
+        host, port = server.url.removeprefix("http://").split(":")
+        held.append(socket.create_connection((host, int(port))))
+        held[-1].sendall((HEAD.format(path="detections") + "Content-Length: 9999\r\n\r\n").encode() + FORM)
+        assert until(lambda: len(list(server.temporary.rglob("britekit-upload-*"))) == 4)
+        clip = write_tones(tmp_path / "x.wav", 5).read_bytes()
+        short = [begin(server, "detections", clip + bytes([number])) for number in range(4)]
+        pids = server.family()
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(whole_answer, [*short, *held]))
+        assert server.process.wait(20) == 0
+        took = time.monotonic() - began
+        assert [status for status, _ in answers] == 4 * [200] + 4 * [503]
+        assert all("stopping" in text and "retry-after:" in text.lower() for _, text in answers[4:])
+        assert 2.0 <= took < 2.0 + MARGIN_S
+        assert not [pid for pid in pids if psutil.pid_exists(pid)] and not list(server.temporary.iterdir())
+    assert "Traceback" not in server.log.read_text()
+
+
+@contextlib.contextmanager
+def busy(processes: int):
+    """Keep the machine busy."""
+    at_work = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in at_work:
+            process.kill()
+            process.wait()
+
+
+def whole_answer(connection: socket.socket) -> tuple[int, str]:
+    """Read until the server closes the connection; return the status and all that was sent."""
+    with connection:
+        connection.settimeout(20)
+        content = b""
+        while part := connection.recv(65536):
+            content += part
+    return int(content.split()[1]), content.decode()
