@@ -24,7 +24,7 @@ work=$(mktemp -d)
 project=$work/project
 copied=
 clean_up() {
-    docker rm --force "$name" > /dev/null 2>&1 || true
+    docker rm --force "$name" "$name-train" > /dev/null 2>&1 || true
     if [ -d "$project" ]; then (cd "$project" && docker compose down --volumes > /dev/null 2>&1) || true; fi
     rm -rf "$work" "$copied"
 }
@@ -127,14 +127,23 @@ docker compose config --quiet
 docker compose build --quiet store train
 say "training image: $(($(docker image inspect --format '{{.Size}}' britekit-train:test) / 1000000)) MB"
 
+# Killed in the middle, it goes on when it is run again.
+docker compose run --detach --name "$name-train" train > /dev/null
+for _ in $(seq 600); do
+    docker logs "$name-train" 2>&1 | grep "Running stage 'extract'" > /dev/null && reached=1 && break
+    sleep 0.5
+done
+[ -n "${reached:-}" ] || { docker logs "$name-train" >&2; fail "the pipeline did not reach its second stage"; }
+docker rm --force "$name-train" > /dev/null
+
 began=$SECONDS
 docker compose run --rm train
 say "the pipeline ran in the container and went to the store in $((SECONDS - began)) s"
 [ -s dvc.lock ] || fail "the pipeline left no dvc.lock"
 foreign=$(find . ! -user "$USER_ID" -o ! -group "$GROUP_ID" | head -n 3)
 [ -z "$foreign" ] || fail "the pipeline left files of somebody else: $foreign"
-docker compose run --rm train dvc status --cloud --remote store | grep -q "in sync" \
-    || fail "the store does not hold what the pipeline made"
+docker compose run --rm train dvc status --cloud --remote store > "$work/status"
+grep -q "in sync" "$work/status" || fail "the store does not hold what the pipeline made"
 docker compose run --rm train > "$work/again"
 grep -q "Data and pipelines are up to date" "$work/again" || { cat "$work/again" >&2; fail "a second run ran stages again"; }
 say "the store holds all of it, and a second run does nothing"
