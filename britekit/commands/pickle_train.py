@@ -1,6 +1,6 @@
 """Write the training file; another name of pickle.
 
-britekit pickle-train --classes data/classes.csv -o data/training.pkl
+    britekit pickle-train --classes data/classes.csv -o data/training.pkl
 """
 
 from typing import Optional
