@@ -51,7 +51,7 @@ def _command(word: str, name: str) -> list[str]:
     from britekit.cli import build_parser
 
     module = importlib.import_module(f"britekit.commands.{name}")
-    lines = [f"### {word}", "", *_text((module.__doc__ or "").strip()), ""]
+    lines = [f"### {word}", "", *_text(inspect.cleandoc(module.__doc__ or "")), ""]
     lines += ["| Option | Meaning |", "|---|---|"]
     for action in build_parser(name)._actions:
         if action.dest == "help":

@@ -1,5 +1,7 @@
 """Write the training file; another name of pickle.
 
+Public britekit calls it so.
+
     britekit pickle-train --classes data/classes.csv -o data/training.pkl
 """
 
