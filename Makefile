@@ -23,7 +23,7 @@ $(READY): requirements/lock.txt pyproject.toml
 		|| { echo "Error: $(PYTHON) is older than Python 3.11; type make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Setting up $(VENV) (several gigabytes, a few minutes the first time)"
 	"$(PYTHON)" -m venv $(VENV)
-	python -m pip install --quiet --no-deps -r requirements/lock.txt
+	python -m pip install --quiet --no-deps --use-pep517 -r requirements/lock.txt
 	python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	python -m pip check
 	@touch $@
@@ -49,7 +49,7 @@ container-test: $(READY)  ## build and run the images, where a Docker engine run
 docs: $(READY)  ## the reference pages from the code, and the guide as a site in build/site
 	@python docs/make_references.py
 	@NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet
-	@echo "Open build/site/index.html"
+	@echo "Open build/site/index.html. With search: python -m http.server --directory build/site"
 
 clean:  ## remove what can be made again, apart from results
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -43,6 +43,11 @@ def dvc(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=ROOT, check=False)
 
 
+def git(*arguments: str) -> str:
+    """Return what Git prints in the repository; nothing where there is none."""
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+
+
 def show_metrics() -> None:
     """Print the metrics files as one table."""
     test = read("metrics/test.json")
@@ -78,7 +83,7 @@ def show_next_steps() -> None:
         ("See the curves of training", "tensorboard --logdir logs"),
         (
             "Compare experiments",
-            "dvc exp run -S train.model_type=effnet.4 && dvc exp show",
+            "dvc exp run -S train.model_type=effnet.4 && dvc metrics diff",
         ),
         ("Detect species in a recording of your own", "britekit analyze -i RECORDING -o detections"),
         ("Serve the recognizer at http://127.0.0.1:3000", "make serve"),
@@ -86,6 +91,10 @@ def show_next_steps() -> None:
     if runs:
         steps.insert(1, ("Look at the W&B runs in the terminal", "wandb leet wandb"))
         steps.insert(2, ("Send them to W&B", "wandb sync"))
+    results = ["dvc.lock", "metrics", "models"]
+    if git("status", "--porcelain", "--", *results):
+        keep = f'git add {" ".join(results)} && git commit -m "Demo"'
+        steps.insert(0, ("Keep this result, so that others are compared with it", keep))
     pictures = sorted(path for path in ROOT.glob("results/**/*.png"))
     console.print("\n[bold]Pictures[/bold]")
     for path in pictures:

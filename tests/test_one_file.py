@@ -1,10 +1,11 @@
 """A new augmentation, backbone, head or command is one new file and nothing else.
 
-A copy of the package gets one file of each kind; the settings' template, the reference page, the checks, the
-network, a training step and the list of models must know them.
+A copy of the package gets the four files that the page "Adding a part" shows; the settings' template, the
+reference page, the checks, the network, a training step and the list of models must know them.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,82 +14,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "britekit"
+PAGE = (PACKAGE.parent / "docs/development/adding.md").read_text(encoding="utf-8")
+# The page's examples, each under the name that stands before it.
+FILES = re.findall(r"^`(britekit/[\w/]+\.py)`.*?^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
-AUGMENTATION = '''"""Turn loud into quiet."""
-
-import torch
-
-from britekit.datasets.augmentations.draws import Draws
-
-SETTINGS = {
-    "prob": 0.25,
-    "doc": "turn loud into quiet",
-    "params": {"invert_rows": {"doc": "rows turned", "unit": "px", "low": 1, "at_most": "spec_height"}},
-}
-
-
-def invert(images_BHW: torch.Tensor, draws: Draws, *, invert_rows: int = 16) -> torch.Tensor:
-    """Images with their lowest rows inverted."""
-    images_BHW[:, :invert_rows] = 1.0 - images_BHW[:, :invert_rows]
-    return images_BHW
-'''
-BACKBONE = '''"""One convolution."""
-
-from torch import nn
-
-DEFAULT_HEAD = "loudest"
-DEFAULT_HIDDEN = None
-SIZES = {"1": 4, "2": 8}
-
-
-def build(size, options):
-    """Backbone of one size."""
-    model = nn.Conv2d(1, SIZES[size], 3, stride=2, padding=1)
-    model.num_features = SIZES[size]
-    return model
-'''
-HEAD = '''"""Maximum over frequency and time, linear."""
-
-from torch import nn
-
-IS_SED = False
-
-
-class LoudestHead(nn.Module):
-    """Logits from the maximum."""
-
-    def __init__(self, num_features, num_classes):
-        super().__init__()
-        self.linear = nn.Linear(num_features, num_classes)
-
-    def forward(self, x_BFHT):
-        """Segment logits (B, C) and no frame logits."""
-        return self.linear(x_BFHT.amax((2, 3))), None
-
-
-def build(num_features, num_classes, options):
-    """Head for features of num_features channels."""
-    return LoudestHead(num_features, num_classes)
-'''
-COMMAND = '''"""Say hello.
-
-    britekit hello-there --name you
-"""
-
-from dataclasses import dataclass
-
-from britekit.options import option
-
-
-@dataclass(kw_only=True)
-class Options:
-    name: str = option("--name", default="world", help="whom (default: world)")
-
-
-def hello_there(name: str = "world") -> None:
-    """Say hello."""
-    print(f"hello = {name}")
-'''
 USE = """
 import torch
 from britekit.config import BaseConfig, from_dict, reference_text, template_text
@@ -117,7 +46,8 @@ out = Chain(steps, Fade())(torch.zeros(5, 4, 3), Draws(5, torch.Generator()))
 assert out.sum((1, 2)).tolist() == [6.0] * 5
 
 assert {"tiny.1", "tiny.2"} <= set(model_names())
-network = build(Blueprint("tiny.2", None, 3, 16, 32))
+assert build(Blueprint("tiny.1", None, 3, 16, 32))(torch.rand(2, 1, 16, 32))[0].shape == (2, 3)
+network = build(Blueprint("tiny.2", "loudest", 3, 16, 32))
 segment, frames = network(torch.rand(2, 1, 16, 32))
 segment.sum().backward()
 assert segment.shape == (2, 3) and frames is None
@@ -130,11 +60,9 @@ assert build(Blueprint("effnet.1", "loudest", 3, 32, 32)).head.linear.out_featur
 def copy(tmp_path_factory):
     root = tmp_path_factory.mktemp("copy")
     shutil.copytree(PACKAGE, root / "britekit", ignore=shutil.ignore_patterns("__pycache__"))
-    package = root / "britekit"
-    (package / "datasets" / "augmentations" / "invert.py").write_text(AUGMENTATION)
-    (package / "models" / "backbones" / "tiny.py").write_text(BACKBONE)
-    (package / "models" / "heads" / "loudest.py").write_text(HEAD)
-    (package / "commands" / "hello_there.py").write_text(COMMAND)
+    assert len(FILES) == 4
+    for name, text in FILES:
+        (root / name).write_text(text)
     return root
 
 

@@ -1,6 +1,8 @@
 """Write the training file; another name of pickle.
 
-britekit pickle-train --classes data/classes.csv -o data/training.pkl
+Public britekit calls it so.
+
+    britekit pickle-train --classes data/classes.csv -o data/training.pkl
 """
 
 from typing import Optional

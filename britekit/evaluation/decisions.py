@@ -76,11 +76,11 @@ def choose_decisions(
         return Decisions(scores, "scores")
     path = calibration_path or cfg.infer.calibration
     if path is None and Path(DEFAULT_CALIBRATION).is_file():
-        if _belongs(DEFAULT_CALIBRATION, data):
+        if data.source.members and _belongs(DEFAULT_CALIBRATION, data):
             path = DEFAULT_CALIBRATION
         else:
             log.warning(
-                "%s belongs to other checkpoints than the scores in %s and is not used; run calibrate again",
+                "%s was not fitted on the models of the scores in %s and is not used; run calibrate again",
                 DEFAULT_CALIBRATION, source.path,
             )  # fmt: skip
     if path is not None:

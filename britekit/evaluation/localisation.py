@@ -98,7 +98,9 @@ def measure_localisation(
     table = read_label_table(folder)
     manifest = read_manifest(folder)
     field = (manifest.get("inference") or {}).get("label_field", cfg.infer.label_field)
-    classes, labels = trained_classes(folder, manifest, field, cfg.misc.map_codes, table)
+    classes, labels = trained_classes(
+        folder, manifest, field, cfg.misc.map_codes, table, cfg.misc.classes_file
+    )
     meant = {text: label for info, label in zip(classes, labels, strict=True)
              for text in (info.alt_code, info.alt_name, info.code, info.name, label) if text}  # fmt: skip
     unknown: dict[str, int] = {}

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from britekit.annotations.classes import LABEL_FIELDS, ClassInfo, map_name
+from britekit.annotations.classes import LABEL_FIELDS, ClassInfo, map_name, read_classes
 from britekit.annotations.label_table import LabelTable, read_label_table
 from britekit.annotations.scores import ScoreTable
 from britekit.errors import InputError, suggest
@@ -80,7 +80,12 @@ def find_label_dir(labels: str | Path, recordings_dir: str | Path) -> Path:
     return inside if inside.is_dir() else Path(labels)
 
 
-def read_scores(directory: str | Path, label_field: str, map_codes: Mapping[str, str] | None) -> ScoreSource:
+def read_scores(
+    directory: str | Path,
+    label_field: str,
+    map_codes: Mapping[str, str] | None,
+    classes_path: str | Path | None = None,
+) -> ScoreSource:
     """Read the scores of a directory.
 
     Parameters
@@ -91,6 +96,8 @@ def read_scores(directory: str | Path, label_field: str, map_codes: Mapping[str,
         What annotations call a class, unless the manifest in the directory says which was used.
     map_codes
         Old label to new, for the output of old checkpoints.
+    classes_path
+        Class list, where it exists; it tells what else the classes in other programs' labels are called.
 
     Raises
     ------
@@ -109,7 +116,7 @@ def read_scores(directory: str | Path, label_field: str, map_codes: Mapping[str,
         )
     if (folder / TABLE_NAME).is_file():
         return _from_table(folder / TABLE_NAME, chosen, map_codes)
-    return _from_labels(folder, manifest, chosen, map_codes)
+    return _from_labels(folder, manifest, chosen, map_codes, classes_path)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -174,7 +181,11 @@ def _from_table(path: Path, label_field: str, map_codes: Mapping[str, str] | Non
 
 
 def _from_labels(
-    folder: Path, manifest: dict[str, Any], label_field: str, map_codes: Mapping[str, str] | None
+    folder: Path,
+    manifest: dict[str, Any],
+    label_field: str,
+    map_codes: Mapping[str, str] | None,
+    classes_path: str | Path | None,
 ) -> ScoreSource:
     found = read_label_table(folder)
     if not len(found):
@@ -182,7 +193,7 @@ def _from_labels(
             f"{folder} holds no label, so the length of labels is unknown; run analyze with --min-score 0"
         )
     length_s = _common_length(folder, found)
-    classes, labels = trained_classes(folder, manifest, label_field, map_codes, found)
+    classes, labels = trained_classes(folder, manifest, label_field, map_codes, found, classes_path)
     column = {label: k for k, label in enumerate(labels)}
     column_of = np.array([column[map_name(name, map_codes)] for name in found.names], dtype=np.int32)
 
@@ -229,6 +240,8 @@ def _from_labels(
         recordings=set(found.recordings),
         scaling=scaling,
         calibrated=calibrated,
+        backend=manifest.get("backend"),
+        members=_models(manifest),
     )
 
 
@@ -254,14 +267,30 @@ def _common_length(folder: Path, labels: LabelTable) -> float:
     return usual
 
 
+def _as_listed(labels: list[str], classes_path: str | Path | None) -> list[ClassInfo]:
+    """Return the class that each label means in the class list; others are called as the label."""
+    known: dict[str, ClassInfo] = {}
+    if classes_path is not None and Path(classes_path).is_file():
+        for info in read_classes(classes_path):
+            for text in (info.name, info.code, info.alt_name, info.alt_code):
+                known.setdefault(text, info)
+    classes: list[ClassInfo] = []
+    for label in labels:
+        info = known.get(label, ClassInfo(label))
+        # Two labels of one class stay two: which one is meant cannot be known.
+        classes.append(ClassInfo(label) if info in classes else info)
+    return classes
+
+
 def trained_classes(
     folder: Path,
     manifest: dict[str, Any],
     label_field: str,
     map_codes: Mapping[str, str] | None,
     found: LabelTable,
+    classes_path: str | Path | None = None,
 ) -> tuple[list[ClassInfo], list[str]]:
-    """Return the classes of the manifest, else those that occur in the labels."""
+    """Return the classes of the manifest, else those of the labels as the class list knows them."""
     used = sorted({map_name(name, map_codes) for name in found.names})
     listed = manifest.get("classes")
     if not listed or label_field not in ("names", "codes"):  # a manifest holds no alternates
@@ -271,7 +300,7 @@ def trained_classes(
                 folder,
                 len(used),
             )
-        return [ClassInfo(name) for name in used], used
+        return _as_listed(used, classes_path), used
     try:
         classes = [ClassInfo(str(item["name"]), str(item.get("code") or "")) for item in listed]
     except (TypeError, KeyError, AttributeError):
@@ -301,6 +330,12 @@ def _applied(manifest: dict[str, Any]) -> tuple[tuple[float, float] | None, bool
     except (TypeError, ValueError):
         raise InputError(f"manifest.yaml: {a} or {b} is not a number; run analyze again") from None
     return (None if pair == (1.0, 0.0) else pair), bool(from_file)
+
+
+def _models(manifest: dict[str, Any]) -> list[Any]:
+    """Return the members that a manifest describes, as score tables name them."""
+    models = (manifest[key] for key in manifest if str(key).startswith("model "))
+    return [{"name": m.get("file"), "sha256": m.get("sha256")} for m in models if isinstance(m, dict)]
 
 
 def _members(text: str | None) -> list[Any]:

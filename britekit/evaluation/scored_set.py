@@ -110,7 +110,9 @@ def read_scored_set(
         raise InputError(
             f"{annotations_path} holds no annotation; a row with an empty class keeps a silent recording"
         )
-    source = read_scores(find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes)
+    source = read_scores(
+        find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes, cfg.misc.classes_file
+    )
     annotations = _as_labelled(annotations, source)
     left_out = LeftOut()
     first_row: dict[str, str] = {}

@@ -137,7 +137,9 @@ def _read(
     if not listed:
         raise InputError(f"{path} holds no annotation; a row without classes says that nothing is heard")
     folder = Path(recordings_dir) if recordings_dir is not None else Path(path).parent
-    source = read_scores(find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes)
+    source = read_scores(
+        find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes, cfg.misc.classes_file
+    )
     left_out = LeftOut()
     first_row: dict[str, str] = {}
     for item in listed:

@@ -49,7 +49,8 @@ def plot_detection_curves(
     step = 1 + _GAP
     left = np.arange(len(labels)) % columns * step
     bottom = (rows - 1 - np.arange(len(labels)) // columns) * step
-    with figure(path, width=1.0 + 1.35 * columns, height=1.0 + 1.35 * rows) as drawn:
+    # The title needs its width, even over a single panel.
+    with figure(path, width=max(5.0, 1.0 + 1.35 * columns), height=1.0 + 1.35 * rows) as drawn:
         axes = drawn.subplots()
         corners = np.array([[0, 0], [0, 1], [1, 1], [1, 0], [0, 0]], float)
         place = np.stack([left, bottom], axis=1)[:, None, :]

@@ -4,6 +4,7 @@ import os
 import pytest
 
 from britekit.collect import gathering
+from britekit.collect.sources import available_sources
 from britekit.commands.collect import collect
 from britekit.errors import InputError
 
@@ -294,7 +295,7 @@ def test_all_problems_of_the_list_at_once(project):
     text = str(caught.value)
     for part in (
         'unknown column "remark"',
-        'row 2: source "foldr" is not known; available are audioset, folder, inat, sample, xeno, youtube; '
+        f'row 2: source "foldr" is not known; available are {", ".join(available_sources())}; '
         'did you mean "folder"',
         'row 3: class "Bea" is not known; did you mean "Bee"',
         'row 3: split "training"',

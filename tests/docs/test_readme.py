@@ -92,6 +92,7 @@ HOW: dict[str, Callable[[Project, str], None]] = {
     "make serve": made_dry,
     "source .venv/bin/activate": as_it_is,
     "dvc exp run -S train.model_type=effnet.4": queued,
+    "dvc metrics diff": as_it_is,
     "dvc exp show": as_it_is,
     "britekit init --dest ../owls": as_it_is,
     "cd ../owls": in_the_new_project,
@@ -187,4 +188,7 @@ def test_demo(tmp_path: Path) -> None:
     project.environment["WANDB_MODE"] = os.environ.get("WANDB_MODE", "offline")
     printed = shell(project, "python scripts/demo.py", timeout=3000)
     assert "macro PR-AUC" in printed and "britekit analyze -i RECORDING" in printed
-    assert "Everything is up to date" in shell(project, "python scripts/demo.py", timeout=300)
+    shell(project, re.search(r"^ +(git add .*)", printed, re.MULTILINE)[1])
+    assert "metrics/" not in shell(project, "git status --porcelain")
+    printed = shell(project, "python scripts/demo.py", timeout=300)
+    assert "Everything is up to date" in printed and "git add" not in printed

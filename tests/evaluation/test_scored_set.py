@@ -52,9 +52,13 @@ def test_labels_give_the_same_as_the_table(tmp_path, form, manifest):
     folder = table_as_labels(tmp_path / "labels", tmp_path / "text", form)
     if manifest:
         write_manifest(folder)
+        model = {"file": "a.onnx", "identifier": "A", "sha256": "abc"}
+        with open(folder / "manifest.yaml", "a") as file:
+            file.write(yaml.safe_dump({"model 1": model}))
     for k in range(4):
         write_audio(tmp_path / f"rec{k:03}.wav", 60)
     data = read(tmp_path, "text")
+    assert data.source.members == ([{"name": "a.onnx", "sha256": "abc"}] if manifest else [])
     # without a manifest the classes are those of the labels, sorted
     order = [data.labels.index(info.code) for info in CLASSES]
     np.testing.assert_array_equal(data.truth_NC[:, order], truth)
@@ -176,6 +180,24 @@ def test_label_field_of_the_manifest_rules(tmp_path):
     write_manifest(tmp_path / "labels", label_field="names")
     write_annotations(tmp_path / "named.csv", [("rec000", "Wood Thrush", 0, 3)])
     assert read(tmp_path, annotations="named.csv").annotated == [1]
+
+
+def test_annotations_with_codes_find_birdnets_names(tmp_path):
+    cfg = BaseConfig()
+    cfg.misc.classes_file = str(tmp_path / "classes.csv")
+    (tmp_path / "classes.csv").write_text("Name,Code\nOvenbird,OVEN\nWood Thrush,WOTH\nVeery,VEER\n")
+    (tmp_path / "birdnet").mkdir()
+    (tmp_path / "birdnet/rec000.BirdNET.results.txt").write_text(
+        "0.0\t3.0\tSeiurus aurocapilla, Ovenbird\t0.81\n3.0\t6.0\tTurdus migratorius, American Robin\t0.60\n"
+    )
+    write_audio(tmp_path / "rec000.wav", 6)
+    write_annotations(tmp_path / "coded.csv", [("rec000", "OVEN", 0, 3)])
+    data = read(tmp_path, "birdnet", annotations="coded.csv", cfg=cfg)
+    place = data.labels.index("Ovenbird")
+    assert data.annotated == [place] and data.truth_NC[:, place].tolist() == [True, False]
+    assert data.scores_NC[:, place].tolist() == pytest.approx([0.81, 0])
+    # Another program's scores are none of the models that a calibration was fitted on.
+    assert not data.source.members
 
 
 def test_old_codes_are_mapped(tmp_path):

@@ -3,6 +3,7 @@
 import csv
 import logging
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -231,10 +232,12 @@ class TestDecisions:
         write_calibration(path, calibrate_scores(data, 0.0), data)
         assert choose_decisions(data, BaseConfig()).fitted
         assert not choose_decisions(data, BaseConfig(), "none").fitted
+        birdnet = replace(data, source=replace(data.source, members=[]))
+        assert not choose_decisions(birdnet, BaseConfig()).fitted
         path.write_text(path.read_text().replace("abc", "another"))
         with caplog.at_level(logging.WARNING):
             assert not choose_decisions(data, BaseConfig()).fitted
-        assert "other checkpoints" in caplog.text
+        assert "was not fitted on the models" in caplog.text
 
     def test_one_recording_cannot_be_cross_fitted(self, tmp_path, caplog):
         simulate(tmp_path, recordings=1)

@@ -11,7 +11,7 @@ from britekit.plots.classes import plot_detection_curves, plot_missed_for
 from britekit.plots.examples import ExamplePlot
 
 
-@pytest.mark.parametrize("classes", [1, 6, 7, 100])
+@pytest.mark.parametrize("classes", [1, 2, 6, 7, 100])
 def test_detection_curves_of_any_number_of_classes(tmp_path, classes):
     thresholds = np.arange(1, 101) / 100
     recall = np.repeat(1 - thresholds[:, None], classes, axis=1)
@@ -22,7 +22,9 @@ def test_detection_curves_of_any_number_of_classes(tmp_path, classes):
             [f"A class of a very long name {k}" for k in range(classes)], 0.8, "segment",
         )  # fmt: skip
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    width, height = Image.open(tmp_path / "a.png").size
+    picture = np.asarray(Image.open(tmp_path / "a.png").convert("L"))
+    assert (picture[:, [0, -1]] == 255).all(), "the title is cut off"
+    height, width = picture.shape
     assert width <= 1500 and height >= 200 * -(-classes // 6)
 
 
