@@ -247,7 +247,7 @@ def step_parts(model: str, path: Path, options: argparse.Namespace) -> tuple[flo
     step(constant)
     rows = [
         (timed(lambda: step(constant)), timed(lambda: step(batches.make(index))))
-        for _ in range(3 if options.quick else 12)
+        for _ in range(3 if options.quick else 6)
     ]
     alone, whole = np.median(np.array(rows), axis=0)
     return float(alone), float(whole)
