@@ -12,6 +12,7 @@ On a GPU give it more to do: ``--spectrograms 4096``.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import pickle
 import subprocess
@@ -20,6 +21,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,15 +45,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="training-") as name:
         work = Path(name)
         write_random_pickle(work / "training.pkl", count)
-        programs = {"ours": Program(work / "ours", sys.executable, False)}
-        if not options.quick and not options.no_compiled:
-            programs["compiled"] = Program(work / "compiled", sys.executable, False)
-        if options.public:
-            programs["public"] = Program(work / "public", options.public, True)
         for model in models:
+            # New processes for each: what a large network leaves in memory is no matter of the next one.
+            place = work / model
+            place.mkdir()
+            programs = {"ours": Program(place / "ours", sys.executable, False)}
+            if not options.quick and not options.no_compiled:
+                programs["compiled"] = Program(place / "compiled", sys.executable, False)
+            if options.public:
+                programs["public"] = Program(place / "public", options.public, True)
             measure(model, programs, work / "training.pkl", count, options)
-        for program in programs.values():
-            program.close()
+            for program in programs.values():
+                program.close()
+            measure_parts(model, work / "training.pkl", options)
     return 0
 
 
@@ -112,7 +118,6 @@ class Program:
     def __init__(self, place: Path, python: str, public: bool):
         place.mkdir()
         self.place, self.public = place, public
-        self.is_warm = False
         others = os.environ.get("PUBLIC_PATH" if public else "PYTHONPATH", "")
         paths = others if public else f"{Path(__file__).resolve().parents[1]}{os.pathsep}{others}"
         with open(place / "log.txt", "w") as log:
@@ -149,7 +154,6 @@ class Program:
         answer = self.process.stdout.readline()
         if not answer:
             sys.exit(f"{self.place.name} failed: {(self.place / 'log.txt').read_text().strip()[-800:]}")
-        self.is_warm = True
         return float(answer)
 
     def close(self) -> None:
@@ -168,8 +172,7 @@ def measure(
     for turn in range(options.rounds):
         for name, program in programs.items():
             arguments = (pickle_path, name == "compiled", options.cpu)
-            # Programs import what they need in their first run; what is compiled is kept.
-            if turn == 0 and (name == "compiled" or not program.is_warm):
+            if turn == 0:  # programs import what they need in their first run; what is compiled is kept
                 program.train(model, 1, *arguments)
             times = [program.train(model, epochs, *arguments) for epochs in (short, long)]
             speeds[name] = max(speeds[name], (long - short) * count / max(1e-3, times[1] - times[0]))
@@ -178,7 +181,12 @@ def measure(
             f" ({speed / speeds['public']:.2f} × public)" if "public" in speeds and name != "public" else ""
         )
         print(f"{model} {name}: {speed:.1f} spectrograms/s{ratio}", flush=True)
-    constant, whole = step_parts(model, pickle_path, options)
+
+
+def measure_parts(model: str, pickle_path: Path, options: argparse.Namespace) -> None:
+    """Print what mixing and augmentation take of a step."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        constant, whole = pool.submit(step_parts, model, pickle_path, options).result()
     print(
         f"{model} mixing and augmentation: {100 * (whole - constant) / whole:.1f} % of a step; whole step at "
         f"{100 * constant / whole:.0f} % of the speed with one constant batch ({1000 * constant:.1f} ms)",
@@ -199,7 +207,7 @@ def step_parts(model: str, path: Path, options: argparse.Namespace) -> tuple[flo
     from britekit.datasets.training_set import read_training_set
     from britekit.training import preparation as prepare
     from britekit.training.allocator import keep_freed_memory
-    from britekit.training.devices import choose_device, memory_format
+    from britekit.training.devices import choose_device, memory_format, place
     from britekit.training.fitting import as_run
     from britekit.training.losses import compute_loss
     from britekit.training.optimizers import build_optimizer
@@ -212,7 +220,8 @@ def step_parts(model: str, path: Path, options: argparse.Namespace) -> tuple[flo
     if device.type == "cpu":
         keep_freed_memory()
     layout = memory_format(device)
-    network = prepare.make_recognizer(cfg, samples.classes).to(device, memory_format=layout)  # type: ignore[call-overload]
+    network = prepare.make_recognizer(cfg, samples.classes)
+    place(network, device)
     forward = as_run(network, cfg, BATCH, layout, World())
     optimizer = build_optimizer(network, "adamw", 1e-4, 0.01, 0.9, 0.999)
     batches = TrainingBatches(

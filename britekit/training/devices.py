@@ -3,6 +3,9 @@
 import platform
 
 import torch
+from torch import nn
+
+from britekit.training.pointwise import avoid_strided_pointwise
 
 
 def choose_device(force_cpu: bool = False) -> torch.device:
@@ -26,6 +29,13 @@ def device_name(device: torch.device) -> str:
 def memory_format(device: torch.device) -> torch.memory_format:
     """Layout of convolutions: channels last is faster on CPU and CUDA, untried on others."""
     return torch.channels_last if device.type in ("cpu", "cuda") else torch.contiguous_format
+
+
+def place(network: nn.Module, device: torch.device) -> None:
+    """Put a network on the device it is to be trained on, in the layout and with the layers that suit it."""
+    network.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
+    if device.type == "cpu":
+        avoid_strided_pointwise(network)
 
 
 def lightning_accelerator(device: torch.device) -> str:

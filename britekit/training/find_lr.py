@@ -19,7 +19,7 @@ from britekit.datasets.splits import make_splits
 from britekit.errors import TrainingError
 from britekit.progress import Meter
 from britekit.training import preparation as prepare
-from britekit.training.devices import choose_device, memory_format
+from britekit.training.devices import choose_device, memory_format, place
 from britekit.training.losses import class_weights, compute_loss
 from britekit.training.optimizers import build_optimizer
 
@@ -124,7 +124,7 @@ def _losses(cfg: BaseConfig, rates: NDArray[np.float64]) -> NDArray[np.float64]:
     with torch.random.fork_rng(enabled=True):
         torch.manual_seed(derived_seed(seed, 0))
         recognizer = prepare.make_recognizer(cfg, samples.classes)
-        recognizer.to(device, memory_format=layout)  # type: ignore[call-overload]
+        place(recognizer, device)
         recognizer.train()
         batches = TrainingBatches(
             Bank(samples, device),

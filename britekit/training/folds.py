@@ -17,7 +17,7 @@ from britekit.datasets.splits import Split
 from britekit.models.checkpoint import hyper_parameters, load_weights, read_archive
 from britekit.models.recognizer import Recognizer
 from britekit.training import preparation as prepare
-from britekit.training.devices import choose_device, device_name, memory_format
+from britekit.training.devices import choose_device, device_name, memory_format, place
 from britekit.training.fitting import as_run, explained, fit
 from britekit.training.held_out import evaluate
 from britekit.training.log_folder import LogFolder
@@ -99,7 +99,7 @@ class Folds:
         )
         if self.world.size > 1:
             synchronise_batch_norm(recognizer, self.device)
-        recognizer.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
+        place(recognizer, self.device)
         size = batch_size_for(len(split.train), train.batch_size, train.min_steps)
         batches = TrainingBatches(
             self.bank,
