@@ -27,6 +27,8 @@ from britekit.inference.platt import Calibration
 from britekit.service.contents import Contents
 from britekit.service.limits import Limits
 
+# Enough for whoever still looks at a recording; both are full within minutes of load.
+KEPT_RECORDINGS = 1000
 KEPT_BYTES = 64 << 20
 
 
@@ -159,7 +161,7 @@ class Analyst:
                 return
             self._kept[sha256] = result
             self._kept_bytes += size
-            while self._kept_bytes > KEPT_BYTES:
+            while self._kept_bytes > KEPT_BYTES or len(self._kept) > KEPT_RECORDINGS:
                 self._kept_bytes -= _bytes_of(self._kept.popitem(last=False)[1])
 
 
