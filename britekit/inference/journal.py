@@ -154,9 +154,10 @@ class Journal:
             self._lines: BinaryIO = open(self.path / "done.jsonl", "ab")  # noqa: SIM115
         except OSError as error:
             raise unwritable(self.path, error) from error
-        self._number = len(self.done)
-        while (self.path / "files" / str(self._number)).exists():
-            self._number += 1
+        # Above all that are there: one of them may wait for the end, and there are gaps below it.
+        self._number = max(
+            (int(name) for name in os.listdir(self.path / "files") if name.isdigit()), default=0
+        )
         self._synced = time.monotonic()
 
     def _known_facts(self) -> Any:

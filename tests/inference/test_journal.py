@@ -86,6 +86,22 @@ def test_an_earlier_result_stays_whole_until_the_end(recordings, stopped_after):
     assert content("out") == content("new") != before
 
 
+def test_files_held_back_by_an_interrupted_run_are_not_written_over(recordings, stopped_after):
+    arguments = ("-o", "out", "-m", "0.3", "-r", "raven,both", "--threads", "1")
+    Path("away").mkdir()
+    for name in ("r00", "r01"):
+        Path(f"rec/{name}.wav").rename(f"away/{name}.wav")
+    assert analyze(*arguments, "--overlap", "1") == 0
+    for path in Path("away").iterdir():
+        path.rename(f"rec/{path.name}")
+    # The new ones get their names at once; the labels of the others wait for the end.
+    stopped_after(4, *arguments)
+    stopped_after(6, *arguments)
+    assert analyze(*arguments) == 0
+    assert analyze("-o", "fresh", *arguments[2:]) == 0
+    assert content("out") == content("fresh")
+
+
 @pytest.mark.parametrize("what", ["settings", "model", "rtype", "calibration"])
 def test_starts_anew_where_something_changed(recordings, stopped_after, capsys, what: str):
     Path("cal.yaml").write_text("coefficient: 2\nintercept: 1\n")
