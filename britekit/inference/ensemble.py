@@ -85,7 +85,7 @@ class Ensemble:
         self.members = list(members)
         self.multi_label = members[0].multi_label
         self._models = list(models)
-        self.classes = _mapped(members[0].classes, cfg)
+        self.classes = mapped_classes(members[0].classes, cfg)
         self._orders = [_class_order(members[0], member) for member in members]
         _check_members(members)
         self.sed_fps = _common_frame_rate(cfg, members)
@@ -206,8 +206,8 @@ def _mean(parts: list[np.ndarray]) -> np.ndarray:
     return total
 
 
-def _mapped(classes: Sequence[ClassInfo], cfg: BaseConfig) -> list[ClassInfo]:
-    """Give classes of old models their new names and codes."""
+def mapped_classes(classes: Sequence[ClassInfo], cfg: BaseConfig) -> list[ClassInfo]:
+    """Return classes of old models with their new names and codes."""
     return [
         dataclasses.replace(
             info, name=map_name(info.name, cfg.misc.map_names), code=map_name(info.code, cfg.misc.map_codes)

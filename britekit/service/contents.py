@@ -86,6 +86,7 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
     InputError
         The calibration or a configured ignore file is missing, or belongs to other models.
     """
+    from britekit.inference.ensemble import mapped_classes
     from britekit.inference.exported import read_export_facts
 
     exports = find_exports(cfg, members)
@@ -94,7 +95,7 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
         shutil.copyfile(path, folder / EXPORTS / path.name)
     facts = [read_export_facts(path) for path in exports]
     for path, other in zip(exports, facts, strict=True):
-        if list(other.classes) != list(facts[0].classes):
+        if {info.name for info in other.classes} != {info.name for info in facts[0].classes}:
             raise ModelError(
                 f"{path} knows other classes than {exports[0]}; members of an ensemble must agree"
             )
@@ -105,7 +106,7 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
     settings["infer"]["calibration"] = _copy_calibration(cfg, folder, {fact.source_sha256 for fact in facts})
     settings["misc"]["ignore_file"] = _copy_ignore(cfg, folder)
     write_text(folder / SETTINGS, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
-    write_text(folder / CLASSES, _class_table(facts[0].classes))
+    write_text(folder / CLASSES, _class_table(mapped_classes(facts[0].classes, cfg)))
     write_json(folder / FACTS, {**provenance(), "members": hashes})
     return read_contents(folder)
 
@@ -147,7 +148,12 @@ def _plain_settings(cfg: BaseConfig, stored: dict[str, Any]) -> dict[str, dict[s
     audio = {k: v for k, v in everything["audio"].items() if (stored.get("audio") or {}).get(k, v) != v}
     settings = {
         "infer": {**everything["infer"], "backend": "openvino"},
-        "misc": {"ckpt_folder": "", "ignore_file": None},
+        "misc": {
+            "ckpt_folder": "",
+            "ignore_file": None,
+            "map_names": cfg.misc.map_names,
+            "map_codes": cfg.misc.map_codes,
+        },
         "pipeline": {"bento_name": cfg.pipeline.bento_name},
     }
     return {**({"audio": audio} if audio else {}), **settings}

@@ -7,9 +7,11 @@ import pytest
 import yaml
 
 from britekit.errors import InputError, ModelError
+from britekit.inference.ensemble import load_ensemble
 from britekit.inference.members import resolve_for_models
 from britekit.service.contents import read_contents, write_contents
-from tests.service.tone_model import CLASSES, write_project
+from tests.inference.fakes import make_fake_member
+from tests.service.tone_model import AUDIO, CLASSES, write_project
 
 
 def gather(project: Path, folder: Path):
@@ -53,6 +55,28 @@ def test_the_default_ignore_file_may_be_missing_a_configured_one_not(tmp_path, m
     settings["misc"]["ignore_file"] = "mine.txt"
     project.write_text(yaml.safe_dump(settings))
     with pytest.raises(InputError, match="mine.txt"):
+        gather(project, tmp_path / "b")
+
+
+def test_names_given_to_classes_of_old_models_travel(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = write_project(tmp_path)
+    settings = yaml.safe_load(project.read_text())
+    settings["misc"] |= {"map_names": {"Low Tone": "Bass"}, "map_codes": {"LOWT": "BASS"}}
+    project.write_text(yaml.safe_dump(settings))
+    contents = gather(project, tmp_path / "a")
+    first = load_ensemble(contents.cfg, contents.exports).classes[0]
+    assert (first.name, first.code) == ("Bass", "BASS")
+    assert (tmp_path / "a/classes.csv").read_text().splitlines()[1].startswith("Bass,BASS")
+
+
+def test_members_may_list_their_classes_in_another_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = write_project(tmp_path, members=1)
+    make_fake_member(tmp_path / "models/ckpt", CLASSES[::-1], AUDIO, name="seed-2")
+    assert len(gather(project, tmp_path / "a").exports) == 2
+    make_fake_member(tmp_path / "models/ckpt", CLASSES[:2], AUDIO, name="seed-2")
+    with pytest.raises(ModelError, match="other classes"):
         gather(project, tmp_path / "b")
 
 
