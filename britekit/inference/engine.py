@@ -242,7 +242,10 @@ class Engine:
                 row = 0
                 for job, batch in chunks:
                     past = row + len(batch.starts)
-                    job.add(batch.starts, segment[row:past], None if frames is None else frames[row:past])
+                    try:
+                        job.add(batch.starts, segment[row:past], None if frames is None else frames[row:past])
+                    except BaseException as error:  # this recording's alone
+                        job.fail(error)
                     self._scored_s += len(batch.starts) * self.ensemble.step_s
                     row = past
         except BaseException as error:  # the recordings of this block fail, and the thread goes on

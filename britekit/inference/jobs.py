@@ -104,7 +104,21 @@ class Job:
         return batch
 
     def add(self, starts: list[float], scores_NC: np.ndarray, frames_NCT: np.ndarray | None) -> None:
-        """Take the scores of windows, in the order in which they were read."""
+        """Take the scores of windows, in the order in which they were read.
+
+        Raises
+        ------
+        InferenceError
+            One is not a number: such a score reaches no threshold, and the recording would seem silent.
+        """
+        bad = np.isnan(scores_NC).any(axis=1)
+        if frames_NCT is not None:
+            bad |= np.isnan(frames_NCT).any(axis=(1, 2))
+        if bad.any():
+            raise InferenceError(
+                f"the models give NaN for the window at {starts[int(np.argmax(bad))]:g} s; their weights may "
+                "be damaged or, on a GPU, 16 bits too few: set infer.autocast to false"
+            )
         self._starts.extend(starts)
         self._scores.append(scores_NC)
         if self._grid is not None and frames_NCT is not None:

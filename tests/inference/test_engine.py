@@ -17,6 +17,7 @@ from britekit.errors import InferenceError, InputError
 from britekit.inference.batch import score_recordings
 from britekit.inference.engine import Engine, RecordingScores, TooLong
 from britekit.inference.ensemble import Ensemble, load_ensemble
+from britekit.inference.jobs import Job
 from britekit.inference.members import resolve_for_models
 from tests.inference.conftest import CLASSES, write_recording
 from tests.inference.fakes import make_fake_member
@@ -109,6 +110,28 @@ def test_a_model_that_fails_ends_its_recordings_not_the_engine(
             with pytest.raises(MemoryError, match="no room"):
                 engine.score(recordings[5])
         assert len(engine.score(recordings[5]).starts) == 65
+
+
+def test_scores_that_are_no_numbers_fail_their_recording_alone(
+    ensemble: Ensemble, recordings: list[Path], monkeypatch: pytest.MonkeyPatch
+):
+    # As of a training that diverged: without this a recording would have no labels, and nobody would know.
+    score = ensemble.score
+
+    def partly_nan(spectrograms: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        segment, frames = score(spectrograms)
+        assert frames is not None
+        segment[4:, 1] = np.nan
+        return segment, frames
+
+    batches = [list(iter_spectrograms(recordings[n], ensemble.audio, 2.0))[0] for n in (2, 6)]
+    jobs = [Job(recordings[n], ensemble, 0.0, None, None) for n in (2, 6)]
+    monkeypatch.setattr(ensemble, "score", partly_nan)
+    with Engine(ensemble) as engine:
+        engine._score_chunks(list(zip(jobs, batches, strict=True)))
+    assert not jobs[0].future.done()
+    with pytest.raises(InferenceError, match="NaN for the window at 6 s"):
+        jobs[1].future.result(0)
 
 
 def test_too_long_is_given_up(ensemble: Ensemble, recordings: list[Path]):

@@ -106,7 +106,7 @@ def test_pick_move_the_threshold_play_and_download(server, page, tmp_path):
         page.locator("#threshold").fill("0.97")
     assert answer.value.json()["min_score"] == 0.97
     assert page.inner_text("#value") == "0.97"
-    # What a class is heard for long enough to confirm may be weaker than the threshold: it is in every download.
+    # What a class is heard for long enough may be weaker than the threshold: it is in every download.
     page.evaluate("state.detections.forEach(d => { d.score = 0.9; }); draw()")
     assert page.locator("#rows tr").count() == page.locator(".box").count() == 2
     # While the slider moves up, what is shown is what reaches it.
