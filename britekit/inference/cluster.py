@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from britekit.audio.files import shown
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InferenceError
 from britekit.inference.ensemble import Ensemble
@@ -138,9 +139,15 @@ class RayScorer:
         """Give recordings to the actors that have room, one each in turn."""
         for _ in range(self._capacity):
             for actor in self._actors:
-                if actor.loading is None and len(actor.tasks) < self._capacity and self._is_more(recordings):
+                if actor.loading is None and self._is_more(recordings) and self._has_room(actor):
                     name, path = item = self._waiting.popleft()
                     actor.tasks[actor.handle.score.remote(name, os.path.abspath(path))] = item
+
+    def _has_room(self, actor: _Actor) -> bool:
+        """Tell whether an actor takes the next recording; one in hand at a loss is alone from then on."""
+        if any(self._losses[name] for name, _ in actor.tasks.values()):
+            return False
+        return len(actor.tasks) < (1 if self._losses[self._waiting[0][0]] else self._capacity)
 
     def _is_more(self, recordings: Iterator[tuple[str, Path]]) -> bool:
         if not self._waiting:
@@ -156,7 +163,7 @@ class RayScorer:
             del actor.tasks[reference]
             return InferenceError(_last_line(error))
         except exceptions.RayError as error:
-            self._losses[name] += 1
+            self._losses.update(other for other, _ in actor.tasks.values())
             at_fault = self._losses[name] >= _MOST_LOSSES
             if at_fault:
                 del actor.tasks[reference]
@@ -166,9 +173,12 @@ class RayScorer:
                 if at_fault
                 else None
             )
-        del actor.tasks[reference]
+        _, path = actor.tasks.pop(reference)
         if isinstance(answer, BriteKitError):
             return answer
+        if answer.facts.damaged_at is not None:  # what a worker says there, nobody hears
+            what = "%s is damaged at %.3f s; the part before it is used"
+            logger.warning(what, shown(path), answer.facts.damaged_at)
         self._scored_s += answer.facts.seconds
         write: Write = answer.write
         return write
@@ -176,8 +186,11 @@ class RayScorer:
     def _look_for_nodes(self) -> None:
         """Start actors on nodes that have none yet, also on those that joined later."""
         now = time.monotonic()
-        if self._actors:
+        if any(actor.loading is None for actor in self._actors):
             self._alive_at = now
+        elif now - self._alive_at > _PATIENCE_SECONDS and self._actors:
+            self._alive_at = now
+            logger.warning("no node has begun to score yet; each waits for all CPUs of a node, or for a GPU")
         elif now - self._alive_at > _PATIENCE_SECONDS:
             raise InferenceError(
                 f"no node of the Ray cluster could score for {_PATIENCE_SECONDS:g} s; finished recordings "
