@@ -61,6 +61,13 @@ class Labeller:
         self._columns = [place for place, info in enumerate(ensemble.classes) if info.name not in ignored]
         self.classes: list[ClassInfo] = [ensemble.classes[place] for place in self._columns]
         self.calibration = choose_calibration(cfg)
+        fitted_on = self.calibration.members
+        if fitted_on and fitted_on != {member.sha256 for member in ensemble.members}:
+            logger.warning(
+                "%s was fitted on scores of other models than these: its probabilities will be wrong; run "
+                '"britekit calibrate" on theirs',
+                self.calibration.source,
+            )
         self.rules: LabelRules = label_rules(cfg, ensemble.sed_fps is not None)
         self.label_field = cfg.infer.label_field
         # Where files sort labels: by what a label shows.

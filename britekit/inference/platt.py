@@ -33,12 +33,15 @@ class Calibration:
         Class code or name to (a, b).
     source
         File they come from; None for the settings' numbers.
+    members
+        SHA-256 of the checkpoints it was fitted on; empty if nobody says.
     """
 
     coefficient: float = 1.0
     intercept: float = 0.0
     per_class: dict[str, tuple[float, float]] = field(default_factory=dict)
     source: str | None = None
+    members: frozenset[str] = frozenset()
 
     @property
     def is_identity(self) -> bool:
@@ -110,7 +113,9 @@ def read_calibration(path: str | Path) -> Calibration:
         )
     a, b = _pair(content, str(path))
     values = {str(name): _pair(entry, f"{path}, class {name}") for name, entry in per_class.items()}
-    return Calibration(a, b, values, str(path))
+    listed = content.get("members")
+    members = [x.get("sha256") for x in listed if isinstance(x, dict)] if isinstance(listed, list) else []
+    return Calibration(a, b, values, str(path), frozenset(map(str, members)))
 
 
 def _pair(entry: Any, where: str) -> tuple[float, float]:

@@ -168,9 +168,7 @@ def _copy_calibration(cfg: BaseConfig, folder: Path, members: set[str]) -> str |
             f"calibration file {cfg.infer.calibration} (infer.calibration) does not exist; run "
             '"britekit calibrate" first, or set it to null'
         )
-    text = Path(cfg.infer.calibration).read_text(encoding="utf-8-sig")
-    read_calibration(cfg.infer.calibration)
-    fitted_on = {member["sha256"] for member in yaml.safe_load(text).get("members") or []}
+    fitted_on = read_calibration(cfg.infer.calibration).members
     if fitted_on and fitted_on != members:
         raise InputError(
             f"calibration file {cfg.infer.calibration} was fitted on scores of other models than those to be "

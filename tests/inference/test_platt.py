@@ -10,7 +10,12 @@ import pytest
 
 from britekit.annotations.classes import ClassInfo
 from britekit.errors import InputError
+from britekit.files import sha256_of
+from britekit.inference.ensemble import load_ensemble
+from britekit.inference.labeller import Labeller
+from britekit.inference.members import resolve_for_models
 from britekit.inference.platt import Calibration, read_calibration
+from tests.inference.fakes import make_fake_member
 
 
 @pytest.mark.parametrize("p", [0.01, 0.3, 0.5, 0.97])
@@ -76,3 +81,15 @@ def test_refuses_what_it_cannot_use(tmp_path: Path, text: str, words: str):
 def test_says_what_to_do_about_a_missing_file(tmp_path: Path):
     with pytest.raises(InputError, match="calibrate"):
         read_calibration(tmp_path / "none.yaml")
+
+
+def test_a_calibration_of_other_models_is_told(place: Path, caplog: pytest.LogCaptureFixture):
+    make_fake_member(Path("models/ckpt"), [ClassInfo("Wren", "WREN")])
+    own = sha256_of("models/ckpt/seed-1.ckpt")
+    for members, told in ((own,), False), ((own, "ab"), True), ((), False):
+        listed = "".join(f"- sha256: {sha256}\n" for sha256 in members)
+        Path("cal.yaml").write_text(f"coefficient: 2\nintercept: 1\nmembers:\n{listed}")
+        cfg, paths = resolve_for_models(None, {"infer.calibration": "cal.yaml", "misc.force_cpu": True})
+        caplog.clear()
+        Labeller(cfg, load_ensemble(cfg, paths))
+        assert ("other models" in caplog.text) is told
