@@ -59,6 +59,7 @@ def find_recordings(path: str | os.PathLike[str], recursive: bool = False) -> li
     -------
     list of Path
         Regular files, sorted by path. Directories, pipes and hidden files are left out, whatever their name.
+        A link to nothing is a recording that is missing: reading it says so.
 
     Raises
     ------
@@ -74,7 +75,9 @@ def find_recordings(path: str | os.PathLike[str], recursive: bool = False) -> li
             raise InputError(f"{shown(root)} {kind}; give a recording or a directory of recordings")
         found = sorted(_walk(root) if recursive else _listed(root))
     except OSError as error:
-        raise InputError(f"{shown(root)} cannot be listed ({error.strerror or error})") from error
+        raise InputError(
+            f"{shown(error.filename or root)} cannot be listed ({error.strerror or error})"
+        ) from error
     if not found:
         deeper = "" if recursive else " directly in it (--recursive looks further down)"
         raise InputError(f"{shown(root)} holds no recordings{deeper}; extensions looked for: {_extensions()}")
@@ -100,7 +103,11 @@ def check_stems(paths: Iterable[str | os.PathLike[str]]) -> None:
 
 
 def _listed(directory: Path) -> list[Path]:
-    return [entry for entry in directory.iterdir() if is_recording_name(entry) and entry.is_file()]
+    return [entry for entry in directory.iterdir() if is_recording_name(entry) and _is_meant(entry)]
+
+
+def _is_meant(path: Path) -> bool:
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def _walk(root: Path) -> list[Path]:
@@ -111,7 +118,7 @@ def _walk(root: Path) -> list[Path]:
 
     for folder, below, names in os.walk(root, onerror=fail):
         below[:] = [name for name in below if not name.startswith(".")]
-        found += [p for p in (Path(folder, name) for name in names) if is_recording_name(p) and p.is_file()]
+        found += [p for p in (Path(folder, name) for name in names) if is_recording_name(p) and _is_meant(p)]
     return found
 
 

@@ -23,13 +23,15 @@ def folder(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"1")
     os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "gone.wav").symlink_to("nowhere.wav")
+    (tmp_path / "sub/folder.wav").symlink_to(tmp_path / "sub")
     return tmp_path
 
 
 def test_lists_sorted_regular_visible_audio_files(folder):
-    assert [p.name for p in find_recordings(folder)] == ["a.MP3", "b.wav"]
+    assert [p.name for p in find_recordings(folder)] == ["a.MP3", "b.wav", "gone.wav"]
     deep = [str(p.relative_to(folder)) for p in find_recordings(folder, recursive=True)]
-    assert deep == ["a.MP3", "b.wav", "sub/c.flac", "x.wav/inner.ogg"]
+    assert deep == ["a.MP3", "b.wav", "gone.wav", "sub/c.flac", "x.wav/inner.ogg"]
 
 
 def test_a_file_is_taken_as_given(folder):

@@ -53,7 +53,8 @@ def test_good_ones_are_stored_and_the_others_named(folder, tmp_path):
     assert "Inserted 12 spectrograms" in run.stdout and "two\\nlines.wav: 2" in run.stdout
     assert "cut.flac is damaged at 7." in run.stderr
     assert "empty.wav is left out" in run.stderr and "random.mp3 is left out" in run.stderr
-    assert "Error: 2 of 8 recordings could not be read" in run.stderr
+    assert "gone.wav is left out" in run.stderr
+    assert "Error: 3 of 9 recordings could not be read" in run.stderr
     again = extract(folder, tmp_path / "t.db")
     assert again.returncode == 1 and "Inserted 0 spectrograms" in again.stdout
     assert stored(tmp_path / "t.db") == whole | {"cut.flac": 2}

@@ -157,16 +157,17 @@ def test_no_resume_scores_all_again(recordings, stopped_after, capsys):
 def test_failed_recordings_are_tried_again_and_only_those(recordings, capsys):
     good = Path("rec/r03.wav").read_bytes()
     Path("rec/r03.wav").write_bytes(b"RIFF and no more")
-    Path("rec/gone.wav").symlink_to("nowhere.wav")  # not listed: it is no file
+    Path("rec/gone.wav").symlink_to("nowhere.wav")
     Path("rec/empty.wav").touch()
     assert analyze("-o", "out", "-m", "0.3") == 1
     lines = Path("out/failed.csv").read_text().splitlines()
-    assert lines[0] == "recording,file,reason" and len(lines) == 3
-    assert lines[1].startswith("empty,rec/empty.wav,is an empty file") and lines[2].startswith(
-        "r03,rec/r03.wav,"
-    )
+    assert lines[0] == "recording,file,reason" and len(lines) == 4
+    assert lines[1].startswith("empty,rec/empty.wav,is an empty file")
+    assert lines[2] == "gone,rec/gone.wav,cannot be read (No such file or directory)"
+    assert lines[3].startswith("r03,rec/r03.wav,")
     errors = capsys.readouterr().err
-    assert "rec/empty.wav is left out" in errors and "Error: 2 of 9 recordings could not be scored" in errors
+    assert "rec/empty.wav is left out" in errors and "Error: 3 of 10 recordings could not be scored" in errors
+    Path("rec/gone.wav").unlink()
     Path("rec/r03.wav").write_bytes(good)
     Path("rec/empty.wav").unlink()
     assert analyze("-o", "out", "-m", "0.3") == 0
