@@ -248,7 +248,7 @@ class Journal:
             self._clear()
             shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
-        if gone:  # Windows removes no file that is open
+        if gone and os.name == "nt":  # which removes no file that is open; elsewhere it may be the next run's
             shutil.rmtree(self.path, ignore_errors=True)
         if failed is not None:
             raise unwritable(self.path, failed) from failed

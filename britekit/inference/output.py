@@ -228,8 +228,13 @@ class OutputFolder:
         return [self.folder / name for name, replaced in tables if not replaced]
 
     def _obsolete(self, names: set[str], failed: Iterable[str]) -> list[Path]:
-        """Return label files of recordings that failed, or that only the interrupted run had."""
+        """Return label files of recordings that failed or that only the interrupted run had, and an earlier
+        run's of a sort that is not written now: they would be read under this run's manifest.
+        """
         gone = dict.fromkeys(failed, self._endings)
+        if self._is_ours():
+            others = [ending for ending in (LABEL_TEXT, RAVEN_ENDING) if ending not in self._endings]
+            gone |= {name: [*gone.get(name, []), *others] for name in [*names, *gone]}
         for entry in self._entries(self.journal.done.keys() - names):
             if entry.name not in gone:
                 gone[entry.name] = [ending for ending, file in entry.files.items() if file.held is None]

@@ -176,6 +176,37 @@ def test_failed_recordings_are_tried_again_and_only_those(recordings, capsys):
     assert content("out") == content("fresh")
 
 
+def test_labels_of_another_sort_do_not_outlive_their_manifest(recordings):
+    for rtype in ("both", "raven", "csv", "audacity,raven", "audacity"):
+        assert analyze("-o", "out", "-m", "0.3" if rtype == "both" else "0.6", "-r", rtype) == 0
+        if rtype != "both":
+            assert analyze("-o", f"fresh {rtype}", "-m", "0.6", "-r", rtype) == 0
+            assert content("out") == content(f"fresh {rtype}")
+    # What another program wrote stays.
+    _made("theirs")
+    Path("theirs/r00_scores.txt").write_text("0\t1\tmine\n")
+    assert analyze("-o", "theirs", "-r", "raven") == 0
+    assert Path("theirs/r00_scores.txt").read_text() == "0\t1\tmine\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
+def test_a_run_that_begins_as_another_ends_keeps_its_journal(place: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = _made("out")
+    first = Journal(folder, {"a": 1})
+    began: list[Journal] = []
+    close = os.close
+
+    def close_and_begin(handle: int) -> None:
+        close(handle)
+        if handle == first._lock and not began:
+            began.append(Journal(folder, {"a": 1}))
+
+    monkeypatch.setattr(os, "close", close_and_begin)
+    first.close(remove=True)
+    assert began and (folder / JOURNAL / "run.json").exists()
+    began[0].close(remove=True)
+
+
 def test_two_runs_do_not_write_into_one_folder(recordings, capsys):
     journal = Journal(_made("out"), {"a": 1})
     assert analyze("-o", "out", "-m", "0.3") == 1
