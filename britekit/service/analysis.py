@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import copy
 import dataclasses
+import itertools
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, InvalidStateError
@@ -32,7 +33,7 @@ KEPT_RECORDINGS = 1000
 KEPT_BYTES = 64 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """A class heard from ``start`` to ``end``, in seconds; ``score`` is calibrated."""
 
@@ -120,8 +121,11 @@ class Analyst:
             cfg.infer.label_field = "names"
             labeller = Labeller(cfg, self._ensemble)
         by_name = {info.name: info for info in labeller.classes}
-        labels = labeller.labels("", result)
-        return [Found(by_name[x.name], x.start, x.end, x.score) for x in labels], labeller.calibration
+        found: list[Found] = []
+        for name, heard in labeller.stretches(result):
+            columns = (heard.starts.tolist(), heard.ends.tolist(), heard.scores.tolist())
+            found += map(Found, itertools.repeat(by_name[name]), *columns)
+        return found, labeller.calibration
 
     def facts(self) -> dict[str, Any]:
         """Return what people want to know about the model, as plain values without paths."""

@@ -26,7 +26,7 @@ from britekit.annotations.labels import Label
 from britekit.audio.files import shown
 from britekit.errors import BriteKitError, InferenceError, InputError
 from britekit.inference.engine import RecordingScores, TooLong
-from britekit.service.analysis import Analyst
+from britekit.service.analysis import Analyst, Found
 from britekit.service.answers import ENDINGS, MEDIA_TYPES, TEXT_FORMATS
 from britekit.service.connections import NoPickles, close_silent_connections
 from britekit.service.contents import read_contents
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 FOLDER_VARIABLE = "BRITEKIT_MODEL_FOLDER"
 # What is said to nobody: the client has left. Not a failure of the server, so below 500.
 CLIENT_GONE = 499
-SCORE_ROWS = 256  # made into text at a time
+ROWS = 256  # made into text at a time
 # The page carries its own script and style and talks to this server alone.
 PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -201,30 +201,20 @@ class Recognizer:
         found, calibration = self._analyst.label(result, min_score)
         field = label_field or self._contents.cfg.infer.label_field
         if form == "json":
-            body: Any = {
+            facts = {
                 "recording": name,
                 "seconds": result.seconds,
                 "damaged_at": result.damaged_at,
                 "min_score": min_score,
                 "calibrated": not calibration.is_identity,
-                "detections": [
-                    {
-                        "class_name": x.info.name,
-                        "class_code": x.info.code,
-                        "label": x.info.label(field),
-                        "start": x.start,
-                        "end": x.end,
-                        "score": x.score,
-                    }
-                    for x in sorted(found, key=lambda x: (x.start, x.info.name))
-                ],
             }
-            text = json.dumps(body, ensure_ascii=False)
-        else:
-            low, high = self._contents.cfg.audio.min_freq, self._contents.cfg.audio.max_freq
-            labels = [Label(name, x.info.label(field), x.start, x.end, x.score) for x in found]
-            text = TEXT_FORMATS[form](labels, low, high)
-        headers = {} if form == "json" else {"Content-Disposition": _attachment(name + ENDINGS[form])}
+            found.sort(key=lambda x: (x.start, x.info.name))
+            rows = _pieces(len(found), lambda part: [_detection(x, field) for x in found[part]])
+            return StreamingResponse(_json_text(facts, "detections", rows), media_type=MEDIA_TYPES[form])
+        low, high = self._contents.cfg.audio.min_freq, self._contents.cfg.audio.max_freq
+        labels = [Label(name, x.info.label(field), x.start, x.end, x.score) for x in found]
+        headers = {"Content-Disposition": _attachment(name + ENDINGS[form])}
+        text = TEXT_FORMATS[form](labels, low, high)
         return Response(text.encode(), media_type=MEDIA_TYPES[form], headers=headers)
 
     def _scores(self, name: str, result: RecordingScores) -> Response:
@@ -236,16 +226,31 @@ class Recognizer:
             "classes": [x.name for x in self._analyst.classes],
             "starts": result.starts.tolist(),
         }
-        return StreamingResponse(_scores_text(facts, result), media_type=MEDIA_TYPES["json"])
+        scores = result.scores
+        rows = _pieces(len(scores), lambda part: scores[part].tolist())
+        return StreamingResponse(_json_text(facts, "scores", rows), media_type=MEDIA_TYPES["json"])
 
 
-def _scores_text(facts: dict[str, Any], result: RecordingScores) -> Iterator[bytes]:
-    """Yield the answer piece by piece: hours of many classes are a long text, and others want their turn."""
-    yield (json.dumps(facts, ensure_ascii=False)[:-1] + ', "scores": [').encode()
-    scores = result.scores
-    for at in range(0, len(scores), SCORE_ROWS):
-        text = json.dumps(scores[at : at + SCORE_ROWS].tolist())
-        yield ((", " if at else "") + text[1:-1]).encode()
+def _detection(found: Found, field: str) -> dict[str, Any]:
+    return {
+        "class_name": found.info.name,
+        "class_code": found.info.code,
+        "label": found.info.label(field),
+        "start": found.start,
+        "end": found.end,
+        "score": found.score,
+    }
+
+
+def _pieces(count: int, rows: Callable[[slice], list[Any]]) -> Iterator[list[Any]]:
+    return (rows(slice(at, at + ROWS)) for at in range(0, count, ROWS))
+
+
+def _json_text(facts: dict[str, Any], name: str, pieces: Iterator[list[Any]]) -> Iterator[bytes]:
+    """Yield an answer piece by piece: hours of many classes are a long text, and others want their turn."""
+    yield (json.dumps(facts, ensure_ascii=False)[:-1] + f', "{name}": [').encode()
+    for number, piece in enumerate(pieces):
+        yield ((", " if number else "") + json.dumps(piece, ensure_ascii=False)[1:-1]).encode()
     yield b"]}"
 
 
