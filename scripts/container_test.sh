@@ -41,7 +41,7 @@ case $bento in
 esac
 
 docker build --quiet --network "$network" --build-arg BASE="$base" --build-arg BENTO="$bento" \
-    --file docker/Dockerfile.serve --tag "$image" . > /dev/null
+    --file britekit/service/Dockerfile --tag "$image" . > /dev/null
 bytes=$(docker image inspect --format '{{.Size}}' "$image")
 say "serving image: $((bytes / 1000000)) MB"
 [ "$bytes" -le 1000000000 ] || fail "the serving image is larger than 1 GB"

@@ -59,5 +59,6 @@ def package(
     print(f"bytes = {made.bytes}")
     print(f"serve = britekit serve --bento {made.path}")
     if containerize:
+        print(f"image = {made.tag}")
         print(f"run = docker run --rm -p 3000:3000 {made.tag}")
     return 0

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
+from bentoml.images import Image
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -28,6 +29,7 @@ from britekit.errors import BriteKitError, InferenceError, InputError
 from britekit.inference.engine import RecordingScores, TooLong
 from britekit.service.analysis import Analyst, Found
 from britekit.service.answers import ENDINGS, MEDIA_TYPES, TEXT_FORMATS
+from britekit.service.bento import BASE_IMAGE
 from britekit.service.connections import NoPickles, close_silent_connections
 from britekit.service.contents import read_contents
 from britekit.service.deadlines import REQUEST_SECONDS, STOP, Deadlines, PunctualService
@@ -123,6 +125,8 @@ pages = Starlette(routes=[Route("/", _page, methods=["GET"]), Route("/model", _m
     workers=1,
     envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": "true"}],
     traffic={"timeout": REQUEST_SECONDS},
+    # `bentoml containerize` puts a compiler, 300 MB, into images of distributions that it knows.
+    image=Image(base_image=BASE_IMAGE, distro="any"),
     metrics={"enabled": True, "namespace": "britekit"},
     logging={"access": {"enabled": True, "skip_paths": ["/healthz", "/livez", "/readyz", "/metrics"]}},
 )

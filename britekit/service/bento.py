@@ -1,5 +1,7 @@
 """Builds the Bento: the model folder, this package's source and the pinned list, exported to one file.
 
+The container image is built from our own Dockerfile: BentoML's has no health check.
+
 BentoML runs in a process of its own with a home of its own, so that nothing is left in the user's home and
 nothing of its global state in ours.
 """
@@ -48,7 +50,7 @@ class Package:
     Attributes
     ----------
     tag
-        ``name:version``; the version is a hash of what is inside.
+        ``name:version``; the version is a hash of what is inside. The container image has it too.
     """
 
     path: Path
@@ -72,12 +74,13 @@ def build_bento(
     name
         Name of the Bento: lower-case letters, digits, ``-``, ``_``, ``.``.
     containerize
-        Also build the container image ``name:version`` with the Docker client on the PATH.
+        Also build the container image ``name:version``, the newest also as ``name:latest``, with the Docker
+        client on the PATH. Its output goes to standard error.
 
     Raises
     ------
     ModelError
-        A member has no export; or BentoML could not build.
+        A member has no export; or BentoML or Docker could not build. A Bento that is complete stays.
     InputError
         A file that the settings name is missing, or there is no container engine.
     """
@@ -98,11 +101,13 @@ def build_bento(
         version = _version_of(context)
         with atomic_path(output) as partial:
             exported = place / f"export{output.suffix or '.bento'}"
-            tag = _run_builder(place, context, exported, name, version, containerize)
+            tag = _run_builder(place, context, exported, name, version)
             try:
                 shutil.copyfile(exported, partial)
             except OSError as error:  # names the file read, though it is the one written that fails
                 raise unwritable(output, error) from error
+        if containerize:
+            _build_image(output, tag, place / "image")
         classes = sum(1 for _ in (context / MODEL_FOLDER / "classes.csv").open(encoding="utf-8")) - 1
         return Package(output, tag, _members(contents), classes, output.stat().st_size)
 
@@ -145,16 +150,38 @@ def _version_of(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _run_builder(
-    place: Path, context: Path, exported: Path, name: str, version: str, containerize: bool
-) -> str:
+def _build_image(bento: Path, tag: str, context: Path) -> None:
+    context.mkdir()
+    shutil.copyfile(bento, context / bento.name)
+    command = [
+        "docker",
+        "build",
+        "--build-arg",
+        f"BENTO={bento.name}",
+        "--build-arg",
+        f"BASE={_base_image()}",
+    ]
+    command += ["--file", str(Path(__file__).with_name("Dockerfile"))]
+    command += ["--tag", tag, "--tag", tag.partition(":")[0], str(context)]
+    # It takes minutes: people want to see what it does, and standard output is for results.
+    code = subprocess.run(command, stdout=2, check=False).returncode
+    if code != 0:
+        raise ModelError(
+            f"{bento} is written, but docker could not build {tag} (exit code {code}); it says why above"
+        )
+
+
+def _base_image() -> str:
+    return os.environ.get("BRITEKIT_BASE_IMAGE", BASE_IMAGE)
+
+
+def _run_builder(place: Path, context: Path, exported: Path, name: str, version: str) -> str:
     order = {
         "context": str(context),
         "exported": str(exported),
         "name": name,
         "version": version,
-        "containerize": containerize,
-        "base_image": os.environ.get("BRITEKIT_BASE_IMAGE", BASE_IMAGE),
+        "base_image": _base_image(),
     }
     command = [sys.executable, "-m", "britekit.service.bento", json.dumps(order)]
     environment = clean_environment(place / "home")
@@ -169,7 +196,7 @@ def _run_builder(
             env=environment,
             capture_output=True,
             text=True,
-            timeout=None if containerize else _BUILD_SECONDS,
+            timeout=_BUILD_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -194,8 +221,6 @@ def _main(order: dict[str, str]) -> None:
         python={"requirements_txt": "britekit/service/requirements.txt", "lock_packages": False},
     )
     bentoml.export_bento(bento.tag, order["exported"])
-    if order["containerize"]:
-        bentoml.container.build(str(bento.tag), image_tag=(str(bento.tag),))
     print(bento.tag)
 
 

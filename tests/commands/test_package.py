@@ -156,6 +156,40 @@ def test_bad_name(tmp_path, monkeypatch):
         package(cfg_path=str(write_project(tmp_path)), output_path="x.bento", name="Not a Name")
 
 
+def with_a_docker(folder: Path, monkeypatch, code: int) -> Path:
+    """Put a program named docker first on the PATH; it notes what it is told and what it gets."""
+    program = folder / "bin" / "docker"
+    program.parent.mkdir()
+    noted = folder / "noted"
+    program.write_text(
+        f'#!/bin/sh\nfor word; do echo "$word"; done > {noted}\nls "$word" > {noted}.files\nexit {code}\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    return noted
+
+
+def test_the_image(tmp_path, monkeypatch, capsys):
+    """What Docker is asked for. The image itself: scripts/container_test.sh."""
+    monkeypatch.chdir(tmp_path)
+    noted = with_a_docker(tmp_path, monkeypatch, 0)
+    package(cfg_path=str(write_project(tmp_path)), output_path="x.zip", name="tones", containerize=True)
+    words = noted.read_text().splitlines()
+    tag = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("image = ")).split()[-1]
+    assert words[0] == "build" and {tag, "tones", "BENTO=x.zip"} <= set(words)
+    assert Path(words[words.index("--file") + 1]).read_text().count("HEALTHCHECK") == 1
+    assert Path(f"{noted}.files").read_text() == "x.zip\n"
+
+
+def test_an_image_that_cannot_be_built(tmp_path, monkeypatch, capsys):
+    """BentoML's own builder says nothing then, and the command told how to run what is not there."""
+    monkeypatch.chdir(tmp_path)
+    with_a_docker(tmp_path, monkeypatch, 3)
+    with pytest.raises(ModelError, match="x.bento is written, but docker could not.*exit code 3"):
+        package(cfg_path=str(write_project(tmp_path)), output_path="x.bento", containerize=True)
+    assert tarfile.is_tarfile(tmp_path / "x.bento") and "image" not in capsys.readouterr().out
+
+
 def test_settings_file_is_yaml(packaged):
     folder, _, _ = packaged
     with tarfile.open(folder / "work/out/tones.bento") as archive:

@@ -77,7 +77,7 @@ def with_a_recording_docker(project: Project, line: str) -> None:
     else:
         built = next(other for other in LINES if other.startswith("docker build")).split()
         assert words[0] == "run" and words[-1] == built[built.index("-t") + 1]
-        assert "EXPOSE 3000" in (ROOT / "docker/Dockerfile.serve").read_text(encoding="utf-8")
+        assert "EXPOSE 3000" in (ROOT / "britekit/service/Dockerfile").read_text(encoding="utf-8")
 
 
 def to_a_folder(project: Project, line: str) -> None:
@@ -101,7 +101,7 @@ HOW: dict[str, Callable[[Project, str], None]] = {
     "python -m britekit sample -o sounds --classes 2 --recordings 3 --test 1": as_it_is,
     "python -m britekit audio-info sounds --recursive": with_sounds,
     "python -m britekit plot-rec -i sounds/test/soundscape-0001.flac -o plots": with_sounds,
-    "docker build -f docker/Dockerfile.serve -t britekit-serve .": with_a_recording_docker,
+    "docker build -f britekit/service/Dockerfile -t britekit-serve .": with_a_recording_docker,
     "docker run --rm -p 3000:3000 britekit-serve": with_a_recording_docker,
     "dvc remote add --default store s3://BUCKET/PROJECT": as_it_is,
     "dvc push": to_a_folder,
