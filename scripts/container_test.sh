@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the images and tries them, where a Docker engine runs; says so where none does.
 #
-#     scripts/container_test.sh            the serving image: size, contents, offline answers, stop
+#     scripts/container_test.sh            the serving image: size, contents, offline answers, stop; then BentoML's own
 #     CONTAINER_TRAIN=1 scripts/container_test.sh   also docker/compose.yaml: the pipeline of the last commit in the
 #                                                   training image, its results in the S3 store, its Bento served
 #
@@ -45,22 +45,29 @@ docker build --quiet --network "$network" --build-arg BASE="$base" --build-arg B
 bytes=$(docker image inspect --format '{{.Size}}' "$image")
 say "serving image: $((bytes / 1000000)) MB"
 [ "$bytes" -le 1000000000 ] || fail "the serving image is larger than 1 GB"
-[ "$(docker run --rm --network none "$image" id -u)" != 0 ] || fail "the service runs as root"
-docker run --rm --network none "$image" python -c '
+check_contents() {
+    [ "$(docker run --rm --network none "$1" id -u)" != 0 ] || fail "$1 runs the service as root"
+    docker run --rm --network none "$1" python -c '
 import importlib.util, pathlib, sys
 found = [name for name in ("torch", "nvidia", "lightning", "pip") if importlib.util.find_spec(name)]
-found += [str(path) for path in pathlib.Path("/opt/venv").rglob("libcu*.so*")]
-sys.exit(f"found {found}" if found else 0)' || fail "the serving image holds what it should not"
+found += [str(path) for path in pathlib.Path(sys.prefix).rglob("libcu*.so*")]
+sys.exit(f"found {found}" if found else 0)' || fail "$1 holds what it should not"
+}
+wait_until_ready() {
+    for _ in $(seq 240); do
+        docker exec "$name" python -c "import urllib.request as u; u.urlopen('http://127.0.0.1:3000/readyz', timeout=4)" \
+            > /dev/null 2>&1 && return
+        [ "$(docker inspect --format '{{.State.Running}}' "$name")" = true ] || break
+        sleep 0.5
+    done
+    docker logs "$name" >&2
+    fail "the service did not become ready"
+}
+check_contents "$image"
 
 docker run --detach --name "$name" --network none --read-only --tmpfs /tmp:size=1g,mode=1777 --cap-drop ALL \
     --security-opt no-new-privileges "$image" > /dev/null
-for _ in $(seq 240); do
-    docker exec "$name" python -c "import urllib.request as u; u.urlopen('http://127.0.0.1:3000/readyz', timeout=4)" \
-        > /dev/null 2>&1 && ready=1 && break
-    [ "$(docker inspect --format '{{.State.Running}}' "$name")" = true ] || { docker logs "$name" >&2; fail "the service ended"; }
-    sleep 0.5
-done
-[ -n "${ready:-}" ] || { docker logs "$name" >&2; fail "the service did not become ready"; }
+wait_until_ready
 
 cat > "$work/ask.py" <<'PYTHON'
 """Send noise to the service and check what comes back."""
@@ -112,6 +119,23 @@ code=$(docker inspect --format '{{.State.ExitCode}}' "$name")
 say "stopped in $took ms with code $code, a request in flight was answered: $(tail -n 1 "$work/answer")"
 [ "$took" -le 10000 ] || fail "the stop took more than 10 s"
 [ "$code" != 137 ] || fail "the service had to be killed"
+
+# The image that BentoML makes of the same Bento, from the base image that is named in it.
+docker rm --force "$name" > /dev/null
+export BENTOML_HOME=$work/bentoml BENTOML_DO_NOT_TRACK=true
+mkdir "$BENTOML_HOME"
+python -m bentoml import "$PWD/$bento" > /dev/null
+tag=$(python -c 'import bentoml; print(bentoml.list()[0].tag)')
+python -m bentoml containerize "$tag" --image-tag britekit-bento:test > "$work/containerize" 2>&1 \
+    || { cat "$work/containerize" >&2; fail "bentoml containerize failed"; }
+check_contents britekit-bento:test
+docker run --detach --name "$name" --network none britekit-bento:test > /dev/null
+wait_until_ready
+docker exec -i "$name" python - < "$work/ask.py" > /dev/null || { docker logs "$name" >&2; fail "BentoML's image does not answer"; }
+began=$(date +%s%N)
+docker stop --time 30 "$name" > /dev/null
+say "BentoML's image: $(($(docker image inspect --format '{{.Size}}' britekit-bento:test) / 1000000)) MB;" \
+    "it answers and stopped in $((($(date +%s%N) - began) / 1000000)) ms"
 
 [ -n "${CONTAINER_TRAIN:-}" ] || exit 0
 

@@ -35,6 +35,8 @@ class Calibration:
         File they come from; None for the settings' numbers.
     members
         SHA-256 of the checkpoints it was fitted on; empty if nobody says.
+    backend
+        What computed the scores it was fitted on: ``torch`` or ``openvino``; None if nobody says.
     """
 
     coefficient: float = 1.0
@@ -42,6 +44,7 @@ class Calibration:
     per_class: dict[str, tuple[float, float]] = field(default_factory=dict)
     source: str | None = None
     members: frozenset[str] = frozenset()
+    backend: str | None = None
 
     @property
     def is_identity(self) -> bool:
@@ -115,7 +118,8 @@ def read_calibration(path: str | Path) -> Calibration:
     values = {str(name): _pair(entry, f"{path}, class {name}") for name, entry in per_class.items()}
     listed = content.get("members")
     members = [x.get("sha256") for x in listed if isinstance(x, dict)] if isinstance(listed, list) else []
-    return Calibration(a, b, values, str(path), frozenset(map(str, members)))
+    backend = content.get("backend")
+    return Calibration(a, b, values, str(path), frozenset(map(str, members)), backend and str(backend))
 
 
 def _pair(entry: Any, where: str) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import shutil
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ from britekit.files import sha256_of, write_json, write_text
 from britekit.inference.platt import read_calibration
 from britekit.tracking.facts import provenance
 
+logger = logging.getLogger(__name__)
+
 # OpenVINO brings a package that counts users: it makes a folder in the home and may send. Without it OpenVINO
 # uses a stub, so it is hidden before OpenVINO is imported, which happens when a model is read.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -33,6 +36,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 SETTINGS, CALIBRATION, IGNORE, CLASSES, FACTS = (
     "settings.yaml", "calibration.yaml", "ignore.txt", "classes.csv", "facts.json")  # fmt: skip
 EXPORTS = "exports"
+BACKEND = "openvino"  # what runs them
 EXPORT_SUFFIX = ".onnx"
 
 
@@ -147,7 +151,7 @@ def _plain_settings(cfg: BaseConfig, stored: dict[str, Any]) -> dict[str, dict[s
     everything = to_dict(cfg)
     audio = {k: v for k, v in everything["audio"].items() if (stored.get("audio") or {}).get(k, v) != v}
     settings = {
-        "infer": {**everything["infer"], "backend": "openvino"},
+        "infer": {**everything["infer"], "backend": BACKEND},
         "misc": {
             "ckpt_folder": "",
             "ignore_file": None,
@@ -168,11 +172,17 @@ def _copy_calibration(cfg: BaseConfig, folder: Path, members: set[str]) -> str |
             f"calibration file {cfg.infer.calibration} (infer.calibration) does not exist; run "
             '"britekit calibrate" first, or set it to null'
         )
-    fitted_on = read_calibration(cfg.infer.calibration).members
-    if fitted_on and fitted_on != members:
+    calibration = read_calibration(cfg.infer.calibration)
+    if calibration.members and calibration.members != members:
         raise InputError(
             f"calibration file {cfg.infer.calibration} was fitted on scores of other models than those to be "
             'packaged; run "britekit analyze" and "britekit calibrate" again'
+        )
+    if calibration.backend not in (None, BACKEND):
+        logger.warning(
+            "%s was fitted on scores of %s, and the service's %s gives somewhat other ones; with "
+            "infer.backend: %s test, calibration and service use the same",
+            *(cfg.infer.calibration, calibration.backend, BACKEND, BACKEND),
         )
     shutil.copyfile(cfg.infer.calibration, folder / CALIBRATION)
     return CALIBRATION

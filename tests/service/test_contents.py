@@ -112,6 +112,19 @@ def test_half_a_folder(tmp_path, monkeypatch):
         read_contents(tmp_path / "a")
 
 
+def test_a_calibration_of_another_backend_is_told(tmp_path, monkeypatch, caplog):
+    """As where the pipeline ran on a GPU: the stages analyze and package then differ."""
+    monkeypatch.chdir(tmp_path)
+    project = write_project(tmp_path, calibration="calibration.yaml")
+    text = "coefficient: 1.2\nintercept: -0.1\nbackend: "
+    (tmp_path / "calibration.yaml").write_text(text + "openvino\n")
+    gather(project, tmp_path / "a")
+    assert not caplog.records
+    (tmp_path / "calibration.yaml").write_text(text + "torch\n")
+    gather(project, tmp_path / "b")
+    assert "fitted on scores of torch" in caplog.text and "infer.backend: openvino" in caplog.text
+
+
 def test_a_calibration_of_other_members_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     project = write_project(tmp_path, calibration="calibration.yaml")
