@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 
 from britekit.models.options import Blueprint
+from britekit.models.pointwise import avoid_strided_pointwise
 from britekit.models.recognizer import Recognizer, build
 
 
@@ -36,6 +37,8 @@ def measure_speed(
         The training figure leaves out optimizer, data and augmentation.
     """
     network: Recognizer = build(blueprint).to(device).to(memory_format=layout)  # type: ignore[call-overload]
+    if device.type == "cpu":
+        avoid_strided_pointwise(network)
     shape = (batch_size, 1, blueprint.height, blueprint.width)
     images = torch.rand(shape, device=device).contiguous(memory_format=layout)
 

@@ -6,7 +6,6 @@
 - ``loop.py``: epochs and steps, which only wires
 - ``fitting.py``: runs it on its device; ``graphs.py``: the network replayed on a GPU
 - ``devices.py``: where it runs; ``allocator.py``: freed memory is kept; ``memory.py``: what to do without
-- ``pointwise.py``: around a crash of convolutions on CPUs
 - ``ranks.py``: the processes of a run; ``companion.py``: one that the first one starts;
   ``sync_norm.py``: batch norm over all of them
 - ``losses.py``, ``optimizers.py``, ``schedule.py``: what a step computes

@@ -5,7 +5,7 @@ import platform
 import torch
 from torch import nn
 
-from britekit.training.pointwise import avoid_strided_pointwise
+from britekit.models.pointwise import avoid_strided_pointwise
 
 
 def choose_device(force_cpu: bool = False) -> torch.device:

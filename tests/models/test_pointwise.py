@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from britekit.training.pointwise import avoid_strided_pointwise
+from britekit.models.pointwise import avoid_strided_pointwise
 
 STEPS = """
 import torch
@@ -26,6 +26,10 @@ for model in "effnet.1 dla.1 gernet.1 gernet.4 vovnet.1 hgnet.1 timm.mobilenetv3
         images = torch.rand(8, 1, 128, 480).contiguous(memory_format=torch.channels_last)
         network(images)[0].square().mean().backward()
     print(model)
+from britekit.models.options import Blueprint
+from britekit.models.timing import measure_speed
+measure_speed(Blueprint("gernet.4", None, 5, 128, 480), torch.device("cpu"), batch_size=8, seconds=0.01)
+print("timing")
 """
 
 
@@ -36,7 +40,7 @@ def test_every_family_trains_at_the_default_size():
         [sys.executable, "-c", STEPS], cwd=root, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, f"after {done.stdout.split()}: {done.returncode}, {done.stderr[-500:]}"
-    assert len(done.stdout.split()) == 7
+    assert len(done.stdout.split()) == 8
 
 
 @pytest.mark.parametrize("shape", [(2, 13, 64, 240), (2, 13, 63, 97)])
