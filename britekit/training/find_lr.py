@@ -20,8 +20,9 @@ from britekit.errors import TrainingError
 from britekit.progress import Meter
 from britekit.training import preparation as prepare
 from britekit.training.devices import choose_device, memory_format, place
+from britekit.training.fitting import explained
 from britekit.training.losses import class_weights, compute_loss
-from britekit.training.optimizers import build_optimizer
+from britekit.training.optimizers import build_optimizer, needs_second_derivatives
 
 LOWEST, HIGHEST = 1e-7, 10.0
 FEWEST_BATCHES = 10
@@ -149,29 +150,31 @@ def _losses(cfg: BaseConfig, rates: NDArray[np.float64]) -> NDArray[np.float64]:
             values = class_weights(samples.labels[members], train.weight_exponent)
             weights = torch.from_numpy(values).to(device, torch.float32)
         settings = prepare.loss_settings(cfg)
+        twice = needs_second_derivatives(train.optimizer)
         found: list[float] = []
         mean, best = 0.0, math.inf
         meter = Meter(len(rates), "find-lr")
         try:
-            for rate, index in zip(rates, _endless(batches), strict=False):
-                for group in optimizer.param_groups:
-                    group["lr"] = float(rate)
-                batch = batches.make(index)
-                optimizer.zero_grad(set_to_none=True)
-                segment, frames = recognizer(batch.images.contiguous(memory_format=layout))
-                loss = compute_loss(segment, frames, batch.targets, batch.merged, settings, weights)
-                value = float(loss.detach())
-                if not math.isfinite(value):
-                    break
-                found.append(value)
-                mean = _MEMORY * mean + (1.0 - _MEMORY) * value
-                level = mean / (1.0 - _MEMORY ** len(found))
-                best = min(best, level)
-                if level > _DIVERGED * best:
-                    break
-                loss.backward()
-                optimizer.step()
-                meter.advance()
+            with explained(recognizer, cfg, batches.batch_size, layout):
+                for rate, index in zip(rates, _endless(batches), strict=False):
+                    for group in optimizer.param_groups:
+                        group["lr"] = float(rate)
+                    batch = batches.make(index)
+                    optimizer.zero_grad(set_to_none=True)
+                    segment, frames = recognizer(batch.images.contiguous(memory_format=layout))
+                    loss = compute_loss(segment, frames, batch.targets, batch.merged, settings, weights)
+                    value = float(loss.detach())
+                    if not math.isfinite(value):
+                        break
+                    found.append(value)
+                    mean = _MEMORY * mean + (1.0 - _MEMORY) * value
+                    level = mean / (1.0 - _MEMORY ** len(found))
+                    best = min(best, level)
+                    if level > _DIVERGED * best:
+                        break
+                    loss.backward(create_graph=twice)  # type: ignore[no-untyped-call]
+                    optimizer.step()
+                    meter.advance()
             meter.finish()
         finally:
             meter.close()

@@ -14,6 +14,7 @@ from britekit.training.devices import lightning_accelerator, lightning_precision
 from britekit.training.graphs import GraphedNetwork
 from britekit.training.loop import TrainingLoop, quiet_lightning
 from britekit.training.memory import measured_on_gpu, out_of_memory
+from britekit.training.optimizers import needs_second_derivatives
 from britekit.training.ranks import World
 
 
@@ -55,13 +56,14 @@ def as_run(
 ) -> Callable[..., Any]:
     """The network as a training step runs it: compiled where that is wanted, replayed as graphs on a GPU.
 
-    Processes that share a batch have hooks on each gradient, which a recording cannot hold.
+    Processes that share a batch have hooks on each gradient, which a recording cannot hold; nor can what it
+    gives be differentiated twice.
     """
     recognizer.train()
     if cfg.train.compile:
         return torch.compile(recognizer, dynamic=False)
     device = next(recognizer.parameters()).device
-    if device.type != "cuda" or world.size > 1:
+    if device.type != "cuda" or world.size > 1 or needs_second_derivatives(cfg.train.optimizer):
         return recognizer
     shape = (batch_size, 1, cfg.audio.spec_height, cfg.audio.spec_width)
     return GraphedNetwork(recognizer, shape, layout, mixed_type(device, cfg.train.mixed_precision))

@@ -249,6 +249,9 @@ class Folds:
                         "val_", evaluate(recognizer, self.bank, held_out, settings, self.layout, self.world)
                     )
                 )
+                if not math.isfinite(row["val_loss"]):
+                    what = f"the held-out loss is {row['val_loss']}"
+                    raise loop.failed(what, loop.step_number - 1, epoch)
             result.epochs.append(row)
             watch.see(row)
             ends = epoch + 1 == train.num_epochs or watch.exhausted

@@ -15,6 +15,7 @@ from britekit.training.losses import LossSettings, compute_loss
 from britekit.training.ranks import World
 
 _BATCH = 64
+_FIGURES = ("roc_micro", "roc_macro", "pr_micro", "pr_macro", "top1")
 
 
 def evaluate(
@@ -25,7 +26,7 @@ def evaluate(
     layout: torch.memory_format = torch.contiguous_format,
     world: World | None = None,
 ) -> dict[str, float | None]:
-    """Loss, ROC-AUC and average precision, micro and macro; None where undefined.
+    """Loss, ROC-AUC and average precision, micro and macro; None where undefined or a score is no number.
 
     Targets are not smoothed and there is no off-peak penalty: what is measured is the recognition.
     Several processes share the work, and all get the figures of the whole.
@@ -47,10 +48,10 @@ def evaluate(
     classes = bank.labels.shape[1]
     found = world.from_all((total, _joined(truth, classes), _joined(scores, classes)))
     totals, truths, all_scores = zip(*found, strict=True)
-    return {
-        "loss": sum(totals) / len(members),
-        **ranking_figures(np.concatenate(truths), np.concatenate(all_scores)),
-    }
+    loss, score = sum(totals) / len(members), np.concatenate(all_scores)
+    if not np.isfinite(score).all():
+        return {"loss": math.nan, **dict.fromkeys(_FIGURES)}
+    return {"loss": loss, **ranking_figures(np.concatenate(truths), score)}
 
 
 def _joined(parts: list[np.ndarray], classes: int) -> np.ndarray:

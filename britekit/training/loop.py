@@ -118,6 +118,7 @@ class TrainingLoop:
         self.step_number = first_epoch * len(batches)
         # A state that was loaded brings the rates the run began with.
         self._peaks = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
+        self._differentiates = bool(getattr(optimizer, "is_second_order", False))
         self._total, self._warmup = num_epochs * len(batches), warmup_fraction
         self._pending: list[tuple[int, int, int, torch.Tensor]] = []
         self._epoch_losses: list[tuple[float, int]] = []
@@ -135,6 +136,7 @@ class TrainingLoop:
             for index in self.batches.indices(epoch):
                 self._step(fabric, batch_loss, optimizer, epoch, index)
             self._read_losses()
+            self._check_weights(epoch)
             seen = sum(count for _, count in self._epoch_losses)
             mean = sum(loss * count for loss, count in self._epoch_losses) / max(1, seen)
             self._epoch_losses = []
@@ -171,7 +173,7 @@ class TrainingLoop:
         if self.world.size > 1:
             whole = self.world.total(whole * share)
             loss = loss * (share * self.world.size)
-        fabric.backward(loss)
+        fabric.backward(loss, create_graph=self._differentiates)
         optimizer.step()
         self._pending.append((self.step_number, epoch, len(index), whole))
         self.step_number += 1
@@ -198,24 +200,34 @@ class TrainingLoop:
         losses = torch.stack([entry[3] for entry in self._pending]).float().tolist()
         pending, self._pending = self._pending, []
         for (step, epoch, count, _), loss in zip(pending, losses, strict=True):
-            rate = self._peaks[0] * rate_factor(step, self._total, self._warmup)
             if not math.isfinite(loss):
-                raise TrainingError(_not_finite(step, epoch, rate, loss, self.batch_loss.recognizer))
+                raise self.failed(f"the loss is {loss}", step, epoch)
+            rate = self._rate(step)
             self._epoch_losses.append((loss, count))
             self._on_step(StepFigures(step, epoch, loss, rate))
             if self.world.leads:
                 self.meter.step(epoch, loss, rate, count)
 
+    def _check_weights(self, epoch: int) -> None:
+        """Refuse to go on, or to end, with weights that the last step has spoilt: no loss would tell."""
+        network = self.batch_loss.recognizer
+        values = [p for p in (*network.parameters(), *network.buffers()) if p.is_floating_point()]
+        if not torch.stack([torch.isfinite(p).all() for p in values]).all():
+            raise self.failed("there are weights that are no numbers", self.step_number - 1, epoch)
 
-def _not_finite(step: int, epoch: int, rate: float, loss: float, recognizer: Recognizer) -> str:
-    """Sentence for a loss that is no number, with the likely cause."""
-    cause = (
-        f"the learning rate {rate:.3g} is probably too high; lower train.learning_rate or raise "
-        "train.warmup_fraction"
-    )
-    if not all(bool(torch.isfinite(p).all()) for p in recognizer.buffers() if p.is_floating_point()):
-        cause += " (batch-norm statistics overflowed)"
-    return f"training stopped at step {step + 1} (epoch {epoch + 1}): the loss is {loss}; {cause}"
+    def _rate(self, step: int) -> float:
+        return self._peaks[0] * rate_factor(step, self._total, self._warmup)
+
+    def failed(self, what: str, step: int, epoch: int) -> TrainingError:
+        """The sentence for numbers that are none after a zero-based step, with the likely cause."""
+        cause = (
+            f"the learning rate {self._rate(step):.3g} is probably too high; lower train.learning_rate or "
+            "raise train.warmup_fraction"
+        )
+        buffers = (p for p in self.batch_loss.recognizer.buffers() if p.is_floating_point())
+        if not all(bool(torch.isfinite(p).all()) for p in buffers):
+            cause += " (batch-norm statistics overflowed)"
+        return TrainingError(f"training stopped at step {step + 1} (epoch {epoch + 1}): {what}; {cause}")
 
 
 @contextmanager

@@ -11,12 +11,12 @@ from britekit.errors import TrainingError, suggest
 
 
 def check_optimizer(name: str) -> None:
-    """Refuse a name timm does not know.
+    """Refuse a name timm does not know, and one that cannot run here.
 
     Raises
     ------
     TrainingError
-        Unknown optimizer.
+        Unknown optimizer; one that needs a package or a GPU that is not here.
     """
     names = list_optimizers()
     if name.lower() not in names:
@@ -24,6 +24,10 @@ def check_optimizer(name: str) -> None:
             f'train.optimizer: "{name}" is not an optimizer timm knows (radam, adamw, sgd and others)'
             + suggest(name, names)
         )
+    try:
+        get_optimizer_class(name, bind_defaults=False)
+    except (ImportError, AssertionError) as error:
+        raise _unusable(name, error) from error
 
 
 def build_optimizer(
@@ -36,12 +40,13 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """Optimizer over the parameters that are to be trained.
 
-    Weight decay spares biases and norms. None for ``weight_decay`` or the betas leaves the optimizer's own.
+    Weight decay spares biases and norms. None for ``weight_decay`` or the betas leaves the optimizer's own;
+    so do betas for one that has none, or three.
 
     Raises
     ------
     TrainingError
-        Unknown optimizer, or betas given to one that has none.
+        Unknown optimizer, or one that cannot be used.
     """
     check_optimizer(name)
     known = inspect.signature(get_optimizer_class(name, bind_defaults=False).__init__).parameters
@@ -49,7 +54,7 @@ def build_optimizer(
         own = known["weight_decay"].default if "weight_decay" in known else 0.0
         weight_decay = float(own) if isinstance(own, (int, float)) else 0.0
     arguments: dict[str, Any] = {}
-    if beta1 is not None and beta2 is not None and "betas" in known:
+    if beta1 is not None and beta2 is not None and "betas" in known and _has_two(known["betas"].default):
         arguments["betas"] = (beta1, beta2)
     if "fused" in known and next(model.parameters()).device.type == "cuda":
         arguments["fused"] = True  # one launch for all weights
@@ -60,5 +65,18 @@ def build_optimizer(
             model, opt=name, lr=learning_rate, weight_decay=weight_decay, filter_bias_and_bn=True, **arguments
         )
     except (ImportError, RuntimeError, AssertionError, TypeError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise TrainingError(f'train.optimizer: "{name}" cannot be used ({reason}); use another') from error
+        raise _unusable(name, error) from error
+
+
+def needs_second_derivatives(name: str) -> bool:
+    """Whether an optimizer differentiates the gradients once more, as adahessian does."""
+    return hasattr(get_optimizer_class(name, bind_defaults=False), "is_second_order")
+
+
+def _has_two(betas: Any) -> bool:
+    return betas is None or len(betas) == 2
+
+
+def _unusable(name: str, error: Exception) -> TrainingError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return TrainingError(f'train.optimizer: "{name}" cannot be used ({reason}); use another')

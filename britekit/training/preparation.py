@@ -21,7 +21,7 @@ from britekit.models.checkpoint import load_checkpoint, load_weights
 from britekit.models.recognizer import Recognizer, build_recognizer
 from britekit.models.registry import find_backbone, find_head, is_sed_head
 from britekit.training.losses import LossSettings
-from britekit.training.optimizers import check_optimizer
+from britekit.training.optimizers import check_optimizer, needs_second_derivatives
 from britekit.training.ranks import World
 
 log = logging.getLogger("britekit.training")
@@ -48,6 +48,11 @@ def check_names(cfg: BaseConfig) -> None:
             "train.batch_size is 1, but batch norm needs two spectrograms per step; set it to 2 or more"
         )
     check_optimizer(train.optimizer)
+    if needs_second_derivatives(train.optimizer) and (train.compile or train.devices != 1):
+        raise TrainingError(
+            f'train.optimizer: "{train.optimizer}" differentiates gradients, which needs train.compile false '
+            "and train.devices 1"
+        )
     build_steps(train.augmentations, cfg.audio.spec_height, cfg.audio.spec_width)
     if train.load_ckpt_path is not None and not Path(train.load_ckpt_path).is_file():
         raise ModelError(f"train.load_ckpt_path: {train.load_ckpt_path} does not exist")

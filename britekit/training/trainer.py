@@ -69,6 +69,8 @@ def train(
         little memory.
     """
     prepare.check_names(cfg)
+    if Path(prefix).name != prefix:
+        raise TrainingError(f'--prefix "{prefix}": expected part of a file name, not a path')
     if publish is not None and cfg.train.num_folds > 1:
         raise TrainingError(
             f"train.num_folds is {cfg.train.num_folds}; a run that publishes has one fold: set it to 1"

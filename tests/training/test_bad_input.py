@@ -47,6 +47,7 @@ def test_pickle_of_another_size(project, cfg):
         ("model_type", "efnet.1", 'did you mean "effnet"'),
         ("head_type", "basicc", 'did you mean "basic"'),
         ("optimizer", "radamm", 'did you mean "radam"'),
+        ("optimizer", "bnbadam", '"bnbadam" cannot be used ('),
         ("load_ckpt_path", "none.ckpt", "does not exist"),
     ],
 )
@@ -58,6 +59,13 @@ def test_unknown_names(project, cfg, field, value, said):
 def test_unknown_augmentation_in_a_list_made_by_hand(project, cfg):
     cfg.train.augmentations[0].name = "ad_real_noise"
     assert 'did you mean "add_real_noise"' in refused(cfg)
+
+
+@pytest.mark.parametrize("field, value", [("compile", True), ("devices", 2)])
+def test_second_derivatives_where_there_are_none(project, cfg, field, value):
+    cfg.train.optimizer = "adahessian"
+    setattr(cfg.train, field, value)
+    assert "needs train.compile false and train.devices 1" in refused(cfg)
 
 
 def test_class_lists_that_differ(project, cfg):
@@ -130,6 +138,10 @@ def test_the_batch_that_would_fit_follows_from_two_measured_steps():
     assert "about 56 would fit" in out_of_memory(64, 900, measured=True)
 
 
+def test_a_prefix_that_leads_elsewhere(project, cfg):
+    assert '--prefix "../first"' in refused(cfg, prefix="../first")
+
+
 def test_folds_cannot_publish(project, cfg):
     cfg.train.num_folds = 2
     assert "train.num_folds is 2" in refused(cfg, publish="a.ckpt")
@@ -154,6 +166,25 @@ def test_a_loss_that_is_no_number_stops_with_step_and_cause(project, cfg):
     cfg.train.learning_rate, cfg.train.optimizer, cfg.train.num_epochs = 1e30, "sgd", 3
     text = refused(cfg)
     assert "training stopped at step" in text and "learning rate" in text
+
+
+@pytest.mark.parametrize("held_out", [0.0, 0.25])
+def test_a_last_step_that_spoils_the_network_publishes_nothing_whatever_the_loss(
+    project, cfg, held_out, monkeypatch
+):
+    cfg.train.learning_rate, cfg.train.optimizer, cfg.train.num_epochs = 1e30, "sgd", 1
+    cfg.train.warmup_fraction, cfg.train.min_steps, cfg.train.val_portion = 0.0, 1, held_out
+    step = TrainingLoop._step
+
+    def spoil(loop, *args):
+        step(loop, *args)
+        if not held_out:  # weights of 1e28 overflow when they are used; where they are not, nothing tells
+            next(loop.batch_loss.parameters()).data.fill_(np.nan)
+
+    monkeypatch.setattr(TrainingLoop, "_step", spoil)
+    text = refused(cfg, publish="a.ckpt")
+    assert text.startswith("training stopped at step 1 (epoch 1): the") and "learning rate" in text
+    assert not (project / "a.ckpt").exists()
 
 
 def test_out_of_memory_names_the_batch_size(project, cfg, monkeypatch):

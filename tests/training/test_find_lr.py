@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from britekit.cli import main
+from britekit.datasets.batches import TrainingBatches
 from britekit.errors import BriteKitError, TrainingError
 from britekit.training.find_lr import find_learning_rate, smooth_curve, steepest_descent
 from tests.training.conftest import make_pickle
@@ -75,3 +77,12 @@ def test_one_sentence(project, cfg, case):
     with pytest.raises(BriteKitError) as caught:
         find_learning_rate(cfg, number)
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_out_of_memory_is_one_sentence_too(project, cfg, monkeypatch):
+    def full(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(TrainingBatches, "make", full)
+    with pytest.raises(BriteKitError, match="ran out of memory with 16 spectrograms per step"):
+        find_learning_rate(cfg, 12)

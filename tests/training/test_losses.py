@@ -111,10 +111,11 @@ def test_weight_decay_spares_biases_and_norms():
     assert optimizer.param_groups[0]["lr"] == 0.01
 
 
-@pytest.mark.parametrize("name", ["radam", "adamw", "sgd", "lamb", "lion", "adabelief", "nadamw"])
-def test_optimizers_of_timm_take_a_step_with_their_own_defaults(name):
+@pytest.mark.parametrize("betas", [(None, None), (0.9, 0.999)])
+@pytest.mark.parametrize("name", ["radam", "adamw", "sgd", "lamb", "lion", "adabelief", "nadamw", "adan"])
+def test_optimizers_of_timm_take_a_step_with_their_own_defaults(name, betas):
     model = torch.nn.Linear(3, 2)
-    optimizer = build_optimizer(model, name, 0.01, None, None, None)
+    optimizer = build_optimizer(model, name, 0.01, None, *betas)
     before = model.weight.detach().clone()
     model(torch.rand(4, 3)).sum().backward()
     optimizer.step()

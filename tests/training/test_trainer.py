@@ -9,6 +9,7 @@ import yaml
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from britekit.models.checkpoint import load_checkpoint, read_archive
+from britekit.training.find_lr import find_learning_rate
 from britekit.training.held_out import ranking_figures
 from britekit.training.trainer import train
 
@@ -112,6 +113,12 @@ def test_folds(project, cfg):
 def test_every_head_trains(project, cfg, head):
     cfg.train.head_type, cfg.train.num_epochs = head, 1
     assert np.isfinite(train(cfg, seed=1).loss)
+
+
+def test_an_optimizer_that_differentiates_gradients_trains(project, cfg):
+    cfg.train.optimizer, cfg.train.num_epochs = "adahessian", 1
+    assert np.isfinite(train(cfg, seed=1).loss)
+    assert np.isfinite(find_learning_rate(cfg, 10).losses).all()
 
 
 def test_single_label_training_with_mixup(project, cfg):
