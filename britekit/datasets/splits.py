@@ -82,7 +82,6 @@ def make_splits(
             + "; add recordings or ask for less"
         )
     classes = first_class(labels_NC)
-    _warn_small_classes(classes, group_ids, parts, class_names)
     shares = [1.0 / num_folds] * num_folds if num_folds > 1 else [1.0 - val_portion, val_portion]
     side = assign_groups(classes, group_ids, shares, _SHUFFLE_SEED)
     if num_folds > 1:
@@ -95,6 +94,7 @@ def make_splits(
                 f"the split leaves {len(split.train)} spectrograms for training and {len(split.held_out)} "
                 "held out; add recordings or change train.num_folds or train.val_portion"
             )
+    _warn_of_gaps(np.asarray(labels_NC), splits, class_names)
     return splits
 
 
@@ -126,10 +126,10 @@ def assign_groups(
     return side_of_group[group]
 
 
-def _warn_small_classes(
-    classes_N: np.ndarray, group_ids: np.ndarray, parts: int, class_names: Sequence[str] | None
-) -> None:
-    small = [c for c in np.unique(classes_N) if len(np.unique(group_ids[classes_N == c])) < parts]
-    if small:
-        names = ", ".join(class_names[c] if class_names else str(c) for c in small)
+def _warn_of_gaps(labels_NC: np.ndarray, splits: Sequence[Split], class_names: Sequence[str] | None) -> None:
+    """Name the classes that are missing on a side: not learned there, or not judged."""
+    sides = [labels_NC[side].any(axis=0) for split in splits for side in (split.train, split.held_out)]
+    gaps = np.flatnonzero(np.any(sides, axis=0) & ~np.all(sides, axis=0)).tolist()
+    if gaps:
+        names = ", ".join(class_names[c] if class_names else str(c) for c in gaps)
         log.warning("too few recordings to be on every side of the split: %s", names)
