@@ -100,10 +100,11 @@ def plot_augment(
     from britekit.progress import track
 
     train = cfg.train
+    merge = train.prob_simple_merge if train.multi_label else 0.0  # as in training
     examples = augmentation_examples(
         excerpt,
         train.augmentations,
-        MixSettings(train.prob_simple_merge, train.prob_mixup, train.prob_cutmix, train.mixup_alpha),
+        MixSettings(merge, train.prob_mixup, train.prob_cutmix, train.mixup_alpha),
         Fade(train.prob_fade1, train.min_fade1, train.max_fade1),
         train.max_augmentations,
         seed,

@@ -95,6 +95,7 @@ def _like_training(session: Any, cfg: Any, class_name: str, group: str) -> Any:
     train, size = cfg.train, (cfg.audio.spec_height, cfg.audio.spec_width)
     require_class(session, class_name)
     pool = read_database_excerpt(session, size, class_name, train.noise_class_name, 32, group)
-    mixing = MixSettings(train.prob_simple_merge, train.prob_mixup, train.prob_cutmix, train.mixup_alpha)
+    merge = train.prob_simple_merge if train.multi_label else 0.0  # as in training
+    mixing = MixSettings(merge, train.prob_mixup, train.prob_cutmix, train.mixup_alpha)
     fade = Fade(train.prob_fade1, train.min_fade1, train.max_fade1)
     return LikeTraining(pool, class_name, train.augmentations, mixing, fade, train.max_augmentations)

@@ -76,6 +76,19 @@ def test_parameters_and_chances_change_the_pictures(project):
     assert changed == {"time_mask"}, "the picture of an earlier run is replaced"
 
 
+@pytest.mark.parametrize("multi_label, chance", [("true", 0.32), ("false", 0.0)])
+def test_merging_is_off_where_training_does_not_merge(project, monkeypatch, multi_label, chance):
+    seen = []
+    monkeypatch.setattr(
+        "britekit.datasets.before_after.augmentation_examples", lambda *given: seen.append(given[2]) or []
+    )
+    (project / "c.yaml").write_text(
+        "audio: {spec_height: 32, spec_width: 64}\n" + f"train: {{multi_label: {multi_label}}}\n"
+    )
+    assert main(["plot-augment", "-c", "c.yaml", "-o", "pics"]) == 0
+    assert seen[0].prob_merge == chance
+
+
 def test_examples_are_what_the_names_say(project):
     train = BaseConfig().train
     excerpt = read_pickle_excerpt("data/training.pkl", SIZE, "Low", "Noise", 3)
