@@ -107,6 +107,7 @@ def train(
         logging.getLogger("britekit").setLevel(logging.ERROR)
         return run_training(cfg, seed=seed, log_root=log_root, resume=publish or resume)
     with stage_run("train", cfg, [cfg.train.train_pickle]) as run:
+        curves = _Curves(run)
         result = run_training(
             cfg,
             seed=seed,
@@ -114,10 +115,8 @@ def train(
             prefix=prefix,
             log_root=log_root,
             resume=publish or resume,
-            on_step=lambda row: run.log({"loss": row["loss"], "lr": row["lr"]}, step=row["step"]),
-            on_epoch=lambda row: run.log(
-                {f"epoch/{name}": value for name, value in row.items() if value is not None}, step=row["step"]
-            ),
+            on_step=curves.step,
+            on_epoch=curves.epoch,
             on_publish=_publish,
         )
         _log_example(run, result)
@@ -165,10 +164,38 @@ def _metrics(result: Any) -> dict[str, Any]:
         "seed": result.seed,
         "device": result.device,
     }
-    last = result.epochs[-1]
-    values.update({name: last[name] for name in _HELD_OUT if name in last})
-    values.update(result.folds[-1].test or {})
+    for name, each in _figures(result).items():
+        found = [value for value in each if value is not None]
+        values[name] = sum(found) / len(found) if found else None
     return values
+
+
+def _figures(result: Any) -> dict[str, list[Any]]:
+    """Return the figures on held-out and test data, one value per fold."""
+    folds = result.folds
+    figures = {name: [f.final[name] for f in folds] for name in _HELD_OUT if name in folds[0].final}
+    return figures | {name: [f.test[name] for f in folds] for name in folds[0].test or {}}
+
+
+class _Curves:
+    """Curves for the run's followers; those of folds come one after the other: W&B wants rising steps."""
+
+    def __init__(self, run: Any) -> None:
+        self._run, self._fold, self._first, self._next = run, None, 0, 0
+
+    def step(self, row: dict[str, Any]) -> None:
+        self._log(row, {"loss": row["loss"], "lr": row["lr"]})
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        self._log(row, {f"epoch/{name}": value for name, value in row.items() if value is not None})
+
+    def _log(self, row: dict[str, Any], values: dict[str, Any]) -> None:
+        if row["fold"] != self._fold:
+            self._fold, self._first = row["fold"], self._next
+        step = self._first + row["step"]
+        self._next = step + 1
+        prefix = "" if self._fold is None else f"fold-{self._fold}/"
+        self._run.log({prefix + name: value for name, value in values.items()}, step=step)
 
 
 def _log_example(run: Any, result: Any) -> None:
@@ -205,8 +232,7 @@ def _say(result: Any) -> None:
     if result.published is not None:
         print(f"published = {result.published}")
     print(f"loss = {result.loss:.4f}")
-    for name in _HELD_OUT:
-        values = [fold.epochs[-1].get(name) for fold in result.folds]
+    for name, values in _figures(result).items():
         found = [v for v in values if v is not None]
         if not found:
             continue
@@ -214,9 +240,6 @@ def _say(result: Any) -> None:
             print(f"{name} = {found[0]:.4f}")
         else:
             _say_folds(result.folds, name, values, found)
-    for name, value in (result.folds[-1].test or {}).items():
-        if value is not None:
-            print(f"{name} = {value:.4f}")
     print(f"spectrograms_per_second = {result.spectrograms_per_second:.1f}")
     print(f"seconds = {result.seconds:.1f} ({clock(result.seconds)})")
 

@@ -134,13 +134,18 @@ class Folds:
         folder = None
         if self.world.leads:
             root = self.log_root if fold is None else self.log_root / f"fold-{fold}"
-            folder = LogFolder(root, version, self.prefix, train.save_last_n)
+            folder = LogFolder(root, version, self.prefix, train.save_last_n, first * len(batches))
             result.log_folder = folder.path
             folder.describe(recognizer, self.hyper, self.settings)
+            if result.epochs:
+                folder.epoch(result.epochs[-1])  # it bears the number of the step at which the curves are cut
         try:
             if first < train.num_epochs and not watch.exhausted:
                 self._fit(recognizer, batches, optimizer, split, first, folder, state, result, watch)
             result.best, result.stopped_early = watch.best_epoch, watch.exhausted
+            result.final_epoch = int(result.epochs[-1]["epoch"])
+            if train.publish_best and result.best is not None:
+                self._take_best(recognizer, folder, result)
             if self.test_bank is not None:
                 self._test(recognizer, folder, result)
         finally:
@@ -158,14 +163,14 @@ class Folds:
         """Whether the best epoch's checkpoint stays."""
         return self.cfg.train.keep_best or self.cfg.train.publish_best
 
-    def weights_to_publish(self, recognizer: Recognizer) -> int:
-        """Give the network the weights that are to be published; the zero-based epoch they are from."""
-        fold = self.result.folds[-1]
-        if not self.cfg.train.publish_best or fold.best_checkpoint is None:
-            return int(fold.epochs[-1]["epoch"])
-        content, _ = read_archive(fold.best_checkpoint)
-        load_weights(recognizer, content["state_dict"], str(fold.best_checkpoint))
-        return int(content["epoch"])
+    def _take_best(self, recognizer: Recognizer, folder: LogFolder | None, result: FoldResult) -> None:
+        """Give the network the weights of the best epoch, which are to be tested and published."""
+        assert result.best is not None
+        weights: Any = None
+        if folder is not None:
+            weights = read_archive(folder.checkpoint_path(result.best))[0]["state_dict"]
+        load_weights(recognizer, self.world.from_leader(weights), "train.publish_best")
+        result.final_epoch = result.best
 
     def _watch(self, result: FoldResult) -> Watch:
         watch = Watch(self.cfg.train.monitor, self.cfg.train.patience)
@@ -176,7 +181,7 @@ class Folds:
     def sum_up(self) -> None:
         """Work out the figures about all folds."""
         folds = self.result.folds
-        self.result.loss = sum(f.epochs[-1]["loss"] for f in folds) / len(folds)
+        self.result.loss = sum(f.final["loss"] for f in folds) / len(folds)
         self.result.seconds = sum(e["seconds"] for f in folds for e in f.epochs)
         seen = sum(e["spectrograms"] for f in folds for e in f.epochs)
         self.result.spectrograms_per_second = seen / max(1e-9, self.result.seconds)
@@ -222,15 +227,7 @@ class Folds:
                 return
             folder.scalars(figures.step, {"loss": figures.loss, "lr": figures.lr})
             if self.on_step is not None:
-                self.on_step(
-                    {
-                        "fold": result.fold,
-                        "step": figures.step,
-                        "epoch": figures.epoch,
-                        "loss": figures.loss,
-                        "lr": figures.lr,
-                    }
-                )
+                self.on_step({"fold": result.fold, **vars(figures)})
 
         def after_epoch(epoch: int, loss: float) -> bool:
             seconds = clock.stop()
@@ -256,8 +253,7 @@ class Folds:
             watch.see(row)
             ends = epoch + 1 == train.num_epochs or watch.exhausted
             if folder is not None:
-                folder.scalars(loop.step_number, {name: row[name] for name in row if name.startswith("val_")})
-                folder.scalars(loop.step_number, {"epoch": epoch})
+                folder.epoch(row)
                 training_state = {
                     "optimizer_states": [optimizer.state_dict()],
                     "lr_schedulers": [{"step": loop.step_number}],
@@ -271,6 +267,7 @@ class Folds:
                     )
             # A fold that is done is kept too, while the others are not.
             if state is not None and folder is not None and (not ends or result.fold is not None):
+                folder.flush()
                 state.save(
                     {
                         "weights": recognizer.state_dict(),
@@ -315,7 +312,7 @@ class Folds:
         result.test = _named("test_", found)
         result.test["test_roc_auc"] = found["roc_micro"]
         if folder is not None:
-            step = int(result.epochs[-1]["step"])
+            step = int(result.final["step"])
             folder.scalars(step, {"test_loss": found["loss"], "test_roc_auc": found["roc_micro"]})
 
 

@@ -28,9 +28,11 @@ class LogFolder:
         Put before checkpoint names.
     save_last_n
         Epochs whose checkpoints are kept.
+    first_step
+        Of this process: curves of a run that is continued are cut off there.
     """
 
-    def __init__(self, root: Path, version: int | None, prefix: str, save_last_n: int):
+    def __init__(self, root: Path, version: int | None, prefix: str, save_last_n: int, first_step: int = 0):
         self.version, self.path = _claim(root) if version is None else (version, root / f"version_{version}")
         self.path.mkdir(parents=True, exist_ok=True)
         self.checkpoints = self.path / "checkpoints"
@@ -38,7 +40,8 @@ class LogFolder:
         self.save_last_n = save_last_n
         self._saved_at = -math.inf
         with self._writing():
-            self.writer = SummaryWriter(log_dir=str(self.path))
+            cut = first_step if version is not None else None
+            self.writer = SummaryWriter(log_dir=str(self.path), purge_step=cut)
 
     def describe(self, recognizer: Recognizer, hyper: dict[str, Any], settings: dict[str, Any]) -> None:
         """Write structure and settings."""
@@ -82,6 +85,16 @@ class LogFolder:
             if value is not None:
                 with self._writing():
                     self.writer.add_scalar(name, value, step)
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """Add an epoch's figures to TensorBoard's curves."""
+        figures = {name: value for name, value in row.items() if name.startswith("val_")}
+        self.scalars(row["step"], {**figures, "epoch": row["epoch"]})
+
+    def flush(self) -> None:
+        """Write the events so far: a run that is killed may be continued after them."""
+        with self._writing():
+            self.writer.flush()
 
     def close(self) -> None:
         """Write out what is left of the events."""

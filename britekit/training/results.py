@@ -24,6 +24,9 @@ class FoldResult:
         Epoch (zero-based) with the best held-out figure ``train.monitor``, None without such figures.
     best_checkpoint
         Its checkpoint, with ``train.keep_best``.
+    final_epoch
+        Epoch (zero-based) whose weights are tested and published: the last, with ``train.publish_best`` the
+        best.
     stopped_early
         Whether ``train.patience`` ran out.
     test
@@ -36,8 +39,14 @@ class FoldResult:
     log_folder: Path | None = None
     best: int | None = None
     best_checkpoint: Path | None = None
+    final_epoch: int = -1
     stopped_early: bool = False
     test: dict[str, float | None] | None = None
+
+    @property
+    def final(self) -> dict[str, Any]:
+        """Figures of the epoch whose weights are tested and published."""
+        return self.epochs[self.final_epoch]
 
 
 @dataclass
@@ -47,7 +56,7 @@ class TrainResult:
     Attributes
     ----------
     loss
-        Mean training loss of the last epoch (mean over folds).
+        Mean training loss of the final epoch (mean over folds).
     seconds, spectrograms_per_second
         Of training itself; a resumed run counts the earlier parts too.
     example

@@ -106,7 +106,7 @@ def train(
             folds.sum_up()
             if publish is not None and world.leads:
                 with together():
-                    epoch = folds.weights_to_publish(recognizer)
+                    epoch = folds.result.folds[-1].final_epoch
                     settings = folds.settings_after(epoch + 1)
                     save_checkpoint(publish, recognizer, folds.hyper, settings, epoch=epoch, published=True)
                     folds.result.published = Path(publish)

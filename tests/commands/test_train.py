@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from britekit import cli
+from britekit.commands.train import _Curves
 from britekit.config.layers import forget_config
 
 SETTINGS = """
@@ -76,13 +77,34 @@ def test_without_publish_only_the_log_folder_is_written(project, capsys):
 
 
 def test_folds_print_mean_spread_and_interval(project, capsys):
-    (project / "params.yaml").write_text(SETTINGS.replace("val_portion: 0.25", "num_folds: 2"))
+    (project / "params.yaml").write_text(
+        SETTINGS.replace("val_portion: 0.25", "num_folds: 2, test_pickle: data/training.pkl")
+    )
     assert cli.main(["train", "--seed", "1"]) == 0
     said = dict(line.split(" = ", 1) for line in capsys.readouterr().out.splitlines())
     folds = [float(said["val_roc_fold_0"]), float(said["val_roc_fold_1"])]
     assert float(said["val_roc_mean"]) == pytest.approx(np.mean(folds), abs=1e-4)
     assert float(said["val_roc_stdev"]) == pytest.approx(np.std(folds, ddof=1), abs=1e-4)
     assert "to" in said["val_roc_interval"]
+    tests = [float(said[f"test_roc_fold_{k}"]) for k in (0, 1)]
+    assert float(said["test_roc_mean"]) == pytest.approx(np.mean(tests), abs=1e-4)
+
+
+def test_curves_of_folds_follow_one_another_under_names_of_their_own():
+    class Run:
+        steps, names = [], set()
+
+        def log(self, values, step):
+            self.steps.append(step)
+            self.names.update(values)
+
+    curves = _Curves(Run())
+    for fold in (0, 1):
+        for step in range(3):
+            curves.step({"fold": fold, "step": step, "epoch": 0, "loss": 1.0, "lr": 0.1})
+        curves.epoch({"fold": fold, "step": 3, "epoch": 0, "loss": 1.0})
+    assert Run.steps == sorted(Run.steps) and len(set(Run.steps)) == 8
+    assert {"fold-0/loss", "fold-1/loss", "fold-1/epoch/loss"} <= Run.names
 
 
 def test_failures_are_one_line_and_exit_1(project, capsys):

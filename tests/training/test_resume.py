@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from britekit.config import to_dict
 from britekit.training import resume
@@ -63,7 +64,10 @@ def test_a_run_killed_inside_an_epoch_ends_with_the_same_bytes(project, settings
     whole = train(settings, seed=5, publish="whole.ckpt")
     assert (project / "killed.ckpt").read_bytes() == (project / "whole.ckpt").read_bytes()
     assert len(whole.epochs) == 4
-    # The continued run went on in its own log folder.
+    # The continued run went on in its own log folder, and its curves have each step once.
+    events = EventAccumulator(str(project / "logs/version_0")).Reload()
+    assert [e.step for e in events.Scalars("loss")] == list(range(whole.epochs[-1]["step"]))
+    assert [e.value for e in events.Scalars("epoch")] == [0, 1, 2, 3]
     assert sorted(p.name for p in (project / "logs").glob("version_*")) == ["version_0", "version_1"]
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from britekit.commands.train import _metrics
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError
 from britekit.models.checkpoint import load_checkpoint
@@ -49,10 +50,17 @@ def judged(monkeypatch):
     return give
 
 
-def test_training_stops_and_the_best_checkpoint_stays_and_is_published(project, cfg, judged):
+def weights_of(network):
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def test_training_stops_and_the_best_checkpoint_stays_and_is_published(project, cfg, judged, monkeypatch):
     judged([5.0, 4.0, 4.5, 4.2, 4.1, 1.0])
     cfg.train.num_epochs, cfg.train.patience, cfg.train.val_portion = 6, 3, 0.25
     cfg.train.publish_best, cfg.train.save_last_n = True, 2
+    cfg.train.test_pickle = cfg.train.train_pickle
+    tested = []
+    monkeypatch.setattr(folds.Folds, "_test", lambda self, network, *_: tested.append(weights_of(network)))
     result = train(cfg, seed=1, publish="a.ckpt")
     fold = result.folds[0]
     assert len(result.epochs) == 5 and fold.stopped_early and fold.best == 1
@@ -64,6 +72,10 @@ def test_training_stops_and_the_best_checkpoint_stays_and_is_published(project, 
     published = load_checkpoint("a.ckpt").recognizer.state_dict()
     name = next(n for n in best if n.endswith("conv_stem.weight"))
     assert published[name].equal(best[name]) and not published[name].equal(last[name])
+    # What is told of it is told of the same weights.
+    assert tested[0][name].equal(best[name])
+    assert fold.final["epoch"] == 1 and result.loss == fold.epochs[1]["loss"]
+    assert _metrics(result)["val_loss"] == 4.0
 
 
 def test_the_last_epoch_is_published_unless_the_best_is_asked_for(project, cfg, judged):
