@@ -91,7 +91,7 @@ def steepest_descent(rates: NDArray[np.float64], smoothed: NDArray[np.float64]) 
     Raises
     ------
     TrainingError
-        It falls nowhere.
+        It falls nowhere, or fastest at the lowest rate, at which nothing is learned.
     """
     # What comes after the minimum is on its way to divergence.
     end = int(np.argmin(smoothed)) + 1
@@ -101,7 +101,13 @@ def steepest_descent(rates: NDArray[np.float64], smoothed: NDArray[np.float64]) 
             "training data, or try more batches (-n)"
         )
     slope = np.gradient(smoothed[:end], np.log10(rates[:end]))
-    return float(rates[int(np.argmin(slope))])
+    place = int(np.argmin(slope))
+    if place == 0:
+        raise TrainingError(
+            f"the loss falls fastest at the lowest learning rate, {rates[0]:.3g}, which is chance: the "
+            "batches differ too much; try more of them (-n) or a larger train.batch_size"
+        )
+    return float(rates[place])
 
 
 def _endless(batches: TrainingBatches) -> Iterator[torch.Tensor]:

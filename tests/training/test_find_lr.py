@@ -35,6 +35,12 @@ def test_a_loss_that_only_rises():
         steepest_descent(rates, np.linspace(1, 2, 50))
 
 
+def test_a_loss_that_falls_fastest_where_nothing_is_learned():
+    rates = np.geomspace(1e-7, 10, 5)
+    with pytest.raises(TrainingError, match="the lowest learning rate, 1e-07, which is chance"):
+        steepest_descent(rates, np.array([1.5, 1.0, 0.9, 0.8, 2.0]))
+
+
 def test_rates_are_geometric_and_the_run_repeats(project, cfg):
     cfg.train.model_type = "dla.1"
     first = find_learning_rate(cfg, 30)
@@ -52,10 +58,11 @@ def test_the_command_prints_the_rate_and_draws(project, capsys):
         "audio: {spec_height: 32, spec_width: 64}\n"
         "train: {model_type: dla.1, head_type: basic_sed, hidden_channels: 16}\nmisc: {force_cpu: true}\n"
     )
-    assert main(["find-lr", "-c", "c.yaml", "-n", "15"]) == 0
+    assert main(["find-lr", "-c", "c.yaml", "-n", "25"]) == 0
     line = capsys.readouterr().out.strip()
     name, _, value = line.partition(" = ")
     assert name == "learning_rate" and len(value.partition(".")[2]) == 6
+    assert 1e-4 < float(value) < 0.1
     assert (project / "learning_rates.jpeg").read_bytes()[:2] == b"\xff\xd8"
     left = sorted(path.name for path in project.iterdir())
     assert left == ["c.yaml", "data", "learning_rates.jpeg"], "no log folder, no checkpoint"
