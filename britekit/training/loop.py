@@ -235,7 +235,7 @@ def quiet_lightning() -> Iterator[None]:
     """Silence Lightning's advice and banners: what people need to see is said by this room."""
     import logging
 
-    names = ("lightning.fabric", "lightning", "lightning_fabric")
+    names = ("lightning.fabric", "lightning.pytorch", "lightning", "lightning_fabric")
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,8 +1,11 @@
 """Which epoch is the best on held-out data, and when to stop waiting for a better one."""
 
+import logging
 import math
 from collections.abc import Mapping
 from typing import Any
+
+log = logging.getLogger("britekit.training")
 
 
 class Watch:
@@ -22,12 +25,18 @@ class Watch:
         self.best_epoch: int | None = None
         self._best = -math.inf
         self._last = -1
+        self._told = False
 
     def see(self, row: Mapping[str, Any]) -> bool:
         """Take an epoch's figures; whether it is the best so far. An undefined figure is no improvement."""
         self._last = int(row["epoch"])
         value = row.get(self.figure)
         if value is None:
+            if self.figure in row and not self._told:
+                self._told = True
+                log.warning(
+                    "train.monitor: %s is undefined on the held-out data: by it none is best", self.figure
+                )
             return False
         goodness = -float(value) if self.figure == "val_loss" else float(value)
         if not goodness > self._best:

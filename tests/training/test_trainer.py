@@ -1,7 +1,9 @@
 """Training as a whole: learning, repeating, folds, log folder, checkpoints, published bytes."""
 
 import dataclasses
+import logging
 
+import lightning_utilities.core.rank_zero as rank_zero
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from britekit.models.checkpoint import load_checkpoint, read_archive
 from britekit.training.find_lr import find_learning_rate
 from britekit.training.held_out import ranking_figures
+from britekit.training.loop import quiet_lightning
 from britekit.training.trainer import train
 
 from .conftest import make_pickle
@@ -133,6 +136,11 @@ def test_single_label_training_with_mixup(project, cfg):
 def test_mixed_precision_and_compile_free_paths(project, cfg):
     cfg.train.mixed_precision, cfg.train.num_epochs = True, 1
     assert np.isfinite(train(cfg, seed=1).loss)
+
+
+def test_lightning_says_nothing():
+    with quiet_lightning():
+        assert not rank_zero.log.isEnabledFor(logging.INFO)
 
 
 def test_starting_from_a_checkpoint(project, cfg, caplog):

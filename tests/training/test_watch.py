@@ -34,6 +34,11 @@ def test_watch(figure, patience, values, best, stop):
     assert followed(figure, patience, values) == (best, stop)
 
 
+def test_a_figure_that_is_undefined_is_told_once(caplog):
+    followed("val_roc", None, [None, None])
+    assert caplog.text.count("train.monitor: val_roc is undefined") == 1
+
+
 @pytest.fixture
 def judged(monkeypatch):
     """Held-out losses as given, whatever the network."""
