@@ -2,8 +2,8 @@
 
 Uses every checkpoint of misc.ckpt_folder (in the pipeline, those of pipeline.seeds) and writes a label file
 per recording, scores.csv and manifest.yaml; with a min_score of 0 also scores.npz, the unrounded scores of
-every class. Recordings that fail are listed in failed.csv. A run that was interrupted goes on where it
-stopped when the same command is typed again.
+every class. Recordings that fail are listed in failed.csv, those scored up to a damage in damaged.csv. A run
+that was interrupted goes on where it stopped when the same command is typed again.
 
     britekit analyze -i recordings -o labels --min-score 0.7 --overlap 2.5
 """
@@ -203,6 +203,7 @@ def analyze(
             {
                 "recordings": summary.done,
                 "failed": len(summary.failed),
+                "damaged": summary.damaged,
                 "audio_seconds": summary.audio_seconds,
                 "labels": summary.labels,
                 "times_real_time": speed,
@@ -213,6 +214,8 @@ def analyze(
         print(f"recordings_of_the_interrupted_run = {summary.continued}")
     if summary.failed:
         print(f"failed = {len(summary.failed)}")
+    if summary.damaged:
+        print(f"damaged = {summary.damaged}")
     print(f"labels = {summary.labels}")
     print(f"audio_seconds = {summary.audio_seconds:.1f}")
     print(f"seconds = {summary.elapsed_s:.1f} ({speed:.0f} times real time)")

@@ -38,6 +38,8 @@ class AnalysisSummary:
         How many of them an interrupted run had finished.
     failed
         Recording to the reason why it has no scores.
+    damaged
+        How many of those that are complete were damaged, and were scored up to there.
     labels
         Number of labels written.
     audio_seconds
@@ -47,6 +49,7 @@ class AnalysisSummary:
     done: int = 0
     continued: int = 0
     failed: dict[Path, str] = field(default_factory=dict)
+    damaged: int = 0
     labels: int = 0
     audio_seconds: float = 0.0
     elapsed_s: float = 0.0
@@ -67,8 +70,9 @@ def analyze_recordings(
 ) -> AnalysisSummary:
     """Score recordings and write labels, tables and the manifest.
 
-    A recording that fails is listed in ``failed.csv`` and left out; the others are completed, and what is
-    about all recordings is written for those. A run that was interrupted, or in which recordings failed, is
+    A recording that fails is listed in ``failed.csv`` and left out; one that is damaged is scored up to there
+    and listed in ``damaged.csv``. The others are completed, and what is about all recordings is written for
+    those. A run that was interrupted, or in which recordings failed, is
     continued by one with the same models and settings: its finished recordings are not scored again, and what
     it leaves is the same to the last byte.
 
@@ -142,6 +146,7 @@ def analyze_recordings(
                     rendered = output.add(name, identity, write)
                     summary.done += 1
                     summary.labels += rendered.labels
+                    summary.damaged += rendered.damaged_at is not None
                     summary.audio_seconds += rendered.seconds
                     if on_done is not None:
                         on_done(path, rendered.labels)
@@ -188,6 +193,7 @@ def _left_to_do(output: OutputFolder, names: dict[str, Path], summary: AnalysisS
             summary.done += 1
             summary.continued += 1
             summary.labels += entry.labels
+            summary.damaged += entry.damaged_at is not None
     if summary.continued:
         logger.info(
             "%d recordings were finished by the interrupted run; %d are left", summary.continued, len(todo)

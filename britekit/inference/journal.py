@@ -24,7 +24,7 @@ from britekit.files import unwritable, write_json
 from britekit.processes import take_lock
 
 JOURNAL = ".analyze.journal"
-_FORMAT = 1
+_FORMAT = 2
 _SYNC_SECONDS = 5.0
 _PIECE = 1 << 20
 
@@ -65,6 +65,8 @@ class Done:
         What it is called in the output.
     size, mtime_ns
         Of its file when it was scored.
+    damaged_at
+        Second from which on it is damaged; None if it is whole.
     table, scores
         Its part of ``scores.csv`` and of ``scores.npz``.
     files
@@ -77,6 +79,7 @@ class Done:
     seconds: float
     labels: int
     rows: int
+    damaged_at: float | None
     table: Slice | None
     scores: Slice | None
     files: dict[str, Written]
@@ -291,7 +294,7 @@ def _entry(line: bytes) -> Done | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        name, size, mtime_ns, seconds, labels, rows, table, scores, files = json.loads(line)
+        name, size, mtime_ns, seconds, labels, rows, damaged_at, table, scores, files = json.loads(line)
         return Done(
             name,
             size,
@@ -299,6 +302,7 @@ def _entry(line: bytes) -> Done | None:
             seconds,
             labels,
             rows,
+            damaged_at,
             None if table is None else Slice(*table),
             None if scores is None else Slice(*scores),
             {ending: Written(*file) for ending, file in files.items()},

@@ -11,7 +11,7 @@ import contextlib
 import csv
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,7 +28,7 @@ from britekit.inference.manifest import MANIFEST_HEAD
 from britekit.inference.rendering import RenderedFacts, Sinks
 
 LABEL_TEXT, LABEL_TABLE, SCORES, MANIFEST = "_scores.txt", "scores.csv", "scores.npz", "manifest.yaml"
-FAILURES = "failed.csv"
+FAILURES, DAMAGES = "failed.csv", "damaged.csv"
 RTYPES = ("audacity", "csv", "raven", "both")
 
 
@@ -77,7 +77,7 @@ class OutputFolder:
             raise unwritable(folder, error) from error
         self.journal = Journal(folder, facts, resume)
         # What a run left that was killed while it put the tables together; nobody else writes here now.
-        for target in (LABEL_TABLE, SCORES, FAILURES, MANIFEST):
+        for target in (LABEL_TABLE, SCORES, FAILURES, DAMAGES, MANIFEST):
             stem, suffix = os.path.splitext(target)
             for left in folder.glob(f".{stem}.*.partial{suffix}"):
                 left.unlink(missing_ok=True)
@@ -130,6 +130,7 @@ class OutputFolder:
                     seconds=facts.seconds,
                     labels=facts.labels,
                     rows=facts.rows,
+                    damaged_at=facts.damaged_at,
                     table=None if table is None else table.slice(),
                     scores=None if scores is None else scores.slice(),
                     files={ending: self._publish(name, ending, file) for ending, file in files.items()},
@@ -177,7 +178,10 @@ class OutputFolder:
             For scores.npz.
         """
         ordered = sorted(names)
-        old = [*self._old_tables(bool(failed)), *self._obsolete(set(ordered), failed)]
+        damaged = [
+            (x.name, f"{x.damaged_at:.3f}") for x in self._entries(ordered) if x.damaged_at is not None
+        ]
+        old = [*self._old_tables(bool(failed), bool(damaged)), *self._obsolete(set(ordered), failed)]
         try:
             with together():
                 if self._table:
@@ -185,7 +189,10 @@ class OutputFolder:
                 if self._keep_scores:
                     self._write_scores(ordered, classes, duration, meta)
                 if failed:
-                    _write_failures(self.folder / FAILURES, failed)
+                    rows = [(name, *failed[name]) for name in sorted(failed)]
+                    _write_list(self.folder / FAILURES, ("recording", "file", "reason"), rows)
+                if damaged:
+                    _write_list(self.folder / DAMAGES, ("recording", "damaged_at"), damaged)
                 write_text(self.folder / MANIFEST, manifest)
                 for path in old:
                     path.unlink(missing_ok=True)
@@ -220,11 +227,13 @@ class OutputFolder:
         except (OSError, UnicodeDecodeError):
             return False
 
-    def _old_tables(self, failed: bool) -> list[Path]:
+    def _old_tables(self, failed: bool, damaged: bool) -> list[Path]:
         """Return tables of an earlier run that are not replaced: readers prefer them to label files."""
         if not self._is_ours():
             return []
-        tables = ((LABEL_TABLE, self._table), (SCORES, self._keep_scores), (FAILURES, failed))
+        tables = (
+            (LABEL_TABLE, self._table), (SCORES, self._keep_scores), (FAILURES, failed), (DAMAGES, damaged)
+        )  # fmt: skip
         return [self.folder / name for name, replaced in tables if not replaced]
 
     def _obsolete(self, names: set[str], failed: Iterable[str]) -> list[Path]:
@@ -332,8 +341,8 @@ def identity_of(path: Path) -> tuple[int, int]:
     return facts.st_size, facts.st_mtime_ns
 
 
-def _write_failures(path: Path, failed: Mapping[str, tuple[str, str]]) -> None:
+def _write_list(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("recording", "file", "reason"))
-        writer.writerows((name, *failed[name]) for name in sorted(failed))
+        writer.writerow(columns)
+        writer.writerows(rows)

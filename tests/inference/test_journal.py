@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from britekit.cli import main
 from britekit.inference.journal import JOURNAL, Done, Journal, Slice, Written
@@ -74,6 +76,29 @@ def test_goes_on_where_it_stopped(recordings, stopped_after, capsys, arguments: 
     assert scored(capsys) == 3
     assert content("out") == content("whole")
     assert not Path("out", JOURNAL).exists()
+
+
+def test_damaged_recordings_are_listed_also_by_the_run_that_goes_on(recordings, stopped_after, capsys):
+    whole = Path("rec/r03.wav").read_bytes()
+    for name in ("r03", "r06"):
+        path = Path(f"rec/{name}.flac")
+        samples, rate = soundfile.read(f"rec/{name}.wav")
+        Path(f"rec/{name}.wav").unlink()
+        soundfile.write(path, samples, rate)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    stopped_after(5, "-o", "out", "-m", "0.3", "--threads", "1")
+    capsys.readouterr()
+    assert analyze("-o", "out", "-m", "0.3") == 0
+    assert "damaged = 2" in capsys.readouterr().out.splitlines()
+    with open("out/damaged.csv", encoding="utf-8") as file:
+        found = {row["recording"]: float(row["damaged_at"]) for row in csv.DictReader(file)}
+    # A FLAC file of noise is about half as long where it is cut in the middle.
+    assert found == {"r03": pytest.approx(17 / 2, rel=0.2), "r06": pytest.approx(32 / 2, rel=0.2)}
+    for name in found:
+        Path(f"rec/{name}.flac").unlink()
+        Path(f"rec/{name}.wav").write_bytes(whole)
+    assert analyze("-o", "out", "-m", "0.3") == 0
+    assert not Path("out/damaged.csv").exists() and "damaged" not in capsys.readouterr().out
 
 
 def test_an_earlier_result_stays_whole_until_the_end(recordings, stopped_after):
@@ -225,7 +250,7 @@ def test_what_is_not_whole_does_not_count(place: Path):
         Path(folder, f"r{number}_scores.txt").write_bytes(data)
         crc = __import__("binascii").crc32(data)
         journal.append(
-            Done(f"r{number}", 1, 2, 3.0, 4, 0, Slice(offset, len(data), crc), None,
+            Done(f"r{number}", 1, 2, 3.0, 4, 0, None, Slice(offset, len(data), crc), None,
                  {"_scores.txt": Written(None, len(data), crc)})
         )  # fmt: skip
     journal.close(remove=False)
