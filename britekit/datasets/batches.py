@@ -106,7 +106,12 @@ class Bank:
 
 def batch_size_for(count: int, batch_size: int, min_steps: int, smallest: int = 8) -> int:
     """Batch size with which an epoch has at least ``min_steps`` steps, not below ``smallest``."""
-    return max(1, min(batch_size, max(smallest, count // max(1, min_steps))))
+    size = max(1, min(batch_size, max(smallest, count // max(1, min_steps))))
+    if size < min(batch_size, count):
+        log.info(
+            "batches of %d instead of %d spectrograms, for train.min_steps = %d", size, batch_size, min_steps
+        )
+    return size
 
 
 def batch_bounds(count: int, batch_size: int) -> list[tuple[int, int]]:

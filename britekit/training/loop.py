@@ -243,6 +243,8 @@ def quiet_lightning() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # With train.deterministic: what the device cannot repeat to the last bit.
+            warnings.filterwarnings("default", message=".*determinis")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import warnings
 
 import lightning_utilities.core.rank_zero as rank_zero
 import numpy as np
@@ -141,6 +142,13 @@ def test_mixed_precision_and_compile_free_paths(project, cfg):
 def test_lightning_says_nothing():
     with quiet_lightning():
         assert not rank_zero.log.isEnabledFor(logging.INFO)
+
+
+def test_what_a_device_cannot_repeat_is_told(recwarn):
+    with quiet_lightning():
+        warnings.warn("advice of Lightning", stacklevel=1)
+        warnings.warn("bincount does not have a deterministic implementation", stacklevel=1)
+    assert ["bincount" in str(warning.message) for warning in recwarn] == [True]
 
 
 def test_starting_from_a_checkpoint(project, cfg, caplog):
