@@ -45,6 +45,11 @@ def is_recording_name(path: str | os.PathLike[str]) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in AUDIO_EXTENSIONS
 
 
+def is_recording(path: Path) -> bool:
+    """Tell whether a path is named as a recording, and is a file or a link to nothing."""
+    return is_recording_name(path) and (path.is_file() or (path.is_symlink() and not path.exists()))
+
+
 def find_recordings(path: str | os.PathLike[str], recursive: bool = False) -> list[Path]:
     """Return the recordings that a path means.
 
@@ -103,11 +108,7 @@ def check_stems(paths: Iterable[str | os.PathLike[str]]) -> None:
 
 
 def _listed(directory: Path) -> list[Path]:
-    return [entry for entry in directory.iterdir() if is_recording_name(entry) and _is_meant(entry)]
-
-
-def _is_meant(path: Path) -> bool:
-    return path.is_file() or (path.is_symlink() and not path.exists())
+    return [entry for entry in directory.iterdir() if is_recording(entry)]
 
 
 def _walk(root: Path) -> list[Path]:
@@ -118,7 +119,7 @@ def _walk(root: Path) -> list[Path]:
 
     for folder, below, names in os.walk(root, onerror=fail):
         below[:] = [name for name in below if not name.startswith(".")]
-        found += [p for p in (Path(folder, name) for name in names) if is_recording_name(p) and _is_meant(p)]
+        found += [path for path in (Path(folder, name) for name in names) if is_recording(path)]
     return found
 
 

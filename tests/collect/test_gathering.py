@@ -53,6 +53,17 @@ def test_a_copy_is_a_file_of_its_own(project, sources):
     assert not copy.is_symlink() and os.stat(copy).st_nlink == 1 and not os.path.samefile(copy, original)
 
 
+@pytest.mark.parametrize("query", ["linked", "linked/*"])
+def test_links_to_files_of_other_names(project, sources, query):
+    """As DVC makes them where its cache is linked."""
+    (project / "linked").mkdir()
+    original = make_recording(project / "store" / "0a1b.wav", 2.0, seed=7)
+    (project / "linked" / "Ant9.wav").symlink_to(original)
+    sources(f"A,folder,{query},,")
+    collect()
+    assert (project / "data/recordings/Ant/Ant9.wav").read_bytes() == original.read_bytes()
+
+
 ANNOTATED = [
     {"recording": "x", "class": "A", "start_time": "0.500", "end_time": "3.000"},
     {"recording": "x", "class": "B", "start_time": "1.000", "end_time": "2.000"},

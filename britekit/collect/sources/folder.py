@@ -19,7 +19,7 @@ from pathlib import Path
 from britekit.annotations.classes import find_class
 from britekit.annotations.reading import annotation_files, read_any_annotations
 from britekit.annotations.segments import Annotation
-from britekit.audio.files import find_recordings, is_recording_name
+from britekit.audio.files import find_recordings, is_recording
 from britekit.collect.offers import ANY_CLASS, Context, Details, Offer, SourceRow
 from britekit.collect.recordings_table import FILE_NAME, read_recordings_table
 from britekit.errors import InputError
@@ -59,13 +59,11 @@ def _matching(query: str, project: Path) -> list[Path]:
         raise InputError("the query is empty; expected a folder of recordings")
     place = project / Path(query).expanduser()
     if place.exists():
-        return [path.resolve().parent / path.name for path in find_recordings(place)]
+        return [path.parent.resolve() / path.name for path in find_recordings(place)]
     if not glob.has_magic(query):
         raise InputError(f"folder {place} does not exist")
     found = sorted(Path(text) for text in glob.glob(str(place), recursive=True))
-    found = [
-        path.resolve().parent / path.name for path in found if is_recording_name(path) and path.is_file()
-    ]
+    found = [path.parent.resolve() / path.name for path in found if is_recording(path)]
     if not found:
         raise InputError(f"no recording matches {place}")
     return found
