@@ -59,7 +59,7 @@ def test_links_to_files_of_other_names(project, sources, query):
     (project / "linked").mkdir()
     original = make_recording(project / "store" / "0a1b.wav", 2.0, seed=7)
     (project / "linked" / "Ant9.wav").symlink_to(original)
-    sources(f"A,folder,{query},,")
+    sources(f"A,folder,{query},,train")
     collect()
     assert (project / "data/recordings/Ant/Ant9.wav").read_bytes() == original.read_bytes()
 
