@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,12 +25,16 @@ from britekit.database.schema import (
     SpecValue,
 )
 from britekit.database.segments import add_segments, segments_of
-from britekit.database.spectrograms import get_or_add_group, group_settings
+from britekit.database.spectrograms import differing_settings, get_or_add_group, group_settings
 from britekit.errors import DatabaseError
 from britekit.progress import track
 
+log = logging.getLogger("britekit.database.copying")
+
 # Two offsets closer than this are one: decimal fractions are rounded differently by different programs.
 _SAME_OFFSET_S = 1e-6
+# Two files of one name and source whose lengths differ by more are two recordings.
+_SAME_LENGTH_S = 0.1
 _VALUES_AT_ONCE = 500
 
 
@@ -61,7 +66,8 @@ def copy_class(origin: Session, destination: Session, name: str) -> Copied:
     Raises
     ------
     DatabaseError
-        The class is not in the origin, or is in the destination, or its code belongs to another class there.
+        The class is not in the origin, or is in the destination, or its code belongs to another class there;
+        or one of its recordings has the name and source of a longer or shorter one there.
     """
     row = require_class(origin, name)
     if find_class(destination, name) is not None:
@@ -103,6 +109,7 @@ def _copy_recording(
     source_id = _source(origin, destination, recording.source_id, names)
     there = find_recording(destination, source_id, recording.filename)
     if there is not None:
+        _check_length(origin, destination, recording, there)
         new_id, present = there.id, segments_of(destination, there.id)
     else:
         new_id = add_recording(
@@ -139,17 +146,29 @@ def _copy_recording(
     _copy_values(origin, destination, new_of, names, copied)
 
 
-def _copy_audio(origin: Session, destination: Session, new_of: dict[int, int]) -> None:
-    query = select(Segment.id, Segment.audio, Segment.sampling_rate).where(
-        Segment.id.in_(new_of), Segment.audio.is_not(None)
-    )
-    for segment_id, audio, rate in origin.execute(query).yield_per(50):
-        destination.execute(
-            update(Segment)
-            .where(Segment.id == new_of[segment_id], Segment.audio.is_(None))
-            .values(audio=audio, sampling_rate=rate),
-            execution_options={"synchronize_session": False},
+def _check_length(origin: Session, destination: Session, recording: Recording, there: Recording) -> None:
+    """Refuse to take another recording for this one; lengths that are not known say nothing."""
+    if recording.seconds and there.seconds and abs(recording.seconds - there.seconds) > _SAME_LENGTH_S:
+        raise DatabaseError(
+            f"{recording.filename} lasts {recording.seconds:g} s in {origin.info['where']}, but "
+            f"{there.seconds:g} s in {destination.info['where']}, so these are two recordings of one name "
+            "and source; remove one with del-rec, or extract one anew from a renamed file"
         )
+
+
+def _copy_audio(origin: Session, destination: Session, new_of: dict[int, int]) -> None:
+    keys = list(new_of)
+    for start in range(0, len(keys), _VALUES_AT_ONCE):
+        query = select(Segment.id, Segment.audio, Segment.sampling_rate).where(
+            Segment.id.in_(keys[start : start + _VALUES_AT_ONCE]), Segment.audio.is_not(None)
+        )
+        for segment_id, audio, rate in origin.execute(query).yield_per(50):
+            destination.execute(
+                update(Segment)
+                .where(Segment.id == new_of[segment_id], Segment.audio.is_(None))
+                .values(audio=audio, sampling_rate=rate),
+                execution_options={"synchronize_session": False},
+            )
 
 
 def _copy_values(
@@ -209,6 +228,13 @@ def _group(origin: Session, destination: Session, key: int | None, names: _Names
         name = origin.scalar(select(SpecGroup.name).where(SpecGroup.id == key)) or DEFAULT_NAME
         settings = group_settings(origin, key) if key is not None else {}
         names.groups[key] = get_or_add_group(destination, name, settings or None)
+        different = differing_settings(group_settings(destination, names.groups[key]), settings)
+        if different:
+            log.warning(
+                'spectrogram group "%s" of %s was made with other audio settings than that of %s (%s), and '
+                "holds both now; make it anew with reextract",
+                name, destination.info["where"], origin.info["where"], "; ".join(different),
+            )  # fmt: skip
     return names.groups[key]
 
 

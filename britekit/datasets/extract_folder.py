@@ -10,8 +10,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from britekit.audio.files import check_name
-from britekit.audio.signal import load_signal
-from britekit.audio.spectrogram import compute_spectrograms
+from britekit.audio.given_windows import GivenWindows
 from britekit.config import BaseConfig
 from britekit.config.audio import AudioConfig
 from britekit.database.classes import get_or_add_class
@@ -268,13 +267,8 @@ def _encode_at(path: Path, cfg: AudioConfig, segments: dict[float, int]) -> list
     """Return the spectrograms of segments given as offset → ID, leaving out those past the end."""
     if not segments:
         return []
-    signal, _seconds = load_signal(path, cfg)
-    images, _raw, present = compute_spectrograms(signal, list(segments), cfg)
-    return [
-        (segment_id, encode(image))
-        for segment_id, image, there in zip(segments.values(), images, present)
-        if there
-    ]
+    windows = GivenWindows(path, cfg, sorted(segments))
+    return [(segments[start], encode(image)) for start, image in windows if image is not None]
 
 
 def warn_of_settings(session: Session, group_id: int, group: str, audio: AudioConfig) -> None:

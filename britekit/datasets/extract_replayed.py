@@ -16,17 +16,21 @@ from sqlalchemy import select
 
 from britekit.annotations.classes import read_classes
 from britekit.annotations.reconciling import Reconciler
+from britekit.audio.decoding import duration_of
+from britekit.audio.files import find_recordings
+from britekit.audio.stream import window_starts
 from britekit.config import BaseConfig
 from britekit.database.classes import require_class
 from britekit.database.recordings import find_recording, get_or_add_source
 from britekit.database.schema import Segment, SegmentClass
+from britekit.database.spectrograms import require_group
 from britekit.database.tracked import dependencies
 from britekit.datasets.annotated import FolderAnnotations, classes_heard
 from britekit.datasets.curation_rows import TOLERANCE_S, keep
 from britekit.datasets.extract_given import Wanted, extract_given
 from britekit.datasets.extraction import DEFAULT_GROUP, Extraction, project_path
 from britekit.datasets.hand_edits import HandEdits
-from britekit.datasets.recording_streams import check_overlap
+from britekit.datasets.recording_streams import Grid, check_overlap
 from britekit.datasets.recordings_csv import FILE_NAME, RecordingTable, describe_recording
 from britekit.errors import InputError
 
@@ -63,10 +67,11 @@ def extract_replayed(
     InputError
         No segment is left, or recordings that are not in the class's folder of the tree.
     DatabaseError
-        Unknown class.
+        Unknown class, or spectrogram group: a rebuild makes no others.
     """
     session = edits.session
     class_id = require_class(session, class_name).id
+    require_group(session, group)
     session.rollback()
     folder = _class_folder(target, class_name, wanted)
     table = RecordingTable(folder.parent / FILE_NAME)
@@ -124,13 +129,17 @@ def _on_grid(cfg: BaseConfig, wanted: Wanted, folder: Path, class_name: str) -> 
     """Return the segments of a rebuild that the named offsets mean, telling of those that mean none."""
     grid = check_overlap(cfg.pipeline.extract_overlap, cfg.audio.spec_duration)
     reconciler = Reconciler(read_classes(cfg.misc.classes_file))
-    annotated = FolderAnnotations(folder, list(wanted.offsets), reconciler, cfg.misc, class_name)
+    annotated = FolderAnnotations(folder, find_recordings(folder), reconciler, cfg.misc, class_name)
     chosen: dict[Path, list[float]] = {}
     for path, offsets in wanted.offsets.items():
         annotations = annotated.of(path)
+        if annotations is None and annotated.lists_all:
+            log.warning("%s: its folder's annotations do not list it, so a rebuild leaves it out", path)
+            continue
+        starts = _window_starts(path, grid, cfg.audio.spec_duration)
         for offset in offsets:
             begins = round(round(offset / grid.step_s) * grid.step_s, 6)
-            if abs(begins - offset) > TOLERANCE_S:
+            if abs(begins - offset) > TOLERANCE_S or (starts is not None and begins not in starts):
                 log.warning("%s: no segment of a rebuild begins at %g s; left out", path, offset)
             elif annotations is not None and class_name not in classes_heard(
                 annotations, begins, cfg.audio.spec_duration
@@ -139,3 +148,12 @@ def _on_grid(cfg: BaseConfig, wanted: Wanted, folder: Path, class_name: str) -> 
             elif begins not in chosen.setdefault(path, []):
                 chosen[path].append(begins)
     return {path: sorted(offsets) for path, offsets in chosen.items() if offsets}
+
+
+def _window_starts(path: Path, grid: Grid, duration: float) -> set[float] | None:
+    """Return where a rebuild's segments of a recording begin; None if it cannot be read, told later."""
+    try:
+        seconds = duration_of(path)
+    except InputError:
+        return None
+    return {round(start, 6) for start in window_starts(seconds, duration, grid.step_s, tail_s=grid.tail_s)}

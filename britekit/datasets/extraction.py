@@ -17,7 +17,7 @@ from britekit.config import BaseConfig
 from britekit.database.classes import add_class, get_or_add_category, segment_counts
 from britekit.database.deletion import delete_category, delete_group, delete_source
 from britekit.database.recordings import add_recording, get_or_add_source, set_seconds
-from britekit.database.schema import DEFAULT_NAME, SoundType, Source, SpecGroup
+from britekit.database.schema import DEFAULT_NAME, Recording, SoundType, Source, SpecGroup
 from britekit.database.segments import add_links, add_segments
 from britekit.database.session import publish_database
 from britekit.database.spectrograms import add_values, get_or_add_group
@@ -204,7 +204,9 @@ def _settle_names(session: Session, curation: Curation) -> None:
     """Bring sources, groups and the default category to what decisions leave."""
     catalogue = curation.catalogue
     for name in catalogue.removed_sources:
-        if session.scalar(select(Source.id).where(Source.name == name)) is not None:
+        # Recordings that it has in spite of its removal were brought back by later rows.
+        has_recording = select(Recording.id).where(Recording.source_id == Source.id).exists()
+        if session.scalar(select(Source.id).where(Source.name == name, ~has_recording)) is not None:
             delete_source(session, name)
     for name in catalogue.added_sources:
         get_or_add_source(session, name)

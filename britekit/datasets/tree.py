@@ -16,7 +16,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.annotations.reading import annotation_files
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import Annotation
-from britekit.audio.files import check_stems, is_recording_name
+from britekit.audio.files import check_stems, is_recording
 from britekit.config.misc import MiscConfig
 from britekit.database.recordings import Facts
 from britekit.datasets.annotated import FolderAnnotations, classes_heard
@@ -139,14 +139,18 @@ def _other_folders(root: Path, names: list[str]) -> list[Path]:
 
 
 def _recordings_in(folder: Path) -> list[Path]:
-    """Return the recordings directly in a class's folder; none if there is no such folder."""
+    """Return the recordings directly in a class's folder; none if there is no such folder.
+
+    A link to nothing is one too, since reading it says that it is missing.
+    """
     if not folder.is_dir():
         return []
-    files = (path for path in folder.iterdir() if is_recording_name(path) and path.is_file())
-    return sorted(files, key=lambda path: path.name)
+    return sorted(filter(is_recording, folder.iterdir()), key=lambda path: path.name)
 
 
 def _check_same(first: Path, second: Path) -> None:
+    if not (first.exists() and second.exists()):
+        return
     if first.stat().st_size != second.stat().st_size or sha256_of(first) != sha256_of(second):
         raise InputError(
             f"{first} and {second} have the same name but are different recordings; a recording is known by "

@@ -1,5 +1,7 @@
 """Copying a class, between files and servers in both directions."""
 
+import sqlite3
+
 import pytest
 from sqlalchemy import insert, select, update
 
@@ -94,3 +96,39 @@ def test_refusals(origin, target, tmp_path):
         commands.copy_class(origin, str(tmp_path / "." / "origin.db"), "Robin")
     with pytest.raises(InputError, match="the same database"):
         commands.copy_class(target, target, "Robin")
+
+
+def test_another_recording_of_that_name_is_not_taken_for_it(origin, tmp_path):
+    target = str(tmp_path / "there.db")
+    with open_database(target, "create") as session:
+        key = add_recording(session, get_or_add_source(session, "Wood"), "r3.wav", "/else/r3", 30.0)
+        add_links(session, [(add_segments(session, key, [0.0])[0], add_class(session, "Owl", "OWL"))])
+    before = contents(target)
+    with pytest.raises(DatabaseError, match=r"r3\.wav lasts 9 s in .*origin.*, but 30 s in .*there"):
+        commands.copy_class(origin, target, "Robin")
+    assert contents(target) == before
+
+
+@pytest.mark.parametrize(("max_freq", "is_told"), [(0, False), (7, True)])
+def test_a_group_made_with_other_settings_is_told_of(origin, tmp_path, caplog, max_freq, is_told):
+    target = str(tmp_path / "there.db")
+    with open_database(target, "create") as session:
+        group = get_or_add_group(session, "default", {"max_freq": max_freq})
+        key = add_recording(session, get_or_add_source(session, "Sea"), "s.wav", "/s", 9.0)
+        add_values(session, group, [(add_segments(session, key, [0.0])[0], b"v")])
+    commands.copy_class(origin, target, "Robin")
+    assert ("was made with other audio settings" in caplog.text) == is_told
+    assert ("max_freq 7, now 0" in caplog.text) == is_told
+
+
+def test_a_day_of_one_recording(tmp_path, target):
+    origin, many = str(tmp_path / "long.db"), 1_500
+    with open_database(origin, "create") as session:
+        key = add_recording(session, get_or_add_source(session, "Wood"), "day.wav", "/day", 86_400.0)
+        segments = add_segments(session, key, [1.5 * number for number in range(many)])
+        owl = add_class(session, "Owl", "OWL")
+        add_links(session, [(segment, owl) for segment in segments])
+    with open_database(origin) as source, open_database(target, "create") as session:
+        driver = source.connection().connection.driver_connection
+        driver.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)  # libraries allow 999 to 250,000
+        assert copy_class(source, session, "Owl").segments == many

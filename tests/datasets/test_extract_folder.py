@@ -1,6 +1,7 @@
 """One folder under one class: identity of recordings, offsets that are the same segment, transactions."""
 
 import sqlite3
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -215,3 +216,14 @@ def test_a_lot_that_repeats(db, tmp_path):
     assert [offset for _, offset in drawn] != [1.0, 4.0, 7.0] * 2
     extract(db, tmp_path / "long", "Wren", max_per_recording=100, at_random=True)
     assert one(db, "SELECT count(*) FROM Segment") == [(45,)]
+
+
+def test_memory_does_not_grow_with_a_recording_that_has_segments_elsewhere(db, tmp_path):
+    write_recording(tmp_path / "long" / "a.wav", 300.0)
+    extract(db, tmp_path / "long", max_per_recording=4)
+    tracemalloc.start()
+    options = {"group": "other", "overlap": 0.3, "include_existing": True, "max_per_recording": 4}
+    assert extract(db, tmp_path / "long", **options).spectrograms > 0
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6  # the whole recording takes 9.6 MB

@@ -92,3 +92,54 @@ def test_annotations_count_as_in_a_rebuild(project, caplog):
     assert bring("w1-1.00.jpeg", "w1-3.00.jpeg") == 1
     assert 'its annotations have no "Wren" at 3 s' in caplog.text
     assert_rebuild_is_equal()
+
+
+def annotate_only(name):
+    Path("data/recordings/Wren/annotations.csv").write_text(
+        f"recording,class,start_time,end_time\n{name},WREN,0,5\n"
+    )
+    Path("data/curation.csv").unlink()
+    commands.extract(db_path="data/training.db")
+
+
+def test_a_recording_that_annotations_do_not_list_is_left_out(project, caplog):
+    annotate_only("w0")
+    caplog.clear()
+    assert bring("w0-1.00.jpeg", "w1-3.00.jpeg") == 0
+    assert "data/recordings/Wren/w1.wav: its folder's annotations do not list it" in caplog.text
+    assert_rebuild_is_equal()
+
+
+def test_annotations_of_recordings_not_named_are_not_taken_for_lost(project, caplog):
+    annotate_only("w0\nw1,WREN,0,5\nw0")
+    caplog.clear()
+    bring("w1-3.00.jpeg")
+    assert "is not in the folder" not in caplog.text
+
+
+@pytest.mark.parametrize(("seconds", "overlap", "name"), [(4.2, 0, "w0-3.00"), (2.8, 1.5, "w0-1.50")])
+def test_what_a_rebuild_would_not_cut_at_the_end_is_left_out(project, caplog, seconds, overlap, name):
+    longer = PARAMS.replace("spec_duration: 1.0", "spec_duration: 3.0")
+    Path("params.yaml").write_text(f"{longer}pipeline:\n  extract_overlap: {overlap}\n")
+    write_recording(Path("data/recordings/Wren/w0.wav"), seconds)
+    Path("data/curation.csv").unlink()
+    commands.extract(db_path="data/training.db")
+    assert bring(f"{name}.jpeg", "w0-0.00.jpeg") == 0
+    assert f"no segment of a rebuild begins at {float(name[3:]):g} s" in caplog.text
+    assert_rebuild_is_equal()
+
+
+def test_what_comes_back_from_a_removed_source_outlives_a_rebuild(project):
+    commands.del_src(name="default", db_path="data/training.db")
+    assert bring("w1-3.00.jpeg") == 1
+    assert_rebuild_is_equal()
+
+
+@pytest.mark.parametrize(("removed", "group"), [(None, "defualt"), ("default", "default")])
+def test_a_group_that_a_rebuild_does_not_make_is_refused(project, removed, group):
+    if removed:
+        commands.del_sgroup(name=removed, db_path="data/training.db")
+    table = Path("data/curation.csv").read_bytes()
+    with pytest.raises(DatabaseError, match=f'spectrogram group "{group}" is not in'):
+        bring("w1-3.00.jpeg", spec_group=group)
+    assert Path("data/curation.csv").read_bytes() == table

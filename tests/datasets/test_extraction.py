@@ -262,3 +262,12 @@ def test_long_recording_passes_the_bounded_queue(project, monkeypatch):
     write_recording(Path("data/recordings/Owl/long.wav"), 60.0)
     build()
     assert len([1 for name, _offset in links() if name == "long.wav"]) == 60
+
+
+def test_a_link_to_nothing_is_a_recording_that_is_missing(project, caplog):
+    os.symlink("nowhere.wav", "data/recordings/Wren/W2-1.wav")
+    # In a second folder it is not compared with what is missing.
+    write_recording(Path("data/recordings/Owl/W2-1.wav"), 2.2)
+    result = build()
+    assert [path.as_posix() for path, _reason in result.failures] == ["data/recordings/Wren/W2-1.wav"]
+    assert "W2-1.wav is left out" in caplog.text
