@@ -82,6 +82,14 @@ class TestLabels:
         assert main(["rpt-labels", "-l", "labels", "-o", "out", "-m", "0.82"]) == 0
         assert rows_of("out/classes.csv")[1:] == [["OWL", "3.0"], ["WREN", "3.0"]]
 
+    def test_labels_that_were_never_made_are_told(self, capsys):
+        self.write()
+        Path("labels/manifest.yaml").write_text("inference: {min_score: 0.8}\n")
+        assert main(["rpt-labels", "-l", "labels", "-o", "out", "-m", "0.5"]) == 0
+        assert "was made with a min_score of 0.8" in capsys.readouterr().err
+        assert main(["rpt-labels", "-l", "labels", "-o", "out", "-m", "0.8"]) == 0
+        assert "was made with" not in capsys.readouterr().err
+
     def test_the_settings_give_the_threshold(self):
         self.write()
         Path("params.yaml").write_text("infer:\n  min_score: 0.0\n")
