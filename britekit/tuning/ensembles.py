@@ -154,8 +154,8 @@ def _warn_of_one_sided(data: MemberScores, chooses_N: NDArray[np.bool_], metric:
     """Say which classes have no true cell in one of the halves, so that they have no part in its score."""
     left_out = "left out of its mean" if metric.startswith("macro") else "only false cells count there"
     for side, rows_N in (("that chooses", chooses_N), ("held out", ~chooses_N)):
-        heard_C = data.truth_NC[rows_N].any(axis=0)
-        names = [label for label, heard in zip(data.labels, heard_C.tolist(), strict=True) if not heard]
+        silent_C = ~np.any(data.truth_NC[rows_N], axis=0)
+        names = [data.labels[c] for c in np.flatnonzero(silent_C)]
         if names:
             more = f" and {len(names) - 10} more" if names[10:] else ""
             log.warning("not heard in the half %s, so %s: %s%s", side, left_out, ", ".join(names[:10]), more)
