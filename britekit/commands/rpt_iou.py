@@ -49,17 +49,22 @@ def rpt_iou(
     t2: float = 0.8,
 ) -> float:
     """Write intersection over union by threshold; return the highest mean."""
+    import logging
+
     from britekit.config import resolve
     from britekit.errors import InputError
     from britekit.evaluation import localisation
 
     if annotations_path is None or label_dir is None or output_path is None:
         raise InputError("annotations, labels and output directory are all needed")
-    thresholds = localisation.make_thresholds(start, end, incr)
+    localisation.make_thresholds(start, end, incr)  # says what is wrong with these before those below
     for name, value in (("--t1", t1), ("--t2", t2)):
         if not start <= value <= end:
             raise InputError(f"{name} is {value:g}; expected a threshold from {start:g} to {end:g}")
+    thresholds = localisation.make_thresholds(start, end, incr, (t1, t2))
     found = localisation.measure_localisation(annotations_path, label_dir, resolve(cfg_path), thresholds)
+    if found.unlabelled:
+        logging.getLogger("britekit.evaluation").warning("%s", found.unlabelled_sentence)
     localisation.write_localisation(output_path, found, t1, t2)
     best = float(found.iou_T[found.best])
     print(f"iou = {best:.4f}")

@@ -8,6 +8,7 @@ Truth and scores:
 - ``grid.py``: segments of a recording, which of them an annotation marks, which of them a score belongs to
 - ``scored_set.py``: a test per segment as matrices; ``unit_set.py``: the same per block and per recording
 - ``score_sources.py``: ``scores.npz`` or label files as one thing
+- ``applied_scaling.py``: what inference had done to the scores in label files
 - ``left_out.py``: what a test could not use, and how long recordings are
 
 Figures:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from britekit.errors import InputError
 from britekit.evaluation.class_thresholds import ClassThresholds
 from britekit.evaluation.fit import PlattFit, cross_fit, fit_calibration, lowest_fitted
+from britekit.evaluation.score_sources import ScoreSource
 from britekit.evaluation.scored_set import ScoredSet
 from britekit.files import write_text
 from britekit.metrics.bootstrap import Interval, resample
@@ -162,15 +163,17 @@ def write_calibration(
     """Write a calibration file for `infer.calibration`.
 
     Classes with values of their own are listed by name. ``thresholds`` are written beside the values;
-    inference does not read them.
+    inference does not read them. Where labels were fitted that inference had scaled, both scalings are
+    written as one, since inference applies the file to scores that are not scaled.
     """
     source = data.source
+    a, b, own = _on_unscaled(result.fit, source)
     content: dict[str, Any] = {
-        "coefficient": _rounded(result.fit.coefficient),
-        "intercept": _rounded(result.fit.intercept),
+        "coefficient": _rounded(a),
+        "intercept": _rounded(b),
         "classes": {
             source.classes[column].name: {"coefficient": _rounded(a), "intercept": _rounded(b)}
-            for column, (a, b) in sorted(result.fit.per_class.items())
+            for column, (a, b) in sorted(own.items())
         },
         "backend": source.backend,
         "members": source.members,
@@ -224,6 +227,20 @@ def plot_calibration(path: str | Path, result: CalibrationResult) -> None:
     formula = f"σ({result.fit.coefficient:.2f} · logit(p) {sign} {abs(result.fit.intercept):.2f})"
     title = f"{formula}, {result.fit.cells:,} cells"
     plot_reliability(path, line("before", result.before), line(after, result.after), title)
+
+
+def _on_unscaled(fit: PlattFit, source: ScoreSource) -> tuple[float, float, dict[int, tuple[float, float]]]:
+    """Return coefficient, intercept and those of columns, as they act on scores before any scaling."""
+    usual, everywhere = source.scaling or (1.0, 0.0), (fit.coefficient, fit.intercept)
+
+    def joined(fitted: tuple[float, float], before: tuple[float, float]) -> tuple[float, float]:
+        return fitted[0] * before[0], fitted[0] * before[1] + fitted[1]
+
+    own = {
+        column: joined(fit.per_class.get(column, everywhere), source.own_scaling.get(column, usual))
+        for column in {*fit.per_class, *source.own_scaling}
+    }
+    return *joined(everywhere, usual), own
 
 
 def _intervals(result: CalibrationResult) -> dict[str, Interval]:

@@ -107,18 +107,32 @@ def mark_truth(
     """
     recordings = np.asarray(recording_M, dtype=np.int64)
     columns = np.asarray(column_M, dtype=np.int64)
-    start, end = np.asarray(start_M, dtype=np.float64), np.asarray(end_M, dtype=np.float64)
-    first = np.ceil((start - (grid.length_s - MIN_SOUND_S)) / grid.step_s - _ROW_EPSILON)
-    last = np.floor((end - MIN_SOUND_S) / grid.step_s + _ROW_EPSILON)
-    first = np.maximum(first, 0).astype(np.int64)
-    last = np.minimum(last, grid.rows_R[recordings] - 1).astype(np.int64)
-    marked = np.maximum(last - first + 1, 0)
+    first, marked = _marked_rows(grid, recordings, start_M, end_M)
     # Each annotation unfolds into its rows: first, first + 1, … last.
     rows = np.arange(int(marked.sum())) - np.repeat(np.cumsum(marked) - marked, marked)
     rows += np.repeat(grid.first_R[recordings] + first, marked)
     truth = np.zeros((grid.rows, classes), dtype=bool)
     truth[rows, np.repeat(columns, marked)] = True
     return truth
+
+
+def count_marked(
+    grid: Grid, recording_M: ArrayLike, start_M: ArrayLike, end_M: ArrayLike
+) -> NDArray[np.int64]:
+    """Return how many rows each annotation marks: none if it is too short, or lies after the last row."""
+    return _marked_rows(grid, np.asarray(recording_M, dtype=np.int64), start_M, end_M)[1]
+
+
+def _marked_rows(
+    grid: Grid, recordings: NDArray[np.int64], start_M: ArrayLike, end_M: ArrayLike
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first row that each annotation marks, counted in its recording, and how many."""
+    start, end = np.asarray(start_M, dtype=np.float64), np.asarray(end_M, dtype=np.float64)
+    first = np.ceil((start - (grid.length_s - MIN_SOUND_S)) / grid.step_s - _ROW_EPSILON)
+    last = np.floor((end - MIN_SOUND_S) / grid.step_s + _ROW_EPSILON)
+    first = np.maximum(first, 0).astype(np.int64)
+    last = np.minimum(last, grid.rows_R[recordings] - 1).astype(np.int64)
+    return first, np.maximum(last - first + 1, 0)
 
 
 def place_windows(

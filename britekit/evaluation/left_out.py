@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from britekit.annotations.segments import Annotation
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import find_recordings
 from britekit.errors import InputError, closest, suggest
@@ -27,8 +28,14 @@ class LeftOut:
     """Annotated recordings without (readable) audio and without scores, with the reason."""
     too_short: list[str] = field(default_factory=list)
     """Recordings in which no row fits."""
-    beyond_end: list[int] = field(default_factory=list)
+    beyond_end: list[str] = field(default_factory=list)
     """Rows of the annotation file that begin after the recording's end."""
+    past_end: list[str] = field(default_factory=list)
+    """Rows that count, but end more than a second after the recording."""
+    unmarked: list[str] = field(default_factory=list)
+    """Rows that mark no segment: none holds enough of the sound."""
+    not_annotated: list[str] = field(default_factory=list)
+    """Recordings with scores that no annotation names; sorted."""
 
     def add_unknown(self, label: str, where: str) -> None:
         """Note an annotation of a class that the models do not know."""
@@ -44,12 +51,35 @@ class LeftOut:
         said += [
             f'recording "{name}" is too short to hold a segment, and left out' for name in self.too_short
         ]
-        if self.beyond_end:
-            rows = ", ".join(map(str, self.beyond_end[:5])) + (", …" if len(self.beyond_end) > 5 else "")
-            many = len(self.beyond_end) > 1
+        for rows, singly, together in (
+            (
+                self.beyond_end,
+                "left out that begins after the end of the recording",
+                "left out that begin after the end of the recording",
+            ),
+            (
+                self.unmarked,
+                "left out that marks no segment, since none holds 0.3 s of it",
+                "left out that mark no segment, since none holds 0.3 s of them",
+            ),
+            (
+                self.past_end,
+                "ends more than 1 s after the recording: check that both belong together",
+                "end more than 1 s after the recording: check that both belong together",
+            ),
+        ):
+            if rows:
+                many = len(rows) > 1
+                said.append(
+                    f"{len(rows)} annotation{'s' if many else ''} {together if many else singly} "
+                    f"(row{'s' if many else ''} {_first_few(rows)})"
+                )
+        if self.not_annotated:
+            many = len(self.not_annotated) > 1
             said.append(
-                f"{len(self.beyond_end)} annotation{'s' if many else ''} left out that begin"
-                f"{'' if many else 's'} after the end of the recording (row{'s' if many else ''} {rows})"
+                f"{len(self.not_annotated)} recording{'s' if many else ''} with scores "
+                f"{'are' if many else 'is'} not annotated, so no part of the test "
+                f"({_first_few(self.not_annotated)}); a row with an empty class keeps a silent one"
             )
         return said
 
@@ -74,6 +104,18 @@ class LeftOut:
             )
         for sentence in self.sentences(source.labels):
             log.warning("%s", sentence)
+
+
+def spots(items: Sequence[Annotation]) -> list[str]:
+    """Return the rows of annotations; in a file about one recording with the file's name."""
+    return [
+        str(a.row) if Path(a.file).suffix.lower() == ".csv" else f"{a.row} of {Path(a.file).name}"
+        for a in items
+    ]
+
+
+def _first_few(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def find_lengths(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from britekit.annotations.classes import map_name
 from britekit.annotations.label_table import read_label_table
 from britekit.annotations.reading import read_any_annotations
+from britekit.annotations.reconciling import Reconciler
 from britekit.config import BaseConfig
 from britekit.errors import InputError, suggest
 from britekit.evaluation.grid import ROUNDED_S
@@ -43,6 +44,8 @@ class Localisation:
     """Annotated pairs of recording and class."""
     unknown: dict[str, int]
     """Annotated classes that labels never name, with their number of annotations."""
+    unlabelled: list[str] = field(default_factory=list)
+    """Annotated recordings of which there are no labels: each of their components counts as 0."""
 
     @property
     def area(self) -> float:
@@ -50,13 +53,19 @@ class Localisation:
         return float(np.trapezoid(self.iou_T, self.thresholds))
 
     @property
+    def unlabelled_sentence(self) -> str:
+        """What a reader must know about recordings without labels."""
+        more = f" and {len(self.unlabelled) - 10} more" if self.unlabelled[10:] else ""
+        return f"there are no labels of {', '.join(self.unlabelled[:10])}{more}: counted as 0"
+
+    @property
     def best(self) -> int:
         """Place of the threshold with the highest mean; the lowest of equals."""
         return int(np.argmax(self.iou_T))
 
 
-def make_thresholds(start: float, end: float, step: float) -> NDArray[np.float64]:
-    """Return the thresholds from start to end.
+def make_thresholds(start: float, end: float, step: float, also: Sequence[float] = ()) -> NDArray[np.float64]:
+    """Return the thresholds from start to end, and others that are to be reported.
 
     Raises
     ------
@@ -70,7 +79,7 @@ def make_thresholds(start: float, end: float, step: float) -> NDArray[np.float64
     count = math.floor((end - start) / step + 1e-9) + 1
     if count > _MOST_THRESHOLDS:
         raise InputError(f"--incr {step:g} makes {count} thresholds; expected at most {_MOST_THRESHOLDS}")
-    return np.round(start + step * np.arange(count), 10)
+    return np.unique(np.round([*(start + step * np.arange(count)), *also], 10))
 
 
 def measure_localisation(
@@ -101,8 +110,14 @@ def measure_localisation(
     classes, labels = trained_classes(
         folder, manifest, field, cfg.misc.map_codes, table, cfg.misc.classes_file
     )
-    meant = {text: label for info, label in zip(classes, labels, strict=True)
-             for text in (info.alt_code, info.alt_name, info.code, info.name, label) if text}  # fmt: skip
+    # As in a test: what labels call a class comes first, then its name, code and alternates.
+    meant = dict(zip(labels, labels, strict=True))
+    label_of = {id(info): label for info, label in zip(classes, labels, strict=True)}
+    reconciler = Reconciler(classes)
+    for text in {a.label for a in annotations} - meant.keys():
+        info = reconciler.find(text)
+        if info is not None:
+            meant[text] = label_of[id(info)]
     unknown: dict[str, int] = {}
     for a in annotations:
         if a.label not in meant:
@@ -140,7 +155,10 @@ def measure_localisation(
         number = np.bincount(recording_of[group], minlength=len(recordings))
         total = np.bincount(recording_of[group], overlap, minlength=len(recordings))
         by_recording.append(total / number)
-    return Localisation(thresholds, recordings, np.array(means), np.stack(by_recording), len(pairs), unknown)
+    unlabelled = [name for name in recordings if name not in places]
+    return Localisation(
+        thresholds, recordings, np.array(means), np.stack(by_recording), len(pairs), unknown, unlabelled
+    )
 
 
 def write_localisation(directory: str | Path, found: Localisation, t1: float, t2: float) -> list[Path]:
@@ -172,6 +190,8 @@ def summary_text(found: Localisation, t1: float, t2: float) -> str:
         f'  - class "{name}" is not known to the labels: {count} annotations left out'
         for name, count in sorted(found.unknown.items())
     ]
+    if found.unlabelled:
+        lines.append(f"  - {found.unlabelled_sentence}")
     return "\n".join(lines) + "\n"
 
 

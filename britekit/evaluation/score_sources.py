@@ -17,6 +17,7 @@ from britekit.annotations.classes import LABEL_FIELDS, ClassInfo, map_name, read
 from britekit.annotations.label_table import LabelTable, read_label_table
 from britekit.annotations.scores import ScoreTable
 from britekit.errors import InputError, suggest
+from britekit.evaluation.applied_scaling import applied_scaling, scaling_of_classes
 from britekit.evaluation.grid import ROUNDED_S, Grid, find_step, place_labels, place_windows
 
 TABLE_NAME = "scores.npz"
@@ -66,6 +67,8 @@ class ScoreSource:
     """Platt values already inside the scores, other than 1 and 0."""
     calibrated: bool = False
     """Whether a calibration file was applied to the scores."""
+    own_scaling: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """Platt values inside the scores of classes, by column, that had their own in that file."""
     backend: str | None = None
     members: list[Any] = field(default_factory=list)
 
@@ -226,7 +229,7 @@ def _from_labels(
         np.maximum.at(scores.reshape(-1), cells, found.score_M[used])
         return Windows(distinct[:, 0], found.start_M[used][first].astype(np.float64), scores)
 
-    scaling, calibrated = _applied(manifest)
+    scaling, calibrated = applied_scaling(manifest)
     return ScoreSource(
         path=folder,
         unrounded=False,
@@ -240,6 +243,7 @@ def _from_labels(
         recordings=set(found.recordings),
         scaling=scaling,
         calibrated=calibrated,
+        own_scaling=scaling_of_classes(manifest, classes),
         backend=manifest.get("backend"),
         members=_models(manifest),
     )
@@ -317,19 +321,6 @@ def trained_classes(
                 f"come from different runs{suggest(name, labels)}"
             )
     return classes, labels
-
-
-def _applied(manifest: dict[str, Any]) -> tuple[tuple[float, float] | None, bool]:
-    """Return the Platt values that labels already contain (None: none), and whether they came from a file."""
-    from_file = manifest.get("calibration")
-    values = from_file if isinstance(from_file, dict) else None
-    a, b = ("coefficient", "intercept") if values else ("scaling_coefficient", "scaling_intercept")
-    values = values or manifest.get("inference") or {}
-    try:
-        pair = float(values.get(a, 1.0)), float(values.get(b, 0.0))
-    except (TypeError, ValueError):
-        raise InputError(f"manifest.yaml: {a} or {b} is not a number; run analyze again") from None
-    return (None if pair == (1.0, 0.0) else pair), bool(from_file)
 
 
 def _models(manifest: dict[str, Any]) -> list[Any]:

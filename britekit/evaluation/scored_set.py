@@ -15,9 +15,12 @@ from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import Annotation
 from britekit.config import BaseConfig
 from britekit.errors import InputError
-from britekit.evaluation.grid import Grid, build_grid, mark_truth
-from britekit.evaluation.left_out import LeftOut, find_lengths
+from britekit.evaluation.grid import Grid, build_grid, count_marked, mark_truth
+from britekit.evaluation.left_out import LeftOut, find_lengths, spots
 from britekit.evaluation.score_sources import ScoreSource, find_label_dir, read_scores
+
+# Annotations drawn up to the end of a recording overshoot it a little.
+_PAST_END_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -122,14 +125,16 @@ def read_scored_set(
     seconds = _without_short(seconds, source, left_out)
     recordings = list(seconds)
     usable = _usable(annotations, seconds, source, left_out)
-    left_out.tell(source, strict, annotations_path)
-    if not any(a.label for a in usable):
-        reasons = "; ".join(left_out.sentences(source.labels)[:3]) or "every row has an empty class"
-        raise InputError(f"{annotations_path}: no usable annotation is left ({reasons})")
     grid = build_grid(list(seconds.values()), source.length_s, source.step_s)
-    column = {label: k for k, label in enumerate(source.labels)}
     order = {name: k for k, name in enumerate(recordings)}
     claims = [a for a in usable if a.label]
+    _note_times(claims, grid, order, seconds, left_out)
+    left_out.not_annotated = sorted(source.recordings - set(first_row))
+    left_out.tell(source, strict, annotations_path)
+    if not claims:
+        reasons = "; ".join(left_out.sentences(source.labels)[:3]) or "every row has an empty class"
+        raise InputError(f"{annotations_path}: no usable annotation is left ({reasons})")
+    column = {label: k for k, label in enumerate(source.labels)}
     truth = mark_truth(
         grid,
         [order[a.recording] for a in claims],
@@ -174,15 +179,27 @@ def _usable(
 ) -> list[Annotation]:
     """Return annotations of known classes in recordings with a length; a silent recording's row stays."""
     known = set(source.labels)
-    usable = []
+    usable, beyond = [], []
     for annotation in annotations:
         if annotation.recording not in seconds:
             continue
         if annotation.label and annotation.label not in known:
             left_out.add_unknown(annotation.label, annotation.where)
             continue
-        if annotation.start > seconds[annotation.recording] and annotation.label:
-            left_out.beyond_end.append(annotation.row)
+        if annotation.start >= seconds[annotation.recording] and annotation.label:
+            beyond.append(annotation)
             continue
         usable.append(annotation)
+    left_out.beyond_end = spots(beyond)
     return usable
+
+
+def _note_times(
+    claims: list[Annotation], grid: Grid, order: dict[str, int], seconds: dict[str, float], left_out: LeftOut
+) -> None:
+    """Note annotations that mark no segment, and those that go on after the end of their recording."""
+    marked = count_marked(
+        grid, [order[a.recording] for a in claims], [a.start for a in claims], [a.end for a in claims]
+    )
+    left_out.unmarked = spots([a for a, rows in zip(claims, marked.tolist(), strict=True) if not rows])
+    left_out.past_end = spots([a for a in claims if a.end > seconds[a.recording] + _PAST_END_S])

@@ -67,8 +67,8 @@ def count_seconds(data: UnitSet, decisions: Decisions, threshold: float) -> Seco
         seconds = data.window_seconds_WC[:, min(c, data.window_seconds_WC.shape[1] - 1)].astype(np.float64)
         seconds = np.where(present[:, c], seconds, 0.0)
         right = data.truth_NC[data.window_row_W, c]
-        # A product with 100 rounds 0.7 (float32) to 70 as it should; comparing with 0.7 (float64) would not.
-        place = np.clip(np.floor(values[:, c] * np.float32(steps)).astype(np.int64), 0, steps)
+        # 0.53 (float32) lies a hair below 0.53, and so does its product with 100; 1e-4 of a step mends that.
+        place = np.clip(np.floor(values[:, c] * np.float32(steps) + 1e-4).astype(np.int64), 0, steps)
         found = values[:, c] >= threshold
         for total, by_recording, mask in ((true_T, true_R, right), (false_T, false_R, ~right)):
             total[:, c] = np.bincount(place, seconds * mask, minlength=steps + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,11 @@ from britekit.annotations.label_table import read_label_table
 from britekit.annotations.reading import read_any_annotations
 from britekit.errors import InputError
 from britekit.evaluation.matrix_file import write_table
+from britekit.evaluation.score_sources import read_manifest
 from britekit.files import together
 from britekit.metrics.durations import join_stretches
+
+log = logging.getLogger("britekit.evaluation")
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ def labelled_seconds(directory: str | Path, min_score: float) -> Seconds:
         If there are no labels, or none with such a score.
     """
     table = read_label_table(directory)
+    _warn_of_missing(Path(directory), min_score)
     used = np.flatnonzero(table.score_M >= np.float32(min_score))
     if not len(used):
         best = f", the highest has {float(table.score_M.max()):.3f}" if len(table) else ""
@@ -72,6 +77,16 @@ def labelled_seconds(directory: str | Path, min_score: float) -> Seconds:
         table.start_M[used],
         table.end_M[used],
     )
+
+
+def _warn_of_missing(folder: Path, min_score: float) -> None:
+    """Say that labels below the score they were made with are not there, where they are asked for."""
+    made_with = (read_manifest(folder).get("inference") or {}).get("min_score")
+    if isinstance(made_with, (int, float)) and made_with > min_score:
+        log.warning(
+            "%s was made with a min_score of %g: labels of lower scores, from %g on, are missing there; run "
+            "analyze with a lower --min-score", folder, made_with, min_score,
+        )  # fmt: skip
 
 
 def write_annotated(directory: str | Path, found: Seconds) -> list[Path]:

@@ -33,6 +33,8 @@ from britekit.metrics.thresholds import Detections, detect, top_one_accuracy
 
 # Below, intervals are known to hold the truth less often than they claim (benchmarks/coverage.py).
 FEW_RECORDINGS = 30
+# Labels of a test without a lower limit begin far below.
+CUT_FROM = 0.01
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,12 @@ class UnitReport:
                 f"only {len(data.recordings)} recordings: others could give quite different figures, and the "
                 f"intervals hold the truth less often than they claim; test {FEW_RECORDINGS} or more"
             )
+        lowest = _lowest_kept(data)
+        if lowest >= CUT_FROM:
+            notes.append(
+                f"the labels hold no score below {lowest:.3g}: what is lower counts as 0, so areas and "
+                "figures at lower thresholds are not those of the models; run analyze with --min-score 0"
+            )
         if self.without_positives:
             notes.append(
                 f"no {unit} is marked by {_listed(self.without_positives)}: left out of the macro means"
@@ -208,6 +216,13 @@ def report_units(
     if replicates and len(data.recordings) > 1:
         report.intervals.update(compute_intervals(report, replicates))
     return report
+
+
+def _lowest_kept(data: ScoredSet | UnitSet) -> float:
+    """Return the lowest score in label files, below which there are none; 0 where no score is missing."""
+    if data.source.unrounded or data.scores_NC.all():
+        return 0.0
+    return float(np.min(data.scores_NC, where=data.scores_NC > 0, initial=np.inf))
 
 
 def _listed(names: list[str], most: int = 10) -> str:

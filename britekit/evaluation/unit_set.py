@@ -154,9 +154,10 @@ def _read(
     usable = [item for item in listed if item.recording in order]
     if unit == "block":
         beyond = [x for x in usable if (x.block - 1) * block_s >= seconds[x.recording]]
-        left_out.beyond_end = [item.row for item in beyond]
+        left_out.beyond_end = [str(item.row) for item in beyond]
         usable = [item for item in usable if item not in set(beyond)]
     columns = _columns(usable, source, left_out)
+    left_out.not_annotated = sorted(source.recordings - set(first_row))
     left_out.tell(source, strict, path)
     usable.sort(key=lambda item: (order[item.recording], item.block))
     groups = np.array([order[item.recording] for item in usable], dtype=np.int64)

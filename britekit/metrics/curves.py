@@ -50,7 +50,9 @@ def curve_at(counts: ThresholdCounts, thresholds: NDArray[np.float64]) -> Curve:
         Any order; a threshold above every score detects nothing.
     """
     # Negated, the scores ascend; the number of them at or above each threshold points into the counts.
-    reached = np.searchsorted(-counts.thresholds.astype(np.float64), -thresholds, side="right")
+    # A score of 0.7 in single precision reaches the threshold 0.7, though it is a hair less in double.
+    scores = counts.thresholds
+    reached = np.searchsorted(-scores, -np.asarray(thresholds).astype(scores.dtype), side="right")
     tp = np.concatenate([[0], counts.tp])[reached]
     fp = np.concatenate([[0], counts.fp])[reached]
     return _curve(thresholds, tp, fp, counts)

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from britekit.datasets.recording_streams import available_cores
 from britekit.errors import InputError
 from britekit.evaluation.epochs import annotated_recordings
 from britekit.inference.members import resolve_for_models
 from britekit.tuning.mean_scores import METRICS, MeanScores
-from britekit.tuning.member_scores import halves, score_members
+from britekit.tuning.member_scores import MemberScores, halves, score_members
 from britekit.tuning.selection import Choice, Combination, choose
 
 log = logging.getLogger("britekit.tuning")
@@ -129,6 +130,7 @@ def find_ensemble(
     if hold_out:
         chooses_N = halves(data.truth_NC, data.groups_N, seed)
         rest_N = ~chooses_N
+        _warn_of_one_sided(data, chooses_N, metric)
     else:
         chooses_N = rest_N = np.ones(len(data.truth_NC), dtype=bool)
         log.warning("all recordings choose, so the score of the winner is flattered")
@@ -146,3 +148,14 @@ def find_ensemble(
         unseen.exact(tuple(range(len(paths)))),
         hold_out,
     )
+
+
+def _warn_of_one_sided(data: MemberScores, chooses_N: NDArray[np.bool_], metric: str) -> None:
+    """Say which classes have no true cell in one of the halves, so that they have no part in its score."""
+    left_out = "left out of its mean" if metric.startswith("macro") else "only false cells count there"
+    for side, rows_N in (("that chooses", chooses_N), ("held out", ~chooses_N)):
+        silent_C = ~np.any(data.truth_NC[rows_N], axis=0)
+        names = [data.labels[c] for c in np.flatnonzero(silent_C)]
+        if names:
+            more = f" and {len(names) - 10} more" if names[10:] else ""
+            log.warning("not heard in the half %s, so %s: %s%s", side, left_out, ", ".join(names[:10]), more)

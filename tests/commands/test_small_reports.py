@@ -82,6 +82,14 @@ class TestLabels:
         assert main(["rpt-labels", "-l", "labels", "-o", "out", "-m", "0.82"]) == 0
         assert rows_of("out/classes.csv")[1:] == [["OWL", "3.0"], ["WREN", "3.0"]]
 
+    def test_labels_that_were_never_made_are_told(self, capsys):
+        self.write()
+        Path("labels/manifest.yaml").write_text("inference: {min_score: 0.8}\n")
+        assert main(["rpt-labels", "-l", "labels", "-o", "out", "-m", "0.5"]) == 0
+        assert "was made with a min_score of 0.8" in capsys.readouterr().err
+        assert main(["rpt-labels", "-l", "labels", "-o", "out", "-m", "0.8"]) == 0
+        assert "was made with" not in capsys.readouterr().err
+
     def test_the_settings_give_the_threshold(self):
         self.write()
         Path("params.yaml").write_text("infer:\n  min_score: 0.0\n")
@@ -137,6 +145,32 @@ class TestOverlap:
         self.write()
         assert main(["rpt-iou", "-a", "a.csv", "-l", "labels", "-o", "out", *options]) == 1
         assert expected in last_error(capsys) and not Path("out").exists()
+
+    def test_thresholds_between_steps_are_reported_exactly(self, capsys):
+        self.write()
+        options = ["--incr", "0.25", "--t1", "0.7", "--t2", "0.95"]
+        assert main(["rpt-iou", "-a", "a.csv", "-l", "labels", "-o", "out", *options]) == 0
+        figures = printed(capsys.readouterr().out)
+        # at 0.75, the nearest step, the label of score 0.7 is gone
+        assert float(figures["iou at 0.7"]) == pytest.approx((4 / 10 + 0) / 2, abs=1e-3)
+        assert float(figures["iou at 0.95"]) == 0
+        thresholds = [float(row[0]) for row in rows_of("out/thresholds.csv")[1:]]
+        assert thresholds == [0, 0.25, 0.5, 0.7, 0.75, 0.95, 1]
+
+    def test_recordings_without_labels_are_told(self, capsys):
+        self.write()
+        Path("a.csv").write_text(ANNOTATIONS + "bb,OWL,5,8\n")
+        assert main(["rpt-iou", "-a", "a.csv", "-l", "labels", "-o", "out"]) == 0
+        assert "no labels of bb: counted as 0" in capsys.readouterr().err
+        assert "no labels of bb: counted as 0" in Path("out/summary.txt").read_text()
+
+    def test_a_name_goes_before_an_alternate_of_another_class(self):
+        self.write()
+        listed = "Name,Code,AltName,AltCode\nOWL,,,\nX,,,OWL\n"
+        Path("classes.csv").write_text(listed)
+        Path("c.yaml").write_text("misc: {classes_file: classes.csv}\n")
+        assert main(["rpt-iou", "-c", "c.yaml", "-a", "a.csv", "-l", "labels", "-o", "out"]) == 0
+        assert rows_of("out/recordings.csv")[2] == ["b", "0.667", "0.667", "0.000"]
 
     def test_other_classes(self, capsys):
         self.write()

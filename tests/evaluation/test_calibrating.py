@@ -4,8 +4,10 @@ import csv
 
 import numpy as np
 import pytest
+import soundfile
 import yaml
 
+from britekit.annotations.scores import ScoreTable
 from britekit.config import BaseConfig
 from britekit.evaluation.calibrating import (
     calibrate_scores,
@@ -69,6 +71,33 @@ def test_values_of_single_classes_reach_inference(tmp_path):
     write_calibration(tmp_path / "c.yaml", result, data)
     found = read_calibration(tmp_path / "c.yaml").apply(data.scores_NC, CLASSES)
     np.testing.assert_allclose(found, result.fit.apply(data.scores_NC), atol=1e-6)
+
+
+def test_file_fitted_on_scaled_labels_is_for_scores_that_are_not_scaled(tmp_path):
+    """Inference applies the file to the models' own scores, whatever labels it was fitted on."""
+    simulate(tmp_path, recordings=40)
+    raw = read(tmp_path).scores_NC
+    logits = np.log(raw / (1 - raw))
+    for column, (a, b) in enumerate([(0.5, 1.0), (0.5, 1.0), (2.0, -1.0)]):
+        logits[:, column] = a * logits[:, column] + b
+    table = ScoreTable.load(tmp_path / "labels" / "scores.npz")
+    table.scores = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    (tmp_path / "scaled").mkdir()
+    table.save(tmp_path / "scaled" / "scores.npz")
+    folder = table_as_labels(tmp_path / "scaled", tmp_path / "text", "csv")
+    own = {"coefficient": 2.0, "intercept": -1.0}
+    calibration = {"coefficient": 0.5, "intercept": 1.0, "classes": {"VEER": own}}
+    classes = [{"name": info.name, "code": info.code} for info in CLASSES]
+    manifest = {"classes": classes, "inference": {"label_field": "codes"}, "calibration": calibration}
+    (folder / "manifest.yaml").write_text(yaml.safe_dump(manifest))
+    for k in range(40):
+        soundfile.write(tmp_path / f"rec{k:03}.wav", np.zeros(60 * 8000, np.float32), 8000)
+    data = read(tmp_path, "text")
+    result = calibrate_scores(data, 0.0)
+    assert abs(result.fit.coefficient - 1) > 0.05
+    write_calibration(tmp_path / "c.yaml", result, data)
+    found = read_calibration(tmp_path / "c.yaml").apply(raw, CLASSES)
+    np.testing.assert_allclose(found, result.fit.apply(data.scores_NC), atol=1e-3)
 
 
 def test_same_set_gives_the_same_file_and_picture(tmp_path):

@@ -8,6 +8,7 @@ import soundfile
 import yaml
 
 from britekit.annotations.classes import ClassInfo
+from britekit.annotations.scores import ScoreTable
 from britekit.config import BaseConfig
 from britekit.errors import InputError
 from britekit.evaluation.score_sources import find_label_dir
@@ -113,6 +114,36 @@ def test_what_is_left_out_is_named_once(tmp_path, caplog):
     said = [record.getMessage() for record in caplog.records]
     assert sum("OVNE" in text for text in said) == 1 and any('did you mean "OVEN"' in text for text in said)
     assert sum("nowhere" in text for text in said) == 1
+
+
+def test_annotations_that_mark_no_segment_are_told(tmp_path, caplog):
+    """60 s in segments of 3 s, none of which begins after 57; the second recording ends at 58.9 s."""
+    simulate(tmp_path, recordings=3)
+    table = ScoreTable.load(tmp_path / "labels" / "scores.npz")
+    table.seconds[1] = 58.9
+    table.save(tmp_path / "labels" / "scores.npz")
+    rows = [
+        ("rec000", "OVEN", 6, 7), ("rec000", "WOTH", 0, 0.2), ("rec000", "WOTH", 5.9, 6.1),
+        ("rec001", "WOTH", 57.5, 58.5), ("rec001", "OVEN", 58.9, 59), ("rec001", "OVEN", 50, 61),
+    ]  # fmt: skip
+    write_annotations(tmp_path / "annotations.csv", rows)
+    with caplog.at_level(logging.WARNING):
+        data = read(tmp_path)
+    assert data.left_out.unmarked == ["3", "4", "5"] and data.left_out.beyond_end == ["6"]
+    assert data.left_out.past_end == ["7"] and data.left_out.not_annotated == ["rec002"]
+    assert data.truth_NC[:, 1].sum() == 0 and data.truth_NC[:, 0].sum() == 1 + 3
+    said = " ".join(record.getMessage() for record in caplog.records)
+    assert "3 annotations left out that mark no segment" in said and "(rows 3, 4, 5)" in said
+    assert "ends more than 1 s after the recording" in said and "1 recording with scores is not" in said
+
+
+def test_rows_of_label_tracks_are_told_with_their_file(tmp_path):
+    simulate(tmp_path, recordings=2)
+    (tmp_path / "notes").mkdir()
+    for name in ("rec000", "rec001"):
+        (tmp_path / "notes" / f"{name}.txt").write_text("1\t2\tOVEN\n80\t81\tOVEN\n")
+    data = read_scored_set(tmp_path / "notes", tmp_path / "labels", None, BaseConfig())
+    assert data.left_out.beyond_end == ["2 of rec000.txt", "2 of rec001.txt"]
 
 
 def test_damaged_audio_is_named(tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 from sklearn import metrics as reference
 
 from britekit.config import BaseConfig
@@ -183,6 +184,19 @@ def read_class():
     from tests.evaluation.made_sets import CLASSES
 
     return CLASSES[0]
+
+
+@pytest.mark.parametrize("least", [0.0, 0.6])
+def test_labels_cut_at_a_score_are_said(tmp_path, least):
+    """Areas of such labels are lower than those of the models: what was cut ties at 0."""
+    simulate(tmp_path, recordings=10)
+    folder = table_as_labels(tmp_path / "labels", tmp_path / "text", "csv", min_score=least)
+    for k in range(10):
+        soundfile.write(tmp_path / f"rec{k:03}.wav", np.zeros(60 * 8000, np.float32), 8000)
+    data = read_scored_set(tmp_path / "annotations.csv", folder, None, BaseConfig())
+    report = report_units(data, 0.5, Decisions(data.scores_NC, "scores"), replicates=0)
+    assert any("hold no score below 0.6" in note for note in report.cautions()) == (least > 0)
+    assert any("--min-score 0" in note for note in report.cautions()) == (least > 0)
 
 
 def test_no_marked_segment_is_an_error(tmp_path):

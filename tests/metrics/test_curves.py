@@ -8,6 +8,17 @@ from britekit.metrics.counts import count_by_threshold
 from britekit.metrics.curves import curve_at, curve_of, rounded_thresholds, thin
 
 
+def test_scores_of_three_decimals_reach_the_threshold_printed_for_them():
+    """0.7 in single precision is a hair less than 0.7, yet a detection at the threshold 0.7."""
+    scores = (np.arange(1, 1000) / 1000).astype(np.float32)
+    truth = np.arange(999) % 3 > 0
+    counts = count_by_threshold(truth, scores)
+    table = curve_at(counts, rounded_thresholds(counts))
+    assert len(table) == 999
+    found = np.array([np.count_nonzero(truth & (scores >= np.float32(x))) for x in table.thresholds])
+    np.testing.assert_allclose(table.recall, found / truth.sum())
+
+
 def test_curves_equal_scikit_learn():
     rng = np.random.default_rng(1)
     for _ in range(300):

@@ -97,6 +97,18 @@ def test_members_that_differ_are_named(project, capsys):
     assert "seed-9" in error and "min_freq" in error
 
 
+@pytest.mark.parametrize(("metric", "said"), [("macro_pr", "left out of its mean"), ("micro_roc", "false")])
+def test_a_class_heard_in_one_half_only_is_told(project, capsys, metric, said):
+    path = project / "test" / "annotations.csv"
+    rows = [r for r in path.read_text().splitlines() if "JAY" not in r]
+    path.write_text("\n".join([*rows, "rec3,JAY,0.5,2"]) + "\n")
+    assert main([*BASE, "-e", "2", "-m", metric]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "not heard in the half" in line]
+    assert len(told) == 1 and told[0].endswith(": JAY") and said in told[0]
+    assert main([*BASE, "-e", "2", "-m", metric, "--no-holdout"]) == 0
+    assert "not heard" not in capsys.readouterr().err
+
+
 def test_one_recording_cannot_be_held_out(project, capsys):
     shutil.copy("test/annotations.csv", "test/all.csv")
     rows = (project / "test" / "all.csv").read_text().splitlines()
