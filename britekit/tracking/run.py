@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from britekit.config import BaseConfig, to_dict
+from britekit.config import BaseConfig, to_shown_dict
 from britekit.tracking.facts import experiment_name, hashes_of, is_dvc_stage, main_root, provenance
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ def _start(
             "group": os.environ.get("WANDB_RUN_GROUP") or group or experiment_name(),
             "job_type": os.environ.get("WANDB_JOB_TYPE", stage),
             "name": os.environ.get("WANDB_NAME") or name or facts["stage"],
-            "config": {**to_dict(cfg), "provenance": facts},
+            "config": {**to_shown_dict(cfg), "provenance": facts},
             "dir": str(folder),
         }
         mode = mode or ("online" if _has_key() and _reachable() else "offline")
