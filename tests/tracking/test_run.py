@@ -86,8 +86,13 @@ def test_runs_of_a_temporary_experiment_survive_it(tmp_path: Path) -> None:
 def test_a_databases_password_is_not_recorded(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("train:\n  train_db: postgresql://me:hunter2@host/birds\n")
     script = SCRIPT.replace("import BaseConfig", "import resolve").replace("BaseConfig()", "resolve()")
+    script = script.replace(
+        "import sys\n", "import sys\nsys.argv += ['--db=postgresql://me:hunter2@host/birds']\n"
+    )
+    script = script.replace("+= [", "+= ['-d', 'postgresql://me:hunter2@host/x', ")
+    script += "assert sys.argv[-1].endswith('hunter2@host/birds')\n"
     assert run_stage(tmp_path, script).returncode == 0
-    (run,) = read_runs(tmp_path)
+    run = read_runs(tmp_path)[-1]
     assert run.config["train"]["train_db"] == "postgresql://me:***@host/birds"
     written = [path for path in (tmp_path / "wandb").rglob("*") if path.is_file()]
     assert written and not [path for path in written if b"hunter2" in path.read_bytes()]
