@@ -57,7 +57,7 @@ def provenance() -> dict[str, str | None]:
 def hashes_of(paths: Iterable[str | Path]) -> dict[str, str]:
     """Return what identifies each input: the MD5 of a file's bytes, or the hash DVC knows.
 
-    DVC notes what a stage read only once it has ended: of a changed file its lock holds an old hash till then.
+    DVC notes what a stage read only once it has ended: of a changed file its lock holds an old hash so far.
     Paths are relative to the project; inputs that are absent, and folders DVC knows nothing of, are left out.
     """
     root = project_root()
