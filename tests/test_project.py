@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from britekit.config.layers import resolve
 from britekit.errors import InputError
@@ -94,3 +95,65 @@ def test_outs_are_ignored_by_git_and_lists_are_not(tmp_path):
     for path in kept.split():
         result = subprocess.run(["git", "check-ignore", "-q", path], cwd=tmp_path, check=False)
         assert result.returncode == 1, path
+
+
+def depends_on(setting):
+    """Return the stages that DVC runs again when a setting changes."""
+    found = []
+    for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].items():
+        stage = stage.get("do", stage)
+        listed = setting in stage["params"] or setting.partition(".")[0] in stage["params"]
+        if listed or any("${" + setting + "}" in text for text in [stage["cmd"], *stage["deps"]]):
+            found.append(name)
+    return found
+
+
+# What each stage was seen to read, without what changes speed alone and what a stage's own command gives.
+@pytest.mark.parametrize(
+    ("setting", "stages"),
+    [
+        ("audio.choose_channel", "extract train rpt-test"),
+        ("misc.classes_file", "collect extract pickle"),
+        ("misc.map_codes", "collect extract analyze calibrate rpt-test package"),
+        ("misc.map_names", "analyze package"),
+        ("misc.source_regexes", "extract"),
+        ("misc.group_regex", "extract"),
+        ("misc.ckpt_folder", "analyze package"),
+        ("misc.ignore_file", "analyze package"),
+        ("misc.force_cpu", "analyze"),
+        ("misc.xeno_url", "collect"),
+        ("misc.inat_url", "collect"),
+        ("misc.youtube_url", "collect"),
+        ("misc.audioset_url", "collect"),
+        ("misc.request_pause", ""),
+        ("train.train_pickle", "train"),
+        ("train.learning_rate", "train"),
+        ("infer.overlap", "analyze package"),
+        ("infer.audio_power", "analyze package"),
+        ("infer.segment_len", "analyze package"),
+        ("infer.backend", "analyze package"),
+        ("infer.max_models", "analyze package"),
+        ("infer.autocast", "analyze package"),
+        ("infer.label_field", "analyze package"),
+        ("infer.calibration", "analyze package"),
+        ("infer.scaling_coefficient", "analyze package"),
+        ("infer.scaling_intercept", "analyze package"),
+        ("infer.min_score", "rpt-test package"),
+        ("infer.num_threads", "package"),
+        ("pipeline.seeds", "analyze package"),
+        ("pipeline.extract_overlap", "extract"),
+        ("pipeline.test_annotations", "collect calibrate rpt-test"),
+        ("pipeline.granularity", "rpt-test"),
+        ("pipeline.calibration_cutoff", "calibrate"),
+        ("pipeline.bento_name", "package"),
+    ],
+)
+def test_a_setting_runs_the_stages_again_that_read_it(setting, stages):
+    assert depends_on(setting) == stages.split()
+
+
+def test_the_database_of_hand_work_is_not_what_the_pipeline_rebuilds():
+    """`train.train_db` may name a database of one's own, which DVC must neither delete nor overwrite."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for name in ("extract", "pickle"):
+        assert " -d data/training.db" in stages[name]["cmd"]

@@ -8,6 +8,7 @@ the test recordings beside their annotations. Nothing here knows spectrograms or
 - ``sources/``: one file per source; adding the file is the whole job (see ``offers.py`` for what it must
   give)
 - ``offers.py``: what a source is asked and what it offers
+- ``names.py``: names that recordings and their folders may bear
 - ``licences.py``: spellings of licences, and choosing by them
 - ``recordings_table.py``: ``recordings.csv``
 - ``attribution.py``: the credits a publication needs

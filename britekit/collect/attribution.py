@@ -40,19 +40,27 @@ def credits_of_directory(directory: Path) -> list[Credit]:
     A table speaks about the recordings beside it and in the folders below; the nearest one counts.
     Recordings in no table are listed with what their name tells: nothing.
     """
+    if directory.is_file():
+        raise InputError(f"{directory} is a file; expected a directory of recordings")
     known: dict[tuple[Path, str, str], Credit] = {}
+    beside: dict[tuple[Path, str], set[Credit]] = defaultdict(set)
     for table in sorted(directory.rglob(FILE_NAME)):
         for row in read_recordings_table(table):
             details = row.details
-            known[table.parent, row.class_name, row.recording] = Credit(
+            credit = Credit(
                 row.recording, details.source, details.author, details.licence, details.url, details.time
             )
+            known[table.parent, row.class_name, row.recording] = credit
+            beside[table.parent, row.recording].add(credit)
     found = set()
     for path in find_recordings(directory, recursive=True):
         above = [path.parent, *path.parent.parents]
         tables = above[: above.index(directory) + 1]
         keys = [(folder, name, path.stem) for folder in tables for name in (path.parent.name, "")]
-        found.add(next((known[key] for key in keys if key in known), Credit(path.stem)))
+        # test recordings lie in one folder, whatever class their rows name
+        rest = beside.get((path.parent, path.stem), set())
+        last = next(iter(rest)) if len(rest) == 1 else Credit(path.stem)
+        found.add(next((known[key] for key in keys if key in known), last))
     return sorted(found)
 
 

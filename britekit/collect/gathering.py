@@ -11,9 +11,9 @@ from pathlib import Path
 from britekit.annotations.classes import ClassInfo, find_class, read_classes
 from britekit.annotations.segments import Annotation, read_annotations, write_annotations
 from britekit.audio.decoding import duration_of
-from britekit.audio.files import is_recording_name
 from britekit.collect.downloads import Downloads
 from britekit.collect.licences import is_wanted
+from britekit.collect.names import check_names
 from britekit.collect.offers import Context, Offer, SourceRow
 from britekit.collect.publishing import check_conflicts, publish, staging
 from britekit.collect.recordings_table import (
@@ -38,6 +38,8 @@ class Planned:
 
     row: SourceRow
     offer: Offer
+    more_classes: tuple[str, ...] = ()
+    """Classes beside the offer's that other rows want the same test recording for."""
 
     @property
     def is_test(self) -> bool:
@@ -106,7 +108,8 @@ def plan_collection(
         planned += [Planned(row, offer) for offer in offers]
     found = {item.offer.class_name for item in planned if not item.is_test}
     planned = [item for item in planned if is_wanted(item.offer.details.licence, licences)]
-    _check_names(planned)
+    for item in planned:
+        check_names(item.offer, item.is_test)
     planned = _without_repeats(planned)
     _check_all_classes(planned, classes, classes_path, found)
     return planned, classes
@@ -237,7 +240,8 @@ def _fetch(item: Planned, directory: Path, is_there: bool) -> Sequence[Annotatio
     if not item.is_test:
         return []
     if annotations is None:
-        return [Annotation(path.stem, item.offer.class_name, 0.0, seconds)]
+        names = (item.offer.class_name, *item.more_classes)
+        return [Annotation(path.stem, name, 0.0, seconds) for name in names]
     return annotations
 
 
@@ -261,25 +265,11 @@ def _check_still_all_classes(good: Sequence[Planned], classes: Sequence[ClassInf
         )
 
 
-def _check_names(planned: Iterable[Planned]) -> None:
-    for item in planned:
-        name = item.offer.file_name
-        if not is_recording_name(name) or name != Path(name).name or "\\" in name or not name.isprintable():
-            raise InputError(f"{item.offer.origin}: {name!r} cannot be the name of a recording")
-        if not item.is_test and not _is_folder_name(item.offer.class_name):
-            raise InputError(
-                f'class "{item.offer.class_name}" cannot be the name of a folder; use a name of at most '
-                '200 letters without / \\ : * ? " < > |, and without a dot or space at its ends'
-            )
-
-
-def _is_folder_name(name: str) -> bool:
-    clean = name.isprintable() and not set(name) & set('/\\:*?"<>|')
-    return clean and name == name.strip(" .") and 0 < len(name.encode()) <= 200
-
-
 def _without_repeats(planned: Iterable[Planned]) -> list[Planned]:
-    """Drop recordings offered twice for one place; two different ones of equal stem there are an error."""
+    """Drop recordings offered twice for one place; two different ones of equal stem there are an error.
+
+    A test recording offered for several classes stays once, for all of them.
+    """
     kept: dict[Path, Planned] = {}
     for item in planned:
         stem = item.place.with_suffix("")
@@ -293,6 +283,8 @@ def _without_repeats(planned: Iterable[Planned]) -> list[Planned]:
                 f"two {kind} have the same name without extension: {first.offer.origin} "
                 f"(row {first.row.row}) and {item.offer.origin} (row {item.row.row}); rename one of them"
             )
+        if item.offer.class_name not in (first.offer.class_name, *first.more_classes):
+            kept[key] = replace(first, more_classes=(*first.more_classes, item.offer.class_name))
     return list(kept.values())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,6 +91,26 @@ class BaseConfig:
 def to_dict(cfg: BaseConfig) -> dict[str, dict[str, Any]]:
     """Return the settings as nested plain dicts, lists, texts and numbers."""
     return dataclasses.asdict(cfg)
+
+
+# The password as SQLAlchemy reads it: all from the colon after the user to the last @, or given in the query.
+_IN_URL = re.compile(r"^((?:-.*=)?\s*[A-Za-z][\w+.-]*://[^:/@]*:).*(@)")
+_IN_QUERY = re.compile(r"([?&][^=&]*(?:password|passwd|key|token|secret)=)[^&]*", re.IGNORECASE)
+
+
+def to_shown_dict(cfg: BaseConfig) -> dict[str, dict[str, Any]]:
+    """Return the settings as `to_dict`, for files and records that others will see: URLs lose passwords."""
+    settings = to_dict(cfg)
+    for section in settings.values():
+        for name, value in section.items():
+            if isinstance(value, str):
+                section[name] = without_password(value)
+    return settings
+
+
+def without_password(text: str) -> str:
+    """Return a text as others may see it: if it is a URL, without password and keys."""
+    return _IN_QUERY.sub(r"\1***", _IN_URL.sub(r"\1***\2", text)) if "://" in text else text
 
 
 def find_field(name: str, section: str) -> tuple[str, str] | None:

@@ -55,8 +55,9 @@ def provenance() -> dict[str, str | None]:
 
 
 def hashes_of(paths: Iterable[str | Path]) -> dict[str, str]:
-    """Return what identifies each input: the hash DVC knows, else the MD5 of a file's bytes.
+    """Return what identifies each input: the MD5 of a file's bytes, or the hash DVC knows.
 
+    DVC notes what a stage read only once it has ended: of a changed file its lock holds an old hash so far.
     Paths are relative to the project; inputs that are absent, and folders DVC knows nothing of, are left out.
     """
     root = project_root()
@@ -64,11 +65,11 @@ def hashes_of(paths: Iterable[str | Path]) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in paths:
         name = Path(path).as_posix()
-        if name in known:
-            found[name] = known[name]
-        elif (root / path).is_file():
+        if (root / path).is_file():
             with open(root / path, "rb") as file:
                 found[name] = hashlib.file_digest(file, "md5").hexdigest()
+        elif name in known:
+            found[name] = known[name]
     return found
 
 

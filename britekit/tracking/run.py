@@ -6,13 +6,14 @@ import logging
 import netrc
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from britekit.config import BaseConfig, to_dict
+from britekit.config import BaseConfig, to_shown_dict, without_password
 from britekit.tracking.facts import experiment_name, hashes_of, is_dvc_stage, main_root, provenance
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ def _start(
             "group": os.environ.get("WANDB_RUN_GROUP") or group or experiment_name(),
             "job_type": os.environ.get("WANDB_JOB_TYPE", stage),
             "name": os.environ.get("WANDB_NAME") or name or facts["stage"],
-            "config": {**to_dict(cfg), "provenance": facts},
+            "config": {**to_shown_dict(cfg), "provenance": facts},
             "dir": str(folder),
         }
         mode = mode or ("online" if _has_key() and _reachable() else "offline")
@@ -151,11 +152,23 @@ def _start(
             settings = wandb.Settings(
                 init_timeout=_LOGIN_SECONDS, console="off", silent=True, x_disable_stats=True
             )
-            return wandb.init(mode=attempt, settings=settings, **arguments)
+            with _shown_arguments():
+                return wandb.init(mode=attempt, settings=settings, **arguments)
         except Exception as error:  # a wrong key, a server that is away, a full disk
             more = "" if attempt == "offline" else ": the run is kept offline"
             log.warning("W&B could not start %s (%s)%s", attempt, _first_line(error), more)
     return None
+
+
+@contextmanager
+def _shown_arguments() -> Iterator[None]:
+    """Let W&B, which records the command line, read it without the password of a database's URL."""
+    given = sys.argv
+    sys.argv = [without_password(argument) for argument in given]
+    try:
+        yield
+    finally:
+        sys.argv = given
 
 
 def _wandb() -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from britekit.config import BaseConfig, to_dict
+from britekit.config import BaseConfig, to_shown_dict
 from britekit.datasets.batches import Bank, TrainingBatches, batch_size_for, derived_seed
 from britekit.datasets.splits import Split
 from britekit.models.checkpoint import hyper_parameters, load_weights, read_archive
@@ -71,7 +71,7 @@ class Folds:
         self.on_step, self.on_epoch = on_step, on_epoch
         self.device = choose_device(cfg.misc.force_cpu)
         self.layout = memory_format(self.device)
-        self.settings = to_dict(cfg)
+        self.settings = to_shown_dict(cfg)
         self.settings["train"]["seed"] = seed
         self.bank = Bank(samples, self.device)
         self.test_bank = Bank(test, self.device) if test is not None else None

@@ -59,6 +59,19 @@ def test_nearest_table_counts(tree, tmp_path):
     assert "Near" in (tmp_path / "c.csv").read_text() and "Eve" not in (tmp_path / "c.csv").read_text()
 
 
+def test_recordings_that_lie_in_no_folder_of_their_class(tmp_path):
+    """As `collect` lays test recordings: beside a table that names the class each was asked for."""
+    for name in ("XC5", "XC6"):
+        make_recording(tmp_path / f"{name}.wav")
+    (tmp_path / "recordings.csv").write_text(
+        "recording,class,author,licence\nXC5,Bee,Ann,CC-BY\nXC6,Bee,Bob,CC0\nXC6,Ant,Eve,CC-BY\n"
+    )
+    attribution(dir_path=str(tmp_path), output_path=str(tmp_path / "c.csv"))
+    with open(tmp_path / "c.csv", newline="") as stream:
+        found = [(row["recording"], row["author"], row["licence"]) for row in csv.DictReader(stream)]
+    assert found == [("XC5", "Ann", "CC-BY"), ("XC6", "", "unknown")]
+
+
 def test_from_a_database(tmp_path):
     path = tmp_path / "t.db"
     with open_database(path, "create") as session:
@@ -84,6 +97,7 @@ def test_from_a_database(tmp_path):
         ({"licences": "CC-BY-SA"}, "no recording to credit"),
         ({"db_path": "x.db"}, "not both"),
         ({"dir_path": "nowhere"}, "does not exist"),
+        ({"dir_path": "recordings/Bee/XC1.wav"}, "is a file; expected a directory"),
         ({"dir_path": None, "db_path": "none.db"}, "none.db"),
     ],
 )

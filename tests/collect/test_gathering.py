@@ -45,6 +45,12 @@ def test_folders_become_a_tree_with_annotations_over_the_whole_length(project, s
     assert "training recordings = 4" in capsys.readouterr().out
 
 
+def test_a_test_recording_of_two_rows_is_annotated_with_both_classes(project, sources):
+    sources("A,folder,archive/Bee,1,test", "B,folder,archive/Bee,1,test", "A,folder,archive/Bee,1,test")
+    assert collect() == 5
+    assert [row["class"] for row in rows_of(project / "data/test/annotations.csv")] == ["A", "B"]
+
+
 def test_a_copy_is_a_file_of_its_own(project, sources):
     sources()
     collect()

@@ -3,7 +3,7 @@
 import pytest
 
 import britekit
-from britekit.config import BaseConfig, from_dict, resolve, to_dict
+from britekit.config import BaseConfig, from_dict, resolve, to_dict, to_shown_dict
 from britekit.config.layers import forget_config
 from britekit.errors import ConfigError
 
@@ -195,6 +195,23 @@ def test_plain_form_and_back():
     assert from_dict(to_dict(cfg)) == cfg
     with pytest.raises(ConfigError, match="x.ckpt: audio.nope: unknown field"):
         from_dict({"audio": {"nope": 1}}, "x.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql+psycopg://me:hunter2@host/birds", "postgresql+psycopg://me:***@host/birds"),
+        ("postgresql://:a/b@c:d@host:5432/birds", "postgresql://:***@host:5432/birds"),
+        ("postgresql://host/birds?user=me&password=hunter2&x=1", "postgresql://host/birds?user=me&password=***&x=1"),
+        ("postgresql://me@host:5432/birds", "postgresql://me@host:5432/birds"),
+        ("data/training.db", "data/training.db"),
+    ],
+)  # fmt: skip
+def test_what_others_see_holds_no_password(url, shown):
+    cfg = BaseConfig()
+    cfg.train.train_db = url
+    assert to_shown_dict(cfg) == to_dict(cfg) | {"train": to_dict(cfg)["train"] | {"train_db": shown}}
+    assert cfg.train.train_db == url
 
 
 def test_files_that_hold_no_map(tmp_path):

@@ -11,19 +11,25 @@ from britekit.tracking import facts
 from britekit.tracking.metrics_file import write_metrics
 
 
-def test_hashes_prefer_what_dvc_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hashes_are_of_files_as_they_are_and_of_folders_as_dvc_knows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     (tmp_path / "dvc.lock").write_text(
         "schema: '2.0'\nstages:\n"
         "  use:\n    cmd: x\n    deps:\n    - {path: data/training.db, hash: md5, md5: old}\n"
+        "    - {path: data/sources.csv, hash: md5, md5: old}\n"
         "  make:\n    cmd: x\n    outs:\n    - {path: data/training.db, hash: md5, md5: new}\n"
         "    - {path: data/test, hash: md5, md5: abc.dir}\n"
     )
     (tmp_path / "plain.txt").write_text("x")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/sources.csv").write_text("x")  # changed since the stage that read it has ended
     monkeypatch.chdir(tmp_path)
-    found = facts.hashes_of(["data/training.db", "data/test/", "plain.txt", "absent"])
+    found = facts.hashes_of(["data/training.db", "data/sources.csv", "data/test/", "plain.txt", "absent"])
     assert found == {
         "data/training.db": "new",
+        "data/sources.csv": "9dd4e461268c8034f5c8564e155c67a6",
         "data/test": "abc.dir",
         "plain.txt": "9dd4e461268c8034f5c8564e155c67a6",
     }

@@ -25,7 +25,7 @@ print("result")
 """
 
 
-def run_stage(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_stage(folder: Path, script: str = SCRIPT, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the script as DVC would, without anything of the developer's own W&B settings."""
     (folder / "dvc.yaml").write_text("stages: {}\n")
     (folder / "data").mkdir(exist_ok=True)
@@ -39,7 +39,7 @@ def run_stage(folder: Path, **environment: str) -> subprocess.CompletedProcess[s
         **environment,
     }
     return subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=folder, env=env, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", script], cwd=folder, env=env, capture_output=True, text=True, timeout=120
     )
 
 
@@ -81,6 +81,21 @@ def test_runs_of_a_temporary_experiment_survive_it(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert len(read_runs(tmp_path)) == 1
     assert not (copy / "wandb").exists()
+
+
+def test_a_databases_password_is_not_recorded(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("train:\n  train_db: postgresql://me:hunter2@host/birds\n")
+    script = SCRIPT.replace("import BaseConfig", "import resolve").replace("BaseConfig()", "resolve()")
+    script = script.replace(
+        "import sys\n", "import sys\nsys.argv += ['--db=postgresql://me:hunter2@host/birds']\n"
+    )
+    script = script.replace("+= [", "+= ['-d', 'postgresql://me:hunter2@host/x', ")
+    script += "assert sys.argv[-1].endswith('hunter2@host/birds')\n"
+    assert run_stage(tmp_path, script).returncode == 0
+    run = read_runs(tmp_path)[-1]
+    assert run.config["train"]["train_db"] == "postgresql://me:***@host/birds"
+    written = [path for path in (tmp_path / "wandb").rglob("*") if path.is_file()]
+    assert written and not [path for path in written if b"hunter2" in path.read_bytes()]
 
 
 def test_a_failing_stage_is_recorded_as_failed(tmp_path: Path) -> None:

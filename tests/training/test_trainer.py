@@ -75,6 +75,15 @@ def test_log_folder(project, cfg):
     assert train(cfg, seed=1).checkpoints[0].parts[1] == "version_1"
 
 
+def test_a_databases_password_stays_out_of_checkpoints_and_logs(project, cfg):
+    cfg.train.train_db, cfg.train.num_epochs = "postgresql://me:hunter2@host/birds", 1
+    train(cfg, seed=1, publish="a.ckpt")
+    content, _ = read_archive("a.ckpt")
+    assert content["training_cfg"]["train"]["train_db"] == "postgresql://me:***@host/birds"
+    written = [path for path in project.rglob("*") if path.is_file()]
+    assert not [path for path in written if b"hunter2" in path.read_bytes()]
+
+
 def test_tensorboard_events(project, cfg):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
