@@ -115,13 +115,24 @@ def test_pick_move_the_threshold_play_and_download(server, page, tmp_path):
     assert "lower it" in page.inner_text("#summary")
 
 
+def file_dialog(page):
+    """Open it by Enter; at times a fresh Chromium opens none for the first."""
+    from playwright.sync_api import TimeoutError as NoDialog
+
+    try:
+        with page.expect_file_chooser(timeout=5000) as chooser:
+            page.keyboard.press("Enter")
+    except NoDialog:
+        with page.expect_file_chooser() as chooser:
+            page.keyboard.press("Enter")
+    return chooser.value
+
+
 def test_by_keyboard_alone(page, tmp_path):
     path = write_tones(tmp_path / "x.wav", seed=4)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "file"
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
-    chooser.value.set_files(path)
+    file_dialog(page).set_files(path)
     analysed(page)
     page.evaluate("document.getElementById('player').muted = true")
     reached = set()
