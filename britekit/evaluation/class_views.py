@@ -14,6 +14,7 @@ from britekit.evaluation.seconds import THRESHOLDS
 from britekit.evaluation.unit_report import UnitReport
 from britekit.metrics.confusion import MissedFor, count_missed_for
 from britekit.plots.classes import plot_detection_curves, plot_missed_for
+from britekit.plots.lettering import shorten
 
 NOTHING = "(nothing)"
 # More of either and neither a page nor a person can read the picture; the table has all.
@@ -85,7 +86,7 @@ def _draw_confusion(report: UnitReport, missed: MissedFor, path: Path) -> list[P
     columns.sort(key=lambda c: (rows.index(c) if c in rows else len(rows), c))
     shares = np.column_stack([wrong[:, columns], missed.nothing_C[rows]]) / missed.misses_C[rows][:, None]
     said = [labels[c] for c in columns] + [NOTHING]
-    named = [f"{labels[c]} ({missed.misses_C[c]})" for c in rows]
+    named = [f"{shorten(labels[c], 32)} ({missed.misses_C[c]})" for c in rows]
     plot_missed_for(path, shares, named, said, report.data.unit)
     return [path]
 

@@ -9,12 +9,15 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from numpy.typing import NDArray
 
+from britekit.plots.lettering import set_name, set_tick_names, shorten, width_of
 from britekit.plots.style import BLUE, GREY, LIGHT, ORANGE, figure
 
 Array = NDArray[np.floating]
 
 _COLUMNS = 6
 _GAP = 0.35  # between panels, as a part of their width
+_LETTER = 0.075  # inches, of a tick label
+_LONGEST = 40  # letters of a tick label
 
 
 def plot_detection_curves(
@@ -78,9 +81,10 @@ def plot_detection_curves(
                 LineCollection(shown, colors=colour, linewidths=1.2, linestyles=style, label=name)
             )
         for x, y, label in zip(left, bottom, labels, strict=True):
-            short = label if len(label) <= 18 else label[:17] + "…"
-            axes.text(x + 0.5, y + 1.03, short, ha="center", va="bottom", fontsize=7)
-        axes.set(xlim=(-0.12, columns * step - _GAP + 0.05), ylim=(-0.15, rows * step - _GAP + 0.2))
+            name = axes.text(x + 0.5, y + 1.03, "", ha="center", va="bottom", fontsize=7)
+            set_name(name, shorten(label, 18))
+        axes.set(xlim=(-0.05, columns * step - _GAP + 0.05), ylim=(-0.05, rows * step - _GAP + 0.2))
+        axes.set(xlabel="Score threshold", ylabel="Precision, recall")
         axes.set_aspect("equal")
         axes.set_xticks([0, 1], ["0", "1"])
         axes.set_yticks([0, 1], ["0", "1"])
@@ -108,12 +112,17 @@ def plot_missed_for(
     unit
         What was tested, for the title.
     """
-    width, height = 2.6 + 0.26 * len(said), 2.2 + 0.24 * len(missed)
-    with figure(path, width=max(width, 4.5), height=max(height, 3.0)) as drawn:
+    said, missed = ([shorten(name, _LONGEST) for name in names] for names in (said, missed))
+    beside, below = (_LETTER * max(map(width_of, names)) for names in (missed, said))
+    # Beside the cells there have to be the names, the bar and three labels; the bar's is 2 inches high.
+    width = max(1.6 + beside + 0.26 * len(said), 4.5)
+    height = 1.0 + below + max(0.24 * len(missed), 2.2)
+    with figure(path, width=width, height=height) as drawn:
         axes = drawn.subplots()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-        axes.set_xticks(range(len(said)), said, rotation=90)
-        axes.set_yticks(range(len(missed)), missed)
+        set_tick_names(axes.xaxis, said)
+        set_tick_names(axes.yaxis, missed)
+        axes.tick_params(axis="x", rotation=90)
         axes.set(xlabel="Detected there, wrongly", ylabel=f"Missed (in so many {unit}s)")
         axes.grid(visible=False)
         # Cells apart from each other, and from what is no class.
@@ -127,6 +136,6 @@ def plot_missed_for(
                         column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=6,
                         color="white" if share > 0.55 else "black",
                     )  # fmt: skip
-        bar = drawn.colorbar(image, ax=axes, shrink=0.7)
+        bar = drawn.colorbar(image, ax=axes, shrink=1 if len(missed) < 12 else 0.7)
         bar.set_label(f"Share of the {unit}s missed")
         axes.set_title("What was said where a class was missed")

@@ -1,11 +1,14 @@
-"""Names of recordings in pictures: any script that a font of this machine has, and never a formula."""
+"""Names of recordings and classes in pictures: any script that a font here has, and never a formula."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from unicodedata import east_asian_width
 
 import matplotlib
 from matplotlib import font_manager
+from matplotlib.axis import Axis
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
 
@@ -34,6 +37,33 @@ def set_name(label: Text, name: str) -> None:
     label.set_parse_math(False)  # a name may hold dollar signs
     label.set_fontfamily(["DejaVu Sans", *families])
     label.set_text("".join(_NO_GLYPH if character in missing else character for character in shown))
+
+
+def set_tick_names(axis: Axis, names: Sequence[str]) -> None:
+    """Show a name at each whole number of an axis, from 0 on."""
+    axis.set_ticks(range(len(names)), names)
+    labels = axis.get_ticklabels()
+    for label, name in zip(labels, names, strict=True):
+        set_name(label, name)
+    # The axis writes its own copy of the texts into the labels whenever it is drawn.
+    axis.set_ticks(range(len(names)), [label.get_text() for label in labels])
+
+
+def shorten(name: str, most: int) -> str:
+    """Return a name cut to so many letters, wide characters counting twice."""
+    if width_of(name) <= most:
+        return name
+    kept = ""
+    for character in name:
+        if width_of(kept + character) > most - 1:
+            break
+        kept += character
+    return kept.rstrip() + "…"
+
+
+def width_of(name: str) -> int:
+    """Return the width of a name in letters."""
+    return sum(2 if east_asian_width(character) in "WF" else 1 for character in name)
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ from PIL import Image
 from britekit.config.audio import AudioConfig
 from britekit.plots.classes import plot_detection_curves, plot_missed_for
 from britekit.plots.examples import ExamplePlot
+from britekit.plots.lettering import shorten
 
 
 @pytest.mark.parametrize("classes", [1, 2, 6, 7, 100])
@@ -35,6 +36,35 @@ def test_missed_for_any_number_of_classes(tmp_path, shape):
     plot_missed_for(tmp_path / "a.png", shares, rows, columns, "block")
     picture = np.asarray(Image.open(tmp_path / "a.png").convert("RGB"))
     assert min(picture.shape[:2]) >= 450 and (picture[..., 2] > picture[..., 0] + 60).any()
+
+
+_NAMES = [
+    "Price $5 and $6",
+    "A $\\bad{$ name",
+    "灰椋鸟" * 9,
+    "Зяблик",
+    "White-throated Sparrow (Zonotrichia albicollis)",
+]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("classes", [1, 2, 5])
+def test_names_of_classes_in_any_script_and_no_formulas(tmp_path, classes):
+    names = _NAMES[:classes]
+    curve = np.linspace(1, 0, 100)[:, None].repeat(classes, axis=1)
+    plot_detection_curves(tmp_path / "a.svg", np.arange(1, 101) / 100, curve, curve, names, 0.8, "segment")
+    plot_missed_for(
+        tmp_path / "b.png", np.eye(classes, classes + 1), [f"{name} (3)" for name in names],
+        [*names, "(nothing)"], "recording",
+    )  # fmt: skip
+    picture = np.asarray(Image.open(tmp_path / "b.png").convert("L"))
+    edges = (picture[:, :3], picture[:, -3:], picture[:3], picture[-3:])
+    assert all((edge == 255).all() for edge in edges), "a label is cut off"
+
+
+def test_wide_letters_count_twice_where_names_are_cut():
+    assert shorten("灰椋鸟", 6) == "灰椋鸟" and shorten("灰椋鸟", 5) == "灰椋…"
+    assert shorten("Barred Owl", 10) == "Barred Owl" and shorten("Barred Owl", 8) == "Barred…"
 
 
 def test_an_example_marks_its_stretch():
