@@ -18,7 +18,7 @@ from britekit.commands import command_names
 if TYPE_CHECKING:
     from britekit.command_parser import CommandParser
 
-SHELLS = ("bash", "zsh", "tcsh")
+SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 # Headings of the help, each with the commands below it; a command named nowhere stands under "Other".
 GROUPS = {
@@ -33,7 +33,9 @@ GROUPS = {
     "Recordings": "audio-info xeno inat youtube audioset wav2mp3",
 }
 
-_USAGE = "usage: britekit [--help | --version | --print-completion SHELL] COMMAND [OPTIONS] [--debug]"
+_USAGE = """\
+usage: britekit COMMAND [OPTIONS] [--debug]
+       britekit [--help | --version | --print-completion SHELL]"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -127,13 +129,28 @@ def help_text() -> str:
         present = [word for word in words.split() if word in left]
         if present:
             lines += ["", f"{heading}:"]
-            lines += [f"  {word:<{width}}  {_summary(left.pop(word))}" for word in present]
+            for word in present:
+                lines += _wrap(f"  {word:<{width}}  {_summary(left.pop(word))}", width + 4)
+    lines += [""]
+    lines += _wrap(
+        "britekit COMMAND --help describes a command. --debug anywhere adds the trace to an error."
+    )
     lines += [
-        "",
-        "britekit COMMAND --help describes a command. --debug anywhere adds the trace to an error.",
-        'Completion: put eval "$(britekit --print-completion bash)" into ~/.bashrc; zsh and tcsh likewise.',
+        "Completion of commands and options:",
+        '  bash  eval "$(britekit --print-completion bash)"   in ~/.bashrc',
+        '  zsh   eval "$(britekit --print-completion zsh)"    in ~/.zshrc, after compinit',
+        "  fish  britekit --print-completion fish | source    in config.fish",
     ]
     return "\n".join(lines)
+
+
+def _wrap(line: str, indent: int = 0) -> list[str]:
+    """Break a line where the terminal ends; what follows is indented."""
+    import shutil
+    import textwrap
+
+    width = min(shutil.get_terminal_size().columns, 120)
+    return textwrap.wrap(line, max(width, 60), subsequent_indent=" " * indent, break_on_hyphens=False)
 
 
 def _summary(name: str) -> str:

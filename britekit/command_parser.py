@@ -23,7 +23,7 @@ class CommandParser(argparse_dataclass.ArgumentParser):
 
     def __init__(self, options: type, **settings: Any) -> None:
         settings.setdefault("allow_abbrev", False)
-        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        settings.setdefault("formatter_class", _Help)
         super().__init__(options, **settings)
         self._spellings = {flag.replace("_", "-"): flag for flag in self._option_string_actions}
 
@@ -55,6 +55,20 @@ class CommandParser(argparse_dataclass.ArgumentParser):
         return name + equals + value
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help whose sentences fill the terminal; examples and lists keep their lines."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        import textwrap
+
+        width = min(width, 110)
+        parts = []
+        for part in textwrap.dedent(text).strip().split("\n\n"):
+            is_prose = not any(line.startswith((" ", "- ")) for line in part.splitlines())
+            parts.append(textwrap.fill(part, width, break_on_hyphens=False) if is_prose else part)
+        return "\n\n".join(parts)
+
+
 def completion_script(
     shell: str, summaries: dict[str, str], build: Callable[..., argparse.ArgumentParser]
 ) -> str:
@@ -63,7 +77,7 @@ def completion_script(
     Parameters
     ----------
     shell
-        ``bash``, ``zsh`` or ``tcsh``.
+        ``bash``, ``zsh``, ``fish`` or ``tcsh``.
     summaries
         Line of help by command function.
     build
@@ -74,7 +88,9 @@ def completion_script(
     root = argparse.ArgumentParser(prog="britekit")
     root.add_argument("--version", action="store_true", help="print the version")
     root.add_argument(
-        "--print-completion", choices=["bash", "zsh", "tcsh"], help="print completion for a shell"
+        "--print-completion",
+        choices=["bash", "zsh", "fish", "tcsh"],
+        help="print completion for a shell",
     )
     make: Any = lambda command, **settings: build(command, **settings)  # noqa: E731 - argparse wants a class
     commands = root.add_subparsers(parser_class=make)

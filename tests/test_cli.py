@@ -7,6 +7,7 @@ import inspect
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,7 +46,17 @@ def test_version_and_help(capsys):
     printed = capsys.readouterr().out
     for name in command_names():
         assert re.search(rf"^  {name.replace('_', '-')} +\S", printed, re.MULTILINE), name
-    assert max(map(len, printed.splitlines())) <= 120
+    assert max(map(len, printed.splitlines())) <= 80, "wider than a terminal"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_a_terminal_but_for_examples(name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    module = importlib.import_module(f"britekit.commands.{name}")
+    text = build_parser(name).format_help()
+    assert set(module.__doc__.split()) <= set(text.split())
+    for line in text.partition("options:")[0].splitlines():
+        assert len(line) <= 80 or line.startswith("    "), line
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -97,7 +108,7 @@ def test_help_is_quick():
         (["init", "--dst", "x"], 'unknown option "--dst"; did you mean "--dest"?'),
         (["init", "extra"], 'unknown argument "extra"'),
         (["init", "--dest"], "expected one argument"),
-        (["--print-completion", "fish"], "bash, zsh, tcsh"),
+        (["--print-completion", "elvish"], "bash, zsh, fish, tcsh"),
     ],
 )
 def test_wrong_usage_is_2(arguments, said, capsys):
@@ -225,6 +236,15 @@ def test_completion_works_in_bash():
     assert result.stdout.split() == ["init"]
 
 
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+def test_completion_works_in_fish():
+    completion = run("--print-completion", "fish").stdout
+    command = ["fish", "--no-config", "-c", 'source -; complete -C "britekit analyze --resu"']
+    result = subprocess.run(command, input=completion, capture_output=True, text=True, check=False)
+    assert result.stdout.split()[0] == "--resume"
+
+
 def test_help_groups_name_each_command_once():
-    listed = [line.split()[0] for line in help_text().splitlines() if line.startswith("  ")]
+    commands = help_text().partition("Completion of")[0]
+    listed = [line.split()[0] for line in commands.splitlines() if re.match("  [a-z]", line)]
     assert sorted(listed) == sorted(name.replace("_", "-") for name in command_names())
