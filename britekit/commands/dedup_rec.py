@@ -3,7 +3,7 @@
 Two recordings match if they are equally long, within 0.1 s, and their first segments are near each other by
 their embeddings (see embed). Of those that match, the one with most segments is kept.
 
-    britekit dedup-rec --name Ovenbird --del
+    britekit dedup-rec --name Ovenbird
 """
 
 from typing import Optional

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from britekit.plots.lettering import set_name
+from britekit.plots.lettering import set_name, width_of
 from britekit.plots.spectrogram import coloured, save_picture
 from britekit.plots.style import DPI, GREY, common_style
 
@@ -110,7 +109,7 @@ class ContactSheet:
 
 def _short(caption: str) -> str:
     """Cut a long name in its middle: recorders' names differ at their end, where the time stands too."""
-    if sum(map(_letters, caption)) <= _MOST_LETTERS:
+    if width_of(caption) <= _MOST_LETTERS:
         return caption
     head = _fitting(caption, _MOST_LETTERS // 3)
     tail = _fitting(caption[::-1], _MOST_LETTERS - _MOST_LETTERS // 3 - 1)[::-1]
@@ -120,12 +119,7 @@ def _short(caption: str) -> str:
 def _fitting(text: str, letters: int) -> str:
     room = letters
     for at, character in enumerate(text):
-        room -= _letters(character)
+        room -= width_of(character)
         if room < 0:
             return text[:at]
     return text
-
-
-def _letters(character: str) -> int:
-    """Return how many Latin letters are as wide."""
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
