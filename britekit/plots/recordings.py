@@ -63,7 +63,11 @@ class Drawn:
         """Note a recording that could not be drawn, and say so."""
         reason = str(error) or type(error).__name__
         self.failures.append((path, reason))
-        logger.warning("%s is left out: %s", shown(path), reason.removeprefix(shown(path)).lstrip(": "))
+        logger.warning(
+            "%s is left out: %s",
+            shown(path),
+            reason.removeprefix(shown(path)).lstrip(": ").removeprefix("is "),
+        )
 
     def raise_for_failures(self, total: int) -> None:
         """Raise `InputError` if any of the recordings could not be drawn; the others are."""
