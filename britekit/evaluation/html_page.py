@@ -56,12 +56,14 @@ th,td{padding:5px 10px;text-align:left;border-bottom:1px solid var(--line);verti
 th{background:var(--band);font-weight:600;white-space:nowrap}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 table.sortable th{cursor:pointer}
-.scroll{overflow-x:auto}
+.scroll,.wide{overflow-x:auto}
+.scroll td:not(.n){min-width:7em}.scroll td:is(.soft,.names){min-width:17em}
 .range{position:relative;height:10px;background:var(--band);border-radius:5px;min-width:160px;margin-top:6px}
 .range i{position:absolute;top:0;height:10px;background:#9ecae1;border-radius:5px}
 .range b{position:absolute;top:-2px;width:3px;height:14px;background:var(--blue)}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(310px,1fr));gap:16px}
-.plots img,.wide img{max-width:100%;height:auto}
+.plots img{max-width:100%;height:auto}
+.wide img{max-width:max(100%,680px);height:auto}
 .examples{display:grid;grid-template-columns:repeat(auto-fill,minmax(340px,1fr));gap:16px}
 figure{margin:0;border:1px solid var(--line);border-radius:6px;padding:8px;scroll-margin-top:12px}
 figure:target{outline:3px solid var(--blue)}figure img{width:100%;height:auto;display:block}
@@ -271,7 +273,8 @@ def _example_table(numbered: Sequence[tuple[int, Example]], drawn: set[int], wor
     rows = "".join(
         f'{begin(k, x.label)}<td class="n">{x.value:.3f}</td>'
         f'<td>{escape(x.recording)}</td><td class="n">{_clock(x.start_s)}</td>'
-        f"<td>{escape(', '.join(x.heard)) or '–'}</td><td>{escape(', '.join(x.said)) or '–'}</td></tr>"
+        f'<td class="names">{escape(", ".join(x.heard)) or "–"}</td>'
+        f'<td class="names">{escape(", ".join(x.said)) or "–"}</td></tr>'
         for k, x in numbered
     )
     head = (

@@ -40,7 +40,11 @@ def plot_pr_curve(
         axes.axhline(prevalence, color=GREY, linewidth=1, linestyle="--", label=f"chance {prevalence:.3f}")
         unit_axes(axes, "Recall", "Precision")
         axes.set_title(title)
-        axes.legend(loc="lower left" if area > 0.5 else "upper right")
+        if area > 0.5:
+            # Above the line of chance where that runs near the bottom.
+            axes.legend(loc="lower left", bbox_to_anchor=(0, prevalence if prevalence < 0.25 else 0))
+        else:
+            axes.legend(loc="upper right")
 
 
 def plot_roc_curve(
