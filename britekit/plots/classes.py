@@ -81,8 +81,8 @@ def plot_detection_curves(
                 LineCollection(shown, colors=colour, linewidths=1.2, linestyles=style, label=name)
             )
         for x, y, label in zip(left, bottom, labels, strict=True):
-            name = axes.text(x + 0.5, y + 1.03, "", ha="center", va="bottom", fontsize=7)
-            set_name(name, shorten(label, 18))
+            heading = axes.text(x + 0.5, y + 1.03, "", ha="center", va="bottom", fontsize=7)
+            set_name(heading, shorten(label, 18))
         axes.set(xlim=(-0.05, columns * step - _GAP + 0.05), ylim=(-0.05, rows * step - _GAP + 0.2))
         axes.set(xlabel="Score threshold", ylabel="Precision, recall")
         axes.set_aspect("equal")
