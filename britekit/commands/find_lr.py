@@ -4,7 +4,7 @@ Trains for some batches with rates that grow from far too small to far too large
 which the loss falls fastest (train.learning_rate). Draws the loss over the rate to learning_rates.jpeg; the
 weights are thrown away.
 
-    britekit find-lr -c effnet4.yaml -n 200
+    britekit find-lr -c yaml/samples/train_effnet.yaml -n 200
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ One picture per augmentation with the configured parameters in its title: simple
 entry of train.augmentations (also those with a chance of 0), fade, and training, which is what the network
 will see. Edit the parameters, run it again, look: pictures of an earlier run are replaced.
 
-    britekit plot-augment -c mine.yaml --name "Barred Owl" -o augmentations
+    britekit plot-augment --name "Barred Owl" -o plots/augmentations
 """
 
 from dataclasses import dataclass

@@ -7,8 +7,8 @@ results/curves/train-S.csv; a run that was killed is continued where it stopped.
 does that: same data, settings and seed. --devices N shares each batch among N GPUs (or CPU processes with
 misc.force_cpu); over several machines, start the command with torchrun on each.
 
-    britekit train -c effnet4.yaml --prefix first --seed 7
-    britekit train -c effnet4.yaml --prefix first --seed 7 --resume
+    britekit train -c yaml/samples/train_effnet.yaml --prefix first --seed 7
+    britekit train -c yaml/samples/train_effnet.yaml --prefix first --seed 7 --resume
     torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29400 -m britekit train
 """
 

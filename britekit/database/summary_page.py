@@ -176,11 +176,12 @@ def _number(value: int, share: float | None = None) -> str:
 
 
 def _decimal(value: float) -> str:
-    return f'<td class="n" data-v="{value:.6f}">{value:,.1f}</td>'
+    return f'<td class="n" data-v="{value:.6f}">{_hours(3600.0 * value)}</td>'
 
 
 def _hours(seconds: float) -> str:
-    return f"{seconds / 3600.0:,.1f}"
+    # A first folder of clips is minutes.
+    return f"{seconds / 3600.0:,.{1 if seconds >= 3600 or not seconds else 3}f}"
 
 
 def _setting(settings: dict[str, Any], name: str) -> str:
