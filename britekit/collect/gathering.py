@@ -176,7 +176,10 @@ def collect(
         ]
     if failures:
         reasons = "; ".join(list(failures.values())[:5])
-        raise InputError(f"{len(failures)} of {len(planned)} recordings could not be collected: {reasons}")
+        raise InputError(
+            f"{len(failures)} of {len(planned)} recordings could not be collected: {reasons}; the others are "
+            "there; repair or remove what cannot be read, then repeat the command"
+        )
     kept = len([item for item in good if id(item) in there])
     return Collected(sum(new for new, _ in counts), sum(present for _, present in counts) + kept, len(gone))
 
@@ -214,7 +217,9 @@ def _fetch_all(
                     gone.add(id(item))
                     log.warning("%s is left out: %s", item.offer.file_name, error)
                 except BriteKitError as error:
-                    failures[id(item)] = f"{item.offer.origin}: {error}"
+                    # Nobody knows the copy in the stage.
+                    reason = str(error).replace(f"{stages[item.is_test] / item.place} ", "")
+                    failures[id(item)] = f"{item.offer.origin}: {reason}"
         except BaseException:
             if stop is not None:
                 stop()

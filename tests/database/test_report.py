@@ -166,7 +166,7 @@ def test_page_needs_nothing_beside_it(target, tmp_path):
             update(Class).where(Class.name == "Empty").values(name="</table><script>alert(1)</script>")
         )
         add_class(session, "z" * 10_000)
-    report(target, tmp_path)
+    summary, _findings, _tables = report(target, tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     page = Page()
     page.feed(text)
@@ -176,6 +176,7 @@ def test_page_needs_nothing_beside_it(target, tmp_path):
     assert ODD in said and "</table><script>alert(1)</script>" in said
     for expected in ("14", "recordings", "14.0", "hours recorded", "CC0", "not known", "Wood", "Field"):
         assert expected in said
+    assert 0 < summary.segments < 100 and f"{summary.segments / 3600:.3f} hours of segments" in said
     assert re.search(r"spec_height\s+32", said)
 
 
