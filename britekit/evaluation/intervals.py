@@ -46,8 +46,10 @@ def compute_intervals(report: UnitReport, replicates: int) -> dict[str, Interval
         areas = ranks.with_negatives(ranks_of(others)).areas(sampling)
         values["micro_pr_trained"], values["micro_roc_trained"] = areas
     values |= _macro(report, sampling)
-    values |= _rates(report, sampling)
-    return {name: sampling.interval(found, figures[name]) for name, found in values.items()}
+    intervals = {name: sampling.interval(found, figures[name]) for name, found in values.items()}
+    for name, (part_R, whole_R) in _rates(report, sampling.recordings).items():
+        intervals[name] = sampling.share_interval(part_R, whole_R, figures[name])
+    return intervals
 
 
 def _macro(report: UnitReport, sampling: Resampling) -> dict[str, NDArray[np.float64]]:
@@ -66,27 +68,27 @@ def _macro(report: UnitReport, sampling: Resampling) -> dict[str, NDArray[np.flo
         return {name: np.nanmean(np.stack(found), axis=0) for name, found in collected.items()}
 
 
-def _rates(report: UnitReport, sampling: Resampling) -> dict[str, NDArray[np.float64]]:
+def _rates(report: UnitReport, recordings: int) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return what counts and what it is a share of, in each recording, for each rate."""
     data, found = report.data, report.found_NC
-    recordings = sampling.recordings
 
     def per_recording(mask_NC: NDArray[np.bool_]) -> NDArray[np.float64]:
         per_row = np.count_nonzero(mask_NC, axis=1).astype(np.float64)
         return np.asarray(np.bincount(data.groups_N, per_row, minlength=recordings), dtype=np.float64)
 
-    rates: dict[str, NDArray[np.float64]] = {}
+    rates: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     for ending, chosen in (("", data.annotated), ("_trained", slice(None))):
         truth, said = data.truth_NC[:, chosen], found[:, chosen]
         hits = per_recording(truth & said)
-        rates[f"precision{ending}"] = sampling.ratio(hits, per_recording(said))
-        rates[f"recall{ending}"] = sampling.ratio(hits, per_recording(truth))
+        rates[f"precision{ending}"] = hits, per_recording(said)
+        rates[f"recall{ending}"] = hits, per_recording(truth)
         if report.seconds is not None:
             true = report.seconds.true_RC[:, chosen].sum(axis=1)
             false = report.seconds.false_RC[:, chosen].sum(axis=1)
-            rates[f"precision_seconds{ending}"] = sampling.ratio(true, true + false)
+            rates[f"precision_seconds{ending}"] = true, true + false
     if not np.isnan(report.accuracy):
         highest = data.scores_NC == data.scores_NC.max(axis=1, keepdims=True)
         right = np.count_nonzero(highest & data.truth_NC, axis=1) / np.count_nonzero(highest, axis=1)
-        rows = np.bincount(data.groups_N, minlength=recordings)
-        rates["accuracy"] = sampling.ratio(np.bincount(data.groups_N, right, minlength=recordings), rows)
+        right_R, rows_R = (np.bincount(data.groups_N, x, recordings) for x in (right, np.ones_like(right)))
+        rates["accuracy"] = np.asarray(right_R, np.float64), np.asarray(rows_R, np.float64)
     return rates

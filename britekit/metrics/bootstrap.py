@@ -77,6 +77,22 @@ class Resampling:
         low, high = np.quantile(drawn, [_normal_cdf(-reach), _normal_cdf(reach)]) + (exact - own)
         return Interval(exact, float(low), float(high))
 
+    def share_interval(
+        self, part_R: NDArray[np.floating], whole_R: NDArray[np.floating], exact: float
+    ) -> Interval:
+        """Return the interval of a share, such as precision: sums over recordings, one by the other.
+
+        Where all or nothing of every recording counts, all replicates are equal. Then the far end is that of
+        Clopper and Pearson, Biometrika 26 (1934) 404-413, with each recording as one trial: as if all that
+        is in a recording were right or wrong together, which is the most careful view.
+        """
+        found = self.interval(self.ratio(part_R, whole_R), exact)
+        all_of_it, none = bool(np.all(part_R == whole_R)), not np.any(part_R)
+        if np.isnan(found.low) or not (all_of_it or none):
+            return found
+        end = ((1 - _LEVEL) / 2) ** (1 / np.count_nonzero(whole_R))
+        return Interval(exact, end, 1.0) if all_of_it else Interval(exact, 0.0, 1.0 - end)
+
 
 def resample(recordings: int, replicates: int = REPLICATES, seed: int = 0) -> Resampling:
     """Draw weightings of a number of recordings; the same seed gives the same."""

@@ -163,3 +163,16 @@ def test_intervals_hold_the_truth_as_often_as_they_claim():
     module = load_benchmark()
     found = module.coverage(1000, 200, module.true_figures())
     assert all(0.93 <= found[name] <= 0.97 for name in ("micro_pr", "micro_roc")), found
+
+
+@pytest.mark.parametrize("trials", [2, 5, 40])
+def test_a_share_of_all_or_nothing_has_the_exact_interval_of_as_many_trials(trials):
+    whole = np.concatenate([np.arange(1.0, trials + 1), np.zeros(7)])  # seven recordings hold nothing
+    sampling = resample(len(whole))
+    for part, successes in ((whole, trials), (np.zeros_like(whole), 0)):
+        expected = stats.binomtest(successes, trials).proportion_ci(0.95, "exact")
+        found = sampling.share_interval(part, whole, successes / trials)
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    mixed = whole.copy()
+    mixed[0] = 0.5
+    assert sampling.share_interval(mixed, whole, 0.9) == sampling.interval(sampling.ratio(mixed, whole), 0.9)
