@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from britekit.annotations.labels import (
     CSV_COLUMNS,
     Label,
+    examined_recordings,
     find_label_table,
     label_texts,
     read_label_csv,
@@ -62,6 +63,9 @@ def read_label_table(directory: str | Path) -> LabelTable:
     table = find_label_table(Path(directory))
     if table is not None:
         builder.add_file(table, None)
+        if table.name == "scores.csv":  # which has no row of a recording in which nothing was detected
+            for recording in examined_recordings(table.parent):
+                builder.recordings.setdefault(recording, len(builder.recordings))
     else:
         for path, recording in label_texts(Path(directory)):
             builder.recordings.setdefault(recording, len(builder.recordings))

@@ -1,6 +1,7 @@
 """Labels, the output of inference: Audacity label files and ``scores.csv``, written and read back."""
 
 import csv
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from britekit.files import atomic_path
 
 CSV_COLUMNS = ("recording", "name", "start_time", "end_time", "score")
 _BIRDNET_SUFFIX = ".BirdNET.results"
+# Text files below a label directory are labels only if their names say so.
+_OWN_ENDING = "_scores.txt"
+_BELOW_ENDINGS = (_OWN_ENDING, f"{_BIRDNET_SUFFIX}.txt")
+_MANIFEST = "manifest.yaml"
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,8 @@ def read_labels(directory: str | Path) -> list[Label]:
 def label_texts(directory: Path) -> list[tuple[Path, str]]:
     """Return the label files of a directory, each with the recording it is about.
 
+    Recordings of directories below, where ``analyze --recursive`` puts their labels, bear their path.
+
     Raises
     ------
     InputError
@@ -83,13 +90,14 @@ def label_texts(directory: Path) -> list[tuple[Path, str]]:
         # Raven tables say the same as the labels beside them.
         if not path.name.startswith(".") and not path.name.endswith(RAVEN_ENDING)
     )
+    texts += _texts_below(directory, _BELOW_ENDINGS)
     if not texts:
         raise InputError(
             f"{directory} holds no labels; expected scores.csv or *_scores.txt as analyze writes them"
         )
     owners: dict[str, Path] = {}
     for path in texts:
-        recording = recording_of(path)
+        recording = _named_below(directory, path)
         if recording in owners:
             raise InputError(
                 f'{owners[recording]} and {path} both hold labels of the recording "{recording}"; '
@@ -97,6 +105,29 @@ def label_texts(directory: Path) -> list[tuple[Path, str]]:
             )
         owners[recording] = path
     return [(path, recording) for recording, path in owners.items()]
+
+
+def examined_recordings(directory: Path) -> list[str]:
+    """Return the recordings that have a label file of ours in a directory or below, also an empty one."""
+    here = sorted(path for path in directory.glob(f"*{_OWN_ENDING}") if not path.name.startswith("."))
+    return [_named_below(directory, path) for path in [*here, *_texts_below(directory, (_OWN_ENDING,))]]
+
+
+def _texts_below(directory: Path, endings: tuple[str, ...]) -> list[Path]:
+    """Return the files of such names in the directories below, without output directories of other runs."""
+    found: list[Path] = []
+    for root, folders, names in os.walk(directory):
+        below = Path(root) != directory
+        if below and _MANIFEST in names:
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(root, name) for name in names if below and name.endswith(endings) and name[0] != "."]
+    return sorted(found)
+
+
+def _named_below(directory: Path, path: Path) -> str:
+    return (path.parent.relative_to(directory) / recording_of(path)).as_posix()
 
 
 def recording_of(path: str | Path) -> str:

@@ -101,8 +101,9 @@ def ensemble(
         mark = "" if each.is_exact else "~"
         print(f"{', '.join(found.names_of(each.combination))}: {mark}{each.score:.4f}")
     print(f"combinations = {len(found.choice.rated)} ({found.choice.how})")
-    print(f"best_single_held_out_score = {found.best_single:.4f} ({found.best_single_name})")
-    print(f"all_members_held_out_score = {found.everyone:.4f}")
+    where = "held_out_score" if found.held_out else "score"
+    print(f"best_single_{where} = {found.best_single:.4f} ({found.best_single_name})")
+    print(f"all_members_{where} = {found.everyone:.4f}")
     print(f"best_score_where_chosen = {found.choice.best.score:.4f}")
     print(f"best_score = {found.score:.4f}{'' if found.held_out else ' (nothing held out: flattered)'}")
     print(f"best_names = {', '.join(found.names)}")

@@ -63,8 +63,8 @@ def rpt_iou(
             raise InputError(f"{name} is {value:g}; expected a threshold from {start:g} to {end:g}")
     thresholds = localisation.make_thresholds(start, end, incr, (t1, t2))
     found = localisation.measure_localisation(annotations_path, label_dir, resolve(cfg_path), thresholds)
-    if found.unlabelled:
-        logging.getLogger("britekit.evaluation").warning("%s", found.unlabelled_sentence)
+    for sentence in found.cautions:
+        logging.getLogger("britekit.evaluation").warning("%s", sentence)
     localisation.write_localisation(output_path, found, t1, t2)
     best = float(found.iou_T[found.best])
     print(f"iou = {best:.4f}")

@@ -9,12 +9,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from britekit.annotations.classes import map_name
-from britekit.annotations.label_table import read_label_table
+from britekit.annotations.label_table import LabelTable, read_label_table
 from britekit.annotations.reading import read_any_annotations
 from britekit.annotations.reconciling import Reconciler
 from britekit.config import BaseConfig
@@ -46,6 +47,19 @@ class Localisation:
     """Annotated classes that labels never name, with their number of annotations."""
     unlabelled: list[str] = field(default_factory=list)
     """Annotated recordings of which there are no labels: each of their components counts as 0."""
+    cut_at: float = 0.0
+    """Score below which labels are missing; 0 where none is."""
+
+    @property
+    def cautions(self) -> list[str]:
+        """What a reader must know, a sentence each."""
+        notes = [self.unlabelled_sentence] if self.unlabelled else []
+        if self.cut_at > self.thresholds[0]:
+            notes.append(
+                f"there are no labels of scores below {self.cut_at:.3g}: lower thresholds give what "
+                "it gives, and the area is not that of the models; run analyze with a lower --min-score"
+            )
+        return notes
 
     @property
     def area(self) -> float:
@@ -157,8 +171,23 @@ def measure_localisation(
         by_recording.append(total / number)
     unlabelled = [name for name in recordings if name not in places]
     return Localisation(
-        thresholds, recordings, np.array(means), np.stack(by_recording), len(pairs), unknown, unlabelled
+        thresholds,
+        recordings,
+        np.array(means),
+        np.stack(by_recording),
+        len(pairs),
+        unknown,
+        unlabelled,
+        _cut_of(manifest, table),
     )
+
+
+def _cut_of(manifest: dict[str, Any], table: LabelTable) -> float:
+    """Return the score that labels were cut at: as their manifest tells, else the lowest they have."""
+    made_with = (manifest.get("inference") or {}).get("min_score")
+    if isinstance(made_with, (int, float)):
+        return float(made_with)
+    return float(table.score_M.min(initial=1.0))
 
 
 def write_localisation(directory: str | Path, found: Localisation, t1: float, t2: float) -> list[Path]:
@@ -190,8 +219,7 @@ def summary_text(found: Localisation, t1: float, t2: float) -> str:
         f'  - class "{name}" is not known to the labels: {count} annotations left out'
         for name, count in sorted(found.unknown.items())
     ]
-    if found.unlabelled:
-        lines.append(f"  - {found.unlabelled_sentence}")
+    lines += [f"  - {sentence}" for sentence in found.cautions]
     return "\n".join(lines) + "\n"
 
 

@@ -195,6 +195,13 @@ def _from_labels(
         raise InputError(
             f"{folder} holds no label, so the length of labels is unknown; run analyze with --min-score 0"
         )
+    inference = manifest.get("inference") or {}
+    if manifest.get("sed_fps") and inference.get("segment_len") is None and inference.get("min_score"):
+        # They may be of one length by chance, such as that of the recordings.
+        raise InputError(
+            f"{folder}: labels are as long as the sounds, so they are of no segments; run analyze with --seg "
+            "to get labels of one length, or with --min-score 0"
+        )
     length_s = _common_length(folder, found)
     classes, labels = trained_classes(folder, manifest, label_field, map_codes, found, classes_path)
     column = {label: k for k, label in enumerate(labels)}

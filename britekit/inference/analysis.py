@@ -106,6 +106,13 @@ def analyze_recordings(
     began = time.monotonic()
     check_stems(paths)
     labeller = Labeller(cfg, ensemble)
+    if cfg.infer.segment_len is not None and ensemble.sed_fps is None:
+        logger.warning(
+            "a segment_len (--seg) of %g s has no effect: not all models have an SED head, so labels are as "
+            "long as the windows, %g s",
+            cfg.infer.segment_len,
+            cfg.audio.spec_duration,
+        )
     kinds = read_rtype(rtype)
     content = manifest_content(cfg, ensemble, labeller, first_s)
     facts = run_facts(content, labeller, kinds, "stem" if root is None else "path")

@@ -100,3 +100,21 @@ def test_bad_lines_of_label_files_are_named(tmp_path):
     (tmp_path / "a_scores.txt").write_text("0\t3\tX;0.5\n0\t3\tX;7\n")
     with pytest.raises(InputError, match="line 2"):
         read_label_table(tmp_path)
+
+
+def test_recordings_of_directories_below(tmp_path):
+    """As analyze --recursive -r audacity leaves them."""
+    for name in ("a_scores.txt", "day 1/b_c_scores.txt", "day 1/night/d_scores.txt"):
+        write_label_text(tmp_path / name, [Label("", "X", 0.0, 3.0, 0.5)])
+    (tmp_path / "day 1" / "notes.txt").write_text("not labels")
+    assert same(tmp_path).recordings == ["a", "day 1/b_c", "day 1/night/d"]
+    (tmp_path / "day 1" / "manifest.yaml").write_text("")  # the output of a run of its own
+    assert same(tmp_path).recordings == ["a"]
+
+
+def test_recordings_in_which_nothing_was_detected(tmp_path):
+    write_label_csv(tmp_path / "scores.csv", [Label("b", "X", 0.0, 3.0, 0.5)])
+    for name in ("a_scores.txt", "b_scores.txt", "c/d_scores.txt", "notes.txt"):
+        write_label_text(tmp_path / name, [])
+    table = same(tmp_path)
+    assert table.recordings == ["b", "a", "c/d"] and len(table) == 1

@@ -260,6 +260,12 @@ def test_start(text: str, first: float):
     assert ScoreTable.load("out/scores.npz").starts.tolist() == [first, first + 3]
 
 
+def test_a_label_length_that_models_cannot_give_is_told(capsys: pytest.CaptureFixture[str]):
+    assert analyze("-i", "rec/r1.wav", "-o", "out", "-m", "0", "--seg", "1") == 0
+    assert "a segment_len (--seg) of 1 s has no effect" in capsys.readouterr().err
+    assert ScoreTable.load("out/scores.npz").duration == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

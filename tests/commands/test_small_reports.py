@@ -164,6 +164,18 @@ class TestOverlap:
         assert "no labels of bb: counted as 0" in capsys.readouterr().err
         assert "no labels of bb: counted as 0" in Path("out/summary.txt").read_text()
 
+    def test_labels_cut_at_a_score_are_told(self, capsys):
+        self.write()
+        Path("labels/manifest.yaml").write_text(
+            "classes: [{name: OWL}, {name: X}]\ninference: {min_score: 0.5}\n"
+        )
+        typed = ["rpt-iou", "-a", "a.csv", "-l", "labels", "-o", "out"]
+        assert main(typed) == 0
+        assert "no labels of scores below 0.5" in capsys.readouterr().err
+        assert "no labels of scores below 0.5" in Path("out/summary.txt").read_text()
+        assert main([*typed, "--start", "0.5"]) == 0
+        assert "no labels of scores below" not in capsys.readouterr().err
+
     def test_a_name_goes_before_an_alternate_of_another_class(self):
         self.write()
         listed = "Name,Code,AltName,AltCode\nOWL,,,\nX,,,OWL\n"

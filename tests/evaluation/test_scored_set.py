@@ -206,6 +206,22 @@ def test_labels_of_another_class_list_are_an_error(tmp_path):
         read(tmp_path, "text")
 
 
+def test_unbroken_labels_are_no_segments_even_if_of_one_length(tmp_path):
+    simulate(tmp_path, recordings=2)
+    folder = table_as_labels(tmp_path / "labels", tmp_path / "text", "csv")
+    for k in range(2):
+        write_audio(tmp_path / f"rec{k:03}.wav", 60)
+    write_manifest(folder, min_score=0.2, segment_len=None)
+    with open(folder / "manifest.yaml", "a") as file:
+        file.write("sed_fps: 4\n")
+    with pytest.raises(InputError, match="as long as the sounds.*--seg"):
+        read(tmp_path, "text")
+    text = (folder / "manifest.yaml").read_text()
+    for old, new in (("segment_len: null", "segment_len: 3.0"), ("min_score: 0.2", "min_score: 0.0")):
+        (folder / "manifest.yaml").write_text(text.replace(old, new))
+        assert read(tmp_path, "text").grid.length_s == LENGTH
+
+
 def test_label_field_of_the_manifest_rules(tmp_path):
     simulate(tmp_path, recordings=1)
     write_manifest(tmp_path / "labels", label_field="names")

@@ -25,6 +25,7 @@ def test_score_is_that_of_the_winners_as_an_ensemble(project, capsys):
     printed = capsys.readouterr().out
     found = values(printed)
     assert found["combinations"] == "6 (all)" and "flattered" in found["best_score"]
+    assert "best_single_score" in found and "all_members_score" in found  # nothing is held out
     names = found["best_names"].split(", ")
     saved = project / "best" / "ckpt"
     assert {p.name for p in saved.iterdir()} == {n[:-5] + s for n in names for s in (".ckpt", ".onnx")}
