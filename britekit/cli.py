@@ -33,6 +33,7 @@ GROUPS = {
     "Recordings": "audio-info xeno inat youtube audioset wav2mp3",
 }
 
+_LONGEST_LINE = 2000
 _USAGE = "usage: britekit [--help | --version | --print-completion SHELL] COMMAND [OPTIONS] [--debug]"
 
 
@@ -163,7 +164,7 @@ def _prepare_output(debug: bool) -> None:
 
     class OneLine(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
-            message = " ".join(record.getMessage().split())
+            message = _line(" ".join(record.getMessage().split()))
             prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.capitalize()}: "
             return (
                 prefix + message + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
@@ -218,4 +219,12 @@ def _sentence(error: Exception) -> str | None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(_line(text), file=sys.stderr, flush=True)
+
+
+def _line(text: str) -> str:
+    """Return a message for a terminal: what a file holds must neither steer that nor bury the sentence."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    if len(shown) <= _LONGEST_LINE:
+        return shown
+    return f"{shown[: _LONGEST_LINE - 400]} [...] {shown[-400:]}"

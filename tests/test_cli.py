@@ -137,6 +137,8 @@ def raising(error):
         (OSError(errno.ENOSPC, "No space left", "x.db"), 1, ["Error: x.db: no space left"]),
         (PermissionError(errno.EACCES, "Permission denied", "out"), 1, ["Error: out: permission denied"]),
         (OSError(errno.EROFS, "Read-only file system"), 1, ["Error: read-only file system"]),
+        (InputError("a\x1b[2J\tb\udcff is bad"), 1, ["Error: a\\x1b[2J\\tb\\udcff is bad"]),
+        (InputError("a" * 5000 + " is bad"), 1, ["Error: " + "a" * 1593 + " [...] " + "a" * 393 + " is bad"]),
         (KeyboardInterrupt(), 130, ["Interrupted"]),
         (SystemExit(2), 2, []),
     ],
