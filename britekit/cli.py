@@ -2,14 +2,18 @@
 
 Help reads the first line of each command file and imports none; a command's own help imports that file
 alone, and command files import the library inside their function. Only here are errors caught: 0 done, 1
-could not be done, 2 wrong usage, 130 interrupted.
+could not be done, 2 wrong usage, 130 interrupted, 143 ended by SIGTERM.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from britekit import __version__
@@ -37,6 +41,10 @@ _LONGEST_LINE = 2000
 _USAGE = "usage: britekit [--help | --version | --print-completion SHELL] COMMAND [OPTIONS] [--debug]"
 
 
+class _Ended(KeyboardInterrupt):
+    """Somebody asked the process to end: a scheduler, Docker, or whoever closed the terminal."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the program.
 
@@ -53,11 +61,15 @@ def main(argv: list[str] | None = None) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        code = _run(arguments, debug)
-        sys.stdout.flush()
+        with _tidy_end():
+            code = _run(arguments, debug)
+            sys.stdout.flush()
         return code
     except SystemExit as stop:  # argparse: help is 0, wrong usage 2
         return stop.code if isinstance(stop.code, int) else 1
+    except _Ended as end:
+        _say("Ended by a signal")
+        return 128 + int(end.args[0])
     except KeyboardInterrupt:
         _say("Interrupted")
         return 130
@@ -110,6 +122,34 @@ def _run(arguments: list[str], debug: bool) -> int:
     return 0
 
 
+@contextmanager
+def _tidy_end() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise, as ctrl-C does, so that what is half written is removed.
+
+    A process forked from this one, and one that was told to ignore them (nohup), end or go on as before.
+    """
+    owner = os.getpid()
+
+    def end(number: int, _frame: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if os.getpid() == owner:
+            raise _Ended(number)
+        os.kill(os.getpid(), number)
+
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            if signal.getsignal(number) is end:
+                signal.signal(number, signal.SIG_DFL)
+
+
 def build_parser(name: str, **settings: Any) -> CommandParser:
     """Return the argument parser of one command, made from its `Options` dataclass."""
     from britekit.command_parser import CommandParser
@@ -159,7 +199,6 @@ def _print_completion(arguments: list[str]) -> int:
 def _prepare_output(debug: bool) -> None:
     """Send warnings to stderr, one line each, and results to stdout line by line."""
     import logging
-    import threading
     import warnings
 
     class OneLine(logging.Formatter):
@@ -194,8 +233,6 @@ def _prepare_output(debug: bool) -> None:
 def _thread_failed(failure: Any) -> None:
     """Leave out the trace of a thread that could not write: whoever waits for it meets the same error."""
     if _sentence(failure.exc_value) is None:
-        import threading
-
         threading.__excepthook__(failure)
 
 

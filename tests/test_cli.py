@@ -180,23 +180,36 @@ def test_warnings_are_one_line_each_on_stderr(command, capsys):
     assert printed.err.splitlines() == expected
 
 
-def test_ctrl_c_is_130_and_one_line(tmp_path):
-    code = "import sys, time, importlib\nfrom britekit import cli\n"
-    code += "m = importlib.import_module('britekit.commands.init')\n"
-    code += "def init(**o):\n    print('ready', flush=True)\n    time.sleep(30)\n"
-    code += "m.init = init\nsys.exit(cli.main(['init']))"
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (signal.SIGINT, 130, "Interrupted\n"),
+        (signal.SIGTERM, 143, "Ended by a signal\n"),
+        (signal.SIGHUP, 129, "Ended by a signal\n"),
+    ],
+)
+def test_whoever_is_told_to_end_tidies_up_and_says_one_line(tmp_path, number, code, said):
+    program = (
+        "import sys, time, importlib\nfrom britekit import cli\nfrom britekit.files import atomic_path\n"
+    )
+    program += "m = importlib.import_module('britekit.commands.init')\n"
+    program += "def init(**o):\n    with atomic_path('new.csv') as path:\n        path.write_text('half')\n"
+    program += "        print('ready', flush=True)\n        time.sleep(30)\n"
+    program += "m.init = init\nsys.exit(cli.main(['init']))"
     process = subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=os.getcwd(),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
     )
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
-    assert (process.returncode, said) == (130, "Interrupted\n")
+    process.send_signal(number)
+    _, printed = process.communicate(timeout=20)
+    assert (process.returncode, printed) == (code, said)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_reader_that_has_gone_is_no_error():
