@@ -223,6 +223,20 @@ def test_a_reader_that_has_gone_is_no_error():
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_closed_output_is_no_error(closed):
+    program = [sys.executable, "-m", "britekit", "--version"]
+    result = subprocess.run(
+        program,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        preexec_fn=lambda: os.close(closed),
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("shell", cli.SHELLS)
 def test_completion_is_printed(shell, capsys):
     assert main(["--print-completion", shell]) == 0

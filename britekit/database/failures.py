@@ -46,6 +46,10 @@ def as_sentences(where: str) -> Iterator[None]:
         raise explain(where, error) from error
     except OddValue as error:
         raise DatabaseError(f"{where} {error}; restore it from a copy, or rebuild it with extract") from error
+    except UnicodeEncodeError as error:
+        raise DatabaseError(
+            f"{where} cannot hold the text {error.object!r}, which is not valid UTF-8; give it another name"
+        ) from error
     except UnicodeDecodeError as error:
         raise DatabaseError(f"{where} {_DAMAGED}") from error
 

@@ -225,7 +225,7 @@ def _read_model(path: str | os.PathLike[str]) -> Any:
     try:
         check_seal(path)
         return _core().read_model(os.fspath(path))
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not an ONNX model or is damaged: {_first_line(error)}") from error
 
 

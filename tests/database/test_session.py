@@ -360,3 +360,8 @@ def test_damage_in_the_names_of_tables(other):
     other.write_bytes(data.replace(b"CREATE TABLE Class ", b"CREATE TAB\xff\xff Class "))
     with pytest.raises(DatabaseError, match="is damaged; restore it"), open_database(other, "write"):
         pass
+
+
+def test_a_name_that_is_no_text_is_refused(other):
+    with pytest.raises(DatabaseError, match="is not valid UTF-8"), open_database(other, "write") as session:
+        add_class(session, "\udcdcb", "UB")
