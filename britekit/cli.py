@@ -2,14 +2,18 @@
 
 Help reads the first line of each command file and imports none; a command's own help imports that file
 alone, and command files import the library inside their function. Only here are errors caught: 0 done, 1
-could not be done, 2 wrong usage, 130 interrupted.
+could not be done, 2 wrong usage, 130 interrupted, 143 ended by SIGTERM.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from britekit import __version__
@@ -33,9 +37,14 @@ GROUPS = {
     "Recordings": "audio-info xeno inat youtube audioset wav2mp3",
 }
 
+_LONGEST_LINE = 2000
 _USAGE = """\
 usage: britekit COMMAND [OPTIONS] [--debug]
        britekit [--help | --version | --print-completion SHELL]"""
+
+
+class _Ended(KeyboardInterrupt):
+    """Somebody asked the process to end: a scheduler, Docker, or whoever closed the terminal."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,14 +60,21 @@ def main(argv: list[str] | None = None) -> int:
     The exit code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by whoever started us; nobody wants to read it
+            setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        code = _run(arguments, debug)
-        sys.stdout.flush()
+        with _tidy_end():
+            code = _run(arguments, debug)
+            sys.stdout.flush()
         return code
     except SystemExit as stop:  # argparse: help is 0, wrong usage 2
         return stop.code if isinstance(stop.code, int) else 1
+    except _Ended as end:
+        _say("Ended by a signal")
+        return 128 + int(end.args[0])
     except KeyboardInterrupt:
         _say("Interrupted")
         return 130
@@ -109,6 +125,34 @@ def _run(arguments: list[str], debug: bool) -> int:
     module = importlib.import_module(f"britekit.commands.{name}")
     getattr(module, name)(**options)
     return 0
+
+
+@contextmanager
+def _tidy_end() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise, as ctrl-C does, so that what is half written is removed.
+
+    A process forked from this one, and one that was told to ignore them (nohup), end or go on as before.
+    """
+    owner = os.getpid()
+
+    def end(number: int, _frame: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if os.getpid() == owner:
+            raise _Ended(number)
+        os.kill(os.getpid(), number)
+
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            if signal.getsignal(number) is end:
+                signal.signal(number, signal.SIG_DFL)
 
 
 def build_parser(name: str, **settings: Any) -> CommandParser:
@@ -175,12 +219,11 @@ def _print_completion(arguments: list[str]) -> int:
 def _prepare_output(debug: bool) -> None:
     """Send warnings to stderr, one line each, and results to stdout line by line."""
     import logging
-    import threading
     import warnings
 
     class OneLine(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
-            message = " ".join(record.getMessage().split())
+            message = _line(" ".join(record.getMessage().split()))
             prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.capitalize()}: "
             return (
                 prefix + message + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
@@ -210,8 +253,6 @@ def _prepare_output(debug: bool) -> None:
 def _thread_failed(failure: Any) -> None:
     """Leave out the trace of a thread that could not write: whoever waits for it meets the same error."""
     if _sentence(failure.exc_value) is None:
-        import threading
-
         threading.__excepthook__(failure)
 
 
@@ -235,4 +276,12 @@ def _sentence(error: Exception) -> str | None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(_line(text), file=sys.stderr, flush=True)
+
+
+def _line(text: str) -> str:
+    """Return a message for a terminal: what a file holds must neither steer that nor bury the sentence."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    if len(shown) <= _LONGEST_LINE:
+        return shown
+    return f"{shown[: _LONGEST_LINE - 400]} [...] {shown[-400:]}"

@@ -121,6 +121,21 @@ def unwritable(path: str | os.PathLike[str], error: OSError) -> InputError:
     return InputError(f"{path} could not be written: {(error.strerror or str(error)).lower()}")
 
 
+def refuse_overwriting(
+    output: str | os.PathLike[str] | None, *sources: str | os.PathLike[str] | None
+) -> None:
+    """Raise `InputError` if a file to be written is one of those that are read; None is no file."""
+    for source in sources:
+        try:
+            same = output is not None and source is not None and os.path.samefile(output, source)
+        except OSError:  # one of them is not there
+            continue
+        if same:
+            raise InputError(
+                f"{output} is read here, so it is not overwritten; give another name to write to"
+            )
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write ``text`` as UTF-8 with ``\\n`` line ends, whole or not at all."""
     with atomic_path(path) as partial:

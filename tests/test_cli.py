@@ -148,6 +148,8 @@ def raising(error):
         (OSError(errno.ENOSPC, "No space left", "x.db"), 1, ["Error: x.db: no space left"]),
         (PermissionError(errno.EACCES, "Permission denied", "out"), 1, ["Error: out: permission denied"]),
         (OSError(errno.EROFS, "Read-only file system"), 1, ["Error: read-only file system"]),
+        (InputError("a\x1b[2J\tb\udcff is bad"), 1, ["Error: a\\x1b[2J\\tb\\udcff is bad"]),
+        (InputError("a" * 5000 + " is bad"), 1, ["Error: " + "a" * 1593 + " [...] " + "a" * 393 + " is bad"]),
         (KeyboardInterrupt(), 130, ["Interrupted"]),
         (SystemExit(2), 2, []),
     ],
@@ -189,23 +191,36 @@ def test_warnings_are_one_line_each_on_stderr(command, capsys):
     assert printed.err.splitlines() == expected
 
 
-def test_ctrl_c_is_130_and_one_line(tmp_path):
-    code = "import sys, time, importlib\nfrom britekit import cli\n"
-    code += "m = importlib.import_module('britekit.commands.init')\n"
-    code += "def init(**o):\n    print('ready', flush=True)\n    time.sleep(30)\n"
-    code += "m.init = init\nsys.exit(cli.main(['init']))"
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (signal.SIGINT, 130, "Interrupted\n"),
+        (signal.SIGTERM, 143, "Ended by a signal\n"),
+        (signal.SIGHUP, 129, "Ended by a signal\n"),
+    ],
+)
+def test_whoever_is_told_to_end_tidies_up_and_says_one_line(tmp_path, number, code, said):
+    program = (
+        "import sys, time, importlib\nfrom britekit import cli\nfrom britekit.files import atomic_path\n"
+    )
+    program += "m = importlib.import_module('britekit.commands.init')\n"
+    program += "def init(**o):\n    with atomic_path('new.csv') as path:\n        path.write_text('half')\n"
+    program += "        print('ready', flush=True)\n        time.sleep(30)\n"
+    program += "m.init = init\nsys.exit(cli.main(['init']))"
     process = subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=os.getcwd(),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
     )
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
-    assert (process.returncode, said) == (130, "Interrupted\n")
+    process.send_signal(number)
+    _, printed = process.communicate(timeout=20)
+    assert (process.returncode, printed) == (code, said)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_reader_that_has_gone_is_no_error():
@@ -217,6 +232,20 @@ def test_a_reader_that_has_gone_is_no_error():
     )
     os.close(write)
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_closed_output_is_no_error(closed):
+    program = [sys.executable, "-m", "britekit", "--version"]
+    result = subprocess.run(
+        program,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        preexec_fn=lambda: os.close(closed),
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("shell", cli.SHELLS)

@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 
 from britekit.errors import InputError
-from britekit.files import atomic_path, sha256_of, together, waiting_path, write_json, write_text
+from britekit.files import (
+    atomic_path,
+    refuse_overwriting,
+    sha256_of,
+    together,
+    waiting_path,
+    write_json,
+    write_text,
+)
 
 
 def names(folder):
@@ -145,3 +153,15 @@ def test_sha256(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"abc" * 100000)
     assert sha256_of(path) == hashlib.sha256(b"abc" * 100000).hexdigest()
+
+
+def test_what_is_read_is_not_overwritten(tmp_path):
+    source = tmp_path / "annotations.csv"
+    source.write_text("recording,class\n")
+    (tmp_path / "link.csv").symlink_to(source)
+    for output in (source, tmp_path / "link.csv", f"{tmp_path}/x/../annotations.csv"):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        with pytest.raises(InputError, match="is read here, so it is not overwritten"):
+            refuse_overwriting(output, None, "postgresql://host/db", source)
+    refuse_overwriting(tmp_path / "new.csv", source)
+    refuse_overwriting(None, source)

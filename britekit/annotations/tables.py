@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from britekit.errors import InputError, suggest
@@ -28,13 +28,14 @@ def iter_rows(
     Raises
     ------
     InputError
-        If the file cannot be read, a column is missing or doubled, or a row has more cells than the header.
+        If the file cannot be read or is not text, a column is missing or doubled, or a row has more cells
+        than the header.
     """
     path = Path(path)
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
             # strict: otherwise a quote that is never closed would silently swallow the rest of the file
-            reader = csv.reader(stream, strict=True, skipinitialspace=True)
+            reader = csv.reader(_text_lines(path, stream), strict=True, skipinitialspace=True)
             header = [cell.strip() for cell in next(reader, [])]
             _check_header(path, header, required, optional, closed)
             known = {*required, *optional}
@@ -67,6 +68,17 @@ def iter_rows(
         ) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _text_lines(path: Path, stream: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a text file; zero bytes, left by a damaged disk or another encoding, are refused."""
+    for number, line in enumerate(stream, start=1):
+        if "\0" in line:
+            raise InputError(
+                f"{path}, line {number}: not text, since it holds zero bytes; restore the file, "
+                "or save it as UTF-8"
+            )
+        yield line
 
 
 def has_columns(path: str | Path, required: Sequence[str]) -> bool:

@@ -60,14 +60,18 @@ def attribution(
     from britekit.config import resolve
     from britekit.database.session import open_database
     from britekit.errors import InputError
+    from britekit.files import refuse_overwriting
 
     if db_path and dir_path:
         raise InputError("give either a database or a directory, not both")
     wanted = parse_licences(licences)
     if dir_path:
+        refuse_overwriting(output_path, Path(dir_path) / "recordings.csv")
         found = credit.credits_of_directory(Path(dir_path))
     else:
-        with open_database(db_path or resolve(cfg_path).train.train_db) as session:
+        database = db_path or resolve(cfg_path).train.train_db
+        refuse_overwriting(output_path, database)
+        with open_database(database) as session:
             found = credit.credits_of_database(session)
     found = credit.chosen(found, wanted)
     credit.write_credits(Path(output_path), found)

@@ -48,10 +48,12 @@ def audio_info(path: str = "", csv_path: Optional[str] = None, recursive: bool =
 
     from britekit.audio.files import find_recordings
     from britekit.errors import InputError
+    from britekit.files import refuse_overwriting
 
     root = Path(path)
     paths = find_recordings(root, recursive)
     base = root if root.is_dir() else root.parent
+    refuse_overwriting(csv_path, *paths)
     found = _inspect(paths)
     if csv_path:
         _write_csv(csv_path, found, base)

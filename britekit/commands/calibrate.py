@@ -92,7 +92,7 @@ def calibrate(
     from britekit.evaluation import calibrating
     from britekit.evaluation.class_thresholds import find_thresholds, write_thresholds
     from britekit.evaluation.scored_set import read_scored_set
-    from britekit.files import together
+    from britekit.files import refuse_overwriting, together
     from britekit.tracking.facts import is_dvc_stage
     from britekit.tracking.metrics_file import write_metrics
     from britekit.tracking.run import stage_run
@@ -112,6 +112,8 @@ def calibrate(
         )
     if given is not None and publish_path is not None:
         raise InputError("--publish writes a fitted calibration; leave it out with --coef and --inter")
+    for path in (publish_path, plot_path, metrics_path):
+        refuse_overwriting(path, annotations_path, cfg_path, Path(label_dir) / "scores.csv")
     cfg = resolve(cfg_path)
     folder = Path(output_path)
     with stage_run("calibrate", cfg, [annotations_path, label_dir]) as run:

@@ -53,12 +53,14 @@ def pickle(
     from britekit.config import resolve
     from britekit.database.session import open_database
     from britekit.datasets.pickling import write_training_pickle
+    from britekit.files import refuse_overwriting
     from britekit.tracking.run import stage_run
 
     cfg = resolve(cfg_path)
     classes = None if classes_path is None else read_classes(classes_path)
     output = Path(output_path) if output_path else Path(root_dir) / "data" / "training.pkl"
     database = db_path or cfg.train.train_db
+    refuse_overwriting(output, database, classes_path, cfg_path)
     # A URL may hold a password and is no file of the project: nothing of it is recorded.
     inputs = [] if "://" in database else [database]
     with stage_run("pickle", cfg, inputs) as run, open_database(database) as session:

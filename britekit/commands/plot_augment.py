@@ -140,7 +140,7 @@ def _excerpt(
         with open_database(db_path) as session:
             return read_database_excerpt(session, size, class_name, noise, count, group, seed)
     path = pickle_path or cfg.train.train_pickle
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise InputError(
             f"{path} does not exist; make it with `britekit pickle`, or name a database with --db"
         )

@@ -123,7 +123,7 @@ def rpt_test(
     from britekit.evaluation.report_tracking import track_report
     from britekit.evaluation.testers import check_precision, find_granularity, read_units
     from britekit.evaluation.unit_report import report_units
-    from britekit.files import together
+    from britekit.files import refuse_overwriting, together
     from britekit.tracking.facts import is_dvc_stage
     from britekit.tracking.metrics_file import write_metrics
     from britekit.tracking.run import stage_run
@@ -136,6 +136,7 @@ def rpt_test(
         raise InputError(f"--examples is {examples}; expected 0 or more")
     unit, block_s = find_granularity(granularity, block_size)
     wanted = check_precision(precision) if unit == "recording" else None
+    refuse_overwriting(metrics_path, annotations_path, cfg_path, calibration_path)
     cfg = resolve(cfg_path, {"infer.min_score": min_score})
     beside = Path(annotations_path)
     recordings_dir = Path(recordings_path or (beside if beside.is_dir() else beside.parent))

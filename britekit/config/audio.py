@@ -11,6 +11,9 @@ from britekit.config.fields import Problem, Section, setting
 
 # 0.009 s at 24 kHz are 216 samples, though the product of the two floats is 215.99999999999997.
 _ROUNDING = 1e-6
+# Far beyond any use; a damaged checkpoint or a slip of the finger must not ask for all memory.
+_MOST_PIXELS = 1 << 24
+_MOST_SAMPLES = 100_000_000
 
 
 @dataclass
@@ -82,6 +85,18 @@ class AudioConfig(Section):
             yield Problem(
                 ("audio.n_fft", "audio.win_length", "audio.sampling_rate"),
                 f"{self.n_fft} is below the {self.window_samples} samples of a window; give at least as many",
+            )
+        if self.spec_height * self.spec_width > _MOST_PIXELS:
+            yield Problem(
+                ("audio.spec_height", "audio.spec_width"),
+                f"{self.spec_height} x {self.spec_width} is larger than any spectrogram; "
+                f"at most {_MOST_PIXELS} pixels are possible",
+            )
+        if self.spec_duration * self.sampling_rate > _MOST_SAMPLES:
+            yield Problem(
+                ("audio.spec_duration", "audio.sampling_rate"),
+                f"{self.spec_duration:g} s at {self.sampling_rate} Hz are more than the {_MOST_SAMPLES} "
+                "samples that a segment may have",
             )
         if self.hop_samples < 1:
             yield Problem(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import logging
 import os
-from pathlib import Path
 from typing import Any
 
 from britekit.config.augmentations import merge_augmentations
@@ -122,7 +121,7 @@ def resolve(
         With every problem of the files and of the merged result, a line each.
     """
     stack = _Stack(BaseConfig())
-    if Path(PARAMS_FILE).is_file():
+    if os.path.lexists(PARAMS_FILE):
         stack.put_file(PARAMS_FILE, foreign_allowed=True)
     _put_assignments(stack)
     if stored:
@@ -190,7 +189,7 @@ def get_config(cfg_path: str | os.PathLike[str] | None = None) -> BaseConfig:
     global _process_wide
     if _process_wide is None:
         stack = _Stack(BaseConfig())
-        if Path(PARAMS_FILE).is_file():
+        if os.path.lexists(PARAMS_FILE):
             stack.put_file(PARAMS_FILE, foreign_allowed=True)
         stack.check()
         _forget_assignments(stack.cfg)

@@ -105,6 +105,22 @@ def read_yaml(path: str | os.PathLike[str]) -> tuple[Node, list[str]]:
     return node, builder.problems
 
 
+def load_plain(text: str) -> Any:
+    """Return what a YAML text that a program wrote says, such as a manifest.
+
+    Raises
+    ------
+    ValueError
+        It is no YAML, or holds what has no value, such as the 13th month; the message is one line.
+    """
+    try:
+        return yaml.safe_load(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(" ".join(str(error).split())) from None
+
+
 def _refuse_deep(path: str | os.PathLike[str], text: str) -> None:
     """Raise for deep nesting before anything recursive sees it: libyaml's composer overflows the stack."""
     depth = 0

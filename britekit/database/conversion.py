@@ -44,7 +44,7 @@ def is_old(path: Path) -> bool:
     try:
         with closing(_connect(path)) as old:
             tables = {name for (name,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         return False  # whoever opens it in earnest says what is wrong
     return "Subcategory" in tables and "SchemaVersion" not in tables
 

@@ -43,7 +43,7 @@ def _inflate(stored: bytes) -> bytes:
     unpacker = zlib.decompressobj()
     try:
         raw = unpacker.decompress(stored, _LONGEST)
-    except zlib.error as error:
+    except (zlib.error, TypeError) as error:  # SQLite keeps a text in any column
         raise ValueError(f"it is damaged ({error})") from None
     if not unpacker.eof or not raw or len(raw) % 4:
         raise ValueError(f"it holds {len(raw)} bytes, which is no list of 32-bit floats")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ from sqlalchemy.exc import IntegrityError as IntegrityProblem
 
 from britekit.errors import DatabaseError
 
+_DAMAGED = "is damaged; restore it from a copy, or rebuild it with extract"
 # Beginnings of SQLite's own messages, and what a person can do about each.
 _SENTENCES = (
     ("database or disk is full", "could not be written: no space left on the device"),
@@ -26,8 +28,13 @@ _SENTENCES = (
     ),
     ("cannot execute", "could not be written: it is open for reading only, or the server is read-only"),
     ("file is not a database", "is not a SQLite database; check the path given with -d"),
-    ("database disk image is malformed", "is damaged; restore it from a copy, or rebuild it with extract"),
+    ("database disk image is malformed", _DAMAGED),
+    ("malformed database schema", _DAMAGED),
 )
+
+
+class OddValue(ValueError):
+    """A value that a column cannot mean; the text goes on after the database's name."""
 
 
 @contextmanager
@@ -35,8 +42,16 @@ def as_sentences(where: str) -> Iterator[None]:
     """Turn what SQLAlchemy raises in the block into a `DatabaseError` about ``where``."""
     try:
         yield
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, sqlite3.Error) as error:
         raise explain(where, error) from error
+    except OddValue as error:
+        raise DatabaseError(f"{where} {error}; restore it from a copy, or rebuild it with extract") from error
+    except UnicodeEncodeError as error:
+        raise DatabaseError(
+            f"{where} cannot hold the text {error.object!r}, which is not valid UTF-8; give it another name"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DatabaseError(f"{where} {_DAMAGED}") from error
 
 
 def explain(where: str, error: Exception) -> DatabaseError:

@@ -50,7 +50,7 @@ def prepare(session: Session, where: str, may_create: bool, may_write: bool) -> 
         _refuse_older(where, present)
         raise DatabaseError(f"{where} is not a complete training database: it lacks {', '.join(missing)}")
     _check_version(session, where)
-    columns = {column["name"] for column in inspect(connection).get_columns(SpecGroup.__tablename__)}
+    columns = _check_columns(session, where, wanted & present)
     if may_write and _OURS not in present:
         _create(session, RecordingInfo)
         present.add(_OURS)
@@ -80,10 +80,28 @@ def _create(session: Session, mapped: type[Base]) -> None:
         session.execute(CreateIndex(index))
 
 
+def _check_columns(session: Session, where: str, present: set[str]) -> set[str]:
+    """Raise if a table lacks a column; return those of SpecGroup, of which one may be missing."""
+    found = inspect(session.connection()).get_multi_columns(filter_names=sorted(present))
+    columns = {name: {str(column["name"]) for column in has} for (_, name), has in found.items()}
+    missing = [
+        f"{mapped.__tablename__}.{column.name}"
+        for mapped in TABLES
+        if mapped.__tablename__ in columns
+        for column in cast(Table, mapped.__table__).columns
+        if column.name not in columns[mapped.__tablename__] | {"Config"}
+    ]
+    if missing:
+        raise DatabaseError(f"{where} is not a complete training database: it lacks {', '.join(missing)}")
+    return columns[SpecGroup.__tablename__]
+
+
 def _check_version(session: Session, where: str) -> None:
     versions = list(session.scalars(select(SchemaVersion.version)))
     if len(versions) != 1:
         raise DatabaseError(f"{where} is damaged: SchemaVersion holds {len(versions)} rows, expected one")
+    if not isinstance(versions[0], int):
+        raise DatabaseError(f"{where} is damaged: its schema version is {versions[0]!r}, expected a number")
     if versions[0] > SCHEMA_VERSION:
         raise DatabaseError(
             f"{where} has schema version {versions[0]}, this program knows {SCHEMA_VERSION}; upgrade britekit"

@@ -6,13 +6,44 @@ Attributes are lower-case words, columns keep the names that other programs know
 
 from __future__ import annotations
 
-from sqlalchemy import REAL, Double, ForeignKey, Index, Integer, LargeBinary, Text, UniqueConstraint
+import math
+from typing import Any
+
+from sqlalchemy import (
+    REAL,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from britekit.database.failures import OddValue
 
 SCHEMA_VERSION = 1
 
-# A REAL of PostgreSQL has four bytes; offsets need the eight that SQLite's has.
-_Real: Double[float] = Double().with_variant(REAL(), "sqlite")
+
+class _Real(TypeDecorator[float]):
+    """A number, checked when it is read: SQLite keeps any value in any column."""
+
+    impl = Double
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        # A REAL of PostgreSQL has four bytes; offsets need the eight that SQLite's has.
+        return REAL() if dialect.name == "sqlite" else Double()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        if value is None or isinstance(value, (float, int)) and math.isfinite(value):
+            return value
+        raise OddValue(f"holds {value!r} where a number is expected")
+
+
 _NUMBERED = {"sqlite_autoincrement": True}
 
 

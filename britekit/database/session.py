@@ -24,7 +24,7 @@ from sqlalchemy.pool import StaticPool
 from britekit.database.conversion import convert, is_old
 from britekit.database.failures import as_sentences, explain
 from britekit.database.preparation import prepare
-from britekit.database.side_files import remove_stray_log, roll_back, settle
+from britekit.database.side_files import refuse_foreign, remove_stray_log, roll_back, settle
 from britekit.database.targets import describe, parse_url, sqlite_path
 from britekit.errors import DatabaseError
 from britekit.files import atomic_path, unwritable
@@ -65,7 +65,7 @@ def open_database(target: str | os.PathLike[str], mode: Mode = "read") -> Iterat
         if is_old(path):
             convert(path, lambda: publish_database(path))
     engine = _server_engine(str(target), where, mode) if path is None else _sqlite_engine(path, mode)
-    commits = 0
+    commits, ours = 0, False
     try:
         with as_sentences(where), Session(engine) as session:
             session.info["where"] = where
@@ -73,6 +73,9 @@ def open_database(target: str | os.PathLike[str], mode: Mode = "read") -> Iterat
             prepare(session, where, may_create=mode == "create", may_write=mode != "read")
             if mode != "read":
                 session.commit()  # the lock is taken again by whoever has something to write
+                if path is not None:
+                    _set_journal(engine, "WAL")
+                    ours = True
 
             @event.listens_for(session, "after_commit")
             def count(_session: Session) -> None:
@@ -84,8 +87,9 @@ def open_database(target: str | os.PathLike[str], mode: Mode = "read") -> Iterat
                 session.commit()
                 commits += 1
     finally:
-        if path is not None and mode != "read":
-            _leave_wal(engine)
+        if ours:  # a file that was refused stays as it was
+            with contextlib.suppress(sqlite3.Error, SQLAlchemyError):
+                _set_journal(engine, "DELETE", patient=False)
         engine.dispose()
         if path is not None and is_new and not commits:
             _remove_untouched(path)
@@ -101,13 +105,15 @@ def publish_database(target: str | os.PathLike[str]) -> Iterator[Session]:
     Raises
     ------
     DatabaseError
-        ``target`` is a URL, or is in use, or the disk is full.
+        ``target`` is a URL, or a file that is no training database, or is in use, or the disk is full.
     """
     path = sqlite_path(target)
     if path is None:
         raise DatabaseError(
             f"{describe(target)} is on a server; here a file is built, so give a path with -d"
         )
+    if not _check_file(path, "create"):
+        refuse_foreign(path)
     with atomic_path(path) as partial:
         build = partial.with_name(partial.name.replace(".partial", ".partial-build"))
         engine = _sqlite_engine(build, "build")
@@ -176,7 +182,6 @@ def _sqlite_engine(path: Path, mode: str) -> Engine:
     def on_connect(connection: Any, _record: Any) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
         if mode in ("write", "create"):
-            connection.execute("PRAGMA journal_mode = WAL")
             # A killed process loses nothing; a power cut may lose the last commits, never consistency.
             connection.execute("PRAGMA synchronous = NORMAL")
         elif mode == "build":
@@ -228,16 +233,16 @@ def _vacuum_into(engine: Engine, partial: Path, target: Path) -> None:
         connection.close()
 
 
-def _leave_wal(engine: Engine) -> None:
-    """Put everything into the one file; while others still use it, the last of them does so."""
-    with contextlib.suppress(sqlite3.Error, SQLAlchemyError):
-        connection = engine.raw_connection()
-        try:
-            cursor = connection.cursor()
+def _set_journal(engine: Engine, mode: str, patient: bool = True) -> None:
+    """Enter WAL mode, or leave it: put all into the one file; while others use it, the last of them does."""
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        if not patient:
             cursor.execute("PRAGMA busy_timeout = 0")
-            cursor.execute("PRAGMA journal_mode = DELETE")
-        finally:
-            connection.close()
+        cursor.execute(f"PRAGMA journal_mode = {mode}")
+    finally:
+        connection.close()
 
 
 def _has_wal(path: Path) -> bool:

@@ -66,6 +66,23 @@ def roll_back(path: Path) -> None:
             connection.close()
 
 
+def refuse_foreign(path: Path) -> None:
+    """Raise if a file of SQLite is another program's, which a training database may not replace."""
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
+        ) as found:
+            tables = {
+                name for (name,) in found.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            }
+    except (sqlite3.Error, UnicodeDecodeError):
+        return  # a damaged one is rebuilt
+    if tables and not tables & {"Recording", "SchemaVersion"}:
+        raise DatabaseError(
+            f"{path} is a database of another program and stays as it is; choose another path with -d"
+        )
+
+
 def settle(path: Path) -> None:
     """Bring all of a database into its one file, before another takes its name.
 

@@ -47,7 +47,7 @@ def inflate(value: bytes, size: int) -> bytes:
     try:
         # One byte more than wanted tells a larger value, without unpacking all of what may be a bomb.
         raw = unpacker.decompress(value, size + 1)
-    except zlib.error as error:
+    except (zlib.error, TypeError) as error:  # SQLite keeps a text in any column
         raise ValueError(f"it is damaged ({error})") from None
     if len(raw) > size:
         raise ValueError(f"it holds {_full_size(unpacker, len(raw))} bytes, expected {size}")

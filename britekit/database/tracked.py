@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from britekit.config.yaml_reader import load_plain
 from britekit.database.targets import sqlite_path
 from britekit.errors import DatabaseError, InputError
 
@@ -71,7 +70,7 @@ def _making(target: str | os.PathLike[str]) -> tuple[Path, list[str]] | None:
 def _stages(lock: Path) -> list[tuple[list[str], list[str]]]:
     """Return the outs and the dependencies of each stage."""
     try:
-        content: Any = yaml.safe_load(lock.read_text(encoding="utf-8"))
+        content: Any = load_plain(lock.read_text(encoding="utf-8"))
         stages = ((content or {}).get("stages") or {}).values()
         return [
             (
@@ -80,5 +79,5 @@ def _stages(lock: Path) -> list[tuple[list[str], list[str]]]:
             )
             for stage in stages
         ]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise InputError(f"{lock} cannot be read ({error}); restore it with git") from error

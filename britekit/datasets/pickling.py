@@ -21,7 +21,7 @@ from britekit.datasets.pickle_writer import PickleWriter
 from britekit.datasets.recording_streams import available_cores
 from britekit.datasets.selection import Selection, select_spectrograms
 from britekit.errors import DatabaseError, InputError
-from britekit.files import atomic_path
+from britekit.files import atomic_path, refuse_overwriting
 from britekit.progress import Meter
 
 
@@ -158,6 +158,7 @@ class Pickler:
             cfg = get_config()
         self._db = db_path or cfg.train.train_db
         self._output = Path(output_path)
+        refuse_overwriting(output_path, self._db, classes_path)
         self._classes = None if classes_path is None else read_classes(classes_path)
         self._max = max_per_class
         self._group = spec_group

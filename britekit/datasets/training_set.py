@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -272,6 +272,9 @@ class _Checks:
             columns.append([value or "" for value in values])
             if not columns[0] or not all(columns[0]):
                 raise self._wrong("class_names", "expected at least one class, each with a name")
+        doubled = [name for name, count in Counter(columns[0]).items() if count > 1]
+        if doubled:
+            raise self._wrong("class_names", f'two classes are called "{doubled[0]}"')
         return [ClassInfo(*labels) for labels in zip(*columns)]
 
     def _rows(self) -> tuple[int, NDArray[np.int64] | None]:

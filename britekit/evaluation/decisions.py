@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from britekit.config import BaseConfig
+from britekit.config.yaml_reader import load_plain
 from britekit.errors import InputError
 from britekit.evaluation.fit import PlattFit, cross_fit, lowest_fitted
 from britekit.evaluation.scored_set import ScoredSet
@@ -133,7 +133,7 @@ def _belongs(path: str | Path, data: ScoredSet | UnitSet) -> bool:
 def _facts(path: str | Path) -> dict[str, Any]:
     """Return a calibration file's content; empty if it cannot be read (`read_calibration` then says why)."""
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        content = load_plain(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from britekit.annotations.classes import LABEL_FIELDS, ClassInfo, map_name, read_classes
 from britekit.annotations.label_table import LabelTable, read_label_table
 from britekit.annotations.scores import ScoreTable
+from britekit.config.yaml_reader import load_plain
 from britekit.errors import InputError, suggest
 from britekit.evaluation.applied_scaling import applied_scaling, scaling_of_classes
 from britekit.evaluation.grid import ROUNDED_S, Grid, find_step, place_labels, place_windows
@@ -126,11 +126,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Read ``manifest.yaml`` of an output directory; empty if there is none."""
     path = folder / "manifest.yaml"
     try:
-        manifest = yaml.safe_load(path.read_text(encoding="utf-8"))
+        manifest = load_plain(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}); run analyze again") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); run analyze again") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("inference") or {}, dict):
         raise InputError(f"{path} is not a manifest as analyze writes it; run analyze again")
     return manifest

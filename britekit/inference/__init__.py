@@ -7,7 +7,7 @@ The way through, one file each:
 - ``members``: which checkpoints form the ensemble, and which settings they bring.
 - ``backend``: whether PyTorch or the exports run them.
 - ``export``: a checkpoint becomes an ONNX file that carries its classes and settings (imports torch).
-- ``exported``: such a file read back and run by OpenVINO, which ``runtime`` loads.
+- ``exported``: such a file read back and run by OpenVINO, which ``runtime`` loads; ``seal`` notices damage.
 - ``torch_model``: checkpoints run by PyTorch.
 - ``embedding``: embeddings of spectrograms by the search models, of checkpoints by ``torch_embedder``;
   ``embed_database`` stores them, ``search`` finds the segments most like one of a recording.

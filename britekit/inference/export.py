@@ -25,6 +25,7 @@ from britekit.errors import ModelError
 from britekit.files import atomic_path
 from britekit.inference.exported import EMBEDDING_NAME, FRAMES_NAME, INPUT_NAME, SEGMENT_NAME, metadata_of
 from britekit.inference.runtime import load_openvino
+from britekit.inference.seal import sealed
 from britekit.models.checkpoint import StoredModel
 from britekit.models.recognizer import Recognizer
 
@@ -73,7 +74,7 @@ def export_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> float:
     for key, value in facts.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
-    content = model.SerializeToString(deterministic=True)
+    content = sealed(model.SerializeToString(deterministic=True))
     difference = _largest_difference(content, names, images, expected)
     if not difference <= TOLERANCE:
         raise ModelError(
@@ -166,5 +167,6 @@ def _largest_difference(
                 found = np.asarray(part[name])
                 if found.shape != wanted[first : first + batch].shape:
                     return float("inf")
-                largest = max(largest, float(np.abs(found - wanted[first : first + batch]).max()))
+                # Unlike max, this keeps a NaN, which then is no small difference.
+                largest = float(np.maximum(largest, np.abs(found - wanted[first : first + batch]).max()))
     return largest

@@ -22,6 +22,7 @@ import numpy as np
 from britekit.annotations.classes import ClassInfo
 from britekit.errors import ModelError
 from britekit.inference.runtime import load_openvino
+from britekit.inference.seal import check_seal
 
 logger = logging.getLogger(__name__)
 
@@ -222,8 +223,9 @@ def _read_model(path: str | os.PathLike[str]) -> Any:
     if not Path(path).is_file():
         raise ModelError(f"exported model {path} does not exist")
     try:
+        check_seal(path)
         return _core().read_model(os.fspath(path))
-    except RuntimeError as error:
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not an ONNX model or is damaged: {_first_line(error)}") from error
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from britekit.annotations.classes import ClassInfo
+from britekit.config.yaml_reader import load_plain
 from britekit.errors import InputError
 
 # Scores are clipped like this where the scaling is fitted, so they are clipped where it is applied.
@@ -104,9 +104,9 @@ def read_calibration(path: str | Path) -> Calibration:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"calibration file {path} cannot be read: {error}") from None
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"calibration file {path} is not YAML: {' '.join(str(error).split())}") from None
+        content = load_plain(text)
+    except ValueError as error:
+        raise InputError(f"calibration file {path} is not YAML: {error}") from None
     if not isinstance(content, dict):
         raise InputError(f"calibration file {path} is not a map; expected coefficient and intercept")
     per_class = content.get("classes") or {}

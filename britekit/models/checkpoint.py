@@ -212,7 +212,7 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Sto
     try:
         classes = _classes(hyper)
         blueprint = _blueprint(hyper, settings, len(classes))
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         raise ModelError(f"checkpoint {path}: hyper_parameters or training_cfg lack {error}") from error
     try:
         recognizer = build(blueprint)
@@ -242,7 +242,7 @@ def load_weights(recognizer: torch.nn.Module, weights: Mapping[str, torch.Tensor
     Raises
     ------
     ModelError
-        Missing or unexpected weights, by name; other shapes.
+        Missing or unexpected weights, by name; other shapes; numbers that are not finite.
     """
     own = recognizer.state_dict()
     problems = []
@@ -255,15 +255,26 @@ def load_weights(recognizer: torch.nn.Module, weights: Mapping[str, torch.Tensor
             problems.append(f"{what}: {', '.join(names[:4])}{more}")
     if problems:
         raise ModelError(f"{source}: weights do not fit the network it names; {'; '.join(problems)}")
+    unusable = [name for name, values in weights.items() if not torch.isfinite(values).all()]
+    if unusable:
+        raise ModelError(
+            f"{source}: weights that are not finite numbers ({unusable[0]}) score nothing; restore it from a "
+            "copy, or train again"
+        )
     recognizer.load_state_dict(dict(weights))
 
 
 def _classes(hyper: Mapping[str, Any]) -> list[ClassInfo]:
     names = hyper["train_class_names"]
+    if not isinstance(names, (list, tuple)):
+        raise TypeError("a list of class names")
     empty = [""] * len(names)
     codes = hyper.get("train_class_codes") or empty
     alt_names = hyper.get("train_class_alt_names") or empty
     alt_codes = hyper.get("train_class_alt_codes") or empty
+    lengths = {len(names), len(codes), len(alt_names), len(alt_codes)}
+    if len(lengths) > 1:
+        raise ValueError(f"as many codes as class names ({len(names)})")
     return [
         ClassInfo(str(n), str(c or ""), str(an or ""), str(ac or ""))
         for n, c, an, ac in zip(names, codes, alt_names, alt_codes, strict=True)

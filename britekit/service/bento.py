@@ -24,6 +24,7 @@ from britekit.config import BaseConfig
 from britekit.errors import InputError, ModelError
 from britekit.files import atomic_path, unwritable
 from britekit.service.contents import Contents, write_contents
+from britekit.service.orphans import die_with_parent
 
 SERVICE_FILE = "service.py"
 MODEL_FOLDER = "model"
@@ -198,6 +199,7 @@ def _run_builder(place: Path, context: Path, exported: Path, name: str, version:
             text=True,
             timeout=_BUILD_SECONDS,
             check=False,
+            preexec_fn=die_with_parent(),
         )
     except subprocess.TimeoutExpired:
         raise ModelError(f"BentoML did not build {name} within {_BUILD_SECONDS} s") from None

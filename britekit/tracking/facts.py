@@ -8,9 +8,9 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
-
 import britekit
+from britekit.config.yaml_reader import load_plain
+from britekit.errors import InputError
 
 
 def is_dvc_stage() -> bool:
@@ -76,14 +76,17 @@ def hashes_of(paths: Iterable[str | Path]) -> dict[str, str]:
 def _locked_hashes(lock: Path) -> dict[str, str]:
     if not lock.is_file():
         return {}
-    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
     known = {}
-    # Outs last: they are what the last run of a producer left, where a consumer's entry may be older.
-    for part in ("deps", "outs"):
-        for stage in stages.values():
-            for entry in stage.get(part, []):
-                if entry.get("md5"):
-                    known[entry["path"].rstrip("/")] = entry["md5"]
+    try:
+        stages = (load_plain(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
+        # Outs last: they are what the last run of a producer left, where a consumer's entry may be older.
+        for part in ("deps", "outs"):
+            for stage in stages.values():
+                for entry in stage.get(part, []):
+                    if entry.get("md5"):
+                        known[entry["path"].rstrip("/")] = entry["md5"]
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise InputError(f"{lock} cannot be read ({error}); restore it with git") from error
     return known
 
 

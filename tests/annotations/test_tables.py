@@ -37,6 +37,7 @@ def test_row_numbers_are_where_the_record_begins(tmp_path):
         (b"a,b\n1,2,3\n", "row 2: 3 cells"),
         (b'a,b\n1,2\n"x,y\n', "row 3.*not valid CSV"),
         (b"a,b\n1,\xe9\n", "not UTF-8"),
+        (b"a,b\n1,2\n1,2\0\n", "line 3: not text"),
     ],
 )
 def test_bad_tables_name_the_file_and_the_place(tmp_path, content, message):

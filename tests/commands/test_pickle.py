@@ -6,7 +6,7 @@ import pytest
 
 from britekit import commands
 from britekit.datasets.training_set import read_training_set
-from britekit.errors import DatabaseError
+from britekit.errors import DatabaseError, InputError
 from tests.commands.test_extract import SETTINGS
 from tests.datasets.conftest import write_recording
 
@@ -46,3 +46,12 @@ def test_settings_of_another_size(project):
 def test_missing_database(project):
     with pytest.raises(DatabaseError, match=r"gone\.db does not exist"):
         commands.pickle(db_path="gone.db")
+
+
+def test_the_database_is_not_overwritten(project):
+    before = Path("data/training.db").read_bytes()
+    with pytest.raises(InputError, match="is read here, so it is not overwritten"):
+        commands.pickle(output_path="data/training.db")
+    with pytest.raises(InputError, match="is read here"):
+        commands.attribution(db_path="data/training.db", output_path="data/training.db")
+    assert Path("data/training.db").read_bytes() == before

@@ -218,3 +218,10 @@ def test_files_that_hold_no_map(tmp_path):
     assert "is not a map of sections" in problems_of("- 1\n", tmp_path)[0]
     assert "audio: 5 is not a map of fields" in problems_of("audio: 5\n", tmp_path)[0]
     assert resolve(write(tmp_path / "e.yaml", "audio:\n")) == BaseConfig()
+
+
+def test_a_directory_called_params_is_not_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="params.yaml: is a directory"):
+        resolve()

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, text
 
 from britekit.database.classes import add_class, find_class, require_class
 from britekit.database.recordings import add_recording, group_ids
-from britekit.database.schema import Category, Class, SpecGroup
+from britekit.database.schema import Category, Class, Recording, Segment, SpecGroup
 from britekit.database.session import open_database, publish_database
 from britekit.database.spectrograms import get_or_add_group, group_settings
 from britekit.database.targets import describe, is_url, sqlite_path
@@ -309,3 +309,59 @@ def test_read_only_disk(small_disk):
         publish_database(path),
     ):
         pass
+
+
+@pytest.mark.parametrize("mode", ["write", "create"])
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_a_refused_file_keeps_its_bytes(tmp_path, mode, journal):
+    path = tmp_path / "notes.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(f"PRAGMA journal_mode = {journal}; CREATE TABLE Notes (Text)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(DatabaseError, match="not a training database"), open_database(path, mode):
+        pass
+    with pytest.raises(DatabaseError, match="database of another program"), publish_database(path):
+        pass
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_not_replaced(tmp_path):
+    path = tmp_path / "recordings.csv"
+    path.write_text("recording,class\n")
+    with pytest.raises(DatabaseError, match="not a SQLite database"), publish_database(path):
+        pass
+    assert path.read_text() == "recording,class\n"
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("UPDATE SchemaVersion SET Version = 'one'", "schema version is 'one'"),
+        ("ALTER TABLE Recording RENAME COLUMN FileName TO Name", "it lacks Recording.FileName"),
+        ("UPDATE Segment SET Offset = 'abc'", "holds 'abc' where a number is expected"),
+        ("UPDATE Segment SET Offset = 9e999", "holds inf where a number"),
+        ("UPDATE Recording SET Seconds = x'00'", "holds b'\\\\x00' where a number is expected"),
+    ],
+)
+def test_values_that_a_column_cannot_mean(other, damage, said):
+    connection = sqlite3.connect(other)
+    connection.executescript(
+        "INSERT INTO Recording (FileName, Seconds) VALUES ('a.wav', 3);"
+        f"INSERT INTO Segment (RecordingID, Offset) VALUES (1, 0); {damage}"
+    )
+    connection.close()
+    with pytest.raises(DatabaseError, match=said), open_database(other) as session:
+        session.execute(select(Segment.offset, Recording.seconds).join(Recording)).all()
+
+
+def test_damage_in_the_names_of_tables(other):
+    data = other.read_bytes()
+    other.write_bytes(data.replace(b"CREATE TABLE Class ", b"CREATE TAB\xff\xff Class "))
+    with pytest.raises(DatabaseError, match="is damaged; restore it"), open_database(other, "write"):
+        pass
+
+
+def test_a_name_that_is_no_text_is_refused(other):
+    with pytest.raises(DatabaseError, match="is not valid UTF-8"), open_database(other, "write") as session:
+        add_class(session, "\udcdcb", "UB")

@@ -97,6 +97,7 @@ def test_size_from_the_settings(path):
         ({"class_names": ...}, "class_names"),
         ({"class_names": []}, "class_names"),
         ({"class_names": ["Robin", 3]}, "class_names"),
+        ({"class_names": ["Robin", "Robin"]}, "class_names"),
         ({"class_codes": ["ROB"]}, "class_codes"),
         ({"alt_names": "ab"}, "alt_names"),
         ({"spec_values": ...}, "spec_values"),

@@ -288,7 +288,9 @@ def test_two_files_of_one_name_are_an_error(tmp_path):
         read(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["[1, 2", "- a\n- b\n", "inference: 3\n", "classes: 3\n"])
+@pytest.mark.parametrize(
+    "text", ["[1, 2", "- a\n- b\n", "inference: 3\n", "classes: 3\n", "[" * 99999, "a: 2020-13-45"]
+)
 def test_damaged_manifest_is_an_error(tmp_path, text):
     simulate(tmp_path, recordings=1)
     folder = table_as_labels(tmp_path / "labels", tmp_path / "text", "csv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from britekit.errors import ModelError
 from britekit.inference.exported import ExportedModel, read_export_facts
+from britekit.inference.seal import sealed
 from tests.inference.conftest import CLASSES
 from tests.inference.fakes import SMALL_AUDIO, make_fake_member
 
@@ -84,3 +86,18 @@ def test_cut_short_at_any_place_is_one_sentence(tmp_path: Path):
         cut.write_bytes(content[: int(len(content) * share)])
         with pytest.raises(ModelError):
             read_export_facts(cut)
+
+
+def test_a_changed_weight_is_noticed(tmp_path: Path):
+    """Such a network still runs, and scores something else."""
+    path = make_fake_member(tmp_path, CLASSES)
+    content = path.read_bytes()
+    assert path.write_bytes(sealed(content))
+    assert onnx.load(path).metadata_props[-1].value == hashlib.sha256(content).hexdigest()
+    assert read_export_facts(path).classes == CLASSES
+    for place in (len(content) // 2, len(content) - 1):
+        damaged = bytearray(sealed(content))
+        damaged[place] ^= 0x10
+        path.write_bytes(damaged)
+        with pytest.raises(ModelError, match="is damaged: its bytes are not those that were written"):
+            read_export_facts(path)

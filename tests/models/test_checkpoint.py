@@ -131,3 +131,28 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         save(tmp_path / "a.ckpt", make(1), published=True)
     assert (tmp_path / "a.ckpt").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    """They would give scores and embeddings that mean nothing, without a word."""
+    save(tmp_path / "a.ckpt", make())
+    content, _ = read_archive(tmp_path / "a.ckpt")
+    content["state_dict"]["head.classify.bias"][0] = value
+    write_archive(tmp_path / "b.ckpt", content)
+    with pytest.raises(
+        ModelError, match=r"b.ckpt: weights that are not finite numbers \(head.classify.bias\)"
+    ):
+        load_checkpoint(tmp_path / "b.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [("ab", "a list of class names"), (["a"], "as many codes as class")]
+)
+def test_classes_that_do_not_fit_are_refused(tmp_path, names, said):
+    save(tmp_path / "a.ckpt", make())
+    content, _ = read_archive(tmp_path / "a.ckpt")
+    content["hyper_parameters"]["train_class_names"] = names
+    write_archive(tmp_path / "b.ckpt", content)
+    with pytest.raises(ModelError, match=said):
+        load_checkpoint(tmp_path / "b.ckpt")

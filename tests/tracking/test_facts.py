@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from britekit.errors import InputError
 from britekit.tracking import facts
 from britekit.tracking.metrics_file import write_metrics
 
@@ -33,6 +34,17 @@ def test_hashes_are_of_files_as_they_are_and_of_folders_as_dvc_knows_them(
         "data/test": "abc.dir",
         "plain.txt": "9dd4e461268c8034f5c8564e155c67a6",
     }
+
+
+@pytest.mark.parametrize(
+    "text", ["<<<<<<< HEAD\nschema: '2.0'\n", "[" * 99999, "stages: [1]\n", "stages: {a: {deps: 3}}\n"]
+)
+def test_a_damaged_lock_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "dvc.lock").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"dvc\.lock cannot be read"):
+        facts.hashes_of(["data/training.db"])
 
 
 def test_provenance_names_the_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
