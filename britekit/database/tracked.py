@@ -44,8 +44,8 @@ def refuse_lost_spectrograms(session: Session, group: str, as_built: bool) -> No
     lost = "an --offset or other audio settings than params.yaml's" if is_there else f'a new group "{group}"'
     raise DatabaseError(
         f"{session.info['where']} is built by the pipeline (dvc.lock names it), and what reextract makes "
-        f"with {lost} would be lost at the next rebuild; copy the file and give the copy with -d, or change audio "
-        "in params.yaml and run dvc repro"
+        f"with {lost} would be lost at the next rebuild; copy the file and give the copy with -d, or change "
+        "audio in params.yaml and run dvc repro"
     )
 
 
