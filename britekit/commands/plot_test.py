@@ -1,8 +1,8 @@
 """Plot the segments of test recordings in which classes are annotated.
 
 One picture per segment that holds at least 0.3 s of a class, named {recording}-{start}.jpeg, in a folder per
-class; with --name those of one class. Pictures that exist are kept. Recordings are looked for beside the
-annotations.
+class; with --name those of one class. Pictures that exist are kept. misc.map_codes renames classes.
+Recordings are looked for beside the annotations.
 
     britekit plot-test -a data/test/annotations.csv -o plots/test --name Ovenbird
 """
@@ -62,7 +62,7 @@ def plot_test(
     length_s = cfg.infer.segment_len or cfg.audio.spec_duration
     audio = replace(cfg.audio, spec_duration=length_s)
     style, drawn = PictureStyle(not ndims, power), Drawn()
-    found = annotated_segments(annotations_path, length_s, class_name)
+    found = annotated_segments(annotations_path, length_s, class_name, cfg.misc.map_codes)
     for segments in track(found, what="plot-test"):
         folder = directory if class_name is not None else directory / segments.folder
         pictures = SegmentPictures(folder, audio, style, drawn)

@@ -3,9 +3,10 @@
 Every recording is opened first; if one is missing or cannot be read, all such are listed and nothing changes.
 Only the chosen segments' spectrograms of the group are replaced, a recording at a time, so an interruption
 leaves each recording as it was or as it is to be; repeating the command finishes the rest. Embeddings of
-replaced spectrograms are gone: run embed again.
+replaced spectrograms are gone: run embed again. A database that the pipeline builds takes no new group, no
+offset and no audio settings but those of params.yaml, which a rebuild would not bring: use a copy.
 
-    britekit reextract -c yaml/fine.yaml --sgroup fine
+    britekit reextract -d birds.db -c yaml/fine.yaml --sgroup fine
 """
 
 from dataclasses import dataclass

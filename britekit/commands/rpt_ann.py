@@ -2,7 +2,7 @@
 
 Reads annotations per segment (a CSV with recording, class, start_time, end_time, Audacity labels or Raven
 tables) and writes test_summary.csv (class, seconds) and test_details.csv (recording, class, seconds). Time
-that annotations of a class share counts once.
+that annotations of a class share counts once. misc.map_codes renames classes.
 
     britekit rpt-ann -a data/test/annotations.csv -o results/annotations
 """
@@ -25,12 +25,13 @@ class Options:
 
 def rpt_ann(annotations_path: Optional[str] = None, output_path: Optional[str] = None) -> None:
     """Write how many seconds of each class are annotated."""
+    from britekit.config import resolve
     from britekit.errors import InputError
     from britekit.evaluation.sums_of_time import annotated_seconds, write_annotated
 
     if annotations_path is None or output_path is None:
         raise InputError("annotations and output directory are both needed")
-    found = annotated_seconds(annotations_path)
+    found = annotated_seconds(annotations_path, resolve().misc.map_codes)
     write_annotated(output_path, found)
     print(f"recordings = {len(found.recordings)}")
     print(f"classes = {len(found.classes)}")

@@ -2,7 +2,8 @@
 
 Reads the output of analyze, or labels of other programs, and writes summary.csv (class, seconds), classes.csv
 (the same, most first), recordings.csv (recording, classes heard) and details.csv (a row per recording, a
-column per class). Time that labels of a class share counts once.
+column per class). Time that labels of a class share counts once. misc.map_codes renames
+classes.
 
     britekit rpt-labels -l results/labels -o results/detected --min-score 0.7
 """
@@ -34,8 +35,8 @@ def rpt_labels(
 
     if label_dir is None or output_path is None:
         raise InputError("labels and output directory are both needed")
-    threshold = resolve(None, {"infer.min_score": min_score}).infer.min_score
-    found = labelled_seconds(label_dir, threshold)
+    cfg = resolve(None, {"infer.min_score": min_score})
+    found = labelled_seconds(label_dir, cfg.infer.min_score, cfg.misc.map_codes)
     write_labelled(output_path, found)
     print(f"recordings = {len(found.recordings)}")
     print(f"classes = {len(found.classes)}")

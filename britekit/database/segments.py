@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from sqlalchemy import Table, bindparam, insert, select
@@ -65,9 +66,10 @@ def classes_of(session: Session, recording_id: int) -> dict[int, set[int]]:
     return found
 
 
-def nearest(offset: float, segments: Mapping[float, int], tolerance: float) -> float | None:
+def nearest(offset: float, ascending: Sequence[float], tolerance: float) -> float | None:
     """Return the stored offset closest to ``offset``, if it is less than ``tolerance`` seconds away."""
-    if not segments:
+    if not ascending:
         return None
-    closest = min(segments, key=lambda stored: (abs(stored - offset), stored))
+    above = bisect_left(ascending, offset)
+    closest = min(ascending[max(0, above - 1) : above + 1], key=lambda stored: abs(stored - offset))
     return closest if abs(closest - offset) < tolerance else None

@@ -6,7 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from britekit.config.yaml_reader import load_plain
+from britekit.database.schema import SpecGroup
 from britekit.database.targets import sqlite_path
 from britekit.errors import DatabaseError, InputError
 
@@ -22,6 +26,27 @@ def refuse_new_recordings(target: str | os.PathLike[str], command: str) -> None:
             "at the next rebuild; add the recordings to data/sources.csv, give another database with -d, or "
             "insist with --force"
         )
+
+
+def refuse_lost_spectrograms(session: Session, group: str, as_built: bool) -> None:
+    """Raise if spectrograms in a database of the pipeline would be gone with a rebuild.
+
+    Parameters
+    ----------
+    group
+        Where they go; a rebuild brings the groups that are there.
+    as_built
+        Whether a rebuild makes the same: ``audio`` of ``params.yaml``, each where its segment begins.
+    """
+    is_there = session.scalar(select(SpecGroup.id).where(SpecGroup.name == group)) is not None
+    if is_there and as_built:
+        return
+    lost = "an --offset or other audio settings than params.yaml's" if is_there else f'a new group "{group}"'
+    raise DatabaseError(
+        f"{session.info['where']} is built by the pipeline (dvc.lock names it), and what reextract makes "
+        f"with {lost} would be lost at the next rebuild; copy the file and give the copy with -d, or change "
+        "audio in params.yaml and run dvc repro"
+    )
 
 
 def is_pipeline_output(target: str | os.PathLike[str]) -> bool:

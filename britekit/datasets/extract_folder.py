@@ -217,6 +217,7 @@ def _store(
     else:
         recording_id = recording.id
     there = segments_of(session, recording_id) if recording is not None else {}
+    known_offsets = list(there)
     linked = classes_of(session, recording_id) if there else {}
     drawn = segments_with_value(session, group_id, recording_id) if there else set()
     values: list[tuple[int, bytes]] = []
@@ -225,7 +226,7 @@ def _store(
     for batch in stream:
         new = []
         for offset, value in zip(batch.offsets, batch.values):
-            stored = nearest(offset, there, grid.tolerance_s)
+            stored = nearest(offset, known_offsets, grid.tolerance_s)
             if stored is None:
                 new.append((offset, value))
                 continue

@@ -18,11 +18,12 @@ from sqlalchemy.orm import Session
 
 from britekit.annotations.classes import read_classes
 from britekit.audio.decoding import AudioReader
-from britekit.config import BaseConfig
+from britekit.config import BaseConfig, resolve
 from britekit.database.classes import require_class
 from britekit.database.schema import Recording, Segment, SegmentClass, SpecGroup, SpecValue
 from britekit.database.session import open_database, optimize
 from britekit.database.spectrograms import add_values, get_or_add_group
+from britekit.database.tracked import refuse_lost_spectrograms
 from britekit.datasets.given_streams import GivenStream, stream_given
 from britekit.datasets.hand_edits import edit_by_hand
 from britekit.datasets.recording_streams import available_cores
@@ -334,6 +335,9 @@ class Reextractor:
                 result = reextract_segments(session, *options)
         else:
             with edit_by_hand(self._db) as edits:
+                if edits.is_recorded:
+                    as_built = self._cfg.audio == resolve().audio and not self._offset
+                    refuse_lost_spectrograms(edits.session, self._group, as_built)
                 result = reextract_segments(edits.session, *options)
         if not quiet:
             print(f"recordings = {result.recordings}")

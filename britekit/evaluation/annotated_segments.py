@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from britekit.annotations.classes import map_name
 from britekit.annotations.reading import read_any_annotations
 from britekit.audio.decoding import duration_of
 from britekit.errors import InputError, suggest
@@ -34,7 +36,10 @@ class AnnotatedSegments:
 
 
 def annotated_segments(
-    annotations_path: str | Path, length_s: float, label: str | None = None
+    annotations_path: str | Path,
+    length_s: float,
+    label: str | None = None,
+    map_codes: Mapping[str, str] | None = None,
 ) -> list[AnnotatedSegments]:
     """Find the segments, one after the other from the start of each recording, that hold annotated classes.
 
@@ -46,6 +51,8 @@ def annotated_segments(
         Length of a segment.
     label
         Only this class, as it is annotated.
+    map_codes
+        Old label to new (`misc.map_codes`), in the annotations and in ``label``.
 
     Returns
     -------
@@ -59,11 +66,12 @@ def annotated_segments(
     """
     beside = Path(annotations_path)
     root = beside if beside.is_dir() else beside.parent
-    claims = [a for a in read_any_annotations(annotations_path) if a.label]
+    claims = [a for a in read_any_annotations(annotations_path, map_codes) if a.label]
     if not claims:
         raise InputError(f"{annotations_path} holds no annotation of a sound")
     labels = sorted({a.label for a in claims})
     if label is not None:
+        label = map_name(label, map_codes)
         if label not in labels:
             raise InputError(f'{annotations_path}: class "{label}" is not annotated{suggest(label, labels)}')
         claims, labels = [a for a in claims if a.label == label], [label]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from britekit.annotations.classes import map_name
 from britekit.annotations.label_table import read_label_table
 from britekit.annotations.reading import read_any_annotations
 from britekit.errors import InputError
@@ -30,15 +31,15 @@ class Seconds:
     seconds_RC: NDArray[np.float64]
 
 
-def annotated_seconds(path: str | Path) -> Seconds:
-    """Sum the time of annotations per recording and class.
+def annotated_seconds(path: str | Path, map_codes: Mapping[str, str] | None = None) -> Seconds:
+    """Sum the time of annotations per recording and class, called as `misc.map_codes` says.
 
     Raises
     ------
     InputError
         If the annotations cannot be read, or hold no sound.
     """
-    annotations = read_any_annotations(path)
+    annotations = read_any_annotations(path, map_codes)
     claims = [a for a in annotations if a.label]
     if not claims:
         raise InputError(f"{path} holds no annotation of a sound")
@@ -54,8 +55,10 @@ def annotated_seconds(path: str | Path) -> Seconds:
     )
 
 
-def labelled_seconds(directory: str | Path, min_score: float) -> Seconds:
-    """Sum the time of labels with at least this score, per recording and class.
+def labelled_seconds(
+    directory: str | Path, min_score: float, map_codes: Mapping[str, str] | None = None
+) -> Seconds:
+    """Sum the time of labels with at least this score, per recording and class as `misc.map_codes` calls it.
 
     Raises
     ------
@@ -68,12 +71,13 @@ def labelled_seconds(directory: str | Path, min_score: float) -> Seconds:
     if not len(used):
         best = f", the highest has {float(table.score_M.max()):.3f}" if len(table) else ""
         raise InputError(f"{directory} holds no label with a score of at least {min_score:g}{best}")
-    recordings, classes = sorted(table.recordings), sorted({table.names[k] for k in table.name_M[used]})
+    names = [map_name(name, map_codes) for name in table.names]
+    recordings, classes = sorted(table.recordings), sorted({names[k] for k in np.unique(table.name_M[used])})
     return _summed(
         recordings,
         classes,
         _places(recordings, table.recordings)[table.recording_M[used]],
-        _places(classes, (table.names[k] for k in table.name_M[used].tolist())),
+        _places(classes, (names[k] for k in table.name_M[used].tolist())),
         table.start_M[used],
         table.end_M[used],
     )

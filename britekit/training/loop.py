@@ -23,6 +23,7 @@ from britekit.training.losses import LossSettings, compute_loss
 from britekit.training.meter import TrainingMeter
 from britekit.training.ranks import World
 from britekit.training.schedule import rate_factor
+from britekit.training.sync_norm import note_samples
 
 # On a GPU, reading a loss waits for the device; this often it is read for the progress line.
 _READ_EVERY_S = 0.5
@@ -123,6 +124,7 @@ class TrainingLoop:
         self._pending: list[tuple[int, int, int, torch.Tensor]] = []
         self._epoch_losses: list[tuple[float, int]] = []
         self._read_at = time.monotonic()
+        self._is_short = False  # the last batch had fewer samples than there are processes
 
     def run(self, fabric: Fabric) -> None:
         """Train until the last epoch, or until ``on_epoch`` ends it."""
@@ -190,7 +192,10 @@ class TrainingLoop:
             return self.batches.make(index), 1.0
         part = world.part(len(index))
         mine = part.stop - part.start
-        # Where a batch has fewer samples than there are processes, one goes along without weight.
+        # Where a batch has fewer samples than there are processes, some go along with one without weight.
+        if self._is_short or len(index) < world.size:
+            self._is_short = len(index) < world.size
+            note_samples(self.batch_loss, mine > 0, not self._is_short)
         batch = self.batches.make_part(index, part if mine else slice(0, 1))
         return batch, mine / len(index)
 

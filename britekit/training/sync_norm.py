@@ -1,12 +1,11 @@
 """Batch norm over the batch of all processes together.
 
-torch has it for GPUs only; on CPUs the sums over the batch are exchanged here, so that several processes
-compute what one would compute with the whole batch. Ioffe and Szegedy, ICML 2015.
+torch has it for GPUs only, and counts whatever a process has; on CPUs, and where a process has no sample of
+the batch, the sums over the batch are exchanged here, so that several processes compute what one would
+compute with the whole batch. Ioffe and Szegedy, ICML 2015.
 
 Legend: B batch, F channels.
 """
-
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -15,29 +14,36 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class SyncedBatchNorm(nn.BatchNorm2d):
+class OverProcesses(_BatchNorm):
     """Batch norm whose mean and variance in training are those of all processes' samples.
 
     ``drop`` and ``act`` are what timm's fused layers do after it; they hold no weights.
+
+    Attributes
+    ----------
+    weight_here
+        1 if this process's samples belong to the batch, 0 if they only keep it company.
+    is_whole
+        Whether the samples of every process belong to the batch.
     """
 
-    def _check_input_dim(self, input: torch.Tensor) -> None:
-        """Take what one- and two-dimensional batch norm take."""
+    weight_here = 1.0
+    is_whole = True
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalised input, in training by the statistics of all processes."""
-        if not self.training:
+        if not self.training or (input.is_cuda and self.is_whole):
             return self._after(super().forward(input))
         axes = [0, *range(2, input.dim())]
         x = input.float()
         count = x.new_full((1,), x.numel() / x.shape[1])
         # The mean first and then the deviations from it: the difference of two large sums would lose digits.
-        sums = exchange.all_reduce(torch.cat([x.sum(axes), count]))
+        sums = exchange.all_reduce(torch.cat([x.sum(axes), count]) * self.weight_here)
         total = sums[-1].detach()
         mean = sums[:-1] / total
         shape = [1, -1] + [1] * (x.dim() - 2)
         centred = x - mean.view(shape)
-        variance = exchange.all_reduce((centred * centred).sum(axes)) / total
+        variance = exchange.all_reduce((centred * centred).sum(axes) * self.weight_here) / total
         self._remember(mean.detach(), variance.detach(), float(total))
         out = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:
@@ -60,6 +66,24 @@ class SyncedBatchNorm(nn.BatchNorm2d):
         return out
 
 
+class SyncedBatchNorm(OverProcesses, nn.BatchNorm2d):
+    """On a CPU."""
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:
+        """Take what one- and two-dimensional batch norm take."""
+
+
+class SyncedBatchNormOnGpu(OverProcesses, nn.SyncBatchNorm):
+    """With torch's kernels wherever every process has samples."""
+
+
+def note_samples(network: nn.Module, here: bool, everywhere: bool) -> None:
+    """Tell the network's batch norms whether the next batch has samples in this process, and in every one."""
+    for layer in network.modules():
+        if isinstance(layer, OverProcesses):
+            layer.weight_here, layer.is_whole = float(here), everywhere
+
+
 def synchronise_batch_norm(network: nn.Module, device: torch.device) -> None:
     """Replace batch norm inside a network, weights and names kept, if processes share each batch."""
     if not dist.is_available() or not dist.is_initialized():
@@ -70,14 +94,8 @@ def synchronise_batch_norm(network: nn.Module, device: torch.device) -> None:
                 setattr(parent, name, _synced(child, device))
 
 
-def _synced(layer: Any, device: torch.device) -> nn.Module:
-    if device.type == "cuda" and type(layer) in (nn.BatchNorm1d, nn.BatchNorm2d):
-        return nn.SyncBatchNorm.convert_sync_batchnorm(layer)
-    if device.type == "cuda":
-        from timm.layers import convert_sync_batchnorm
-
-        return convert_sync_batchnorm(layer)
-    new = SyncedBatchNorm(
+def _synced(layer: _BatchNorm, device: torch.device) -> nn.Module:
+    new = (SyncedBatchNormOnGpu if device.type == "cuda" else SyncedBatchNorm)(
         layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats
     )
     new.load_state_dict(layer.state_dict())

@@ -56,6 +56,12 @@ class TestAnnotations:
         assert main(["rpt-ann", "-a", "notes", "-o", "out"]) == 0
         assert rows_of("out/test_details.csv")[1:] == [["a", "OWL", "10.0"]]
 
+    def test_old_codes_are_renamed(self):
+        Path("a.csv").write_text(ANNOTATIONS + "a,OWL1,9,12\n")
+        Path("params.yaml").write_text("misc: {map_codes: {OWL1: OWL}}\n")
+        assert main(["rpt-ann", "-a", "a.csv", "-o", "out"]) == 0
+        assert rows_of("out/test_summary.csv")[1:] == [["OWL", "15.0"], ["WREN", "0.5"]]
+
     @pytest.mark.parametrize("text", ["recording,class,start_time,end_time\n", "recording,class\na,b\n"])
     def test_nothing_to_sum(self, text, capsys):
         Path("a.csv").write_text(text)
@@ -81,6 +87,12 @@ class TestLabels:
         assert rows_of("out/recordings.csv") == [["recording", "classes"], ["a", "OWL WREN"], ["b", ""]]
         assert main(["rpt-labels", "-l", "labels", "-o", "out", "-m", "0.82"]) == 0
         assert rows_of("out/classes.csv")[1:] == [["OWL", "3.0"], ["WREN", "3.0"]]
+
+    def test_old_codes_are_renamed(self):
+        self.write()
+        Path("params.yaml").write_text("misc: {map_codes: {WREN: OWL}}\n")
+        assert main(["rpt-labels", "-l", "labels", "-o", "out", "--min_score", "0.8"]) == 0
+        assert rows_of("out/summary.csv")[1:] == [["OWL", "8.0"]]
 
     def test_labels_that_were_never_made_are_told(self, capsys):
         self.write()
@@ -272,6 +284,15 @@ class TestPictures:
         assert "Plotted 3 spectrograms" in out and '"gone"' in err
         assert main(["plot-test", "-a", "test/notes.csv", "-o", "plots"]) == 0
         assert "Plotted 0 spectrograms" in capsys.readouterr().out
+
+    def test_old_codes_are_renamed(self):
+        self.write()
+        with open("params.yaml", "a") as file:
+            file.write("misc: {map_codes: {A/B: OWL}}\n")
+        assert main(["plot-test", "-a", "test/notes.csv", "-o", "plots"]) == 0
+        assert len(list(Path("plots/OWL").iterdir())) == 3 and len(list(Path("plots").iterdir())) == 1
+        assert main(["plot-test", "-a", "test/notes.csv", "-o", "plots", "--name", "A/B"]) == 0
+        assert len(list(Path("plots").glob("*.jpeg"))) == 3
 
     def test_one_class(self):
         self.write()

@@ -9,6 +9,7 @@ import pytest
 
 from britekit.audio.files import find_recordings
 from britekit.audio.signal import Audio
+from britekit.config.audio import AudioConfig
 from britekit.database.session import open_database
 from britekit.database.spectrograms import decode
 from britekit.datasets.extract_folder import extract_folder
@@ -187,3 +188,26 @@ def test_unknown_class_and_nothing_to_do(db):
         pytest.raises(DatabaseError, match="nothing to extract again"),
     ):
         reextract_segments(session, FINE)
+
+
+def test_what_a_rebuild_would_lose_is_refused(db, monkeypatch):
+    monkeypatch.chdir(db.parent)
+    Path("dvc.lock").write_text("stages: {extract: {outs: [{path: t.db}]}}\n")
+    audio = small_config().audio
+    lines = [
+        f"  {key}: {value}\n" for key, value in vars(audio).items() if value != getattr(AudioConfig(), key)
+    ]
+    Path("params.yaml").write_text("audio:\n" + "".join(lines))
+    before = values(db)
+    lost = [
+        ({"spec_group": "fine"}, small_config(), 'a new group "fine"'),
+        ({"offset": 0.5}, small_config(), "an --offset or other audio settings"),
+        ({}, FINE, "an --offset or other audio settings"),
+    ]
+    for options, cfg, message in lost:
+        with pytest.raises(DatabaseError, match=f"t.db is built by the pipeline.*{message}.*copy"):
+            Reextractor(db, cfg=cfg, **options).run()
+    assert values(db) == before and one(db, "SELECT Name FROM SpecGroup") == [("default",)]
+    assert Reextractor(db, cfg=small_config()).run().spectrograms == 12
+    Path("t.db").rename("copy.db")
+    assert Reextractor("copy.db", spec_group="fine", cfg=FINE).run().spectrograms == 12

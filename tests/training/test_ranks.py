@@ -46,6 +46,18 @@ def test_two_processes_have_the_losses_of_one(project, cfg):
     assert "RANK" not in os.environ and not torch.distributed.is_initialized()
 
 
+def test_a_batch_of_fewer_spectrograms_than_processes(project, cfg, monkeypatch):
+    # 3, 3 and 2: whoever has none of the last goes along with one that must count nowhere.
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    make_pickle(project / "data" / "training.pkl", count=8)
+    cfg.train.batch_size, cfg.train.drop_rate, cfg.train.drop_path_rate = 3, 0.0, 0.0
+    one, _ = losses(cfg)
+    cfg.train.devices = 3
+    three, _ = losses(cfg)
+    assert len(one) == 6 and np.ptp(one) > 0.01
+    np.testing.assert_allclose(three, one, rtol=1e-4)
+
+
 def test_what_is_wrong_is_said_once_and_nobody_waits(project, cfg):
     cfg.train.devices = 2
     cfg.train.train_pickle = "data/none.pkl"
@@ -106,7 +118,10 @@ def test_more_processes_than_cores_are_refused(monkeypatch):
         wanted_processes(3, force_cpu=True)
 
 
-def test_batch_norm_over_processes_is_batch_norm_over_the_whole_batch(tmp_path):
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_batch_norm_over_processes_is_batch_norm_over_the_whole_batch(tmp_path, device):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU")
     generator = torch.Generator().manual_seed(0)
     given = {name: torch.randn(8, 4, 5, 6, generator=generator) * 2 + 3 for name in ("x", "weight")}
     plain = torch.nn.BatchNorm2d(4)
@@ -122,7 +137,7 @@ def test_batch_norm_over_processes_is_batch_norm_over_the_whole_batch(tmp_path):
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     parts = [
         subprocess.Popen(
-            [sys.executable, str(script), str(rank), str(port), str(tmp_path / "case.pt")],
+            [sys.executable, str(script), str(rank), str(port), str(tmp_path / "case.pt"), device],
             env={**os.environ, "PYTHONPATH": path},
         )
         for rank in range(2)
