@@ -9,6 +9,7 @@ sounds in time, frame logits (B, C, T).  Networks know no loss and no configurat
 - ``published_weights.py``: timm's weights, where there are any
 - ``recognizer.py``: a backbone with its head, built from plain values (``Blueprint``)
 - ``cost.py``: parameters and multiply-adds; ``timing.py``: spectrograms per second
+- ``activations.py``: less memory traffic in training
 - ``pointwise.py``: around a crash of convolutions on CPUs
 - ``checkpoint.py``: writing and reading ``.ckpt`` files, weights and plain values only; ``averaging.py``
   makes one of several,

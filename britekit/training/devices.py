@@ -5,6 +5,7 @@ import platform
 import torch
 from torch import nn
 
+from britekit.models.activations import give_own_outputs
 from britekit.models.pointwise import avoid_strided_pointwise
 
 
@@ -34,6 +35,7 @@ def memory_format(device: torch.device) -> torch.memory_format:
 def place(network: nn.Module, device: torch.device) -> None:
     """Put a network on the device it is to be trained on, in the layout and with the layers that suit it."""
     network.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
+    give_own_outputs(network)
     if device.type == "cpu":
         avoid_strided_pointwise(network)
 
