@@ -149,7 +149,7 @@ def analyze(
     from britekit.inference.analysis import analyze_recordings, failure_of
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.members import resolve_for_models
-    from britekit.inference.output import read_rtype
+    from britekit.inference.rendering import read_rtype
     from britekit.tracking.run import stage_run
 
     if not input_path:

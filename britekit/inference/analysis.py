@@ -17,7 +17,8 @@ from britekit.inference.ensemble import Ensemble
 from britekit.inference.labeller import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
 from britekit.inference.meter import RecordingMeter
-from britekit.inference.output import OutputFolder, identity_of, read_rtype, recording_name
+from britekit.inference.output import OutputFolder, identity_of, recording_name
+from britekit.inference.rendering import read_rtype
 from britekit.inference.scorers import LocalScorer, Scorer
 
 logger = logging.getLogger(__name__)

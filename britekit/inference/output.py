@@ -12,7 +12,7 @@ import csv
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -21,15 +21,13 @@ from britekit.annotations.classes import ClassInfo
 from britekit.annotations.labels import CSV_COLUMNS
 from britekit.annotations.raven_output import RAVEN_ENDING
 from britekit.annotations.scores import ScoreTable
-from britekit.errors import InputError
-from britekit.files import UNWRITABLE, atomic_path, together, unwritable, write_text
+from britekit.files import UNWRITABLE, atomic_path, make_durable, together, unwritable, write_text
 from britekit.inference.journal import Done, Journal, Slice, Written, pieces
 from britekit.inference.manifest import MANIFEST_HEAD
 from britekit.inference.rendering import RenderedFacts, Sinks
 
 LABEL_TEXT, LABEL_TABLE, SCORES, MANIFEST = "_scores.txt", "scores.csv", "scores.npz", "manifest.yaml"
 FAILURES, DAMAGES = "failed.csv", "damaged.csv"
-RTYPES = ("audacity", "csv", "raven", "both")
 
 
 class OutputFolder:
@@ -40,7 +38,7 @@ class OutputFolder:
     folder
         Made if it is missing.
     kinds
-        From `read_rtype`.
+        From `rendering.read_rtype`.
     keep_scores
         Also write scores.npz.
     facts, resume
@@ -150,7 +148,7 @@ class OutputFolder:
         ours = before is not None and ending in before.files and before.files[ending].held is None
         if ours or not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            # Not flushed to the disk one by one: that would take longer than scoring a short clip.
+            # Flushed to the disk at the end: one by one that would take longer than scoring a short clip.
             os.replace(written, target)
             return Written(None, file.length, file.crc)
         return Written(written.name, file.length, file.crc)
@@ -183,6 +181,7 @@ class OutputFolder:
         ]
         old = [*self._old_tables(bool(failed), bool(damaged)), *self._obsolete(set(ordered), failed)]
         try:
+            make_durable(self._label_files(ordered))
             with together():
                 if self._table:
                     self._write_table(ordered)
@@ -197,6 +196,8 @@ class OutputFolder:
                 for path in old:
                     path.unlink(missing_ok=True)
                 self._replace_held(ordered)
+                # Before the manifest calls them finished, and the journal goes.
+                make_durable(self._label_folders(ordered), directories=True)
         except OSError as error:
             if error.errno not in UNWRITABLE:
                 raise
@@ -208,6 +209,18 @@ class OutputFolder:
             entry = self.journal.entry(name)
             assert entry is not None
             yield entry
+
+    def _label_files(self, names: list[str]) -> Iterator[Path]:
+        """Yield where each label file of this run is now."""
+        for entry in self._entries(names):
+            for ending, file in entry.files.items():
+                named = self.folder / f"{entry.name}{ending}"
+                yield named if file.held is None else self.journal.path / "files" / file.held
+
+    def _label_folders(self, names: list[str]) -> set[Path]:
+        """Return every folder that holds a label file, or one that does."""
+        below = {parent for name in names for parent in PurePosixPath(name).parents}
+        return {self.folder / folder for folder in below}
 
     def _replace_held(self, names: list[str]) -> None:
         for entry in self._entries(names):
@@ -310,26 +323,6 @@ def recording_name(path: Path, root: Path) -> str:
     below = path.relative_to(root) if path.is_relative_to(root) and path != root else Path(path.name)
     name = below.with_suffix("").as_posix() if below.suffix else below.as_posix()
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def read_rtype(rtype: str) -> list[str]:
-    """Return the sorts of files a person asked for: audacity, csv, raven; ``both`` is the first two.
-
-    Several are separated by commas; an unambiguous beginning will do for each.
-
-    Raises
-    ------
-    InputError
-        One is unknown.
-    """
-    kinds: set[str] = set()
-    for word in rtype.split(","):
-        word = word.strip().lower()
-        found = [known for known in RTYPES if word and known.startswith(word)]
-        if len(found) != 1:
-            raise InputError(f'--rtype "{rtype}": "{word}" is not one of {", ".join(RTYPES)}')
-        kinds |= {"audacity", "csv"} if found[0] == "both" else {found[0]}
-    return sorted(kinds)
 
 
 def identity_of(path: Path) -> tuple[int, int]:

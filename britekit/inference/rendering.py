@@ -9,8 +9,11 @@ from typing import Protocol
 
 from britekit.annotations.labels import format_time
 from britekit.annotations.raven_output import raven_text
+from britekit.errors import InputError
 from britekit.inference.labeller import Labeller
 from britekit.inference.recording_scores import RecordingScores
+
+RTYPES = ("audacity", "csv", "raven", "both")
 
 
 class Sink(Protocol):
@@ -111,3 +114,23 @@ def _cells(recording: str, name: str) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow([recording, name])
     return line.getvalue()
+
+
+def read_rtype(rtype: str) -> list[str]:
+    """Return the sorts of files a person asked for: audacity, csv, raven; ``both`` is the first two.
+
+    Several are separated by commas; an unambiguous beginning will do for each.
+
+    Raises
+    ------
+    InputError
+        One is unknown.
+    """
+    kinds: set[str] = set()
+    for word in rtype.split(","):
+        word = word.strip().lower()
+        found = [known for known in RTYPES if word and known.startswith(word)]
+        if len(found) != 1:
+            raise InputError(f'--rtype "{rtype}": "{word}" is not one of {", ".join(RTYPES)}')
+        kinds |= {"audacity", "csv"} if found[0] == "both" else {found[0]}
+    return sorted(kinds)
