@@ -1,8 +1,9 @@
 """Activations in training: in place only where that saves memory traffic.
 
-The gradient of SiLU, Mish and Hardswish needs what went in. Told to work in place, torch copies that first, so
-each such layer reads and writes its feature map once more than it would with an output of its own: 61 copies in a
-step of effnet.4, a twelfth of all bytes it moves. ReLU's gradient needs what came out, and stays as it is.
+The gradient of SiLU, Mish and Hardswish needs what went in. Told to work in place, torch copies that
+first, so each such layer reads and writes its feature map once more than it would with an output of its
+own: 61 copies in a step of effnet.4, a twelfth of all bytes it moves. ReLU's gradient needs what came
+out, and stays as it is.
 """
 
 from torch import nn
