@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import subprocess
 from collections.abc import Iterable
@@ -11,6 +12,11 @@ from pathlib import Path
 import britekit
 from britekit.config.yaml_reader import load_plain
 from britekit.errors import InputError
+
+log = logging.getLogger("britekit.tracking")
+
+# Asking DVC takes a second or two, in which this much is hashed.
+_LARGE_BYTES = 512 << 20
 
 
 def is_dvc_stage() -> bool:
@@ -57,7 +63,8 @@ def provenance() -> dict[str, str | None]:
 def hashes_of(paths: Iterable[str | Path]) -> dict[str, str]:
     """Return what identifies each input: the MD5 of a file's bytes, or the hash DVC knows.
 
-    DVC notes what a stage read only once it has ended: of a changed file its lock holds an old hash so far.
+    DVC's lock notes what a stage read only once it has ended: of a changed file it holds an old hash so far.
+    Its cache of hashes is current: a large file that DVC hashed and nobody touched since is not read again.
     Paths are relative to the project; inputs that are absent, and folders DVC knows nothing of, are left out.
     """
     root = project_root()
@@ -66,11 +73,34 @@ def hashes_of(paths: Iterable[str | Path]) -> dict[str, str]:
     for path in paths:
         name = Path(path).as_posix()
         if (root / path).is_file():
-            with open(root / path, "rb") as file:
-                found[name] = hashlib.file_digest(file, "md5").hexdigest()
+            found[name] = _md5_of(root, root / path)
         elif name in known:
             found[name] = known[name]
     return found
+
+
+def _md5_of(root: Path, path: Path) -> str:
+    known = _hashed_by_dvc(root, path) if path.stat().st_size >= _LARGE_BYTES else None
+    if known is not None:
+        return known
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def _hashed_by_dvc(root: Path, path: Path) -> str | None:
+    """Return the MD5 that DVC keeps of a file of this inode, size and time of change, or None."""
+    if not (root / ".dvc").is_dir():
+        return None
+    try:
+        from dvc.repo import Repo
+        from dvc_objects.fs.local import LocalFileSystem
+
+        with Repo(str(root)) as repo:
+            _, found = repo.state.get(str(path), LocalFileSystem())
+    except Exception as error:  # DVC's inside may change, and a hash can always be computed
+        log.debug("DVC's cache of hashes cannot be asked: %s", error)
+        return None
+    return str(found.value) if found is not None and found.name == "md5" else None
 
 
 def _locked_hashes(lock: Path) -> dict[str, str]:

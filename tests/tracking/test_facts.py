@@ -1,5 +1,6 @@
 """Facts of a run: revision, hashes, places."""
 
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -45,6 +46,31 @@ def test_a_damaged_lock_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"dvc\.lock cannot be read"):
         facts.hashes_of(["data/training.db"])
+
+
+def test_a_large_file_that_dvc_has_hashed_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dvc.repo import Repo
+
+    monkeypatch.chdir(tmp_path)
+    Path("large.bin").write_bytes(b"x" * 1000)
+    with Repo.init(no_scm=True) as repo:
+        repo.add("large.bin")
+    monkeypatch.setattr(facts, "_LARGE_BYTES", 1000)
+    reading = facts.hashlib.file_digest
+    read: list[str] = []
+    monkeypatch.setattr(
+        facts.hashlib, "file_digest", lambda file, kind: read.append(file.name) or reading(file, kind)
+    )
+    expected = hashlib.md5(b"x" * 1000).hexdigest()
+    assert facts.hashes_of(["large.bin"]) == {"large.bin": expected} and not read
+    Path("large.bin").unlink()
+    Path("large.bin").write_bytes(b"y" * 1000)  # as long, but another
+    assert facts.hashes_of(["large.bin"]) == {"large.bin": hashlib.md5(b"y" * 1000).hexdigest()}
+    Path("new.bin").write_bytes(b"z" * 2000)
+    assert facts.hashes_of(["new.bin"]) == {"new.bin": hashlib.md5(b"z" * 2000).hexdigest()}
+    assert len(read) == 2
 
 
 def test_provenance_names_the_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
