@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from britekit import commands
 from britekit.audio.files import find_recordings
 from britekit.audio.signal import Audio
 from britekit.database.session import open_database
@@ -187,3 +188,13 @@ def test_unknown_class_and_nothing_to_do(db):
         pytest.raises(DatabaseError, match="nothing to extract again"),
     ):
         reextract_segments(session, FINE)
+
+
+def test_nothing_that_could_be_computed_fails_the_command(db):
+    before = values(db)
+    settings_file = db.with_name("c.yaml")
+    audio = "spec_duration: 1.0, spec_height: 32, spec_width: 32, sampling_rate: 8000, max_freq: 3600"
+    settings_file.write_text(f"audio: {{{audio}}}\n")
+    with pytest.raises(InputError, match="with --offset 99"):
+        commands.reextract(str(settings_file), str(db), spec_group="late", offset=99.0)
+    assert values(db) == before
