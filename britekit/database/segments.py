@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from sqlalchemy import Table, bindparam, insert, select
@@ -65,9 +66,9 @@ def classes_of(session: Session, recording_id: int) -> dict[int, set[int]]:
     return found
 
 
-def nearest(offset: float, segments: Mapping[float, int], tolerance: float) -> float | None:
-    """Return the stored offset closest to ``offset``, if it is less than ``tolerance`` seconds away."""
-    if not segments:
-        return None
-    closest = min(segments, key=lambda stored: (abs(stored - offset), stored))
-    return closest if abs(closest - offset) < tolerance else None
+def nearest(offset: float, stored: Sequence[float], tolerance: float) -> float | None:
+    """Return which of the ascending ``stored`` is closest, if it is less than ``tolerance`` seconds away."""
+    after = bisect_left(stored, offset)
+    around = stored[max(0, after - 1) : after + 1]
+    closest = min(around, key=lambda known: abs(known - offset), default=None)
+    return closest if closest is not None and abs(closest - offset) < tolerance else None
