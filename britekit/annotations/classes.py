@@ -42,6 +42,24 @@ class ClassInfo:
         )
 
 
+def clean_name(value: str, option: str) -> str:
+    """Return a name or code as it was typed without spaces around it, which class lists do not keep either.
+
+    Raises
+    ------
+    InputError
+        It has a line break or tab, which labels cannot hold; ``option`` says where it was given.
+    """
+    if _breaks_lines(value):
+        raise InputError(f"{option} {value!r} contains a line break or tab, which labels cannot hold")
+    return value.strip()
+
+
+def _breaks_lines(value: str) -> bool:
+    # labels travel in files of one line per label, with tabs between the fields
+    return any(ord(character) < 32 for character in value)
+
+
 def read_classes(path: str | Path) -> list[ClassInfo]:
     """Read a class list; the order of its rows is the order of the classes.
 
@@ -63,8 +81,7 @@ def read_classes(path: str | Path) -> list[ClassInfo]:
         if not info.name:
             raise InputError(f"{path}, row {row}: the class has no Name")
         for value in (info.name, info.code, info.alt_name, info.alt_code):
-            # labels travel in files of one line per label, with tabs between the fields
-            if any(ord(character) < 32 for character in value):
+            if _breaks_lines(value):
                 raise InputError(
                     f"{path}, row {row}: {value!r} contains a line break or tab, which labels cannot hold"
                 )

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from britekit.audio.resampling import Resampler, resample
-from britekit.audio.spectrogram import compute_spectrograms
+from britekit.audio.spectrogram import normalise, spectrogram_transform
 from britekit.config.audio import AudioConfig
 
 
@@ -43,11 +43,17 @@ def cleaner_channel(head_Cn: np.ndarray, rate: int, cfg: AudioConfig) -> int:
     settings = replace(
         cfg, freq_scale="log", decibels=True, top_db=80.0, db_power=1.0, min_freq=max(1, cfg.min_freq)
     )
+    transform = spectrogram_transform(settings, float(seconds))
     sums = []
     for channel in head_Cn[:, : math.ceil(seconds * rate)]:
-        signal = resample(channel, rate, cfg.sampling_rate)
-        image = compute_spectrograms(signal, [0.0], settings, duration=seconds)[0][0]
-        sums.append(float(image.sum(dtype=np.float64)))
+        signal = resample(channel, rate, cfg.sampling_rate)[: transform.count(seconds)]
+        if not len(signal):
+            return 0
+        # Not `compute_spectrograms`, to which less than half a second is nothing.
+        images = np.empty((1, transform.height, transform.width), np.float32)
+        transform.raw(np.ascontiguousarray(signal, np.float32), images[0])
+        normalise(images)
+        sums.append(float(images.sum(dtype=np.float64)))
     return int(sums[1] < sums[0])
 
 

@@ -26,3 +26,16 @@ def report(drawn: "Drawn") -> None:
         print(f"kept = {drawn.kept}")
     for page in drawn.pages:
         print(f"sheet = {shown(page)}")
+
+
+def check_whole(whole: bool, sheet: bool, overlap: float, csv_path: str | None = None) -> None:
+    """Refuse pages of whole recordings, and warn of an overlap where no windows follow each other."""
+    import logging
+
+    from britekit.errors import InputError
+
+    if whole and sheet:
+        raise InputError("--all draws whole recordings and --sheet segments of them; give one of the two")
+    if overlap and (whole or csv_path):
+        flag = "--all" if whole else "--csv"
+        logging.getLogger(__name__).warning("--overlap changes nothing with %s", flag)

@@ -37,6 +37,7 @@ def add_class(
     alt_code: str = "",
 ) -> None:
     """Add a class."""
+    from britekit.annotations.classes import clean_name
     from britekit.config import resolve
     from britekit.database.classes import add_class as add
     from britekit.database.deletion import require_named
@@ -45,8 +46,10 @@ def add_class(
     from britekit.datasets.hand_edits import edit_by_hand
     from britekit.errors import InputError
 
+    name, code = clean_name(name, "--name"), clean_name(code, "--code")
+    alt_name, alt_code = clean_name(alt_name, "--alt_name"), clean_name(alt_code, "--alt_code")
     for option_name, value in (("--name", name), ("--code", code)):
-        if not value.strip():
+        if not value:
             raise InputError(f"a class needs a {option_name[2:]}; give it with {option_name}")
     details = {"category": category, "code": code, "alt_name": alt_name, "alt_code": alt_code}
     with edit_by_hand(db_path or resolve().train.train_db, "create") as edits:

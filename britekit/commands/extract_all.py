@@ -67,6 +67,9 @@ def extract_all(
     at_random: bool = False,
 ) -> int:
     """Store the spectrograms of a folder of recordings under one class; return how many are new."""
+    import logging
+
+    from britekit.annotations.classes import clean_name
     from britekit.audio.files import find_recordings, shown
     from britekit.config import resolve
     from britekit.database.session import open_database
@@ -78,8 +81,11 @@ def extract_all(
     for limit, flag in ((max_per_recording, "--max-spec"), (max_recordings, "--max-rec")):
         if limit is not None and limit < 1:
             raise InputError(f"{flag} is {limit}; expected 1 or more")
+    class_name, class_code = clean_name(class_name, "--name"), clean_name(class_code or "", "--code")
     if not class_name:
         raise InputError("the class has no name; give it with --name")
+    if at_random and max_per_recording is None and max_recordings is None:
+        logging.getLogger(__name__).warning("--random chooses nothing without --max-spec or --max-rec")
     cfg = resolve(cfg_path)
     target = db_path or cfg.train.train_db
     # All that can be wrong is asked before a database is made.
@@ -93,7 +99,7 @@ def extract_all(
             cfg,
             paths,
             class_name,
-            code=class_code or "",
+            code=class_code,
             category=cat_name,
             overlap=overlap,
             source=src_name or "",
@@ -105,6 +111,8 @@ def extract_all(
             at_random=at_random,
         )
         # What is stored stays stored; a failure after this line must not be taken for one of the database.
+    if result.skipped:
+        print(f'Skipped {result.skipped} recordings that "{class_name}" has already; see --include-existing')
     print(f"Inserted {result.spectrograms} spectrograms")
     result.raise_for_failures()
     return result.spectrograms

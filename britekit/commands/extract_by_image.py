@@ -57,6 +57,7 @@ def extract_by_image(
     """Store the segments that image files name under one class; return how many spectrograms are new."""
     from pathlib import Path
 
+    from britekit.annotations.classes import clean_name
     from britekit.audio.files import shown
     from britekit.config import resolve
     from britekit.database.session import open_database
@@ -67,6 +68,7 @@ def extract_by_image(
     from britekit.datasets.recording_streams import check_overlap
     from britekit.errors import InputError
 
+    class_name, class_code = clean_name(class_name, "--name"), clean_name(class_code or "", "--code")
     if not class_name:
         raise InputError("the class has no name; give it with --name")
     cfg = resolve(cfg_path)
@@ -78,7 +80,12 @@ def extract_by_image(
     if not wanted.offsets:
         raise InputError(f"{spec_dir} names no segment of a recording in {rec_dir}; see the warnings above")
     if is_pipeline_output(target) and not force:
-        given = {"--code": class_code, "--src": src_name, "--dest-dir": dest_dir}
+        given = {
+            "--cat": "" if cat_name == "default" else cat_name,
+            "--code": class_code,
+            "--src": src_name,
+            "--dest-dir": dest_dir,
+        }
         for flag, value in given.items():
             if value:
                 raise InputError(f"{flag} cannot be kept by a database that the pipeline builds; see --force")
@@ -99,7 +106,7 @@ def extract_by_image(
                 cfg,
                 wanted,
                 class_name,
-                code=class_code or "",
+                code=class_code,
                 category=cat_name,
                 source=src_name or "",
                 group=spec_group,

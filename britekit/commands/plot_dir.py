@@ -57,7 +57,7 @@ def plot_dir(
     from britekit.annotations.offsets import read_offsets
     from britekit.audio.files import check_stems, find_recordings, shown
     from britekit.commands._audio_progress import are_many, seconds_meter
-    from britekit.commands._pictures import checked_output, report
+    from britekit.commands._pictures import check_whole, checked_output, report
     from britekit.config import resolve
     from britekit.errors import InputError
     from britekit.plots.recordings import PictureStyle, plot_recordings
@@ -69,6 +69,7 @@ def plot_dir(
         raise InputError(f'"{input_path}" is not a directory; for one recording there is plot-rec')
     if all and csv_path:
         raise InputError("--all draws whole recordings and --csv segments of them; give one of the two")
+    check_whole(all, sheet, overlap, csv_path)
     paths = find_recordings(root)
     check_stems(paths)
     offsets = None

@@ -49,7 +49,7 @@ def plot_rec(
     from pathlib import Path
 
     from britekit.commands._audio_progress import seconds_meter
-    from britekit.commands._pictures import checked_output, report
+    from britekit.commands._pictures import check_whole, checked_output, report
     from britekit.config import resolve
     from britekit.errors import InputError
     from britekit.plots.recordings import PictureStyle, plot_recordings
@@ -58,6 +58,7 @@ def plot_rec(
     path = Path(input_path)
     if not input_path or path.is_dir():
         raise InputError(f'"{input_path}" is not a recording; for a directory there is plot-dir')
+    check_whole(all, sheet, overlap)
     style, directory = PictureStyle(not ndims, power), checked_output(output_path)
     with seconds_meter([path], "plot-rec") as advance:
         drawn = plot_recordings(

@@ -58,4 +58,6 @@ def reextract(
     cfg = resolve(cfg_path)
     result = Reextractor(db_path, class_name, classes_path, check, spec_group, offset, cfg).run(quiet=False)
     result.raise_for_failures()
+    if not result.spectrograms:
+        raise InputError(f"no segment could be computed with --offset {offset:g}: see the warnings above")
     return result.spectrograms

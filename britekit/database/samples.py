@@ -98,7 +98,11 @@ def near_duplicates(
         every = max(1, min(step, row.segments // 20))
         sampled += session.scalars(
             select(SegmentClass.segment_id)
-            .where(SegmentClass.class_id == row.class_id, SegmentClass.id % every == 0)
+            .where(
+                SegmentClass.class_id == row.class_id,
+                SegmentClass.segment_id.is_not(None),
+                SegmentClass.id % every == 0,
+            )
             .limit(_EMBEDDINGS)
         ).all()  # type: ignore[arg-type]
     segments, places, matrix = _embeddings(session, sorted(set(sampled)), group.group_id)

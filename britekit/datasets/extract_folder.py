@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from britekit.audio.files import check_name
 from britekit.audio.given_windows import GivenWindows
 from britekit.config import BaseConfig
 from britekit.config.audio import AudioConfig
-from britekit.database.classes import get_or_add_class
+from britekit.database.classes import find_class, get_or_add_class
 from britekit.database.recordings import (
     Facts,
     add_recording,
@@ -22,6 +23,7 @@ from britekit.database.recordings import (
     get_or_add_source,
     set_seconds,
 )
+from britekit.database.schema import DEFAULT_NAME, Category
 from britekit.database.segments import add_links, add_segments, classes_of, nearest, segments_of
 from britekit.database.spectrograms import (
     add_values,
@@ -103,6 +105,7 @@ def extract_folder(
     """
     grid = check_overlap(cfg.infer.overlap if overlap is None else overlap, cfg.audio.spec_duration)
     # Checks names and codes before an hour of work; nothing of it stays until a recording is stored.
+    warn_of_category(session, class_name, category)
     known = filenames_of_class(session, get_or_add_class(session, class_name, code, category))
     warn_of_settings(session, get_or_add_group(session, group), group, cfg.audio)
     session.rollback()
@@ -110,6 +113,7 @@ def extract_folder(
         # Chosen before those that are there are left out: repeating the command must not add more.
         paths = pick(paths, max_recordings, class_name if at_random else None)
     described = describe_beside(paths, class_name, cfg.misc, source)
+    chosen = len(paths)
     if not include_existing:
         paths = [path for path in paths if (described[path].source, path.name) not in known]
     streams: Iterable[RecordingStream | GivenStream]
@@ -119,7 +123,9 @@ def extract_folder(
         plan = spread(grid, cfg.audio.spec_duration, max_per_recording, at_random)
         streams = stream_given(paths, cfg.audio, plan)
     target = Target(class_name, code, category, group, described)
-    return store_streams(session, cfg, streams, len(paths), grid, target, on_recording)
+    result = store_streams(session, cfg, streams, len(paths), grid, target, on_recording)
+    result.skipped = chosen - len(paths)
+    return result
 
 
 @dataclass(frozen=True)
@@ -270,6 +276,19 @@ def _encode_at(path: Path, cfg: AudioConfig, segments: dict[float, int]) -> list
         return []
     windows = GivenWindows(path, cfg, sorted(segments))
     return [(segments[start], encode(image)) for start, image in windows if image is not None]
+
+
+def warn_of_category(session: Session, class_name: str, category: str) -> None:
+    """Warn if a category was asked for, but the class is in another one, where it stays."""
+    found = find_class(session, class_name)
+    if found is None or category in ("", DEFAULT_NAME):
+        return
+    held = session.scalar(select(Category.name).where(Category.id == found.category_id))
+    if held != category:
+        log.warning(
+            'class "%s" is there already, in category "%s", and stays in it; --cat is for new classes',
+            class_name, held,
+        )  # fmt: skip
 
 
 def warn_of_settings(session: Session, group_id: int, group: str, audio: AudioConfig) -> None:

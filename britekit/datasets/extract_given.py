@@ -16,7 +16,7 @@ from britekit.audio.files import check_stems, find_recordings, shown
 from britekit.config import BaseConfig
 from britekit.database.classes import get_or_add_class
 from britekit.database.spectrograms import get_or_add_group
-from britekit.datasets.extract_folder import Target, store_streams, warn_of_settings
+from britekit.datasets.extract_folder import Target, store_streams, warn_of_category, warn_of_settings
 from britekit.datasets.extraction import DEFAULT_GROUP, Extraction
 from britekit.datasets.given_streams import GivenStream, stream_given
 from britekit.datasets.recording_streams import Grid, check_overlap
@@ -164,6 +164,7 @@ def extract_given(
         The code belongs to another class, or the class has another one.
     """
     grid = check_overlap(cfg.infer.overlap if overlap is None else overlap, cfg.audio.spec_duration)
+    warn_of_category(session, class_name, category)
     get_or_add_class(session, class_name, code, category)
     warn_of_settings(session, get_or_add_group(session, group), group, cfg.audio)
     session.rollback()

@@ -40,8 +40,10 @@ class Extraction:
     ----------
     recordings, segments, spectrograms
         Numbers of new rows.
+    skipped
+        Recordings that the class has already and that were not looked at; of a folder only.
     failures
-        Recordings that were skipped, with the reason.
+        Recordings that could not be read, with the reason.
     per_class
         Segments by class name; of a tree only.
     """
@@ -49,6 +51,7 @@ class Extraction:
     recordings: int = 0
     segments: int = 0
     spectrograms: int = 0
+    skipped: int = 0
     failures: list[tuple[Path, str]] = field(default_factory=list)
     per_class: dict[str, int] = field(default_factory=dict)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +17,12 @@ from britekit.database.recordings import group_ids
 from britekit.database.schema import Class, Segment, SegmentClass, SpecValue
 from britekit.errors import DatabaseError, suggest
 
+log = logging.getLogger("britekit.datasets.selection")
+
 # Fixed, so that a second group of the same segments is thinned to the same ones.
 _SEED = 101
 _FETCH = 10_000
+_SPOKEN = {"code": "code", "alt_name": "alternate name", "alt_code": "alternate code"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ def select_spectrograms(
     """
     class_ids, classes = _resolve(session, wanted)
     index_of = {class_id: index for index, class_id in enumerate(class_ids)}
-    carrying = select(SegmentClass.segment_id)
+    # Files of other programs may hold links without a class.
+    carrying = select(SegmentClass.segment_id).where(SegmentClass.class_id.is_not(None))
     if wanted is not None:
         carrying = carrying.where(SegmentClass.class_id.in_(class_ids))
     values = _fetch(
@@ -93,7 +98,7 @@ def select_spectrograms(
     links = _fetch(
         session,
         select(SegmentClass.segment_id, SegmentClass.class_id)
-        .where(SegmentClass.segment_id.in_(carrying))
+        .where(SegmentClass.segment_id.in_(carrying), SegmentClass.class_id.is_not(None))
         .order_by(SegmentClass.segment_id),
         2,
     )
@@ -127,7 +132,7 @@ def select_spectrograms(
         label_starts=np.append(starts, len(label_segments)).astype(np.int64),
         label_classes=label_classes,
     )
-    _refuse_empty(session, selection, keep_mixed)
+    _refuse_empty(session, selection, hint=wanted is not None and not keep_mixed)
     return selection
 
 
@@ -159,6 +164,22 @@ def _resolve(session: Session, wanted: Sequence[ClassInfo] | None) -> tuple[list
     if without:
         listed = ", ".join(f'"{name}"' for name in without)
         raise DatabaseError(f"{where}: no code for class {listed}; give each a Code in the class list")
+    owners: dict[str, str] = {}
+    for info in classes:
+        owner = owners.setdefault(info.code, info.name)
+        if owner != info.name:
+            raise DatabaseError(
+                f'{where}: classes "{owner}" and "{info.name}" have the same code "{info.code}"; '
+                "labels could not tell them apart, so give one of them another code"
+            )
+    for info, listed_info in zip(classes, wanted or ()):
+        for field in ("code", "alt_name", "alt_code"):
+            kept, other = getattr(info, field), getattr(listed_info, field)
+            if other and other != kept:
+                log.warning(
+                    'class "%s" has the %s "%s" in %s, which is kept, and "%s" in the class list',
+                    info.name, _SPOKEN[field], kept, where, other,
+                )  # fmt: skip
     return [rows[name].id for name in order], classes
 
 
@@ -201,15 +222,11 @@ def _lot(segments: NDArray[np.int64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def _refuse_empty(session: Session, selection: Selection, keep_mixed: bool) -> None:
+def _refuse_empty(session: Session, selection: Selection, hint: bool) -> None:
     empty = [name for name, count in selection.counts().items() if not count]
     if empty:
         listed = ", ".join(f'"{name}"' for name in empty)
-        hint = (
-            ""
-            if keep_mixed
-            else " (segments that also carry a class left out do not count; see --keep-mixed)"
-        )
+        mixed = " (segments that also carry a class left out do not count; see --keep-mixed)" if hint else ""
         raise DatabaseError(
-            f"{session.info['where']} has no spectrogram of class {listed} in this group{hint}"
+            f"{session.info['where']} has no spectrogram of class {listed} in this group{mixed}"
         )

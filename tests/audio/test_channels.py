@@ -96,3 +96,10 @@ def test_equal_rates_pass_through():
     sound = np.ones(5, np.float32)
     assert Resampler(18000, 18000).push(sound) is sound
     assert len(resample(np.empty(0, np.float32), 44100, 18000)) == 0
+
+
+@pytest.mark.parametrize("clean", [0, 1])
+def test_a_short_time_to_choose_still_chooses(song, clean):
+    for seconds in (0.3, 0.02):
+        assert cleaner_channel(pair(song, clean), 44100, AudioConfig(check_seconds=seconds)) == clean
+    assert cleaner_channel(pair(song, clean), 44100, AudioConfig(check_seconds=1e-9)) == 0

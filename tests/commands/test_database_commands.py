@@ -241,3 +241,19 @@ def test_no_query_reads_a_large_table_whole(project, command):
             assert not (words[0] == "SCAN" and words[1].strip('"') in LARGE), f"{detail}\n{statement}"
     assert checked
     connection.close()
+
+
+def test_labels_lose_the_spaces_around_them(project):
+    # data/curation.csv and class lists are read so: a rebuilt database must have the same names.
+    commands.add_cat("n.db", "birds")
+    commands.add_class("n.db", "birds", "Robin ", " ROB", "Erithacus ", " E")
+    with pytest.raises(DatabaseError, match='class "Robin" is already'):
+        commands.add_class("n.db", name="Robin", code="R")
+    connection = sqlite3.connect("n.db")
+    rows = connection.execute("SELECT Name, Code, AltName, AltCode FROM Class").fetchall()
+    connection.close()
+    assert rows == [("Robin", "ROB", "Erithacus", "E")]
+    for option in ("name", "code", "alt_name", "alt_code"):
+        labels = {"name": "Wren", "code": "WREN", option: "a\nb"}
+        with pytest.raises(InputError, match=f"--{option} .* line break or tab"):
+            commands.add_class("n.db", **labels)

@@ -51,3 +51,21 @@ def test_pipeline_database_is_refused(project):
     assert not Path("data").exists()
     assert commands.extract_all(class_name="Robin", dir_path="in", db_path="data/own.db") == 4
     assert commands.extract_all(class_name="Robin", dir_path="in", force=True) == 4
+
+
+def test_what_was_skipped_and_what_changes_nothing_is_said(project, capsys, caplog):
+    commands.extract_all(class_name="Robin", dir_path="in", at_random=True)
+    assert "--random chooses nothing" in caplog.text
+    capsys.readouterr()
+    assert commands.extract_all(class_name="Robin", dir_path="in", spec_group="other") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        'Skipped 2 recordings that "Robin" has already; see --include-existing',
+        "Inserted 0 spectrograms",
+    ]
+
+
+def test_names_are_stored_as_class_lists_read_them(project):
+    commands.extract_all(class_name=" Robin ", class_code="ROB ", dir_path="in")
+    assert commands.extract_all(class_name="Robin", class_code="ROB", dir_path="in") == 0
+    with pytest.raises(InputError, match=r"--name 'Ro\\tbin' contains a line break or tab"):
+        commands.extract_all(class_name="Ro\tbin", dir_path="in")

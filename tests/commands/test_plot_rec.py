@@ -164,3 +164,19 @@ def test_a_place_that_cannot_be_written_ends_the_run_at_once(recordings, tmp_pat
     (tmp_path / "out").write_text("a file")
     assert run("plot-dir", "-i", str(recordings), tmp_path=tmp_path) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_options_that_would_do_nothing(recordings, tmp_path, capsys):
+    assert run("plot-rec", "-i", str(recordings / "a.wav"), "--all", "--sheet", tmp_path=tmp_path) == 1
+    assert run("plot-dir", "-i", str(recordings), "--all", "--sheet", tmp_path=tmp_path) == 1
+    assert capsys.readouterr().err.count("--all draws whole recordings and --sheet segments") == 2
+    assert not (tmp_path / "out").exists()
+    whole = ("plot-rec", "-i", str(recordings / "a.wav"), "--all", "--overlap", "1")
+    assert run(*whole, tmp_path=tmp_path) == 0
+    assert "--overlap changes nothing with --all" in capsys.readouterr().err
+    table = tmp_path / "rows.csv"
+    table.write_text("recording,offset\na,1\n")
+    rows = ("plot-dir", "-i", str(recordings), "--csv", str(table), "--overlap", "1")
+    assert run(*rows, tmp_path=tmp_path) == 0
+    assert "--overlap changes nothing with --csv" in capsys.readouterr().err
+    assert names(tmp_path / "out") == ["a-1.0.jpeg", "a.jpeg"]

@@ -16,7 +16,7 @@ from britekit.database.classes import add_class, get_or_add_category
 from britekit.database.recordings import Facts, add_recording, get_or_add_source
 from britekit.database.report import write_report
 from britekit.database.samples import near_duplicates, stored_sizes
-from britekit.database.schema import Class, SpecGroup, SpecValue
+from britekit.database.schema import Class, SegmentClass, SpecGroup, SpecValue
 from britekit.database.segments import add_links, add_segments
 from britekit.database.session import open_database
 from britekit.database.spectrograms import get_or_add_group
@@ -214,3 +214,12 @@ def test_damaged_settings_are_told(target, tmp_path):
     with pytest.raises(DatabaseError, match="settings of spectrogram group 1 cannot be read"):
         report(target, tmp_path / "out")
     assert not Path(tmp_path / "out").exists()
+
+
+def test_links_without_a_segment(target, tmp_path):
+    fill(target)
+    before = report(target, tmp_path / "before")[2]
+    with open_database(target, "write") as session:
+        wren = session.scalars(select(Class.id).where(Class.name == "Wren")).one()
+        session.execute(insert(SegmentClass).values(segment_id=None, class_id=wren))
+    assert report(target, tmp_path / "after")[2] == before

@@ -10,6 +10,7 @@ import pytest
 
 from britekit.audio.files import find_recordings
 from britekit.audio.signal import Audio
+from britekit.database.segments import nearest
 from britekit.database.session import open_database
 from britekit.datasets.extract_folder import extract_folder
 from britekit.errors import DatabaseError, InputError
@@ -227,3 +228,27 @@ def test_memory_does_not_grow_with_a_recording_that_has_segments_elsewhere(db, t
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8e6  # the whole recording takes 9.6 MB
+
+
+def test_skipped_recordings_are_counted(db, folder):
+    assert extract(db, folder).skipped == 0
+    assert extract(db, folder, group="other").skipped == 3
+    again = extract(db, folder, group="other", include_existing=True)
+    assert (again.skipped, again.spectrograms) == (0, 9)
+
+
+def test_category_of_a_class_that_is_there(db, folder, caplog):
+    extract(db, folder, category="Birds")
+    extract(db, folder, category="Birds")
+    extract(db, folder)
+    assert not caplog.records
+    extract(db, folder, category="Frogs")
+    assert 'in category "Birds", and stays' in caplog.text
+    assert one(db, "SELECT Name FROM Category ORDER BY ID") == [("default",), ("Birds",)]
+
+
+@pytest.mark.parametrize("stored", [[], [2.0], [0.0, 0.5, 1.5, 4.0]])
+def test_nearest_against_a_loop(stored):
+    for offset in np.arange(-1.0, 5.0, 0.125).tolist():
+        within = [(abs(known - offset), known) for known in stored if abs(known - offset) < 0.5]
+        assert nearest(offset, stored, 0.5) == (min(within)[1] if within else None)

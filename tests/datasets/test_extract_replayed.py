@@ -73,6 +73,8 @@ def test_what_a_rebuild_would_lose_is_refused(project):
     write_recording(Path("elsewhere/w0.wav"), 5.2)
     with pytest.raises(InputError, match=r"elsewhere/w0\.wav is not in the folder .*data/sources\.csv"):
         bring("w0-2.00.jpeg", rec_dir="elsewhere")
+    with pytest.raises(InputError, match="--cat cannot be kept"):
+        bring(cat_name="birds")
     with pytest.raises(InputError, match="--dest-dir cannot be kept"):
         bring(dest_dir="copies")
     with pytest.raises(DatabaseError, match='class "Robin" is not in'):

@@ -1,14 +1,17 @@
 """What goes into the training pickle, in which order, and that the standard library reads it."""
 
 import pickle
+import sqlite3
 import zlib
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from britekit.annotations.classes import ClassInfo
 from britekit.database.classes import add_class
 from britekit.database.recordings import Facts, add_recording
+from britekit.database.schema import Class
 from britekit.database.segments import add_links, add_segments
 from britekit.database.session import open_database
 from britekit.database.spectrograms import add_values, get_or_add_group
@@ -179,3 +182,49 @@ def test_writer_writes_what_the_standard_library_reads(tmp_path):
         writer.close()
     with open(tmp_path / "x.pkl", "rb") as file:
         assert pickle.load(file) == {**content, "many": list(range(2500)), "nothing": []}
+
+
+def test_links_without_a_class_are_no_labels(builder):
+    builder.fill([{"Wren"}, {"Robin"}, {"Wren"}])
+    connection = sqlite3.connect(builder.path)
+    connection.execute("INSERT INTO SegmentClass (SegmentID, ClassID) VALUES (1, NULL)")
+    connection.execute("INSERT INTO SegmentClass (SegmentID, ClassID) VALUES (NULL, 1)")
+    connection.execute("DELETE FROM SegmentClass WHERE ID = 3")
+    connection.execute("INSERT INTO SegmentClass (SegmentID, ClassID) VALUES (3, NULL)")
+    connection.commit()
+    connection.close()
+    for classes in (None, ["Robin", "Wren"]):
+        counts, content = write(builder, classes)
+        assert counts == {"Robin": 1, "Wren": 1}
+        assert content["spec_segment_ids"] == [1, 2]
+        assert content["spec_class_indexes"] == [[1], [0]]
+
+
+def test_two_classes_of_one_code(builder):
+    builder.fill([{"Wren"}, {"Robin"}])
+    with open_database(builder.path, "write") as session:
+        session.execute(update(Class).where(Class.name == "Wren").values(code=None))
+    output = builder.path.with_name("t.pkl")
+    with open_database(builder.path) as session:
+        wanted = [ClassInfo("Robin"), ClassInfo("Wren", "ROB")]
+        with pytest.raises(DatabaseError, match='"Robin" and "Wren" have the same code "ROB"'):
+            write_training_pickle(session, output, H, W, wanted)
+
+
+def test_labels_that_the_class_list_gives_differently_are_told(builder, caplog):
+    builder.fill([{"Wren"}, {"Robin"}])
+    with open_database(builder.path) as session:
+        wanted = [ClassInfo("Robin", "ROB", "Erithacus"), ClassInfo("Wren", "WR")]
+        write_training_pickle(session, builder.path.with_name("t.pkl"), H, W, wanted)
+    [record] = caplog.records
+    assert 'class "Wren" has the code "WRE"' in record.message and '"WR" in the class list' in record.message
+
+
+def test_hint_about_classes_left_out_only_where_some_are(builder):
+    builder.fill([{"Wren"}])
+    with open_database(builder.path, "write") as session:
+        add_class(session, "Robin", "ROB")
+    for classes, hinted in ((None, False), (["Wren", "Robin"], True)):
+        with pytest.raises(DatabaseError, match='no spectrogram of class "Robin"') as raised:
+            write(builder, classes)
+        assert ("--keep-mixed" in str(raised.value)) is hinted

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from britekit import commands
 from britekit.audio.files import find_recordings
 from britekit.audio.signal import Audio
 from britekit.config.audio import AudioConfig
@@ -211,3 +212,13 @@ def test_what_a_rebuild_would_lose_is_refused(db, monkeypatch):
     assert Reextractor(db, cfg=small_config()).run().spectrograms == 12
     Path("t.db").rename("copy.db")
     assert Reextractor("copy.db", spec_group="fine", cfg=FINE).run().spectrograms == 12
+
+
+def test_nothing_that_could_be_computed_fails_the_command(db):
+    before = values(db)
+    settings_file = db.with_name("c.yaml")
+    audio = "spec_duration: 1.0, spec_height: 32, spec_width: 32, sampling_rate: 8000, max_freq: 3600"
+    settings_file.write_text(f"audio: {{{audio}}}\n")
+    with pytest.raises(InputError, match="with --offset 99"):
+        commands.reextract(str(settings_file), str(db), spec_group="late", offset=99.0)
+    assert values(db) == before

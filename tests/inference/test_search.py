@@ -249,6 +249,7 @@ def test_what_search_refuses(project):
         ({"max_dist": 3}, "--dist is 3"),
         ({"num_to_plot": 0}, "--num is 0"),
         ({"exp": 0}, "--exp is 0"),
+        ({"class_name2": "Robin"}, "--name2 .* of --exclude"),
         ({"class_name": "Wern"}, 'did you mean "Wren"'),
         ({"input_path": "gone.wav"}, "gone.wav"),
         ({"spec_group": "fine"}, 'group "fine" is not in'),
