@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from britekit.annotations.tables import iter_rows
+from britekit.audio.files import composed
 from britekit.errors import InputError, suggest
 
 LABEL_FIELDS = ("names", "codes", "alt_names", "alt_codes")
@@ -151,7 +152,7 @@ def find_class(value: str, classes: Sequence[ClassInfo], where: str = "") -> Cla
         If no class, or more than one, is called so.
     """
     for field in ("name", "code", "alt_name", "alt_code"):
-        found = [info for info in classes if getattr(info, field) == value]
+        found = [info for info in classes if composed(getattr(info, field)) == composed(value)]
         if len(found) == 1:
             return found[0]
         if found:

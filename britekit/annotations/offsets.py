@@ -7,6 +7,7 @@ from pathlib import Path
 
 from britekit.annotations.segments import strip_extension
 from britekit.annotations.tables import iter_rows, parse_number
+from britekit.audio.files import composed
 from britekit.errors import InputError
 
 
@@ -32,7 +33,8 @@ def read_offsets(table: str | Path, recordings: Sequence[Path]) -> tuple[dict[Pa
     InputError
         Columns are missing, or an offset is not a number of seconds; names the row.
     """
-    by_name = {path.stem: path for path in recordings} | {path.name: path for path in recordings}
+    by_name = {composed(path.stem): path for path in recordings}
+    by_name |= {composed(path.name): path for path in recordings}
     found: dict[Path, set[float]] = {}
     missing: dict[str, None] = {}
     for number, cells in iter_rows(table, ["recording", "offset"]):
@@ -45,7 +47,7 @@ def read_offsets(table: str | Path, recordings: Sequence[Path]) -> tuple[dict[Pa
             raise InputError(
                 f'{table}, row {number}: offset "{cells["offset"]}" is not a number of seconds from 0 on'
             )
-        path = by_name.get(name) or by_name.get(strip_extension(name))
+        path = by_name.get(composed(name)) or by_name.get(composed(strip_extension(name)))
         if path is None:
             missing[name] = None
         else:

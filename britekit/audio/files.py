@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -89,6 +90,14 @@ def find_recordings(path: str | os.PathLike[str], recursive: bool = False) -> li
     return found
 
 
+def composed(name: str) -> str:
+    """Return a name with its accents composed, so that names from different file systems can be compared.
+
+    macOS, and archives made there, write "ü" as a u and a mark; keyboards and tables write one character.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
 def check_stems(paths: Iterable[str | os.PathLike[str]]) -> None:
     """Refuse two recordings of equal stem in one directory, since their results would have the same name.
 
@@ -99,7 +108,7 @@ def check_stems(paths: Iterable[str | os.PathLike[str]]) -> None:
     """
     seen: dict[tuple[Path, str], Path] = {}
     for path in map(Path, paths):
-        other = seen.setdefault((path.parent, path.stem), path)
+        other = seen.setdefault((path.parent, composed(path.stem)), path)
         if other != path:
             raise InputError(
                 f"{shown(other)} and {shown(path.name)} have the same name without extension, so their "

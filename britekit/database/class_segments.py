@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from britekit.audio.files import composed
 from britekit.database.classes import require_class
 from britekit.database.recordings import named_recordings
 from britekit.database.schema import Recording, Segment, SegmentClass, Source
@@ -49,13 +50,14 @@ class ClassSegments:
         self._by_name: dict[str, list[FoundSegment]] = {}
         for segment_id, recording_id, filename, source, offset in session.execute(query):
             found = FoundSegment(segment_id, recording_id, filename, source or "", offset)
+            filename = composed(filename)
             for name in {filename, Path(filename).stem}:
                 self._by_name.setdefault(name, []).append(found)
         self._elsewhere: dict[str, bool] = {}
 
     def knows(self, name: str) -> bool:
         """Tell whether the database has a recording of that stem or file name, of whatever class."""
-        if name in self._by_name:
+        if composed(name) in self._by_name:
             return True
         if name not in self._elsewhere:
             self._elsewhere[name] = bool(named_recordings(self._session, name))
@@ -67,7 +69,7 @@ class ClassSegments:
         None that is further away than ``tolerance``; more than one if the name fits several recordings.
         """
         nearest: dict[int, FoundSegment] = {}
-        for segment in self._by_name.get(name, ()):
+        for segment in self._by_name.get(composed(name), ()):
             other = nearest.get(segment.recording_id)
             if other is None or abs(segment.offset - offset) < abs(other.offset - offset):
                 nearest[segment.recording_id] = segment

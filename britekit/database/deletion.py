@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from britekit.database.classes import require_class
+from britekit.database.recordings import forms_of
 from britekit.database.schema import (
     TABLES,
     Base,
@@ -87,7 +88,7 @@ def delete_source(session: Session, name: str) -> Removed:
 
 def delete_named_recordings(session: Session, filename: str) -> Removed:
     """Remove the recordings of a file name (with extension), of whatever source; the caller commits."""
-    found = session.scalars(select(Recording.id).where(Recording.filename == filename)).all()
+    found = session.scalars(select(Recording.id).where(Recording.filename.in_(forms_of(filename)))).all()
     if not found:
         # Not every name is fetched for the suggestion: a database may hold a million.
         near = session.scalars(

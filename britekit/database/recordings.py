@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,7 +41,19 @@ def find_recording(session: Session, source_id: int, filename: str) -> Recording
 
 
 def named_recordings(session: Session, name: str, source: str = "") -> list[int]:
-    """Return the IDs of the recordings of a file name or stem, of one source or of any."""
+    """Return the IDs of the recordings of a file name or stem, of one source or of any.
+
+    Where none has the name as it is written, accents may be composed otherwise.
+    """
+    return next(filter(None, (_named_exactly(session, form, source) for form in forms_of(name))), [])
+
+
+def forms_of(name: str) -> list[str]:
+    """Return a name as it is written, and with its accents composed and decomposed; each once."""
+    return list(dict.fromkeys([name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))]))
+
+
+def _named_exactly(session: Session, name: str, source: str) -> list[int]:
     begins: ColumnElement[bool]
     if session.get_bind().dialect.name == "sqlite":
         # Between "stem." and "stem/" lie the names that begin with "stem.": a range that the index answers.

@@ -9,6 +9,7 @@ from pathlib import Path
 from britekit.annotations.reading import annotation_files, read_any_annotations
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import Annotation
+from britekit.audio.files import composed
 from britekit.config.misc import MiscConfig
 
 log = logging.getLogger("britekit.datasets.annotated")
@@ -49,13 +50,14 @@ class FolderAnnotations:
         """A table says which recordings belong to the set; label files speak for one recording each."""
         if not files:
             return
-        stems = {path.stem for path in paths}
+        stems = {composed(path.stem) for path in paths}
         absent: dict[str, str] = {}
         for item in reconciler.reconcile(read_any_annotations(folder, misc.map_codes, class_name)):
-            if item.recording not in stems:
+            stem = composed(item.recording)
+            if stem not in stems:
                 absent.setdefault(item.recording, item.where)
                 continue
-            heard = self._by_recording.setdefault(item.recording, [])
+            heard = self._by_recording.setdefault(stem, [])
             if item.label and item.end > item.start:
                 heard.append(item)
         for recording, where in list(absent.items())[:10]:
@@ -65,7 +67,7 @@ class FolderAnnotations:
 
     def of(self, path: Path) -> list[Annotation] | None:
         """Return the annotations of a recording, perhaps none; or None if nobody annotated it."""
-        return self._by_recording.get(path.stem)
+        return self._by_recording.get(composed(path.stem))
 
 
 def classes_heard(annotations: Sequence[Annotation], offset: float, duration: float) -> list[str]:

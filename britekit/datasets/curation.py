@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from britekit.annotations.classes import ClassInfo
+from britekit.audio.files import composed
 from britekit.datasets.catalogue import Catalogue
 from britekit.datasets.curation_rows import EVERY_CLASS, Decision, read_decisions, refuse
 from britekit.errors import InputError
@@ -46,7 +47,7 @@ class Curation:
         for decision in self._decisions:
             if decision.is_about_segments:
                 if decision.row not in self.catalogue.without_effect:
-                    self._by_recording.setdefault(decision.recording, []).append(decision)
+                    self._by_recording.setdefault(composed(decision.recording), []).append(decision)
                 continue
             if decision.action in ("del-class", "del-cat"):
                 self._everywhere.append(decision)
@@ -76,6 +77,7 @@ class Curation:
         for decision in self._by_source.get(source, ()):
             self._matched.add(decision.row)
             rows.append(decision)
+        filename = composed(filename)
         for name in {filename, Path(filename).stem}:
             named = self._by_recording.get(name, ())
             rows += [row for row in named if row.details.get("source", source) == source]

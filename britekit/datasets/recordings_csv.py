@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from britekit.annotations.tables import iter_rows, parse_number
+from britekit.audio.files import composed
 from britekit.audio.metadata import read_metadata
 from britekit.config.misc import MiscConfig
 from britekit.database.recordings import Facts
@@ -51,7 +52,7 @@ class RecordingTable:
         if not path.exists():
             return
         for number, cells in iter_rows(path, ["recording"], _COLUMNS):
-            key = (cells["class"], cells["recording"])
+            key = (composed(cells["class"]), composed(cells["recording"]))
             if not cells["recording"]:
                 raise InputError(f"{path}, row {number}: the recording is not named")
             if key in self._rows:
@@ -71,7 +72,8 @@ class RecordingTable:
 
     def find(self, class_name: str, filename: str) -> RecordingRow | None:
         """Return the row of a recording, named with or without its extension; one without class fits any."""
-        for key_class in (class_name, ""):
+        filename = composed(filename)
+        for key_class in (composed(class_name), ""):
             for name in (filename, Path(filename).stem):
                 found = self._rows.get((key_class, name))
                 if found is not None:
@@ -81,6 +83,7 @@ class RecordingTable:
 
     def find_alone(self, filename: str) -> RecordingRow | None:
         """Return the row of a recording that has exactly one, whatever its class."""
+        filename = composed(filename)
         found = [row for name in {filename, Path(filename).stem} for row in self._by_name.get(name, [])]
         if len(found) != 1:
             return None

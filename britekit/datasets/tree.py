@@ -16,7 +16,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.annotations.reading import annotation_files
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import Annotation
-from britekit.audio.files import check_stems, is_recording
+from britekit.audio.files import check_stems, composed, is_recording
 from britekit.config.misc import MiscConfig
 from britekit.database.recordings import Facts
 from britekit.datasets.annotated import FolderAnnotations, classes_heard
@@ -80,7 +80,8 @@ def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig) -> lis
     reconciler = Reconciler(classes)
     table = RecordingTable(root / FILE_NAME)
     planned: dict[tuple[str, str], PlannedRecording] = {}
-    folders = [(root / info.name, info.name) for info in classes]
+    there = {composed(entry.name): entry for entry in sorted(root.iterdir())}
+    folders = [(there.get(composed(info.name), root / info.name), info.name) for info in classes]
     folders += [(folder, "") for folder in _other_folders(root, [info.name for info in classes])]
     for folder, class_name in folders:
         paths = _recordings_in(folder)
@@ -124,8 +125,9 @@ def _other_folders(root: Path, names: list[str]) -> list[Path]:
     """Return the folders that are no class's but hold annotations, the tree's own last."""
     found = []
     problems = []
+    of_classes = set(map(composed, names))
     for entry in sorted(root.iterdir()):
-        if entry.name.startswith(".") or not entry.is_dir() or entry.name in names:
+        if entry.name.startswith(".") or not entry.is_dir() or composed(entry.name) in of_classes:
             continue
         if annotation_files(entry):
             found.append(entry)

@@ -19,7 +19,7 @@ from pathlib import Path
 from britekit.annotations.classes import find_class
 from britekit.annotations.reading import annotation_files, read_any_annotations
 from britekit.annotations.segments import Annotation
-from britekit.audio.files import find_recordings, is_recording
+from britekit.audio.files import composed, find_recordings, is_recording
 from britekit.collect.offers import ANY_CLASS, Context, Details, Offer, SourceRow
 from britekit.collect.recordings_table import FILE_NAME, read_recordings_table
 from britekit.errors import InputError
@@ -37,19 +37,23 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
     for folder, paths in sorted(by_folder.items()):
         is_test = row.split == "test"
         annotated, leave_out = _annotations_in(folder, paths, row, context)
-        details = {item.recording: item.details for item in read_recordings_table(folder / FILE_NAME)}
+        details = {
+            composed(item.recording): item.details for item in read_recordings_table(folder / FILE_NAME)
+        }
         name = "" if is_test and annotated is not None else row.class_name
         if name == ANY_CLASS:
             name = find_class(folder.name, context.classes, f"folder {folder}: ").name
         for path in paths:
-            if annotated is not None and leave_out and path.stem not in annotated:
+            if annotated is not None and leave_out and composed(path.stem) not in annotated:
                 continue
             if row.limit is not None and taken[name] >= row.limit:
                 break
             taken[name] += 1
-            its_annotations = annotated.get(path.stem) if annotated is not None else None
+            its_annotations = annotated.get(composed(path.stem)) if annotated is not None else None
             fetch = partial(_copy if is_test else _copy_with_labels, path, its_annotations)
-            offers.append(Offer(path.name, name, str(path), fetch, None, details.get(path.stem, Details())))
+            offers.append(
+                Offer(path.name, name, str(path), fetch, None, details.get(composed(path.stem), Details()))
+            )
     return offers
 
 
@@ -81,14 +85,14 @@ def _annotations_in(
         unnamed = unnamed or folder.name
     annotated: dict[str, list[Annotation]] = defaultdict(list)
     for item in read_any_annotations(folder, context.map_codes, unnamed):
-        annotated[item.recording].append(item)
+        annotated[composed(item.recording)].append(item)
     in_a_table = any(form == "csv" for _path, form in files)
-    if not in_a_table and annotated.keys().isdisjoint(path.stem for path in paths):
+    if not in_a_table and annotated.keys().isdisjoint(composed(path.stem) for path in paths):
         return None, False  # texts about something else
     for item in itertools.chain.from_iterable(annotated.values()):
         if item.label:
             find_class(item.label, context.classes, f"{item.where}: ")
-    unlisted = [path.name for path in paths if path.stem not in annotated]
+    unlisted = [path.name for path in paths if composed(path.stem) not in annotated]
     # Without a table, a training recording that nobody labelled holds its class over its whole length.
     leave_out = in_a_table or row.split == "test"
     if unlisted and leave_out:
@@ -99,7 +103,7 @@ def _annotations_in(
             ", ".join(path.name for path, _form in files[:3]) + (" and more" if files[3:] else ""),
             unlisted[0],
         )
-    absent = sorted(annotated.keys() - {path.stem for path in find_recordings(folder)})
+    absent = sorted(annotated.keys() - {composed(path.stem) for path in find_recordings(folder)})
     if absent:
         log.warning("%s: %d annotated recordings are not in the folder (%s)", folder, len(absent), absent[0])
     return dict(annotated), leave_out
