@@ -9,8 +9,7 @@ import pytest
 from britekit import commands
 from britekit.errors import DatabaseError, InputError
 from tests.database.contents import contents
-from tests.datasets.conftest import write_recording
-from tests.datasets.test_hand_edits import LOCK, PARAMS
+from tests.datasets.conftest import LOCK, PARAMS, write_recording
 
 DB = Path("data/training.db")
 
