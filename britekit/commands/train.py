@@ -84,9 +84,9 @@ def train(
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
-    from britekit.config import resolve
+    from britekit.config import MiscConfig, resolve
     from britekit.errors import InputError
-    from britekit.tracking.facts import main_root
+    from britekit.tracking.facts import is_dvc_stage, main_root
     from britekit.tracking.run import stage_run
 
     cfg = resolve(cfg_path, overrides={"train.seed": seed, "train.devices": devices})
@@ -97,7 +97,9 @@ def train(
     if publish:
         if seed is None:
             raise InputError("--publish names the checkpoint by its seed; give --seed or set train.seed")
-        target = Path(cfg.misc.ckpt_folder) / f"seed-{seed}.ckpt"
+        # In the pipeline where dvc.yaml looks for it: the setting may name a folder of other models there.
+        folder = MiscConfig().ckpt_folder if is_dvc_stage() else cfg.misc.ckpt_folder
+        target = Path(folder) / f"seed-{seed}.ckpt"
 
     from britekit.training.trainer import train as run_training
 

@@ -67,6 +67,17 @@ def test_publish_writes_what_the_stage_owes(project, capsys):
     assert (project / "models/ckpt/seed-3.ckpt").read_bytes() == first
 
 
+def test_the_stage_publishes_where_dvc_looks_for_it(project, monkeypatch):
+    (project / "mine").mkdir()
+    (project / "mine/seed-3.ckpt").write_text("a model of one's own")
+    (project / "params.yaml").write_text(SETTINGS.replace("{force", "{ckpt_folder: mine, force"))
+    monkeypatch.setenv("DVC_STAGE", "train@3")
+    assert cli.main(["train", "--seed", "3", "--publish"]) == 0
+    assert (project / "models/ckpt/seed-3.ckpt").is_file()
+    assert [path.name for path in (project / "mine").iterdir()] == ["seed-3.ckpt"]
+    assert (project / "mine/seed-3.ckpt").read_text() == "a model of one's own"
+
+
 def test_without_publish_only_the_log_folder_is_written(project, capsys):
     from britekit.commands import train
 

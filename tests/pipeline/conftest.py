@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 REPOSITORY = Path(__file__).parents[2]
+TRACING = Path(__file__).parent / "tracing"
 SETTINGS = {
     "audio": {"spec_height": 32, "spec_width": 96, "sampling_rate": 16000, "max_freq": 7500},
     "train": {"model_type": "effnet.1", "num_epochs": 2, "batch_size": 16, "min_steps": 1},
@@ -21,10 +22,11 @@ SETTINGS = {
 
 
 class Project:
-    """A project folder and the programs run in it."""
+    """A project folder, the programs run in it, and the folder where the settings they read are noted."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.trace = folder.parent / "trace"
         keep = ("HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "LD_LIBRARY_PATH")
         self.environment = {name: os.environ[name] for name in keep if name in os.environ}
         # As the Makefile does: DVC does not look beside its own interpreter.
@@ -100,7 +102,11 @@ def make_project(folder: Path) -> Project:
 def done_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project after one ``dvc repro``, committed. Tests must leave its workspace as they found it."""
     project = make_project(tmp_path_factory.mktemp("pipeline") / "project")
+    before = dict(project.environment)
+    project.trace.mkdir()
+    project.environment |= {"SETTINGS_TRACE": str(project.trace), "PYTHONPATH": f"{TRACING}:{REPOSITORY}"}
     project.dvc("repro")
+    project.environment = before
     project.commit("results")
     yield project
     shutil.rmtree(project.folder, ignore_errors=True)
