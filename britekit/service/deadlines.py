@@ -22,7 +22,9 @@ from britekit.service.openapi import DocumentedService
 
 REQUEST_SECONDS = 3600
 RETRY_AFTER_SECONDS = 10  # about what a server takes to start anew
-_DRAIN_SECONDS = 0.5  # what still arrives is read and dropped for so long, so that the client sees the answer
+# What still arrives after the answer is read and dropped for so long: a connection that is closed with unread
+# bytes is reset, and a reset takes the answer away from a client that has not read it yet.
+_DRAIN_SECONDS = 1.0
 # For the last answers and to tidy up. Threads that are at work after that are at work for nobody.
 _END_SECONDS = 1.5
 
@@ -113,17 +115,23 @@ class Deadlines:
             work.cancel()
             await asyncio.wait({work})
         if not begun:
+            answer = _given_up()
+            await send(
+                {"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers}
+            )
+            await send({"type": "http.response.body", "body": answer.body, "more_body": True})
             with move_on_after(_DRAIN_SECONDS):
                 while more_body:
                     await noted_receive()
-            await _given_up()(scope, receive, send)
+            await send({"type": "http.response.body", "body": b""})
 
 
 def _given_up() -> JSONResponse:
+    close = {"Connection": "close"}
     if STOP.is_over:
         sentence, status = "the server is stopping; send the recording again in a moment", 503
-        return JSONResponse({"error": sentence}, status, {"Retry-After": str(RETRY_AFTER_SECONDS)})
-    return JSONResponse({"error": f"the server was not done within {REQUEST_SECONDS} s"}, 504)
+        return JSONResponse({"error": sentence}, status, {"Retry-After": str(RETRY_AFTER_SECONDS), **close})
+    return JSONResponse({"error": f"the server was not done within {REQUEST_SECONDS} s"}, 504, close)
 
 
 class PunctualService(DocumentedService):

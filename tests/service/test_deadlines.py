@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import gc
+import select
 import signal
 import socket
 import subprocess
@@ -125,6 +126,46 @@ def test_a_request_that_a_stop_overtakes(stop):
     assert int(answer.headers["retry-after"]) > 0
     assert called == [signal.SIGTERM] and 0.1 <= time.monotonic() - began < 2.0
     assert until(lambda: ends)  # and whatever does not end then is ended
+
+
+@pytest.mark.parametrize("parser", ["h11", "httptools"])
+def test_a_client_that_still_sends_reads_the_answer(monkeypatch, parser):
+    """It is not cut off with what it sent unread, which would take the answer away from it again."""
+    pytest.importorskip(parser)
+    monkeypatch.setattr(deadlines, "REQUEST_SECONDS", 0.2)
+
+    async def work(scope, receive, send):
+        await asyncio.sleep(60)
+
+    def send_until_answered(port: int) -> bytes:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+            while not select.select([client], [], [], 0)[0]:
+                if select.select([], [client], [], 0.1)[1]:
+                    client.send(bytes(1 << 20))
+            time.sleep(0.2)  # a slow reader
+            answer = b""
+            while piece := client.recv(65536):
+                answer += piece
+            return answer
+
+    async def main() -> list[bytes]:
+        config = uvicorn.Config(
+            deadlines.Deadlines(work), port=0, http=parser, lifespan="off", log_config=None
+        )
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        clients = [asyncio.to_thread(send_until_answered, port) for _ in range(4)]
+        answers = await asyncio.gather(*clients)
+        server.should_exit = True
+        await running
+        return answers
+
+    for answer in asyncio.run(main()):
+        assert answer.startswith(b"HTTP/1.1 504 ") and answer.endswith(b'was not done within 0.2 s"}')
 
 
 def test_a_short_request_beside_a_stop(stop):
