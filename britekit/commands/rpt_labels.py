@@ -2,8 +2,7 @@
 
 Reads the output of analyze, or labels of other programs, and writes summary.csv (class, seconds), classes.csv
 (the same, most first), recordings.csv (recording, classes heard) and details.csv (a row per recording, a
-column per class). Time that labels of a class share counts once. misc.map_codes renames
-classes.
+column per class). Time that labels of a class share counts once. misc.map_codes renames classes.
 
     britekit rpt-labels -l results/labels -o results/detected --min-score 0.7
 """
