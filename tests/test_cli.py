@@ -214,6 +214,8 @@ def test_whoever_is_told_to_end_tidies_up_and_says_one_line(tmp_path, number, co
         text=True,
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.getcwd()},
+        # Tests under nohup inherit that the signal is ignored, which is respected.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.1)
