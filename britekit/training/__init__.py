@@ -4,7 +4,8 @@
 - ``preparation.py``: everything that can be refused before the first step
 - ``folds.py``: one fold after the other; ``results.py``: what a run gives back
 - ``loop.py``: epochs and steps, which only wires
-- ``fitting.py``: runs it on its device; ``graphs.py``: the network replayed on a GPU
+- ``fitting.py``: runs it on its device; ``graphs.py``: the network replayed on a GPU;
+  ``all_layers.py``: small work of all layers done at once
 - ``devices.py``: where it runs; ``allocator.py``: freed memory is kept; ``memory.py``: what to do without
 - ``ranks.py``: the processes of a run; ``companion.py``: one that the first one starts;
   ``sync_norm.py``: batch norm over all of them

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from britekit.models.recognizer import Recognizer
+from britekit.training.all_layers import AllLayers
 
 log = logging.getLogger("britekit.training")
 
@@ -67,7 +68,7 @@ class GraphedNetwork:
 class _TensorsOnly(nn.Module):
     """The recognizer without the None of heads that give no frames: a recording holds tensors only."""
 
-    def __init__(self, recognizer: Recognizer):
+    def __init__(self, recognizer: nn.Module):
         super().__init__()
         self.recognizer = recognizer
 
@@ -90,7 +91,7 @@ def _recorded(
         # Cached casts of weights would be recorded as they are now.
         with torch.autocast("cuda", dtype=mixed, enabled=mixed is not None, cache_enabled=False):
             return torch.cuda.make_graphed_callables(
-                _TensorsOnly(recognizer), (example,), allow_unused_input=True
+                _TensorsOnly(AllLayers(recognizer, mixed)), (example,), allow_unused_input=True
             )
     finally:
         with torch.no_grad():

@@ -77,7 +77,7 @@ def test_replayed_training_is_the_same_training(cfg, model, head):
 def test_recording_leaves_weights_and_statistics_as_they_were(cfg):
     recognizer = network(cfg, "effnet.1")
     before = {name: value.clone() for name, value in recognizer.state_dict().items()}
-    GraphedNetwork(recognizer, SHAPE, torch.channels_last, mixed=torch.bfloat16)
+    assert GraphedNetwork(recognizer, SHAPE, torch.channels_last, mixed=torch.bfloat16).is_graphed
     for name, value in recognizer.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert all(parameter.grad is None for parameter in recognizer.parameters())
