@@ -229,11 +229,10 @@ class TrainingBatches:
     def make(self, index: torch.Tensor) -> Batch:
         """Batch of the given samples, mixed and augmented with fresh draws."""
         bank = self.bank
-        images = bank.gather(index)
-        targets = bank.targets(index)
-        merged = torch.zeros(len(index))
         if self.mixer.active:
-            images, targets, merged = self._mix(index, images, targets)
+            images, targets, merged = self._mixed(index)
+        else:
+            images, targets, merged = bank.gather(index), bank.targets(index), torch.zeros(len(index))
         if self.chain is not None:
             draws = Draws(
                 len(index),
@@ -245,46 +244,42 @@ class TrainingBatches:
             images = self.chain(images, draws)
         elif self.mixer.active:
             images = images.clamp_(0.0, 1.0)
-        device = bank.device
-        return Batch(
-            images.unsqueeze(1),
-            send(targets, device),
-            send(merged, device),
-        )
+        sent = send(torch.cat([targets, merged[:, None]], 1), bank.device)
+        return Batch(images.unsqueeze(1), sent[:, :-1], sent[:, -1])
 
     def _noise_images(self, count: int) -> torch.Tensor:
         pick = torch.randint(len(self.noise), (count,), generator=self.generator)
         return self.bank.gather(self.noise[pick])
 
-    def _mix(
-        self, index: torch.Tensor, images: torch.Tensor, targets: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _mixed(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Images, targets and what is merged; the partners are gathered with the samples."""
         plan = self.mixer.plan(index, self.generator)
-        device = self.bank.device
-        rows = rows_where(plan.merge)
-        if len(rows):
-            other = plan.partner[rows]
-            images.index_add_(0, send(rows, device), self.bank.gather(other))
-            targets[rows] = torch.maximum(targets[rows], self.bank.targets(other))
-        rows = rows_where(plan.mixup)
-        if len(rows):
-            other, share = plan.partner[rows], plan.share[rows]
-            weight = send(share, device)[:, None, None]
-            at = send(rows, device)
-            mixed = torch.lerp(self.bank.gather(other), images.index_select(0, at), weight)
-            images.index_copy_(0, at, mixed)
-            targets[rows] = torch.lerp(self.bank.targets(other), targets[rows], share[:, None])
-        rows = rows_where(plan.cutmix)
-        if len(rows):
-            other = plan.partner[rows]
-            height, width = self.bank.height, self.bank.width
+        bank, count = self.bank, len(index)
+        ways = [rows_where(chosen) for chosen in (plan.merge, plan.mixup, plan.cutmix)]
+        rows, sizes = torch.cat(ways), [len(way) for way in ways]
+        both = torch.cat([index, plan.partner[rows]])
+        images, *others = bank.gather(both).split([count, *sizes])
+        targets, *their_targets = bank.targets(both).split([count, *sizes])
+        places = send(rows, bank.device).split(sizes)
+        merge, mixup, cutmix = zip(ways, places, others, their_targets, strict=True)
+        if sizes[0]:
+            rows, at, other, their = merge
+            images.index_add_(0, at, other)
+            targets[rows] = torch.maximum(targets[rows], their)
+        if sizes[1]:
+            rows, at, other, their = mixup
+            share = plan.share[rows]
+            weight = send(share, bank.device)[:, None, None]
+            images.index_copy_(0, at, torch.lerp(other, images.index_select(0, at), weight))
+            targets[rows] = torch.lerp(their, targets[rows], share[:, None])
+        if sizes[2]:
+            rows, at, other, their = cutmix
+            height, width = bank.height, bank.width
             boxes = cutmix_boxes(plan.share[rows], plan.place[rows], height, width)
-            inside = inside_boxes(send(boxes, device), height, width)
-            at = send(rows, device)
-            pasted = torch.where(inside, self.bank.gather(other), images.index_select(0, at))
-            images.index_copy_(0, at, pasted)
+            inside = inside_boxes(send(boxes, bank.device), height, width)
+            images.index_copy_(0, at, torch.where(inside, other, images.index_select(0, at)))
             area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / (height * width)
-            targets[rows] = torch.lerp(targets[rows], self.bank.targets(other), area[:, None])
+            targets[rows] = torch.lerp(targets[rows], their, area[:, None])
         merged = (plan.merge | plan.mixup | plan.cutmix).to(torch.float32)
         return images, targets, merged
 

@@ -12,6 +12,6 @@ def send(values: torch.Tensor, device: torch.device | str) -> torch.Tensor:
     device = torch.device(device)
     if device.type == "cpu":
         return values
-    if device.type == "cuda":
+    if device.type == "cuda" and values.numel():
         values = values.pin_memory()
     return values.to(device, non_blocking=True)

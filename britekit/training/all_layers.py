@@ -46,11 +46,12 @@ class AllLayers(nn.Module):
         # Layers derived from these may compute with their weights first, in 32 bits.
         layers = {path + "." if path else "": layer for path, layer in self.network.named_modules()}
         own = tuple(path for path, layer in layers.items() if type(layer) in _CAST)
-        trained, fixed = {}, {}
+        trained: dict[str, torch.Tensor] = {}
+        fixed: dict[str, torch.Tensor] = {}
         for name, weight in self.network.named_parameters():  # each once, also where layers share it
             if weight.dtype == torch.float32 and name[: name.rfind(".") + 1] in own:
                 (trained if weight.requires_grad else fixed)[name] = weight
-        found = {}
+        found: dict[str, torch.Tensor] = {}
         found.update(zip(trained, _Cast.apply(self._mixed, *trained.values()), strict=True))
         found.update(zip(fixed, _cast(self._mixed, list(fixed.values())), strict=True))
         return found

@@ -17,6 +17,7 @@ from britekit.datasets.augmentations.registry import (
     build_steps,
     default_params,
     find_augmentation,
+    normalise,
 )
 from britekit.errors import ConfigError
 
@@ -47,8 +48,8 @@ class Recorded(Draws):
     def integers(self, low, high):
         return self._keep(super().integers(low, high))
 
-    def chance(self, probability):
-        return self._keep(super().chance(probability))
+    def factors(self, probability, low, high):
+        return self._keep(super().factors(probability, low, high))
 
     def normal_like(self, images):
         return self._keep(super().normal_like(images))
@@ -109,8 +110,7 @@ def twin_speckle(x, log, i):
 
 
 def twin_real_noise(x, log, i):
-    factor = float(log[1][i]) if bool(log[0][i]) else 1.0
-    return x * factor + log[2][i].numpy()
+    return x * float(log[0][i]) + log[1][i].numpy()
 
 
 def twin_freq_blur(x, log, i):
@@ -261,6 +261,21 @@ def test_chain_divides_by_the_maximum_clips_and_fades():
     assert len(faded) / 3000 == pytest.approx(0.5, abs=0.04)
     assert faded.min() >= 0.1 and faded.max() <= 0.9
     assert faded.mean().item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_factors_are_one_or_uniform():
+    factors = Draws(20_000, torch.Generator().manual_seed(4)).factors(0.3, 0.2, 0.8)
+    drawn = factors[factors != 1]
+    assert len(drawn) / 20_000 == pytest.approx(0.3, abs=0.013)  # 4 standard deviations
+    assert drawn.min() >= 0.2 and drawn.max() < 0.8
+    assert drawn.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert drawn.var().item() == pytest.approx(0.6**2 / 12, rel=0.05)
+
+
+def test_images_without_positive_values_become_zeros():
+    batch = torch.stack([torch.full((2, 3), -0.5), torch.zeros(2, 3), torch.full((2, 3), 1e-30)])
+    out = normalise(batch)
+    assert out[:2].eq(0).all() and out[2].eq(1).all()
 
 
 def test_at_most_max_augmentations_per_sample():

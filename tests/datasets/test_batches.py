@@ -228,7 +228,7 @@ def test_a_mixed_batch_equals_the_one_sample_twin():
     chain = Chain([], Fade(0.5, 0.1, 0.9))
     batches = TrainingBatches(bank, torch.arange(count), count, 3, chain, settings, noise_class=0)
     plans, draws = [], []
-    plan_of, uniform, chance = batches.mixer.plan, Draws.uniform, Draws.chance
+    plan_of, drawn = batches.mixer.plan, Draws.factors
 
     def plan(*arguments):
         plans.append(plan_of(*arguments))
@@ -236,11 +236,11 @@ def test_a_mixed_batch_equals_the_one_sample_twin():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batches.mixer, "plan", plan)
-        for name, real in (("uniform", uniform), ("chance", chance)):
-            patch.setattr(Draws, name, lambda self, *a, real=real: draws.append(real(self, *a)) or draws[-1])
+        patch.setattr(Draws, "factors", lambda self, *a: draws.append(drawn(self, *a)) or draws[-1])
         batches.begin_epoch(0)
         batch = batches.make(torch.arange(count))
-    (used,), (factors, faded) = plans, draws
+    (used,), (factors,) = plans, draws
+    assert (factors == 1).any() and (factors < 1).any()
     ways = torch.stack([used.merge, used.mixup, used.cutmix]).sum(1)
     assert (ways > 5).all() and ways.sum() < count, "each way, and none, is among them"
     for i in range(count):
@@ -248,7 +248,7 @@ def test_a_mixed_batch_equals_the_one_sample_twin():
         image, label, merged = mixed_alone(
             data[i] / 255, labels[i].astype(float), data[other] / 255, labels[other].astype(float), used, i
         )
-        image = np.clip(image / image.max(), 0, 1) * (float(factors[i]) if faded[i] else 1.0)
+        image = np.clip(image / image.max(), 0, 1) * float(factors[i])
         np.testing.assert_allclose(batch.images[i, 0].numpy(), image, atol=2e-6)
         np.testing.assert_allclose(batch.targets[i].numpy(), label, atol=1e-6)
         assert float(batch.merged[i]) == merged

@@ -3,7 +3,6 @@
 import torch
 
 from britekit.datasets.augmentations.draws import Draws
-from britekit.datasets.transfers import send
 
 SETTINGS = {
     "place": 10,
@@ -31,6 +30,5 @@ def add_real_noise(
     With probability ``prob_fade2`` the image is first scaled by a factor from ``min_fade2`` to ``max_fade2``,
     so that sounds are also learned when they are weak.
     """
-    faded = send(draws.chance(prob_fade2), images_BHW.device)
-    factors = torch.where(faded, draws.uniform(min_fade2, max_fade2), 1.0)
-    return images_BHW.mul_(factors[:, None, None]).add_(draws.noise_images())
+    factors = draws.factors(prob_fade2, min_fade2, max_fade2)
+    return draws.noise_images().addcmul_(images_BHW, factors[:, None, None])

@@ -1,6 +1,6 @@
 """Random numbers of a batch: every sample has its own, and no loop over samples draws them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -53,9 +53,16 @@ class Draws:
         """(B,) whole numbers in low..high, both included."""
         return self._send(torch.randint(low, high + 1, (self.count,), generator=self.generator))
 
-    def chance(self, probability: float) -> torch.Tensor:
-        """(B,) booleans, true with the probability; stays on the CPU, where choices are made."""
-        return torch.rand(self.count, generator=self.generator) < probability
+    def factors(self, probability: float, low: float, high: float) -> torch.Tensor:
+        """(B,) numbers: with the probability uniform in [low, high), else 1."""
+        chosen_B = torch.rand(self.count, generator=self.generator) < probability
+        numbers_B = torch.rand(self.count, generator=self.generator) * (high - low) + low
+        return self._send(torch.where(chosen_B, numbers_B, 1.0))
+
+    def chances(self, probabilities: Sequence[float]) -> torch.Tensor:
+        """(K, B) booleans, true with each of K probabilities; stay on the CPU, where choices are made."""
+        numbers_KB = torch.rand(len(probabilities), self.count, generator=self.generator)
+        return numbers_KB < torch.tensor(probabilities).reshape(-1, 1)
 
     def normal_like(self, images: torch.Tensor) -> torch.Tensor:
         """Standard normal numbers of the images' shape, drawn on their device."""

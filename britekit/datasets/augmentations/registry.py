@@ -143,19 +143,16 @@ class Chain:
 
     def __call__(self, images_BHW: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Augmented images, scaled to [0, 1]; may change its input."""
-        count = len(images_BHW)
-        applied = torch.zeros(count, dtype=torch.int64)
-        for step in self.steps:
-            chosen = draws.chance(step.prob)
-            if self.max_augmentations is not None:
-                chosen &= applied < self.max_augmentations
-                applied += chosen
-            images_BHW = apply_to(images_BHW, chosen, draws, step)
+        chosen_SB = draws.chances([step.prob for step in self.steps])
+        if self.max_augmentations is not None:
+            chosen_SB &= chosen_SB.cumsum(0) <= self.max_augmentations
+        # All choices at once, on the CPU: the number of samples is known without waiting for the device.
+        rows = send(chosen_SB.nonzero()[:, 1], images_BHW.device).split(chosen_SB.sum(1).tolist())
+        for step, rows_K in zip(self.steps, rows, strict=True):
+            images_BHW = apply_to(images_BHW, rows_K, draws, step)
         images_BHW = normalise(images_BHW)
         if self.fade.prob > 0:
-            factors = draws.uniform(self.fade.low, self.fade.high)
-            faded = send(draws.chance(self.fade.prob), images_BHW.device)
-            images_BHW *= torch.where(faded, factors, 1.0)[:, None, None]
+            images_BHW *= draws.factors(self.fade.prob, self.fade.low, self.fade.high)[:, None, None]
         return images_BHW
 
 
@@ -163,23 +160,18 @@ def _needs_noise(step: Step) -> bool:
     return step.name in KNOWN and KNOWN[step.name].needs_noise
 
 
-def apply_to(images_BHW: torch.Tensor, chosen_B: torch.Tensor, draws: Draws, step: Step) -> torch.Tensor:
-    """Apply one augmentation to the chosen samples only.
-
-    ``chosen_B`` lies on the CPU, so the number of samples is known without waiting for the device.
-    """
-    rows = chosen_B.nonzero().squeeze(1)
-    if len(rows) == 0:
+def apply_to(images_BHW: torch.Tensor, rows_K: torch.Tensor, draws: Draws, step: Step) -> torch.Tensor:
+    """Apply one augmentation to the samples of these rows only."""
+    if len(rows_K) == 0:
         return images_BHW
-    if len(rows) == len(images_BHW):
+    if len(rows_K) == len(images_BHW):
         return step.function(images_BHW, draws, **step.params)
-    rows = send(rows, images_BHW.device)
-    part = step.function(images_BHW.index_select(0, rows), draws.subset(len(rows)), **step.params)
-    return images_BHW.index_copy_(0, rows, part)
+    part = step.function(images_BHW.index_select(0, rows_K), draws.subset(len(rows_K)), **step.params)
+    return images_BHW.index_copy_(0, rows_K, part)
 
 
 def normalise(images_BHW: torch.Tensor) -> torch.Tensor:
     """Divide each image by its maximum where that is positive, and clip to [0, 1]."""
     top = images_BHW.amax((1, 2), keepdim=True)
-    images_BHW /= torch.where(top > 0, top, 1.0)
-    return images_BHW.clamp_(0.0, 1.0)
+    # Where none is positive, clipping leaves zeros whatever the divisor is.
+    return images_BHW.div_(top.clamp_(min=torch.finfo(top.dtype).tiny)).clamp_(0.0, 1.0)
