@@ -117,7 +117,7 @@ def read_ignore_list(path: str | Path | None, required: bool) -> set[str]:
             return set()
         raise InputError(
             f"ignore file {path} does not exist; expected one class name per line; "
-            "correct misc.ignore_file or set it to null"
+            "correct misc.ignore_file or make the file, which may be empty"
         ) from None
     except UnicodeDecodeError as error:
         raise InputError(

@@ -19,6 +19,8 @@ def plot_before_after(
 ) -> None:
     """Draw pairs of spectrograms side by side, each pair with the unchanged one on top.
 
+    Rows and columns are numbered, since that is what the parameters of masks and shifts are measured in.
+
     Parameters
     ----------
     path
@@ -35,16 +37,17 @@ def plot_before_after(
     if before_NHW.shape != after_NHW.shape or not count:
         raise ValueError(f"shapes {before_NHW.shape} and {after_NHW.shape}; expected two equal (n, H, W)")
     with figure(path, width=0.4 + 2.6 * count, height=3.4) as drawn:
-        grid = drawn.subplots(2, count, squeeze=False)
+        grid = drawn.subplots(2, count, squeeze=False, sharex=True, sharey=True)
         for row, (label, images) in enumerate((("Before", before_NHW), ("After", after_NHW))):
             for axes, image in zip(grid[row], images, strict=True):
                 axes.imshow(
                     np.clip(image, 0.0, 1.0) ** power,
                     origin="lower", aspect="auto", cmap="gray_r", interpolation="nearest", vmin=0, vmax=1,
                 )  # fmt: skip
-                axes.set(xticks=[], yticks=[])
                 axes.grid(visible=False)
                 for side in ("top", "right"):
                     axes.spines[side].set_visible(True)
-            grid[row, 0].set_ylabel(label)
+            grid[row, 0].set_ylabel(f"{label}\nRow (px)")
+        for axes in grid[1]:
+            axes.set_xlabel("Column (px)")
         drawn.suptitle(title, fontsize=10)

@@ -197,7 +197,7 @@ def _copy_ignore(cfg: BaseConfig, folder: Path) -> str | None:
     if not Path(source).is_file():
         if source == MiscConfig().ignore_file:
             return None  # the default file may be missing: nothing is left out
-        raise InputError(f"ignore file {source} (misc.ignore_file) does not exist; set it to null or make it")
+        raise InputError(f"ignore file {source} (misc.ignore_file) does not exist; make it (it may be empty)")
     shutil.copyfile(source, folder / IGNORE)
     return IGNORE
 
