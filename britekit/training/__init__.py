@@ -5,7 +5,7 @@
 - ``folds.py``: one fold after the other; ``results.py``: what a run gives back
 - ``loop.py``: epochs and steps, which only wires
 - ``fitting.py``: runs it on its device; ``graphs.py``: the network replayed on a GPU;
-  ``all_layers.py``: small work of all layers done at once
+  ``flat_weights.py``: its weights in few long parameters
 - ``devices.py``: where it runs; ``allocator.py``: freed memory is kept; ``memory.py``: what to do without
 - ``ranks.py``: the processes of a run; ``companion.py``: one that the first one starts;
   ``sync_norm.py``: batch norm over all of them

@@ -11,6 +11,7 @@ from britekit.config import BaseConfig
 from britekit.errors import TrainingError
 from britekit.models.recognizer import Recognizer
 from britekit.training.devices import lightning_accelerator, lightning_precision, mixed_type
+from britekit.training.flat_weights import FlatNetwork, can_be_flat
 from britekit.training.graphs import GraphedNetwork
 from britekit.training.loop import TrainingLoop, quiet_lightning
 from britekit.training.memory import measured_on_gpu, out_of_memory
@@ -38,24 +39,35 @@ def fit(loop: TrainingLoop, device: torch.device, mixed: bool | None, world: Wor
 
 
 def _some_unused(loop: TrainingLoop) -> bool:
-    """Whether weights that are trained get no gradient, which DDP must be told; one small step tells."""
-    network, bank = loop.batch_loss.recognizer, loop.batches.bank
-    was_training = network.training
-    network.eval()  # draws no random numbers and keeps batch-norm statistics
-    device = next(network.parameters()).device
-    segment, frames = network(torch.zeros(2, 1, bank.height, bank.width, device=device))
+    """Whether DDP must be told that weights which are trained get no gradient."""
+    bank = loop.batches.bank
+    return bool(_unused(loop.batch_loss.recognizer, bank.height, bank.width))
+
+
+def _unused(recognizer: Recognizer, height: int, width: int) -> list[str]:
+    """Names of weights that are trained but get no gradient; one small step tells."""
+    was_training = recognizer.training
+    recognizer.eval()  # draws no random numbers and keeps batch-norm statistics
+    device = next(recognizer.parameters()).device
+    segment, frames = recognizer(torch.zeros(2, 1, height, width, device=device))
     (segment.sum() + (0.0 if frames is None else frames.sum())).backward()
-    unused = any(p.grad is None for p in network.parameters() if p.requires_grad)
-    network.zero_grad(set_to_none=True)
-    network.train(was_training)
+    unused = [name for name, p in recognizer.named_parameters() if p.requires_grad and p.grad is None]
+    recognizer.zero_grad(set_to_none=True)
+    recognizer.train(was_training)
     return unused
 
 
 def as_run(
-    recognizer: Recognizer, cfg: BaseConfig, batch_size: int, layout: torch.memory_format, world: World
+    recognizer: Recognizer,
+    optimizer: torch.optim.Optimizer,
+    cfg: BaseConfig,
+    batch_size: int,
+    layout: torch.memory_format,
+    world: World,
 ) -> Callable[..., Any]:
     """The network as a training step runs it: compiled where that is wanted, replayed as graphs on a GPU.
 
+    What is replayed has its weights in few long parameters, which the optimizer is given in their place.
     Processes that share a batch have hooks on each gradient, which a recording cannot hold; nor can what it
     gives be differentiated twice.
     """
@@ -65,8 +77,12 @@ def as_run(
     device = next(recognizer.parameters()).device
     if device.type != "cuda" or world.size > 1 or needs_second_derivatives(cfg.train.optimizer):
         return recognizer
-    shape = (batch_size, 1, cfg.audio.spec_height, cfg.audio.spec_width)
-    return GraphedNetwork(recognizer, shape, layout, mixed_type(device, cfg.train.mixed_precision))
+    size = (cfg.audio.spec_height, cfg.audio.spec_width)
+    mixed = mixed_type(device, cfg.train.mixed_precision)
+    network: torch.nn.Module = recognizer
+    if can_be_flat(optimizer):
+        network = FlatNetwork(recognizer, optimizer, mixed, _unused(recognizer, *size))
+    return GraphedNetwork(recognizer, (batch_size, 1, *size), layout, mixed, network)
 
 
 @contextmanager

@@ -286,7 +286,7 @@ class Folds:
 
         try:
             with explained(recognizer, self.cfg, batches.batch_size, self.layout):
-                network = as_run(recognizer, self.cfg, batches.batch_size, self.layout, self.world)
+                network = as_run(recognizer, optimizer, self.cfg, batches.batch_size, self.layout, self.world)
                 loop = TrainingLoop(
                     BatchLoss(recognizer, network, settings, weights, self.layout),
                     batches,

@@ -6,12 +6,14 @@ Recording and replaying are `torch.cuda.make_graphed_callables`.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from britekit.models.recognizer import Recognizer
-from britekit.training.all_layers import AllLayers
 
 log = logging.getLogger("britekit.training")
 
@@ -33,6 +35,8 @@ class GraphedNetwork:
         Their memory format.
     mixed
         Type of 16-bit mixed precision; None for 32 bits.
+    network
+        What runs the recognizer, with the parameters that are to get gradients; None for itself.
     """
 
     def __init__(
@@ -41,12 +45,13 @@ class GraphedNetwork:
         shape: tuple[int, int, int, int],
         layout: torch.memory_format,
         mixed: torch.dtype | None,
+        network: nn.Module | None = None,
     ):
-        self._recognizer = recognizer
+        self._network = recognizer if network is None else network
         self._shape = torch.Size(shape)
         self._graphed: nn.Module | None = None
         try:
-            self._graphed = _recorded(recognizer, shape, layout, mixed)
+            self._graphed = _recorded(recognizer, self._network, shape, layout, mixed)
         except RuntimeError as error:  # what CUDA and torch raise, memory included
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             log.warning("the network is not replayed as a CUDA graph, which is slower (%s)", reason[:160])
@@ -60,25 +65,50 @@ class GraphedNetwork:
     def __call__(self, x_B1HW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """As `Recognizer.forward`."""
         if self._graphed is None or x_B1HW.shape != self._shape:
-            return self._recognizer(x_B1HW)
+            return self._network(x_B1HW)
         found = self._graphed(x_B1HW)
         return found[0], found[1] if len(found) > 1 else None
 
 
 class _TensorsOnly(nn.Module):
-    """The recognizer without the None of heads that give no frames: a recording holds tensors only."""
+    """The network without the None of heads that give no frames: a recording holds tensors only."""
 
-    def __init__(self, recognizer: nn.Module):
+    def __init__(self, network: nn.Module, norms: list[_BatchNorm]):
         super().__init__()
-        self.recognizer = recognizer
+        self.network = network
+        self._norms = norms
 
     def forward(self, x_B1HW: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        segment, frames = self.recognizer(x_B1HW)
+        with counted_together(self._norms):
+            segment, frames = self.network(x_B1HW)
         return (segment,) if frames is None else (segment, frames)
+
+
+@contextmanager
+def counted_together(norms: list[_BatchNorm]) -> Iterator[None]:
+    """Count a batch in all these batch norms in one launch, instead of in each as it runs.
+
+    Those without momentum need the count for their statistics while they run, and keep it.
+    """
+    counts = {
+        norm: norm.num_batches_tracked
+        for norm in norms
+        if norm.training and norm.momentum is not None and norm.num_batches_tracked is not None
+    }
+    for norm in counts:
+        norm.num_batches_tracked = None
+    try:
+        yield
+    finally:
+        for norm, count in counts.items():
+            norm.num_batches_tracked = count
+    if counts:
+        torch._foreach_add_(list(counts.values()), 1)
 
 
 def _recorded(
     recognizer: Recognizer,
+    network: nn.Module,
     shape: tuple[int, int, int, int],
     layout: torch.memory_format,
     mixed: torch.dtype | None,
@@ -86,12 +116,13 @@ def _recorded(
     device = next(recognizer.parameters()).device
     example = torch.zeros(shape, device=device).contiguous(memory_format=layout)
     # The passes that warm up and record would leave their mark on batch norm's statistics.
+    norms = [layer for layer in recognizer.modules() if isinstance(layer, _BatchNorm)]
     before = {name: value.clone() for name, value in recognizer.named_buffers()}
     try:
         # Cached casts of weights would be recorded as they are now.
         with torch.autocast("cuda", dtype=mixed, enabled=mixed is not None, cache_enabled=False):
             return torch.cuda.make_graphed_callables(
-                _TensorsOnly(AllLayers(recognizer, mixed)), (example,), allow_unused_input=True
+                _TensorsOnly(network, norms), (example,), allow_unused_input=True
             )
     finally:
         with torch.no_grad():

@@ -121,7 +121,9 @@ def test_a_network_that_cannot_be_compiled_is_said_in_a_sentence(project, cfg, m
     from britekit.training.ranks import World
 
     with pytest.raises(TrainingError) as caught, fitting.explained(None, cfg, 8, torch.channels_last):
-        network = fitting.as_run(torch.nn.Linear(2, 2), cfg, 8, torch.channels_last, World())
+        layer = torch.nn.Linear(2, 2)
+        optimizer = torch.optim.SGD(layer.parameters())
+        network = fitting.as_run(layer, optimizer, cfg, 8, torch.channels_last, World())
         network(torch.zeros(1, 2))
     assert "train.compile: the network could not be compiled" in str(caught.value)
     assert "\n" not in str(caught.value)

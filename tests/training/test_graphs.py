@@ -186,5 +186,6 @@ def test_gpus_use_sixteen_bits_where_nobody_chose():
 def test_on_a_cpu_the_network_runs_as_it_is(cfg):
     cfg.train.model_type = "effnet.1"
     recognizer = build_recognizer(cfg.train, cfg.audio, 3).eval()
-    assert as_run(recognizer, cfg, 8, torch.channels_last, World()) is recognizer
+    optimizer = build_optimizer(recognizer, "adamw", 1e-3, 0.01, 0.9, 0.999)
+    assert as_run(recognizer, optimizer, cfg, 8, torch.channels_last, World()) is recognizer
     assert recognizer.training
