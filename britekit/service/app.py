@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import bentoml
 from bentoml.images import Image
@@ -267,8 +268,10 @@ def _sentence(error: BriteKitError, upload: Upload) -> str:
 
 
 def _attachment(name: str) -> str:
-    plain = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
-    return f'attachment; filename="{plain}"'
+    """Return the header that names a download; other than plain letters as RFC 6266 has it."""
+    plain = name.encode("ascii", "replace").decode().replace("?", "_").replace("\\", "_")
+    both = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
+    return f'attachment; filename="{plain}"{both}'
 
 
 def _end() -> None:

@@ -26,6 +26,7 @@ from starlette.responses import JSONResponse
 
 FIELD_BYTES = 1024  # longest text value of a form field
 MAX_PARTS = 16
+NAME_LENGTH = 255  # no file system has longer ones
 IDLE_SECONDS = 60.0  # a client that sends nothing for so long gives its place to others
 MIN_BYTES_PER_SECOND = 2048.0  # so does one that, after that time, has sent less than this on average
 _WRITE_BYTES = 1 << 20  # large enough that handing it to a thread costs nothing
@@ -71,6 +72,11 @@ class Upload:
         self.sha256 = ""
         self.fields: dict[str, str] = {}
         self.gone: Callable[[], Awaitable[None]] | None = None
+
+    def add_field(self, name: str, value: str) -> None:
+        """Keep a text field; raises `Refusal` if it was given before with another value."""
+        if self.fields.setdefault(name, value) != value:
+            raise Refusal(400, f'the field "{name[:40]}" is given twice, with different values')
 
     def close(self) -> None:
         """Remove the file; calling it again does nothing."""
@@ -118,8 +124,8 @@ async def receive_upload(request: Request, field: str, max_bytes: int) -> Upload
                 raise
             sentence = "the server has no room for this recording now; try again soon"
             raise Refusal(429, sentence, {"Retry-After": "10"}) from error
-        for name, value in request.query_params.items():
-            upload.fields.setdefault(name, value[:FIELD_BYTES])
+        for name, value in request.query_params.multi_items():
+            upload.add_field(name, value[:FIELD_BYTES])
         return upload
     except BaseException as error:
         upload.close()
@@ -221,17 +227,21 @@ class _Form:
 
     def _part_end(self) -> None:
         if not self._is_file:
-            self.upload.fields[self._name] = _text_value(self._text.decode("utf-8", "replace"))
+            self.upload.add_field(self._name, _text_value(self._text.decode("utf-8", "replace")))
 
     def _end(self) -> None:
         self._complete = True
 
 
 def safe_name(file_name: str) -> tuple[str, str]:
-    """Return stem and suffix of a client's file name, without directories and what no name should hold."""
+    """Return stem and suffix of a client's file name, without directories and what no name can hold.
+
+    All else stays: what the tables say must be the name that the recording has on the client's disk.
+    """
     base = re.split(r"[/\\]", file_name)[-1]
     stem, suffix = os.path.splitext(base)
-    stem = re.sub(r"[^\w .,()+@#=-]", "_", stem).strip(" .")[:100]
+    stem = "".join("_" if c in '<>:"|?*' or not c.isprintable() else c for c in stem)
+    stem = stem.strip(" .")[:NAME_LENGTH]
     return stem or "recording", suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,5}", suffix) else ""
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 
 import numpy as np
 import pytest
@@ -56,6 +57,14 @@ def test_the_texts_equal_the_files_of_analyze(server, folder, analyzed):
     )
     raven = server.post("detections", folder / "x.wav", format="raven").text.splitlines()
     assert len(raven) == 1 + len((analyzed / "x_scores.txt").read_text().splitlines())
+
+
+def test_a_download_has_the_name_of_the_recording(server, folder):
+    name = "O'Brien [3] Ku\u0308ken 🐦"
+    answer = server.post("detections", folder / "x.wav", name=f"{name}.wav", format="csv")
+    assert answer.text.splitlines()[1].startswith(f"{name},")
+    coded = answer.headers["content-disposition"].partition("filename*=UTF-8''")[2]
+    assert urllib.parse.unquote(coded) == f"{name}_scores.csv"
 
 
 def test_detections(server, folder):

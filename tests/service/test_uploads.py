@@ -85,14 +85,25 @@ def test_boundary_like_bytes_inside_a_file_stay():
         ("C:\\sounds\\dawn chorus.WAV", "dawn chorus", ".wav"),
         ("", "recording", ""),
         ("...", "recording", ""),
-        ("x" * 300 + ".mp3", "x" * 100, ".mp3"),
+        ("x" * 300 + ".mp3", "x" * 255, ".mp3"),
         ("a\x00b\n<c>.wav", "a_b__c_", ".wav"),
+        ("O'Brien [site 3] & 12°C 50%!.wav", "O'Brien [site 3] & 12°C 50%!", ".wav"),
+        ("Ku\u0308ken 🐦.wav", "Ku\u0308ken 🐦", ".wav"),
         ("song.w\x00v", "song", ""),
         ("Zilpzalp früh.flac", "Zilpzalp früh", ".flac"),
     ],
 )
 def test_file_names_are_made_harmless(name, stem, suffix):
     assert safe_name(name) == (stem, suffix)
+
+
+@pytest.mark.parametrize(
+    ("data", "params"),
+    [({"format": ["csv", "json"]}, {}), ({"format": "csv"}, {"format": "json"}), ({}, {"a": ["1", "2"]})],
+)
+def test_a_field_with_two_values_is_refused(data, params):
+    answer = post(files={"audio": ("x.wav", b"x")}, data=data, params=params)
+    assert answer.status_code == 400 and "given twice" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("declared", [True, False])
