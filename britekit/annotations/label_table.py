@@ -26,6 +26,7 @@ from britekit.annotations.labels import (
     read_label_csv,
     read_label_text,
 )
+from britekit.audio.files import composed
 
 _BLOCK_BYTES = 1 << 22
 # Digits of a number must fit a double exactly, or its last bit could differ from what Python reads.
@@ -38,7 +39,7 @@ class LabelTable:
     """Labels of any number of recordings, in the order of the files."""
 
     recordings: list[str]
-    """Stems, in order of appearance; a label file without labels counts too."""
+    """Stems with accents composed, in order of appearance; a label file without labels counts too."""
     names: list[str]
     """What labels are called, in order of appearance."""
     recording_M: NDArray[np.int32]
@@ -151,7 +152,12 @@ class _Builder:
             column.extend(added)
 
     def finish(self) -> LabelTable:
-        return LabelTable(list(self.recordings), list(self.names), *(c.values() for c in self._columns))
+        recordings, *rest = (column.values() for column in self._columns)
+        composed_names = _Names()
+        place = np.array([composed_names[composed(name)] for name in self.recordings], dtype=np.int32)
+        if list(composed_names) != list(self.recordings):
+            recordings = place[recordings]
+        return LabelTable(list(composed_names), list(self.names), recordings, *rest)
 
 
 def _short(seconds: NDArray[np.float64]) -> NDArray[np.floating]:

@@ -11,6 +11,7 @@ from britekit.annotations.classes import map_name
 from britekit.annotations.segments import COLUMNS as SEGMENT_COLUMNS
 from britekit.annotations.segments import strip_extension
 from britekit.annotations.tables import has_columns, iter_rows
+from britekit.audio.files import composed
 from britekit.errors import InputError
 
 log = logging.getLogger("britekit.annotations")
@@ -84,7 +85,7 @@ def _listed(
             f"{', '.join(wanted)}; test per segment, or list the classes of each {column or 'recording'}"
         )
     for row, cells in iter_rows(path, wanted):
-        recording = strip_extension(cells["recording"])
+        recording = composed(strip_extension(cells["recording"]))
         if not recording:
             raise InputError(f"{path}, row {row}: the recording is empty")
         block = 0

@@ -15,6 +15,7 @@ from britekit.annotations.raven import is_raven_header, read_raven_table
 from britekit.annotations.segments import COLUMNS, Annotation, read_annotations
 from britekit.annotations.tables import has_columns
 from britekit.annotations.text_files import read_text
+from britekit.audio.files import composed
 from britekit.errors import InputError
 
 TABLE_NAME = "annotations.csv"
@@ -47,7 +48,7 @@ def read_any_annotations(
     Returns
     -------
     list of Annotation
-        In the order of the files' names. A recording whose file holds no annotation has one row with an empty
+        In the order of the files' names, accents in names of recordings composed. A recording whose file holds no annotation has one row with an empty
         label and no times.
 
     Raises
@@ -70,7 +71,7 @@ def read_any_annotations(
     for file, form in files:
         found = _read_file(file, form, default_label)
         for recording in dict.fromkeys(item.recording for item in found):
-            other, its_form = seen.setdefault(recording, (file, form))
+            other, its_form = seen.setdefault(composed(recording), (file, form))
             # Several Raven tables of one recording are what Raven makes; anything else is a leftover.
             if other != file and not form == its_form == "raven":
                 raise InputError(
@@ -161,6 +162,9 @@ def _read_file(path: Path, form: Form, default_label: str) -> list[Annotation]:
 
 
 def _mapped(annotations: list[Annotation], map_codes: Mapping[str, str] | None) -> list[Annotation]:
-    if not map_codes:
+    if not map_codes and all(item.recording.isascii() for item in annotations):
         return annotations
-    return [replace(item, label=map_name(item.label, map_codes)) for item in annotations]
+    return [
+        replace(item, recording=composed(item.recording), label=map_name(item.label, map_codes))
+        for item in annotations
+    ]

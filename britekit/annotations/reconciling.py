@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.segments import Annotation
+from britekit.audio.files import composed
 from britekit.errors import InputError, suggest
 
 _ORDER = ("name", "code", "alt_name", "alt_code")
@@ -14,7 +15,7 @@ class Reconciler:
     """Finds the class that a label means, for many labels.
 
     A label is first compared with all names, then with all codes, then with alternate names (usually
-    scientific ones), then with alternate codes; capitals count.
+    scientific ones), then with alternate codes; capitals count, how accents are composed does not.
 
     Parameters
     ----------
@@ -27,7 +28,7 @@ class Reconciler:
         for field in _ORDER:
             table: dict[str, list[ClassInfo]] = {}
             for info in classes:
-                if text := getattr(info, field):
+                if text := composed(getattr(info, field)):
                     table.setdefault(text, []).append(info)
             self._tables.append(table)
 
@@ -40,7 +41,7 @@ class Reconciler:
             Two classes share the label.
         """
         for table in self._tables:
-            found = table.get(label, [])
+            found = table.get(composed(label), [])
             if len(found) > 1:
                 listed = " or ".join(f'"{info.name}"' for info in found)
                 raise InputError(f'class "{label}" could be {listed}; use the name')

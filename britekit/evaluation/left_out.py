@@ -9,7 +9,7 @@ from pathlib import Path
 
 from britekit.annotations.segments import Annotation
 from britekit.audio.decoding import duration_of
-from britekit.audio.files import find_recordings
+from britekit.audio.files import composed, find_recordings
 from britekit.errors import InputError, closest, suggest
 from britekit.evaluation.score_sources import ScoreSource
 
@@ -163,12 +163,12 @@ def find_lengths(
 
 
 def audio_files(folder: Path, recursive: bool) -> dict[str, list[Path]]:
-    """Return the audio files of a folder by their path without extension, relative to it."""
+    """Return the audio files of a folder by their path without extension, relative to it, composed."""
     try:
         paths = find_recordings(folder, recursive=recursive)
     except InputError:
         return {}  # each annotated recording is then listed as one without audio
     files: dict[str, list[Path]] = {}
     for path in paths:
-        files.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
+        files.setdefault(composed(path.relative_to(folder).with_suffix("").as_posix()), []).append(path)
     return files

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from britekit.annotations.classes import LABEL_FIELDS, ClassInfo, map_name, read_classes
 from britekit.annotations.label_table import LabelTable, read_label_table
 from britekit.annotations.scores import ScoreTable
+from britekit.audio.files import composed
 from britekit.config.yaml_reader import load_plain
 from britekit.errors import InputError, suggest
 from britekit.evaluation.applied_scaling import applied_scaling, scaling_of_classes
@@ -140,6 +141,7 @@ def _from_table(path: Path, label_field: str, map_codes: Mapping[str, str] | Non
     table = ScoreTable.load(path)
     if not len(table.starts):
         raise InputError(f"{path} holds no scores: no recording was long enough for a window")
+    names = [composed(name) for name in table.recordings]
     labels = [map_name(info.label(label_field), map_codes) for info in table.classes]
     for label in labels:
         if labels.count(label) > 1:
@@ -149,7 +151,7 @@ def _from_table(path: Path, label_field: str, map_codes: Mapping[str, str] | Non
 
     def chosen(recordings: list[str]) -> Windows:
         order = {name: k for k, name in enumerate(recordings)}
-        place = np.array([order.get(name, -1) for name in table.recordings], dtype=np.int64)
+        place = np.array([order.get(name, -1) for name in names], dtype=np.int64)
         where = place[table.row_recording]
         used = where >= 0
         if used.all():
@@ -172,12 +174,12 @@ def _from_table(path: Path, label_field: str, map_codes: Mapping[str, str] | Non
         unrounded=True,
         classes=table.classes,
         labels=labels,
-        seconds=dict(zip(table.recordings, table.seconds.tolist(), strict=True)),
+        seconds=dict(zip(names, table.seconds.tolist(), strict=True)),
         length_s=table.duration,
         step_s=find_step(table.row_recording, table.starts, table.duration),
         lay=lay,
         windows=windows,
-        recordings=set(table.recordings),
+        recordings=set(names),
         backend=table.meta.get("backend"),
         members=_members(table.meta.get("members")),
     )

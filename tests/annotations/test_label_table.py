@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from britekit.annotations import label_table
 from britekit.annotations.label_table import read_label_table
 from britekit.annotations.labels import Label, read_labels, write_label_csv, write_label_text
+from britekit.audio.files import composed
 from britekit.errors import InputError
 
 HEADER = "recording,name,start_time,end_time,score\n"
@@ -15,7 +16,7 @@ HEADER = "recording,name,start_time,end_time,score\n"
 
 def same(folder):
     table, labels = read_label_table(folder), read_labels(folder)
-    assert [table.recordings[k] for k in table.recording_M] == [x.recording for x in labels]
+    assert [table.recordings[k] for k in table.recording_M] == [composed(x.recording) for x in labels]
     assert [table.names[k] for k in table.name_M] == [x.name for x in labels]
     assert table.start_M.tolist() == [x.start for x in labels]
     assert table.end_M.tolist() == [x.end for x in labels]
