@@ -25,6 +25,9 @@ UNWRITABLE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.ENOTDIR}
     | {errno.EISDIR, errno.ENAMETOOLONG, errno.EEXIST, errno.EIO}
 )
+# What a person writes in a project; no command's output belongs there.
+_PROJECT_FILES = ("params.yaml", "dvc.yaml", "dvc.lock", "data/sources.csv", "data/classes.csv",
+                  "data/curation.csv", "data/ignore.txt")  # fmt: skip
 _STALE_SECONDS = 600.0
 _FLUSHED_AT_ONCE = 16
 # Files of the innermost `together` block: what was written, and the name it is to take.
@@ -137,16 +140,19 @@ def unwritable(path: str | os.PathLike[str], error: OSError) -> InputError:
 def refuse_overwriting(
     output: str | os.PathLike[str] | None, *sources: str | os.PathLike[str] | None
 ) -> None:
-    """Raise `InputError` if a file to be written is one of those that are read; None is no file."""
-    for source in sources:
+    """Raise `InputError` if a file to be written is read here or a settings file of the project.
+
+    None is no file.
+    """
+    kinds = [(source, "is read here") for source in sources]
+    kinds += [(name, "holds settings of the project") for name in _PROJECT_FILES]
+    for source, what in kinds:
         try:
             same = output is not None and source is not None and os.path.samefile(output, source)
         except OSError:  # one of them is not there
             continue
         if same:
-            raise InputError(
-                f"{output} is read here, so it is not overwritten; give another name to write to"
-            )
+            raise InputError(f"{output} {what}, so it is not overwritten; give another name to write to")
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

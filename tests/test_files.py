@@ -164,4 +164,16 @@ def test_what_is_read_is_not_overwritten(tmp_path):
         with pytest.raises(InputError, match="is read here, so it is not overwritten"):
             refuse_overwriting(output, None, "postgresql://host/db", source)
     refuse_overwriting(tmp_path / "new.csv", source)
+    refuse_overwriting("-", source)
     refuse_overwriting(None, source)
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "dvc.yaml", "data/classes.csv", "data/../params.yaml"])
+def test_settings_of_the_project_are_not_overwritten(tmp_path, monkeypatch, name):
+    (tmp_path / "data").mkdir()
+    (tmp_path / name).write_text("audio: {}")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="holds settings of the project"):
+        refuse_overwriting(name)
+    with pytest.raises(InputError, match="holds settings of the project"):
+        refuse_overwriting(tmp_path / name)

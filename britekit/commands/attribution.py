@@ -66,11 +66,11 @@ def attribution(
         raise InputError("give either a database or a directory, not both")
     wanted = parse_licences(licences)
     if dir_path:
-        refuse_overwriting(output_path, Path(dir_path) / "recordings.csv")
+        refuse_overwriting(output_path, Path(dir_path) / "recordings.csv", cfg_path)
         found = credit.credits_of_directory(Path(dir_path))
     else:
         database = db_path or resolve(cfg_path).train.train_db
-        refuse_overwriting(output_path, database)
+        refuse_overwriting(output_path, database, cfg_path)
         with open_database(database) as session:
             found = credit.credits_of_database(session)
     found = credit.chosen(found, wanted)

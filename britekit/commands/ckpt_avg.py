@@ -21,7 +21,7 @@ class Options:
 
 
 def ckpt_avg(input_path: str = "", output_path: Optional[str] = None) -> str:
-    """Average all checkpoints of a directory but the output file itself; return the path written."""
+    """Average all checkpoints of a directory but an earlier average at the output; return the path written."""
     from pathlib import Path
 
     from britekit.errors import InputError
@@ -32,12 +32,17 @@ def ckpt_avg(input_path: str = "", output_path: Optional[str] = None) -> str:
     output = folder / "average.ckpt" if output_path is None else Path(output_path)
     if output.suffix != ".ckpt":
         raise InputError(f"{output} is not the name of a checkpoint; expected one that ends in .ckpt")
-    paths = [path for path in sorted(folder.glob("*.ckpt")) if path.resolve() != output.resolve()]
+    every = sorted(folder.glob("*.ckpt"))
+    paths = [path for path in every if path.resolve() != output.resolve()]
     if len(paths) < 2:
         raise InputError(f"{folder} holds {len(paths)} checkpoints (*.ckpt) to average; two are needed")
 
-    from britekit.models.averaging import average_checkpoints
+    from britekit.models.averaging import average_checkpoints, is_average
 
+    if len(paths) < len(every) and not is_average(output):
+        raise InputError(
+            f"{output} is one of the {len(every)} checkpoints to average; give another name to write to"
+        )
     average_checkpoints(paths, output)
     print(f"averaged = {len(paths)}")
     print(f"checkpoint = {output}")

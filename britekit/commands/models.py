@@ -58,9 +58,11 @@ def models(
     """
     from britekit.config import resolve
     from britekit.errors import InputError
+    from britekit.files import refuse_overwriting, write_text
     from britekit.models.options import Blueprint
     from britekit.models.recognizer import frame_count
 
+    refuse_overwriting(csv_path, cfg_path)
     cfg = resolve(cfg_path)
     if classes < 1:
         raise InputError(f"--classes {classes}: expected at least one class")
@@ -80,8 +82,6 @@ def models(
         print(_csv(rows), end="")
         return rows
     if csv_path is not None:
-        from britekit.files import write_text
-
         write_text(csv_path, _csv(rows))
     _print(rows, blueprint.height, blueprint.width)
     return rows

@@ -39,6 +39,7 @@ def package(
     """Build the Bento and say how to serve it."""
     from pathlib import Path
 
+    from britekit.files import refuse_overwriting
     from britekit.inference.members import resolve_for_models
     from britekit.service.bento import build_bento
     from britekit.service.server import DEFAULT_BENTO
@@ -47,6 +48,7 @@ def package(
     overrides = {"pipeline.bento_name": name, "infer.calibration": calibration_path}
     cfg, members = resolve_for_models(cfg_path, overrides)
     path = Path(output_path or DEFAULT_BENTO)
+    refuse_overwriting(path, cfg_path, cfg.infer.calibration, *members)
     with stage_run("package", cfg, members) as run:
         made = build_bento(cfg, members, path, cfg.pipeline.bento_name, containerize)
         facts = {"tag": made.tag, "members": len(made.members), "classes": made.classes, "bytes": made.bytes}

@@ -57,6 +57,11 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> None
     )
 
 
+def is_average(path: str | Path) -> bool:
+    """Return whether a checkpoint was made by `average_checkpoints`."""
+    return "averaged_from" in read_archive(path)[0]
+
+
 def _source(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
     # The file's name alone: where it lay is nobody's business.
     return {"file": Path(path).name, "identifier": str(content["identifier"])}

@@ -35,7 +35,7 @@ def test_average_is_never_its_own_input(folder, capsys):
     assert said(capsys)[0].count("averaged = 3") == 2
 
 
-@pytest.mark.parametrize("case", ["missing", "file", "empty", "one", "evil", "classes", "output", "cut"])
+@pytest.mark.parametrize("case", ["missing", "file", "empty", "one", "evil", "classes", "output", "input", "cut"])
 def test_average_in_one_sentence(folder, capsys, case):
     target, output = folder, folder / "average.ckpt"
     if case == "missing":
@@ -54,6 +54,8 @@ def test_average_in_one_sentence(folder, capsys, case):
         save(folder / "v0-e9.ckpt", names=("a", "z"))
     elif case == "output":
         output = folder / "average.txt"
+    elif case == "input":  # which would be missing from the average, and then lost
+        output = folder / "v0-e1.ckpt"
     elif case == "cut":
         data = (folder / "v0-e1.ckpt").read_bytes()
         (folder / "v0-e1.ckpt").write_bytes(data[: len(data) // 2])
