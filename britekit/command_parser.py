@@ -30,19 +30,27 @@ class CommandParser(argparse_dataclass.ArgumentParser):
     def parse_args(self, args: Sequence[str] | None = None, namespace: None = None) -> Any:
         """Return an instance of the options dataclass; wrong usage ends with exit code 2."""
         given = [self._respell(argument) for argument in (sys.argv[1:] if args is None else args)]
+        # Before argparse looks what is missing: that is often what was misspelt.
+        for argument in given[: given.index("--")] if "--" in given else given:
+            name = argument.partition("=")[0]
+            if name.startswith("--") and " " not in name and name not in self._option_string_actions:
+                self._unknown(name)
         return super().parse_args(given)
 
     def error(self, message: str) -> NoReturn:
         """Print one line about a mistake, with the option that was probably meant."""
         if message.startswith("unrecognized arguments: "):
             unknown = message.partition(": ")[2].split()
-            first = unknown[0].partition("=")[0]
-            what = "option" if first.startswith("-") else "argument"
-            message = f'unknown {what} "{first}"'
-            if what == "option":
-                message += suggest(
-                    first, [flag for flag in self._option_string_actions if flag.startswith("--")]
-                )
+            self._unknown(unknown[0].partition("=")[0])
+        self._end(message)
+
+    def _unknown(self, name: str) -> NoReturn:
+        message = f'unknown {"option" if name.startswith("-") else "argument"} "{name}"'
+        if name.startswith("-"):
+            message += suggest(name, [flag for flag in self._option_string_actions if flag.startswith("--")])
+        self._end(message)
+
+    def _end(self, message: str) -> NoReturn:
         print(f"Error: {message} ({self.prog} --help)", file=sys.stderr, flush=True)
         raise SystemExit(2)
 

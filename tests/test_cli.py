@@ -106,6 +106,8 @@ def test_help_is_quick():
         (["trian"], 'unknown command "trian"; did you mean "train"?'),
         (["--versoin"], 'unknown option "--versoin"; did you mean "--version"?'),
         (["init", "--dst", "x"], 'unknown option "--dst"; did you mean "--dest"?'),
+        (["rpt-test", "--annotatoins", "x"], 'unknown option "--annotatoins"; did you mean "--annotations"?'),
+        (["analyze", "--thrads=2"], 'unknown option "--thrads"; did you mean "--threads"?'),
         (["init", "extra"], 'unknown argument "extra"'),
         (["init", "--dest"], "expected one argument"),
         (["--print-completion", "elvish"], "bash, zsh, fish, tcsh"),
