@@ -112,6 +112,7 @@ def rpt_test(
 ) -> None:
     """Compute the figures of a test and write its report."""
     import logging
+    import math
     from pathlib import Path
 
     from britekit.config import resolve
@@ -161,6 +162,6 @@ def rpt_test(
     for name, value in figures.items():
         print(f"{name} = {value:.4f}" if isinstance(value, float) else f"{name} = {value}")
         found = report.intervals.get(name)
-        if found is not None:
+        if found is not None and not math.isnan(found.low):
             print(f"{name}_interval = {found.low:.4f} {found.high:.4f}")
     print(f"report = {page}")

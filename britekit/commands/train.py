@@ -262,4 +262,6 @@ def _say_folds(folds: Any, label: str, values: Any, found: Any) -> None:
     deviation = math.sqrt(sum((v - mean) ** 2 for v in found) / (count - 1))
     half = float(student.ppf(0.975, count - 1)) * deviation / math.sqrt(count)
     print(f"{label}_stdev = {deviation:.4f}")
-    print(f"{label}_interval = {mean - half:.4f} to {mean + half:.4f}")
+    # No figure is below 0, and none but a loss is above 1.
+    low, high = max(mean - half, 0.0), mean + half if "loss" in label else min(mean + half, 1.0)
+    print(f"{label}_interval = {low:.4f} to {high:.4f}")

@@ -46,7 +46,8 @@ def compute_intervals(report: UnitReport, replicates: int) -> dict[str, Interval
         areas = ranks.with_negatives(ranks_of(others)).areas(sampling)
         values["micro_pr_trained"], values["micro_roc_trained"] = areas
     values |= _macro(report, sampling)
-    intervals = {name: sampling.interval(found, figures[name]) for name, found in values.items()}
+    heard = len(np.unique(data.groups_N[data.truth_NC.any(axis=1)]))
+    intervals = {name: sampling.area_interval(x, figures[name], heard) for name, x in values.items()}
     for name, (part_R, whole_R) in _rates(report, sampling.recordings).items():
         intervals[name] = sampling.share_interval(part_R, whole_R, figures[name])
     return intervals

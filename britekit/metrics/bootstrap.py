@@ -77,6 +77,27 @@ class Resampling:
         low, high = np.quantile(drawn, [_normal_cdf(-reach), _normal_cdf(reach)]) + (exact - own)
         return Interval(exact, float(low), float(high))
 
+    def area_interval(self, values_W: NDArray[np.float64], exact: float, heard: int) -> Interval:
+        """Return the interval of an area under a curve, or a mean of such, within 0 to 1.
+
+        Where ranks are perfect, or all wrong, in every recording, replicates do not scatter. Then the far end
+        is that of `share_interval`, with each recording in which something is heard as one trial.
+
+        Parameters
+        ----------
+        values_W, exact
+            As for `interval`.
+        heard
+            Recordings with true cells.
+        """
+        found = self.interval(values_W, exact)
+        if np.isnan(found.low):
+            return found
+        end = round(exact, 9)
+        if end in (0, 1) and np.ptp(values_W[np.isfinite(values_W)]) == 0:
+            return _all_or_nothing(exact, heard, end == 1)
+        return Interval(exact, *np.clip([found.low, found.high], 0.0, 1.0).tolist())
+
     def share_interval(
         self, part_R: NDArray[np.floating], whole_R: NDArray[np.floating], exact: float
     ) -> Interval:
@@ -90,8 +111,7 @@ class Resampling:
         all_of_it, none = bool(np.all(part_R == whole_R)), not np.any(part_R)
         if np.isnan(found.low) or not (all_of_it or none):
             return found
-        end = ((1 - _LEVEL) / 2) ** (1 / np.count_nonzero(whole_R))
-        return Interval(exact, end, 1.0) if all_of_it else Interval(exact, 0.0, 1.0 - end)
+        return _all_or_nothing(exact, int(np.count_nonzero(whole_R)), all_of_it)
 
 
 def resample(recordings: int, replicates: int = REPLICATES, seed: int = 0) -> Resampling:
@@ -209,6 +229,12 @@ def _places(edges: NDArray[np.floating], scores_N: NDArray[np.floating]) -> NDAr
     if not len(edges):
         return place
     return place - (edges[np.minimum(left, len(edges) - 1)] == scores_N)
+
+
+def _all_or_nothing(exact: float, trials: int, all_of_it: bool) -> Interval:
+    """Return the interval of Clopper and Pearson where all trials succeeded, or none did."""
+    end = float(((1 - _LEVEL) / 2) ** (1 / trials))
+    return Interval(exact, end, 1.0) if all_of_it else Interval(exact, 0.0, 1.0 - end)
 
 
 def _reach(recordings: int) -> float:

@@ -41,6 +41,13 @@ def test_report_metrics_and_figures(project, capsys):
     assert not list((project / "out").glob("y_*")) and (project / "out" / "pr_curve_annotated.png").exists()
 
 
+def test_a_figure_without_an_interval_is_printed_without_one(project, capsys):
+    assert main([*BASE, "--min_score", "1", "--skip-matrices"]) == 0
+    figures = printed(capsys.readouterr().out)
+    assert "recall_interval" in figures and "precision_interval" not in figures
+    assert not any("nan" in value for name, value in figures.items() if name.endswith("_interval"))
+
+
 def test_threshold_comes_from_the_settings(project, capsys):
     (project / "params.yaml").write_text("infer:\n  min_score: 0.3\n")
     assert main([*BASE, "-g", "seg", "--save-matrices"]) == 0

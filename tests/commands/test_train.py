@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
+from scipy import stats
 import torch
 
 from britekit import cli
@@ -96,7 +97,10 @@ def test_folds_print_mean_spread_and_interval(project, capsys):
     folds = [float(said["val_roc_fold_0"]), float(said["val_roc_fold_1"])]
     assert float(said["val_roc_mean"]) == pytest.approx(np.mean(folds), abs=1e-4)
     assert float(said["val_roc_stdev"]) == pytest.approx(np.std(folds, ddof=1), abs=1e-4)
-    assert "to" in said["val_roc_interval"]
+    low, high = map(float, said["val_roc_interval"].split(" to "))
+    half = stats.t.ppf(0.975, 1) * np.std(folds, ddof=1) / np.sqrt(2)
+    expected = max(np.mean(folds) - half, 0), min(np.mean(folds) + half, 1)  # no area is outside
+    assert (low, high) == pytest.approx(expected, abs=2e-3)
     tests = [float(said[f"test_roc_fold_{k}"]) for k in (0, 1)]
     assert float(said["test_roc_mean"]) == pytest.approx(np.mean(tests), abs=1e-4)
 

@@ -143,6 +143,24 @@ def test_a_figure_that_never_changes_has_an_interval_of_no_width():
     assert (found.value, found.low, found.high) == (1, 1, 1)
 
 
+@pytest.mark.parametrize("heard", [1, 6])
+@pytest.mark.parametrize("own", [0.0, 1.0])
+def test_a_perfect_area_has_the_exact_interval_of_as_many_trials_as_recordings(heard, own):
+    sampling = resample(10)
+    expected = stats.binomtest(int(own) * heard, heard).proportion_ci(0.95, "exact")
+    found = sampling.area_interval(np.full(len(sampling.weights_WR), own), own, heard)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_an_area_stays_within_0_and_1():
+    sampling = resample(30)
+    values = sampling.ratio(np.repeat([0.9, 1.0], 15), np.ones(30))
+    assert sampling.interval(values, 0.999).high > 1
+    found = sampling.area_interval(values, 0.999, 30)
+    assert found.high == 1 and found.low == sampling.interval(values, 0.999).low
+    assert sampling.area_interval(values, 1.0, 30).low < 1  # near it by binned scores alone
+
+
 def load_benchmark():
     path = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
     spec = importlib.util.spec_from_file_location("coverage_of_intervals", path)
