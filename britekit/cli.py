@@ -230,9 +230,16 @@ def _prepare_output(debug: bool) -> None:
             )
 
     class Stderr(logging.StreamHandler):  # type: ignore[type-arg]
-        """Looks up sys.stderr at each line, since tests and notebooks replace it."""
+        """Looks up sys.stderr at each line, since tests and notebooks replace it; says no warning twice."""
+
+        said: set[int] = set()
 
         def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno >= logging.WARNING and record.exc_info is None:
+                key = hash(record.getMessage())
+                if key in self.said:
+                    return
+                self.said.add(key)
             self.stream = sys.stderr
             super().emit(record)
 

@@ -48,8 +48,8 @@ def read_any_annotations(
     Returns
     -------
     list of Annotation
-        In the order of the files' names, accents in names of recordings composed. A recording whose file holds no annotation has one row with an empty
-        label and no times.
+        In the order of the files' names, accents in names of recordings composed. A recording whose file
+        holds no annotation has one row with an empty label and no times.
 
     Raises
     ------

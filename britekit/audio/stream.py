@@ -44,6 +44,7 @@ def iter_spectrograms(
     tail_s: float = 1.0,
     batch_size: int = 64,
     device: str = "cpu",
+    may_be_empty: bool = False,
 ) -> WindowStream:
     """Return the windows of a recording as an iterable of ``SpectrogramBatch``.
 
@@ -64,6 +65,8 @@ def iter_spectrograms(
         Most windows in a batch; all batches but the last are full.
     device
         Where spectrograms are computed; "cpu" needs no torch. They are handed over in host memory.
+    may_be_empty
+        Say nothing where no window fits: the caller does.
 
     Raises
     ------
@@ -71,8 +74,9 @@ def iter_spectrograms(
         The file cannot be read (while iterating), or a step or batch size is not positive.
     """
     return WindowStream(
-        path, cfg, step_s, first_s=first_s, tail_s=tail_s, batch_size=batch_size, device=device
-    )
+        path, cfg, step_s, first_s=first_s, tail_s=tail_s, batch_size=batch_size, device=device,
+        may_be_empty=may_be_empty,
+    )  # fmt: skip
 
 
 class WindowStream:
@@ -96,6 +100,7 @@ class WindowStream:
         tail_s: float = 1.0,
         batch_size: int = 64,
         device: str = "cpu",
+        may_be_empty: bool = False,
     ) -> None:
         if not step_s > 0 or batch_size < 1:
             raise InputError(f"step {step_s} s and batch size {batch_size} of the windows must be above 0")
@@ -107,6 +112,7 @@ class WindowStream:
         self._step, self._first, self._tail = float(step_s), float(first_s), float(tail_s)
         self._batch_size = batch_size
         self._device = device
+        self._may_be_empty = may_be_empty
 
     def __iter__(self) -> Iterator[SpectrogramBatch]:
         self.seconds = self.damaged_at = None
@@ -121,7 +127,7 @@ class WindowStream:
                 starts, any_window = [], True
         if starts:
             yield SpectrogramBatch(starts, images.take())
-        elif not any_window:
+        elif not any_window and not self._may_be_empty:
             logger.warning(
                 "%s: no window of %g s or more from %g s on in its %.3g s; it gives no spectrogram",
                 shown(self.path), min(1.0, self._cfg.spec_duration), self._first, self.seconds,

@@ -21,7 +21,7 @@ class Options:
 
 
 def ckpt_avg(input_path: str = "", output_path: Optional[str] = None) -> str:
-    """Average all checkpoints of a directory but an earlier average at the output; return the path written."""
+    """Average the checkpoints of a directory, without an earlier average at the output; return its path."""
     from pathlib import Path
 
     from britekit.errors import InputError

@@ -44,6 +44,18 @@ class _Real(TypeDecorator[float]):
         raise OddValue(f"holds {value!r} where a number is expected")
 
 
+class _Text(TypeDecorator[str]):
+    """A text, checked when it is read: names that other programs stored as bytes equal no name."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        if value is None or isinstance(value, str):
+            return value
+        raise OddValue(f"holds {value!r:.80} where a text is expected")
+
+
 _NUMBERED = {"sqlite_autoincrement": True}
 
 
@@ -56,7 +68,7 @@ def _reference(column: str, table: str, on_delete: str = "CASCADE") -> Mapped[in
 
 
 def _inserted() -> Mapped[str | None]:
-    return mapped_column("InsertedDate", Text)
+    return mapped_column("InsertedDate", _Text)
 
 
 class Base(DeclarativeBase):
@@ -81,7 +93,7 @@ class Category(Base):
     __table_args__ = (UniqueConstraint("Name"), _NUMBERED)
 
     id: Mapped[int] = _key()
-    name: Mapped[str] = mapped_column("Name", Text)
+    name: Mapped[str] = mapped_column("Name", _Text)
     """Unique."""
     inserted_date: Mapped[str | None] = _inserted()
     """YYYY-MM-DD, or null in a database built by the pipeline."""
@@ -96,13 +108,13 @@ class Class(Base):
     id: Mapped[int] = _key()
     category_id: Mapped[int | None] = _reference("CategoryID", "Category")
     """The category it belongs to."""
-    name: Mapped[str] = mapped_column("Name", Text)
+    name: Mapped[str] = mapped_column("Name", _Text)
     """Unique."""
-    code: Mapped[str | None] = mapped_column("Code", Text)
+    code: Mapped[str | None] = mapped_column("Code", _Text)
     """Short form; non-empty codes are kept distinct by the commands, not by the schema."""
-    alt_name: Mapped[str | None] = mapped_column("AltName", Text)
+    alt_name: Mapped[str | None] = mapped_column("AltName", _Text)
     """Another name, usually the scientific one."""
-    alt_code: Mapped[str | None] = mapped_column("AltCode", Text)
+    alt_code: Mapped[str | None] = mapped_column("AltCode", _Text)
     """Another code."""
     inserted_date: Mapped[str | None] = _inserted()
 
@@ -114,7 +126,7 @@ class Source(Base):
     __table_args__ = (UniqueConstraint("Name"), _NUMBERED)
 
     id: Mapped[int] = _key()
-    name: Mapped[str] = mapped_column("Name", Text)
+    name: Mapped[str] = mapped_column("Name", _Text)
     """Unique."""
     inserted_date: Mapped[str | None] = _inserted()
 
@@ -132,9 +144,9 @@ class Recording(Base):
     id: Mapped[int] = _key()
     source_id: Mapped[int | None] = _reference("SourceID", "Source")
     """Source and file name together identify a recording."""
-    filename: Mapped[str] = mapped_column("FileName", Text)
+    filename: Mapped[str] = mapped_column("FileName", _Text)
     """With extension, without folder."""
-    path: Mapped[str | None] = mapped_column("Path", Text)
+    path: Mapped[str | None] = mapped_column("Path", _Text)
     """Absolute; relative to the project in a database built by the pipeline."""
     seconds: Mapped[float | None] = mapped_column("Seconds", _Real)
     """Length."""
@@ -170,9 +182,9 @@ class SoundType(Base):
     __table_args__ = (UniqueConstraint("Name"), _NUMBERED)
 
     id: Mapped[int] = _key()
-    name: Mapped[str] = mapped_column("Name", Text)
+    name: Mapped[str] = mapped_column("Name", _Text)
     """Unique."""
-    description: Mapped[str | None] = mapped_column("Description", Text)
+    description: Mapped[str | None] = mapped_column("Description", _Text)
     """Free text."""
     inserted_date: Mapped[str | None] = _inserted()
 
@@ -205,11 +217,11 @@ class SpecGroup(Base):
     __table_args__ = (UniqueConstraint("Name"), _NUMBERED)
 
     id: Mapped[int] = _key()
-    name: Mapped[str] = mapped_column("Name", Text)
+    name: Mapped[str] = mapped_column("Name", _Text)
     """Unique."""
     inserted_date: Mapped[str | None] = _inserted()
     # Deferred, because a file made by another program has no such column and must still be readable.
-    config: Mapped[str | None] = mapped_column("Config", Text, deferred=True)
+    config: Mapped[str | None] = mapped_column("Config", _Text, deferred=True)
     """The audio settings as JSON."""
 
 
@@ -248,15 +260,15 @@ class RecordingInfo(Base):
         autoincrement=False,
     )
     """The recording."""
-    group_name: Mapped[str | None] = mapped_column("GroupName", Text)
+    group_name: Mapped[str | None] = mapped_column("GroupName", _Text)
     """What it was cut from: recordings of one group stay on one side of a split. Null = itself."""
-    licence: Mapped[str | None] = mapped_column("Licence", Text)
+    licence: Mapped[str | None] = mapped_column("Licence", _Text)
     """Terms of use."""
-    author: Mapped[str | None] = mapped_column("Author", Text)
+    author: Mapped[str | None] = mapped_column("Author", _Text)
     """Who recorded it."""
-    url: Mapped[str | None] = mapped_column("URL", Text)
+    url: Mapped[str | None] = mapped_column("URL", _Text)
     """Where it is published."""
-    time: Mapped[str | None] = mapped_column("Time", Text)
+    time: Mapped[str | None] = mapped_column("Time", _Text)
     """When it was recorded, as its source writes it."""
     latitude: Mapped[float | None] = mapped_column("Latitude", _Real)
     """Degrees north."""

@@ -277,13 +277,18 @@ def _segments(
         return
     found = False
     # The second that must be left for a segment is less where a segment is shorter.
-    for batch in iter_spectrograms(path, cfg, step_s, tail_s=min(1.0, cfg.spec_duration), batch_size=16):
+    least = min(1.0, cfg.spec_duration)
+    stream = iter_spectrograms(path, cfg, step_s, tail_s=least, batch_size=16, may_be_empty=True)
+    for batch in stream:
         found = True
         for start, image in zip(batch.starts, batch.spectrograms, strict=True):
             yield start, image
             told(step_s)
     if not found:
-        raise InputError(f"{shown(path)} is too short for a spectrogram of {cfg.spec_duration:g} s")
+        raise InputError(
+            f"{shown(path)}: {stream.seconds:.3g} s are too short for a spectrogram; at least {least:g} s are "
+            "needed"
+        )
 
 
 @contextmanager

@@ -154,6 +154,14 @@ def test_one_sentence_for_what_cannot_be_done(arguments, recordings, tmp_path, c
     assert not (tmp_path / "out").exists()
 
 
+def test_a_short_recording_of_a_directory_is_told_once(recordings, tmp_path, capsys):
+    soundfile.write(recordings / "short.wav", sound(0.14), 8000)
+    assert run("plot-dir", "-i", str(recordings), tmp_path=tmp_path) == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if "short.wav" in line]
+    assert [line.partition(":")[0] for line in told] == ["Warning", "Error"]
+    assert "0.14 s are too short for a spectrogram" in told[0]
+
+
 def test_two_recordings_of_one_name_are_refused(recordings, tmp_path, capsys):
     soundfile.write(recordings / "a.flac", sound(3), 8000)
     assert run("plot-dir", "-i", str(recordings), tmp_path=tmp_path) == 1

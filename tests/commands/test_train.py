@@ -7,8 +7,8 @@ import zlib
 
 import numpy as np
 import pytest
-from scipy import stats
 import torch
+from scipy import stats
 
 from britekit import cli
 from britekit.commands.train import _Curves

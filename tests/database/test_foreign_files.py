@@ -98,6 +98,7 @@ def test_a_file_that_is_no_database_is_not_replaced(tmp_path):
         ("ALTER TABLE Recording RENAME COLUMN FileName TO Name", "it lacks Recording.FileName"),
         ("UPDATE Segment SET Offset = 'abc'", "holds 'abc' where a number is expected"),
         ("UPDATE Segment SET Offset = 9e999", "holds inf where a number"),
+        ("UPDATE Recording SET FileName = x'622e'", "holds b'b.' where a text is expected"),
         ("UPDATE Recording SET Seconds = x'00'", "holds b'\\\\x00' where a number is expected"),
     ],
 )
@@ -109,7 +110,7 @@ def test_values_that_a_column_cannot_mean(other, damage, said):
     )
     connection.close()
     with pytest.raises(DatabaseError, match=said), open_database(other) as session:
-        session.execute(select(Segment.offset, Recording.seconds).join(Recording)).all()
+        session.execute(select(Segment.offset, Recording.seconds, Recording.filename).join(Recording)).all()
 
 
 def test_damage_in_the_names_of_tables(other):
