@@ -9,6 +9,7 @@ import math
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -130,6 +131,20 @@ def make_durable(paths: Iterable[str | os.PathLike[str]], directories: bool = Fa
     with ThreadPoolExecutor(_FLUSHED_AT_ONCE) as pool:
         for _ in pool.map(_flush_directory if directories else _flush_file, map(Path, paths)):
             pass
+
+
+def require_file(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a file to be read whole; a device or a pipe may go on without end.
+
+    Raises
+    ------
+    OSError
+        It is one, other than the empty device. What is missing or a directory says so when it is opened.
+    """
+    mode = os.stat(path).st_mode if os.path.exists(path) else stat.S_IFREG
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or os.path.samefile(path, os.devnull)):
+        raise OSError(errno.EINVAL, "it is a device or a pipe, not a file", os.fspath(path))
+    return Path(path)
 
 
 def unwritable(path: str | os.PathLike[str], error: OSError) -> InputError:

@@ -8,11 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from britekit.errors import InputError
+from britekit.annotations.classes import read_ignore_list
+from britekit.annotations.tables import has_columns, iter_rows
+from britekit.annotations.text_files import read_text
+from britekit.config.yaml_reader import read_yaml
+from britekit.errors import BriteKitError, InputError
 from britekit.files import (
     atomic_path,
     refuse_overwriting,
@@ -22,6 +27,8 @@ from britekit.files import (
     write_json,
     write_text,
 )
+from britekit.inference.platt import read_calibration
+from britekit.models.checkpoint import read_archive
 
 
 def names(folder):
@@ -166,6 +173,25 @@ def test_what_is_read_is_not_overwritten(tmp_path):
     refuse_overwriting(tmp_path / "new.csv", source)
     refuse_overwriting("-", source)
     refuse_overwriting(None, source)
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_what_may_go_on_without_end_is_not_read(tmp_path, kind):
+    path = Path("/dev/zero")
+    if kind == "pipe":
+        path = tmp_path / "table.csv"
+        os.mkfifo(path)
+    for read in (
+        lambda: list(iter_rows(path, ["a"])),
+        lambda: read_text(path),
+        lambda: read_yaml(path),
+        lambda: read_ignore_list(path, required=True),
+        lambda: read_calibration(path),
+        lambda: read_archive(path),
+    ):
+        with pytest.raises(BriteKitError, match="a device or a pipe, not a file"):
+            read()
+    assert not has_columns(path, ["a"]) and read_ignore_list(os.devnull, required=True) == set()
 
 
 @pytest.mark.parametrize("name", ["params.yaml", "dvc.yaml", "data/classes.csv", "data/../params.yaml"])

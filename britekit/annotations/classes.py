@@ -7,6 +7,7 @@ from pathlib import Path
 from britekit.annotations.tables import iter_rows
 from britekit.audio.files import composed
 from britekit.errors import InputError, suggest
+from britekit.files import require_file
 
 LABEL_FIELDS = ("names", "codes", "alt_names", "alt_codes")
 
@@ -111,7 +112,7 @@ def read_ignore_list(path: str | Path | None, required: bool) -> set[str]:
     if path is None:
         return set()
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = require_file(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         if not required:
             return set()

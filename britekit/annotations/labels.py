@@ -9,7 +9,7 @@ from pathlib import Path
 from britekit.annotations.raven_output import RAVEN_ENDING
 from britekit.annotations.tables import has_columns, iter_rows, parse_number
 from britekit.errors import InputError
-from britekit.files import atomic_path
+from britekit.files import atomic_path, require_file
 
 CSV_COLUMNS = ("recording", "name", "start_time", "end_time", "score")
 _BIRDNET_SUFFIX = ".BirdNET.results"
@@ -145,7 +145,7 @@ def read_label_text(path: str | Path, recording: str) -> list[Label]:
     Lines that begin with a backslash (Audacity's frequency ranges) and blank lines are skipped.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = require_file(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text (byte {error.start}); expected Audacity labels") from None
     except OSError as error:

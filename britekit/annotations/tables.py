@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from britekit.errors import InputError, suggest
+from britekit.files import require_file
 
 
 def iter_rows(
@@ -33,7 +34,7 @@ def iter_rows(
     """
     path = Path(path)
     try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
+        with open(require_file(path), encoding="utf-8-sig", newline="") as stream:
             # strict: otherwise a quote that is never closed would silently swallow the rest of the file
             reader = csv.reader(_text_lines(path, stream), strict=True, skipinitialspace=True)
             header = [cell.strip() for cell in next(reader, [])]
@@ -84,7 +85,7 @@ def _text_lines(path: Path, stream: Iterable[str]) -> Iterator[str]:
 def has_columns(path: str | Path, required: Sequence[str]) -> bool:
     """Tell whether a file is a CSV table whose header names all of `required`; unreadable files are not."""
     try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
+        with open(require_file(path), encoding="utf-8-sig", newline="") as stream:
             header = {cell.strip() for cell in next(csv.reader(stream, skipinitialspace=True), [])}
     except (OSError, UnicodeDecodeError, csv.Error):
         return False

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from britekit.errors import InputError
+from britekit.files import require_file
 
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 
@@ -16,7 +17,7 @@ def read_text(path: str | Path) -> str:
         The file is missing, cannot be read, or is not UTF-8.
     """
     try:
-        data = Path(path).read_bytes()
+        data = require_file(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; expected a file of annotations") from None
     except OSError as error:

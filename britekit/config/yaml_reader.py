@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from britekit.errors import ConfigError
+from britekit.files import require_file
 
 _MAX_BYTES = 1 << 20
 _MAX_NODES = 50_000
@@ -74,7 +74,7 @@ def read_yaml(path: str | os.PathLike[str]) -> tuple[Node, list[str]]:
         The file is missing, unreadable, too large, or no YAML.
     """
     try:
-        data = Path(path).read_bytes()
+        data = require_file(path).read_bytes()
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except OSError as error:

@@ -27,7 +27,7 @@ from britekit.database.preparation import prepare
 from britekit.database.side_files import refuse_foreign, remove_stray_log, roll_back, settle
 from britekit.database.targets import describe, parse_url, sqlite_path
 from britekit.errors import DatabaseError
-from britekit.files import atomic_path, unwritable
+from britekit.files import atomic_path, require_file, unwritable
 
 Mode = Literal["read", "write", "create"]
 
@@ -143,7 +143,7 @@ def _check_file(path: Path, mode: Mode) -> bool:
     try:
         if path.is_dir():
             raise DatabaseError(f"{path} is a directory; a training database is a file")
-        with open(path, "rb") as file:
+        with open(require_file(path), "rb") as file:
             header = file.read(len(_SQLITE_HEADER))
     except FileNotFoundError:
         if mode != "create":

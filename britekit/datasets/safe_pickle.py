@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from britekit.errors import InputError
+from britekit.files import require_file
 
 _NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
 _CODES = {name: code for code, name in _NAMES.items()}
@@ -75,7 +76,7 @@ class SafePickle:
             message names the top-level key.
         """
         try:
-            with open(self.path, "rb") as self._file:
+            with open(require_file(self.path), "rb") as self._file:
                 self._size = os.fstat(self._file.fileno()).st_size
                 return self._run()
         except FileNotFoundError:

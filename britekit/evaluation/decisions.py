@@ -21,6 +21,7 @@ from britekit.errors import InputError
 from britekit.evaluation.fit import PlattFit, cross_fit, lowest_fitted
 from britekit.evaluation.scored_set import ScoredSet
 from britekit.evaluation.unit_set import UnitSet
+from britekit.files import require_file
 from britekit.inference.platt import read_calibration
 
 DEFAULT_CALIBRATION = "models/calibration.yaml"
@@ -133,7 +134,7 @@ def _belongs(path: str | Path, data: ScoredSet | UnitSet) -> bool:
 def _facts(path: str | Path) -> dict[str, Any]:
     """Return a calibration file's content; empty if it cannot be read (`read_calibration` then says why)."""
     try:
-        content = load_plain(Path(path).read_text(encoding="utf-8-sig"))
+        content = load_plain(require_file(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

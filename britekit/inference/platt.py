@@ -16,6 +16,7 @@ import numpy as np
 from britekit.annotations.classes import ClassInfo
 from britekit.config.yaml_reader import load_plain
 from britekit.errors import InputError
+from britekit.files import require_file
 
 # Scores are clipped like this where the scaling is fitted, so they are clipped where it is applied.
 CLIP = 1e-7
@@ -95,7 +96,7 @@ def read_calibration(path: str | Path) -> Calibration:
         Missing, not YAML, or without a usable coefficient and intercept.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = require_file(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(
             f'calibration file {path} (infer.calibration) does not exist; run "britekit calibrate" '

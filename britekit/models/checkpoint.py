@@ -20,7 +20,7 @@ import torch
 from britekit import __version__
 from britekit.annotations.classes import ClassInfo
 from britekit.errors import ModelError
-from britekit.files import atomic_path
+from britekit.files import atomic_path, require_file
 from britekit.models.options import Blueprint
 from britekit.models.recognizer import Recognizer, build, frame_count
 
@@ -156,7 +156,7 @@ def read_archive(path: str | Path) -> tuple[dict[str, Any], str]:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = require_file(path).read_bytes()
     except FileNotFoundError as error:
         raise ModelError(f"checkpoint {path} does not exist") from error
     except OSError as error:

@@ -286,8 +286,8 @@ def _segments(
             told(step_s)
     if not found:
         raise InputError(
-            f"{shown(path)}: {stream.seconds:.3g} s are too short for a spectrogram; at least {least:g} s are "
-            "needed"
+            f"{shown(path)}: {stream.seconds:.3g} s are too short for a spectrogram; at least {least:g} s "
+            "are needed"
         )
 
 
