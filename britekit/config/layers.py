@@ -100,6 +100,7 @@ def resolve(
     cfg_path: str | os.PathLike[str] | None = None,
     overrides: dict[str, Any] | None = None,
     stored: dict[str, dict[str, Any]] | None = None,
+    stored_in: str = "checkpoint",
 ) -> BaseConfig:
     """Merge all layers of settings into a fresh configuration.
 
@@ -114,6 +115,8 @@ def resolve(
         Options by ``section.field``; those that are None were not given and are skipped.
     stored
         Settings found in a checkpoint, for inference.
+    stored_in
+        What messages about them begin with.
 
     Raises
     ------
@@ -125,7 +128,7 @@ def resolve(
         stack.put_file(PARAMS_FILE, foreign_allowed=True)
     _put_assignments(stack)
     if stored:
-        _put_stored(stack, stored)
+        _put_stored(stack, stored, stored_in)
     if cfg_path is not None:
         before = copy.deepcopy(stack.cfg.audio)
         stack.put_file(cfg_path, foreign_allowed=False)
@@ -258,14 +261,17 @@ def _put_assignments(stack: _Stack) -> None:
                 stack.origins[f"{section}.{name}"] = ""
 
 
-def _put_stored(stack: _Stack, stored: dict[str, dict[str, Any]]) -> None:
+def _put_stored(stack: _Stack, stored: dict[str, dict[str, Any]], origin: str) -> None:
     """Lay over what a checkpoint knows about its spectrograms; its other settings concern training only."""
+    for section in ("audio", "train"):
+        if not isinstance(stored.get(section) or {}, dict):
+            raise ConfigError(_at(origin, f"{section}: {show(stored[section])} is not a map of fields"))
     for name, value in (stored.get("audio") or {}).items():
         if name in declared(SECTIONS["audio"]):
-            stack.put("audio", name, value, "checkpoint")
+            stack.put("audio", name, value, origin)
     sed_fps = (stored.get("train") or {}).get("sed_fps")
     if sed_fps is not None:
-        stack.put("train", "sed_fps", sed_fps, "checkpoint")
+        stack.put("train", "sed_fps", sed_fps, origin)
 
 
 def _compare_with_checkpoint(stack: _Stack, before: Any, stored: dict[str, dict[str, Any]]) -> None:

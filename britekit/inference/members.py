@@ -95,7 +95,8 @@ def resolve_for_models(
     with _quiet():
         choosing = _choosing_settings(cfg_path)
     paths = member_paths(choosing, ckpt_path)
-    return resolve(cfg_path, overrides, _stored_settings(choosing, paths)), paths
+    stored, place = _stored_settings(choosing, paths)
+    return resolve(cfg_path, overrides, stored, f"checkpoint {place}"), paths
 
 
 def with_stored_settings(cfg: BaseConfig, paths: list[Path]) -> BaseConfig:
@@ -106,7 +107,7 @@ def with_stored_settings(cfg: BaseConfig, paths: list[Path]) -> BaseConfig:
     ModelError
         A member cannot be read, or wants other shapes than can be set.
     """
-    stored = _stored_settings(cfg, paths)
+    stored, _ = _stored_settings(cfg, paths)
     cfg = copy.deepcopy(cfg)
     for name, value in stored.get("audio", {}).items():
         if hasattr(cfg.audio, name):
@@ -132,21 +133,22 @@ def _choosing_settings(cfg_path: str | os.PathLike[str] | None) -> BaseConfig:
     return cfg
 
 
-def _stored_settings(cfg: BaseConfig, paths: list[Path]) -> dict[str, Any]:
+def _stored_settings(cfg: BaseConfig, paths: list[Path]) -> tuple[dict[str, Any], Path]:
+    """Return the settings in the first member, and the file they are in."""
     from britekit.inference.backend import choose_backend
 
     choice = choose_backend(cfg, paths)
     if choice.exports:
         from britekit.inference.exported import read_export_facts
 
-        return read_export_facts(choice.exports[0]).training_cfg
+        return read_export_facts(choice.exports[0]).training_cfg, choice.exports[0]
     from britekit.models.checkpoint import read_archive
 
     content, _ = read_archive(paths[0])
     settings = content.get("training_cfg")
     if not isinstance(settings, dict):
         raise ModelError(f'checkpoint {paths[0]} has no entry "training_cfg"; it was not written by britekit')
-    return settings
+    return settings, paths[0]
 
 
 def _visible(folder: Path, suffix: str) -> list[Path]:

@@ -136,7 +136,8 @@ def read_contents(folder: Path) -> Contents:
             raise ModelError(f"{path} is missing from the model folder; package the ensemble again")
     if not exports or not (folder / SETTINGS).is_file():
         raise ModelError(f'{folder} is not the model folder of a service; make one with "britekit package"')
-    cfg = resolve(cfg_path=folder / SETTINGS, stored=read_export_facts(exports[0]).training_cfg)
+    stored = read_export_facts(exports[0]).training_cfg
+    cfg = resolve(folder / SETTINGS, None, stored, f"checkpoint {exports[0]}")
     cfg.misc.ckpt_folder = str(folder / EXPORTS)
     if cfg.infer.calibration is not None:
         cfg.infer.calibration = str(folder / cfg.infer.calibration)

@@ -225,3 +225,12 @@ def test_a_directory_called_params_is_not_passed_over(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="params.yaml: is a directory"):
         resolve()
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [({"audio": {"power": -3}}, "audio.power: -3 is out of range"), ({"audio": 7}, "audio: 7 is not a map")],
+)
+def test_a_bad_setting_in_a_checkpoint_names_the_checkpoint(stored, said):
+    with pytest.raises(ConfigError, match=f"^checkpoint models/a.ckpt: {said}"):
+        resolve(stored=stored, stored_in="checkpoint models/a.ckpt")
