@@ -12,11 +12,13 @@ from typing import Literal
 from britekit.annotations.audacity import is_audacity_line, read_audacity_labels
 from britekit.annotations.classes import map_name
 from britekit.annotations.raven import is_raven_header, read_raven_table
+from britekit.annotations.raven_output import RAVEN_COLUMNS
 from britekit.annotations.segments import COLUMNS, Annotation, read_annotations
 from britekit.annotations.tables import has_columns
 from britekit.annotations.text_files import read_text
 from britekit.audio.files import composed
 from britekit.errors import InputError
+from britekit.files import require_file
 
 TABLE_NAME = "annotations.csv"
 # What programs write about their own detections is no claim of a person.
@@ -37,8 +39,8 @@ def read_any_annotations(
     path
         A CSV with recording, class, start_time, end_time; an Audacity label file; a Raven selection table; or
         a folder, whose ``annotations.csv`` (else its only CSV with these columns), Raven tables and Audacity
-        labels are read. Detections that programs wrote (``*_scores.txt``, BirdNET's) are left out of a
-        folder.
+        labels are read. Detections that programs wrote (``*_scores.txt``, BirdNET's, Raven tables
+        beside the manifest of ``analyze``) and folders below are left out of a folder.
     map_codes
         Old label to new (`misc.map_codes`).
     default_label
@@ -61,6 +63,7 @@ def read_any_annotations(
     if not path.is_dir():
         return _mapped(_read_file(path, _form_of(path), default_label), map_codes)
     files = annotation_files(path)
+    _tell_of_folders(path)
     if not files:
         raise InputError(
             f"{path} holds no annotations; expected {TABLE_NAME} ({', '.join(COLUMNS)}), Raven selection "
@@ -92,18 +95,56 @@ def annotation_files(folder: str | Path) -> list[tuple[Path, Form]]:
         raise InputError(f"{folder} cannot be listed: {error.strerror or error}") from None
     files: list[tuple[Path, Form]] = [(table, "csv") for table in _tables(folder, entries)]
     left_out = []
+    analysed = folder / "manifest.yaml" in entries
     for entry in entries:
         if entry.suffix.lower() != ".txt":
             continue
-        if entry.name.lower().endswith(_DETECTIONS):
+        if entry.name.lower().endswith(_DETECTIONS) or analysed and _is_raven_output(entry):
             left_out.append(entry.name)
             continue
         form = _sniffed(entry)
         if form is not None:
             files.append((entry, form))
     if left_out:
-        log.info("%s: %d files of detections are no annotations (%s)", folder, len(left_out), left_out[0])
+        log.info(
+            "%s: %d files of detections are no annotations (%s); move a Raven table that a person has corrected "
+            "away from manifest.yaml", folder, len(left_out), left_out[0],
+        )  # fmt: skip
     return files
+
+
+def _tell_of_folders(folder: Path) -> None:
+    """Warn of annotations in the folders of a folder, which are not read."""
+    below = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and entry.name[0] != "."]
+    found = [
+        entry
+        for entry in below
+        if not (entry / "manifest.yaml").exists()  # detections
+        and ((entry / TABLE_NAME).is_file() or any(map(_looks_annotated, sorted(entry.glob("*.txt")))))
+    ]
+    if found:
+        log.warning(
+            "%s: annotations in folders below it are not read (%s); list theirs in %s, recordings as %s",
+            folder, found[0].name, folder / TABLE_NAME, f"{found[0].name}/NAME",
+        )  # fmt: skip
+
+
+def _looks_annotated(path: Path) -> bool:
+    line = _first_line(path)
+    return not path.name.lower().endswith(_DETECTIONS) and (is_raven_header(line) or is_audacity_line(line))
+
+
+def _is_raven_output(path: Path) -> bool:
+    """Return whether a file is a Raven table as ``analyze`` writes it, which leaves its manifest beside it."""
+    return _first_line(path).split("\t") == list(RAVEN_COLUMNS)
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with open(require_file(path), encoding="utf-8") as file:
+            return file.readline(10_000).rstrip("\n")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _tables(folder: Path, entries: list[Path]) -> list[Path]:

@@ -9,6 +9,7 @@ import pytest
 from britekit.annotations.audacity import read_audacity_labels
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.raven import read_raven_table, recording_of_table
+from britekit.annotations.raven_output import raven_text
 from britekit.annotations.reading import read_any_annotations
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import Annotation
@@ -228,6 +229,31 @@ def test_folder_of_all_forms(tmp_path, caplog):
     (tmp_path / "c.txt").write_text("0\t1\tWren\n")
     with pytest.raises(InputError, match='both annotate the recording "c"'):
         read_any_annotations(tmp_path)
+
+
+def test_detections_that_analyze_left_in_raven_tables_are_no_annotations(tmp_path, caplog):
+    """They lie beside the recordings, and so beside what people made, unless -o is given."""
+    caplog.set_level(logging.INFO, "britekit.annotations")
+    (tmp_path / "a.selections.txt").write_text(raven_text([(0, 3, "Wren", 0.9)], 100, 8000))
+    (tmp_path / "b.txt").write_text("0\t1\tOwl\n")
+    assert len(read_any_annotations(tmp_path)) == 2  # corrected by a person and brought here
+    (tmp_path / "manifest.yaml").write_text("classes: []\n")
+    assert rows_of(read_any_annotations(tmp_path)) == [("b", "Owl", 0.0, 1.0)]
+    assert "a.selections.txt" in caplog.text
+    assert len(read_any_annotations(tmp_path / "a.selections.txt")) == 1  # named by a person
+
+
+def test_annotations_below_a_folder_are_told(tmp_path, caplog):
+    for name in ("day", "labels", "notes"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "a.txt").write_text("0\t1\tOwl\n")
+    (tmp_path / "labels" / "b.txt").write_text("0\t1\tOwl\n")
+    (tmp_path / "labels" / "manifest.yaml").write_text("classes: []\n")
+    (tmp_path / "notes" / "b.txt").write_text("It rained.\n")
+    assert len(read_any_annotations(tmp_path)) == 1 and not caplog.text
+    (tmp_path / "day" / "b.txt").write_text("0\t1\tOwl\n")
+    assert len(read_any_annotations(tmp_path)) == 1
+    assert "are not read (day)" in caplog.text
 
 
 CLASSES = [
