@@ -107,8 +107,8 @@ def annotation_files(folder: str | Path) -> list[tuple[Path, Form]]:
             files.append((entry, form))
     if left_out:
         log.info(
-            "%s: %d files of detections are no annotations (%s); move a Raven table that a person has corrected "
-            "away from manifest.yaml", folder, len(left_out), left_out[0],
+            "%s: %d files of detections are no annotations (%s); move a Raven table that a person has "
+            "corrected away from manifest.yaml", folder, len(left_out), left_out[0],
         )  # fmt: skip
     return files
 
@@ -135,7 +135,7 @@ def _looks_annotated(path: Path) -> bool:
 
 
 def _is_raven_output(path: Path) -> bool:
-    """Return whether a file is a Raven table as ``analyze`` writes it, which leaves its manifest beside it."""
+    """Return whether a file is a Raven table as ``analyze`` writes it, with its manifest beside it."""
     return _first_line(path).split("\t") == list(RAVEN_COLUMNS)
 
 
