@@ -26,11 +26,13 @@ class Options:
 def del_cat(db_path: Optional[str] = None, name: str = "") -> None:
     """Remove a category, its classes and their recordings; rows removed are printed per table."""
     from britekit.config import resolve
-    from britekit.database.deletion import delete_category
+    from britekit.database.deletion import delete_category, require_named
+    from britekit.database.schema import Category
     from britekit.datasets.curation_rows import about_name
     from britekit.datasets.hand_edits import edit_by_hand
 
-    with edit_by_hand(db_path or resolve().train.train_db) as edits:
+    database = db_path or resolve().train.train_db
+    with edit_by_hand(database, check=lambda s: require_named(s, Category, "category", name)) as edits:
         removed = delete_category(edits.session, name)
         edits.record(about_name("del-cat", name))
     for line in removed.lines():

@@ -26,11 +26,13 @@ class Options:
 def del_class(db_path: Optional[str] = None, name: str = "") -> None:
     """Remove a class and its recordings; rows removed are printed per table."""
     from britekit.config import resolve
+    from britekit.database.classes import require_class
     from britekit.database.deletion import delete_class
     from britekit.datasets.curation_rows import about_name
     from britekit.datasets.hand_edits import edit_by_hand
 
-    with edit_by_hand(db_path or resolve().train.train_db) as edits:
+    database = db_path or resolve().train.train_db
+    with edit_by_hand(database, check=lambda s: require_class(s, name)) as edits:
         removed = delete_class(edits.session, name)
         edits.record(about_name("del-class", name))
     for line in removed.lines():

@@ -27,11 +27,12 @@ class Options:
 def del_rec(db_path: Optional[str] = None, file_name: str = "") -> None:
     """Remove a recording by its file name; rows removed are printed per table."""
     from britekit.config import resolve
-    from britekit.database.deletion import delete_named_recordings
+    from britekit.database.deletion import delete_named_recordings, require_recordings
     from britekit.datasets.curation_rows import drop
     from britekit.datasets.hand_edits import edit_by_hand
 
-    with edit_by_hand(db_path or resolve().train.train_db) as edits:
+    database = db_path or resolve().train.train_db
+    with edit_by_hand(database, check=lambda s: require_recordings(s, file_name)) as edits:
         removed = delete_named_recordings(edits.session, file_name)
         edits.record(drop(file_name))
     for line in removed.lines():

@@ -38,13 +38,15 @@ def del_seg(
     from pathlib import Path
 
     from britekit.config import resolve
+    from britekit.database.classes import require_class
     from britekit.datasets.hand_edits import edit_by_hand
     from britekit.datasets.segment_removal import remove_segments
     from britekit.errors import InputError
 
     if (dir_path is None) == (csv_path is None):
         raise InputError("the segments are pointed out either by --dir or by --csv; give exactly one of them")
-    with edit_by_hand(db_path or resolve().train.train_db) as edits:
+    database = db_path or resolve().train.train_db
+    with edit_by_hand(database, check=lambda s: require_class(s, class_name)) as edits:
         removal = remove_segments(
             edits, class_name, Path(dir_path) if dir_path else None, Path(csv_path) if csv_path else None
         )

@@ -25,11 +25,14 @@ class Options:
 def del_sgroup(db_path: Optional[str] = None, name: str = "") -> None:
     """Remove a spectrogram group and its spectrograms; rows removed are printed per table."""
     from britekit.config import resolve
-    from britekit.database.deletion import delete_group
+    from britekit.database.deletion import delete_group, require_named
+    from britekit.database.schema import SpecGroup
     from britekit.datasets.curation_rows import about_name
     from britekit.datasets.hand_edits import edit_by_hand
 
-    with edit_by_hand(db_path or resolve().train.train_db) as edits:
+    database = db_path or resolve().train.train_db
+    what = "spectrogram group"
+    with edit_by_hand(database, check=lambda s: require_named(s, SpecGroup, what, name)) as edits:
         removed = delete_group(edits.session, name)
         edits.record(about_name("del-sgroup", name))
     for line in removed.lines():

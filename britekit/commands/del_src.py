@@ -25,11 +25,13 @@ class Options:
 def del_src(db_path: Optional[str] = None, name: str = "") -> None:
     """Remove a source and its recordings; rows removed are printed per table."""
     from britekit.config import resolve
-    from britekit.database.deletion import delete_source
+    from britekit.database.deletion import delete_source, require_named
+    from britekit.database.schema import Source
     from britekit.datasets.curation_rows import about_name
     from britekit.datasets.hand_edits import edit_by_hand
 
-    with edit_by_hand(db_path or resolve().train.train_db) as edits:
+    database = db_path or resolve().train.train_db
+    with edit_by_hand(database, check=lambda s: require_named(s, Source, "source", name)) as edits:
         removed = delete_source(edits.session, name)
         edits.record(about_name("del-src", name))
     for line in removed.lines():

@@ -25,11 +25,13 @@ class Options:
 def del_stype(db_path: Optional[str] = None, name: str = "") -> None:
     """Remove a sound type; rows removed are printed per table."""
     from britekit.config import resolve
-    from britekit.database.deletion import delete_soundtype
+    from britekit.database.deletion import delete_soundtype, require_named
+    from britekit.database.schema import SoundType
     from britekit.datasets.curation_rows import about_name
     from britekit.datasets.hand_edits import edit_by_hand
 
-    with edit_by_hand(db_path or resolve().train.train_db) as edits:
+    database = db_path or resolve().train.train_db
+    with edit_by_hand(database, check=lambda s: require_named(s, SoundType, "sound type", name)) as edits:
         removed = delete_soundtype(edits.session, name)
         edits.record(about_name("del-stype", name))
     for line in removed.lines():

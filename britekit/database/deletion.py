@@ -88,6 +88,11 @@ def delete_source(session: Session, name: str) -> Removed:
 
 def delete_named_recordings(session: Session, filename: str) -> Removed:
     """Remove the recordings of a file name (with extension), of whatever source; the caller commits."""
+    return delete_recordings(session, require_recordings(session, filename))
+
+
+def require_recordings(session: Session, filename: str) -> Sequence[int]:
+    """Return the IDs of the recordings of a file name; raises `DatabaseError` if there is none."""
     found = session.scalars(select(Recording.id).where(Recording.filename.in_(forms_of(filename)))).all()
     if not found:
         # Not every name is fetched for the suggestion: a database may hold a million.
@@ -100,7 +105,7 @@ def delete_named_recordings(session: Session, filename: str) -> Removed:
             f'recording "{filename}" is not in {session.info["where"]}'
             f"{suggest(filename, near) or '; give its file name with extension'}"
         )
-    return delete_recordings(session, found)
+    return found
 
 
 def delete_group(session: Session, name: str) -> Removed:

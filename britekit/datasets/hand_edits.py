@@ -24,7 +24,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,7 +76,9 @@ class HandEdits:
 
 
 @contextmanager
-def edit_by_hand(target: str | os.PathLike[str], mode: Mode = "write") -> Iterator[HandEdits]:
+def edit_by_hand(
+    target: str | os.PathLike[str], mode: Mode = "write", check: Callable[[Session], object] | None = None
+) -> Iterator[HandEdits]:
     """Open a database to change it by hand; commit when the block succeeds, together with its decisions.
 
     Parameters
@@ -85,6 +87,9 @@ def edit_by_hand(target: str | os.PathLike[str], mode: Mode = "write") -> Iterat
         Path or URL.
     mode
         ``write``, or ``create`` to make it if it is missing.
+    check
+        Called first with the database opened for reading: what it raises leaves every byte of a file as it
+        was, while opening for writing changes the header, and with it the hash that DVC knows.
 
     Raises
     ------
@@ -95,6 +100,10 @@ def edit_by_hand(target: str | os.PathLike[str], mode: Mode = "write") -> Iterat
     """
     table = curation_file(target)
     path = sqlite_path(target)
+    # What a killed command left may change what there is.
+    if check is not None and path is not None and not (table and _all_pending(table)):
+        with open_database(target) as session:
+            check(session)
     if table is not None and path is not None:
         _unprotect(path)
     with open_database(target, mode) as session:

@@ -125,6 +125,22 @@ def test_removing_needs_a_database_and_a_name_that_exists(project, command, caps
     assert typed(command, "-d", "t.db") == 2
 
 
+@pytest.mark.parametrize("command", [*REMOVING, "del-seg"])
+def test_a_name_that_does_not_exist_changes_no_byte(project, command):
+    """DVC would take a database with another header for another database, and build it anew."""
+    assert typed("extract", "--dir", "in", "--classes", _class_list(project), "-d", "a.db") == 0
+    before = Path("a.db").read_bytes()
+    more = ["--csv", "none.csv"] if command == "del-seg" else []
+    assert typed(command, "-d", "a.db", "--name", "Robbin", *more) == 1
+    assert Path("a.db").read_bytes() == before
+
+
+def _class_list(project):
+    path = project / "classes.csv"
+    path.write_text("Name,Code\nRobin,ROB\nWren,WRE\n")
+    return path
+
+
 @pytest.mark.parametrize("command", ADDING)
 def test_adding_twice_or_nothing(project, command, capsys):
     assert typed(command, "--name", "it's 100 %") == 0
