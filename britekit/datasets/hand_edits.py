@@ -101,7 +101,7 @@ def edit_by_hand(
     table = curation_file(target)
     path = sqlite_path(target)
     # What a killed command left may change what there is.
-    if check is not None and path is not None and not (table and _all_pending(table)):
+    if check and path is not None and path.is_file() and not (table and _all_pending(table)):
         with open_database(target) as session:
             check(session)
     if table is not None and path is not None:
