@@ -3,8 +3,9 @@
 What the grid and random tries will be is written down when the study is made; each process takes the next
 one that waits. TPE proposes one trial at a time from what is known. A process that was killed leaves a trial
 marked as running: whoever works on the study next sees that its process is gone and puts it back, with the
-runs that were complete. A lock file is held while trials are written down, taken or put back, and while the
-results are written, so that no process works on another's half-taken trial or writes older results last.
+runs that were complete. A trial that failed is tried again when the command is typed again. A lock file is
+held while trials are written down, taken or put back, and while the results are written, so that no process
+works on another's half-taken trial or writes older results last.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ class Study:
             else:
                 for lost in self._dead():
                     self._put_back(lost.params, lost.user_attrs)
+            self._try_again()
 
     def _agree(self, folder: Path, facts: dict[str, Any]) -> None:
         text = json.dumps(facts, sort_keys=True)
@@ -129,6 +131,22 @@ class Study:
             if _text(fixed) not in known:
                 known.add(_text(fixed))
                 self._put_back(fixed, {})
+
+    def _try_again(self) -> None:
+        """Put failed trials back, unless somebody is at work: what made them fail may have been mended."""
+        trials = self.all()
+        if not any(t.state is TrialState.RUNNING for t in trials):
+            for failed in self._failed(trials):
+                self._put_back(self._fixed(failed), {})
+
+    def _failed(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Return the trials that failed and were not tried again."""
+        last = {self._key(t): t.number for t in trials}
+        return [
+            t
+            for t in trials
+            if t.state is TrialState.FAIL and "error" in t.user_attrs and last[self._key(t)] == t.number
+        ]
 
     def _put_back(self, fixed: dict[str, Any], attributes: dict[str, Any]) -> None:
         """Put a trial in the queue, with the runs that are complete."""
@@ -176,13 +194,13 @@ class Study:
         return self._study.get_trials(deepcopy=False)
 
     def done(self) -> list[FrozenTrial]:
-        """Return the trials that are over, by number; those of killed processes are left out."""
-        return [
-            t
-            for t in self.all()
-            if t.state in (TrialState.COMPLETE, TrialState.PRUNED)
-            or (t.state is TrialState.FAIL and "error" in t.user_attrs)
-        ]
+        """Return the trials that are over, by number; those of killed processes are left out.
+
+        Of a trial that failed and was tried again, only the last try counts.
+        """
+        trials = self.all()
+        over = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        return sorted([*over, *self._failed(trials)], key=lambda t: t.number)
 
     def best(self) -> FrozenTrial | None:
         """Return the trial with the highest score, the first of equals; None if none is complete."""

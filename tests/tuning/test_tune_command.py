@@ -22,8 +22,8 @@ def values(text):
     return dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
 
 
-def table(name="metrics-summary.csv"):
-    with open(Path("out") / name) as file:
+def table(name="metrics-summary.csv", folder="out"):
+    with open(Path(folder) / name) as file:
         return list(csv.DictReader(file))
 
 
@@ -133,6 +133,11 @@ def test_a_failing_trial_is_told_and_the_search_goes_on(project, capsys):
     Path("p.yaml").write_text("- {name: calibration, type: categorical, choices: [broken.yaml, gone.yaml]}\n")
     assert main([*BASE, "-p", "p.yaml", "-o", "out2"]) == 1
     assert "no trial is complete: all 2 failed" in capsys.readouterr().err
+    Path("broken.yaml").write_text("coefficient: 1.5\nintercept: 0.5\n")
+    assert main([*BASE, "-p", "p.yaml", "-o", "out2"]) == 0
+    rows = {row["Params"]: row for row in table(folder="out2")}
+    assert len(rows) == 2 and rows["calibration=gone.yaml"]["Error"]
+    assert rows["calibration=broken.yaml"]["Micro ROC-AUC"] and not rows["calibration=broken.yaml"]["Error"]
 
 
 def test_best_settings_are_applied_to_the_project(project):
