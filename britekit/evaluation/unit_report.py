@@ -146,6 +146,12 @@ class UnitReport:
             notes.append(
                 f"every {unit} is marked by {_listed(self.always_positive)}: no ROC-AUC, left out of its mean"
             )
+        highest = float(self.decisions.values_NC.max())
+        if highest < self.threshold:
+            notes.append(
+                f"nothing is detected at the threshold {self.threshold:g}, the highest value is "
+                f"{highest:.3g}: precision is 0 of 0, written as 0"
+            )
         if data.without_scores:
             notes.append(f"nothing was scored in {_listed(data.without_scores)}: counted as 0")
         return notes
