@@ -35,7 +35,9 @@ def test_two_processes_have_the_losses_of_one(project, cfg):
     one, alone = losses(cfg)
     cfg.train.devices = 2
     two, together = losses(cfg)
-    np.testing.assert_allclose(two, one, rtol=1e-4)
+    # Each step enlarges what 32 bits round.
+    np.testing.assert_allclose(two[:4], one[:4], rtol=2e-5)
+    np.testing.assert_allclose(two, one, rtol=1e-3)
     assert np.ptp(one) > 0.01
     for name in ("val_loss", "val_roc", "val_pr_macro"):
         assert together.epochs[-1][name] == pytest.approx(alone.epochs[-1][name], abs=2e-3)
