@@ -27,7 +27,8 @@ from britekit.audio.spectrogram import normalise, segment_of, spectrogram_transf
 from britekit.audio.stream import window_starts
 from britekit.audio.threads import single_threaded_products
 from britekit.config import AudioConfig
-from britekit.inference.exported import ExportedModel, available_cores
+from britekit.inference.exported import ExportedModel
+from britekit.processes import available_cores
 
 _CONSTANT_WINDOWS = 256
 

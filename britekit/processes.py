@@ -1,8 +1,15 @@
-"""What processes know of one another: which of them live, and who holds a file."""
+"""What processes know of one another and of the machine: which live, who holds a file, how many cores."""
 
 from __future__ import annotations
 
 import os
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def is_alive(process: int) -> bool:

@@ -18,8 +18,9 @@ from britekit.options import config_option, option
 class Options:
     cfg_path: Optional[str] = config_option()
     input_path: str = option(
-        "-i", "--input", metavar="PATH", required=True, help="recording or directory of recordings"
+        "-i", "--input", default="", metavar="PATH", help="recording or directory of recordings"
     )
+    place: Optional[str] = option("place", type=str, nargs="?", metavar="PATH", help="the same, without -i")
     output_path: Optional[str] = option(
         "-o", "--output", type=str, metavar="DIR", help="output directory (default: where the recordings are)"
     )
@@ -102,6 +103,7 @@ def analyze(
     no_resume: bool = False,
     engine: str = "local",
     address: Optional[str] = None,
+    place: Optional[str] = None,
 ) -> Any:
     """Score recordings; see `britekit.inference.analysis.analyze_recordings`.
 
@@ -131,6 +133,8 @@ def analyze(
         Start anew. With neither, an interrupted run is continued where models and settings are the same.
     engine, address
         ``local``, or ``ray`` and the address of its cluster.
+    place
+        Another name of `input_path`, for the command line; only one of both.
 
     Returns
     -------
@@ -152,8 +156,11 @@ def analyze(
     from britekit.inference.rendering import read_rtype
     from britekit.tracking.run import stage_run
 
+    if input_path and place:
+        raise InputError(f'two inputs, "{input_path}" and "{place}"; name one directory that holds both')
+    input_path = input_path or place or ""
     if not input_path:
-        raise InputError("no input: name a recording or a directory of recordings with -i")
+        raise InputError("no input: name a recording or a directory of recordings")
     if engine not in ("local", "ray"):
         raise InputError(f'--engine "{engine}" is neither local nor ray')
     if address is not None and engine != "ray":

@@ -12,6 +12,7 @@ from typing import Any
 
 from britekit.config.augmentations import merge_augmentations
 from britekit.config.base import SECTIONS, BaseConfig, find_field, to_dict
+from britekit.config.elsewhere import NOT_HERE
 from britekit.config.fields import Problem, declared, show
 from britekit.config.yaml_reader import Node, read_yaml
 from britekit.errors import ConfigError, closest, suggest
@@ -219,6 +220,8 @@ def unknown_field(section: str, name: str) -> str:
     full = f"{section}.{name}" if section else name
     if section not in SECTIONS:
         return f"{full}: unknown section{suggest(section, SECTIONS)}"
+    if why := NOT_HERE.get(section, {}).get(name):
+        return f"{full}: a setting of public britekit that does not exist here: {why}; remove the line"
     renamed = _OLD_NAMES.get(name, name)
     if found := find_field(renamed, section):
         if found[0] == section:

@@ -20,7 +20,8 @@ from britekit.audio.stream import window_starts
 from britekit.audio.threads import single_threaded_products
 from britekit.config.audio import AudioConfig
 from britekit.database.spectrograms import encode
-from britekit.datasets.recording_streams import EncodedBatch, Grid, available_cores
+from britekit.datasets.recording_streams import EncodedBatch, Grid
+from britekit.processes import available_cores
 
 Item = TypeVar("Item")
 # Which starts of a recording are wanted; it may have to open the file, and runs in a thread.

@@ -18,10 +18,10 @@ from britekit.annotations.classes import ClassInfo, read_classes
 from britekit.database.session import open_database
 from britekit.database.spectrograms import group_settings, inflate, iter_values, require_group
 from britekit.datasets.pickle_writer import PickleWriter
-from britekit.datasets.recording_streams import available_cores
 from britekit.datasets.selection import Selection, select_spectrograms
 from britekit.errors import DatabaseError, InputError
 from britekit.files import atomic_path, refuse_overwriting
+from britekit.processes import available_cores
 from britekit.progress import Meter
 
 

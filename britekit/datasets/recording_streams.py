@@ -8,7 +8,6 @@ given.
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import threading
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from britekit.audio.threads import single_threaded_products
 from britekit.config.audio import AudioConfig
 from britekit.database.spectrograms import encode
 from britekit.errors import InputError
+from britekit.processes import available_cores
 
 _WINDOWS_PER_BATCH = 32
 # Of one recording, before its worker waits: some 1,000 windows, 30 MB. It bounds the memory of a 24 h
@@ -153,10 +153,3 @@ def stream_recordings(paths: Sequence[Path], cfg: AudioConfig, grid: Grid) -> It
         stop.set()
         pool.shutdown(cancel_futures=True)
         products.close()
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

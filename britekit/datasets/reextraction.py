@@ -26,8 +26,8 @@ from britekit.database.spectrograms import add_values, get_or_add_group
 from britekit.database.tracked import refuse_lost_spectrograms
 from britekit.datasets.given_streams import GivenStream, stream_given
 from britekit.datasets.hand_edits import edit_by_hand
-from britekit.datasets.recording_streams import available_cores
 from britekit.errors import BriteKitError, DatabaseError, InputError
+from britekit.processes import available_cores
 from britekit.progress import track
 
 log = logging.getLogger("britekit.datasets.reextraction")

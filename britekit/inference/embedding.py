@@ -21,12 +21,12 @@ from britekit.inference.backend import choose_backend
 from britekit.inference.exported import (
     EMBEDDING_NAME,
     INPUT_NAME,
-    available_cores,
     keep_outputs,
     open_export,
 )
 from britekit.inference.members import CHECKPOINT, member_paths, resolve_for_models
 from britekit.inference.runtime import load_openvino
+from britekit.processes import available_cores
 
 log = logging.getLogger("britekit.inference.embedding")
 

@@ -23,6 +23,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.errors import ModelError
 from britekit.inference.runtime import load_openvino
 from britekit.inference.seal import check_seal
+from britekit.processes import available_cores
 
 logger = logging.getLogger(__name__)
 
@@ -206,13 +207,6 @@ def keep_outputs(model: Any, names: set[str]) -> None:
     for result in model.get_results():
         if not names & set(result.output(0).names):
             model.remove_result(result)
-
-
-def available_cores() -> int:
-    """Return the number of cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _core() -> Any:

@@ -208,6 +208,11 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Sto
     path = Path(path)
     content, sha256 = read_archive(path)
     check_entries(content, path)
+    if "pytorch-lightning_version" in content:  # Lightning saves none of ours
+        raise ModelError(
+            f"checkpoint {path} was trained by public britekit, whose networks are built otherwise; "
+            "train again from its database or training file"
+        )
     hyper, settings = content["hyper_parameters"], content["training_cfg"]
     try:
         classes = _classes(hyper)

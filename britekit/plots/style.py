@@ -86,6 +86,11 @@ def figure(path: str | Path, width: float = 4.5, height: float = 4.0) -> Iterato
         drawn = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
         FigureCanvasAgg(drawn)
         yield drawn
+        # Laid out by itself: to lay out, savefig would draw everything once more (12 pictures of a
+        # test: 6.4 s -> 5.0 s of a core).
+        if engine := drawn.get_layout_engine():
+            engine.execute(drawn)
+            drawn.set_layout_engine(None)
         with atomic_path(path) as partial:
             drawn.savefig(partial, dpi=DPI, **_NO_METADATA[suffix])
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.datasets.recording_streams import available_cores
 from britekit.errors import InputError
 from britekit.evaluation.epochs import annotated_recordings
 from britekit.inference.members import resolve_for_models
+from britekit.processes import available_cores
 from britekit.tuning.mean_scores import METRICS, MeanScores
 from britekit.tuning.member_scores import MemberScores, halves, score_members
 from britekit.tuning.selection import Choice, Combination, choose

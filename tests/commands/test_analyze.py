@@ -137,6 +137,15 @@ def test_show_prints_the_first_window_and_writes_nothing(capsys: pytest.CaptureF
         assert float(score) == pytest.approx(first[name], abs=1e-6)
 
 
+def test_the_input_may_stand_alone(capsys: pytest.CaptureFixture[str]):
+    assert analyze("-i", "rec", "-o", "named") == 0
+    assert analyze("rec", "-o", "alone") == 0
+    assert (Path("alone") / "scores.csv").read_bytes() == (Path("named") / "scores.csv").read_bytes()
+    capsys.readouterr()
+    assert analyze("rec", "-i", "other", "-o", "both") == 1
+    assert 'two inputs, "other" and "rec"' in capsys.readouterr().err
+
+
 def test_an_old_table_does_not_outlive_the_labels_it_belonged_to():
     assert analyze("-i", "rec", "-o", "out", "-m", "0") == 0
     assert analyze("-i", "rec", "-o", "out", "-m", "0.5", "-r", "audacity") == 0

@@ -1,0 +1,25 @@
+"""Settings of public britekit that have no field here, so that a user who comes from there is told why."""
+
+from __future__ import annotations
+
+_FAST = "spectrograms are computed fast enough without a cache"
+_DISTILLED = "a model is not trained by the scores of others here"
+_SHARE = 'take fewer segments of a recording with "britekit extract-all --max-spec"'
+
+NOT_HERE = {
+    "audio": {"use_spec_cache": _FAST, "chunks_per_spec": _FAST},
+    "train": {
+        "frame_label_pickle": "labels of frames cannot be given here",
+        "teacher_targets_pickle": _DISTILLED,
+        "distillation_weight": _DISTILLED,
+        "distillation_temperature": _DISTILLED,
+        "teacher_only_if_no_frame": _DISTILLED,
+        "max_per_recording": _SHARE,
+        "max_per_recording_min_recordings": _SHARE,
+        "val_max_per_recording": _SHARE,
+    },
+    "infer": {
+        "openvino_block_size": "an export takes any number of windows",
+        "initial_offsets": 'windows begin at 0, or at "britekit analyze --start"',
+    },
+}
