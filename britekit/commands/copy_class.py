@@ -15,17 +15,19 @@ from britekit.options import option
 class Options:
     """Options of `copy-class`."""
 
-    src_db: str = option(
+    src_db_path: str = option(
         "--src-db", required=True, metavar="DB", help="database to copy from: a path or a URL"
     )
-    dest_db: str = option(
+    dest_db_path: str = option(
         "--dest-db", required=True, metavar="DB", help="database to copy to: a path or a URL"
     )
-    name: str = option("--name", required=True, metavar="NAME", help="class name")
+    class_name: str = option("--name", required=True, metavar="NAME", help="class name")
     force: bool = option("--force", default=False, help="change a database that the pipeline builds")
 
 
-def copy_class(src_db: str = "", dest_db: str = "", name: str = "", force: bool = False) -> int:
+def copy_class(
+    src_db_path: str = "", dest_db_path: str = "", class_name: str = "", force: bool = False
+) -> int:
     """Copy a class; return the number of spectrograms copied."""
     from britekit.database.classes import require_class
     from britekit.database.copying import copy_class as copy
@@ -34,14 +36,14 @@ def copy_class(src_db: str = "", dest_db: str = "", name: str = "", force: bool 
     from britekit.database.tracked import refuse_new_recordings
     from britekit.errors import InputError
 
-    if is_same_database(src_db, dest_db):
+    if is_same_database(src_db_path, dest_db_path):
         raise InputError("--src-db and --dest-db name the same database; give two different ones")
     if not force:
-        refuse_new_recordings(dest_db, "copy-class")
-    with open_database(src_db) as origin:
-        require_class(origin, name)  # before a destination is made
-        with open_database(dest_db, "create") as destination:
-            copied = copy(origin, destination, name)
+        refuse_new_recordings(dest_db_path, "copy-class")
+    with open_database(src_db_path) as origin:
+        require_class(origin, class_name)  # before a destination is made
+        with open_database(dest_db_path, "create") as destination:
+            copied = copy(origin, destination, class_name)
     print(f"recordings = {copied.recordings}")
     print(f"segments = {copied.segments}")
     print(f"spectrograms = {copied.spectrograms}")

@@ -27,7 +27,7 @@ class Options:
     threshold: float = option(
         "--threshold", default=0.99, metavar="COSINE", help="smallest cosine of a pair (default: 0.99)"
     )
-    noplot: bool = option("--noplot", default=False, help="draw no pictures")
+    no_plot: bool = option("--noplot", default=False, help="draw no pictures")
 
 
 def dedup_seg(
@@ -38,7 +38,7 @@ def dedup_seg(
     delete: bool = False,
     spec_group: str = "default",
     threshold: float = 0.99,
-    noplot: bool = False,
+    no_plot: bool = False,
 ) -> int:
     """Find near-identical segments of one class; return the number of pairs."""
     from britekit.commands._pictures import checked_output
@@ -68,7 +68,7 @@ def dedup_seg(
                 f'run embed --name "{class_name}"'
             )
         pairs = find_duplicate_segments(segments, threshold)
-        if not noplot:
+        if not no_plot:
             draw_pairs(session, output, pairs, segments, group_id, cfg.audio)
         write_pairs(output / "duplicates.csv", pairs, segments)
     if delete and pairs:

@@ -35,13 +35,13 @@ class Options:
     spec_group: str = option(
         "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
     )
-    max_per_recording: Optional[int] = option(
+    max_spec: Optional[int] = option(
         "--max-spec", metavar="N", help="at most so many segments of a recording, evenly spaced"
     )
-    max_recordings: Optional[int] = option(
+    max_rec: Optional[int] = option(
         "--max-rec", metavar="N", help="at most so many recordings, evenly spaced"
     )
-    at_random: bool = option(
+    randomize: bool = option(
         "--random", default=False, help="with --max-spec and --max-rec: drawn by lot, not evenly spaced"
     )
     include_existing: bool = option(
@@ -62,9 +62,9 @@ def extract_all(
     spec_group: str = "default",
     include_existing: bool = False,
     force: bool = False,
-    max_per_recording: Optional[int] = None,
-    max_recordings: Optional[int] = None,
-    at_random: bool = False,
+    max_spec: Optional[int] = None,
+    max_rec: Optional[int] = None,
+    randomize: bool = False,
 ) -> int:
     """Store the spectrograms of a folder of recordings under one class; return how many are new."""
     import logging
@@ -78,13 +78,13 @@ def extract_all(
     from britekit.datasets.recording_streams import check_overlap
     from britekit.errors import InputError
 
-    for limit, flag in ((max_per_recording, "--max-spec"), (max_recordings, "--max-rec")):
+    for limit, flag in ((max_spec, "--max-spec"), (max_rec, "--max-rec")):
         if limit is not None and limit < 1:
             raise InputError(f"{flag} is {limit}; expected 1 or more")
     class_name, class_code = clean_name(class_name, "--name"), clean_name(class_code or "", "--code")
     if not class_name:
         raise InputError("the class has no name; give it with --name")
-    if at_random and max_per_recording is None and max_recordings is None:
+    if randomize and max_spec is None and max_rec is None:
         logging.getLogger(__name__).warning("--random chooses nothing without --max-spec or --max-rec")
     cfg = resolve(cfg_path)
     target = db_path or cfg.train.train_db
@@ -106,9 +106,9 @@ def extract_all(
             group=spec_group,
             include_existing=include_existing,
             on_recording=lambda path, count: print(f"{shown(path)}: {count}"),
-            max_per_recording=max_per_recording,
-            max_recordings=max_recordings,
-            at_random=at_random,
+            max_per_recording=max_spec,
+            max_recordings=max_rec,
+            at_random=randomize,
         )
         # What is stored stays stored; a failure after this line must not be taken for one of the database.
     if result.skipped:

@@ -24,7 +24,7 @@ class Options:
         "--max", default=500, metavar="N", help="most recordings, those there already included (default: 500)"
     )
     no_prefix: bool = option("--noprefix", default=False, help="file names without N before the number")
-    no_verification: bool = option(
+    include_unverified: bool = option(
         "--nover", default=False, help="include observations that need identification"
     )
     licences: Optional[str] = option(
@@ -39,7 +39,7 @@ def inat(
     output_dir: str = "",
     max_downloads: int = 500,
     no_prefix: bool = False,
-    no_verification: bool = False,
+    include_unverified: bool = False,
     cfg_path: Optional[str] = None,
     licences: Optional[str] = None,
     dry_run: bool = False,
@@ -57,7 +57,7 @@ def inat(
         Most recordings, those that are there already included.
     no_prefix
         File names without ``N`` before the number.
-    no_verification
+    include_unverified
         Include observations that need identification.
     cfg_path
         YAML file of settings; read are `misc.inat_url` and `misc.request_pause`.
@@ -88,7 +88,7 @@ def inat(
     directory, cfg, wanted = Path(output_dir), resolve(cfg_path), parse_licences(licences)
     with Web(Limits.paced(cfg.misc.request_pause)) as web:
         remotes = inaturalist.find_sounds(
-            web, cfg.misc.inat_url, name, not no_prefix, no_verification, wanted
+            web, cfg.misc.inat_url, name, not no_prefix, include_unverified, wanted
         )
         if dry_run:
             print(LISTING)

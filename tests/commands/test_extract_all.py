@@ -54,7 +54,7 @@ def test_pipeline_database_is_refused(project):
 
 
 def test_what_was_skipped_and_what_changes_nothing_is_said(project, capsys, caplog):
-    commands.extract_all(class_name="Robin", dir_path="in", at_random=True)
+    commands.extract_all(class_name="Robin", dir_path="in", randomize=True)
     assert "--random chooses nothing" in caplog.text
     capsys.readouterr()
     assert commands.extract_all(class_name="Robin", dir_path="in", spec_group="other") == 0

@@ -56,7 +56,7 @@ def test_dedup_seg(project, capsys):
     }
     assert (
         commands.dedup_seg(
-            class_name="Wren", output_path="none", threshold=0.999999, noplot=True, delete=True
+            class_name="Wren", output_path="none", threshold=0.999999, no_plot=True, delete=True
         )
         == 2
     )

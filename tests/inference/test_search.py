@@ -189,7 +189,7 @@ def test_a_server_gives_what_a_file_gives(project, postgres_url, capsys):
         assert commands.search(input_path="Wren/w1.wav", output_path=str(folder), max_dist=2.0, **options)
         assert commands.find_dup(**options) == 10  # their rows are alike in the mean: noise of one loudness
         gone = commands.dedup_seg(
-            output_path=str(folder / "dup"), threshold=0.9999, delete=True, noplot=True, **options
+            output_path=str(folder / "dup"), threshold=0.9999, delete=True, no_plot=True, **options
         )
         assert 4 <= gone < 10
         assert commands.reextract(db_path=db) == 16 - gone
