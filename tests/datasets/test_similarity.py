@@ -1,5 +1,7 @@
 """Search and duplicates against a brute-force twin that compares every pair in double precision."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
@@ -37,6 +39,18 @@ def test_search_equals_brute_force(seed, max_dist, most):
         np.testing.assert_allclose(neighbours.distances, expected, atol=1e-12)
         np.testing.assert_allclose(row[neighbours.rows], expected, atol=1e-12)
         assert len(set(neighbours.rows.tolist())) == len(neighbours.rows)
+
+
+def test_memory_does_not_grow_with_the_pairs(monkeypatch):
+    monkeypatch.undo()
+    vectors = np.ones((300, 1000), np.float32)
+    tracemalloc.start()
+    found = sum(len(first) for first, _second, _cosines in EmbeddingMatrix(vectors).pairs(0.99))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == 300 * 299 // 2
+    # A block of pairs is held at a time, both sides in float64: not all, which would be 700 MB.
+    assert peak < 120e6
 
 
 def test_zero_vectors_are_near_nothing():
