@@ -4,10 +4,22 @@ from __future__ import annotations
 
 _FAST = "spectrograms are computed fast enough without a cache"
 _DISTILLED = "a model is not trained by the scores of others here"
+# Its init still writes them to base_config.yaml.
+_GONE = "version 1.8.4 reads it no longer either"
 _SHARE = 'take fewer segments of a recording with "britekit extract-all --max-spec"'
 
 NOT_HERE = {
-    "audio": {"use_spec_cache": _FAST, "chunks_per_spec": _FAST},
+    "audio": {
+        "use_spec_cache": _FAST,
+        "chunks_per_spec": _FAST,
+        "energy_max_freq": _GONE,
+        "energy_min_freq": _GONE,
+        "energy_threshold": _GONE,
+        "median_threshold1": _GONE,
+        "median_threshold2": _GONE,
+        "sum_threshold1": _GONE,
+        "sum_threshold2": _GONE,
+    },
     "train": {
         "frame_label_pickle": "labels of frames cannot be given here",
         "teacher_targets_pickle": _DISTILLED,
@@ -21,5 +33,6 @@ NOT_HERE = {
     "infer": {
         "openvino_block_size": "an export takes any number of windows",
         "initial_offsets": 'windows begin at 0, or at "britekit analyze --start"',
+        "seed": _GONE,
     },
 }
