@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export BENTOML_DO_NOT_TRACK := true
 export DVC_NO_ANALYTICS := true
 
-.PHONY: help install demo test check soak serve container-test docs clean
+.PHONY: help install demo test gpu-test check soak serve container-test docs clean
 
 help:  ## what can be typed here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -33,6 +33,12 @@ demo: $(READY)  ## the whole pipeline on synthesised recordings, with a table of
 
 test: $(READY)  ## the tests
 	@python -m pytest -n 2 --dist loadgroup
+
+gpu-test: $(READY)  ## where a GPU is: the tests that need it, and the speed of training there
+	@python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "Error: torch finds no GPU here")'
+	@python -m pytest -n 0 -q tests/training/test_graphs.py tests/training/test_flat_weights.py \
+		tests/training/test_ranks.py tests/audio/test_spectrogram_torch.py
+	@python benchmarks/training.py --spectrograms 4096 --no-compiled
 
 check: $(READY)  ## lint, types, layers
 	@scripts/check_code.sh

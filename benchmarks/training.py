@@ -222,8 +222,8 @@ def step_parts(model: str, path: Path, options: argparse.Namespace) -> tuple[flo
     layout = memory_format(device)
     network = prepare.make_recognizer(cfg, samples.classes)
     place(network, device)
-    forward = as_run(network, cfg, BATCH, layout, World())
     optimizer = build_optimizer(network, "adamw", 1e-4, 0.01, 0.9, 0.999)
+    forward = as_run(network, optimizer, cfg, BATCH, layout, World())
     batches = TrainingBatches(
         Bank(samples, device),
         torch.arange(len(samples.images)),

@@ -25,9 +25,9 @@ def network(cfg, model_type, head_type=None, **more):
     return made.train()
 
 
-def steps(forward, recognizer, batches):
+def steps(forward, recognizer, batches, optimizer=None):
     """Losses of some steps of training, and the weights afterwards."""
-    optimizer = build_optimizer(recognizer, "adamw", 1e-3, 0.01, 0.9, 0.999)
+    optimizer = optimizer or build_optimizer(recognizer, "adamw", 1e-3, 0.01, 0.9, 0.999)
     losses = []
     for batch in batches:
         optimizer.zero_grad(set_to_none=True)
@@ -71,6 +71,31 @@ def test_replayed_training_is_the_same_training(cfg, model, head):
             torch.testing.assert_close(after[name], value, rtol=5e-2, atol=5e-3)
         if "num_batches" in name:
             assert int(after[name]) == int(value) == 4
+
+
+@GPU
+@pytest.mark.parametrize("mixed", [True, False])
+def test_replayed_training_with_long_parameters_is_the_same_training(cfg, mixed):
+    """As `train` runs it; the last batch is smaller and runs as usual, with the same parameters."""
+    cfg.train.mixed_precision = mixed
+    data = [*batches(4), *batches(1, (3, *SHAPE[1:]))]
+    plain = network(cfg, "effnet.1", drop_rate=0.0, drop_path_rate=0.0)
+    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=mixed):
+        expected, weights = steps(plain, plain, data)
+    recorded = network(cfg, "effnet.1", drop_rate=0.0, drop_path_rate=0.0)
+    optimizer = build_optimizer(recorded, "adamw", 1e-3, 0.01, 0.9, 0.999)
+    forward = as_run(recorded, optimizer, cfg, SHAPE[0], torch.channels_last, World())
+    assert forward.is_graphed and sum(len(group["params"]) for group in optimizer.param_groups) <= 4
+    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=mixed):
+        found, after = steps(forward, recorded, data, optimizer)
+    np.testing.assert_allclose(found, expected, rtol=5e-2 if mixed else 2e-2)
+    for name, value in weights.items():
+        if "num_batches" in name:
+            assert int(after[name]) == int(value) == 5
+        elif value.dim() > 1:  # each step moves a weight by up to the rate, whatever its gradient's size
+            assert (after[name] - value).abs().mean() < 1e-3, name
+    state = optimizer.state_dict()["state"]
+    assert len(state) == len(list(recorded.parameters()))
 
 
 @GPU
