@@ -49,23 +49,32 @@ def build_optimizer(
         Unknown optimizer, or one that cannot be used.
     """
     check_optimizer(name)
-    known = inspect.signature(get_optimizer_class(name, bind_defaults=False).__init__).parameters
+    kind = get_optimizer_class(name, bind_defaults=False)
+    known = inspect.signature(kind.__init__).parameters
     if weight_decay is None:
         own = known["weight_decay"].default if "weight_decay" in known else 0.0
         weight_decay = float(own) if isinstance(own, (int, float)) else 0.0
     arguments: dict[str, Any] = {}
     if beta1 is not None and beta2 is not None and "betas" in known and _has_two(known["betas"].default):
         arguments["betas"] = (beta1, beta2)
-    if "fused" in known and next(model.parameters()).device.type == "cuda":
-        arguments["fused"] = True  # one launch for all weights
-    elif "foreach" in known:
-        arguments["foreach"] = True  # a quarter less time per step on a CPU, where it is not torch's default
+    if flag := _together(kind, next(model.parameters()).device.type):
+        arguments[flag] = True
     try:
         return create_optimizer_v2(
             model, opt=name, lr=learning_rate, weight_decay=weight_decay, filter_bias_and_bn=True, **arguments
         )
     except (ImportError, RuntimeError, AssertionError, TypeError, ValueError) as error:
         raise _unusable(name, error) from error
+
+
+def _together(kind: Any, device: str) -> str | None:
+    """Flag with which an optimizer treats many weights at once."""
+    known = inspect.signature(kind.__init__).parameters
+    # One launch for all weights. Torch's Adagrad has that on a CPU alone, and raises on a GPU.
+    if device == "cuda" and "fused" in known and not issubclass(kind, torch.optim.Adagrad):
+        return "fused"
+    # A quarter less time per step on a CPU, where it is not torch's default.
+    return "foreach" if "foreach" in known else None
 
 
 def needs_second_derivatives(name: str) -> bool:

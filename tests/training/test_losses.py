@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from britekit.training.losses import LossSettings, class_weights, compute_loss, offpeak, smooth
-from britekit.training.optimizers import build_optimizer
+from britekit.training.optimizers import _together, build_optimizer
 from britekit.training.schedule import rate_factor
 
 
@@ -120,3 +120,10 @@ def test_optimizers_of_timm_take_a_step_with_their_own_defaults(name, betas):
     model(torch.rand(4, 3)).sum().backward()
     optimizer.step()
     assert not torch.equal(before, model.weight)
+
+
+def test_many_weights_are_treated_at_once_where_the_optimizer_can():
+    """Fused on a GPU; torch's Adagrad is fused on CPUs alone and raises at its first step on a GPU."""
+    kinds = torch.optim.AdamW, torch.optim.SGD, torch.optim.Adagrad, torch.optim.RAdam
+    assert [_together(kind, "cuda") for kind in kinds] == ["fused", "fused", "foreach", "foreach"]
+    assert {_together(kind, "cpu") for kind in kinds} == {"foreach"}
