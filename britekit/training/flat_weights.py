@@ -9,7 +9,7 @@ An optimizer that treats every number by itself does the same to a long paramete
 optimizers are given long ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,7 @@ class FlatNetwork(nn.Module):
 
     Its parameters are the long ones, and they get the gradients. The network keeps its weights, as views: it
     is saved, loaded and evaluated as ever. The optimizer is given the long ones in their place; its
-    ``state_dict()`` remains that of the weights.
+    ``state_dict()`` remains that of the weights. Weights that cannot be views are parameters as they are.
 
     Parameters
     ----------
@@ -78,12 +78,17 @@ class FlatNetwork(nn.Module):
         self._kinds: list[torch.dtype] = []
         self._places: list[list[_Place]] = []
         self.long = nn.ParameterList()
+        self.single = nn.ParameterList()  # recorded graphs give gradients to a module's own parameters only
         names = {weight: name for name, weight in network.named_parameters() if name not in unused}
-        cast = _cast_names(network) if mixed is not None else set()
+        # On a GPU these lay their weights into memory of their own, out of any long parameter.
+        moving = _names_in(network, lambda layer: isinstance(layer, nn.RNNBase))
+        cast = _names_in(network, lambda layer: type(layer) in _CAST) if mixed is not None else set()
         self._before = [list(group["params"]) for group in optimizer.param_groups]
         for group in optimizer.param_groups:
-            weights = [weight for weight in group["params"] if _fits(weight) and weight in names]
-            rest = [weight for weight in group["params"] if not (_fits(weight) and weight in names)]
+            weights = [w for w in group["params"] if w in names and _fits(w) and names[w] not in moving]
+            viewed = set(weights)
+            rest = [w for w in group["params"] if w not in viewed]
+            self.single.extend(weight for weight in rest if weight in names)
             for is_cast in (True, False):
                 chosen = {names[w]: w for w in weights if (names[w] in cast) is is_cast}
                 if chosen:
@@ -169,18 +174,21 @@ class _Parts(torch.autograd.Function):
         return whole, None, None
 
 
-def _cast_names(network: nn.Module) -> set[str]:
-    """Names of the weights that autocast casts."""
+def _names_in(network: nn.Module, chosen: Callable[[nn.Module], bool]) -> set[str]:
+    """Names of the weights of some layers."""
     return {
         f"{path}.{name}" if path else name
         for path, layer in network.named_modules()
-        if type(layer) in _CAST
+        if chosen(layer)
         for name, _ in layer.named_parameters(recurse=False)
     }
 
 
 def _fits(weight: nn.Parameter) -> bool:
-    """Whether a weight can be a view: of 32 bits, and its memory without gaps."""
+    """Whether a weight can be a view: of 32 bits, its memory without gaps, and no single number.
+
+    The state of a single number looks as the count of steps does.
+    """
     sides = sorted(
         (stride, size) for size, stride in zip(weight.shape, weight.stride(), strict=True) if size > 1
     )
@@ -189,7 +197,7 @@ def _fits(weight: nn.Parameter) -> bool:
         if stride != expected:
             return False
         expected *= size
-    return weight.dtype == torch.float32 and weight.requires_grad and weight.numel() > 0
+    return weight.dtype == torch.float32 and weight.requires_grad and weight.numel() > 0 and weight.dim() > 0
 
 
 def _order(tensor: torch.Tensor) -> list[int]:
@@ -199,14 +207,15 @@ def _order(tensor: torch.Tensor) -> list[int]:
 
 def _join_state(optimizer: torch.optim.Optimizer, long: nn.Parameter, places: list[_Place]) -> None:
     """Give an optimizer's state of some weights, if it has any, to the parameter they have become."""
-    states = [optimizer.state.pop(place.weight) for place in places if place.weight in optimizer.state]
-    if not states:
+    known = [(p, optimizer.state.pop(p.weight)) for p in places if p.weight in optimizer.state]
+    if not known:
         return
     joined: dict[str, Any] = {}
-    for key, value in states[0].items():
-        if isinstance(value, torch.Tensor) and value.shape == places[0].weight.shape and value.dim():
+    first, its_state = known[0]
+    for key, value in its_state.items():
+        if isinstance(value, torch.Tensor) and value.shape == first.weight.shape:
             joined[key] = torch.zeros_like(long)
-            for place, state in zip(places, states, strict=True):
+            for place, state in known:
                 place.view_of(joined[key]).copy_(state[key])
         else:  # counts steps, which are as many for each
             joined[key] = value.clone() if isinstance(value, torch.Tensor) else value

@@ -217,6 +217,61 @@ def test_what_takes_no_part_stays_as_it_is():
     assert len(optimizer.state_dict()["param_groups"]) == 2
 
 
+class Odd(nn.Module):
+    """A single number first, memory with gaps, a layer that moves its weights, and a plain one."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(0.7))
+        self.gaps = nn.Parameter((torch.arange(12.0) / 12).reshape(2, 6)[:, ::2])
+        self.lstm, self.plain = nn.LSTM(3, 3), nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.scale * self.plain(self.lstm(x @ self.gaps.T @ self.gaps)[0])
+
+
+def test_weights_that_cannot_be_views_are_trained_too():
+    """A recording gives gradients to the parameters of the module that is recorded, and to no others."""
+    torch.manual_seed(1)
+    network = Odd()
+    assert not network.gaps.is_contiguous()
+    weights = list(network.parameters())
+    optimizer = optimizer_of(network)
+    forward = flat(network, optimizer)
+    held = {weight.data_ptr() for weight in network.lstm.parameters()}
+    assert held == {weight.data_ptr() for weight in forward.single if weight.data_ptr() in held}
+    found = torch.autograd.grad(forward(torch.rand(4, 3)).square().sum(), list(forward.parameters()))
+    assert sum(gradient.any() for gradient in found) == len(found)
+    places = [place.weight for some in forward._places for place in some]
+    assert {id(w) for w in (*places, *forward.single)} == {id(w) for w in weights}
+    given = {id(w) for group in optimizer.param_groups for w in group["params"]}
+    assert given == {id(w) for w in forward.parameters()}
+
+
+def test_a_state_of_some_weights_or_of_single_numbers_goes_on():
+    def steps(network, forward, optimizer):
+        for row in torch.rand(3, 4, 3, generator=torch.Generator().manual_seed(2)):
+            optimizer.zero_grad(set_to_none=True)
+            forward(row).square().sum().backward()
+            optimizer.step()
+
+    torch.manual_seed(1)
+    plain, network = Odd(), Odd()
+    network.load_state_dict(plain.state_dict())
+    one, other = optimizer_of(plain), optimizer_of(network)
+    steps(plain, plain, one)
+    one.state.pop(plain.plain.weight)  # as of a weight that took no part
+    network.load_state_dict(plain.state_dict())
+    other.load_state_dict(one.state_dict())
+    forward = flat(network, other)
+    assert other.state_dict()["state"].keys() >= one.state_dict()["state"].keys()
+    one.state.pop(plain.plain.bias)
+    for state in (one.state, other.state):
+        kept = [value for value in state.values() if value["exp_avg"].dim() == 0]
+        assert len(kept) == 1 and float(kept[0]["step"]) == 3
+    steps(network, forward, other)
+
+
 def test_layers_that_compute_with_their_weights_first_keep_them_in_32_bits():
     class Standardised(nn.Linear):
         def forward(self, input):
