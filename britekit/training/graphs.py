@@ -5,6 +5,7 @@ processor took 33 ms to start them one by one. Recorded once and replayed, they 
 Recording and replaying are `torch.cuda.make_graphed_callables`.
 """
 
+import gc
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,6 +114,8 @@ def _recorded(
     layout: torch.memory_format,
     mixed: torch.dtype | None,
 ) -> nn.Module:
+    # An earlier fold's recording, with the memory of a whole step, lies in a cycle of references.
+    gc.collect()
     device = next(recognizer.parameters()).device
     example = torch.zeros(shape, device=device).contiguous(memory_format=layout)
     # The passes that warm up and record would leave their mark on batch norm's statistics.

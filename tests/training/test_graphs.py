@@ -1,5 +1,7 @@
 """Training on a GPU replays the network as CUDA graphs; without one there is nothing to replay."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -214,3 +216,17 @@ def test_on_a_cpu_the_network_runs_as_it_is(cfg):
     optimizer = build_optimizer(recognizer, "adamw", 1e-3, 0.01, 0.9, 0.999)
     assert as_run(recognizer, optimizer, cfg, 8, torch.channels_last, World()) is recognizer
     assert recognizer.training
+
+
+def test_what_was_recorded_before_is_let_go_first():
+    """Folds record one after the other; torch's recordings lie in cycles, which Python frees at leisure."""
+
+    class Before:
+        def __init__(self):
+            self.itself = self
+
+    made = torch.nn.Linear(2, 2)
+    before = weakref.ref(Before())
+    assert before() is not None
+    GraphedNetwork(made, (2, 1, 2, 2), torch.channels_last, mixed=None)
+    assert before() is None
