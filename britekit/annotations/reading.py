@@ -4,6 +4,7 @@ A folder may hold ``annotations.csv`` and text files about single recordings bes
 """
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -119,8 +120,8 @@ def _tell_of_folders(folder: Path) -> None:
     found = [
         entry
         for entry in below
-        if not (entry / "manifest.yaml").exists()  # detections
-        and ((entry / TABLE_NAME).is_file() or any(map(_looks_annotated, sorted(entry.glob("*.txt")))))
+        if not os.path.exists(entry / "manifest.yaml")  # detections
+        and (os.path.isfile(entry / TABLE_NAME) or any(map(_looks_annotated, sorted(entry.glob("*.txt")))))
     ]
     if found:
         log.warning(
@@ -130,8 +131,10 @@ def _tell_of_folders(folder: Path) -> None:
 
 
 def _looks_annotated(path: Path) -> bool:
+    if path.name.lower().endswith(_DETECTIONS):
+        return False
     line = _first_line(path)
-    return not path.name.lower().endswith(_DETECTIONS) and (is_raven_header(line) or is_audacity_line(line))
+    return is_raven_header(line) or is_audacity_line(line)
 
 
 def _is_raven_output(path: Path) -> bool:

@@ -288,3 +288,18 @@ def test_label_of_two_classes_is_refused():
     twice = [ClassInfo("A", "a", "Parus"), ClassInfo("B", "b", "Parus")]
     with pytest.raises(InputError, match='class "Parus" could be "A" or "B"'):
         Reconciler(twice).find("Parus")
+
+
+def test_a_folder_that_may_not_be_opened_is_passed_over(tmp_path, monkeypatch):
+    """lost+found of a disk, for instance."""
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "x.txt").write_text("1.0\t2.0\ta\n")
+    real = os.stat
+
+    def stat(path, *rest, **more):
+        if "lost+found/" in os.fspath(path):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, *rest, **more)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert [item.label for item in read_any_annotations(tmp_path)] == ["a"]
