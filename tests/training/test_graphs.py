@@ -8,6 +8,7 @@ import torch
 
 from britekit.models.recognizer import build_recognizer
 from britekit.training.fitting import as_run
+from britekit.training.flat_weights import FlatNetwork
 from britekit.training.graphs import GraphedNetwork
 from britekit.training.optimizers import build_optimizer
 from britekit.training.ranks import World
@@ -27,9 +28,13 @@ def network(cfg, model_type, head_type=None, **more):
     return made.train()
 
 
+def optimizer_of(recognizer):
+    return build_optimizer(recognizer, "adamw", 1e-3, 0.01, 0.9, 0.999)
+
+
 def steps(forward, recognizer, batches, optimizer=None):
     """Losses of some steps of training, and the weights afterwards."""
-    optimizer = optimizer or build_optimizer(recognizer, "adamw", 1e-3, 0.01, 0.9, 0.999)
+    optimizer = optimizer or optimizer_of(recognizer)
     losses = []
     for batch in batches:
         optimizer.zero_grad(set_to_none=True)
@@ -98,6 +103,26 @@ def test_replayed_training_with_long_parameters_is_the_same_training(cfg, mixed)
             assert (after[name] - value).abs().mean() < 1e-3, name
     state = optimizer.state_dict()["state"]
     assert len(state) == len(list(recorded.parameters()))
+
+
+@GPU
+@pytest.mark.parametrize("mixed", [None, torch.bfloat16])
+@pytest.mark.parametrize(("model", "head"), [("effnet.1", None), ("hgnet.1", "scalable_sed")])
+def test_long_parameters_are_replayed_as_the_weights_are(cfg, model, head, mixed):
+    plain = network(cfg, model, head, drop_rate=0.0, drop_path_rate=0.0)
+    before = {name: value.clone() for name, value in plain.named_parameters()}
+    forward = GraphedNetwork(plain, SHAPE, torch.channels_last, mixed)
+    expected, weights = steps(forward, plain, batches(4))
+    recorded = network(cfg, model, head, drop_rate=0.0, drop_path_rate=0.0)
+    optimizer = optimizer_of(recorded)
+    long = FlatNetwork(recorded, optimizer, mixed)
+    forward = GraphedNetwork(recorded, SHAPE, torch.channels_last, mixed, long)
+    assert forward.is_graphed
+    found, after = steps(forward, recorded, batches(4), optimizer)
+    np.testing.assert_allclose(found, expected, rtol=2e-2)
+    assert found[0] == pytest.approx(expected[0], rel=2e-3)
+    for name, value in before.items():
+        assert torch.equal(after[name], value) == torch.equal(weights[name], value), name
 
 
 @GPU
