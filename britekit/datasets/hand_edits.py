@@ -100,8 +100,7 @@ def edit_by_hand(
     """
     table = curation_file(target)
     path = sqlite_path(target)
-    # What a killed command left may change what there is.
-    if check and path is not None and path.is_file() and not (table and _all_pending(table)):
+    if check and path is not None and path.is_file() and not _was_killed(path, table):
         with open_database(target) as session:
             check(session)
     if table is not None and path is not None:
@@ -117,6 +116,12 @@ def edit_by_hand(
         except BaseException:
             session.rollback()
             raise
+
+
+def _was_killed(path: Path, table: Path | None) -> bool:
+    """Whether a killed command left what may change what there is; opening for writing mends it."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() or bool(table and _all_pending(table))
 
 
 def _commit_both(session: Session, table: Path, decisions: Sequence[Decision]) -> None:

@@ -1,6 +1,8 @@
 """The database commands as typed, on SQLite and PostgreSQL; and that none reads more than it needs."""
 
+import contextlib
 import importlib
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -133,6 +135,23 @@ def test_a_name_that_does_not_exist_changes_no_byte(project, command):
     more = ["--csv", "none.csv"] if command == "del-seg" else []
     assert typed(command, "-d", "a.db", "--name", "Robbin", *more) == 1
     assert Path("a.db").read_bytes() == before
+
+
+def test_what_a_killed_command_left_is_mended_though_the_name_does_not_exist(project):
+    """Its changes lie in a log beside the file, and only the next writer puts them into it."""
+    assert typed("extract", "--dir", "in", "--classes", _class_list(project), "-d", "a.db") == 0
+    writer = sqlite3.connect("a.db")
+    writer.execute("PRAGMA journal_mode=WAL")
+    writer.execute("PRAGMA wal_autocheckpoint=0")
+    writer.execute("UPDATE Class SET Code = 'NEW' WHERE Name = 'Wren'")
+    writer.commit()
+    for side in ("", "-wal", "-shm"):
+        shutil.copy(f"a.db{side}", f"killed.db{side}")
+    writer.close()
+    assert typed("del-class", "-d", "killed.db", "--name", "Robbin") == 1
+    assert not [*Path().glob("killed.db-*")]
+    with contextlib.closing(sqlite3.connect("killed.db")) as found:
+        assert found.execute("SELECT Code FROM Class WHERE Name = 'Wren'").fetchone() == ("NEW",)
 
 
 def _class_list(project):
