@@ -1,5 +1,7 @@
 """ckpt-avg, ckpt-freeze and ckpt-onnx of directories as a person runs them."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -13,11 +15,17 @@ class Evil:
         return print, ("executed",)
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    made = tmp_path_factory.mktemp("three")
     for k in range(3):
-        save(tmp_path / "ckpts" / f"v0-e{k}.ckpt", seed=k)
-    return tmp_path / "ckpts"
+        save(made / f"v0-e{k}.ckpt", seed=k)
+    return made
+
+
+@pytest.fixture
+def folder(three, tmp_path):
+    return shutil.copytree(three, tmp_path / "ckpts")
 
 
 def said(capsys):

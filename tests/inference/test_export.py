@@ -26,7 +26,8 @@ from britekit.inference import export  # noqa: E402
 from britekit.models.checkpoint import hyper_parameters, load_checkpoint, save_checkpoint  # noqa: E402
 from britekit.models.options import Blueprint  # noqa: E402
 from britekit.models.recognizer import build, build_recognizer  # noqa: E402
-from britekit.models.registry import backbone_families, find_backbone, head_names  # noqa: E402
+from britekit.models.registry import find_backbone  # noqa: E402
+from tests.models.pairs import PAIRS  # noqa: E402
 
 CLASSES = [ClassInfo("Zaunkönig", "WREN", "Wren"), ClassInfo('Owl "great"', "OWL")]
 
@@ -70,8 +71,7 @@ def test_scores_equal_pytorchs_in_every_batch_size(tmp_path: Path, head: str | N
     assert (scores["torch"][1] is None) == (head is None)
 
 
-@pytest.mark.parametrize("head", [None, *head_names()])
-@pytest.mark.parametrize("family", backbone_families())
+@pytest.mark.parametrize(("family", "head"), PAIRS)
 def test_every_pair_of_backbone_and_head_exports(tmp_path: Path, family: str, head: str | None):
     """The export's logits against PyTorch's, in batches of two sizes; `export_onnx` refuses what differs."""
     module, _ = find_backbone("timm.test_resnet" if family == "timm" else f"{family}.1")
