@@ -66,7 +66,7 @@ def common_style() -> Iterator[None]:
 
 
 @contextmanager
-def figure(path: str | Path, width: float = 4.5, height: float = 4.0) -> Iterator[Figure]:
+def figure(path: str | Path, width: float = 4.0, height: float = 4.0) -> Iterator[Figure]:
     """Yield an empty figure in the common style, and save it under ``path`` when the block ends.
 
     Parameters
