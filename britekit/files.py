@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import hashlib
+import io
 import json
 import math
 import os
@@ -16,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from britekit.errors import BriteKitError, InputError
 from britekit.processes import is_alive
@@ -179,6 +181,45 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write ``value`` as JSON in the given order; what is not a finite number becomes null."""
     write_text(path, json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def csv_writer(stream: SupportsWrite) -> Any:
+    """Return a CSV writer with ``\\n`` line ends whose rows read back on every Python.
+
+    Before 3.11.9 the standard writer quotes a line break only if its own line end contains that character,
+    so a recording with ``\\r`` in its name would break the table.
+    """
+    return csv.writer(_LineFeeds(stream), lineterminator="\r\n")
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Return rows of cells as CSV, quoted where needed."""
+    text = io.StringIO(newline="")
+    csv_writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def write_csv(path: str | os.PathLike[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write rows of cells, the header first, whole or not at all."""
+    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
+        csv_writer(stream).writerows(rows)
+
+
+class SupportsWrite(Protocol):
+    """A text stream."""
+
+    def write(self, text: str, /) -> Any:
+        """Take a piece of text."""
+
+
+class _LineFeeds:
+    """Passes each row on with ``\\n`` in place of the writer's ``\\r\\n``."""
+
+    def __init__(self, stream: SupportsWrite) -> None:
+        self._stream = stream
+
+    def write(self, row: str) -> None:
+        self._stream.write(row[:-2] + "\n")
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

@@ -1,7 +1,9 @@
 """Files are written whole or not at all."""
 
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import signal
@@ -20,6 +22,7 @@ from britekit.config.yaml_reader import read_yaml
 from britekit.errors import BriteKitError, InputError
 from britekit.files import (
     atomic_path,
+    csv_text,
     refuse_overwriting,
     sha256_of,
     together,
@@ -33,6 +36,16 @@ from britekit.models.checkpoint import read_archive
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    "cell", ["a\rb", "a\nb", "a\r\nb", 'a"b', "a,b", "\r", "\n", "plain", "", "a\u2028b"]
+)
+def test_rows_read_back_whatever_is_in_them(cell):
+    text = csv_text([["name", "value"], [cell, 1], ["end", 2]])
+    rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    assert rows == [["name", "value"], [cell, "1"], ["end", "2"]]
+    assert text.startswith("name,value\n") and text.endswith("\nend,2\n")
 
 
 def test_written_file_takes_the_name_and_leaves_nothing_else(tmp_path):

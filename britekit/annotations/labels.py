@@ -1,6 +1,5 @@
 """Labels, the output of inference: Audacity label files and ``scores.csv``, written and read back."""
 
-import csv
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 from britekit.annotations.raven_output import RAVEN_ENDING
 from britekit.annotations.tables import has_columns, iter_rows, parse_number
 from britekit.errors import InputError
-from britekit.files import atomic_path, require_file
+from britekit.files import atomic_path, require_file, write_csv
 
 CSV_COLUMNS = ("recording", "name", "start_time", "end_time", "score")
 _BIRDNET_SUFFIX = ".BirdNET.results"
@@ -49,11 +48,10 @@ def write_label_text(path: str | Path, labels: Iterable[Label]) -> None:
 def write_label_csv(path: str | Path, labels: Iterable[Label]) -> None:
     """Write the labels of any number of recordings as one table, sorted by recording, name and start."""
     ordered = sorted(labels, key=lambda label: (label.recording, label.name, label.start, label.end))
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(CSV_COLUMNS)
-        for x in ordered:
-            writer.writerow([x.recording, x.name, format_time(x.start), format_time(x.end), f"{x.score:.6f}"])
+    rows = (
+        [x.recording, x.name, format_time(x.start), format_time(x.end), f"{x.score:.6f}"] for x in ordered
+    )
+    write_csv(path, [CSV_COLUMNS, *rows])
 
 
 def read_labels(directory: str | Path) -> list[Label]:

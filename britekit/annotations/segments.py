@@ -1,6 +1,5 @@
 """Annotations of segment granularity: who is heard from when until when in which recording."""
 
-import csv
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from britekit.annotations.classes import map_name
 from britekit.annotations.tables import iter_rows, parse_number
 from britekit.audio.files import AUDIO_EXTENSIONS
 from britekit.errors import InputError
-from britekit.files import atomic_path
+from britekit.files import atomic_path, csv_writer
 
 COLUMNS = ("recording", "class", "start_time", "end_time")
 
@@ -89,7 +88,7 @@ def read_annotations(path: str | Path, map_codes: Mapping[str, str] | None = Non
 def write_annotations(path: str | Path, annotations: Iterable[Annotation]) -> None:
     """Write annotations as `read_annotations` reads them, in the order given; times to a millisecond."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
+        writer = csv_writer(stream)
         writer.writerow(COLUMNS)
         for item in annotations:
             times = ["", ""] if item.end <= item.start else [f"{item.start:.3f}", f"{item.end:.3f}"]

@@ -1,7 +1,5 @@
 """The credits that a publication needs: who made each recording, under which licence, and where it is."""
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from britekit.collect.licences import is_wanted, normalise_licence
 from britekit.collect.recordings_table import FILE_NAME, read_recordings_table
 from britekit.database.schema import Recording, RecordingInfo, Segment, Source
 from britekit.errors import InputError
-from britekit.files import write_text
+from britekit.files import csv_text, write_text
 
 FORMATS = (".md", ".txt", ".csv")
 COLUMNS = ("recording", "source", "author", "licence", "url", "time")
@@ -155,14 +153,11 @@ def _plain_text(credits: Sequence[Credit]) -> str:
 
 
 def _table(credits: Sequence[Credit]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(
+    rows = (
         [item.recording, item.source, item.author, item.licence or "unknown", item.url, item.time]
         for item in credits
     )
-    return text.getvalue()
+    return csv_text([COLUMNS, *rows])
 
 
 def _when(item: Credit) -> str:

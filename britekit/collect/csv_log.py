@@ -5,14 +5,13 @@ others put there stay as they are.
 """
 
 import csv
-import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 
 from britekit.errors import InputError
-from britekit.files import unwritable, write_text
+from britekit.files import csv_text, unwritable, write_text
 
 
 class CsvLog:
@@ -73,17 +72,15 @@ class CsvLog:
     def _key(self, row: Mapping[str, str]) -> tuple[str, ...]:
         return tuple(row.get(name, "") for name in self._keys)
 
+    def _cells(self, row: Mapping[str, str]) -> list[str]:
+        return [row.get(name, "") for name in self._header]
+
     def _rewrite(self) -> None:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, self._header, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self._rows)
-        write_text(self._path, text.getvalue())
+        write_text(self._path, csv_text([self._header, *map(self._cells, self._rows)]))
         self._stale = False
 
     def _append(self, row: Mapping[str, str]) -> None:
-        text = io.StringIO(newline="")
-        csv.DictWriter(text, self._header, restval="", lineterminator="\n").writerow(row)
+        text = csv_text([self._cells(row)])
         try:
             with open(self._path, "rb+", buffering=0) as file:
                 if file.seek(0, os.SEEK_END):
@@ -92,7 +89,7 @@ class CsvLog:
                     closed = file.read(1) == b"\n"
                 else:
                     closed = True
-                file.write((b"" if closed else b"\n") + text.getvalue().encode())
+                file.write((b"" if closed else b"\n") + text.encode())
         except OSError as error:
             raise unwritable(self._path, error) from error
 

@@ -1,6 +1,5 @@
 """``recordings.csv``: who, where, when, licence and link of each recording, beside the audio."""
 
-import csv
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from britekit.annotations.segments import strip_extension
 from britekit.annotations.tables import iter_rows
 from britekit.collect.offers import Details
-from britekit.files import atomic_path
+from britekit.files import write_csv
 
 FILE_NAME = "recordings.csv"
 _DETAILS = tuple(item.name for item in fields(Details))
@@ -39,7 +38,4 @@ def read_recordings_table(path: Path) -> list[RecordingRow]:
 def write_recordings_table(path: Path, rows: Iterable[RecordingRow]) -> None:
     """Write the table, sorted by class and recording."""
     ordered = sorted(rows, key=lambda row: (row.class_name, row.recording))
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([row.recording, row.class_name, *astuple(row.details)] for row in ordered)
+    write_csv(path, [COLUMNS, *([row.recording, row.class_name, *astuple(row.details)] for row in ordered)])

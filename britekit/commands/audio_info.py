@@ -107,17 +107,15 @@ def _print_table(found: "list[Inspection]", base: "Path") -> None:
 
 
 def _write_csv(csv_path: str, found: "list[Inspection]", base: "Path") -> None:
-    import csv
     import sys
 
-    from britekit.files import atomic_path
+    from britekit.files import csv_writer, write_csv
 
     rows: list[Sequence[object]] = [_COLUMNS, *(_row(item, base) for item in found)]
     if csv_path == "-":
-        csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
+        csv_writer(sys.stdout).writerows(rows)
         return
-    with atomic_path(csv_path) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows(rows)
+    write_csv(csv_path, rows)
 
 
 def _row(item: "Inspection", base: "Path") -> list[object]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -16,7 +13,7 @@ from britekit.database.samples import NearPairs, near_duplicates, stored_sizes
 from britekit.database.schema import DEFAULT_NAME
 from britekit.database.summary import DatabaseSummary, summarise
 from britekit.database.summary_page import render_page
-from britekit.files import atomic_path, together, write_text
+from britekit.files import together, write_csv, write_text
 
 
 def write_report(session: Session, cfg: BaseConfig, output: Path) -> tuple[DatabaseSummary, list[Finding]]:
@@ -42,20 +39,23 @@ def write_report(session: Session, cfg: BaseConfig, output: Path) -> tuple[Datab
             near = near_duplicates(session, summary.classes, group, duration)
     findings = find_problems(summary, sizes, near, audio)
     with together():
-        _write_csv(
+        write_csv(
             output / "class_summary.csv",
-            ("name", "code", "recordings", "segments"),
-            ((row.name, row.code, len(row.segments_of), row.segments) for row in summary.classes),
+            [
+                ("name", "code", "recordings", "segments"),
+                *((row.name, row.code, len(row.segments_of), row.segments) for row in summary.classes),
+            ],
         )
-        _write_csv(
+        write_csv(
             output / "class_details.csv",
-            ("name", "code", "recording", "segments"),
-            ((row.name, row.code, filename, count) for row, filename, count in summary.details()),
+            [
+                ("name", "code", "recording", "segments"),
+                *((row.name, row.code, filename, count) for row, filename, count in summary.details()),
+            ],
         )
-        _write_csv(
+        write_csv(
             output / "spec_groups.csv",
-            ("name", "spectrograms"),
-            ((group.name, group.spectrograms) for group in summary.groups),
+            [("name", "spectrograms"), *((group.name, group.spectrograms) for group in summary.groups)],
         )
         write_text(output / "report.html", render_page(summary, findings, near, duration))
     return summary, findings
@@ -68,10 +68,3 @@ def _duration(summary: DatabaseSummary, cfg: BaseConfig) -> float:
         if group.spectrograms and isinstance(found, (int, float)) and found > 0:
             return float(found)
     return cfg.audio.spec_duration
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)

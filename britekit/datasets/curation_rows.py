@@ -20,6 +20,7 @@ from pathlib import Path
 
 from britekit.annotations.tables import iter_rows, parse_number
 from britekit.errors import InputError, suggest
+from britekit.files import csv_text
 
 COLUMNS = ("recording", "offset", "class", "decision", "new_class")
 MORE_COLUMNS = ("name", "details")
@@ -178,9 +179,7 @@ def _cells(decision: Decision) -> dict[str, str]:
 
 
 def _line(cells: list[str]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue()
+    return csv_text([cells])
 
 
 def _parse(number: int, cells: dict[str, str]) -> Decision:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -15,7 +13,7 @@ from britekit.database.embeddings import EmbeddedSegments
 from britekit.database.spectrograms import group_settings
 from britekit.datasets.duplicates import SegmentPair
 from britekit.datasets.stored_pictures import Pictures, iter_images
-from britekit.files import write_text
+from britekit.files import write_csv
 from britekit.progress import track
 
 _COLUMNS = ("pair", "recording1", "offset1", "recording2", "offset2", "similarity")
@@ -23,17 +21,15 @@ _COLUMNS = ("pair", "recording1", "offset1", "recording2", "offset2", "similarit
 
 def write_pairs(path: Path, pairs: Sequence[SegmentPair], segments: EmbeddedSegments) -> None:
     """Write the pairs, numbered from 1."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    rows: list[Sequence[object]] = [_COLUMNS]
     for number, pair in enumerate(pairs, start=1):
         cells = [
             cell
             for row in (pair.first, pair.second)
             for cell in (segments.name(row), f"{segments.offsets[row]:.2f}")
         ]
-        writer.writerow([number, *cells, f"{pair.similarity:.6f}"])
-    write_text(path, text.getvalue())
+        rows.append([number, *cells, f"{pair.similarity:.6f}"])
+    write_csv(path, rows)
 
 
 def draw_pairs(

@@ -6,15 +6,13 @@ only 1001 texts of equal width, and a line is a lookup.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.files import atomic_path, write_text
+from britekit.files import atomic_path, csv_text, write_csv, write_text
 
 _SCORE_TEXTS = np.array([list(f",{k / 1000:.3f}".encode()) for k in range(1001)], dtype=np.uint8)
 _TRUTH_TEXTS = np.array([list(b",0"), list(b",1")], dtype=np.uint8)
@@ -44,15 +42,12 @@ def write_truth_matrix(
 
 def csv_line(cells: Sequence[object]) -> str:
     """Return cells as one line of CSV, quoted where needed, with its line end."""
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue()
+    return csv_text([cells])
 
 
 def write_table(path: Path, rows: Iterable[Sequence[object]]) -> Path:
     """Write rows of cells, the header first."""
-    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    write_csv(path, rows)
     return path
 
 

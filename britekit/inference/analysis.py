@@ -123,7 +123,10 @@ def analyze_recordings(
     summary = AnalysisSummary()
     failed: dict[str, tuple[str, str]] = {}
     with OutputFolder(Path(output_dir), kinds, cfg.infer.min_score == 0, facts, resume) as output:
-        todo = _left_to_do(output, names, summary)
+        for name, path in names.items():
+            if reason := output.why_not_written(name):
+                _note_failure(name, path, reason, failed, summary)
+        todo = _left_to_do(output, {k: v for k, v in names.items() if k not in failed}, summary)
         identities: dict[str, tuple[int, int]] = {}
         meter = RecordingMeter(len(todo), sum(max(0, identity_of(path)[0]) for path in todo.values()))
 
@@ -145,10 +148,7 @@ def analyze_recordings(
                 for name, path, write in scorer.run(begin(), lambda: meter.tick(scorer.scored_s)):
                     identity = identities.pop(name)
                     if isinstance(write, BaseException):
-                        reason = _reason(write, path)
-                        failed[name] = (shown(path), reason)
-                        summary.failed[path] = reason
-                        logger.warning("%s is left out: %s", shown(path), reason)
+                        _note_failure(name, path, _reason(write, path), failed, summary)
                         meter.finish_recording(scorer.scored_s)
                         continue
                     rendered = output.add(name, identity, write)
@@ -182,6 +182,14 @@ def failure_of(summary: AnalysisSummary) -> InferenceError | None:
     listed = "; ".join(f"{shown(path)}: {reason}" for path, reason in list(summary.failed.items())[:3])
     more = f" and {len(summary.failed) - 3} more" if len(summary.failed) > 3 else ""
     return InferenceError(f"{len(summary.failed)} of {total} recordings could not be scored ({listed}{more})")
+
+
+def _note_failure(
+    name: str, path: Path, reason: str, failed: dict[str, tuple[str, str]], summary: AnalysisSummary
+) -> None:
+    failed[name] = (shown(path), reason)
+    summary.failed[path] = reason
+    logger.warning("%s is left out: %s", shown(path), reason)
 
 
 def _left_to_do(output: OutputFolder, names: dict[str, Path], summary: AnalysisSummary) -> dict[str, Path]:

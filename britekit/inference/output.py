@@ -8,10 +8,10 @@ earlier run left is replaced at the end only, so that a run that fails leaves it
 from __future__ import annotations
 
 import contextlib
-import csv
+import errno
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -21,7 +21,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.annotations.labels import CSV_COLUMNS
 from britekit.annotations.raven_output import RAVEN_ENDING
 from britekit.annotations.scores import ScoreTable
-from britekit.files import UNWRITABLE, atomic_path, make_durable, together, unwritable, write_text
+from britekit.files import UNWRITABLE, atomic_path, make_durable, together, unwritable, write_csv, write_text
 from britekit.inference.journal import Done, Journal, Slice, Written, pieces
 from britekit.inference.manifest import MANIFEST_HEAD
 from britekit.inference.rendering import RenderedFacts, Sinks
@@ -90,6 +90,21 @@ class OutputFolder:
         """Return what the interrupted run wrote of a recording, if that is still the same file."""
         entry = self.journal.entry(name)
         return entry if entry is not None and (entry.size, entry.mtime_ns) == identity_of(path) else None
+
+    def why_not_written(self, name: str) -> str:
+        """Return why no label file can have a recording's name, before hours are spent on it; else ""."""
+        if not name.rpartition("/")[2].strip():
+            return "its name is white space alone, which no table can hold; rename it"
+        for ending in self._endings:
+            try:
+                os.lstat(self.folder / f"{name}{ending}")
+            except OSError as error:
+                if error.errno in (errno.ENAMETOOLONG, errno.EINVAL):
+                    return (
+                        f"its name with {ending} behind it is longer than the file system of {self.folder} "
+                        "allows; rename it, or write only the table (--rtype csv)"
+                    )
+        return ""
 
     def add(
         self, name: str, identity: tuple[int, int], write: Callable[[Sinks], RenderedFacts]
@@ -189,12 +204,13 @@ class OutputFolder:
                     self._write_scores(ordered, classes, duration, meta)
                 if failed:
                     rows = [(name, *failed[name]) for name in sorted(failed)]
-                    _write_list(self.folder / FAILURES, ("recording", "file", "reason"), rows)
+                    write_csv(self.folder / FAILURES, [("recording", "file", "reason"), *rows])
                 if damaged:
-                    _write_list(self.folder / DAMAGES, ("recording", "damaged_at"), damaged)
+                    write_csv(self.folder / DAMAGES, [("recording", "damaged_at"), *damaged])
                 write_text(self.folder / MANIFEST, manifest)
                 for path in old:
-                    path.unlink(missing_ok=True)
+                    if os.path.lexists(path):  # false for a name too long to exist
+                        path.unlink()
                 self._replace_held(ordered)
                 # Before the manifest calls them finished, and the journal goes.
                 make_durable(self._label_folders(ordered), directories=True)
@@ -253,7 +269,7 @@ class OutputFolder:
         """Return label files of recordings that failed or that only the interrupted run had, and an earlier
         run's of a sort that is not written now: they would be read under this run's manifest.
         """
-        gone = dict.fromkeys(failed, self._endings)
+        gone = {name: self._endings for name in failed if not self.why_not_written(name)}
         if self._is_ours():
             others = [ending for ending in (LABEL_TEXT, RAVEN_ENDING) if ending not in self._endings]
             gone |= {name: [*gone.get(name, []), *others] for name in [*names, *gone]}
@@ -332,10 +348,3 @@ def identity_of(path: Path) -> tuple[int, int]:
     except OSError:
         return -1, -1
     return facts.st_size, facts.st_mtime_ns
-
-
-def _write_list(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import Protocol
 
 from britekit.annotations.labels import format_time
 from britekit.annotations.raven_output import raven_text
 from britekit.errors import InputError
+from britekit.files import csv_text
 from britekit.inference.labeller import Labeller
 from britekit.inference.recording_scores import RecordingScores
 
@@ -111,9 +110,7 @@ def render(
 
 def _cells(recording: str, name: str) -> str:
     """Return the first two cells of a row, quoted where needed."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow([recording, name])
-    return line.getvalue()
+    return csv_text([[recording, name]])[:-1]
 
 
 def read_rtype(rtype: str) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,7 @@ from britekit.datasets.extract_folder import warn_of_settings
 from britekit.datasets.similarity import EmbeddingMatrix
 from britekit.datasets.stored_pictures import Pictures, iter_images
 from britekit.errors import DatabaseError, InputError
-from britekit.files import together, write_text
+from britekit.files import csv_text, together, write_text
 from britekit.inference.embedding import SearchModel
 from britekit.plots.contact_sheet import ContactSheet
 
@@ -204,13 +202,11 @@ def write_results(
 
 
 def _table(hits: Sequence[Hit], several: bool) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS if several else COLUMNS[:-1])
+    rows: list[Sequence[object]] = [COLUMNS if several else COLUMNS[:-1]]
     for hit in hits:
         row = [hit.rank, hit.recording, f"{hit.offset:.2f}", f"{hit.distance:.6f}"]
-        writer.writerow([*row, str(hit.target)] if several else row)
-    return text.getvalue()
+        rows.append([*row, str(hit.target)] if several else row)
+    return csv_text(rows)
 
 
 def _allowed(segments: EmbeddedSegments, excluded: set[tuple[str, int]]) -> NDArray[np.int64]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Sequence
 
 from britekit.annotations.labels import CSV_COLUMNS, Label
 from britekit.annotations.raven_output import RAVEN_ENDING, raven_text
+from britekit.files import csv_text
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -37,12 +36,10 @@ def as_raven(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
 
 def as_csv(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
     """Return the table ``scores.csv``: recording, name, start_time, end_time, score."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for x in by_name(labels):
-        writer.writerow([x.recording, x.name, _seconds(x.start), _seconds(x.end), f"{x.score:.6f}"])
-    return out.getvalue()
+    rows = (
+        [x.recording, x.name, _seconds(x.start), _seconds(x.end), f"{x.score:.6f}"] for x in by_name(labels)
+    )
+    return csv_text([CSV_COLUMNS, *rows])
 
 
 TEXT_FORMATS: dict[str, Callable[[Sequence[Label], float, float], str]] = {

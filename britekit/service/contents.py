@@ -7,8 +7,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import shutil
@@ -23,7 +21,7 @@ import yaml
 from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig, resolve
 from britekit.errors import InputError, ModelError
-from britekit.files import sha256_of, write_json, write_text
+from britekit.files import csv_text, sha256_of, write_json, write_text
 from britekit.inference.platt import read_calibration
 from britekit.tracking.facts import provenance
 
@@ -204,8 +202,5 @@ def _copy_ignore(cfg: BaseConfig, folder: Path) -> str | None:
 
 
 def _class_table(classes: list[ClassInfo]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["Name", "Code", "AltName", "AltCode"])
-    writer.writerows([x.name, x.code, x.alt_name, x.alt_code] for x in classes)
-    return out.getvalue()
+    rows = ([x.name, x.code, x.alt_name, x.alt_code] for x in classes)
+    return csv_text([["Name", "Code", "AltName", "AltCode"], *rows])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
 import statistics
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 
-from britekit.files import together, write_text
+from britekit.files import csv_text, together, write_text
 from britekit.plots.tuning import plot_history, plot_importances, plot_slices
 from britekit.tuning.search import Study
 from britekit.tuning.space import Parameter, put
@@ -110,8 +108,4 @@ METRICS_IN_ORDER = tuple(_NAMES)
 
 
 def _csv(head: list[str], rows: list[list[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text([head, *rows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
@@ -174,6 +175,36 @@ def test_bad_recordings_are_listed_and_the_rest_finished(capsys: pytest.CaptureF
     assert ScoreTable.load("out/scores.npz").recordings == ["r0", "r1", "r2"]
     assert not Path("out/bad_scores.txt").exists()
     assert len({x.recording for x in read_labels("out")}) == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other file systems do not allow such names")
+def test_odd_names_read_back_and_a_name_that_is_too_long_fails_alone(capsys: pytest.CaptureFixture[str]):
+    """Every table reads back with another program's reader: csv splits rows by the standard's rules."""
+    odd = ["new\nline", "return\r", "both\r\n", 'quo"te', "tab\tx", "-x", "dot.", "com,ma", "sp ace", "CASE",
+           "case", "caf\u00e9", "cafe", ";semi", "\u2028sep", "#hash"]  # fmt: skip
+    fits, too_long = "f" * (255 - len("_scores.txt")), "L" * (256 - len("_scores.txt"))
+    for name in [*odd, fits, too_long, " "]:
+        os.link("rec/r0.wav", f"rec/{name}.wav")
+    os.link("rec/r0.wav", b"rec/\xff.wav")
+    assert analyze("-i", "rec", "-o", "out", "-m", "0") == 1
+    errors = capsys.readouterr().err
+    assert too_long in errors and "longer than the file system of out allows" in errors
+    assert "white space alone" in errors and "2 of 23 recordings could not be scored" in errors
+    good = {*odd, fits, "\\xff", "r0", "r1", "r2"}
+    with open("out/scores.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert {len(row) for row in rows} == {5} and {row[0] for row in rows[1:]} == good
+    with open("out/failed.csv", newline="", encoding="utf-8") as file:
+        failed = list(csv.reader(file))
+    assert [row[0] for row in failed] == ["recording", " ", too_long]
+    texts = {name.removesuffix("_scores.txt") for name in content("out") if name.endswith("_scores.txt")}
+    assert texts == good
+    # Only the table: the long name needs no file of its own.
+    assert analyze("-i", f"rec/{too_long}.wav", "-o", "out", "-m", "0", "-r", "csv") == 0
+    assert {x.recording for x in read_labels("out")} == {too_long}
+    # The careful reader strips what stands at the ends of cells, and no more.
+    assert analyze("-i", "rec", "-o", "more", "-m", "0") == 1
+    assert {x.recording for x in read_labels("more")} == {name.strip() for name in good}
 
 
 def test_recursive_names_by_path():
