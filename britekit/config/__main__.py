@@ -1,11 +1,16 @@
-"""`python -m britekit.config template` and `... reference` print the generated texts."""
+"""`python -m britekit.config template`, `... demo` and `... reference` print the generated texts.
+
+``demo`` is this repository's own ``params.yaml``: the defaults, with epochs that keep `make demo` short.
+"""
 
 import sys
 
 from britekit.config import reference_text, template_text
 
+DEMO = {"train": {"num_epochs": 10}}
+
 if __name__ == "__main__":
-    texts = {"template": template_text, "reference": reference_text}
+    texts = {"template": template_text, "demo": lambda: template_text(DEMO), "reference": reference_text}
     if len(sys.argv) != 2 or sys.argv[1] not in texts:
-        sys.exit("usage: python -m britekit.config template|reference")
+        sys.exit(f"usage: python -m britekit.config {'|'.join(texts)}")
     sys.stdout.write(texts[sys.argv[1]]())

@@ -41,7 +41,9 @@ class TrainConfig(Section):
     batch_size: int = setting(64, "spectrograms per step", low=1)
     min_steps: int = setting(40, "fewest steps per epoch; the batch shrinks for it, not below 8", low=1)
     shuffle: bool = setting(True, "new order in each epoch")
-    num_epochs: int = setting(10, "times that all spectrograms are seen", low=1)
+    num_epochs: int | None = setting(
+        None, "passes over the data; null = about 2,500 steps, at least 10", low=1
+    )
     warmup_fraction: float = setting(0.1, "share of all steps used to warm up", low=0, below=1)
     monitor: Literal["val_loss", "val_roc", "val_roc_macro", "val_pr", "val_pr_macro"] = setting(
         "val_loss", "what is best"

@@ -109,7 +109,8 @@ def batch_size_for(count: int, batch_size: int, min_steps: int, smallest: int = 
     size = max(1, min(batch_size, max(smallest, count // max(1, min_steps))))
     if size < min(batch_size, count):
         log.info(
-            "batches of %d instead of %d spectrograms, for train.min_steps = %d", size, batch_size, min_steps
+            "Small data set: batch size reduced from %d to %d (train.min_steps = %d)",
+            min(batch_size, count), size, min_steps,
         )
     return size
 

@@ -28,6 +28,7 @@ from britekit.training.optimizers import build_optimizer
 from britekit.training.ranks import World
 from britekit.training.results import FoldResult, TrainResult
 from britekit.training.resume import ResumeState, state_name
+from britekit.training.schedule import default_epochs
 from britekit.training.sync_norm import synchronise_batch_norm
 from britekit.training.watch import Watch
 
@@ -77,6 +78,7 @@ class Folds:
         self.test_bank = Bank(test, self.device) if test is not None else None
         self.noise = prepare.noise_index(samples.classes, cfg.train.noise_class_name)
         self.hyper: dict[str, Any] = {}
+        self.epochs = 0  # of the current fold
         self.states: list[ResumeState] = []
         self.resume = resume
         self.result = TrainResult([], math.nan, 0.0, 0.0, device_name(self.device), seed, len(samples.images))
@@ -111,6 +113,7 @@ class Folds:
             self.noise,
             train.shuffle,
         )
+        self.epochs = train.num_epochs or default_epochs(len(batches))
         if self.result.example is None:
             self.result.example = _example(batches)
         optimizer = build_optimizer(
@@ -129,18 +132,18 @@ class Folds:
             result.epochs = list(saved["epochs"])
             first, version = int(saved["next_epoch"]), int(saved["version"])
             self.result.resumed_from_epoch = first
-            log.warning("continuing a half-finished run at epoch %d of %d", first + 1, train.num_epochs)
+            log.warning("continuing a half-finished run at epoch %d of %d", first + 1, self.epochs)
         watch = self._watch(result)
         folder = None
         if self.world.leads:
             root = self.log_root if fold is None else self.log_root / f"fold-{fold}"
             folder = LogFolder(root, version, self.prefix, train.save_last_n, first * len(batches))
             result.log_folder = folder.path
-            folder.describe(recognizer, self.hyper, self.settings)
+            folder.describe(recognizer, self.hyper, self.settings_after(self.epochs))
             if result.epochs:
                 folder.epoch(result.epochs[-1])  # it bears the number of the step at which the curves are cut
         try:
-            if first < train.num_epochs and not watch.exhausted:
+            if first < self.epochs and not watch.exhausted:
                 self._fit(recognizer, batches, optimizer, split, first, folder, state, result, watch)
             result.best, result.stopped_early = watch.best_epoch, watch.exhausted
             result.final_epoch = int(result.epochs[-1]["epoch"])
@@ -219,7 +222,7 @@ class Folds:
             values = class_weights(self.samples.labels[split.train], train.weight_exponent)
             weights = torch.from_numpy(values).to(self.device, torch.float32)
         what = "train" if result.fold is None else f"fold {result.fold}"
-        meter = TrainingMeter(train.num_epochs * len(batches), first * len(batches), train.num_epochs, what)
+        meter = TrainingMeter(self.epochs, len(batches), first, what)
         clock = _Clock()
 
         def after_step(figures: StepFigures) -> None:
@@ -251,7 +254,7 @@ class Folds:
                     raise loop.failed(what, loop.step_number - 1, epoch)
             result.epochs.append(row)
             watch.see(row)
-            ends = epoch + 1 == train.num_epochs or watch.exhausted
+            ends = epoch + 1 == self.epochs or watch.exhausted
             if folder is not None:
                 folder.epoch(row)
                 training_state = {
@@ -260,7 +263,7 @@ class Folds:
                 }
                 best = watch.best_epoch if self.keeps_best else None
                 # One that goes again within a moment is not written, unless the run may end before.
-                passing = epoch + train.save_last_n < train.num_epochs and train.patience is None
+                passing = epoch + train.save_last_n < self.epochs and train.patience is None
                 if best == epoch or not (passing and folder.saved_within(_SAVE_EVERY_S)):
                     folder.save(
                         recognizer, self.hyper, self.settings_after(epoch + 1), epoch, training_state, best
@@ -291,7 +294,7 @@ class Folds:
                     BatchLoss(recognizer, network, settings, weights, self.layout),
                     batches,
                     optimizer,
-                    train.num_epochs,
+                    self.epochs,
                     first,
                     train.warmup_fraction,
                     meter,

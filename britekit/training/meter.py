@@ -1,8 +1,14 @@
 """The progress line of training: epoch, loss, rate, spectrograms per second, time left."""
 
+import logging
 import time
 
 from britekit.progress import Meter, clock
+
+log = logging.getLogger("britekit.training")
+
+# Speed is known after so many seconds of steps; the first step, which starts threads and kernels, is left out.
+_KNOWN_AFTER_S = 1.0
 
 
 class TrainingMeter(Meter):
@@ -10,20 +16,22 @@ class TrainingMeter(Meter):
 
     Parameters
     ----------
-    total
-        Steps of the whole run.
-    first
-        Steps done by the run this one continues.
     epochs
         Epochs of the whole run.
+    steps
+        Steps of one epoch.
+    first
+        Epochs done by the run this one continues.
     """
 
-    def __init__(self, total: int, first: int, epochs: int, what: str = "train"):
-        super().__init__(total, what)
+    def __init__(self, epochs: int, steps: int, first: int = 0, what: str = "train"):
+        super().__init__(epochs * steps, what)
         self._name = what
-        self._first = first
-        self._done = first
+        self._first = self._done = first * steps
         self._epochs = epochs
+        self._steps = steps
+        self._first_step_at = 0.0
+        self._announced = False
         self._seen = 0
         self._begun = time.monotonic()
         self._epoch = 0
@@ -34,11 +42,32 @@ class TrainingMeter(Meter):
         """Count one step."""
         self._epoch, self._loss, self._rate = epoch, loss, rate
         self._seen += spectrograms
+        now = time.monotonic()
+        if self._done == self._first:
+            self._first_step_at = now
+        elif now - self._first_step_at >= _KNOWN_AFTER_S:
+            each = (now - self._first_step_at) / (self._done - self._first)
+            self._announce(each * ((self._total or 0) - self._done))
         self.advance()
+
+    def finish(self) -> None:
+        """Report the end, and how long the run was where it ended before its speed was known."""
+        self._announce(time.monotonic() - self._begun)
+        super().finish()
+
+    def _announce(self, seconds: float) -> None:
+        if self._announced:
+            return
+        self._announced = True
+        epochs, total = self._epochs - self._first // self._steps, (self._total or 0) - self._first
+        log.info(
+            "%s: %d epochs of %d steps (%s in all), about %s",
+            self._name, epochs, self._steps, f"{total:,}", _minutes(seconds),
+        )  # fmt: skip
 
     @property
     def per_second(self) -> float:
-        """Spectrograms per second since the beginning."""
+        """Return the spectrograms per second since the beginning."""
         return self._seen / max(1e-9, time.monotonic() - self._begun)
 
     def _text(self, now: float, bar: bool = False) -> str:
@@ -52,3 +81,11 @@ class TrainingMeter(Meter):
             f"loss {self._loss:.4f}, rate {self._rate:.2e}, {self.per_second:.0f} spectrograms/s, "
             f"{clock(left)} left"
         )
+
+
+def _minutes(seconds: float) -> str:
+    """Return a duration as a person would say it."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

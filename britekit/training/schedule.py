@@ -1,12 +1,29 @@
-"""The learning rate of each step: linear warm-up, then half a cosine (Loshchilov and Hutter, ICLR 2017)."""
+"""How long to train, and the learning rate of each step.
+
+The rate warms up linearly, then follows half a cosine (Loshchilov and Hutter, ICLR 2017).
+"""
 
 import math
 
 _START = 1e-6
+# A species of owl with 27 calls and 110 segments of noise, tested at other sites: macro PR-AUC 0.27 after
+# 170 steps, 0.59 after 1,020, 0.69 after 2,550.
+_ENOUGH_STEPS, _FEWEST_EPOCHS = 2500, 10
+
+
+def default_epochs(steps: int) -> int:
+    """Return the epochs of a run whose settings name none: about 2,500 steps, at least 10 epochs.
+
+    Parameters
+    ----------
+    steps
+        Steps of one epoch.
+    """
+    return max(_FEWEST_EPOCHS, math.ceil(_ENOUGH_STEPS / steps))
 
 
 def rate_factor(step: int, total_steps: int, warmup_fraction: float) -> float:
-    """Share of the peak rate at a zero-based step.
+    """Return the share of the peak rate at a zero-based step.
 
     From 1e-6 to 1 over the first ``warmup_fraction`` of all steps, then from 1 to 0 over the rest.
     """

@@ -35,6 +35,8 @@ log = logging.getLogger("britekit.tuning")
 
 _SEED = 100
 _PICTURES_S = 60.0
+# Optuna wants rising steps: the epochs of a trial's second run count from here.
+_RUN_STRIDE = 100_000
 # What a run's held-out figures are called that tell the same as each metric.
 _HELD_OUT = {
     "macro_roc": "val_roc_macro", "micro_roc": "val_roc", "macro_pr": "val_pr_macro", "micro_pr": "val_pr",
@@ -253,7 +255,7 @@ class Tuner:
                 run.log({f"run-{place + 1}/{name}": v for name, v in row.items() if v is not None})
                 value = row.get(_HELD_OUT[self.metric])
                 if value is not None:
-                    self._report(trial, value, place * cfg.train.num_epochs + int(row["epoch"]))
+                    self._report(trial, value, place * _RUN_STRIDE + int(row["epoch"]))
 
             found = evaluator.run(copy.deepcopy(cfg), first + place, on_epoch)
             if math.isnan(found[self.metric]):

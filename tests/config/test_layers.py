@@ -90,7 +90,7 @@ def test_all_problems_of_a_file_at_once(tmp_path):
     found = problems_of(
         "audio:\n  spec_widht: 480\n  max_frequency: 9000\n  overlap: 1\n  spec_height: '128'\n"
         "infer:\n  min_score: 1.5\n  label_field: code\n  segment_len: .inf\ntrian:\n  seed: 1\n"
-        "train:\n  seed: null\n  num_epochs: null\n  augment: yes\n  batch_size: 2.5\nmin_score: 0.5\n",
+        "train:\n  seed: null\n  min_steps: null\n  augment: yes\n  batch_size: 2.5\nmin_score: 0.5\n",
         tmp_path,
     )
     expected = [
@@ -103,7 +103,7 @@ def test_all_problems_of_a_file_at_once(tmp_path):
         'did you mean "codes"?',
         ":9: infer.segment_len: inf is not a finite number",
         ':10: trian: unknown section; did you mean "train"?',
-        ":14: train.num_epochs: null is not allowed; a whole number (>= 1) is expected",
+        ":14: train.min_steps: null is not allowed; a whole number (>= 1) is expected",
         ':15: train.augment: "yes" is not true or false; write true or false',
         ":16: train.batch_size: 2.5 is not a whole number (>= 1)",
         ":17: min_score: unknown section; it is a field of infer and belongs below it",

@@ -7,6 +7,7 @@ import pytest
 import ruamel.yaml
 import yaml
 
+from britekit.config.__main__ import DEMO
 from britekit.config import BaseConfig, from_dict, reference_text, resolve, template_text
 from britekit.config.augmentations import KNOWN
 from britekit.config.base import SECTIONS
@@ -44,18 +45,18 @@ def test_every_line_of_the_template_is_short_and_explained():
 
 
 def test_files_equal_the_dataclasses():
-    """After a change of a field: `python -m britekit.config template > params.yaml` and so on."""
+    """After a change of a field: `python -m britekit.config template > yaml/base_config.yaml` and so on."""
     assert (ROOT / "docs/reference/settings.md").read_text() == reference_text()
     assert (ROOT / "yaml/base_config.yaml").read_text() == template_text()
 
 
 def test_params_file_equals_the_dataclasses():
-    """The committed one: an experiment (`dvc exp run -S`) may have changed values in the working tree."""
+    """The committed one (`python -m britekit.config demo > params.yaml`): an experiment (`dvc exp run -S`) may have changed values in the working tree."""
     git = ["git", "-C", str(ROOT), "diff", "--quiet", "HEAD", "--", "params.yaml"]
     if subprocess.run(git, check=False).returncode == 1:
         from_dict(yaml.safe_load((ROOT / "params.yaml").read_text()))
     else:
-        assert (ROOT / "params.yaml").read_text() == template_text()
+        assert (ROOT / "params.yaml").read_text() == template_text(DEMO)
 
 
 def test_reference_names_every_field_and_augmentation():

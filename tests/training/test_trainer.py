@@ -15,6 +15,7 @@ from britekit.models.checkpoint import load_checkpoint, read_archive
 from britekit.training.find_lr import find_learning_rate
 from britekit.training.held_out import ranking_figures
 from britekit.training.loop import quiet_lightning
+from britekit.training.schedule import default_epochs
 from britekit.training.trainer import train
 
 from .conftest import make_pickle
@@ -204,3 +205,24 @@ def test_result_has_plain_metrics(project, cfg):
     assert result.seconds > 0 and result.spectrograms_per_second > 0
     assert result.device.startswith("cpu")
     assert dataclasses.is_dataclass(result)
+
+
+def test_a_small_set_is_trained_for_2500_steps_unless_told_otherwise():
+    # By hand: ceil(2500 / 17) = 148; at 250 steps per epoch and more the ten epochs of before are enough.
+    assert [default_epochs(steps) for steps in (1, 17, 249, 250, 251, 9000)] == [2500, 148, 11, 10, 10, 10]
+
+
+def test_null_epochs_are_counted_and_announced(project, cfg, caplog, monkeypatch):
+    make_pickle(project / "data/training.pkl", count=6)
+    cfg.train.num_epochs, cfg.train.batch_size = None, 2
+    monkeypatch.setattr("britekit.training.schedule._ENOUGH_STEPS", 40)
+    with caplog.at_level(logging.INFO):
+        result = train(cfg, seed=1)
+    # 6 spectrograms in batches of 2 are 3 steps; 14 epochs are the first that make 40.
+    assert (len(result.epochs), result.epochs[-1]["step"]) == (14, 42)
+    assert "train: 14 epochs of 3 steps (42 in all), about" in caplog.text
+    assert result.epochs[-1]["lr"] < 0.01 * cfg.train.learning_rate, "the schedule ends with the last epoch"
+    assert yaml.safe_load((result.folds[0].log_folder / "config.yaml").read_text())["train"]["num_epochs"] == 14
+    assert cfg.train.num_epochs is None
+    cfg.train.num_epochs = 2
+    assert len(train(cfg, seed=1).epochs) == 2
