@@ -9,10 +9,8 @@ import io
 import json
 import math
 import os
-import secrets
 import shutil
 import stat
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -21,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from britekit.errors import BriteKitError, InputError
-from britekit.processes import is_alive
+from britekit.leftovers import Partial, create
 
 # What the operating system says when a place cannot be written; other errors are somebody's bug.
 UNWRITABLE = frozenset(
@@ -31,10 +29,9 @@ UNWRITABLE = frozenset(
 # What a person writes in a project; no command's output belongs there.
 _PROJECT_FILES = ("params.yaml", "dvc.yaml", "dvc.lock", "data/sources.csv", "data/classes.csv",
                   "data/curation.csv", "data/ignore.txt")  # fmt: skip
-_STALE_SECONDS = 600.0
 _FLUSHED_AT_ONCE = 16
 # Files of the innermost `together` block: what was written, and the name it is to take.
-_waiting: ContextVar[list[tuple[Path, Path]] | None] = ContextVar("waiting", default=None)
+_waiting: ContextVar[list[tuple[Partial, Path]] | None] = ContextVar("waiting", default=None)
 
 
 @contextmanager
@@ -56,16 +53,15 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
                 f"{target} is a directory; a file is to be written there, so choose another name"
             )
         target.parent.mkdir(parents=True, exist_ok=True)
+        partial = create(target)
     except OSError as error:
         raise unwritable(target, error) from error
-    _remove_stale(target)
     group, held = _waiting.get(), False
-    partial = target.with_name(f".{target.stem}.{os.getpid()}-{secrets.token_hex(4)}.partial{target.suffix}")
     try:
-        yield partial
-        _flush(partial, target)
+        yield partial.path
+        _flush(partial.path, target)
         if group is None:
-            os.replace(partial, target)
+            partial.take_name(target)
             _flush_directory(target.parent)
         else:
             group.append((partial, target))
@@ -84,10 +80,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise InputError(f"{target} could not be written: no space left on the device") from error
         raise
     finally:
-        # On a file system that turned read-only this fails too; the first error is the one to tell.
         if not held:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
+            partial.discard()
 
 
 @contextmanager
@@ -100,13 +94,13 @@ def together() -> Iterator[None]:
     if _waiting.get() is not None:
         yield
         return
-    files: list[tuple[Path, Path]] = []
+    files: list[tuple[Partial, Path]] = []
     token = _waiting.set(files)
     try:
         yield
         for partial, target in files:
             try:
-                os.replace(partial, target)
+                partial.take_name(target)
             except OSError as error:
                 raise unwritable(target, error) from error
         for directory in {target.parent for _, target in files}:
@@ -114,13 +108,12 @@ def together() -> Iterator[None]:
     finally:
         _waiting.reset(token)
         for partial, _ in files:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
+            partial.discard()
 
 
 def waiting_path(path: str | os.PathLike[str]) -> Path:
     """Return where a file can be read that was written in a `together` block; elsewhere ``path`` itself."""
-    found = [partial for partial, target in _waiting.get() or [] if target == Path(path)]
+    found = [partial.path for partial, target in _waiting.get() or [] if target == Path(path)]
     return found[-1] if found else Path(path)
 
 
@@ -244,7 +237,7 @@ def _plain(value: Any) -> Any:
 
 
 def _flush(partial: Path, target: Path) -> None:
-    if not partial.exists():
+    if not partial.exists() or partial.stat().st_mtime_ns == 0:  # as it was created
         raise InputError(f"{target} could not be written: nothing was produced for it")
     _flush_file(partial)
 
@@ -266,22 +259,6 @@ def _flush_directory(directory: Path) -> None:
         return
     finally:
         os.close(handle)
-
-
-def _remove_stale(target: Path) -> None:
-    """Remove what killed runs left of this file: old, and of a process that is gone."""
-    for left in target.parent.glob(f".{_escape(target.stem)}.*.partial*"):
-        owner = left.name[len(target.stem) + 2 :].partition("-")[0]
-        try:
-            old = time.time() - left.stat().st_mtime > _STALE_SECONDS
-            if old and owner.isdigit() and not is_alive(int(owner)):
-                left.unlink()
-        except OSError:
-            continue  # someone else removed it, or may not be ours to remove
-
-
-def _escape(text: str) -> str:
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in text)
 
 
 def _disk_is_full(directory: Path) -> bool:

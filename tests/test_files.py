@@ -6,9 +6,11 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from britekit.files import (
     write_text,
 )
 from britekit.inference.platt import read_calibration
+from britekit.leftovers import temporary_folder
 from britekit.models.checkpoint import read_archive
 
 
@@ -86,32 +89,65 @@ def test_files_written_together_appear_together_or_not_at_all(tmp_path):
     assert waiting_path(first) == first
 
 
-def test_kill_keeps_what_was_there_and_the_rest_is_removed_later(tmp_path):
-    target = tmp_path / "a.txt"
-    target.write_text("old")
-    code = "import time\nfrom britekit.files import atomic_path\n"
-    code += f"with atomic_path({str(target)!r}) as p:\n    p.write_text('half')\n"
-    code += "    print('ready', flush=True)\n    time.sleep(60)"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+def killed(code, folder=None):
+    """Run code that prints a line and then waits, and kill it, as the out-of-memory killer would."""
+    environment = {**os.environ, "TMPDIR": str(folder or tempfile.gettempdir())}
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"import time\n{code}    print('ready', flush=True)\n    time.sleep(60)"],
+        stdout=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGKILL)
     process.wait()
+
+
+def written_by_another(path):
+    code = f"from britekit.files import write_text\nwrite_text({str(path)!r}, 'new')"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_kill_keeps_what_was_there_and_a_later_run_removes_the_rest(tmp_path):
+    target, other = tmp_path / "a.txt", tmp_path / "b.csv"
+    target.write_text("old")
+    code = "from britekit.files import atomic_path\n"
+    killed(f"{code}with atomic_path({str(target)!r}) as p:\n    p.write_text('half')\n")
     assert target.read_text() == "old"
     (left,) = [path for path in tmp_path.iterdir() if path != target]
     assert ".partial" in left.name
-    os.utime(left, (time.time() - 3600,) * 2)
-    write_text(target, "new")
-    assert names(tmp_path) == ["a.txt"]
+    written_by_another(other)  # whatever that one writes
+    assert target.read_text() == "old" and names(tmp_path) == ["a.txt", "b.csv"]
 
 
 def test_a_running_writers_file_is_not_removed(tmp_path):
-    target = tmp_path / "a.txt"
-    with atomic_path(target) as partial:
+    """However old it is, and whatever process number it has: each container counts from 1."""
+    with atomic_path(tmp_path / "a.txt") as partial, temporary_folder("test") as folder:
         partial.write_text("mine")
-        os.utime(partial, (time.time() - 3600,) * 2)
-        write_text(target, "other")
-        assert partial.exists()
-    assert target.read_text() == "mine"
+        (tmp_path / f"{partial.stem}-journal").write_text("")  # as SQLite puts beside a file
+        moved = tmp_path / folder.name
+        folder.rename(moved)
+        for path in (partial, moved):
+            os.utime(path, (time.time() - 1e6,) * 2)
+        written_by_another(tmp_path / "b.txt")
+        assert names(tmp_path) == sorted([partial.name, f"{partial.stem}-journal", moved.name, "b.txt"])
+        shutil.rmtree(moved)
+    assert (tmp_path / "a.txt").read_text() == "mine"
+
+
+def test_temporary_folders_of_killed_runs_go_with_the_next(tmp_path):
+    code = "from britekit.leftovers import temporary_folder\n"
+    killed(f"{code}with temporary_folder('bento') as p:\n    (p / 'model').write_text('x')\n", tmp_path)
+    (tmp_path / ".somebody.elses").mkdir()
+    assert len(names(tmp_path)) == 2
+    code = f"{code}with temporary_folder('serve') as p:\n    print(p.name.split('.')[1])"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    output = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert output == "britekit-serve\n"
+    assert names(tmp_path) == [".somebody.elses"]
+
+
+def test_a_name_as_long_as_possible_can_be_written(tmp_path):
+    write_text(tmp_path / ("ü" * 125 + ".txt"), "x")
+    assert len(os.fsencode(names(tmp_path)[0])) == 254
 
 
 def test_writing_through_a_link_replaces_the_link(tmp_path):

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "britekit"
 # From the ground floor up; what stands on one line may not import each other.
 FLOORS = [
     ["errors"],
-    ["processes"],
+    ["processes", "leftovers"],
     ["files", "progress", "options"],
     ["config"],
     ["audio"],

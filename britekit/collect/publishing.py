@@ -2,17 +2,15 @@
 
 import filecmp
 import os
-import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from britekit.errors import BriteKitError, InputError
 from britekit.files import UNWRITABLE, unwritable
+from britekit.leftovers import create
 
-_STALE_SECONDS = 24 * 3600.0
 _FULL_BYTES = 65536
 
 
@@ -28,15 +26,13 @@ def staging(target: Path) -> Iterator[Path]:
     target = target.resolve()
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; expected a directory or nothing, so move it away")
-    staged = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(target)
-        staged.mkdir()
+        staged = create(target, folder=True)
     except OSError as error:
         raise unwritable(target, error) from error
     try:
-        yield staged
+        yield staged.path
     except BriteKitError:
         raise
     except Exception as error:
@@ -47,7 +43,7 @@ def staging(target: Path) -> Iterator[Path]:
             raise InputError(f"{target} could not be written: no space left on the device") from error
         raise
     finally:
-        shutil.rmtree(staged, ignore_errors=True)
+        staged.discard()
 
 
 def check_conflicts(staged: Path, target: Path, replaced: set[str]) -> None:
@@ -111,10 +107,3 @@ def _same(first: Path, second: Path) -> bool:
 
 def _files_in(directory: Path) -> list[Path]:
     return sorted(path.relative_to(directory) for path in directory.rglob("*") if path.is_file())
-
-
-def _remove_stale(target: Path) -> None:
-    """Remove what runs killed long ago left beside `target`; a younger one may be in use."""
-    for path in target.parent.glob(f".{target.name.replace('[', '[[]')}.????????.partial"):
-        if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)

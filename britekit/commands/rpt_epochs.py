@@ -32,7 +32,6 @@ def rpt_epochs(
     output_path: Optional[str] = None,
 ) -> dict[int, tuple[float, float]]:
     """Score the checkpoints; return PR-AUC and ROC-AUC by epoch."""
-    import tempfile
     from pathlib import Path
 
     from britekit.errors import InputError
@@ -40,6 +39,7 @@ def rpt_epochs(
     from britekit.inference.analysis import analyze_recordings, failure_of
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.members import resolve_for_models
+    from britekit.leftovers import temporary_folder
 
     if input_path is None or annotations_path is None or output_path is None:
         raise InputError("checkpoints, annotations and output directory are all needed")
@@ -57,7 +57,7 @@ def rpt_epochs(
     scores = []
     for epoch, path in checkpoints:
         cfg, members = resolve_for_models(cfg_path, overrides, str(path))
-        with tempfile.TemporaryDirectory(prefix="britekit-epoch-") as folder:
+        with temporary_folder("epoch") as folder:
             summary = analyze_recordings(
                 cfg, load_ensemble(cfg, members), paths, folder, root=root, rtype="csv"
             )

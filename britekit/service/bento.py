@@ -14,7 +14,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import britekit
 from britekit.config import BaseConfig
 from britekit.errors import InputError, ModelError
 from britekit.files import atomic_path, unwritable
+from britekit.leftovers import temporary_folder
 from britekit.service.contents import Contents, write_contents
 from britekit.service.orphans import die_with_parent
 
@@ -94,8 +94,7 @@ def build_bento(
         raise InputError(
             'the program "uv" is not installed, which BentoML needs; install it with "pip install uv"'
         )
-    with tempfile.TemporaryDirectory(prefix="britekit-bento-") as temporary:
-        place = Path(temporary)
+    with temporary_folder("bento") as place:
         context = place / "context"
         contents = write_contents(cfg, members, context / MODEL_FOLDER)
         write_service(context, with_source=True)

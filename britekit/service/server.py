@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from types import FrameType
 import britekit
 from britekit.config import BaseConfig
 from britekit.errors import InferenceError, InputError
+from britekit.leftovers import temporary_folder
 from britekit.service.bento import MODEL_FOLDER, clean_environment, write_service
 from britekit.service.contents import write_contents
 from britekit.service.limits import read_limits
@@ -56,19 +56,19 @@ def serve_ensemble(
     InferenceError
         The service ended by itself.
     """
-    with tempfile.TemporaryDirectory(prefix="britekit-serve-") as temporary:
-        folder = Path(temporary) / "src"
+    with temporary_folder("serve") as temporary:
+        folder = temporary / "src"
         write_contents(cfg, members, folder / MODEL_FOLDER)
         write_service(folder, with_source=False)
-        return _serve("service:Recognizer", folder, Path(temporary), host, port, on_ready)
+        return _serve("service:Recognizer", folder, temporary, host, port, on_ready)
 
 
 def serve_bento(bento: Path, host: str, port: int, on_ready: Callable[[str], None]) -> int:
     """Serve a packaged Bento, as ``serve_ensemble`` does; it runs the source it was packaged with."""
-    with tempfile.TemporaryDirectory(prefix="britekit-serve-") as temporary:
-        folder = Path(temporary) / "bento"
+    with temporary_folder("serve") as temporary:
+        folder = temporary / "bento"
         unpack(bento, folder)
-        return _serve("service:Recognizer", folder / "src", Path(temporary), host, port, on_ready)
+        return _serve("service:Recognizer", folder / "src", temporary, host, port, on_ready)
 
 
 def unpack(bento: Path, folder: Path) -> None:

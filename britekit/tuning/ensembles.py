@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from britekit.errors import InputError
 from britekit.evaluation.epochs import annotated_recordings
 from britekit.inference.members import resolve_for_models
+from britekit.leftovers import temporary_folder
 from britekit.processes import available_cores
 from britekit.tuning.mean_scores import METRICS, MeanScores
 from britekit.tuning.member_scores import MemberScores, halves, score_members
@@ -120,13 +120,9 @@ def find_ensemble(
         raise InputError(
             f"{ckpt_path} holds {len(paths)} checkpoints, fewer than --ensemble_size {size}; lower it"
         )
-    keeping = (
-        tempfile.TemporaryDirectory(prefix="britekit-ensemble-")
-        if scores_dir is None
-        else nullcontext(str(scores_dir))
-    )
+    keeping = temporary_folder("ensemble") if scores_dir is None else nullcontext(Path(scores_dir))
     with keeping as folder:
-        data = score_members(cfg, paths, recordings, root, annotations_path, Path(folder), on_member)
+        data = score_members(cfg, paths, recordings, root, annotations_path, folder, on_member)
     if hold_out:
         chooses_N = halves(data.truth_NC, data.groups_N, seed)
         rest_N = ~chooses_N

@@ -10,9 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +25,7 @@ from britekit.inference.analysis import analyze_recordings, failure_of
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.labels import label_rules, stretches_of_windows
 from britekit.inference.platt import Calibration, read_calibration
+from britekit.leftovers import create, temporary_folder
 from britekit.tuning.trial import OnEpoch, TestSet
 
 # What decides about labels alone: scores of windows are the same whatever these are.
@@ -80,10 +79,10 @@ class StoredScores:
             table.scores = calibration.apply(table.scores, table.classes)
         if self._cuts:
             table.scores = _labels_only(table, cfg)
-        with tempfile.TemporaryDirectory(prefix="britekit-tune-") as folder:
-            table.save(Path(folder) / TABLE_NAME)
-            shutil.copyfile(place / "manifest.yaml", Path(folder) / "manifest.yaml")
-            return self._test.measure(Path(folder), cfg)
+        with temporary_folder("tune") as folder:
+            table.save(folder / TABLE_NAME)
+            shutil.copyfile(place / "manifest.yaml", folder / "manifest.yaml")
+            return self._test.measure(folder, cfg)
 
     def _scores(self, cfg: BaseConfig) -> Path:
         """Return the directory of the scores for these settings, made if they are not there."""
@@ -104,24 +103,24 @@ class StoredScores:
             return place
         self._folder.mkdir(parents=True, exist_ok=True)
         # Another process may be making the same: whoever is first keeps the name.
-        working = Path(tempfile.mkdtemp(prefix=f".{key}-{os.getpid()}-", dir=self._folder))
+        working = create(place, folder=True)
         try:
             self.inferences += 1
             summary = analyze_recordings(
-                raw, load_ensemble(raw, members), self._test.recordings, working, root=self._test.root,
+                raw, load_ensemble(raw, members), self._test.recordings, working.path, root=self._test.root,
                 rtype="csv",
             )  # fmt: skip
             failure = failure_of(summary)
             if failure is not None:
                 raise failure
-            (working / "scores.csv").unlink(missing_ok=True)  # as large again, and rounded
+            (working.path / "scores.csv").unlink(missing_ok=True)  # as large again, and rounded
             try:
-                os.replace(working, place)
+                working.take_name(place)
             except OSError:
                 if not (place / TABLE_NAME).is_file():
                     raise
         finally:
-            shutil.rmtree(working, ignore_errors=True)
+            working.discard()
         return place
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ from britekit.config import BaseConfig
 from britekit.evaluation.scored_set import read_scored_set
 from britekit.inference.analysis import analyze_recordings, failure_of
 from britekit.inference.ensemble import load_ensemble
+from britekit.leftovers import temporary_folder
 from britekit.metrics.ranking import ranking_summary
 from britekit.tuning.extracted import ExtractedPickles
 from britekit.tuning.mean_scores import METRICS
@@ -82,11 +82,11 @@ def score_and_measure(cfg: BaseConfig, checkpoints: list[Path], test: TestSet) -
     """Score the test recordings with an ensemble, as the networks say it, and measure."""
     cfg.infer.min_score = 0.0
     cfg.infer.calibration = None
-    with tempfile.TemporaryDirectory(prefix="britekit-tune-") as folder:
+    with temporary_folder("tune") as folder:
         summary = analyze_recordings(
             cfg, load_ensemble(cfg, checkpoints), test.recordings, folder, root=test.root, rtype="csv"
         )
         failure = failure_of(summary)
         if failure is not None:
             raise failure
-        return test.measure(Path(folder), cfg)
+        return test.measure(folder, cfg)

@@ -8,7 +8,6 @@ import hashlib
 import logging
 import math
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from britekit.config.yaml_reader import read_yaml
 from britekit.errors import BriteKitError, ConfigError, InputError, TrainingError
 from britekit.evaluation.epochs import annotated_recordings
 from britekit.files import sha256_of
+from britekit.leftovers import temporary_folder
 from britekit.tracking.run import StageRun, stage_run
 from britekit.tuning.extracted import ExtractedPickles
 from britekit.tuning.mean_scores import METRICS
@@ -215,8 +215,8 @@ class Tuner:
             return StoredScores(self._test, self._members, self.output / "scores", tuned)
         pickles = None
         if self._extract:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="britekit-tune-"))
-            pickles = ExtractedPickles(Path(folder), self._classes)
+            folder = stack.enter_context(temporary_folder("tune"))
+            pickles = ExtractedPickles(folder, self._classes)
         return TrainAndTest(self._test, self._log_root, pickles)
 
     def _work(self, study: Study, evaluator: Evaluator, trial: optuna.Trial) -> None:

@@ -1,6 +1,3 @@
-import os
-import time
-
 import pytest
 
 from britekit.collect.publishing import check_conflicts, publish, staging
@@ -63,11 +60,10 @@ def test_a_file_in_the_way(tmp_path):
         pass
 
 
-def test_old_leftovers_go_and_young_ones_stay(tmp_path):
-    old, young = tmp_path / ".out.00000000.partial", tmp_path / ".out.11111111.partial"
-    for path in (old, young):
-        path.mkdir()
-    os.utime(old, (time.time() - 2e5,) * 2)
-    with staging(tmp_path / "out"):
-        pass
-    assert not old.exists() and young.exists()
+def test_leftovers_go_and_those_of_a_running_one_stay(tmp_path):
+    with staging(tmp_path / "out") as running:
+        left = tmp_path / "sub" / ".out.00000000.partial"
+        left.mkdir(parents=True)
+        running = running.rename(tmp_path / "sub" / running.name)
+        with staging(tmp_path / "sub" / "other"):
+            assert not left.exists() and running.exists()
