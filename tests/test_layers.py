@@ -25,6 +25,7 @@ FLOORS = [
     ["inference"],
     ["evaluation"],
     ["tuning"],
+    ["results"],
     ["service"],
     ["project"],
     ["commands"],

@@ -16,5 +16,6 @@ files written back. Nothing here touches audio samples or models.
 - ``image_names.py``: which segment a spectrogram image shows, told by its name
 - ``label_table.py``: the same labels by columns, for tens of millions of them
 - ``offsets.py``: seconds of recordings that a person lists
+- ``verdicts.py``: what people said about single stretches of sound
 - ``scores.py``: ``scores.npz``, the unrounded mean scores behind the labels
 """

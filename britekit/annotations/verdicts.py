@@ -1,0 +1,270 @@
+"""``verdicts.csv``: what people said about single stretches of sound.
+
+A verdict is about one class in one stretch, so it outlives the model whose detection was heard. Rows are only
+ever appended: an undo or a correction is a row that replaces an earlier one. Of each reviewer the last row about
+a stretch and class counts.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import secrets
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from britekit.annotations.tables import iter_rows, parse_number
+from britekit.errors import InputError
+from britekit.files import unwritable
+
+VERDICTS = ("yes", "no", "unsure")
+_SEPARATOR = "|"
+_HEADER_BYTES = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a reviewer said about one class in one stretch of a recording."""
+
+    id: str
+    """Unique in the file."""
+    replaces: str = ""
+    """The id of the row that this one takes back or corrects."""
+    recording: str
+    """Path below the folder of recordings, with ``/``."""
+    channel: str = ""
+    """Empty: channels were mixed, or one was chosen."""
+    start: float
+    """Seconds; corrected by the reviewer if need be."""
+    end: float
+    detection_start: float
+    """Seconds, as the model had it."""
+    detection_end: float
+    name: str
+    """The class that was judged."""
+    verdict: str
+    """``yes``, ``no``, ``unsure``; empty in a row that only takes another back."""
+    others: tuple[str, ...] = ()
+    """Other classes that were heard."""
+    score: float | None = None
+    model: str = ""
+    queue: str = ""
+    stratum: str = ""
+    share: float | None = None
+    """Part of its stratum that was drawn, above 0 and at most 1; None: chosen, not drawn."""
+    reviewer: str = ""
+    time: str = ""
+    """When it was said: ISO 8601 with a time zone."""
+    note: str = ""
+
+    @property
+    def item(self) -> tuple[str, str, float, float, str]:
+        """What was judged: recording, channel, detection and class."""
+        return self.recording, self.channel, self.detection_start, self.detection_end, self.name
+
+
+COLUMNS = tuple(field.name for field in fields(Verdict))
+_OPTIONAL = (
+    "replaces",
+    "channel",
+    "others",
+    "score",
+    "model",
+    "queue",
+    "stratum",
+    "share",
+    "reviewer",
+    "time",
+    "note",
+)
+
+
+def new_id() -> str:
+    """Return an id that no other row has: 64 random bits as 16 hexadecimal digits."""
+    return secrets.token_hex(8)
+
+
+def now() -> str:
+    """Return the present time as a verdict stores it."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def read_verdicts(path: str | os.PathLike[str]) -> list[Verdict]:
+    """Read all rows, in the order of the file.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or a row cannot be understood; names the row.
+    """
+    path = Path(path)
+    required = [name for name in COLUMNS if name not in _OPTIONAL]
+    found: list[Verdict] = []
+    rows_of: dict[str, int] = {}
+    for row, cells in iter_rows(path, required, _OPTIONAL):
+        verdict = _parse(path, row, cells)
+        if verdict.id in rows_of:
+            raise InputError(
+                f'{path}, row {row}: the id "{verdict.id}" is also that of row {rows_of[verdict.id]}; remove '
+                "the row that was copied"
+            )
+        if verdict.replaces and verdict.replaces not in rows_of:
+            raise InputError(
+                f'{path}, row {row}: it replaces "{verdict.replaces}", which no earlier row has as its id; '
+                "keep rows in the order in which they were written"
+            )
+        rows_of[verdict.id] = row
+        found.append(verdict)
+    return found
+
+
+def current_verdicts(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Return the verdicts that count: of each reviewer the last about each item, unless it was taken back."""
+    last: dict[tuple[object, ...], Verdict] = {}
+    replaced: set[str] = set()
+    for verdict in verdicts:
+        replaced.add(verdict.replaces)
+        last[(verdict.reviewer, *verdict.item)] = verdict
+    return [verdict for verdict in last.values() if verdict.verdict and verdict.id not in replaced]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One item with what all its reviewers said."""
+
+    verdict: Verdict
+    """The last row about it."""
+    answer: str
+    """``yes`` or ``no`` by majority; ``unsure`` where nobody was sure, or as many said one as the other."""
+    reviewers: int
+
+
+def combine(verdicts: Iterable[Verdict]) -> list[Judged]:
+    """Return one answer per item, by the majority of its reviewers; takes what `current_verdicts` returns."""
+    by_item: dict[tuple[object, ...], list[Verdict]] = {}
+    for verdict in verdicts:
+        by_item.setdefault(verdict.item, []).append(verdict)
+    judged = []
+    for rows in by_item.values():
+        votes = Counter(row.verdict for row in rows)
+        answer = "unsure" if votes["yes"] == votes["no"] else "yes" if votes["yes"] > votes["no"] else "no"
+        judged.append(Judged(rows[-1], answer, len(rows)))
+    return judged
+
+
+def append_verdict(path: str | os.PathLike[str], verdict: Verdict) -> None:
+    """Append one row, durably; creates the file with its header if it is missing or empty.
+
+    A row is one write at the end of the file. A last line without its line end, which a kill in the middle of
+    that write or an editor may leave, is ended first if it is a whole row, and removed otherwise.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written, or its header is another one.
+    """
+    path = Path(path)
+    with FileLock(f"{path}.lock"):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "ab+", buffering=0) as file:
+                _close_last_line(path, file)
+                end = file.seek(0, os.SEEK_END)
+                text = _line(_cells(verdict)) if end else _line(COLUMNS) + _line(_cells(verdict))
+                _write_or_restore(file, end, text)
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+
+def _cells(verdict: Verdict) -> list[str]:
+    cells = []
+    for value in astuple(verdict):
+        if isinstance(value, tuple):
+            cells.append(_SEPARATOR.join(value))
+        elif isinstance(value, float):
+            cells.append(f"{value:.6f}".rstrip("0").rstrip("."))
+        else:
+            cells.append("" if value is None else str(value))
+    return cells
+
+
+def _line(cells: Iterable[str]) -> bytes:
+    text = io.StringIO(newline="")
+    # A line break in a note would end the row for a reader that looks at lines.
+    csv.writer(text, lineterminator="\n").writerow([" ".join(cell.split()) for cell in cells])
+    return text.getvalue().encode()
+
+
+def _write_or_restore(file: io.FileIO, end: int, data: bytes) -> None:
+    """Write all of the data at the end, or leave the file as it was: a disk may fill up in the middle."""
+    try:
+        if file.write(data) != len(data):
+            raise OSError(28, "no space left on the device")
+    except OSError:
+        file.truncate(end)
+        raise
+
+
+def _close_last_line(path: Path, file: io.FileIO) -> None:
+    """Check the header, and end the last line: a kill or an editor may have left it open."""
+    size = file.seek(0, os.SEEK_END)
+    if not size:
+        return
+    file.seek(0)
+    first = file.read(_HEADER_BYTES).split(b"\n", 1)[0].decode("utf-8-sig", "replace").rstrip("\r")
+    if next(csv.reader([first]), []) != list(COLUMNS):
+        raise InputError(
+            f"{path} cannot be appended to, since its header is not {','.join(COLUMNS)}; a spreadsheet may "
+            "have saved it in another form: restore it from Git, or save it as CSV with commas in UTF-8"
+        )
+    file.seek(size - 1)
+    if file.read(1) == b"\n":
+        return
+    file.seek(0)
+    whole, _, last = file.read().rpartition(b"\n")
+    if len(next(csv.reader([last.decode("utf-8", "replace")]), [])) == len(COLUMNS):
+        file.write(b"\n")
+    else:
+        file.truncate(len(whole) + 1)
+
+
+def _parse(path: Path, row: int, cells: dict[str, str]) -> Verdict:
+    where = f"{path}, row {row}"
+    for name in ("id", "recording", "name"):
+        if not cells[name]:
+            raise InputError(f'{where}: the column "{name}" is empty; restore the row from Git')
+    verdict = cells["verdict"].casefold()
+    if verdict and verdict not in VERDICTS:
+        raise InputError(f'{where}: "{cells["verdict"]}" is not a verdict; use yes, no or unsure')
+    if not verdict and not cells["replaces"]:
+        raise InputError(
+            f"{where}: a row without a verdict takes another back, so it needs that row's id under replaces"
+        )
+    numbers: dict[str, Any] = {}
+    for name in ("start", "end", "detection_start", "detection_end", "score", "share"):
+        text = cells[name]
+        if not text and name in ("score", "share"):
+            numbers[name] = None
+            continue
+        try:
+            numbers[name] = parse_number(text)
+        except ValueError:
+            raise InputError(f'{where}: {name} is "{text}"; expected a number such as 12.5') from None
+    if numbers["end"] < numbers["start"] or numbers["detection_end"] < numbers["detection_start"]:
+        raise InputError(f"{where}: it ends before it starts")
+    share = numbers["share"]
+    if share is not None and not 0 < share <= 1:
+        raise InputError(f"{where}: share is {share:g}; expected a number above 0 and at most 1, or nothing")
+    others = tuple(name.strip() for name in cells["others"].split(_SEPARATOR) if name.strip())
+    texts = {
+        name: cells[name] for name in COLUMNS if name not in numbers and name not in ("verdict", "others")
+    }
+    return Verdict(**texts, **numbers, verdict=verdict, others=others)
