@@ -152,7 +152,7 @@ def analyze(
     from britekit.errors import InputError
     from britekit.inference.analysis import analyze_recordings, failure_of
     from britekit.inference.ensemble import load_ensemble
-    from britekit.inference.members import resolve_for_models
+    from britekit.inference.model_files import resolve_for_models
     from britekit.inference.rendering import read_rtype
     from britekit.tracking.run import stage_run
 
@@ -168,7 +168,7 @@ def analyze(
     if resume and no_resume:
         raise InputError("--resume and --no-resume exclude each other")
     read_rtype(rtype)
-    first_s = _seconds(start_seconds)
+    start_seconds = _seconds(start_seconds)
     overrides = {
         "infer.min_score": min_score,
         "infer.num_threads": num_threads,
@@ -181,7 +181,7 @@ def analyze(
     source = Path(input_path)
     root = source if source.is_dir() else source.parent
     if show:
-        _show(cfg, members, paths[0], first_s)
+        _show(cfg, members, paths[0], start_seconds)
         return None
     with stage_run("analyze", cfg, [*members, input_path]) as run:
         ensemble = load_ensemble(cfg, members)
@@ -192,7 +192,7 @@ def analyze(
         if engine == "ray":
             from britekit.inference.cluster import ray_scorers
 
-            make_scorer = ray_scorers(cfg, members, first_s, address)
+            make_scorer = ray_scorers(cfg, members, start_seconds, address)
         summary = analyze_recordings(
             cfg,
             ensemble,
@@ -200,7 +200,7 @@ def analyze(
             output_path if output_path is not None else root,
             root=root,
             rtype=rtype,
-            first_s=first_s,
+            start_seconds=start_seconds,
             resume=True if resume else False if no_resume else None,
             make_scorer=make_scorer,
             on_done=_print_recording,
@@ -238,11 +238,11 @@ def _print_recording(path: Any, labels: int) -> None:
     print(f"{shown(path)}: {labels} labels")
 
 
-def _show(cfg: Any, members: Any, path: Any, first_s: float) -> None:
+def _show(cfg: Any, members: Any, path: Any, start_seconds: float) -> None:
     """Print the ten highest classes of the first spectrogram."""
     from britekit.inference.first_window import score_first_window
 
-    start, ranked = score_first_window(cfg, members, path, first_s)
+    start, ranked = score_first_window(cfg, members, path, start_seconds)
     print(f"start_seconds = {start:g}")
     for info, score in ranked[:10]:
         print(f"{info.label(cfg.infer.label_field)} = {score:.6f}")

@@ -54,7 +54,7 @@ def analyze_db(
     from britekit.evaluation import contradiction_files as files
     from britekit.evaluation.contradictions import find_contradictions
     from britekit.inference.ensemble import load_ensemble
-    from britekit.inference.members import resolve_for_models
+    from britekit.inference.model_files import resolve_for_models
 
     if not output_path:
         raise InputError("an output directory is needed: name it with -o")

@@ -40,7 +40,7 @@ def package(
     from pathlib import Path
 
     from britekit.files import refuse_overwriting
-    from britekit.inference.members import resolve_for_models
+    from britekit.inference.model_files import resolve_for_models
     from britekit.service.bento import build_bento
     from britekit.service.server import DEFAULT_BENTO
     from britekit.tracking.run import stage_run

@@ -38,7 +38,7 @@ def rpt_epochs(
     from britekit.evaluation import epochs
     from britekit.inference.analysis import analyze_recordings, failure_of
     from britekit.inference.ensemble import load_ensemble
-    from britekit.inference.members import resolve_for_models
+    from britekit.inference.model_files import resolve_for_models
     from britekit.leftovers import temporary_folder
 
     if input_path is None or annotations_path is None or output_path is None:

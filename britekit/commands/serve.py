@@ -34,7 +34,7 @@ def serve(
     from pathlib import Path
 
     from britekit.errors import InputError
-    from britekit.inference.members import resolve_for_models
+    from britekit.inference.model_files import resolve_for_models
     from britekit.service.server import DEFAULT_BENTO, serve_bento, serve_ensemble
 
     def announce(url: str) -> None:

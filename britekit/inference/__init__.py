@@ -4,7 +4,7 @@ With exported models nothing here imports torch.
 
 The way through, one file each:
 
-- ``members``: which checkpoints form the ensemble, and which settings they bring.
+- ``model_files``: which checkpoints form the ensemble, and which settings they bring.
 - ``backend``: whether PyTorch or the exports run them.
 - ``export``: a checkpoint becomes an ONNX file that carries its classes and settings (imports torch).
 - ``exported``: such a file read back and run by OpenVINO, which ``runtime`` loads; ``seal`` notices damage.
@@ -12,14 +12,14 @@ The way through, one file each:
 - ``embedding``: embeddings of spectrograms by the search models, of checkpoints by ``torch_embedder``;
   ``embed_database`` stores them, ``search`` finds the segments most like one of a recording.
 - ``ensemble``: members loaded, matched by class name, and averaged.
-- ``engine``: recordings -> windows of all of them mixed -> scores per recording, in bounded memory; ``jobs``
-  is one recording on its way, ``batch`` many of them.
-- ``recording_scores``: what comes out; ``score_rows`` keeps much of it on disk, ``frames`` lays frame scores
+- ``engine``: recordings -> windows of all of them mixed -> scores per recording, in bounded memory;
+  ``recording_job`` is one recording on its way, ``batch`` many of them.
+- ``scores``: what comes out; ``spilled_array`` keeps much of it on disk, ``frames`` lays frame scores
   of overlapping windows on one grid.
-- ``platt``: scores become probabilities. ``labels``: scores become labels; ``labeller`` does both by the
-  settings.
+- ``platt``: scores become probabilities. ``label_rules``: scores become labels; ``labelling``
+  does both by the settings.
 - ``analysis``: a batch of recordings from end to end. ``scorers`` runs the engine for it here, ``cluster`` on
-  a Ray cluster, by a ``worker`` on each node. ``rendering`` makes the bytes of its files, ``output``
+  a Ray cluster, by a ``ray_worker`` on each node. ``rendering`` makes the bytes of its files, ``output``
   puts them in place, ``journal`` lets an interrupted run go on, ``manifest`` says what labels were made with,
   ``meter`` how far the run is.
 - ``first_window``: a quick look. ``predictor``, ``analyzer``: the same for people at a prompt.

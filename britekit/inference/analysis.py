@@ -14,7 +14,7 @@ from britekit.audio.files import check_stems, shown
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InferenceError, InputError
 from britekit.inference.ensemble import Ensemble
-from britekit.inference.labeller import Labeller
+from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
 from britekit.inference.meter import RecordingMeter
 from britekit.inference.output import OutputFolder, identity_of, recording_name
@@ -64,7 +64,7 @@ def analyze_recordings(
     *,
     root: Path | None = None,
     rtype: str = "both",
-    first_s: float = 0.0,
+    start_seconds: float = 0.0,
     resume: bool | None = None,
     make_scorer: MakeScorer | None = None,
     on_done: Callable[[Path, int], None] | None = None,
@@ -87,7 +87,7 @@ def analyze_recordings(
         Directory that recordings are named relative to; None names them by their stem.
     rtype
         ``audacity``, ``csv``, ``raven``, ``both`` (the first two), or several with commas.
-    first_s
+    start_seconds
         Seconds to skip at the start of each recording.
     resume
         True: refuse to start anew where an interrupted run had other models or settings; False: always start
@@ -115,7 +115,7 @@ def analyze_recordings(
             cfg.audio.spec_duration,
         )
     kinds = read_rtype(rtype)
-    content = manifest_content(cfg, ensemble, labeller, first_s)
+    content = manifest_content(cfg, ensemble, labeller, start_seconds)
     facts = run_facts(content, labeller, kinds, "stem" if root is None else "path")
     names = {recording_name(path, root) if root is not None else path.stem: path for path in paths}
     if len(names) < len(paths):
@@ -139,7 +139,7 @@ def analyze_recordings(
         folder = output.journal.path
         if make_scorer is None:
             scoring: contextlib.AbstractContextManager[Scorer] = LocalScorer(
-                ensemble, labeller, first_s, folder, len(todo)
+                ensemble, labeller, start_seconds, folder, len(todo)
             )
         else:
             scoring = make_scorer(ensemble, labeller, kinds)

@@ -9,7 +9,7 @@ from britekit.audio.files import find_recordings
 from britekit.config import BaseConfig
 from britekit.inference.analysis import AnalysisSummary, analyze_recordings
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.members import member_paths, resolve_for_models, with_stored_settings
+from britekit.inference.model_files import member_paths, resolve_for_models, with_stored_settings
 
 
 class Analyzer:

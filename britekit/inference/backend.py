@@ -14,7 +14,7 @@ from pathlib import Path
 from britekit.config import BaseConfig
 from britekit.errors import ModelError
 from britekit.files import sha256_of
-from britekit.inference.members import CHECKPOINT, EXPORT
+from britekit.inference.model_files import CHECKPOINT, EXPORT
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 
 from britekit.inference.engine import Engine
-from britekit.inference.recording_scores import RecordingScores
+from britekit.inference.scores import RecordingScores
 
 _TICK_SECONDS = 0.5
 
@@ -15,7 +15,7 @@ _TICK_SECONDS = 0.5
 def score_recordings(
     engine: Engine,
     paths: Iterable[Path],
-    first_s: float = 0.0,
+    start_seconds: float = 0.0,
     on_tick: Callable[[], None] | None = None,
 ) -> Iterator[tuple[Path, RecordingScores | BaseException]]:
     """Score recordings and yield each with its scores, or with its error, as soon as it is complete.
@@ -34,7 +34,7 @@ def score_recordings(
     try:
         while True:
             while len(pending) < most and (path := next(source, None)) is not None:
-                pending[engine.submit(path, first_s)] = path
+                pending[engine.submit(path, start_seconds)] = path
             if not pending:
                 return
             done, _ = wait(pending, timeout=_TICK_SECONDS, return_when=FIRST_COMPLETED)

@@ -23,9 +23,9 @@ from britekit.audio.files import shown
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InferenceError
 from britekit.inference.ensemble import Ensemble
-from britekit.inference.labeller import Labeller
+from britekit.inference.labelling import Labeller
+from britekit.inference.ray_worker import Worker, facts_of, wanted_parts
 from britekit.inference.scorers import Write
-from britekit.inference.worker import Worker, facts_of, wanted_parts
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class RayScorer:
 
     Parameters
     ----------
-    cfg, members, first_s
+    cfg, members, start_seconds
         As `analyze_recordings` and `load_ensemble` take them.
     address
         Of the cluster; None takes one that is found, else begins one on this machine.
@@ -73,7 +73,7 @@ class RayScorer:
         self,
         cfg: BaseConfig,
         members: Sequence[Path],
-        first_s: float,
+        start_seconds: float,
         address: str | None,
         ensemble: Ensemble,
         labeller: Labeller,
@@ -85,7 +85,7 @@ class RayScorer:
         cfg.infer.backend = ensemble.backend  # type: ignore[assignment]
         cfg.misc.force_cpu = ensemble.device == "cpu"
         parts = wanted_parts(kinds, cfg.infer.min_score == 0)
-        self._arguments = (cfg, [path.resolve() for path in members], labeller, first_s, parts)
+        self._arguments = (cfg, [path.resolve() for path in members], labeller, start_seconds, parts)
         self._facts = facts_of(ensemble)
         self._on_gpu = ensemble.device != "cpu"
         self._capacity = cfg.infer.num_threads + _AHEAD
@@ -255,11 +255,11 @@ class RayScorer:
 
 
 def ray_scorers(
-    cfg: BaseConfig, members: Sequence[Path], first_s: float, address: str | None
+    cfg: BaseConfig, members: Sequence[Path], start_seconds: float, address: str | None
 ) -> Callable[[Ensemble, Labeller, Sequence[str]], RayScorer]:
     """Return what makes a `RayScorer` for `analyze_recordings`."""
     return lambda ensemble, labeller, kinds: RayScorer(
-        cfg, members, first_s, address, ensemble, labeller, kinds
+        cfg, members, start_seconds, address, ensemble, labeller, kinds
     )
 
 

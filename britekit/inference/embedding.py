@@ -24,7 +24,7 @@ from britekit.inference.exported import (
     keep_outputs,
     open_export,
 )
-from britekit.inference.members import CHECKPOINT, member_paths, resolve_for_models
+from britekit.inference.model_files import CHECKPOINT, member_paths, resolve_for_models
 from britekit.inference.runtime import load_openvino
 from britekit.processes import available_cores
 

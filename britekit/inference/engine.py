@@ -22,8 +22,8 @@ from britekit.audio.stream import SpectrogramBatch
 from britekit.audio.threads import single_threaded_products
 from britekit.errors import InferenceError
 from britekit.inference.ensemble import Ensemble
-from britekit.inference.jobs import CHUNK, Job, TooLong
-from britekit.inference.recording_scores import RecordingScores
+from britekit.inference.recording_job import CHUNK, Job, TooLong
+from britekit.inference.scores import RecordingScores
 
 __all__ = ["Engine", "RecordingScores", "TooLong"]
 
@@ -88,7 +88,7 @@ class Engine:
         return self._scored_s
 
     def submit(
-        self, path: str | os.PathLike[str], first_s: float = 0.0, max_seconds: float | None = None
+        self, path: str | os.PathLike[str], start_seconds: float = 0.0, max_seconds: float | None = None
     ) -> Future[RecordingScores]:
         """Begin to score a recording.
 
@@ -96,7 +96,7 @@ class Engine:
         ----------
         path
             The recording; it is read as it is scored.
-        first_s
+        start_seconds
             Start of the first window, seconds.
         max_seconds
             A longer recording is given up with `TooLong` as soon as that is known; headers may claim
@@ -108,7 +108,7 @@ class Engine:
             Its result or error (`InputError` for a recording that cannot be read). It can be cancelled
             until the recording is begun.
         """
-        job = Job(Path(path), self.ensemble, first_s, max_seconds, self._folder)
+        job = Job(Path(path), self.ensemble, start_seconds, max_seconds, self._folder)
         with self._turn:
             if self._closed:
                 raise InferenceError("the engine is closed; make a new one to score more recordings")
@@ -117,10 +117,10 @@ class Engine:
         return job.future
 
     def score(
-        self, path: str | os.PathLike[str], first_s: float = 0.0, max_seconds: float | None = None
+        self, path: str | os.PathLike[str], start_seconds: float = 0.0, max_seconds: float | None = None
     ) -> RecordingScores:
         """Score a recording and wait for it; see `submit`."""
-        return self.submit(path, first_s, max_seconds).result()
+        return self.submit(path, start_seconds, max_seconds).result()
 
     def close(self) -> None:
         """Stop: what is not finished is cancelled, and all threads have ended when this returns."""

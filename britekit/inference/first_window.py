@@ -11,11 +11,11 @@ from britekit.audio.stream import iter_spectrograms
 from britekit.config import BaseConfig
 from britekit.errors import InputError
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.labeller import Labeller
+from britekit.inference.labelling import Labeller
 
 
 def score_first_window(
-    cfg: BaseConfig, members: Sequence[Path], path: Path, first_s: float = 0.0
+    cfg: BaseConfig, members: Sequence[Path], path: Path, start_seconds: float = 0.0
 ) -> tuple[float, list[tuple[ClassInfo, float]]]:
     """Return the start of a recording's first window, and its classes with their scores, highest first.
 
@@ -28,10 +28,10 @@ def score_first_window(
     """
     ensemble = load_ensemble(cfg, members)
     labeller = Labeller(cfg, ensemble)
-    windows = iter_spectrograms(path, ensemble.audio, ensemble.step_s, first_s=first_s, batch_size=1)
+    windows = iter_spectrograms(path, ensemble.audio, ensemble.step_s, first_s=start_seconds, batch_size=1)
     batch = next(iter(windows), None)
     if batch is None:
-        raise InputError(f"{shown(path)} is too short for a spectrogram from {first_s:g} s on")
+        raise InputError(f"{shown(path)} is too short for a spectrogram from {start_seconds:g} s on")
     scores = labeller.scores(ensemble.score(batch.spectrograms)[0])[0]
     ranked = sorted(zip(labeller.classes, scores.tolist(), strict=True), key=lambda pair: -pair[1])
     return batch.starts[0], ranked

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from britekit.inference.score_rows import ScoreRows
+from britekit.inference.spilled_array import SpilledArray
 
 
 class FrameGrid:
     """Frames of round(fps * seconds) steps; where windows overlap, their frames are averaged.
 
-    Frames that no later window can reach leave memory for `ScoreRows`, so only those of the last windows are
-    held here, however long the recording.
+    Frames that no later window can reach move to a `SpilledArray`, so only those of the last windows are held
+    here, however long the recording.
 
     Parameters
     ----------
@@ -23,9 +23,9 @@ class FrameGrid:
         Takes the finished frames; None makes rows in memory.
     """
 
-    def __init__(self, num_classes: int, fps: int, rows: ScoreRows | None = None) -> None:
+    def __init__(self, num_classes: int, fps: int, rows: SpilledArray | None = None) -> None:
         self._fps = fps
-        self._rows = ScoreRows(num_classes) if rows is None else rows
+        self._rows = SpilledArray(num_classes) if rows is None else rows
         self._sum = np.zeros((256, num_classes), np.float32)
         self._count = np.zeros(256, np.uint16)
         self._first = 0  # frame number of the first row held here
@@ -48,7 +48,7 @@ class FrameGrid:
         self._count[held] += 1
         self._end = max(self._end, past)
 
-    def finish(self, seconds: float) -> ScoreRows:
+    def finish(self, seconds: float) -> SpilledArray:
         """Return the mean scores (F, C), F = round(fps * seconds); frames that no window covers are 0."""
         length = round(seconds * self._fps)
         self._release(max(length, self._first))

@@ -12,20 +12,20 @@ import britekit
 from britekit.config import BaseConfig
 from britekit.files import sha256_of
 from britekit.inference.ensemble import Ensemble
-from britekit.inference.labeller import Labeller
+from britekit.inference.labelling import Labeller
 from britekit.inference.runtime import load_openvino
 
 MANIFEST_HEAD = "# Written by britekit analyze: what the labels in this folder were made with.\n"
 
 
 def manifest_content(
-    cfg: BaseConfig, ensemble: Ensemble, labeller: Labeller, first_s: float = 0.0
+    cfg: BaseConfig, ensemble: Ensemble, labeller: Labeller, start_seconds: float = 0.0
 ) -> dict[str, Any]:
     """Return what is needed to repeat the labels; it bears no date and no path.
 
     Parameters
     ----------
-    first_s
+    start_seconds
         Seconds skipped at the start of each recording.
     """
     inference = dataclasses.asdict(cfg.infer)
@@ -39,8 +39,8 @@ def manifest_content(
         "sed_fps": ensemble.sed_fps,
         "inference": inference,
     }
-    if first_s:
-        content["start_seconds"] = first_s
+    if start_seconds:
+        content["start_seconds"] = start_seconds
     calibration = labeller.calibration
     if calibration.source is None:
         inference["calibration"] = None  # named in the settings, but not applied in a test run

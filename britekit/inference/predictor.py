@@ -18,10 +18,10 @@ from britekit.errors import InputError
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.frames import FrameGrid
-from britekit.inference.labeller import Labeller
-from britekit.inference.members import member_paths, resolve_for_models, with_stored_settings
-from britekit.inference.recording_scores import RecordingScores
-from britekit.inference.score_rows import ScoreRows
+from britekit.inference.labelling import Labeller
+from britekit.inference.model_files import member_paths, resolve_for_models, with_stored_settings
+from britekit.inference.scores import RecordingScores
+from britekit.inference.spilled_array import SpilledArray
 
 
 class Predictor:
@@ -167,13 +167,13 @@ class Predictor:
         )
         return self._labeller.labels(recording, result)
 
-    def _rows(self, values: np.ndarray) -> ScoreRows:
+    def _rows(self, values: np.ndarray) -> SpilledArray:
         table = np.asarray(values, np.float32)
         if table.ndim != 2 or table.shape[1] != len(self.class_names):
             raise InputError(
                 f"scores of shape {table.shape}; expected a column for each of "
                 f"{len(self.class_names)} classes"
             )
-        rows = ScoreRows(len(self.class_names))
+        rows = SpilledArray(len(self.class_names))
         rows.append(table)
         return rows

@@ -9,8 +9,8 @@ from britekit.annotations.labels import format_time
 from britekit.annotations.raven_output import raven_text
 from britekit.errors import InputError
 from britekit.files import csv_text
-from britekit.inference.labeller import Labeller
-from britekit.inference.recording_scores import RecordingScores
+from britekit.inference.labelling import Labeller
+from britekit.inference.scores import RecordingScores
 
 RTYPES = ("audacity", "csv", "raven", "both")
 
@@ -84,7 +84,7 @@ def render(
     """
     count = 0
     boxes: list[tuple[float, float, str, float]] = []
-    for name, found in labeller.stretches(result):
+    for name, found in labeller.intervals(result):
         count += len(found)
         rows = list(zip(found.starts.tolist(), found.ends.tolist(), found.scores.tolist(), strict=True))
         if sinks.text is not None and rows:

@@ -11,9 +11,9 @@ from typing import Protocol
 from britekit.inference.batch import score_recordings
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble
-from britekit.inference.labeller import Labeller
-from britekit.inference.recording_scores import RecordingScores
+from britekit.inference.labelling import Labeller
 from britekit.inference.rendering import RenderedFacts, Sinks, render
+from britekit.inference.scores import RecordingScores
 
 # Writes a scored recording into sinks.
 Write = Callable[[Sinks], RenderedFacts]
@@ -39,7 +39,7 @@ class LocalScorer:
     ----------
     ensemble, labeller
         Loaded models and what makes labels of their scores.
-    first_s
+    start_seconds
         Seconds to skip at the start of each recording.
     folder
         Where the scores of long recordings may wait.
@@ -51,13 +51,13 @@ class LocalScorer:
         self,
         ensemble: Ensemble,
         labeller: Labeller,
-        first_s: float,
+        start_seconds: float,
         folder: str | os.PathLike[str],
         recordings: int | None = None,
     ) -> None:
         audio = ensemble.audio
         self._labeller = labeller
-        self._first_s = first_s
+        self._start_seconds = start_seconds
         self._hertz = (float(audio.min_freq), float(audio.max_freq))
         threads = ensemble.cfg.infer.num_threads
         if recordings is not None:
@@ -86,7 +86,7 @@ class LocalScorer:
                 names[path] = name
                 yield path
 
-        for path, result in score_recordings(self._engine, paths(), self._first_s, on_tick):
+        for path, result in score_recordings(self._engine, paths(), self._start_seconds, on_tick):
             name = names.pop(path)
             if isinstance(result, BaseException):
                 yield name, path, result
@@ -96,7 +96,7 @@ class LocalScorer:
 
     def score(self, name: str, path: Path, sinks: Sinks) -> RenderedFacts:
         """Score one recording into sinks; several threads may do so at once."""
-        with contextlib.closing(self._engine.score(path, self._first_s)) as result:
+        with contextlib.closing(self._engine.score(path, self._start_seconds)) as result:
             return self._writer(name, result)(sinks)
 
     def _writer(self, name: str, result: RecordingScores) -> Write:

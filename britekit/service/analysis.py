@@ -23,7 +23,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.errors import InferenceError
 from britekit.inference.engine import Engine, RecordingScores
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.labeller import Labeller
+from britekit.inference.labelling import Labeller
 from britekit.inference.platt import Calibration
 from britekit.service.contents import Contents
 from britekit.service.limits import Limits
@@ -122,7 +122,7 @@ class Analyst:
             labeller = Labeller(cfg, self._ensemble)
         by_name = {info.name: info for info in labeller.classes}
         found: list[Found] = []
-        for name, heard in labeller.stretches(result):
+        for name, heard in labeller.intervals(result):
             columns = (heard.starts.tolist(), heard.ends.tolist(), heard.scores.tolist())
             found += map(Found, itertools.repeat(by_name[name]), *columns)
         return found, labeller.calibration

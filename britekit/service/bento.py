@@ -69,7 +69,7 @@ def build_bento(
     Parameters
     ----------
     cfg, members
-        From ``britekit.inference.members.resolve_for_models``.
+        From ``britekit.inference.model_files.resolve_for_models``.
     output
         The file; its suffix chooses the format: ``.bento``, ``.tar``, ``.tar.gz``, ``.zip``.
     name

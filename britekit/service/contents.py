@@ -77,7 +77,7 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
     Parameters
     ----------
     cfg, members
-        From ``britekit.inference.members.resolve_for_models``.
+        From ``britekit.inference.model_files.resolve_for_models``.
     folder
         Where to; made if missing.
 

@@ -39,7 +39,7 @@ def serve_ensemble(
     Parameters
     ----------
     cfg, members
-        From ``britekit.inference.members.resolve_for_models``.
+        From ``britekit.inference.model_files.resolve_for_models``.
     host, port
         Where to listen.
     on_ready

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from britekit.errors import InputError
 from britekit.evaluation.epochs import annotated_recordings
-from britekit.inference.members import resolve_for_models
+from britekit.inference.model_files import resolve_for_models
 from britekit.leftovers import temporary_folder
 from britekit.processes import available_cores
 from britekit.tuning.mean_scores import METRICS, MeanScores

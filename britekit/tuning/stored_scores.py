@@ -23,7 +23,7 @@ from britekit.evaluation.score_sources import TABLE_NAME
 from britekit.files import sha256_of
 from britekit.inference.analysis import analyze_recordings, failure_of
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.labels import label_rules, stretches_of_windows
+from britekit.inference.label_rules import intervals_of_windows, label_rules
 from britekit.inference.platt import Calibration, read_calibration
 from britekit.leftovers import create, temporary_folder
 from britekit.tuning.trial import OnEpoch, TestSet
@@ -140,7 +140,7 @@ def _labels_only(table: ScoreTable, cfg: BaseConfig) -> np.ndarray:
     for first, past in zip(edges, edges[1:]):
         rows = order[first:past]
         for column in range(table.scores.shape[1]):
-            found = stretches_of_windows(table.starts[rows], table.scores[rows, column], rules)
+            found = intervals_of_windows(table.starts[rows], table.scores[rows, column], rules)
             labelled = np.isin(table.starts[rows], found.starts)
             kept[rows[labelled], column] = table.scores[rows[labelled], column]
     return kept

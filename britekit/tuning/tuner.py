@@ -112,12 +112,12 @@ class Tuner:
         self._param_path = param_space if isinstance(param_space, (str, Path)) else None
         members: list[Path] = []
         if skip_training:
-            from britekit.inference.members import resolve_for_models, with_stored_settings
+            from britekit.inference.model_files import resolve_for_models, with_stored_settings
 
             if cfg is None:
                 cfg, members = resolve_for_models(cfg_path, None)
             else:
-                from britekit.inference.members import member_paths
+                from britekit.inference.model_files import member_paths
 
                 members = member_paths(cfg)
                 cfg = with_stored_settings(cfg, members)

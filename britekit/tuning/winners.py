@@ -8,7 +8,7 @@ from pathlib import Path
 
 from britekit.errors import InputError
 from britekit.files import atomic_path, sha256_of, together
-from britekit.inference.members import CHECKPOINT, EXPORT
+from britekit.inference.model_files import CHECKPOINT, EXPORT
 
 
 def save_winners(paths: Sequence[Path], directory: str | Path) -> list[Path]:

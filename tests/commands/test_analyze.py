@@ -18,7 +18,7 @@ from britekit.audio.stream import iter_spectrograms
 from britekit.audio.threads import single_threaded_products
 from britekit.cli import main
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.members import resolve_for_models
+from britekit.inference.model_files import resolve_for_models
 from tests.inference.conftest import CLASSES, write_recording
 from tests.inference.fakes import SMALL_AUDIO, make_fake_member
 
@@ -281,15 +281,15 @@ def test_sed_labels(tmp_path: Path):
 def test_same_bytes_with_scores_on_disk(
     frames: int | None, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ):
-    from britekit.inference import score_rows
+    from britekit.inference import spilled_array
 
     for path in Path("models/ckpt").iterdir():
         path.unlink()
     make_fake_member(Path("models/ckpt"), CLASSES, frames=frames)
     assert analyze("-i", "rec", "-o", "memory", *arguments) == 0
     # Rows leave memory at once, are read three at a time, and columns come one by one.
-    monkeypatch.setattr(score_rows, "KEPT_BYTES", 8)
-    monkeypatch.setattr(score_rows, "_BLOCK_BYTES", 40)
+    monkeypatch.setattr(spilled_array, "KEPT_BYTES", 8)
+    monkeypatch.setattr(spilled_array, "_BLOCK_BYTES", 40)
     assert analyze("-i", "rec", "-o", "disk", *arguments) == 0
     assert content("memory") == content("disk")
 

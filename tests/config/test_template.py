@@ -7,8 +7,8 @@ import pytest
 import ruamel.yaml
 import yaml
 
-from britekit.config.__main__ import DEMO
 from britekit.config import BaseConfig, from_dict, reference_text, resolve, template_text
+from britekit.config.__main__ import DEMO
 from britekit.config.augmentations import KNOWN
 from britekit.config.base import SECTIONS
 from britekit.config.fields import declared

@@ -13,8 +13,8 @@ import pytest
 from britekit.errors import InferenceError
 from britekit.inference import cluster
 from britekit.inference.cluster import RayScorer
+from britekit.inference.ray_worker import Rendered
 from britekit.inference.rendering import RenderedFacts
-from britekit.inference.worker import Rendered
 
 pytest.importorskip("ray")
 

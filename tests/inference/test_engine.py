@@ -17,8 +17,8 @@ from britekit.errors import InferenceError, InputError
 from britekit.inference.batch import score_recordings
 from britekit.inference.engine import Engine, RecordingScores, TooLong
 from britekit.inference.ensemble import Ensemble, load_ensemble
-from britekit.inference.jobs import Job
-from britekit.inference.members import resolve_for_models
+from britekit.inference.model_files import resolve_for_models
+from britekit.inference.recording_job import Job
 from tests.inference.conftest import CLASSES, write_recording
 from tests.inference.fakes import make_fake_member
 
@@ -82,7 +82,7 @@ def test_too_short_gives_nothing(ensemble: Ensemble, recordings: list[Path]):
 
 def test_a_late_start(ensemble: Ensemble, recordings: list[Path]):
     with Engine(ensemble) as engine:
-        found = engine.score(recordings[7], first_s=4.0)
+        found = engine.score(recordings[7], start_seconds=4.0)
     assert found.starts.tolist() == [4.0, 6.0, 8.0, 10.0]
     assert found.frames is not None
     assert (found.frames[:16] == 0).all() and (found.frames[16:] > 0).all()

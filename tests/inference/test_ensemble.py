@@ -15,7 +15,7 @@ from britekit.errors import ConfigError, ModelError
 from britekit.inference import backend
 from britekit.inference.backend import choose_backend
 from britekit.inference.ensemble import Ensemble, load_ensemble
-from britekit.inference.members import member_paths, resolve_for_models
+from britekit.inference.model_files import member_paths, resolve_for_models
 from tests.inference.conftest import CLASSES
 from tests.inference.fakes import SMALL_AUDIO, make_fake_member
 

@@ -18,7 +18,7 @@ from britekit.files import sha256_of
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.exported import read_export_facts
-from britekit.inference.members import resolve_for_models
+from britekit.inference.model_files import resolve_for_models
 
 torch = pytest.importorskip("torch")
 

@@ -11,7 +11,7 @@ import pytest
 from britekit.annotations.labels import read_labels
 from britekit.inference.analysis import analyze_recordings, failure_of
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.members import resolve_for_models
+from britekit.inference.model_files import resolve_for_models
 from tests.inference.conftest import CLASSES, write_recording
 from tests.inference.fakes import make_fake_member
 

@@ -12,8 +12,8 @@ from britekit.annotations.classes import ClassInfo
 from britekit.errors import InputError
 from britekit.files import sha256_of
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.labeller import Labeller
-from britekit.inference.members import resolve_for_models
+from britekit.inference.labelling import Labeller
+from britekit.inference.model_files import resolve_for_models
 from britekit.inference.platt import Calibration, read_calibration
 from tests.inference.fakes import make_fake_member
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from britekit.inference.analysis import analyze_recordings
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.members import resolve_for_models
+from britekit.inference.model_files import resolve_for_models
 from tests.service.running import ROOT, serving
 from tests.service.tone_model import write_project, write_tones
 

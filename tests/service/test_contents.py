@@ -8,7 +8,7 @@ import yaml
 
 from britekit.errors import InputError, ModelError
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.members import resolve_for_models
+from britekit.inference.model_files import resolve_for_models
 from britekit.service.contents import read_contents, write_contents
 from tests.inference.fakes import make_fake_member
 from tests.service.tone_model import AUDIO, CLASSES, write_project

@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
-from britekit.inference.members import resolve_for_models
+from britekit.inference.model_files import resolve_for_models
 from britekit.service import deadlines
 from britekit.service.contents import write_contents
 from britekit.service.limits import Limits

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from britekit.inference.engine import Engine
-from britekit.inference.members import resolve_for_models
+from britekit.inference.model_files import resolve_for_models
 from britekit.service import analysis
 from britekit.service.analysis import Analyst
 from britekit.service.contents import write_contents

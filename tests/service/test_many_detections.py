@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from britekit.annotations.classes import ClassInfo
-from britekit.inference.members import resolve_for_models
-from britekit.inference.recording_scores import RecordingScores
-from britekit.inference.score_rows import ScoreRows
+from britekit.inference.model_files import resolve_for_models
+from britekit.inference.scores import RecordingScores
+from britekit.inference.spilled_array import SpilledArray
 from britekit.service.analysis import Analyst
 from britekit.service.app import Recognizer
 from britekit.service.contents import write_contents
@@ -39,7 +39,7 @@ async def _body(answer) -> tuple[int, bytes]:
 
 @pytest.mark.parametrize("windows", [0, 1, 4000])
 def test_they_are_made_into_text_piece_by_piece(service, windows):
-    rows = ScoreRows(len(CLASSES))
+    rows = SpilledArray(len(CLASSES))
     rows.append(np.random.default_rng(0).uniform(0.1, 1, (windows, len(CLASSES))).astype(np.float32))
     scores = RecordingScores(np.arange(windows) * 2.0, rows, None, 2.0 * windows, None)
     tracemalloc.start()

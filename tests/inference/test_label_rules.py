@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig
-from britekit.inference.labels import LabelRules, label_rules, make_labels
+from britekit.inference.label_rules import LabelRules, label_rules, make_labels
 
 ONE = [ClassInfo("Wren", "WREN")]
 RULES = LabelRules(min_score=0.5, duration_s=5.0, fps=4, second_pass=False)

@@ -12,17 +12,17 @@ from britekit.annotations.classes import ClassInfo, read_ignore_list
 from britekit.annotations.labels import Label
 from britekit.config import BaseConfig, MiscConfig
 from britekit.inference.ensemble import Ensemble
-from britekit.inference.labels import (
+from britekit.inference.label_rules import (
+    Intervals,
     LabelRules,
-    Stretches,
     group_frames,
+    intervals_of_frames,
+    intervals_of_windows,
     label_rules,
     named,
-    stretches_of_frames,
-    stretches_of_windows,
 )
 from britekit.inference.platt import Calibration, read_calibration
-from britekit.inference.recording_scores import RecordingScores
+from britekit.inference.scores import RecordingScores
 
 logger = logging.getLogger(__name__)
 
@@ -86,15 +86,15 @@ class Labeller:
 
     def labels(self, recording: str, result: RecordingScores) -> list[Label]:
         """Return the labels of one recording, by name, then start."""
-        return [x for name, found in self.stretches(result) for x in named(recording, name, found)]
+        return [x for name, found in self.intervals(result) for x in named(recording, name, found)]
 
-    def stretches(self, result: RecordingScores) -> Iterator[tuple[str, Stretches]]:
+    def intervals(self, result: RecordingScores) -> Iterator[tuple[str, Intervals]]:
         """Yield what each label shows, in alphabetical order, with where it is heard, by ascending start."""
         for name, group in itertools.groupby(self._by_class(result), key=lambda pair: pair[0]):
             found = [stretches for _, stretches in group]
             yield name, found[0] if len(found) == 1 else _merged(found)
 
-    def _by_class(self, result: RecordingScores) -> Iterator[tuple[str, Stretches]]:
+    def _by_class(self, result: RecordingScores) -> Iterator[tuple[str, Intervals]]:
         frames = result.frame_rows is not None
         rows = result.score_rows if result.frame_rows is None else result.frame_rows
         for group in rows.column_groups(self._order):
@@ -103,9 +103,9 @@ class Labeller:
             for number, place in enumerate(group):
                 column = scores[:, number]
                 if frames:
-                    yield self._shown[place], stretches_of_frames(column, self.rules)
+                    yield self._shown[place], intervals_of_frames(column, self.rules)
                 else:
-                    yield self._shown[place], stretches_of_windows(result.starts, column, self.rules)
+                    yield self._shown[place], intervals_of_windows(result.starts, column, self.rules)
 
     def raw_starts(self, result: RecordingScores) -> np.ndarray:
         """Return the starts (N,) of the rows of `raw_blocks`, in seconds."""
@@ -144,9 +144,9 @@ def choose_calibration(cfg: BaseConfig) -> Calibration:
     return read_calibration(cfg.infer.calibration)
 
 
-def _merged(parts: list[Stretches]) -> Stretches:
+def _merged(parts: list[Intervals]) -> Intervals:
     """Put the stretches of classes that are shown alike in order, by start, then end."""
     starts = np.concatenate([part.starts for part in parts])
     ends = np.concatenate([part.ends for part in parts])
     order = np.lexsort((ends, starts))
-    return Stretches(starts[order], ends[order], np.concatenate([part.scores for part in parts])[order])
+    return Intervals(starts[order], ends[order], np.concatenate([part.scores for part in parts])[order])

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from britekit.inference.frames import FrameGrid
-from britekit.inference.score_rows import ScoreRows
+from britekit.inference.spilled_array import SpilledArray
 
 
 @pytest.mark.parametrize("kept", [1, 1000, 1 << 20])
 def test_rows_come_back_as_they_were(tmp_path: Path, kept: int):
     rng = np.random.default_rng(0)
     parts = [rng.random((count, 3), dtype=np.float32) for count in (5, 0, 1, 200, 7, 40)]
-    rows = ScoreRows(3, tmp_path, kept)
+    rows = SpilledArray(3, tmp_path, kept)
     for part in parts:
         rows.append(part)
         part[:] = part  # the caller may go on using its array
@@ -42,7 +42,7 @@ def test_rows_come_back_as_they_were(tmp_path: Path, kept: int):
 
 
 def test_the_callers_array_is_copied():
-    rows, part = ScoreRows(1), np.ones((2, 1), np.float32)
+    rows, part = SpilledArray(1), np.ones((2, 1), np.float32)
     rows.append(part)
     part[:] = 5
     assert rows.array().tolist() == [[1.0], [1.0]]
@@ -50,12 +50,12 @@ def test_the_callers_array_is_copied():
 
 def test_other_columns_are_refused():
     with pytest.raises(ValueError, match="expected 3 columns"):
-        ScoreRows(3).append(np.zeros((2, 2)))
+        SpilledArray(3).append(np.zeros((2, 2)))
 
 
 def test_a_day_of_frames_takes_the_memory_of_a_minute(tmp_path: Path):
     """24 h of a window each 5 s, 4 frames a second: 345,600 rows, of which only the last are in memory."""
-    rows = ScoreRows(5, tmp_path, kept_bytes=64 << 10)
+    rows = SpilledArray(5, tmp_path, kept_bytes=64 << 10)
     grid = FrameGrid(5, 4, rows)
     window = np.random.default_rng(0).random((5, 20), dtype=np.float32)
     for number in range(17280):

@@ -12,7 +12,7 @@ import britekit
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError
 from britekit.inference.ensemble import Ensemble
-from britekit.inference.labeller import Labeller
+from britekit.inference.labelling import Labeller
 from britekit.inference.rendering import RenderedFacts, Sinks
 from britekit.inference.scorers import LocalScorer
 
@@ -44,16 +44,16 @@ class Worker:
         Models, as absolute paths.
     labeller
         Makes labels of scores.
-    first_s
+    start_seconds
         Seconds to skip at the start of each recording.
     parts
         Sinks that are wanted.
     """
 
     def __init__(
-        self, cfg: BaseConfig, members: list[Path], labeller: Labeller, first_s: float, parts: list[str]
+        self, cfg: BaseConfig, members: list[Path], labeller: Labeller, start_seconds: float, parts: list[str]
     ) -> None:
-        self._given = (cfg, members, labeller, first_s)
+        self._given = (cfg, members, labeller, start_seconds)
         self._parts = parts
         self._local: LocalScorer | None = None
 
@@ -61,9 +61,9 @@ class Worker:
         """Load the models, and return what must be the same on all nodes."""
         from britekit.inference.ensemble import load_ensemble
 
-        cfg, members, labeller, first_s = self._given
+        cfg, members, labeller, start_seconds = self._given
         ensemble = load_ensemble(cfg, members)
-        self._local = LocalScorer(ensemble, labeller, first_s, tempfile.gettempdir())
+        self._local = LocalScorer(ensemble, labeller, start_seconds, tempfile.gettempdir())
         return facts_of(ensemble)
 
     def score(self, name: str, path: str) -> Rendered | BriteKitError:

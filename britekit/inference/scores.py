@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from britekit.inference.score_rows import ScoreRows
+from britekit.inference.spilled_array import SpilledArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +28,8 @@ class RecordingScores:
     """
 
     starts: np.ndarray
-    score_rows: ScoreRows
-    frame_rows: ScoreRows | None
+    score_rows: SpilledArray
+    frame_rows: SpilledArray | None
     seconds: float
     damaged_at: float | None
 

@@ -71,7 +71,7 @@ def label_rules(cfg: BaseConfig, has_frames: bool) -> LabelRules:
 
 
 @dataclass(frozen=True, eq=False)
-class Stretches:
+class Intervals:
     """Where one class is heard: M labels by ascending start, as arrays, since there may be a million.
 
     Attributes
@@ -117,14 +117,14 @@ def make_labels(
     labels = []
     for column, info in enumerate(classes):
         if frames_FC is None:
-            found = stretches_of_windows(starts_N, scores_NC[:, column], rules)
+            found = intervals_of_windows(starts_N, scores_NC[:, column], rules)
         else:
-            found = stretches_of_frames(frames_FC[:, column], rules)
+            found = intervals_of_frames(frames_FC[:, column], rules)
         labels += named(recording, info.label(label_field), found)
     return labels
 
 
-def named(recording: str, name: str, found: Stretches) -> list[Label]:
+def named(recording: str, name: str, found: Intervals) -> list[Label]:
     """Return stretches as labels."""
     columns = (found.starts.tolist(), found.ends.tolist(), found.scores.tolist())
     return [Label(recording, name, start, end, score) for start, end, score in zip(*columns, strict=True)]
@@ -155,7 +155,7 @@ def _looks_twice(rules: LabelRules) -> bool:
     return rules.second_pass and rules.min_score > 0
 
 
-def stretches_of_windows(starts_N: np.ndarray, scores_N: np.ndarray, rules: LabelRules) -> Stretches:
+def intervals_of_windows(starts_N: np.ndarray, scores_N: np.ndarray, rules: LabelRules) -> Intervals:
     """Return where a class is heard by its scores in windows."""
     threshold = rules.min_score
     if _looks_twice(rules):
@@ -163,10 +163,10 @@ def stretches_of_windows(starts_N: np.ndarray, scores_N: np.ndarray, rules: Labe
         threshold = _threshold(rules, _union_seconds(confirmed, rules.duration_s))
     above = scores_N >= threshold
     starts = starts_N[above]
-    return Stretches(starts, starts + rules.duration_s, scores_N[above])
+    return Intervals(starts, starts + rules.duration_s, scores_N[above])
 
 
-def stretches_of_frames(frames_F: np.ndarray, rules: LabelRules) -> Stretches:
+def intervals_of_frames(frames_F: np.ndarray, rules: LabelRules) -> Intervals:
     """Return where a class is heard by its scores in frames: in runs, or in groups of fixed length."""
     return _runs(frames_F, rules) if rules.segment_frames is None else _groups(frames_F, rules)
 
@@ -184,21 +184,21 @@ def _frame_threshold(frames_F: np.ndarray, rules: LabelRules) -> float:
     return _threshold(rules, np.count_nonzero(frames_F >= confirm_score(rules)) / rules.fps)
 
 
-def _runs(frames_F: np.ndarray, rules: LabelRules) -> Stretches:
+def _runs(frames_F: np.ndarray, rules: LabelRules) -> Intervals:
     above = np.zeros(len(frames_F) + 2, np.int8)
     above[1:-1] = frames_F >= _frame_threshold(frames_F, rules)
     edges = np.flatnonzero(np.diff(above))
     first, past = edges[::2], edges[1::2]
     if not len(first):
-        return Stretches(np.empty(0), np.empty(0), np.empty(0, np.float32))
+        return Intervals(np.empty(0), np.empty(0), np.empty(0, np.float32))
     # The largest of each run; what lies between runs falls to every second group and is dropped.
     padded = np.append(frames_F, np.float32(0))
     scores = np.maximum.reduceat(padded, edges)[::2]
-    return Stretches(first / rules.fps, past / rules.fps, scores)
+    return Intervals(first / rules.fps, past / rules.fps, scores)
 
 
-def _groups(frames_F: np.ndarray, rules: LabelRules) -> Stretches:
+def _groups(frames_F: np.ndarray, rules: LabelRules) -> Intervals:
     assert rules.segment_frames is not None
     scores = group_frames(frames_F, rules.segment_frames)
     groups = np.flatnonzero(scores >= _frame_threshold(frames_F, rules))
-    return Stretches(groups * rules.segment_s, (groups + 1) * rules.segment_s, scores[groups])
+    return Intervals(groups * rules.segment_s, (groups + 1) * rules.segment_s, scores[groups])

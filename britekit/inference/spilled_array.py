@@ -16,7 +16,7 @@ KEPT_BYTES = 4 << 20
 _BLOCK_BYTES = 2 << 20
 
 
-class ScoreRows:
+class SpilledArray:
     """A growing table of float32 scores, (N, C); rows are appended, then read by columns or in blocks.
 
     Parameters

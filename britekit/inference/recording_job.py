@@ -14,8 +14,8 @@ from britekit.audio.stream import SpectrogramBatch, WindowStream, iter_spectrogr
 from britekit.errors import InferenceError
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.frames import FrameGrid
-from britekit.inference.recording_scores import RecordingScores
-from britekit.inference.score_rows import ScoreRows
+from britekit.inference.scores import RecordingScores
+from britekit.inference.spilled_array import SpilledArray
 
 # Windows that a reader hands over at once.
 CHUNK = 16
@@ -38,7 +38,7 @@ class Job:
         The recording.
     ensemble
         What will score it.
-    first_s
+    start_seconds
         Start of the first window.
     max_seconds
         A longer recording is given up.
@@ -50,23 +50,23 @@ class Job:
         self,
         path: Path,
         ensemble: Ensemble,
-        first_s: float,
+        start_seconds: float,
         max_seconds: float | None,
         folder: str | os.PathLike[str] | None,
     ) -> None:
         self.path = path
         self.future: Future[RecordingScores] = Future()
         self._ensemble = ensemble
-        self._first_s = first_s
+        self._start_seconds = start_seconds
         self._max_seconds = max_seconds
         self._windows: WindowStream | None = None
         self._batches: Iterator[SpectrogramBatch] | None = None
         self._starts = array("d")
         classes = len(ensemble.classes)
-        self._scores = ScoreRows(classes, folder)
+        self._scores = SpilledArray(classes, folder)
         self._grid: FrameGrid | None = None
         if ensemble.sed_fps is not None:
-            self._grid = FrameGrid(classes, ensemble.sed_fps, ScoreRows(classes, folder))
+            self._grid = FrameGrid(classes, ensemble.sed_fps, SpilledArray(classes, folder))
 
     def read(self) -> SpectrogramBatch | None:
         """Return the next windows, None after the last.
@@ -87,7 +87,7 @@ class Job:
                 self.path,
                 self._ensemble.audio,
                 self._ensemble.step_s,
-                first_s=self._first_s,
+                first_s=self._start_seconds,
                 batch_size=CHUNK,
                 # Decoding and resampling stay on these threads; from the waveform on a GPU is quicker.
                 device="cuda" if self._ensemble.device == "cuda" else "cpu",
