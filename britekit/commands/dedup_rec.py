@@ -1,7 +1,8 @@
-"""Find recordings of one class that look identical; another name of find-dup.
+"""Find recordings of one class that are the same; another name of find-dup.
 
-Two recordings match if they are equally long, within 0.1 s, and their first segments are near each other by
-their embeddings (see embed). Of those that match, the one with most segments is kept.
+Candidates are equally long, within 0.1 s, and their first segments are near each other by their embeddings
+(see embed). They are the same if the stored spectrograms of all their segments sound the same as well: recoded,
+quieter or shifted by up to 0.1 s, but not another call. Of those, the one with most segments is kept.
 
     britekit dedup-rec --name Ovenbird
 """
@@ -19,7 +20,7 @@ def dedup_rec(
     spec_group: str = "default",
     max_dist: float = 0.02,
 ) -> int:
-    """Find recordings of one class that look identical; return the number of pairs."""
+    """Find recordings of one class that are the same; return the number of pairs."""
     import importlib
 
     find_dup = importlib.import_module("britekit.commands.find_dup").find_dup

@@ -48,7 +48,7 @@ def dedup_seg(
     from britekit.database.session import open_database
     from britekit.database.spectrograms import require_group
     from britekit.datasets.duplicate_removal import remove_segments
-    from britekit.datasets.duplicate_report import draw_pairs, write_pairs
+    from britekit.datasets.duplicate_report import compare_sounds, draw_pairs, write_pairs
     from britekit.datasets.duplicates import find_duplicate_segments
     from britekit.datasets.hand_edits import edit_by_hand
     from britekit.errors import DatabaseError, InputError
@@ -67,7 +67,8 @@ def dedup_seg(
                 f'class "{class_name}" has no embeddings in group "{spec_group}"; '
                 f'run embed --name "{class_name}"'
             )
-        pairs = find_duplicate_segments(segments, threshold)
+        sounds = compare_sounds(session, group_id, cfg.audio)
+        pairs = find_duplicate_segments(segments, threshold, sounds)
         if not no_plot:
             draw_pairs(session, output, pairs, segments, group_id, cfg.audio)
         write_pairs(output / "duplicates.csv", pairs, segments)

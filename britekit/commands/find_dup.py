@@ -1,7 +1,8 @@
-"""Find recordings of one class that look identical, and remove the duplicates if asked.
+"""Find recordings of one class that are the same, and remove the duplicates if asked.
 
-Two recordings match if they are equally long, within 0.1 s, and their first segments are near each other by
-their embeddings (see embed). Of those that match, the one with most segments is kept.
+Candidates are equally long, within 0.1 s, and their first segments are near each other by their embeddings
+(see embed). They are the same if the stored spectrograms of all their segments sound the same as well: recoded,
+quieter or shifted by up to 0.1 s, but not another call. Of those, the one with most segments is kept.
 
     britekit find-dup --name Ovenbird
 """
@@ -24,7 +25,7 @@ class Options:
         "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
     )
     max_dist: float = option(
-        "--dist", default=0.02, metavar="DISTANCE", help="largest distance, 1 - cosine (default: 0.02)"
+        "--dist", default=0.02, metavar="DISTANCE", help="largest distance of candidates, 1 - cosine (default: 0.02)"
     )
 
 
@@ -36,40 +37,47 @@ def find_dup(
     spec_group: str = "default",
     max_dist: float = 0.02,
 ) -> int:
-    """Find recordings of one class that look identical; return the number of pairs."""
+    """Find recordings of one class that are the same; return the number of pairs."""
     from britekit.config import resolve
     from britekit.database.classes import require_class
     from britekit.database.embeddings import read_embeddings
     from britekit.database.session import open_database
     from britekit.database.spectrograms import require_group
     from britekit.datasets.duplicate_removal import remove_recordings
+    from britekit.datasets.duplicate_report import compare_sounds
     from britekit.datasets.duplicates import describe_pairs, find_duplicate_recordings
     from britekit.datasets.hand_edits import edit_by_hand
     from britekit.errors import InputError
 
     if not 0 <= max_dist <= 2:
         raise InputError(f"--dist is {max_dist:g}; expected a distance from 0 to 2")
-    target = db_path or resolve(cfg_path).train.train_db
+    cfg = resolve(cfg_path)
+    target = db_path or cfg.train.train_db
     with open_database(target) as session:
         class_id = require_class(session, class_name).id
-        segments = read_embeddings(session, require_group(session, spec_group), class_id)
-    found = find_duplicate_recordings(segments, max_dist)
+        group_id = require_group(session, spec_group)
+        segments = read_embeddings(session, group_id, class_id)
+        found = find_duplicate_recordings(segments, compare_sounds(session, group_id, cfg.audio), max_dist)
     names = {key: row.filename for key, row in segments.recordings.items()}
     if delete and found.groups:
         with edit_by_hand(target) as edits:
             remove_recordings(edits, segments, class_id, class_name, found.removed())
-    for line in describe_pairs(found, segments):
+    for line in describe_pairs(found.matches, segments):
         print(line)
     if delete:
         for kept, others in sorted(found.groups.items()):
             for other in others:
                 print(f"removed = {names[other]} (like {names[kept]})")
     print(f"pairs = {len(found.matches)}")
+    if found.others:
+        print(f"near, but of other sound = {len(found.others)}, kept; the most alike:")
+        alike = sorted(found.others, key=lambda pair: pair.difference)[:3]
+        print("\n".join(describe_pairs(alike, segments)))
     if found.without:
         listed = ", ".join(names[key] for key in found.without[:10])
         more = f" and {len(found.without) - 10} more" if found.without[10:] else ""
         raise InputError(
-            f'{len(found.without)} recordings of class "{class_name}" have no embeddings in group '
+            f'{len(found.without)} recordings of class "{class_name}" have segments without embeddings in group '
             f'"{spec_group}" and were not compared: {listed}{more}; run embed --name "{class_name}"'
         )
     return len(found.matches)

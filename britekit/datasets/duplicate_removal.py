@@ -17,7 +17,7 @@ from britekit.datasets.hand_edits import HandEdits
 def remove_recordings(
     edits: HandEdits, segments: EmbeddedSegments, class_id: int, class_name: str, recordings: Iterable[int]
 ) -> None:
-    """Take recordings from a class: their segments of it, and what is then of no class at all."""
+    """Remove recordings from a class; delete segments and recordings left without any class."""
     for key in recordings:
         query = (
             select(Segment.id)

@@ -12,6 +12,7 @@ from britekit.config.audio import AudioConfig
 from britekit.database.embeddings import EmbeddedSegments
 from britekit.database.spectrograms import group_settings
 from britekit.datasets.duplicates import SegmentPair
+from britekit.datasets.sound_difference import SoundComparison
 from britekit.datasets.stored_pictures import Pictures, iter_images
 from britekit.files import write_csv
 from britekit.progress import track
@@ -50,6 +51,12 @@ def draw_pairs(
         path = output / f"{number}-{segments.name(row)}-{offset:.2f}.jpeg"
         if not path.exists():
             pictures.draw(path, image, offset, f"{segments.name(row)}, {offset:.2f} s")
+
+
+def compare_sounds(session: Session, group_id: int, audio: AudioConfig) -> SoundComparison:
+    """Return the comparison of a group's spectrograms as sound; the session must stay open for it."""
+    audio = settings_of(session, group_id, audio)
+    return SoundComparison(lambda ids: iter_images(session, list(ids), audio), audio)
 
 
 def settings_of(session: Session, group_id: int, audio: AudioConfig) -> AudioConfig:

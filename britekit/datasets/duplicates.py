@@ -1,4 +1,4 @@
-"""Recordings and segments of one class that look alike, told by their embeddings."""
+"""Recordings and segments of one class that are the same: near by their embeddings, and of the same sound."""
 
 from __future__ import annotations
 
@@ -10,12 +10,25 @@ from numpy.typing import NDArray
 
 from britekit.database.embeddings import EmbeddedSegments
 from britekit.datasets.similarity import EmbeddingMatrix
+from britekit.datasets.sound_difference import SAME_SOUND, SoundComparison
 
 _LEADING = 3
 _SAME_LENGTH_S = 0.1
 # Durations such as 5.1 and 5.0 differ by 0.09999999999999964.
 _ROUNDING = 1e-9
 _LINKS_HELD = 2_000_000
+
+
+@dataclass(frozen=True)
+class RecordingPair:
+    """Two recordings, by ID, that are near each other by their embeddings."""
+
+    first: int
+    second: int
+    distance: float
+    """The largest 1 - cosine of their leading embeddings."""
+    difference: float
+    """The largest difference in sound of their segments (`sound_difference`); 2 where they do not match."""
 
 
 @dataclass
@@ -25,14 +38,17 @@ class RecordingDuplicates:
     Attributes
     ----------
     matches
-        Every pair of recording IDs that match, ascending.
+        Pairs of recordings that are near each other and sound the same, ascending.
+    others
+        Pairs that are near each other, but differ in sound, ascending.
     groups
-        Recording to keep → those to remove, ascending.
+        Recording to keep → those to remove, ascending; each of these sounds like the one that is kept.
     without
-        Recordings that could not be compared, as they have no embeddings.
+        Recordings that could not be compared, as not all of their segments have embeddings.
     """
 
-    matches: list[tuple[int, int]] = field(default_factory=list)
+    matches: list[RecordingPair] = field(default_factory=list)
+    others: list[RecordingPair] = field(default_factory=list)
     groups: dict[int, list[int]] = field(default_factory=dict)
     without: list[int] = field(default_factory=list)
 
@@ -41,21 +57,50 @@ class RecordingDuplicates:
         return sorted(recording for others in self.groups.values() for recording in others)
 
 
-def find_duplicate_recordings(segments: EmbeddedSegments, max_dist: float = 0.02) -> RecordingDuplicates:
-    """Find recordings of one class that look identical.
+def find_duplicate_recordings(
+    segments: EmbeddedSegments, sounds: SoundComparison, max_dist: float = 0.02
+) -> RecordingDuplicates:
+    """Find recordings of one class that are the same.
 
-    Two match if their lengths differ by less than 0.1 s, both have the same number (up to 3) of leading
-    embeddings, by offset, and no pair of these is further apart than ``max_dist`` (1 - cosine). Groups are
-    formed transitively; each keeps the recording with most segments, the lowest ID among equals.
+    Candidates are pairs whose lengths differ by less than 0.1 s, that have the same number (up to 3) of leading
+    embeddings, by offset, none of which are further apart than ``max_dist`` (1 - cosine). They match if
+    every segment of one is a segment of the other, at the same offset and with the same sound. Of recordings
+    that match, the one with most segments is kept, the lowest ID among equals; what is removed matches one
+    that is kept.
     """
     found = RecordingDuplicates()
-    found.without = [key for key, row in segments.recordings.items() if not row.embedded]
+    rows = segments.recordings
+    found.without = [key for key, row in rows.items() if row.embedded < row.segments]
+    left_out = set(found.without)
+    near = [pair for pair in _candidates(segments, max_dist) if left_out.isdisjoint(pair[:2])]
+    keys, starts = np.unique(segments.recording_ids, return_index=True)
+    leading = dict(zip(keys.tolist(), segments.value_ids[starts].tolist()))
+    ids = np.array([[leading[first], leading[second]] for first, second, _distance in near], np.int64)
+    for (first, second, distance), difference in zip(near, sounds.differences(*ids.reshape(-1, 2).T).tolist()):
+        if difference <= SAME_SOUND:  # few do: only their other segments are read
+            difference = _difference(segments, sounds, first, second)
+        pair = RecordingPair(first, second, distance, difference)
+        (found.matches if difference <= SAME_SOUND else found.others).append(pair)
+    partners: dict[int, set[int]] = {}
+    for pair in found.matches:
+        partners.setdefault(pair.first, set()).add(pair.second)
+        partners.setdefault(pair.second, set()).add(pair.first)
+    gone: set[int] = set()
+    for key in sorted(partners, key=lambda key: (-rows[key].segments, key)):
+        if key not in gone and (like := sorted(partners[key] - gone - found.groups.keys())):
+            found.groups[key] = like
+            gone.update(like)
+    return found
+
+
+def _candidates(segments: EmbeddedSegments, max_dist: float) -> list[tuple[int, int, float]]:
+    """Return pairs of recordings, ascending, with the largest distance of their leading embeddings."""
     keys, starts, counts = np.unique(segments.recording_ids, return_index=True, return_counts=True)
     if not len(keys):
-        return found
+        return []
     leading = np.minimum(counts, _LEADING)
     seconds = np.array([segments.recordings[key].seconds for key in keys.tolist()])
-    links: list[tuple[int, int]] = []
+    pairs: list[tuple[int, int, float]] = []
     for number in np.unique(leading).tolist():
         # Ascending by length, so that those of like length are neighbours.
         chosen = np.flatnonzero(leading == number)
@@ -63,20 +108,25 @@ def find_duplicate_recordings(segments: EmbeddedSegments, max_dist: float = 0.02
         lengths = seconds[chosen]
         reach = np.searchsorted(lengths, lengths + _SAME_LENGTH_S - _ROUNDING, side="left")
         matrices = [EmbeddingMatrix(segments.vectors[starts[chosen] + place]) for place in range(number)]
-        for first, second, _cosines in matrices[0].pairs(1.0 - max_dist, reach):
-            alike = np.ones(len(first), bool)
+        for first, second, lowest in matrices[0].pairs(1.0 - max_dist, reach):
             for matrix in matrices[1:]:
-                alike[alike] = matrix.cosines(first[alike], second[alike]) >= 1.0 - max_dist
-            links += zip(keys[chosen[first[alike]]].tolist(), keys[chosen[second[alike]]].tolist())
-    found.matches = sorted((min(pair), max(pair)) for pair in links)
-    members: dict[int, list[int]] = {}
-    root = _roots(found.matches)
-    for key, top in root.items():
-        members.setdefault(top, []).append(key)
-    for group in members.values():
-        group.sort(key=lambda key: (-segments.recordings[key].segments, key))
-        found.groups[group[0]] = sorted(group[1:])
-    return found
+                lowest = np.minimum(lowest, matrix.cosines(first, second))
+            alike = lowest >= 1.0 - max_dist
+            both = np.sort(np.stack([keys[chosen[first[alike]]], keys[chosen[second[alike]]]]), axis=0)
+            pairs += zip(*both.tolist(), (1.0 - lowest[alike]).tolist())
+    return sorted(pairs)
+
+
+def _difference(segments: EmbeddedSegments, sounds: SoundComparison, first: int, second: int) -> float:
+    """Return the largest difference in sound of two recordings' segments at like offsets."""
+    few, many = sorted(
+        (np.flatnonzero(segments.recording_ids == key) for key in (first, second)), key=len
+    )
+    apart = np.abs(segments.offsets[few][:, None] - segments.offsets[many])
+    if (apart.min(axis=1) > _SAME_LENGTH_S).any():
+        return 2.0
+    partners = many[apart.argmin(axis=1)]
+    return float(sounds.differences(segments.value_ids[few], segments.value_ids[partners]).max())
 
 
 @dataclass(frozen=True)
@@ -88,10 +138,12 @@ class SegmentPair:
     similarity: float
 
 
-def find_duplicate_segments(segments: EmbeddedSegments, threshold: float = 0.99) -> list[SegmentPair]:
+def find_duplicate_segments(
+    segments: EmbeddedSegments, threshold: float = 0.99, sounds: SoundComparison | None = None
+) -> list[SegmentPair]:
     """Find near-identical segments.
 
-    Segments whose cosine is at least ``threshold`` are linked; what is linked, directly or over others, is a
+    Segments whose cosine is at least ``threshold``, and which sound the same by ``sounds``, are linked; what is linked, directly or over others, is a
     group that keeps its first member, by recording and offset. Every other member is the second of one pair,
     with the most similar segment it is linked to (an earlier one, if it has any).
     """
@@ -102,6 +154,9 @@ def find_duplicate_segments(segments: EmbeddedSegments, threshold: float = 0.99)
     # The most similar linked row before each, and after it.
     best = {side: (np.full(count, -2.0), np.zeros(count, np.int64)) for side in ("before", "after")}
     for first, second, cosines in EmbeddingMatrix(segments.vectors).pairs(threshold):
+        if sounds is not None:
+            same = sounds.same(segments.value_ids[first], segments.value_ids[second])
+            first, second, cosines = first[same], second[same], cosines[same]
         groups.link(first, second)
         _improve(*best["before"], second, first, cosines)
         _improve(*best["after"], first, second, cosines)
@@ -163,26 +218,15 @@ class _Groups:
         return heads[label]
 
 
-def _roots(links: Iterable[tuple[int, int]]) -> dict[int, int]:
-    """Return the group that each linked recording belongs to, by one of its members."""
-    above: dict[int, int] = {}
-
-    def top(key: int) -> int:
-        while above.setdefault(key, key) != key:
-            above[key] = above[above[key]]
-            key = above[key]
-        return key
-
-    for first, second in links:
-        above[top(second)] = top(first)
-    return {key: top(key) for key in list(above)}
-
-
-def describe_pairs(found: RecordingDuplicates, segments: EmbeddedSegments) -> Sequence[str]:
-    """Return a line per matching pair: both file names with their numbers of segments."""
+def describe_pairs(pairs: Iterable[RecordingPair], segments: EmbeddedSegments) -> Sequence[str]:
+    """Return a line per pair: both file names with their numbers of segments, and how far they are apart."""
 
     def named(key: int) -> str:
         row = segments.recordings[key]
-        return f"{row.filename} ({row.segments} segments)"
+        return f"{row.filename} ({row.segments} {'segment' if row.segments == 1 else 'segments'})"
 
-    return [f"{named(first)} = {named(second)}" for first, second in found.matches]
+    return [
+        f"{named(pair.first)} {'=' if pair.difference <= SAME_SOUND else '~'} {named(pair.second)}, "
+        f"distance {pair.distance:.4f}, sound {pair.difference:.2f}"
+        for pair in pairs
+    ]
