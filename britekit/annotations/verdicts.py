@@ -1,8 +1,8 @@
 """``verdicts.csv``: what people said about single stretches of sound.
 
 A verdict is about one class in one stretch, so it outlives the model whose detection was heard. Rows are only
-ever appended: an undo or a correction is a row that replaces an earlier one. Of each reviewer the last row about
-a stretch and class counts.
+appended: an undo or a correction is a row that replaces an earlier one. Of each reviewer the last row about a
+stretch and class counts.
 """
 
 from __future__ import annotations
@@ -267,4 +267,4 @@ def _parse(path: Path, row: int, cells: dict[str, str]) -> Verdict:
     texts = {
         name: cells[name] for name in COLUMNS if name not in numbers and name not in ("verdict", "others")
     }
-    return Verdict(**texts, **numbers, verdict=verdict, others=others)
+    return Verdict(**texts, **numbers, verdict=verdict, others=others)  # type: ignore[arg-type]

@@ -4,10 +4,10 @@ Detections are divided into bands of score. Within a band the share of true dete
 verdicts, each weighted by the inverse of its sampling share (Hájek's estimator); bands are added up by the
 number of detections in each (post-stratification: Cochran, *Sampling Techniques*, 3rd ed., 1977, ch. 5).
 
-The interval of a band is Jeffreys' (Brown, Cai & DasGupta, Statistical Science 16, 2001), with Kish's effective
-number of verdicts where weights differ. The intervals of bands are combined by MOVER (Zou & Donner, Statistics
-in Medicine 27, 2008), so limits may lie asymmetrically and remain within 0 and 1. A detection that was heard
-has no uncertainty, so a band's deviation shrinks by the finite-population correction.
+The interval of a band is Jeffreys' (Brown, Cai & DasGupta, Statistical Science 16, 2001), with Kish's
+effective number of verdicts where weights differ. The intervals of bands are combined by MOVER (Zou & Donner,
+Statistics in Medicine 27, 2008), so limits may lie asymmetrically and remain within 0 and 1. A detection that
+was heard has no uncertainty, so a band's deviation shrinks by the finite-population correction.
 
 Shapes: N detections, V verdicts, B bands, T thresholds, G groups (a site and period, say).
 """
