@@ -1,7 +1,10 @@
 """Statistics over detections and verdicts: what a biologist reports.
 
 In: arrays of detection scores, verdicts about a sample of them, sites and times. Out: estimates with
-intervals. Nothing here reads recordings or models.
+intervals. Nothing here knows models.
 
+- ``candidates``: detections by columns, with site and clock time
+- ``queues``: ways to draw a sample of them, one file each
+- ``clips``: stretches of a recording cut out into files; ``cutting`` does so for a sample of detections
 - ``precision``: precision at a threshold and the number of true detections, from a sample of verdicts
 """

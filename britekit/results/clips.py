@@ -1,0 +1,363 @@
+"""Stretches of recordings cut out into files of their own.
+
+Samples of WAV, FLAC, AIFF and other uncompressed or lossless recordings are copied bit by bit. Compressed
+recordings are decoded and stored with 16 bits. Only the samples of one clip are in memory at a time, unless
+clips of a compressed recording overlap.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile  # type: ignore[import-untyped]
+
+from britekit.audio.decoding import AudioReader
+from britekit.audio.files import shown
+from britekit.audio.metadata import RecordingMetadata, read_metadata
+from britekit.errors import InputError
+from britekit.files import atomic_path, unwritable
+
+COLUMNS = ("file", "recording", "start", "end", "name", "score", "time")
+FAILED_COLUMNS = ("recording", "start", "end", "name", "score", "reason")
+FORMATS = ("wav", "flac")
+# What libsndfile seeks in to the sample; compressed formats are read from their beginning.
+_SEEKABLE = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC"})
+_EXACT = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16", "PCM_24": "int32", "PCM_32": "int32"}
+_EXACT |= {"FLOAT": "float32", "DOUBLE": "float64"}
+_MOST_BYTES = 200
+_RESERVED = '<>:"/\\|?*'
+# Tables round seconds: a detection may end this much behind the last sample.
+_ROUNDING_S = 0.0051
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A stretch that is wanted."""
+
+    recording: str
+    """As the index names it."""
+    start: float
+    end: float
+    """Seconds, without padding."""
+    name: str
+    """Class."""
+    score: float
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A clip that was written, or why it was not."""
+
+    clip: Clip
+    file: Path | None = None
+    start: float = 0.0
+    end: float = 0.0
+    """Seconds of the recording that the file holds."""
+    time: datetime | None = None
+    """Clock time of its first sample."""
+    reason: str = ""
+
+
+def cut_clips(
+    path: Path | None,
+    clips: list[Clip],
+    folder: Path,
+    pad_s: float = 0.0,
+    file_format: str = "wav",
+    site_start: datetime | None = None,
+) -> Iterator[Cut]:
+    """Cut stretches out of one recording, in the order of their starts.
+
+    Parameters
+    ----------
+    path
+        The recording; None if it was not found.
+    folder
+        Where the files go, each in a folder named as its class.
+    pad_s
+        Seconds added before and after, as far as the recording reaches.
+    file_format
+        ``wav`` or ``flac``. FLAC holds at most 24 bits: recordings with more, or with floating-point samples,
+        are refused, since their samples would change.
+    site_start
+        Clock time of the recording's first sample; by default what the recording says.
+
+    Yields
+    ------
+    Cut
+        One for each clip. A clip that cannot be cut has a reason and no file; none is left out.
+    """
+    clips = sorted(clips, key=lambda clip: (clip.start, clip.end, clip.name))
+    if path is None:
+        yield from (Cut(clip, reason="the recording was not found") for clip in clips)
+        return
+    metadata = read_metadata(path)
+    start_time = site_start or metadata.time
+    try:
+        source = _open(path, file_format)
+    except InputError as error:
+        yield from (Cut(clip, reason=str(error)) for clip in clips)
+        return
+    with source:
+        for clip in clips:
+            yield _cut(source, clip, folder, pad_s, file_format, start_time, metadata)
+
+
+def _cut(
+    source: _Source,
+    clip: Clip,
+    folder: Path,
+    pad_s: float,
+    file_format: str,
+    start_time: datetime | None,
+    metadata: RecordingMetadata,
+) -> Cut:
+    first = max(0, round((clip.start - pad_s) * source.rate))
+    stop = round((clip.end + pad_s) * source.rate)
+    wanted_stop = round(clip.end * source.rate)
+    samples = source.read(first, stop)
+    held = first + len(samples)
+    if held < wanted_stop - _ROUNDING_S * source.rate or not len(samples):
+        return Cut(
+            clip, reason=f"the recording ends at {source.length_s(held):.3f} s, before the detection does"
+        )
+    start, end = first / source.rate, held / source.rate
+    when = None if start_time is None else start_time + timedelta(seconds=start)
+    file = _free(folder / safe_name(clip.name) / f"{_stem(clip, start, when)}.{file_format}")
+    # The folder is new and its index is written last, so a killed run cannot be taken for a finished one.
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _write(file, samples, source, file_format, _guano(clip, start, when, metadata))
+    except (OSError, soundfile.LibsndfileError) as error:
+        file.unlink(missing_ok=True)
+        raise unwritable(file, error if isinstance(error, OSError) else OSError(str(error))) from error
+    return Cut(clip, file, start, end, when)
+
+
+class _Source:
+    """A recording from which stretches are read in the order of their starts."""
+
+    rate: int
+    channels: int
+    subtype: str
+
+    def read(self, first: int, stop: int) -> np.ndarray:
+        """Return frames ``first`` to ``stop``, (n, C); fewer at the end of the recording."""
+        raise NotImplementedError
+
+    def length_s(self, held: int) -> float:
+        """Return the recording's length in seconds, when a stretch ended after ``held`` frames."""
+        return held / self.rate
+
+    def close(self) -> None:
+        """Close the file."""
+
+    def __enter__(self) -> _Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Exact(_Source):
+    """A file whose samples are read as they are stored."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.rate, self.channels, self.subtype = file.samplerate, file.channels, file.subtype
+
+    def read(self, first: int, stop: int) -> np.ndarray:
+        if first >= self._file.frames:
+            return np.empty((0, self.channels), _EXACT[self.subtype])
+        self._file.seek(first)
+        found: np.ndarray = self._file.read(stop - first, dtype=_EXACT[self.subtype], always_2d=True)
+        return found
+
+    def length_s(self, held: int) -> float:
+        return float(self._file.frames / self.rate)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Decoded(_Source):
+    """A compressed or repaired recording, read once from its beginning."""
+
+    def __init__(self, reader: AudioReader) -> None:
+        self._reader = reader
+        self.rate, self.channels, self.subtype = reader.rate, reader.channels, "PCM_16"
+        self._blocks = reader.blocks()
+        self._held = np.empty((0, reader.channels), np.float32)
+        self._at = 0  # frame of the first sample held
+
+    def read(self, first: int, stop: int) -> np.ndarray:
+        # Clips come by their starts, so what lies before is not needed again.
+        self._drop(first)
+        while self._at + len(self._held) < stop:
+            block = next(self._blocks, None)
+            if block is None:
+                break
+            if self._at + len(self._held) + block.shape[1] <= first:
+                self._at += len(self._held) + block.shape[1]
+                self._held = self._held[:0]
+                continue
+            self._held = np.concatenate([self._held, block.T])
+            self._drop(first)
+        part = self._held[max(0, first - self._at) : max(0, stop - self._at)]
+        return np.clip(np.rint(part * 32768.0), -32768, 32767).astype(np.int16)
+
+    def _drop(self, first: int) -> None:
+        if first > self._at:
+            gone = min(first - self._at, len(self._held))
+            self._held, self._at = self._held[gone:], self._at + gone
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def _open(path: Path, file_format: str) -> _Source:
+    reader = AudioReader(path, warn=False)
+    try:
+        file = soundfile.SoundFile(os.fspath(path))
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError):
+        return _Decoded(reader)
+    # A header that states the wrong length is repaired by our reader alone.
+    exact = (
+        file.format in _SEEKABLE and file.subtype in _EXACT and reader.exact_frames() in (None, file.frames)
+    )
+    if not exact:
+        file.close()
+        return _Decoded(reader)
+    reader.close()
+    if file_format == "flac" and file.subtype not in ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24"):
+        file.close()
+        raise InputError(
+            f"{shown(path)} has {file.subtype_info} samples, which FLAC cannot hold; use --format wav"
+        )
+    return _Exact(file)
+
+
+def _write(path: Path, samples: np.ndarray, source: _Source, file_format: str, guano: str) -> None:
+    subtype = source.subtype
+    if file_format == "flac" and subtype == "PCM_U8":
+        subtype = "PCM_S8"
+    elif file_format == "wav" and subtype == "PCM_S8":
+        subtype = "PCM_U8"
+    kind = "FLAC" if file_format == "flac" else "WAV"
+    with soundfile.SoundFile(
+        os.fspath(path), "w", source.rate, source.channels, subtype=subtype, format=kind
+    ) as file:
+        if kind == "FLAC":
+            file.comment = guano
+        file.write(samples)
+    if kind == "WAV":
+        _add_chunk(path, b"guan", guano.encode())
+
+
+def _add_chunk(path: Path, name: bytes, body: bytes) -> None:
+    """Append a chunk to a RIFF file and correct the size in its header."""
+    with path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.write(b"\0" * (end % 2) + name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2))
+        size = file.tell() - 8
+        file.seek(4)
+        file.write(struct.pack("<I", size))
+
+
+def _guano(clip: Clip, start: float, when: datetime | None, metadata: RecordingMetadata) -> str:
+    """Return a GUANO text (specification 1.0) with time, place and device of a clip."""
+    lines = ["GUANO|Version: 1.0"]
+    if when is not None:
+        lines.append(f"Timestamp: {when.isoformat()}")
+    if metadata.latitude is not None:
+        lines.append(f"Loc Position: {metadata.latitude} {metadata.longitude}")
+    if metadata.device:
+        lines.append(f"Make: {_plain(metadata.device)}")
+    lines.append(f"Species Auto ID: {_plain(clip.name)}")
+    lines.append(f"Note: cut from {_plain(clip.recording)} at {start:.3f} s, score {clip.score:.3f}")
+    return "\n".join(lines) + "\n"
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def safe_name(text: str) -> str:
+    """Return a text as the name of a file on any system.
+
+    A name with separators, reserved letters or more than 200 bytes is altered; a digest of the whole text then
+    keeps it apart from others that become alike.
+    """
+    kept = "".join("_" if letter in _RESERVED or not letter.isprintable() else letter for letter in text)
+    kept = kept.strip(" .")
+    if kept == text and len(kept.encode()) <= _MOST_BYTES:
+        return kept
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return kept.encode()[: _MOST_BYTES - 9].decode("utf-8", "ignore") + "~" + digest
+
+
+def _stem(clip: Clip, start: float, when: datetime | None) -> str:
+    """Return a clip's name: class, score, recording, second, and clock time where it is known."""
+    parts = [clip.name, f"{clip.score:.3f}", clip.recording, f"{start:.3f}s"]
+    if when is not None:
+        parts.append(when.strftime("%Y%m%dT%H%M%S"))
+    return safe_name("_".join(parts).replace("/", "-"))
+
+
+def _free(file: Path) -> Path:
+    """Return a path at which no file lies: this one, or one with a number behind its name."""
+    number, free = 2, file
+    while free.exists():
+        free, number = file.with_name(f"{file.stem}-{number}{file.suffix}"), number + 1
+    return free
+
+
+def write_index(path: Path, cuts: list[Cut], folder: Path) -> None:
+    """Write ``clips.csv``, a row per clip that was cut."""
+    rows = [
+        (
+            cut.file.relative_to(folder).as_posix(),
+            cut.clip.recording,
+            f"{cut.start:.3f}",
+            f"{cut.end:.3f}",
+            cut.clip.name,
+            f"{cut.clip.score:.6f}",
+            "" if cut.time is None else cut.time.isoformat(),
+        )
+        for cut in cuts
+        if cut.file is not None
+    ]
+    _write_table(path, COLUMNS, rows)
+
+
+def write_failed(path: Path, cuts: list[Cut]) -> None:
+    """Write the clips that could not be cut, each with its reason."""
+    rows = [
+        (
+            cut.clip.recording,
+            f"{cut.clip.start:.3f}",
+            f"{cut.clip.end:.3f}",
+            cut.clip.name,
+            f"{cut.clip.score:.6f}",
+            cut.reason,
+        )
+        for cut in cuts
+        if cut.file is None
+    ]
+    _write_table(path, FAILED_COLUMNS, rows)
+
+
+def _write_table(path: Path, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)

@@ -1,0 +1,157 @@
+"""Clips of the detections in many recordings: chosen, cut and listed."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from britekit.annotations.label_table import read_label_table
+from britekit.audio.files import composed, find_recordings
+from britekit.audio.metadata import read_metadata
+from britekit.errors import InputError
+from britekit.files import make_durable
+from britekit.results.candidates import Candidates, Place, read_candidates
+from britekit.results.clips import FORMATS, Clip, Cut, cut_clips, write_failed, write_index
+from britekit.results.queues import Drawn, find_queue
+
+INDEX, FAILED = "clips.csv", "not_cut.csv"
+
+
+class Archive:
+    """The recordings of a folder by the names that tables give them.
+
+    Parameters
+    ----------
+    root
+        A folder, searched with all folders below it, or one recording.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+        self._paths: dict[str, list[Path]] = defaultdict(list)
+        for path in find_recordings(self.root, recursive=True):
+            below = path.relative_to(self.root) if self.root.is_dir() else Path(path.name)
+            self._paths[composed(below.with_suffix("").as_posix())].append(path)
+
+    def find(self, recording: str) -> Path | None:
+        """Return the recording of a name, below the folder and without extension; None if it is not there.
+
+        Raises
+        ------
+        InputError
+            Two recordings have this name.
+        """
+        found = self._paths.get(composed(recording), [])
+        if len(found) > 1:
+            raise InputError(
+                f"{found[0]} and {found[1].name} have the same name without extension, so it is not clear "
+                f'which of them "{recording}" means; rename or move one'
+            )
+        return found[0] if found else None
+
+    def place(self, recording: str) -> Place:
+        """Return site and start of a recording: its folder below the root, and what its file says."""
+        path = self.find(recording)
+        site = recording.rpartition("/")[0]
+        return Place(site, None if path is None else read_metadata(path).time)
+
+
+def choose_clips(
+    candidates: Candidates, by: str = "all", num: int | None = None, seed: int = 0
+) -> list[Drawn]:
+    """Choose detections by one of the ways in `britekit.results.queues`.
+
+    Raises
+    ------
+    InputError
+        There is no such way, or nothing to choose from.
+    """
+    draw = find_queue(by).draw
+    if num is not None and num < 1:
+        raise InputError(f"--num {num}: expected a number of at least 1")
+    if not len(candidates):
+        raise InputError("no detection reaches the minimum score; lower --min-score to get clips")
+    drawn: list[Drawn] = draw(candidates, num, np.random.default_rng(seed))
+    return drawn
+
+
+def cut_detections(
+    recordings: str | os.PathLike[str],
+    labels: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    by: str = "all",
+    num: int | None = None,
+    names: Sequence[str] = (),
+    min_score: float = 0.0,
+    pad_s: float = 0.0,
+    file_format: str = "wav",
+    seed: int = 0,
+    on_clip: Callable[[int, int], None] | None = None,
+) -> list[Cut]:
+    """Cut clips of detections, with ``clips.csv`` as their index.
+
+    Parameters
+    ----------
+    recordings
+        A folder of recordings, or one.
+    labels
+        What `analyze` wrote, or labels of another program.
+    output
+        An empty or new folder. What could not be cut is listed in ``not_cut.csv`` there.
+    by, num, seed
+        As `choose_clips`.
+    pad_s
+        Seconds added before and after each detection.
+    on_clip
+        Called with how many are done and how many there are.
+
+    Returns
+    -------
+    list of Cut
+        In the order of recordings and seconds.
+
+    Raises
+    ------
+    InputError
+        Something cannot be read or written, or nothing can be chosen.
+    """
+    if file_format not in FORMATS:
+        raise InputError(f'--format "{file_format}": expected {" or ".join(FORMATS)}')
+    if not 0 <= pad_s <= 3600:
+        raise InputError(f"--pad {pad_s:g}: expected seconds from 0 to 3600")
+    folder = Path(output)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            f"{folder} is not an empty folder; clips go into a new or empty one, so choose another"
+        )
+    archive = Archive(recordings)
+    candidates = read_candidates(read_label_table(Path(labels)), archive.place, names, min_score)
+    chosen = choose_clips(candidates, by, num, seed)
+    by_recording: dict[int, list[Clip]] = defaultdict(list)
+    for item in chosen:
+        place = int(candidates.recording_M[item.index])
+        by_recording[place].append(
+            Clip(
+                candidates.recordings[place],
+                float(candidates.start_M[item.index]),
+                float(candidates.end_M[item.index]),
+                candidates.names[candidates.name_M[item.index]],
+                float(candidates.score_M[item.index]),
+            )
+        )
+    cuts: list[Cut] = []
+    for place in sorted(by_recording, key=lambda place: candidates.recordings[place]):
+        recording = candidates.recordings[place]
+        for cut in cut_clips(archive.find(recording), by_recording[place], folder, pad_s, file_format):
+            cuts.append(cut)
+            if on_clip is not None:
+                on_clip(len(cuts), len(chosen))
+    make_durable(cut.file for cut in cuts if cut.file is not None)
+    write_index(folder / INDEX, cuts, folder)
+    if any(cut.file is None for cut in cuts):
+        write_failed(folder / FAILED, cuts)
+    return cuts
