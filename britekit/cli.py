@@ -37,6 +37,12 @@ GROUPS = {
     "Recordings": "audio-info xeno inat youtube audioset wav2mp3",
 }
 
+# What a hostile or damaged input leads to anywhere, in place of a guard at each reader.
+_TOO_MUCH = {
+    RecursionError: "the input is nested too deeply (--debug adds the trace)",
+    MemoryError: "there is not enough memory for this (--debug adds the trace)",
+    OverflowError: "the input holds a number that is too large (--debug adds the trace)",
+}
 _LONGEST_LINE = 2000
 _REMEMBERED = 100_000
 _USAGE = """\
@@ -60,6 +66,8 @@ def main(argv: list[str] | None = None) -> int:
     -------
     The exit code.
     """
+    if argv is None:
+        _insist_on_utf8()
     arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:  # closed by whoever started us; nobody wants to read it
@@ -94,6 +102,14 @@ def main(argv: list[str] | None = None) -> int:
         for line in text.splitlines():
             _say(f"Error: {line}")
         return 1
+
+
+def _insist_on_utf8() -> None:
+    """Start again in UTF-8 mode where names of files are to be ASCII, as with ``LC_ALL=C PYTHONUTF8=0``."""
+    if sys.getfilesystemencoding() != "ascii" or os.environ.get("PYTHONUTF8") == "1":
+        return
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    os.execve(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]], environment)
 
 
 def _run(arguments: list[str], debug: bool) -> int:
@@ -282,7 +298,9 @@ def _sentence(error: Exception) -> str | None:
         if error.errno in UNWRITABLE:
             place = f"{error.filename}: " if error.filename is not None else ""
             return f"{place}{(error.strerror or str(error)).lower()}"
-    return None
+    if isinstance(error, ValueError) and "for integer string conversion" in str(error):
+        error = OverflowError()
+    return next((text for kind, text in _TOO_MUCH.items() if isinstance(error, kind)), None)
 
 
 def _say(text: str) -> None:

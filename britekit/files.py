@@ -11,6 +11,7 @@ import math
 import os
 import shutil
 import stat
+import zipfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -213,6 +214,16 @@ class _LineFeeds:
 
     def write(self, row: str) -> None:
         self._stream.write(row[:-2] + "\n")
+
+
+def refuse_expanding(archive: zipfile.ZipFile, size: int) -> None:
+    """Raise `ValueError` if the members of a zip archive are larger than its file; ours are not compressed.
+
+    Looks at the headers alone, so a small file that would inflate to gigabytes is refused before it does.
+    """
+    expanded = sum(entry.file_size for entry in archive.infolist())
+    if expanded > size:
+        raise ValueError(f"its {size} bytes would expand to {expanded}, as nothing does that britekit writes")
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

@@ -13,7 +13,9 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import soundfile
 
 from britekit import __version__, cli
 from britekit.cli import build_parser, help_text, main
@@ -297,3 +299,18 @@ def test_help_groups_name_each_command_once():
     commands = help_text().partition("Completion of")[0]
     listed = [line.split()[0] for line in commands.splitlines() if re.match("  [a-z]", line)]
     assert sorted(listed) == sorted(name.replace("_", "-") for name in command_names())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are UTF-8 whatever the locale")
+def test_names_in_a_locale_that_knows_only_ascii(tmp_path):
+    """LC_ALL=C with UTF-8 mode switched off, as some schedulers start programs."""
+    (tmp_path / "Größe").mkdir()
+    soundfile.write(tmp_path / "Größe" / "日本.wav", np.zeros(8000), 8000)
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0"}
+    for name, code in (("日本.wav", 0), ("nö.wav", 1)):
+        done = subprocess.run(
+            [sys.executable, "-m", "britekit", "audio-info", f"Größe/{name}"],
+            cwd=tmp_path, capture_output=True, encoding="utf-8", env=environment,
+        )  # fmt: skip
+        assert done.returncode == code and name in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr

@@ -5,6 +5,7 @@ N windows of R recordings, C classes. Arrays of plain numbers and text only, so 
 """
 
 import json
+import os
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from britekit.annotations.classes import ClassInfo
 from britekit.errors import InputError
-from britekit.files import atomic_path
+from britekit.files import atomic_path, refuse_expanding
 
 _CLASS_FIELDS = (
     ("name", "class_names"),
@@ -79,6 +80,7 @@ class ScoreTable:
         arrays: dict[str, NDArray[Any]] = {}
         try:
             with zipfile.ZipFile(path) as archive:
+                refuse_expanding(archive, os.path.getsize(path))
                 missing = sorted(key for key in _KINDS if f"{key}.npy" not in archive.namelist())
                 if missing:
                     raise InputError(f"{where} lacks {', '.join(missing)}; it is not a score file of analyze")

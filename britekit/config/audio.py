@@ -98,6 +98,12 @@ class AudioConfig(Section):
                 f"{self.spec_duration:g} s at {self.sampling_rate} Hz are more than the {_MOST_SAMPLES} "
                 "samples that a segment may have",
             )
+        elif self.fft_samples * self.spec_width > _MOST_SAMPLES:
+            yield Problem(
+                ("audio.n_fft" if self.n_fft else "audio.win_length", "audio.sampling_rate"),
+                f"an FFT of {self.fft_samples} samples for {self.spec_width} columns takes too much memory; "
+                f"at most {_MOST_SAMPLES // self.spec_width} samples are possible",
+            )
         if self.hop_samples < 1:
             yield Problem(
                 ("audio.spec_width", "audio.spec_duration", "audio.sampling_rate"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import reprlib
 import types
 import typing
 from collections.abc import Iterator
@@ -11,6 +12,19 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from britekit.errors import ConfigError, suggest
+
+
+class _Short(reprlib.Repr):
+    """Cuts a value before it becomes a text: it may be large, or have more digits than Python prints."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        return super().repr_int(x, level) if x.bit_length() < 200 else f"a number of {x.bit_length()} bits"
+
+
+_SHORT = _Short()
+_SHORT.maxlevel = 3
+_SHORT.maxlist = _SHORT.maxdict = _SHORT.maxtuple = 10
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
 
 
 @dataclass(frozen=True)
@@ -198,7 +212,7 @@ def show(value: Any) -> str:
     """Return a value as it would stand in YAML, shortened if it is long."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
-    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    text = f'"{value[:60]}"' if isinstance(value, str) else _SHORT.repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -19,6 +19,8 @@ from britekit.files import require_file
 _MAX_BYTES = 1 << 20
 _MAX_NODES = 50_000
 _MAX_DEPTH = 20
+_LONGEST_NUMBER = 40
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,13 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     yaml_implicit_resolvers: dict[str, list[Any]] = {}
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML 1.1 or 1.2 would read as something other than a text."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
@@ -59,19 +68,22 @@ for _tag, _pattern, _first in (
         list("-+.0123456789"),
     ),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+    for _kind in (_Loader, _Dumper):
+        _kind.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
 def read_yaml(path: str | os.PathLike[str]) -> tuple[Node, list[str]]:
     """Read a YAML file.
 
-    Returns ------- The root node (an empty file is an empty map), and the problems that leave the rest
-    readable, each beginning with ``file:line``.
+    Returns
+    -------
+    The root node (an empty file is an empty map), and the problems that leave the rest readable, each
+    beginning with ``file:line``.
 
     Raises
     ------
     ConfigError
-        The file is missing, unreadable, too large, or no YAML.
+        The file is missing, unreadable, too large, or not YAML.
     """
     try:
         data = require_file(path).read_bytes()
@@ -106,28 +118,41 @@ def read_yaml(path: str | os.PathLike[str]) -> tuple[Node, list[str]]:
 
 
 def load_plain(text: str) -> Any:
-    """Return what a YAML text that a program wrote says, such as a manifest.
+    """Return the value of a YAML text that a program wrote, such as a manifest; `dump_plain` is the inverse.
 
     Raises
     ------
     ValueError
-        It is no YAML, or holds what has no value, such as the 13th month; the message is one line.
+        It is not YAML, or has aliases or tags; the message is one line.
     """
     try:
-        return yaml.safe_load(text)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except (yaml.YAMLError, ValueError) as error:
+        _refuse_deep("text", text, aliases=False)
+        root = yaml.compose(text, Loader=_Loader)
+        builder = _Builder("text", limit=len(text))
+        value = None if root is None else builder.build(root, 0).plain()
+    except (yaml.YAMLError, ConfigError) as error:
         raise ValueError(" ".join(str(error).split())) from None
+    if builder.problems:
+        raise ValueError(builder.problems[0])
+    return value
 
 
-def _refuse_deep(path: str | os.PathLike[str], text: str) -> None:
+def dump_plain(value: Any, width: int | None = None) -> str:
+    """Return plain values as YAML, in their order, without aliases; a text like ``1e5`` is quoted."""
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width))
+
+
+def _refuse_deep(path: str | os.PathLike[str], text: str, aliases: bool = True) -> None:
     """Raise for deep nesting before anything recursive sees it: libyaml's composer overflows the stack."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent) and not aliases:
+            raise ConfigError(
+                f"{path} has an alias in line {event.start_mark.line + 1}, as britekit writes none"
+            )
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _MAX_DEPTH:
-            raise ConfigError(f"{path}: nested too deeply for a file of settings")
+            raise ConfigError(f"{path}: nested too deeply")
 
 
 def _syntax_message(path: str | os.PathLike[str], text: str, error: yaml.MarkedYAMLError) -> str:
@@ -143,18 +168,20 @@ def _syntax_message(path: str | os.PathLike[str], text: str, error: yaml.MarkedY
 class _Builder:
     """Turns PyYAML's nodes into `Node`, with a limit against files that unfold by references."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, limit: int = _MAX_NODES) -> None:
+        self.path, self._limit = path, limit
         self.problems: list[str] = []
         self._count = 0
 
     def build(self, node: Any, depth: int) -> Node:
         line = node.start_mark.line + 1
         self._count += 1
-        if self._count > _MAX_NODES or depth > _MAX_DEPTH:
+        if self._count > self._limit or depth > _MAX_DEPTH:
             raise ConfigError(
                 f"{self.path}:{line}: too many values or nested too deeply for a file of settings"
             )
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
+            self._refuse_tag(node, line)
         if isinstance(node, yaml.MappingNode):
             return Node(self._map(node, depth), line)
         if isinstance(node, yaml.SequenceNode):
@@ -189,6 +216,8 @@ class _Builder:
         if kind == "bool":
             return text.casefold() == "true"
         try:
+            if kind in ("int", "float") and len(text) > _LONGEST_NUMBER:
+                raise ValueError
             if kind == "int":
                 return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
             if kind == "float":
@@ -196,5 +225,8 @@ class _Builder:
         except ValueError:
             self.problems.append(f"{self.path}:{line}: {text[:40]} cannot be read as a number")
             return None
-        self.problems.append(f"{self.path}:{line}: the tag {node.tag} is not allowed; write a plain value")
+        self._refuse_tag(node, line)
         return None
+
+    def _refuse_tag(self, node: Any, line: int) -> None:
+        self.problems.append(f"{self.path}:{line}: the tag {node.tag} is not allowed; write a plain value")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,9 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from britekit.database.embeddings import decode_embedding
 from britekit.database.schema import Segment, SegmentClass, SpecValue
+from britekit.database.spectrograms import inflated_size
 from britekit.database.summary import ClassSummary, GroupSummary
 
 _VALUES_PER_GROUP = 64
@@ -68,8 +69,8 @@ def stored_sizes(session: Session, group: GroupSummary) -> set[int]:
             .limit(1)
         )
         try:
-            sizes.add(len(zlib.decompress(value or b"")))
-        except zlib.error:
+            sizes.add(inflated_size(value or b""))
+        except ValueError:
             sizes.add(-1)
     return sizes
 
@@ -164,8 +165,8 @@ def _embeddings(
         )
         for segment_id, recording_id, offset, embedding in session.execute(query):
             try:
-                vector = np.frombuffer(zlib.decompress(embedding or b""), dtype="<f4")
-            except (zlib.error, ValueError):
+                vector = decode_embedding(embedding or b"")
+            except ValueError:
                 continue  # a damaged one is found by whoever searches with it
             length = float(np.linalg.norm(vector))
             if not np.isfinite(length) or length == 0 or (vectors and len(vector) != len(vectors[0])):

@@ -58,6 +58,18 @@ def inflate(value: bytes, size: int) -> bytes:
     return raw
 
 
+def inflated_size(value: bytes) -> int:
+    """Return how many bytes a value holds, counted up to a bound; raises `ValueError` if damaged."""
+    unpacker = zlib.decompressobj()
+    try:
+        size = len(unpacker.decompress(value, _COUNTED_BYTES))
+    except (zlib.error, TypeError) as error:
+        raise ValueError(f"it is damaged ({error})") from None
+    if not unpacker.eof and not unpacker.unconsumed_tail:
+        raise ValueError("it is cut short")
+    return size
+
+
 def _full_size(unpacker: Any, seen: int) -> str:
     """Return how much a value holds that is larger than it should be, counting up to a bound."""
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import zlib
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from britekit.annotations.classes import ClassInfo
-from britekit.database.spectrograms import inflate
+from britekit.database.spectrograms import inflate, inflated_size
 from britekit.datasets.safe_pickle import SafePickle
 from britekit.errors import InputError
 
@@ -176,12 +175,11 @@ class _Images:
             self._pool.shutdown(cancel_futures=True)
 
     def _size_of(self, value: bytes) -> int:
-        unpacker = zlib.decompressobj()
         try:
-            size = len(unpacker.decompress(value, _LARGEST_IMAGE))
-        except zlib.error as error:
-            raise self._wrong(0, f"it is damaged ({error})") from None
-        if not size or unpacker.unconsumed_tail:
+            size = inflated_size(value)
+        except ValueError as error:
+            raise self._wrong(0, str(error)) from None
+        if not 0 < size < _LARGEST_IMAGE:
             raise self._wrong(0, "it is empty or larger than any spectrogram")
         return size
 

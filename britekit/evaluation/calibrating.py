@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
+from britekit.config.yaml_reader import dump_plain
 from britekit.errors import InputError
 from britekit.evaluation.class_thresholds import ClassThresholds
 from britekit.evaluation.fit import PlattFit, cross_fit, fit_calibration, lowest_fitted
@@ -199,7 +199,7 @@ def write_calibration(
         "# on recordings that the fit had not seen; intervals: 95 %, by resampling recordings. Thresholds:\n"
         "# the lowest probability of a class whose precision has this as its lower 95 % bound.\n"
     )
-    write_text(path, comment + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    write_text(path, comment + dump_plain(content))
 
 
 def write_bins(path: str | Path, result: CalibrationResult) -> None:

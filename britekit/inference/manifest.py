@@ -6,10 +6,9 @@ import dataclasses
 import json
 from typing import Any
 
-import yaml
-
 import britekit
 from britekit.config import BaseConfig
+from britekit.config.yaml_reader import dump_plain
 from britekit.files import sha256_of
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller
@@ -67,7 +66,7 @@ def manifest_content(
 
 def manifest_text(content: dict[str, Any]) -> str:
     """Return the file of what `manifest_content` found."""
-    return MANIFEST_HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+    return MANIFEST_HEAD + dump_plain(content, width=110)
 
 
 def run_facts(content: dict[str, Any], labeller: Labeller, kinds: list[str], named_by: str) -> dict[str, Any]:

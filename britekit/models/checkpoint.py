@@ -20,7 +20,7 @@ import torch
 from britekit import __version__
 from britekit.annotations.classes import ClassInfo
 from britekit.errors import ModelError
-from britekit.files import atomic_path, require_file
+from britekit.files import atomic_path, refuse_expanding, require_file
 from britekit.models.options import Blueprint
 from britekit.models.recognizer import Recognizer, build, frame_count
 
@@ -162,9 +162,12 @@ def read_archive(path: str | Path) -> tuple[dict[str, Any], str]:
     except OSError as error:
         raise ModelError(f"checkpoint {path} cannot be read: {error.strerror}") from error
     try:
-        # PyTorch does not look at checksums: weights with wrong bits would give wrong scores in silence.
-        if zipfile.is_zipfile(io.BytesIO(data)) and zipfile.ZipFile(io.BytesIO(data)).testzip() is not None:
-            raise ModelError(_damaged(path))
+        if zipfile.is_zipfile(io.BytesIO(data)):
+            archive = zipfile.ZipFile(io.BytesIO(data))
+            refuse_expanding(archive, len(data))
+            # PyTorch does not look at checksums: weights with wrong bits would give wrong scores in silence.
+            if archive.testzip() is not None:
+                raise ModelError(_damaged(path))
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if not zipfile.is_zipfile(io.BytesIO(data)):
@@ -189,8 +192,16 @@ def check_entries(content: Mapping[str, Any], path: str | Path) -> None:
         if key not in content:
             raise ModelError(f'checkpoint {path} has no entry "{key}"; it was not written by britekit')
     weights = content["state_dict"]
-    if not isinstance(weights, Mapping) or not all(isinstance(v, torch.Tensor) for v in weights.values()):
+    if not isinstance(weights, Mapping) or not all(map(_is_whole, weights.values())):
         raise ModelError(f'checkpoint {path}: entry "state_dict" holds more than weights')
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether it is a tensor whose every number is in the file; a view could repeat one millions of times."""
+    return (
+        isinstance(value, torch.Tensor)
+        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    )
 
 
 def _damaged(path: Path) -> str:

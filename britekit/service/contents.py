@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig, resolve
+from britekit.config.yaml_reader import dump_plain
 from britekit.errors import InputError, ModelError
 from britekit.files import csv_text, sha256_of, write_json, write_text
 from britekit.inference.platt import read_calibration
@@ -107,7 +106,7 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
     hashes = {path.name: sha256_of(path) for path in exports}
     settings["infer"]["calibration"] = _copy_calibration(cfg, folder, {fact.source_sha256 for fact in facts})
     settings["misc"]["ignore_file"] = _copy_ignore(cfg, folder)
-    write_text(folder / SETTINGS, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    write_text(folder / SETTINGS, dump_plain(settings))
     write_text(folder / CLASSES, _class_table(mapped_classes(facts[0].classes, cfg)))
     write_json(folder / FACTS, {**provenance(), "members": hashes})
     return read_contents(folder)

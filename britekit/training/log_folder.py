@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch.utils.tensorboard import SummaryWriter
 
+from britekit.config.yaml_reader import dump_plain
 from britekit.files import unwritable, write_text
 from britekit.models.checkpoint import save_checkpoint
 from britekit.models.recognizer import Recognizer
@@ -124,4 +124,4 @@ def _claim(root: Path) -> tuple[int, Path]:
 
 
 def _yaml(values: dict[str, Any]) -> str:
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return dump_plain(values)

@@ -7,9 +7,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import yaml
 from optuna.trial import FrozenTrial, TrialState
 
+from britekit.config.yaml_reader import dump_plain
 from britekit.files import csv_text, together, write_text
 from britekit.plots.tuning import plot_history, plot_importances, plot_slices
 from britekit.tuning.search import Study
@@ -72,7 +72,7 @@ def best_text(
     for parameter, value in zip(parameters, values, strict=True):
         put(settings, parameter.target, value)
     head = f"# The best of a search: trial {trial.number + 1}, {_NAMES[metric]} {trial.value:.4f}\n"
-    return head + (yaml.safe_dump(settings, sort_keys=False, allow_unicode=True) if settings else "")
+    return head + (dump_plain(settings) if settings else "")
 
 
 def _summary(study: Study, trials: list[FrozenTrial]) -> str:

@@ -22,6 +22,8 @@ from britekit.errors import ConfigError
         ({"audio": {"win_length": 5.0}}, "audio.win_length"),
         ({"audio": {"win_length": 0.0005}}, "audio.win_length"),
         ({"audio": {"n_fft": 900}}, "audio.n_fft"),
+        ({"audio": {"n_fft": 2**30}}, "audio.n_fft"),
+        ({"audio": {"win_length": 4.9, "sampling_rate": 96_000}}, "audio.win_length"),
         ({"audio": {"spec_duration": 0.06, "spec_width": 1100}}, "audio.spec_width"),
         ({"audio": {"spec_height": 10**9}}, "audio.spec_height"),
         ({"audio": {"spec_duration": 1e9}}, "audio.spec_duration"),

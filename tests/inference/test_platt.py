@@ -68,8 +68,8 @@ def test_reads_the_file(tmp_path: Path):
         ("coefficient: 1\nintercept: 0\nclasses: [WREN]\n", "classes is not a map"),
         ("coefficient: 1\nintercept: 0\nclasses: {WREN: 2}\n", "class WREN"),
         ("coefficient: [1\n", "is not YAML"),
-        ("[" * 99999, "is not YAML: it is nested too deeply"),
-        ("coefficient: 2020-13-45\n", "is not YAML: month"),
+        ("[" * 99999, "is not YAML: text: nested too deeply"),
+        ("coefficient: 2020-13-45\n", "coefficient"),
         ("!!python/object/apply:os.system [ls]\n", "is not YAML"),
     ],
 )
