@@ -6,5 +6,7 @@ intervals. Nothing here knows models.
 - ``candidates``: detections by columns, with site and clock time
 - ``queues``: ways to draw a sample of them, one file each
 - ``clips``: stretches of a recording cut out into files; ``cutting`` does so for a sample of detections
+- ``effort``: hours of sound per site, date and hour, and detections on the same calendar
+- ``histories``: detection histories for occupancy models
 - ``precision``: precision at a threshold and the number of true detections, from a sample of verdicts
 """

@@ -294,8 +294,8 @@ def _plain(text: str) -> str:
 def safe_name(text: str) -> str:
     """Return a text as the name of a file on any system.
 
-    A name with separators, reserved letters or more than 200 bytes is altered; a digest of the whole text then
-    keeps it apart from others that become alike.
+    A name with separators, reserved letters or more than 200 bytes is altered; a digest of the whole
+    text then keeps it apart from others that become alike.
     """
     kept = "".join("_" if letter in _RESERVED or not letter.isprintable() else letter for letter in text)
     kept = kept.strip(" .")
