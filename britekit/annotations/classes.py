@@ -159,11 +159,11 @@ def find_class(value: str, classes: Sequence[ClassInfo], where: str = "") -> Cla
         if found:
             listed = ", ".join(f'"{info.name}"' for info in found)
             raise InputError(f'{where}class "{value}" could be any of {listed}; use the name')
-    what_next = suggest(value, _all_labels(classes)) or "; add it to the class list (data/classes.csv)"
+    what_next = suggest(value, known_labels(classes)) or "; add it to the class list (data/classes.csv)"
     raise InputError(f'{where}class "{value}" is not known{what_next}')
 
 
-def _all_labels(classes: Iterable[ClassInfo]) -> list[str]:
+def known_labels(classes: Iterable[ClassInfo]) -> list[str]:
     """Return every text by which a class can be found."""
     texts = (text for info in classes for text in (info.name, info.code, info.alt_name, info.alt_code))
     return [text for text in texts if text]

@@ -14,6 +14,7 @@ from britekit.audio.decoding import duration_of
 from britekit.collect.downloads import Downloads
 from britekit.collect.licences import is_wanted
 from britekit.collect.names import check_names
+from britekit.collect.other_species import OtherSpecies
 from britekit.collect.offers import Context, Offer, SourceRow
 from britekit.collect.publishing import check_conflicts, publish, staging
 from britekit.collect.recordings_table import (
@@ -26,6 +27,7 @@ from britekit.collect.sources import load_source
 from britekit.collect.sources_file import project_of, read_sources
 from britekit.collect.store import NotWanted
 from britekit.collect.web import Gone
+from britekit.config.misc import MiscConfig
 from britekit.errors import BriteKitError, InputError
 from britekit.progress import track
 
@@ -66,13 +68,15 @@ class Collected:
     present: int
     unavailable: int = 0
     """Recordings that their sites do not have any more, left out."""
+    annotated: int = 0
+    """Test recordings with annotations, earlier ones among them."""
 
 
 def plan_collection(
     sources_path: Path,
     classes_path: Path,
     licences: Sequence[str] | None = None,
-    map_codes: dict[str, str] | None = None,
+    misc: MiscConfig | None = None,
     downloads: Downloads | None = None,
 ) -> tuple[list[Planned], list[ClassInfo]]:
     """Ask every source what it has, without fetching any audio.
@@ -83,8 +87,8 @@ def plan_collection(
         ``sources.csv`` and the class list.
     licences
         Those wanted; None for all. A recording of unknown licence is then left out.
-    map_codes
-        Old class code to new, for annotations that sources bring.
+    misc
+        `map_codes`, `map_names` and `other_species` apply to annotations that sources bring.
     downloads
         What sources on the network need; without it they are errors.
 
@@ -95,10 +99,13 @@ def plan_collection(
     Raises
     ------
     InputError
-        If a source cannot answer, names collide, or a class has no training recording.
+        If a source cannot answer, names collide, annotations name unknown species, or a class has no training
+        recording.
     """
     classes = read_classes(classes_path)
-    context = Context(classes, project_of(sources_path), map_codes, downloads)
+    misc = misc or MiscConfig()
+    species = OtherSpecies(classes, misc.map_names or {}, misc.other_species or ())
+    context = Context(classes, project_of(sources_path), species, misc.map_codes, downloads)
     planned: list[Planned] = []
     for row in read_sources(sources_path, classes):
         try:
@@ -106,6 +113,7 @@ def plan_collection(
         except InputError as error:
             raise InputError(f"{sources_path}, row {row.row}: {error}") from error
         planned += [Planned(row, offer) for offer in offers]
+    species.check()
     found = {item.offer.class_name for item in planned if not item.is_test}
     planned = [item for item in planned if is_wanted(item.offer.details.licence, licences)]
     for item in planned:
@@ -165,9 +173,8 @@ def collect(
         write_recordings_table(test_stage / FILE_NAME, _merged_rows(old[True], rows[True]))
         labelled = [label for item in good for label in annotations.get(id(item), [])]
         labelled = _labelled_by_code(labelled, classes)
-        write_annotations(
-            test_stage / test_annotations.name, _merged_annotations(test_annotations, labelled, rows[True])
-        )
+        labelled = _merged_annotations(test_annotations, labelled, rows[True])
+        write_annotations(test_stage / test_annotations.name, labelled)
         check_conflicts(train_stage, recordings_dir, {FILE_NAME})
         check_conflicts(test_stage, test_dir, {FILE_NAME, test_annotations.name})
         counts = [
@@ -181,7 +188,10 @@ def collect(
             "there; repair or remove what cannot be read, then repeat the command"
         )
     kept = len([item for item in good if id(item) in there])
-    return Collected(sum(new for new, _ in counts), sum(present for _, present in counts) + kept, len(gone))
+    annotated = len({item.recording for item in labelled})
+    return Collected(
+        sum(new for new, _ in counts), sum(present for _, present in counts) + kept, len(gone), annotated
+    )
 
 
 def _fetch_all(

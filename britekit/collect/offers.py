@@ -15,6 +15,7 @@ from britekit.errors import InputError
 
 if TYPE_CHECKING:
     from britekit.collect.downloads import Downloads
+    from britekit.collect.other_species import OtherSpecies
 
 ANY_CLASS = "*"
 
@@ -40,6 +41,8 @@ class Context:
     classes: Sequence[ClassInfo]
     project: Path
     """Relative paths in queries begin here."""
+    species: "OtherSpecies"
+    """Decides about names in annotations that are not in the class list."""
     map_codes: dict[str, str] | None = None
     downloads: "Downloads | None" = None
 

@@ -3,7 +3,10 @@
 Training recordings go to data/recordings/<class>/, test recordings beside the annotations that
 pipeline.test_annotations names. What is there already is kept.
 
+New clips in a source folder are not a change that DVC sees: `collect --refresh` gathers the list again.
+
     britekit collect --dry-run
+    britekit collect --refresh && dvc repro
 """
 
 from dataclasses import dataclass
@@ -24,6 +27,9 @@ class Options:
         help="list of sources (default data/sources.csv)",
     )
     dry_run: bool = option("--dry-run", default=False, help="only list what would come")
+    refresh: bool = option(
+        "--refresh", default=False, help="run the stage again, for what is new in folders; alone, in a project"
+    )
     licences: Optional[str] = option(
         "--license", metavar="LIST", help="take only these licences, such as CC0,CC-BY (default: all)"
     )
@@ -38,13 +44,14 @@ def collect(
     dry_run: bool = False,
     licences: Optional[str] = None,
     jobs: Optional[int] = None,
+    refresh: bool = False,
 ) -> int:
     """Bring the recordings that a list of sources names to disk.
 
     Parameters
     ----------
     cfg_path
-        YAML file of settings; read are `pipeline.test_annotations`, `misc.classes_file`, `misc.map_codes`.
+        YAML file of settings; read are `pipeline.test_annotations` and the class list and names of `misc`.
     sources_path
         The list of sources.
     dry_run
@@ -53,11 +60,14 @@ def collect(
         Comma-separated licences to take; None takes all. An unknown licence is never taken with it.
     jobs
         Recordings fetched at a time, at least 1.
+    refresh
+        Run the stage `collect` of the project again, whether or not DVC sees a change.
 
     Returns
     -------
-    Number of recordings of the list.
+    Number of recordings of the list; 0 with `refresh`.
     """
+    from collections import Counter
     from pathlib import Path
 
     from britekit.collect import gathering
@@ -66,15 +76,22 @@ def collect(
     from britekit.collect.sources_file import project_of
     from britekit.config import resolve
     from britekit.errors import InputError
+    from britekit.tracking.dvc import run_stage_again
     from britekit.tracking.run import stage_run
 
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs is {jobs}; expected 1 or more")
+    if refresh:
+        if (cfg_path, sources_path, dry_run, licences, jobs) != (None, "data/sources.csv", False, None, None):
+            raise InputError("--refresh runs the stage as dvc.yaml says; leave the other options out")
+        run_stage_again("collect")
+        print("next = dvc repro (extracts and trains with what is new)")
+        return 0
     cfg = resolve(cfg_path)
     wanted = parse_licences(licences)
     with Downloads(cfg.misc, project_of(Path(sources_path)), wanted) as downloads:
         planned, classes = gathering.plan_collection(
-            Path(sources_path), Path(cfg.misc.classes_file), wanted, cfg.misc.map_codes, downloads
+            Path(sources_path), Path(cfg.misc.classes_file), wanted, cfg.misc, downloads
         )
         if not dry_run:
             annotations = Path(cfg.pipeline.test_annotations)
@@ -90,6 +107,9 @@ def collect(
             seconds = "" if offer.seconds is None else f"{offer.seconds:.1f}"
             licence = offer.details.licence or "unknown"
             print(item.row.split, item.place, seconds, licence, offer.origin, sep="\t")
+        counts = Counter(item.offer.class_name for item in planned if not item.is_test)
+        for name, count in counts.items():
+            print(f"{name} = {count} training recordings")
     else:
         print(f"new files = {done.new}")
         print(f"files already there = {done.present}")
@@ -97,4 +117,12 @@ def collect(
             print(f"unavailable = {done.unavailable}")
     print(f"training recordings = {sum(not item.is_test for item in planned)}")
     print(f"test recordings = {sum(item.is_test for item in planned)}")
+    if not dry_run and not done.annotated:
+        print(
+            "annotated test recordings = 0: the pipeline will train, and package without test and calibration. Next: "
+            "annotate recordings of other places (Audacity labels beside them, or annotations.csv), list their "
+            "folder in data/sources.csv with split test, and type dvc repro"
+        )
+    if not dry_run and any(item.row.source == "folder" for item in planned):
+        print("new clips in a folder later: britekit collect --refresh, then dvc repro")
     return len(planned)

@@ -37,9 +37,14 @@ class MiscConfig(Section):
         lambda: [list(pair) for pair in SOURCE_PATTERNS],
         "pairs of a pattern of a recording's stem and its source; the first match wins",
     )
-    map_names: dict[str, str] | None = setting(None, "old class name: new name")
+    map_names: dict[str, str] | None = setting(
+        None, "old class name: new name; in annotations, '*' stands for all others"
+    )
     map_codes: dict[str, str] | None = setting(
         None, "old class code: new code, in annotations and old checkpoints"
+    )
+    other_species: list[str] | None = setting(
+        None, "names in annotations that are left out; ['*'] = all that are no class"
     )
     group_regex: str | None = setting(None, "part of a recording's stem that names what it was cut from")
     xeno_url: str = setting("https://xeno-canto.org/api/3/recordings", "Xeno-canto's interface, version 3")

@@ -4,6 +4,7 @@ In: settings, plain numbers, tables and pictures of one stage. Out: one W&B run 
 account), small JSON files of metrics that DVC compares, and the facts (version, revision, hashes) that say
 what a number was measured on.
 
+- ``dvc.py``: DVC called as a program
 - ``facts.py``: where the project is, which stage runs, revision and hashes
 - ``metrics_file.py``: the JSON file of a stage's metrics
 - ``run.py``: one W&B run, which never costs a result

@@ -248,17 +248,74 @@ def test_a_class_without_recordings_is_named(project, sources):
         collect()
 
 
-def test_an_annotation_of_an_unknown_class_is_named(project, sources):
-    make_recording(project / "field" / "x.wav")
-    (project / "field" / "annotations.csv").write_text("recording,class,start_time,end_time\nx,Bea,0,1\n")
-    sources("*,folder,field,,test")
-    with pytest.raises(InputError, match='annotations.csv, row 2: class "Bea" .* did you mean "Bee"'):
-        collect()
+OTHER = "recording,class,start_time,end_time\nx,Bea,0,1\nx,Wren,0,1\nx,Bee,0.2,0.9\nz,Wren,0,1\n"
 
 
-def test_class_star_needs_folders_named_as_classes(project, sources):
+def others(project, sources, misc="{}"):
+    """Two test recordings, and a third in another folder, whose annotations name two species beside Bee."""
+    for name in ("x", "z"):
+        make_recording(project / "field" / f"{name}.wav")
+    make_recording(project / "more" / "w.wav")
+    (project / "field" / "annotations.csv").write_text(OTHER)
+    (project / "more" / "w.txt").write_text("0.1\t0.5\tWren\n")
+    (project / "c.yaml").write_text(f"misc: {misc}\n")
+    sources("*,folder,field,,test", "*,folder,more,,test")
+
+
+def annotated(project):
+    return [(row["recording"], row["class"]) for row in rows_of(project / "data/test/annotations.csv")]
+
+
+def test_all_unknown_species_of_all_files_come_in_one_message(project, sources):
+    others(project, sources)
+    with pytest.raises(InputError) as caught:
+        collect(cfg_path="c.yaml")
+    said = str(caught.value)
+    assert 'name 2 species that are not in the class list: "Wren" (3 in ' in said
+    assert "annotations.csv and 1 more)" in said
+    assert '"Bea" (1 in ' in said and 'did you mean "Bee"' in said
+    assert "misc.map_names" in said and "misc.other_species" in said
+    assert not (project / "data/recordings").exists()
+
+
+def test_other_species_are_mapped_to_one_class(project, sources):
+    others(project, sources, "{map_names: {Bea: Bee, '*': Ant}}")
+    collect(cfg_path="c.yaml")
+    assert annotated(project) == [("w", "A"), ("x", "A"), ("x", "B"), ("x", "B"), ("z", "A")]
+
+
+@pytest.mark.parametrize("names", ["['*']", "[Bea, Wren]"])
+def test_other_species_are_left_out_counted_and_their_recordings_stay(project, sources, caplog, names):
+    others(project, sources, f"{{other_species: {names}}}")
+    collect(cfg_path="c.yaml")
+    assert annotated(project) == [("w", ""), ("x", "B"), ("z", "")]
+    assert "4 annotations of 2 other species are left out (misc.other_species): Wren 3, Bea 1" in caplog.text
+
+
+def test_a_training_recording_of_other_species_alone_gives_no_positive(project, sources):
+    (project / "archive/Bee/Bee1.txt").write_text("0.1\t0.5\tWren\n0.2\t0.4\tBee\n")
+    (project / "archive/Bee/Bee2.txt").write_text("0.1\t0.5\tWren\n")
+    (project / "c.yaml").write_text("misc: {other_species: ['*']}\n")
+    sources()
+    collect(cfg_path="c.yaml")
+    assert (project / "data/recordings/Bee/Bee1.txt").read_text() == "0.200000\t0.400000\tBee\n"
+    assert (project / "data/recordings/Bee/Bee2.txt").read_text() == ""
+
+
+def test_a_test_folder_without_annotations_is_collected_and_said_so(project, sources, caplog, capsys):
+    make_recording(project / "t2" / "x.wav")
+    sources("*,folder,t2,,test")
+    collect()
+    assert "t2 has no annotations.csv, Audacity labels or Raven tables: its 1 recordings" in caplog.text
+    assert (project / "data/test/x.wav").is_file() and annotated(project) == []
+    out = capsys.readouterr().out
+    assert "annotated test recordings = 0: the pipeline will train, and package without" in out
+    assert "britekit collect --refresh" in out
+
+
+def test_a_training_folder_named_as_no_class_is_refused(project, sources):
     make_recording(project / "field" / "x.wav")
-    sources("*,folder,field,,test")
+    sources("*,folder,field,,train")
     with pytest.raises(
         InputError, match='folder .*field: class "field" is not known; add it to the class list'
     ):

@@ -8,7 +8,6 @@ which extraction reads. ``recordings.csv`` gives licences, authors and so on.
 """
 
 import glob
-import itertools
 import logging
 import shutil
 from collections import Counter, defaultdict
@@ -16,7 +15,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from britekit.annotations.classes import find_class
+from britekit.annotations.classes import find_class, known_labels
 from britekit.annotations.reading import annotation_files, read_any_annotations
 from britekit.annotations.segments import Annotation
 from britekit.audio.files import composed, find_recordings, is_recording
@@ -41,7 +40,16 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
             composed(item.recording): item.details for item in read_recordings_table(folder / FILE_NAME)
         }
         name = "" if is_test and annotated is not None else row.class_name
-        if name == ANY_CLASS:
+        untested: list[Annotation] | None = None
+        if name == ANY_CLASS and is_test and not _is_class(folder.name, context):
+            log.warning(
+                "%s has no annotations.csv, Audacity labels or Raven tables: its %d recordings are analysed, but "
+                "not tested until they are annotated",
+                folder,
+                len(paths),
+            )
+            name, untested = "", []
+        elif name == ANY_CLASS:
             name = find_class(folder.name, context.classes, f"folder {folder}: ").name
         for path in paths:
             if annotated is not None and leave_out and composed(path.stem) not in annotated:
@@ -49,12 +57,16 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
             if row.limit is not None and taken[name] >= row.limit:
                 break
             taken[name] += 1
-            its_annotations = annotated.get(composed(path.stem)) if annotated is not None else None
+            its_annotations = annotated.get(composed(path.stem)) if annotated is not None else untested
             fetch = partial(_copy if is_test else _copy_with_labels, path, its_annotations)
             offers.append(
                 Offer(path.name, name, str(path), fetch, None, details.get(composed(path.stem), Details()))
             )
     return offers
+
+
+def _is_class(name: str, context: Context) -> bool:
+    return any(composed(name) == composed(label) for label in known_labels(context.classes))
 
 
 def _matching(query: str, project: Path) -> list[Path]:
@@ -84,14 +96,12 @@ def _annotations_in(
     if row.split == "train":
         unnamed = unnamed or folder.name
     annotated: dict[str, list[Annotation]] = defaultdict(list)
-    for item in read_any_annotations(folder, context.map_codes, unnamed):
+    found = read_any_annotations(folder, context.map_codes, unnamed)
+    for item in context.species.of_a_class(found):
         annotated[composed(item.recording)].append(item)
     in_a_table = any(form == "csv" for _path, form in files)
     if not in_a_table and annotated.keys().isdisjoint(composed(path.stem) for path in paths):
         return None, False  # texts about something else
-    for item in itertools.chain.from_iterable(annotated.values()):
-        if item.label:
-            find_class(item.label, context.classes, f"{item.where}: ")
     unlisted = [path.name for path in paths if composed(path.stem) not in annotated]
     # Without a table, a training recording that nobody labelled holds its class over its whole length.
     leave_out = in_a_table or row.split == "test"

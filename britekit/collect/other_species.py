@@ -1,0 +1,103 @@
+"""Species that annotations name and the class list does not: mapped, left out, or refused all at once."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from britekit.annotations.classes import ClassInfo, find_class, known_labels
+from britekit.annotations.segments import Annotation
+from britekit.audio.files import composed
+from britekit.errors import InputError, suggest
+
+ALL = "*"
+
+log = logging.getLogger("britekit.collect")
+
+
+@dataclass
+class OtherSpecies:
+    """The names in annotations of one list of sources.
+
+    Attributes
+    ----------
+    classes
+        The class list.
+    map_names
+        Name in annotations to class; ``*`` stands for every name that is not known (`misc.map_names`).
+    left_out
+        Names whose annotations are left out; ``*`` for all that are not known (`misc.other_species`).
+    """
+
+    classes: Sequence[ClassInfo]
+    map_names: Mapping[str, str] = field(default_factory=dict)
+    left_out: Sequence[str] = ()
+    _known: set[str] = field(init=False)
+    _dropped: Counter[str] = field(default_factory=Counter)
+    _unknown: Counter[str] = field(default_factory=Counter)
+    _files: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def __post_init__(self) -> None:
+        self._known = {composed(label) for label in known_labels(self.classes)}
+
+    def of_a_class(self, annotations: Sequence[Annotation]) -> list[Annotation]:
+        """Return the annotations that name a class, mapped names replaced.
+
+        Where nothing is left of a recording's annotations, an empty one keeps it: no class is heard there.
+
+        Raises
+        ------
+        InputError
+            A name could be either of several classes.
+        """
+        kept = [item for item in map(self._resolved, annotations) if item is not None]
+        left = {item.recording for item in kept}
+        gone = dict.fromkeys(item.recording for item in annotations if item.recording not in left)
+        return [*kept, *(Annotation(recording, "", 0.0, 0.0) for recording in gone)]
+
+    def _resolved(self, item: Annotation) -> Annotation | None:
+        if not item.label:
+            return item
+        name = self.map_names.get(item.label, item.label)
+        if composed(name) not in self._known:
+            if name in self.left_out or (ALL in self.left_out and ALL not in self.map_names):
+                self._dropped[name] += 1
+                return None
+            if ALL not in self.map_names:
+                self._unknown[name] += 1
+                self._files[name].add(item.file)
+                return None
+            name = self.map_names[ALL]
+        find_class(name, self.classes, f"{item.where}: ")
+        return replace(item, label=name)
+
+    def check(self) -> None:
+        """Report what was left out, and refuse what is neither a class, mapped nor left out.
+
+        Raises
+        ------
+        InputError
+            Names every unknown name, with the number of its annotations and files.
+        """
+        if self._unknown:
+            listed = ", ".join(self._described(name, count) for name, count in self._unknown.most_common())
+            raise InputError(
+                f"annotations name {len(self._unknown)} species that are not in the class list: {listed}. Add "
+                'them to data/classes.csv, map them to a class (misc.map_names; "*" stands for all of them), or '
+                'leave them out (misc.other_species: their names, or ["*"])'
+            )
+        if self._dropped:
+            listed = ", ".join(f"{name} {count}" for name, count in self._dropped.most_common())
+            log.warning(
+                "%d annotations of %d other species are left out (misc.other_species): %s",
+                self._dropped.total(),
+                len(self._dropped),
+                listed,
+            )
+
+    def _described(self, name: str, count: int) -> str:
+        files = sorted(self._files[name])
+        where = files[0] + (f" and {len(files) - 1} more" if files[1:] else "")
+        return f'"{name}" ({count} in {where}{suggest(name, known_labels(self.classes))})'
