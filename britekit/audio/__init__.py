@@ -3,10 +3,11 @@
 The way through, one file each:
 
 - ``files``: which files are recordings, and how a path is shown in a message.
-- ``decoding``: any file as blocks of samples; ``soundfile_decoder`` and ``pyav_decoder`` do the reading,
-  ``ogg_pages``, ``bare_frames`` and ``endings`` know where a file breaks or was cut off; ``wav_sizes`` mends
-  headers of WAV files that were never finished.
-- ``metadata``: when, where and with what a recording was made; ``riff`` finds the chunks of a WAV file,
+- ``decoding``: any file as blocks of samples, which ``soundfile_decoder`` and ``pyav_decoder`` read. What a
+  file holds, whatever its header says, is found by ``chunk_sizes`` (WAV, AIFF, AU, CAF; walked by
+  ``chunks``), ``flac_frames``, ``ogg_pages`` and ``bare_frames`` (MP3), each as ``parts``; ``endings`` knows
+  where films are cut off.
+- ``metadata``: when, where and with what a recording was made; ``riff`` reads the small chunks of a WAV file,
   ``recording_names`` reads file names.
 - ``mp3``: MP3s in place of uncompressed originals.
 - ``inspection``: format, length and wholeness of each file of a folder.

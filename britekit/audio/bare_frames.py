@@ -1,12 +1,16 @@
-"""What the frames of MP3 and bare AAC (ADTS) tell: whether a length is stated, whether the last one is whole.
+"""What the frames of MP3 and bare AAC (ADTS) tell: how many there are, and whether the last one is whole.
 
 Both are rows of frames, each with a header that gives its size, and nothing around them.
 """
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
-from pathlib import Path
+from itertools import pairwise
+from typing import BinaryIO
+
+from britekit.audio.parts import Contents, Part
 
 # kbit/s of layer III, by the header's four bits; 0 = given nowhere.
 _MPEG1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
@@ -17,8 +21,94 @@ _FRAMES_IN_A_ROW = 3
 _TAGS = (b"TAG", b"APETAGEX", b"ID3", b"3DI", b"LYRICSBEGIN")
 
 
-def mp3_states_length(path: Path) -> bool:
-    """Tell whether the first frame is one that states the number of frames (Xing, Info or VBRI).
+def contents_of_mp3(file: BinaryIO) -> Contents:
+    """Return the recordings in an MP3 file: more than one where files with stated lengths were joined.
+
+    One that states fewer frames than there are is read without that statement, and so to its end.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        stating = _stating_frames(data)
+        starts = [0, *(at for at in stating if at != _first_frame(data))]
+        parts = [_part(data, start, stop, stating) for start, stop in pairwise([*starts, len(data)])]
+    return Contents([] if len(parts) == 1 and not parts[0].start else parts)
+
+
+def _part(data: mmap.mmap, start: int, stop: int, stating: list[int]) -> Part:
+    at = next((at for at in stating if start <= at < stop), None)
+    if at is None:
+        return Part(start, stop)
+    size = _frame_size(data, at)
+    frames = _stated_frames(data[at : at + size]) or 0
+    return Part(at + size, stop) if _count(data, at + size, stop) > frames + 1 else Part(start, stop)
+
+
+def _stating_frames(data: mmap.mmap) -> list[int]:
+    """Return where the frames begin that state the number of frames."""
+    found = []
+    for marker in (b"Xing", b"Info", b"VBRI"):
+        at = data.find(marker)
+        while at >= 0:
+            for before in (36,) if marker == b"VBRI" else (36, 21, 13):
+                begin = at - before
+                size = _frame_size(data, begin) if begin >= 0 else 0
+                whole = size and (begin + size >= len(data) or _frame_size(data, begin + size))
+                if whole and _stated_frames(data[begin : begin + size]) is not None:
+                    found.append(begin)
+            at = data.find(marker, at + 1)
+    return sorted(set(found))
+
+
+def _first_frame(data: mmap.mmap | bytes) -> int | None:
+    """Return where the first frame begins, behind tags."""
+    at = 0
+    while size := id3_bytes(data, at):
+        at += size
+    for place in range(at, min(len(data), at + _LOOKED_THROUGH) - 4):
+        size = _frame_size(data, place) if data[place] == 0xFF else 0
+        if size and (place + size >= len(data) or _frame_size(data, place + size)):
+            return place
+    return None
+
+
+def id3_bytes(data: mmap.mmap | bytes, at: int = 0) -> int:
+    """Return the bytes of the ID3v2 tag that begins here, 0 if there is none."""
+    if data[at : at + 3] != b"ID3" or len(data) < at + 10:
+        return 0
+    size = 0
+    for byte in data[at + 6 : at + 10]:
+        size = size << 7 | byte & 0x7F
+    return 10 + size + (10 if data[at + 5] & 0x10 else 0)
+
+
+def _count(data: mmap.mmap, at: int, stop: int) -> int:
+    """Return the number of frames between two places, over tags and up to 32 kB of something else."""
+    count = 0
+    sizes: dict[bytes, int] = {}  # by the bytes that decide; most frames have one of two sizes
+    while at < stop:
+        start = data[at : at + 3]
+        size = sizes.get(start)
+        if size is None:
+            size = sizes[start] = _frame_size(data, at)
+        if size:
+            at, count = at + size, count + 1
+        elif tag := id3_bytes(data, at):
+            at += tag
+        else:
+            last = min(stop, at + _LOOKED_THROUGH)
+            place = next((p for p in range(at + 1, last) if _end_of_chain(data, p, _frame_size)), None)
+            if place is None:
+                break
+            at = place
+    return count
+
+
+def mp3_states_length(file: BinaryIO) -> bool:
+    """Return whether the first frame is one that states the number of frames (Xing, Info or VBRI).
 
     Without it decoders guess the length from the first bit rate, and some stop there.
 
@@ -27,30 +117,22 @@ def mp3_states_length(path: Path) -> bool:
     OSError
         The file cannot be read.
     """
-    with path.open("rb") as file:
-        at = 0
-        while (head := file.read(10))[:3] == b"ID3" and len(head) == 10:
-            size = 0
-            for byte in head[6:]:
-                size = size << 7 | byte & 0x7F
-            at += 10 + size + (10 if head[5] & 0x10 else 0)
-            file.seek(at)
-        file.seek(at)
-        start = file.read(_LOOKED_THROUGH)
-    for at in range(len(start) - 4):
-        if start[at] == 0xFF and (size := _frame_size(start, at)):
-            frame = start[at : at + size]
-            if _frame_size(start, at + size) or at + size >= len(start):
-                return _has_frame_count(frame)
-    return False
+    file.seek(0)
+    at = 0
+    while size := id3_bytes(file.read(10)):
+        at = file.seek(at + size)
+    file.seek(at)
+    head = file.read(_LOOKED_THROUGH)
+    first = _first_frame(head)
+    return first is not None and _stated_frames(head[first : first + _frame_size(head, first)]) is not None
 
 
-def ends_with_a_whole_frame(path: Path, kind: str) -> bool:
-    """Tell whether the last frame is all there; only tags or zeros may follow it.
+def ends_with_a_whole_frame(file: BinaryIO, kind: str) -> bool:
+    """Return whether the last frame is all there; only tags or zeros may follow it.
 
     Parameters
     ----------
-    path
+    file
         The file.
     kind
         "mp3" or "aac".
@@ -60,10 +142,9 @@ def ends_with_a_whole_frame(path: Path, kind: str) -> bool:
     OSError
         The file cannot be read.
     """
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - _LOOKED_THROUGH))
-        tail = file.read()
+    size = file.seek(0, 2)
+    file.seek(max(0, size - _LOOKED_THROUGH))
+    tail = file.read()
     frame_size = {"mp3": _frame_size, "aac": _adts_size}[kind]
     at = end = 0
     while at < len(tail) - 3:
@@ -76,7 +157,7 @@ def ends_with_a_whole_frame(path: Path, kind: str) -> bool:
     return end == len(tail) or (end < len(tail) and (rest.startswith(_TAGS) or not any(rest)))
 
 
-def _end_of_chain(data: bytes, at: int, frame_size: Callable[[bytes, int], int]) -> int | None:
+def _end_of_chain(data: bytes | mmap.mmap, at: int, frame_size: Callable[..., int]) -> int | None:
     """Return where a row of frames that begins here ends, perhaps beyond the data; None if there is none."""
     frames = 0
     while size := frame_size(data, at):
@@ -84,7 +165,7 @@ def _end_of_chain(data: bytes, at: int, frame_size: Callable[[bytes, int], int])
     return at if frames >= _FRAMES_IN_A_ROW else None
 
 
-def _frame_size(data: bytes, at: int) -> int:
+def _frame_size(data: bytes | mmap.mmap, at: int) -> int:
     """Return the bytes of the layer III frame whose header is here, 0 if there is none."""
     if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] & 0xE6 != 0xE2:
         return 0
@@ -106,11 +187,14 @@ def _adts_size(data: bytes, at: int) -> int:
     return size if size > 7 else 0
 
 
-def _has_frame_count(frame: bytes) -> bool:
-    if len(frame) < 50:
-        return False
+def _stated_frames(frame: bytes) -> int | None:
+    """Return the number of frames that a frame states for the whole recording, or None."""
+    if len(frame) < 54:
+        return None
     mpeg1, mono = frame[1] >> 3 & 3 == 3, frame[3] >> 6 == 3
     side = (17 if mono else 32) if mpeg1 else (9 if mono else 17)
     if frame[36:40] == b"VBRI":
-        return True
-    return frame[4 + side : 8 + side] in (b"Xing", b"Info") and bool(frame[11 + side] & 1)
+        return int.from_bytes(frame[50:54], "big")
+    if frame[4 + side : 8 + side] not in (b"Xing", b"Info") or not frame[11 + side] & 1:
+        return None
+    return int.from_bytes(frame[12 + side : 16 + side], "big")

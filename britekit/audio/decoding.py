@@ -1,6 +1,7 @@
-"""Any audio file as blocks of samples, with what is good of a damaged one.
+"""Any audio file as blocks of samples, to its physical end, with what is good of a damaged one.
 
 libsndfile is asked first, since it is the faster one for every format it knows; FFmpeg is asked for the rest.
+Before, `_contents` looks at the file itself: headers may state less than there is, and files may be joined.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from britekit.audio.bare_frames import contents_of_mp3, id3_bytes
+from britekit.audio.chunk_sizes import contents_of_chunks
 from britekit.audio.files import shown
-from britekit.audio.ogg_pages import find_break
+from britekit.audio.flac_frames import contents_of_flac
+from britekit.audio.ogg_pages import contents_of_ogg
+from britekit.audio.parts import Contents, Part
 from britekit.audio.soundfile_decoder import DecodingError, SoundfileDecoder
 from britekit.errors import InputError
 
@@ -97,16 +103,24 @@ class AudioReader:
         self._finished = False
         _check_regular(self.path)
         try:
-            ogg_break = find_break(self.path)
+            contents = _contents(self.path)
         except OSError as error:
             raise InputError(f"{shown(path)} cannot be read ({error.strerror or error})") from error
-        if ogg_break is not None and not ogg_break.seconds:
-            raise InputError(f"{shown(path)} cannot be decoded ({ogg_break.reason} before its first sound)")
-        self._decoder, self._first = _open(self.path)
+        parts: list[Part | None] = [*contents.parts] or [None]
+        limit = contents.seconds
+        if limit == 0:
+            if len(parts) == 1:
+                raise InputError(
+                    f"{shown(path)} cannot be decoded ({contents.problem} before its first sound)"
+                )
+            parts, limit = parts[:-1], None
+        self._parts = deque(parts)
+        self._problem = contents.problem
+        self._decoder, self._first = _open(self.path, self._parts.popleft())
         self.rate = self._decoder.rate
-        # Decoders of Ogg skip what is damaged, so they are stopped here.
-        self._broken = None if ogg_break is None else ogg_break.reason
-        self._end = None if ogg_break is None else int(ogg_break.seconds * self.rate)
+        # Decoders of Ogg skip what is damaged, so they are stopped in the last part.
+        self._limit = None if limit is None else int(limit * self.rate)
+        self._part_began = 0
         self.channels = self._decoder.channels
         if not MIN_RATE <= self.rate <= MAX_RATE:
             self.close()
@@ -143,15 +157,13 @@ class AudioReader:
             good, bad_sample = _good_frames(block)
             if bad_sample:
                 block, reason = block[:good], bad_sample
-            if self._end is not None and reason is None and self.frames_read + len(block) >= self._end:
-                block, reason = block[: self._end - self.frames_read], self._broken
+            if self._limit is not None and reason is None and not self._parts:
+                left = self._part_began + self._limit - self.frames_read
+                if len(block) >= left:
+                    block, reason = block[:left], self._problem
             self.frames_read += len(block)
             if reason is None and not len(block):
-                try:
-                    reason = self._decoder.missing_end() or self._broken
-                except OSError as error:  # it vanished meanwhile
-                    reason = error.strerror or str(error)
-                self._finished = True
+                self._finished, reason = self._next_part()
             if reason is not None:
                 self._finished = True
                 self.damaged_at, self.damage = self.seconds_read, reason
@@ -163,8 +175,10 @@ class AudioReader:
 
     def exact_frames(self) -> int | None:
         """Return how many frames there are if that is known without decoding, else None."""
+        if self._parts or self._part_began:
+            return None
         frames = self._decoder.exact_frames()
-        return frames if frames is None or self._end is None else min(frames, self._end)
+        return frames if frames is None or self._limit is None else min(frames, self._limit)
 
     def _next(self, size: int) -> tuple[np.ndarray, str | None]:
         if len(self._first):
@@ -174,6 +188,30 @@ class AudioReader:
             return self._decoder.read(size), None
         except DecodingError as error:
             return np.empty((0, self.channels), np.float32), str(error)
+
+    def _next_part(self) -> tuple[bool, str | None]:
+        """Open the next part; return whether there is none, and what is wrong."""
+        try:
+            reason = self._decoder.missing_end()
+        except OSError as error:  # it vanished meanwhile
+            reason = error.strerror or str(error)
+        if reason is not None or not self._parts:
+            return True, reason or self._problem
+        try:
+            decoder, first = _open(self.path, self._parts.popleft())
+        except InputError as error:
+            return True, f"another recording begins there: {error}"
+        rate, channels = decoder.rate, decoder.channels
+        if (rate, channels) != (self.rate, self.channels):
+            decoder.close()
+            return (
+                True,
+                f"another recording of {channels} channel(s) at {rate} Hz begins there; it is not read",
+            )
+        self._decoder.close()
+        self._decoder, self._first = decoder, first
+        self._part_began = self.frames_read
+        return False, None
 
 
 def read_audio(path: str | os.PathLike[str]) -> Waveform:
@@ -225,12 +263,28 @@ def _check_regular(path: Path) -> None:
         raise InputError(f"{shown(path)} is an empty file; there is no audio in it")
 
 
-def _open(path: Path) -> tuple[SoundfileDecoder | PyavDecoder, np.ndarray]:
+def _contents(path: Path) -> Contents:
+    """Return what a file holds, as its own bytes tell; of formats not known here: the file as it is."""
+    with path.open("rb") as file:
+        head = file.read(12)
+        for contents_of in (contents_of_chunks, contents_of_ogg):
+            if (found := contents_of(file)) is not None:
+                return found
+        file.seek(id3_bytes(head))
+        start = file.read(4)
+        if start == b"fLaC" and (found := contents_of_flac(file)) is not None:
+            return found
+        if head.startswith(b"ID3") or (len(start) > 1 and start[0] == 0xFF and start[1] & 0xE6 == 0xE2):
+            return contents_of_mp3(file)
+    return Contents()
+
+
+def _open(path: Path, part: Part | None) -> tuple[SoundfileDecoder | PyavDecoder, np.ndarray]:
     """Return the first decoder that gives at least one sample, and its first samples (n, C)."""
     reasons: list[str] = []
     for kind in _decoders():
         try:
-            decoder = kind(path)
+            decoder = kind(path, part)
         except DecodingError as error:
             reasons.append(str(error))
             continue

@@ -1,28 +1,30 @@
-"""Whether a file reaches its own end, for containers whose decoders keep quiet about a missing one.
+"""Whether a film or Windows Media file reaches its own end, and ends there: its decoder says neither.
 
-Each is a row of parts that state their size; a file that is cut off ends inside one of them.
+Each is a row of parts that state their size; a file that is cut off ends inside one of them. Where MP4 or
+Windows Media files were joined, another header stands among the parts, and FFmpeg does not look there (in
+Matroska it does).
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from pathlib import Path
 from typing import BinaryIO
 
 _MAX_PARTS = 100_000
+_CUT = "its end is missing"
+_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
 
-def reaches_its_end(path: Path, container: str) -> bool:
-    """Tell whether all that a file's parts promise is there.
+def wrong_ending(file: BinaryIO, container: str) -> str | None:
+    """Return what is wrong with the end of a file, or None.
 
     Parameters
     ----------
-    path
-        The file.
+    file
+        The file, open.
     container
-        FFmpeg's name of the format, such as ``mov,mp4,m4a,3gp,3g2,mj2``. Of those not known here nothing can
-        be said: true.
+        FFmpeg's name of the format, such as ``mov,mp4,m4a,3gp,3g2,mj2``; of those not known here nothing can
+        be said.
 
     Raises
     ------
@@ -30,76 +32,62 @@ def reaches_its_end(path: Path, container: str) -> bool:
         The file cannot be read.
     """
     check = next((check for name, check in _CHECKS.items() if name in container.split(",")), None)
-    if check is None:
-        return True
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        return check(file, size)
+    return None if check is None else check(file, file.seek(0, 2))
 
 
-def _caf(file: BinaryIO, size: int) -> bool:
-    """Apple's Core Audio Format: a type and a size of eight bytes; -1 means up to the end."""
-    at = 8  # after the file header
-    while at + 12 <= size:
-        file.seek(at)
-        kind, length = struct.unpack(">4sq", file.read(12))
-        if kind == b"data":
-            return length < 0 or at + 12 + length <= size
-        if length < 0:
-            return False
-        at += 12 + length
-    return False
+def _another(at: int, size: int) -> str:
+    return f"another recording, of {size - at} bytes, begins behind its end; it is not read"
 
 
-def _mp4(file: BinaryIO, size: int) -> bool:
+def _mp4(file: BinaryIO, size: int) -> str | None:
     """ISO base media (ISO/IEC 14496-12): boxes; size 1 announces a longer size, 0 means up to the end."""
     at = 0
     for _ in range(_MAX_PARTS):
         if at == size:
-            return True
+            return None
         file.seek(at)
         header = file.read(16)
         if len(header) < 8:
-            return False
+            return _CUT
+        if at and header[4:8] == b"ftyp":
+            return _another(at, size)
         length = struct.unpack(">I", header[:4])[0]
         if length == 1 and len(header) == 16:
             length = struct.unpack(">Q", header[8:])[0]
         if length == 0:
-            return True
+            return None
         at += max(8, length)
         if at > size:
-            return False
-    return True
+            return _CUT
+    return None
 
 
-def _asf(file: BinaryIO, size: int) -> bool:
+def _asf(file: BinaryIO, size: int) -> str | None:
     """Windows Media: objects of a 16-byte name and a size of eight bytes."""
     at = 0
     while at + 24 <= size:
-        file.seek(at + 16)
-        at += max(24, struct.unpack("<Q", file.read(8))[0])
-    return at <= size
+        file.seek(at)
+        name, length = struct.unpack("<16sQ", file.read(24))
+        if at and name == _ASF_HEADER:
+            return _another(at, size)
+        at += max(24, length)
+    return _CUT if at > size else None
 
 
-def _matroska(file: BinaryIO, size: int) -> bool:
+def _matroska(file: BinaryIO, size: int) -> str | None:
     """Matroska and WebM (RFC 8794): a header, then one segment; a live one does not state its size."""
     at = 0
     for _ in range(2):
         file.seek(at)
         start = file.read(12)
         if len(start) < 12:
-            return False
+            return _CUT
         width = 9 - start[4].bit_length()  # of the size, behind an identifier of four bytes
         number = int.from_bytes(start[4 : 4 + width], "big") & ((1 << 7 * width) - 1)
         if number == (1 << 7 * width) - 1:
-            return True
+            return None
         at += 4 + width + number
-    return at <= size
+    return _CUT if at > size else None
 
 
-_CHECKS: dict[str, Callable[[BinaryIO, int], bool]] = {
-    "caf": _caf,
-    "mp4": _mp4,
-    "asf": _asf,
-    "matroska": _matroska,
-}
+_CHECKS = {"mp4": _mp4, "asf": _asf, "matroska": _matroska}

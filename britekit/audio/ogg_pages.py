@@ -1,6 +1,7 @@
-"""Where an Ogg file breaks, by the numbers and checksums of its pages (RFC 3533).
+"""The recordings in an Ogg file, and where it breaks, by the numbers and checksums of its pages (RFC 3533).
 
-Decoders skip what is damaged and join what is left: everything behind it would be heard too early.
+Decoders skip what is damaged and join what is left, so everything behind it would be heard too early; and
+libsndfile reads only the first of several recordings in a row ("chained" files, which `cat` makes too).
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ import struct
 import zlib
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import BinaryIO
+
+from britekit.audio.parts import Contents, Part
 
 _BEGINS, _ENDS = 0x02, 0x04
 _HEADER = struct.Struct("<4sBBqIIIB")
@@ -20,70 +22,111 @@ _OPUS_RATE = 48_000
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-@dataclass(frozen=True)
-class OggBreak:
-    """The audio is whole up to ``seconds``; ``reason`` says what is wrong there."""
-
-    seconds: Fraction
-    reason: str
-
-
 @dataclass
 class _Track:
-    """The first audio stream: its serial number, clock and how far it has come."""
+    """The first audio stream of a link: its serial number, clock and how far it has come."""
 
     serial: int
     rate: int
     skipped: int
     page: int = 0
     position: int = 0
+    ended: bool = False
 
     @property
     def seconds(self) -> Fraction:
         return Fraction(max(0, self.position - self.skipped), self.rate)
 
 
-def find_break(path: Path) -> OggBreak | None:
-    """Return where a file breaks, or None if it is whole or no Ogg file of a codec known here.
+def contents_of_ogg(file: BinaryIO) -> Contents | None:
+    """Return what an Ogg file holds, or None if it is not one, or of no codec known here.
 
     Raises
     ------
     OSError
         The file cannot be read.
     """
-    with path.open("rb", buffering=_BUFFER) as file:
-        track: _Track | None = None
-        while True:
-            page = _next_page(file)
-            if isinstance(page, str):
-                return OggBreak(track.seconds, page) if track else None
-            flags, position, serial, number, body = page
+    file.seek(0)
+    if file.read(4) != b"OggS":
+        return None
+    file.seek(0)
+    track: _Track | None = None
+    starts, at, in_headers = [0], 0, True
+    while True:
+        page = _next_page(file)
+        if isinstance(page, str):
             if track is None:
-                if flags & _BEGINS:
-                    track = _begun(serial, number, body)
-                    continue
-                return None
-            if serial != track.serial:
-                continue
-            track.page += 1
-            if number != track.page:
-                return OggBreak(track.seconds, f"page {track.page} is missing")
-            if position >= 0:  # -1: no packet ends on this page
-                track.position = position
-            if flags & _ENDS:
-                return None
+                return None if len(starts) == 1 else Contents(_parts(starts[:-1], starts[-1]), page)
+            if page == _NOTHING:
+                if track.ended:
+                    return Contents(_parts(starts, at) if len(starts) > 1 else [])
+                page = "its last page is missing"
+            elif track.ended and _is_padding(file, at):
+                return Contents(_parts(starts, at) if len(starts) > 1 else [])
+            elif track.ended:
+                return Contents(_parts(starts, at), f"something follows its last page that is {_NO_PAGE}")
+            return Contents(_broken(starts, file), page, track.seconds)
+        flags, position, serial, number, body, size = page
+        if flags & _BEGINS and not in_headers:
+            if track is not None and not track.ended:
+                return Contents(_parts(starts, at), "its last page is missing, and another recording follows")
+            starts.append(at)
+            track, in_headers = None, True
+        if flags & _BEGINS:
+            track = track or _begun(serial, number, body)
+        else:
+            if track is None:
+                return (
+                    None
+                    if len(starts) == 1
+                    else Contents(_parts(starts[:-1], starts[-1]), "no sound follows")
+                )
+            in_headers = False
+            if serial == track.serial:
+                track.page += 1
+                if number != track.page:
+                    reason = f"page {track.page} is missing"
+                    return Contents(_broken(starts, file), reason, track.seconds)
+                if position >= 0:  # -1: no packet ends on this page
+                    track.position = position
+                track.ended |= bool(flags & _ENDS)
+        at += size
 
 
-def _next_page(file: BinaryIO) -> tuple[int, int, int, int, bytes] | str:
-    """Return flags, position, serial number, number and body of a page, or what is wrong."""
+def _parts(starts: list[int], end: int) -> list[Part]:
+    return [Part(start, stop) for start, stop in zip(starts, [*starts[1:], end], strict=True)]
+
+
+def _broken(starts: list[int], file: BinaryIO) -> list[Part]:
+    return _parts(starts, file.seek(0, 2)) if len(starts) > 1 else []
+
+
+_NOTHING = "no more pages"
+_NO_PAGE = "not an Ogg page"
+
+
+def _is_padding(file: BinaryIO, at: int) -> bool:
+    """Return whether only zeros, or a tag of another kind, lie from here to the end."""
+    file.seek(at)
+    if file.read(3) in (b"TAG", b"ID3", b"APE"):
+        return True
+    file.seek(at)
+    while block := file.read(_BUFFER):
+        if any(block):
+            return False
+    return True
+
+
+def _next_page(file: BinaryIO) -> tuple[int, int, int, int, bytes, int] | str:
+    """Return flags, position, serial number, number, body and size of a page, or what is wrong."""
     head = file.read(_HEADER.size)
     if not head:
-        return "its last page is missing"
+        return _NOTHING
     if len(head) < _HEADER.size:
         return "a page is cut off"
     capture, version, flags, position, serial, number, checksum, segments = _HEADER.unpack(head)
     if capture != b"OggS" or version:
-        return "something that is no page of Ogg"
+        return f"it holds something that is {_NO_PAGE}"
     table = file.read(segments)
     size = sum(table)
     body = file.read(size)
@@ -91,7 +134,7 @@ def _next_page(file: BinaryIO) -> tuple[int, int, int, int, bytes] | str:
         return "a page is cut off"
     if _checksum(head[:22] + bytes(4) + head[26:] + table + body) != checksum:
         return "the checksum of a page is wrong"
-    return flags, position, serial, number, body
+    return flags, position, serial, number, body, len(head) + segments + size
 
 
 def _checksum(page: bytes) -> int:

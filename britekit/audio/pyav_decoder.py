@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
 
 from britekit.audio.bare_frames import ends_with_a_whole_frame
-from britekit.audio.endings import reaches_its_end
+from britekit.audio.endings import wrong_ending
+from britekit.audio.parts import Part
 from britekit.audio.soundfile_decoder import DecodingError
 
 # FFmpeg also takes texts for descriptions of a broadcast or for playlists, which open network ports and other
@@ -27,18 +28,18 @@ _FAILURES = (av.FFmpegError, OSError, ValueError, IndexError, RuntimeError, Memo
 
 
 class PyavDecoder:
-    """A file opened with FFmpeg; the interface of ``SoundfileDecoder``."""
+    """A file, or a part of one, opened with FFmpeg; the interface of ``SoundfileDecoder``."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], part: Part | None = None) -> None:
         self.frames_read = 0
-        self._path = Path(path)
+        self._path, self._part = Path(path), part
         self._failure: DecodingError | None = None
         self._pending: list[np.ndarray] = []
         self._pending_frames = 0
         # Opened here, not by FFmpeg, which would take a name such as "concat:x" or "http:x" for a protocol,
         # and would believe the extension of a file of random bytes.
         try:
-            self._handle = _PatientFile(io.FileIO(path))
+            self._handle = _PatientFile(self._open())  # type: ignore[arg-type]
         except OSError as error:
             raise DecodingError(error.strerror or str(error)) from error
         try:
@@ -95,11 +96,12 @@ class PyavDecoder:
 
     def missing_end(self) -> str | None:
         """After the last frame: say in what way the file is cut off, or None."""
-        if not reaches_its_end(self._path, self._container.format.name):
-            return "its end is missing"
         kind = self._container.format.name
-        if kind in ("mp3", "aac") and not ends_with_a_whole_frame(self._path, kind):
-            return "its last frame is cut off"
+        with self._open() as file:
+            if reason := wrong_ending(file, kind):
+                return reason
+            if kind in ("mp3", "aac") and not ends_with_a_whole_frame(file, kind):
+                return "its last frame is cut off"
         if not any(name in self._container.format.name for name in _STATES_LENGTH):
             return None
         if self._stream.duration and self._stream.time_base:
@@ -117,6 +119,9 @@ class PyavDecoder:
         if container is not None:
             container.close()
         self._handle.close()
+
+    def _open(self) -> BinaryIO:
+        return self._path.open("rb") if self._part is None else self._part.open(self._path)
 
     def _keep(self, frame: Any) -> None:
         if int(frame.sample_rate) != self.rate or len(frame.layout.channels) != self.channels:

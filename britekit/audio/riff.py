@@ -1,25 +1,23 @@
-"""The small chunks of a WAV file: what recorders write beside the samples.
-
-RIFF (Microsoft & IBM 1991) and RF64 (EBU Tech 3306): a list of chunks, each a name, a size and a body, padded
-to an even size.
-"""
+"""What recorders write beside the samples of a WAV file: the bodies of its small chunks."""
 
 from __future__ import annotations
 
 import struct
 from pathlib import Path
 
-_MAX_CHUNKS = 10_000
+from britekit.audio.chunk_sizes import layouts
+from britekit.audio.chunks import chunks_from, form_of
+
 # Larger ones hold samples or pictures.
 _MAX_BODY = 1 << 20
-_UNKNOWN_SIZE = 0xFFFFFFFF
 
 
 def read_chunks(path: Path, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
-    """Return the bodies of chunks by name, up to where the file is damaged.
+    """Return the bodies of a WAV file's chunks by name, up to where the file is damaged.
 
     ``LIST`` chunks of type INFO are taken apart: their entries stand under names such as ``b"ICMT"``. Of
-    equal names the first counts. A file that is no WAV file gives nothing.
+    equal names the first counts. Chunks behind samples of a wrong size are found too.
+    A file that is not a WAV file gives nothing.
 
     Parameters
     ----------
@@ -35,35 +33,19 @@ def read_chunks(path: Path, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
     """
     found: dict[bytes, bytes] = {}
     with path.open("rb") as file:
-        end = file.seek(0, 2)
-        file.seek(0)
-        head = file.read(12)
-        if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:] != b"WAVE":
+        form = form_of(file.read(40))
+        if form is None or form.kind not in ("RIFF", "RIFX"):
             return found
-        at, data_size = 12, None
-        for _ in range(_MAX_CHUNKS):
-            file.seek(at)
-            header = file.read(8)
-            if len(header) < 8:
-                break
-            name, size = struct.unpack("<4sI", header)
-            if name == b"data" and size == _UNKNOWN_SIZE and data_size is not None:
-                size = data_size
-            elif name == b"ds64":
-                data_size = _size_of_data(file.read(16))
-            elif size <= _MAX_BODY and (name in wanted or name == b"LIST"):
-                body = file.read(size)
-                entries = _info_entries(body) if name == b"LIST" else {name: body}
-                for key in wanted & entries.keys():
-                    found.setdefault(key, entries[key])
-            at += 8 + size + size % 2
-            if at >= end:
-                break
+        first = next(iter(layouts(file)), None)
+        for chunk in chunks_from(file, form, form.head) if first is None else first.others:
+            if chunk.size > _MAX_BODY or (chunk.name not in wanted and chunk.name != b"LIST"):
+                continue
+            file.seek(chunk.at)
+            body = file.read(chunk.size)
+            entries = _info_entries(body) if chunk.name == b"LIST" else {chunk.name: body}
+            for key in wanted & entries.keys():
+                found.setdefault(key, entries[key])
     return found
-
-
-def _size_of_data(body: bytes) -> int | None:
-    return struct.unpack("<Q", body[8:16])[0] if len(body) == 16 else None
 
 
 def _info_entries(body: bytes) -> dict[bytes, bytes]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
 from britekit.audio.bare_frames import ends_with_a_whole_frame, mp3_states_length
-from britekit.audio.wav_sizes import rightly_sized
+from britekit.audio.parts import Part
 
 # A size field that a recorder or a pipe left open says nothing about how long the file should be.
 _OPEN_SIZE = 0x7FFFF000
@@ -40,7 +41,7 @@ class _Sequential(soundfile.SoundFile):  # type: ignore[misc, unused-ignore]
 
 
 class SoundfileDecoder:
-    """A file opened with libsndfile.
+    """A file, or a part of one, opened with libsndfile.
 
     Attributes
     ----------
@@ -49,13 +50,13 @@ class SoundfileDecoder:
     channels : int
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], part: Part | None = None) -> None:
         self.frames_read = 0
-        self._path = Path(path)
+        self._path, self._part = Path(path), part
         self._failure: DecodingError | None = None
         try:
-            self._repaired = rightly_sized(self._path)
-            self._file = _Sequential(self._repaired or os.fspath(path))
+            self._handle = None if part is None else part.open(self._path)
+            self._file = _Sequential(self._handle or os.fspath(path))
         except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, OSError) as error:
             # TypeError: extensions such as .raw, for which the library wants to be told the format.
             raise DecodingError(_reason(error)) from error
@@ -121,8 +122,10 @@ class SoundfileDecoder:
         declared = int(self._file.frames)
         if self._file.format in ("MP3", "FLAC") and 0 < declared < _NO_LENGTH and self.frames_read < declared:
             return f"{(declared - self.frames_read) / self.rate:.3g} s are missing at the end"
-        if self._file.format == "MP3" and not ends_with_a_whole_frame(self._path, "mp3"):
-            return "its last frame is cut off"
+        if self._file.format == "MP3":
+            with self._open() as file:
+                if not ends_with_a_whole_frame(file, "mp3"):
+                    return "its last frame is cut off"
         for _, stated, present in _SHORTER.findall(self._file.extra_info):
             if int(present) < int(stated) < _OPEN_SIZE:
                 return f"its header promises {stated} bytes, {present} are there"
@@ -131,12 +134,16 @@ class SoundfileDecoder:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-        if self._repaired is not None:
-            self._repaired.close()
+        if self._handle is not None:
+            self._handle.close()
+
+    def _open(self) -> BinaryIO:
+        return self._path.open("rb") if self._part is None else self._part.open(self._path)
 
     def _length_is_known(self) -> bool:
         if self._file.format == "MP3":
-            return mp3_states_length(self._path)
+            with self._open() as file:
+                return mp3_states_length(file)
         return self._file.format != "FLAC" or 0 < self._file.frames < _NO_LENGTH
 
     def _position(self) -> int:

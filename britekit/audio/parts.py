@@ -1,0 +1,104 @@
+"""A stretch of a file, behind a header of its own, that a decoder reads as if it were a file."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the recordings that a file holds, or the whole file.
+
+    Attributes
+    ----------
+    start, end
+        Bytes of the file that are read.
+    header
+        Bytes to read before them: a header whose sizes are right.
+    """
+
+    start: int
+    end: int
+    header: bytes = b""
+
+    def open(self, path: Path) -> BinaryIO:
+        """Return it as a file; the caller closes it."""
+        return io.BufferedReader(_Spliced(path.open("rb", buffering=0), self), 1 << 16)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds, whatever its header says.
+
+    Attributes
+    ----------
+    parts
+        The recordings in it, in order; empty: the file as it is.
+    problem
+        What makes the file longer or shorter than its parts; None if they are all of it.
+    seconds
+        Where the last part must end because of the problem; None: at its own end.
+    """
+
+    parts: list[Part] = field(default_factory=list)
+    problem: str | None = None
+    seconds: Fraction | None = None
+
+
+def only_zeros(file: BinaryIO, at: int, end: int) -> bool:
+    """Return whether nothing but zeros, with which recorders fill blocks, lies between two places."""
+    file.seek(at)
+    while at < end:
+        block = file.read(min(1 << 20, end - at))
+        if not block or any(block):
+            return not block
+        at += len(block)
+    return True
+
+
+class _Spliced(io.RawIOBase):
+    """A header in memory followed by a stretch of a file."""
+
+    def __init__(self, file: BinaryIO | io.FileIO, part: Part) -> None:
+        self._file, self._header, self._start = file, part.header, part.start
+        self._end = len(part.header) + part.end - part.start
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, target: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go there; positions as in any file."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
+        self._at = max(0, base + target)
+        return self._at
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Fill the buffer as far as header or file reach."""
+        wanted = min(len(buffer), self._end - self._at)
+        if wanted <= 0:
+            return 0
+        if self._at < len(self._header):
+            part = self._header[self._at : self._at + wanted]
+        else:
+            self._file.seek(self._start + self._at - len(self._header))
+            part = self._file.read(wanted)
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+    def close(self) -> None:
+        """Close the file too."""
+        self._file.close()
+        super().close()
