@@ -1,89 +1,105 @@
-"""Audacity label files as annotations: start TAB end TAB class, one label per line.
+"""Audacity labels as annotations: start TAB end TAB class, one label per line.
 
 Lines that begin with a backslash are the frequency range of the label before. A label ``class;0.95``, as
-`analyze` writes it and a person has then corrected it, is the class.
+`analyze` writes it and a person has then corrected it, is the class. Semicolons, commas or spaces in place of
+tabs, decimal commas and lines above the first label are accepted, and reported.
 """
 
 import re
-from pathlib import Path
+from collections.abc import Sequence
 
+from britekit.annotations.names import RecordingNames
 from britekit.annotations.segments import Annotation, parse_stretch, raise_for_rows, without_repeats
-from britekit.annotations.text_files import read_text
-from britekit.audio.files import is_recording_name
+from britekit.annotations.tables import shown_line
+from britekit.annotations.text_files import TextFile, with_points
 from britekit.errors import InputError
 
 _SCORE = re.compile(r";\s*(?:0(?:\.\d*)?|\.\d+|1(?:\.0*)?)$")
-_TAILS = ("_labels", ".labels", "-labels", "_label", "_annotations", ".annotations", "_scores")
+_NUMBER = r"\s*[+-]?(?:\d+(?:[.,]\d*)*(?:[eE][+-]?\d+)?|[.,]\d+|nan|inf(?:inity)?)\s*"
+_POINTS = _NUMBER.replace("[.,]", "[.]")
+# Separator, as it is spoken of, and a label.
+_FORMS = {
+    "tabs": re.compile(rf"({_NUMBER})\t({_NUMBER})(?:\t(.*))?", re.IGNORECASE),
+    "semicolons": re.compile(rf"({_NUMBER});({_NUMBER})(?:;(.*))?", re.IGNORECASE),
+    "commas": re.compile(rf"({_POINTS}),({_POINTS}),(\s*[^\W\d].*)", re.IGNORECASE),
+    "spaces": re.compile(rf"({_NUMBER}) +({_NUMBER})(?: +(.*))?", re.IGNORECASE),
+}
 
 
-def is_audacity_line(line: str) -> bool:
-    """Tell whether a line of a file looks like an Audacity label."""
-    cells = line.split("\t")
-    if len(cells) < 2:
-        return False
-    try:
-        float(cells[0]), float(cells[1])
-    except ValueError:
-        return False
-    return True
+def form_of_labels(lines: Sequence[str]) -> str:
+    """Return what separates cells of labels: tabs, semicolons, commas or spaces; "" if there are none.
 
-
-def recording_of_labels(path: str | Path) -> str:
-    """Return the recording that a label file is about: that of its name, else without ``_labels``.
-
-    ``X_labels.txt`` is about ``X``, unless a recording ``X_labels`` lies beside it.
+    With tabs one label among the lines will do, otherwise half of the lines must be labels.
     """
-    path = Path(path)
-    tail = next((tail for tail in _TAILS if path.stem.casefold().endswith(tail)), "")
-    if not tail or path.stem == tail:
-        return path.stem
-    beside = path.parent.glob("*") if path.parent.is_dir() else ()
-    if any(other.stem == path.stem and is_recording_name(other) for other in beside):
-        return path.stem
-    return path.stem[: -len(tail)]
+    lines = [line for line in lines if line.strip() and not line.startswith("\\")]
+    for separator, form in _FORMS.items():
+        count = sum(form.fullmatch(line) is not None for line in lines)
+        if count >= (1 if separator == "tabs" else max(1, len(lines) / 2)):
+            return separator
+    return ""
 
 
-def read_audacity_labels(path: str | Path, recording: str | None = None) -> list[Annotation]:
+def is_heading(line: str) -> bool:
+    """Tell whether a line above the labels is a heading: a comment, or cells that begin with no digit."""
+    cells = line.split("\t")
+    return line.lstrip().startswith(("#", "%", "//")) or not any(
+        cell.strip()[:1].isdigit() or cell.strip()[:1] in ("+", "-", ".", ",") for cell in cells[:2]
+    )
+
+
+def read_audacity_labels(file: TextFile, names: RecordingNames, default_label: str = "") -> list[Annotation]:
     """Read an Audacity label file; an empty one gives one row without times: nothing is heard.
 
     Parameters
     ----------
-    path
-        The file.
-    recording
-        Stem of the recording; default: told by the file's name.
+    file
+        The text.
+    names
+        Recordings, of which the file's name tells one.
+    default_label
+        What a label without text means.
 
     Raises
     ------
     InputError
-        A line that is no label, or labels with impossible times; names the lines.
+        A line that is not a label, or labels with impossible times; names the lines.
     """
-    name = recording if recording is not None else recording_of_labels(path)
-    annotations, problems = [], []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    path, name = file.path, names.of_label_file(file.path)
+    separator = form_of_labels(file.lines[:100]) or "tabs"
+    form = _FORMS[separator]
+    if separator != "tabs":
+        file.note(f"labels are separated by {separator}")
+    rows: list[tuple[int, str, str, str]] = []
+    for number, line in enumerate(file.lines, start=1):
         if not line.strip() or line.startswith("\\"):
             continue
-        cells = line.split("\t")
-        if not is_audacity_line(line):
+        found = form.fullmatch(line)
+        if found is not None:
+            rows.append((number, found[1].strip(), found[2].strip(), (found[3] or "").strip()))
+        elif not rows and is_heading(line):
+            file.note(f"row {number} is a heading: {shown_line(line)}")
+        else:
             raise InputError(
                 f"{path}, row {number}: {line[:60]!r} is not an Audacity label; "
                 "expected start TAB end TAB class"
             )
-        label = "\t".join(cells[2:]).strip()
+    times, commas = with_points(text for row in rows for text in row[1:3])
+    if commas:
+        file.note("numbers have decimal commas")
+    annotations, problems = [], []
+    for place, (number, _, _, label) in enumerate(rows):
+        start_text, end_text = times[2 * place : 2 * place + 2]
         label = _SCORE.sub("", label).strip() or label
         try:
             if "\t" in label:
                 raise ValueError(f"the label {label[:40]!r} holds a tab; expected start TAB end TAB class")
-            if cells[0].strip() == cells[1].strip():
-                raise ValueError(
-                    f"the label at {cells[0].strip()} s marks a moment; stretch it over the sound"
-                )
-            start, end = parse_stretch(cells[0].strip(), cells[1].strip(), ("start", "end"))
+            if start_text == end_text:
+                raise ValueError(f"the label at {start_text} s marks a moment; stretch it over the sound")
+            start, end = parse_stretch(start_text, end_text, ("start", "end"))
         except ValueError as error:
             problems.append(f"row {number}: {error}")
             continue
-        annotations.append(Annotation(name, label, start, end, number, str(path)))
+        annotations.append(Annotation(name, label or default_label, start, end, number, str(path)))
     raise_for_rows(path, problems)
-    if not annotations:
-        return [Annotation(name, "", 0.0, 0.0, 1, str(path))]
-    return without_repeats(path, annotations)
+    file.report()
+    return without_repeats(path, annotations) or [Annotation(name, "", 0.0, 0.0, 1, str(path))]

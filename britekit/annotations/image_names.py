@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
 
-from britekit.annotations.segments import strip_extension
+from britekit.annotations.names import strip_extension
 
 IMAGE_EXTENSIONS = (".jpeg", ".jpg", ".png")
 

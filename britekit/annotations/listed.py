@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from britekit.annotations.classes import map_name
+from britekit.annotations.names import RecordingNames
 from britekit.annotations.segments import COLUMNS as SEGMENT_COLUMNS
-from britekit.annotations.segments import strip_extension
 from britekit.annotations.tables import has_columns, iter_rows
-from britekit.audio.files import composed
 from britekit.errors import InputError
 
 log = logging.getLogger("britekit.annotations")
@@ -39,7 +38,7 @@ class ListedClasses:
 
 
 def read_block_annotations(
-    path: str | Path, map_codes: Mapping[str, str] | None = None
+    path: str | Path, map_codes: Mapping[str, str] | None = None, known: Iterable[str] = ()
 ) -> list[ListedClasses]:
     """Read annotations per block from a CSV with the columns recording, block (or minute), classes.
 
@@ -49,21 +48,23 @@ def read_block_annotations(
         The table; ``classes`` is a list separated by commas, in quotes, and may be empty.
     map_codes
         Old label to new (`misc.map_codes`).
+    known
+        Names of recordings, without extension, that may be meant besides those beside the table.
 
     Raises
     ------
     InputError
-        If columns are missing, a block is no number from 1 on, or two rows contradict each other about a
-        block.
+        If columns are missing, a block is not a whole number from 1 on, or two rows contradict each other
+        about a block.
     """
     column = "minute" if has_columns(path, ("recording", "minute", "classes")) else "block"
     if column == "minute" and has_columns(path, ("block",)):
         raise InputError(f"{path} has both a column block and a column minute; keep one of them")
-    return _without_repetition(path, _listed(path, column, map_codes), "block")
+    return _without_repetition(path, _listed(path, column, map_codes, known), "block")
 
 
 def read_recording_annotations(
-    path: str | Path, map_codes: Mapping[str, str] | None = None
+    path: str | Path, map_codes: Mapping[str, str] | None = None, known: Iterable[str] = ()
 ) -> list[ListedClasses]:
     """Read annotations per recording from a CSV with the columns recording, classes.
 
@@ -72,11 +73,11 @@ def read_recording_annotations(
     InputError
         If columns are missing, or two rows contradict each other about a recording.
     """
-    return _without_repetition(path, _listed(path, None, map_codes), "recording")
+    return _without_repetition(path, _listed(path, None, map_codes, known), "recording")
 
 
 def _listed(
-    path: str | Path, column: str | None, map_codes: Mapping[str, str] | None
+    path: str | Path, column: str | None, map_codes: Mapping[str, str] | None, known: Iterable[str]
 ) -> Iterator[ListedClasses]:
     wanted = ["recording", *([column] if column else []), "classes"]
     if has_columns(path, SEGMENT_COLUMNS) and not has_columns(path, wanted):
@@ -84,8 +85,11 @@ def _listed(
             f"{path} has annotations per segment ({', '.join(SEGMENT_COLUMNS)}); expected the columns "
             f"{', '.join(wanted)}; test per segment, or list the classes of each {column or 'recording'}"
         )
+    names = RecordingNames.beside(Path(path))
+    for name in known:
+        names.add(name)
     for row, cells in iter_rows(path, wanted):
-        recording = composed(strip_extension(cells["recording"]))
+        recording = names.named(cells["recording"])
         if not recording:
             raise InputError(f"{path}, row {row}: the recording is empty")
         block = 0

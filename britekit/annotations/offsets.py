@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from britekit.annotations.segments import strip_extension
+from britekit.annotations.names import RecordingNames
 from britekit.annotations.tables import iter_rows, parse_number
-from britekit.audio.files import composed
 from britekit.errors import InputError
 
 
@@ -33,8 +32,8 @@ def read_offsets(table: str | Path, recordings: Sequence[Path]) -> tuple[dict[Pa
     InputError
         Columns are missing, or an offset is not a number of seconds; names the row.
     """
-    by_name = {composed(path.stem): path for path in recordings}
-    by_name |= {composed(path.name): path for path in recordings}
+    by_stem = {path.stem: path for path in recordings}
+    names = RecordingNames(by_stem)
     found: dict[Path, set[float]] = {}
     missing: dict[str, None] = {}
     for number, cells in iter_rows(table, ["recording", "offset"]):
@@ -47,9 +46,9 @@ def read_offsets(table: str | Path, recordings: Sequence[Path]) -> tuple[dict[Pa
             raise InputError(
                 f'{table}, row {number}: offset "{cells["offset"]}" is not a number of seconds from 0 on'
             )
-        path = by_name.get(composed(name)) or by_name.get(composed(strip_extension(name)))
-        if path is None:
+        stem = names.find(name)
+        if stem is None:
             missing[name] = None
         else:
-            found.setdefault(path, set()).add(offset)
+            found.setdefault(by_stem[stem], set()).add(offset)
     return {path: sorted(offsets) for path, offsets in found.items()}, list(missing)

@@ -2,22 +2,20 @@
 
 A table is about one recording, told by its name, or about several, told by the column ``Begin File``. With
 several, ``Begin Time (s)`` counts from the start of the first file, and ``File Offset (s)`` within each.
+Tables saved with commas, semicolons or spaces, decimal commas and lines above the header are accepted, and
+reported.
 """
 
+import csv
 import logging
 import re
-from collections.abc import Sequence
-from pathlib import Path, PureWindowsPath
+from collections.abc import Iterable, Sequence
+from pathlib import PureWindowsPath
 
-from britekit.annotations.segments import (
-    Annotation,
-    parse_stretch,
-    raise_for_rows,
-    strip_extension,
-    without_repeats,
-)
-from britekit.annotations.tables import parse_number
-from britekit.annotations.text_files import read_text
+from britekit.annotations.names import RecordingNames
+from britekit.annotations.segments import Annotation, parse_stretch, raise_for_rows, without_repeats
+from britekit.annotations.tables import HEADING_LINES, parse_number, shown_line
+from britekit.annotations.text_files import TextFile, with_points
 from britekit.errors import InputError, suggest
 
 BEGIN, END = "Begin Time (s)", "End Time (s)"
@@ -29,25 +27,36 @@ CLASS_COLUMNS = (
     "Scientific Name", "Type", "Name",
 )  # fmt: skip
 _FILE_COLUMNS = ("Begin File", "Begin Path", "File", "Filename")
-_NAME_TAIL = re.compile(r"(?:\.(?:Table\.\d+|selections?|BirdNET|selection\.table|results))+$", re.IGNORECASE)
+_SEPARATORS = {"tabs": "\t", "semicolons": ";", "commas": ",", "spaces": " "}
 
 log = logging.getLogger("britekit.annotations")
 
 
-def is_raven_header(line: str) -> bool:
-    """Tell whether the first line of a file is the header of a selection table."""
-    return {_plain(BEGIN), _plain(END)} <= {_plain(cell) for cell in line.split("\t")}
+def find_raven_header(lines: Sequence[str]) -> tuple[int, str] | None:
+    """Return how many lines stand above the header of a selection table and what separates its columns."""
+    for above, line in enumerate(lines[:HEADING_LINES]):
+        for separator in _SEPARATORS:
+            cells = {_plain(cell) for cell in _cells_of(line, separator)}
+            if {_plain(BEGIN), _plain(END)} <= cells:
+                return above, separator
+    return None
 
 
-def recording_of_table(path: str | Path) -> str:
-    """Return the recording that a table's name tells: ``X.Table.1.selections.txt`` is about ``X``."""
-    stem = Path(path).name
-    stem = stem[: -len(".txt")] if stem.lower().endswith(".txt") else stem
-    return strip_extension(_NAME_TAIL.sub("", stem) or stem)
+def _cells_of(line: str, separator: str) -> list[str]:
+    if separator == "tabs":
+        cells = line.split("\t")
+    elif separator == "spaces":  # names of columns hold single ones
+        cells = re.split(r"\s{2,}", line.strip())
+    else:
+        try:
+            cells = next(csv.reader([line], delimiter=_SEPARATORS[separator], strict=True), [])
+        except csv.Error:
+            cells = [line]
+    return [cell.strip() for cell in cells]
 
 
 def read_raven_table(
-    path: str | Path, class_column: str | None = None, default_label: str = ""
+    file: TextFile, names: RecordingNames, default_label: str = "", class_column: str | None = None
 ) -> list[Annotation]:
     """Read a Raven selection table.
 
@@ -57,36 +66,50 @@ def read_raven_table(
 
     Parameters
     ----------
-    path
-        The table.
-    class_column
-        Column that holds the class; default: the first of `CLASS_COLUMNS` that the table has and fills.
+    file
+        The text.
+    names
+        Recordings, of which the file's name or its rows tell one.
     default_label
         What a row without a class means; with it the column of classes may be missing.
+    class_column
+        Column that holds the class; default: the first of `CLASS_COLUMNS` that the table has and fills.
 
     Raises
     ------
     InputError
         No times, no class column, several files without ``File Offset (s)``, or rows with impossible times;
-        names the rows, of which the header is row 1.
+        names the rows, counted from the top of the file.
     """
-    lines = read_text(path).split("\n")
-    if not is_raven_header(lines[0]):
+    path = file.path
+    place = find_raven_header(file.lines)
+    if place is None:
         raise InputError(
             f"{path} is not a Raven selection table; expected a first line with the columns {BEGIN} and "
             f"{END}, separated by tabs"
         )
-    header = [cell.strip() for cell in lines[0].split("\t")]
-    rows = _rows(path, lines[1:], len(header))
-    columns = _Columns(path, header, rows, class_column, not default_label)
-    own = recording_of_table(path)
+    above, separator = place
+    for number, line in enumerate(file.lines[:above], start=1):
+        if line.strip():
+            file.note(f"row {number} is a heading: {shown_line(line)}")
+    if separator != "tabs":
+        file.note(f"columns are separated by {separator}")
+    header = _cells_of(file.lines[above], separator)
+    rows = _rows(file, above + 1, len(header), separator)
+    columns = _Columns(file, header, rows, class_column, not default_label)
+    own = names.of_label_file(path)
+    files = {columns.file_of(cells) for _, cells in rows} - {""}
+    if len(files) == 1 and names.find(own) and not names.find(PureWindowsPath(*files).name):
+        file.note(f'"Begin File" names {files.pop()}; read as {own}, as the table is called')
+        files.clear()
     if not rows:
-        return [Annotation(own, "", 0.0, 0.0, 1, str(path))]
+        file.report()
+        return [Annotation(own, "", 0.0, 0.0, above + 1, str(path))]
     found: dict[tuple[str, str, str, float, float], Annotation] = {}
     problems, unnamed = [], []
     for number, cells in rows:
         name = columns.file_of(cells)
-        recording = strip_extension(PureWindowsPath(name).name) if name else own
+        recording = names.named(PureWindowsPath(name).name) if name and files else own
         label = columns.label_of(cells) or default_label
         try:
             start, end = columns.times_of(cells)
@@ -99,6 +122,7 @@ def read_raven_table(
         key = (recording, label, selection, start, end)
         found.setdefault(key, Annotation(recording, label, start, end, number, str(path)))
     raise_for_rows(path, problems)
+    file.report()
     if unnamed:
         listed = ", ".join(map(str, unnamed[:5])) + (", …" if unnamed[5:] else "")
         log.warning(
@@ -113,16 +137,18 @@ class _Columns:
 
     def __init__(
         self,
-        path: str | Path,
+        file: TextFile,
         header: list[str],
         rows: Sequence[tuple[int, list[str]]],
         wanted: str | None,
         required: bool,
     ) -> None:
+        path = file.path
         self._required = required
         self._header = header
         self._place = {_plain(name): place for place, name in reversed(list(enumerate(header)))}
         self.label = self._class_column(path, rows, wanted)
+        self._with_points(file, rows)
         self._files = [name for name in _FILE_COLUMNS if _plain(name) in self._place]
         names = {self.file_of(cells) for _, cells in rows}
         self._in_file = _plain(OFFSET) in self._place
@@ -132,9 +158,17 @@ class _Columns:
                 f'add the column "{OFFSET}" in Raven and save the table again'
             )
 
-    def _class_column(
-        self, path: str | Path, rows: Sequence[tuple[int, list[str]]], wanted: str | None
-    ) -> str:
+    def _with_points(self, file: TextFile, rows: Sequence[tuple[int, list[str]]]) -> None:
+        """Put points for decimal commas in the columns of times."""
+        places = [self._place[_plain(name)] for name in (BEGIN, END, OFFSET) if _plain(name) in self._place]
+        spots = [(cells, place) for _, cells in rows for place in places if place < len(cells)]
+        texts, commas = with_points(cells[place] for cells, place in spots)
+        if commas:
+            file.note("numbers have decimal commas")
+            for (cells, place), text in zip(spots, texts, strict=True):
+                cells[place] = text
+
+    def _class_column(self, path: object, rows: Sequence[tuple[int, list[str]]], wanted: str | None) -> str:
         if wanted is not None:
             if _plain(wanted) not in self._place:
                 raise InputError(f'{path} has no column "{wanted}"{suggest(wanted, self._header)}')
@@ -176,19 +210,36 @@ class _Columns:
         return offset, offset + (end - start)
 
 
-def _rows(path: str | Path, lines: list[str], width: int) -> list[tuple[int, list[str]]]:
+def _rows(file: TextFile, first: int, width: int, separator: str) -> list[tuple[int, list[str]]]:
     rows = []
-    for number, line in enumerate(lines, start=2):
-        cells = [cell.strip() for cell in line.split("\t")]
+    for number, cells in _split_rows(file, first, separator):
         if not any(cells):
             continue
-        if any(cells[width:]):
+        if any(cells[width:]) or separator == "spaces" and len(cells) != width:
             raise InputError(
-                f"{path}, row {number}: {len(cells)} cells, but the header names {width} columns; "
-                "a value may hold no tab"
+                f"{file.path}, row {number}: {len(cells)} cells, but the header names {width} columns; "
+                f"a value may hold no {separator[:-1] if separator != 'spaces' else 'tab'}"
             )
         rows.append((number, cells))
     return rows
+
+
+def _split_rows(file: TextFile, first: int, separator: str) -> Iterable[tuple[int, list[str]]]:
+    if separator in ("tabs", "spaces"):
+        for number, line in enumerate(file.lines[first:], start=first + 1):
+            yield number, _cells_of(line, separator) if line.strip() else []
+        return
+    lines = (f"{line}\n" for line in file.lines[first:])
+    reader = csv.reader(lines, delimiter=_SEPARATORS[separator], strict=True)
+    number = first + 1
+    try:
+        for cells in reader:
+            yield number, [cell.strip() for cell in cells]
+            number = first + reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(
+            f"{file.path}, row {number}: not valid CSV ({error}); check the quotes there"
+        ) from None
 
 
 def _plain(name: str) -> str:

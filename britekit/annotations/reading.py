@@ -1,58 +1,96 @@
-"""Annotations in any of the three forms people make them in: CSV, Audacity labels, Raven tables.
+"""Annotations in any of the forms people make them in: CSV, Audacity labels, Raven tables, TextGrids.
 
-A folder may hold ``annotations.csv`` and text files about single recordings beside each other.
+A folder may hold ``annotations.csv`` and text files about single recordings beside each other. A file that
+looks like annotations and is not understood is an error, since its recording would count as not annotated.
 """
 
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from britekit.annotations.audacity import is_audacity_line, read_audacity_labels
+from britekit.annotations.audacity import form_of_labels, read_audacity_labels
 from britekit.annotations.classes import map_name
-from britekit.annotations.raven import is_raven_header, read_raven_table
+from britekit.annotations.names import RecordingNames
+from britekit.annotations.raven import find_raven_header, read_raven_table
 from britekit.annotations.raven_output import RAVEN_COLUMNS
 from britekit.annotations.segments import COLUMNS, Annotation, read_annotations
-from britekit.annotations.tables import has_columns
-from britekit.annotations.text_files import read_text
+from britekit.annotations.tables import find_header, shown_line
+from britekit.annotations.text_files import TextFile, read_text
+from britekit.annotations.textgrid import is_textgrid, read_textgrid
 from britekit.audio.files import composed
 from britekit.errors import InputError
-from britekit.files import require_file
 
 TABLE_NAME = "annotations.csv"
+TEXT_ENDINGS = (".txt", ".csv", ".tsv", ".tab", ".lab", ".label", ".labels", ".textgrid")
+# Forms of other programs, which are not read: a person must save them as one that is.
+_FOREIGN_ENDINGS = (
+    ".xlsx",
+    ".xls",
+    ".ods",
+    ".numbers",
+    ".eaf",
+    ".svl",
+    ".svx",
+    ".aup",
+    ".aup3",
+    ".json",
+    ".xml",
+)
 # What programs write about their own detections is no claim of a person.
-_DETECTIONS = ("_scores.txt", ".birdnet.results.txt", ".birdnet.selection.table.txt")
+_DETECTIONS = re.compile(r"_scores\.txt$|birdnet.*\.(txt|csv)$|^scores\.csv$", re.IGNORECASE)
+# Tables that belong beside recordings and are about something else.
+_OTHER_TABLES = frozenset(
+    {"recordings.csv", "inat.csv", "failed.csv", "damaged.csv", "deployments.csv", "sources.csv"}
+    | {"classes.csv", "curation.csv"}
+)
 
-Form = Literal["csv", "raven", "audacity"]
+Form = Literal["csv", "raven", "audacity", "textgrid"]
 
 log = logging.getLogger("britekit.annotations")
 
 
+@dataclass
+class FolderRead:
+    """What the annotation files of a folder say."""
+
+    annotations: list[Annotation] = field(default_factory=list)
+    """In the order of the files' names. A recording whose file holds none has one row with an empty label
+    and no times."""
+    files: list[Path] = field(default_factory=list)
+    """The files they come from."""
+    lists_all: bool = False
+    """Whether a table says which recordings belong to the set; label files speak for one recording each."""
+
+
 def read_any_annotations(
-    path: str | Path, map_codes: Mapping[str, str] | None = None, default_label: str = ""
+    path: str | Path,
+    map_codes: Mapping[str, str] | None = None,
+    default_label: str = "",
+    known: Iterable[str] = (),
 ) -> list[Annotation]:
     """Read annotations from a file of any form, or from all files of a folder.
 
     Parameters
     ----------
     path
-        A CSV with recording, class, start_time, end_time; an Audacity label file; a Raven selection table; or
-        a folder, whose ``annotations.csv`` (else its only CSV with these columns), Raven tables and Audacity
-        labels are read. Detections that programs wrote (``*_scores.txt``, BirdNET's, Raven tables
-        beside the manifest of ``analyze``) and folders below are left out of a folder.
+        A table with recording, class, start_time, end_time; Audacity labels; a Raven selection table; a Praat
+        TextGrid; or a folder of these (see `read_folder`).
     map_codes
         Old label to new (`misc.map_codes`).
     default_label
         What a box or label without a text means, for instance the class in whose folder it lies; in a CSV an
         empty class stays empty.
+    known
+        Names of recordings, without extension, that may be meant besides those that lie there.
 
     Returns
     -------
     list of Annotation
-        In the order of the files' names, accents in names of recordings composed. A recording whose file
-        holds no annotation has one row with an empty label and no times.
+        As `FolderRead` has them; accents in names of recordings are composed.
 
     Raises
     ------
@@ -61,67 +99,232 @@ def read_any_annotations(
         file, and the row where there is one.
     """
     path = Path(path)
-    if not path.is_dir():
-        return _mapped(_read_file(path, _form_of(path), default_label), map_codes)
-    files = annotation_files(path)
-    _tell_of_folders(path)
-    if not files:
-        raise InputError(
-            f"{path} holds no annotations; expected {TABLE_NAME} ({', '.join(COLUMNS)}), Raven selection "
-            "tables or Audacity labels (*.txt)"
-        )
-    annotations: list[Annotation] = []
-    seen: dict[str, tuple[Path, Form]] = {}
-    for file, form in files:
-        found = _read_file(file, form, default_label)
-        for recording in dict.fromkeys(item.recording for item in found):
-            other, its_form = seen.setdefault(composed(recording), (file, form))
-            # Several Raven tables of one recording are what Raven makes; anything else is a leftover.
-            if other != file and not form == its_form == "raven":
-                raise InputError(
-                    f'{other} and {file} both annotate the recording "{recording}"; keep one of them'
-                )
-        annotations += found
-    return _mapped(annotations, map_codes)
+    if path.is_dir():
+        warn_of_folders(path)
+        found = read_folder(path, map_codes, default_label, known)
+        if not found.files:
+            raise InputError(
+                f"{path} holds no annotations; expected {TABLE_NAME} ({', '.join(COLUMNS)}), Raven selection "
+                "tables, TextGrids or Audacity labels (*.txt)"
+            )
+        return found.annotations
+    text = read_text(path)
+    names = _names(path, known)
+    form = _sniffed(text)
+    if form is None:
+        if path.suffix.lower() == ".txt":
+            raise InputError(
+                f"{path}, row 1: neither an Audacity label (start TAB end TAB class) nor the header of a "
+                "Raven selection table"
+            )
+        form = "csv"  # whose reader names the columns that are missing
+    return _mapped(_READERS[form](text, names, default_label), map_codes)
 
 
-def annotation_files(folder: str | Path) -> list[tuple[Path, Form]]:
-    """Return the annotation files directly in a folder, each with its form, sorted by name."""
+def read_folder(
+    folder: str | Path,
+    map_codes: Mapping[str, str] | None = None,
+    default_label: str = "",
+    known: Iterable[str] = (),
+) -> FolderRead:
+    """Read all annotation files directly in a folder.
+
+    They are ``annotations.csv`` (else its only CSV with these columns), Raven tables, TextGrids and Audacity
+    labels. Detections that programs wrote (``*_scores.txt``, BirdNET's, Raven tables beside the manifest of
+    ``analyze``) and folders below are left out, which is logged, as are files that may be annotations of
+    another sort.
+
+    Raises
+    ------
+    InputError
+        A file that looks like annotations and cannot be understood, or one recording annotated in two forms.
+    """
     folder = Path(folder)
+    found = FolderRead()
+    names = _names(folder, known)
+    seen: dict[str, tuple[Path, Form]] = {}
+    for text, form in _annotation_texts(folder, names):
+        its_own = _READERS[form](text, names, default_label)
+        if len(names) and not any(text.lines) and names.find(its_own[0].recording) is None:
+            log.warning("%s is empty and named like none of the recordings; it is not read", text.path)
+            continue
+        for recording in dict.fromkeys(item.recording for item in its_own):
+            other, its_form = seen.setdefault(recording, (text.path, form))
+            # Several Raven tables of one recording are what Raven makes; anything else is a leftover.
+            if other != text.path and not form == its_form == "raven":
+                raise InputError(
+                    f'{other} and {text.path} both annotate the recording "{recording}"; keep one of them'
+                )
+        found.annotations += its_own
+        found.files.append(text.path)
+        found.lists_all |= form == "csv"
+    found.annotations = _mapped(found.annotations, map_codes)
+    return found
+
+
+def holds_annotations(folder: str | Path) -> bool:
+    """Tell whether annotation files lie directly in a folder; raises as `read_folder`."""
+    return next(_annotation_texts(Path(folder), _names(Path(folder)), quiet=True), None) is not None
+
+
+def report_absent(absent: Mapping[str, str], folder: Path, unannotated: str) -> None:
+    """Warn of annotated recordings, each with file and row, that are not in a folder.
+
+    Raises
+    ------
+    InputError
+        A recording there has no annotations, which may be meant: it would count as not annotated.
+    """
+    for recording, where in list(absent.items())[:10]:
+        if unannotated:
+            raise InputError(
+                f'{where}: recording "{recording}" is not in {folder}, where {unannotated} has no '
+                "annotations; name the file of annotations like its recording, or move it away"
+            )
+        log.warning('%s: recording "%s" is not in the folder', where, recording)
+    if len(absent) > 10:
+        log.warning("%s: %d more annotated recordings are not there", folder, len(absent) - 10)
+
+
+def _names(path: Path, known: Iterable[str] = ()) -> RecordingNames:
+    names = RecordingNames.beside(path)
+    for name in known:
+        names.add(name)
+    return names
+
+
+def _annotation_texts(
+    folder: Path, names: RecordingNames, quiet: bool = False
+) -> Iterator[tuple[TextFile, Form]]:
+    """Yield the annotation files of a folder, each read once, with its form; the table comes first."""
     try:
-        entries = sorted(
-            entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")
-        )
+        entries = sorted(entry for entry in folder.iterdir() if entry.name[0] != "." and entry.is_file())
     except OSError as error:
         raise InputError(f"{folder} cannot be listed: {error.strerror or error}") from None
-    files: list[tuple[Path, Form]] = [(table, "csv") for table in _tables(folder, entries)]
-    left_out = []
-    analysed = folder / "manifest.yaml" in entries
+    analysed = any(entry.name == "manifest.yaml" for entry in entries)
+    found: list[tuple[TextFile, Form]] = []
+    detections, others = [], []
     for entry in entries:
-        if entry.suffix.lower() != ".txt":
-            continue
-        if entry.name.lower().endswith(_DETECTIONS) or analysed and _is_raven_output(entry):
-            left_out.append(entry.name)
-            continue
-        form = _sniffed(entry)
-        if form is not None:
-            files.append((entry, form))
-    if left_out:
-        log.info(
-            "%s: %d files of detections are no annotations (%s); move a Raven table that a person has "
-            "corrected away from manifest.yaml", folder, len(left_out), left_out[0],
-        )  # fmt: skip
-    return files
+        ending = entry.suffix.lower()
+        if ending in _FOREIGN_ENDINGS:
+            if ending not in (".json", ".xml") and _is_named_for(entry, names):
+                raise InputError(
+                    f"{entry} looks like annotations, and britekit does not read {ending} files; save it as "
+                    "CSV, Audacity labels or a Raven selection table, or move it away"
+                )
+            others.append(entry.name)
+        elif ending in TEXT_ENDINGS and entry.name.lower() not in _OTHER_TABLES:
+            if _DETECTIONS.search(entry.name):
+                detections.append(entry.name)
+                continue
+            text = read_text(entry)
+            form = _sniffed(text)
+            if form == "raven" and analysed and text.lines[0].split("\t") == list(RAVEN_COLUMNS):
+                detections.append(entry.name)
+            elif form is not None:
+                found.append((text, form))
+            elif reason := _why_annotations(text, names):
+                raise InputError(
+                    f"{entry}, row {reason[0]}: {shown_line(text.lines[reason[0] - 1])} {reason[1]}, but "
+                    f"the file is not understood; expected a CSV with {', '.join(COLUMNS)}, lines of start "
+                    "TAB end TAB class, or a Raven selection table; correct it, or move it away"
+                )
+            elif ending != ".txt" or _is_table(text) or _is_named_for(entry, names):
+                others.append(entry.name)
+    if not quiet:
+        if detections:
+            log.info(
+                "%s: %d files of detections are no annotations (%s); move a Raven table that a person has "
+                "corrected away from manifest.yaml", folder, len(detections), detections[0],
+            )  # fmt: skip
+        if others:
+            log.warning(
+                "%s: %d files are not read as annotations (%s)", folder, len(others),
+                ", ".join(others[:5]) + (", …" if others[5:] else ""),
+            )  # fmt: skip
+    yield from _with_one_table(folder, found, quiet)
 
 
-def _tell_of_folders(folder: Path) -> None:
+def _with_one_table(
+    folder: Path, found: list[tuple[TextFile, Form]], quiet: bool
+) -> list[tuple[TextFile, Form]]:
+    tables = [text for text, form in found if form == "csv"]
+    named = [text for text in tables if text.path.name == TABLE_NAME]
+    if len(tables) > 1 and not named:
+        listed = ", ".join(text.path.name for text in tables)
+        raise InputError(
+            f"{folder} holds several annotation tables ({listed}); name the right one {TABLE_NAME}"
+        )
+    chosen = named or tables
+    extra = [text.path.name for text in tables if text not in chosen]
+    if extra and not quiet:
+        log.warning("%s: only %s is read, not %s", folder, TABLE_NAME, ", ".join(extra[:5]))
+    return [(text, "csv") for text in chosen] + [item for item in found if item[1] != "csv"]
+
+
+def _sniffed(text: TextFile) -> Form | None:
+    """Return the form of a text file, None for a text that is about something else."""
+    lines = text.lines[:100]
+    if not any(line.strip() for line in text.lines):
+        return None if text.path.suffix.lower() == ".csv" else "audacity"  # a label track without labels
+    if is_textgrid(lines):
+        return "textgrid"
+    if find_raven_header(lines) is not None:
+        return "raven"
+    if find_header(lines, COLUMNS) is not None:
+        return "csv"
+    return "audacity" if form_of_labels(lines) else None
+
+
+_STARTS = frozenset({"start", "begin", "onset", "from", "anfang", "beginn", "debut", "inicio"})
+_ENDS = frozenset({"end", "stop", "offset", "to", "until", "duration", "ende", "dauer", "fin"})
+_CLOCK = re.compile(r"\d+:\d\d(?::\d\d)?(?:[.,]\d+)?")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
+
+
+def _why_annotations(text: TextFile, names: RecordingNames) -> tuple[int, str] | None:
+    """Return the row and the reason why a text that no reader understands looks like annotations."""
+    for number, line in enumerate(text.lines[:100], start=1):
+        cells = [cell.strip().strip('"') for cell in re.split(r"[\t;,]|\s{2,}", line) if cell.strip()]
+        words = [
+            set(re.findall("[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cell).lower())) for cell in cells
+        ]
+        starts = [k for k, found in enumerate(words) if found & _STARTS and len(found) < 5]
+        if any(found & _ENDS and len(found) < 5 for k, found in enumerate(words) if [k] != starts) and starts:
+            return number, "looks like the columns of a table of annotations"
+        times = [cell for cell in re.split(r"[\t;,\s]+", line.strip())[:2] if _CLOCK.fullmatch(cell)]
+        if len(times) == 2:
+            return number, "looks like a label"
+        numeric = [cell for cell in cells if _NUMBER.fullmatch(cell)]
+        if len(numeric) >= 2 and len(cells) > 2 and _is_named_for(text.path, names):
+            return number, "looks like a label"
+    return None
+
+
+def _is_table(text: TextFile) -> bool:
+    """Tell whether most lines of a text have the same number of cells, at least three."""
+    for separator in "\t;,":
+        counts = [line.count(separator) for line in text.lines[:100] if line.strip()]
+        if counts[0] >= 2 and counts.count(counts[0]) > 0.8 * len(counts) and len(counts) > 1:
+            return True
+    return False
+
+
+def _is_named_for(path: Path, names: RecordingNames) -> bool:
+    """Tell whether a file's name is that of a recording, or says that it holds annotations."""
+    return names.find(names.of_label_file(path)) is not None or bool(
+        re.search(r"annotat|label|selection", path.stem, re.IGNORECASE)
+    )
+
+
+def warn_of_folders(folder: Path) -> None:
     """Warn of annotations in the folders of a folder, which are not read."""
     below = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and entry.name[0] != "."]
     found = [
         entry
         for entry in below
         if not os.path.exists(entry / "manifest.yaml")  # detections
-        and (os.path.isfile(entry / TABLE_NAME) or any(map(_looks_annotated, sorted(entry.glob("*.txt")))))
+        and (os.path.isfile(entry / TABLE_NAME) or any(map(_looks_annotated, _texts_in(entry))))
     ]
     if found:
         log.warning(
@@ -130,79 +333,35 @@ def _tell_of_folders(folder: Path) -> None:
         )  # fmt: skip
 
 
-def _looks_annotated(path: Path) -> bool:
-    if path.name.lower().endswith(_DETECTIONS):
-        return False
-    line = _first_line(path)
-    return is_raven_header(line) or is_audacity_line(line)
-
-
-def _is_raven_output(path: Path) -> bool:
-    """Return whether a file is a Raven table as ``analyze`` writes it, with its manifest beside it."""
-    return _first_line(path).split("\t") == list(RAVEN_COLUMNS)
-
-
-def _first_line(path: Path) -> str:
+def _texts_in(folder: Path) -> list[Path]:
+    """Return the text files of a folder; none if it may not be opened."""
     try:
-        with open(require_file(path), encoding="utf-8") as file:
-            return file.readline(10_000).rstrip("\n")
-    except (OSError, UnicodeDecodeError):
-        return ""
+        entries = sorted(folder.iterdir())
+    except OSError:
+        return []
+    return [entry for entry in entries if entry.suffix.lower() in TEXT_ENDINGS and entry.name[0] != "."]
 
 
-def _tables(folder: Path, entries: list[Path]) -> list[Path]:
-    named = folder / TABLE_NAME
-    if named in entries:
-        return [named]
-    found = [entry for entry in entries if entry.suffix.lower() == ".csv" and has_columns(entry, COLUMNS)]
-    if len(found) > 1:
-        listed = ", ".join(entry.name for entry in found)
-        raise InputError(
-            f"{folder} holds several annotation tables ({listed}); name the right one {TABLE_NAME}"
-        )
-    return found
-
-
-def _sniffed(path: Path) -> Form | None:
-    """Return the form of a text file in a folder, None for a text that is about something else."""
+def _looks_annotated(path: Path) -> bool:
+    if _DETECTIONS.search(path.name) or path.name.lower() in _OTHER_TABLES:
+        return False
     try:
         text = read_text(path)
-    except InputError as error:
-        log.warning("%s", error)
-        return None
-    lines = [line for line in text.split("\n", 20)[:20] if line.strip()]
-    if not lines:
-        return "audacity"  # a label track without labels
-    if is_raven_header(lines[0]):
-        return "raven"
-    return "audacity" if is_audacity_line(lines[0]) else None
+    except InputError:
+        return False
+    return any(text.lines) and _sniffed(text) is not None
 
 
-def _form_of(path: Path) -> Form:
-    """Return the form of a file that somebody named: by its content, where its name leaves it open."""
-    if path.suffix.lower() == ".csv":
-        return "csv"
-    read_text(path)  # whoever named the file is told why it cannot be read
-    form = _sniffed(path)
-    if form is not None:
-        return form
-    if has_columns(path, COLUMNS):
-        return "csv"
-    if path.suffix.lower() == ".txt":
-        raise InputError(
-            f"{path}, row 1: neither an Audacity label (start TAB end TAB class) nor the header of a Raven "
-            "selection table"
-        )
-    return "csv"
+def _read_csv(text: TextFile, names: RecordingNames, default_label: str) -> list[Annotation]:
+    return read_annotations(text.path, names=names)
 
 
-def _read_file(path: Path, form: Form, default_label: str) -> list[Annotation]:
-    if form == "csv":
-        return read_annotations(path)
-    if form == "raven":
-        return read_raven_table(path, default_label=default_label)
-    found = read_audacity_labels(path)
-    return [replace(item, label=item.label or default_label) if item.end else item for item in found]
+_READERS: dict[Form, Callable[[TextFile, RecordingNames, str], list[Annotation]]] = {
+    "csv": _read_csv,
+    "raven": read_raven_table,
+    "audacity": read_audacity_labels,
+    "textgrid": read_textgrid,
+}
 
 
 def _mapped(annotations: list[Annotation], map_codes: Mapping[str, str] | None) -> list[Annotation]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from britekit.annotations.classes import map_name
+from britekit.annotations.names import RecordingNames
 from britekit.annotations.tables import iter_rows, parse_number
-from britekit.audio.files import AUDIO_EXTENSIONS
+from britekit.annotations.text_files import with_points
 from britekit.errors import InputError
 from britekit.files import atomic_path, csv_writer
 
@@ -39,10 +40,10 @@ class Annotation:
         return f"{self.file}, row {self.row}"
 
 
-def read_annotations(path: str | Path, map_codes: Mapping[str, str] | None = None) -> list[Annotation]:
-    """Read annotations from a CSV with the columns recording, class, start_time, end_time.
-
-    A recording named with its extension is accepted, and reported once per file.
+def read_annotations(
+    path: str | Path, map_codes: Mapping[str, str] | None = None, names: RecordingNames | None = None
+) -> list[Annotation]:
+    """Read annotations from a table with the columns recording, class, start_time, end_time.
 
     Parameters
     ----------
@@ -50,38 +51,36 @@ def read_annotations(path: str | Path, map_codes: Mapping[str, str] | None = Non
         The table.
     map_codes
         Old label to new (`misc.map_codes`).
+    names
+        Recordings that rows may name; default: those beside the table.
 
     Raises
     ------
     InputError
         If columns are missing, or a time is not a number, negative, or not after the start; names the rows.
     """
+    names = RecordingNames.beside(Path(path)) if names is None else names
+    rows = list(iter_rows(path, COLUMNS))
+    times, commas = with_points(cells[key] for _, cells in rows for key in COLUMNS[2:])
+    if commas:
+        log.info("%s: numbers have decimal commas", path)
     annotations: list[Annotation] = []
     problems: list[str] = []
-    extended: list[tuple[int, str]] = []
-    for row, cells in iter_rows(path, COLUMNS):
-        recording, label = cells["recording"], map_name(cells["class"], map_codes)
-        stem = strip_extension(recording)
-        if stem != recording:
-            extended.append((row, recording))
+    for place, (row, cells) in enumerate(rows):
+        label = map_name(cells["class"], map_codes)
+        start_text, end_text = times[2 * place : 2 * place + 2]
         try:
-            if not stem:
+            if not cells["recording"]:
                 raise ValueError("the recording is empty")
-            if not label and not cells["start_time"] and not cells["end_time"]:
+            if not label and not start_text and not end_text:
                 start = end = 0.0
             else:
-                start, end = parse_stretch(cells["start_time"], cells["end_time"])
+                start, end = parse_stretch(start_text, end_text)
         except ValueError as error:
             problems.append(f"row {row}: {error}")
             continue
-        annotations.append(Annotation(stem, label, start, end, row, str(path)))
+        annotations.append(Annotation(names.named(cells["recording"]), label, start, end, row, str(path)))
     raise_for_rows(path, problems)
-    if extended:
-        row, recording = extended[0]
-        log.warning(
-            '%s: %d rows name the recording with its extension (row %d: "%s"); read as "%s"',
-            path, len(extended), row, recording, strip_extension(recording),
-        )  # fmt: skip
     return without_repeats(path, annotations)
 
 
@@ -95,14 +94,8 @@ def write_annotations(path: str | Path, annotations: Iterable[Annotation]) -> No
             writer.writerow([item.recording, item.label, *times])
 
 
-def strip_extension(recording: str) -> str:
-    """Remove an audio file's extension; other dots, as in ``2024.05.01``, belong to the name."""
-    stem, dot, extension = recording.rpartition(".")
-    return stem if dot and stem and f".{extension.lower()}" in AUDIO_EXTENSIONS else recording
-
-
 def raise_for_rows(path: str | Path, problems: Sequence[str]) -> None:
-    """Raise `InputError` for the problems of a file, ``row n: …`` each, if there is any; five are told."""
+    """Raise `InputError` for the problems of a file, ``row n: …`` each, if there is any; names five."""
     if problems:
         more = f"; and {len(problems) - 5} more rows" if len(problems) > 5 else ""
         raise InputError(f"{path}, {'; '.join(problems[:5])}{more}")

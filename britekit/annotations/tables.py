@@ -1,12 +1,20 @@
-"""A strict CSV reader for the tables that people write by hand and save from spreadsheets."""
+"""A strict reader for the tables that people write by hand and save from spreadsheets."""
 
 import csv
+import itertools
+import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from britekit.annotations.text_files import encoding_of
 from britekit.errors import InputError, suggest
-from britekit.files import require_file
+
+HEADING_LINES = 20
+"""Among so many first lines the row with the columns is looked for."""
+_SPOKEN = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+log = logging.getLogger("britekit.annotations")
 
 
 def iter_rows(
@@ -14,13 +22,14 @@ def iter_rows(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the rows of a comma-separated table, each with its row number as a spreadsheet shows it.
 
-    The header is row 1. A byte-order mark, any line ends and columns in any order are accepted; blank rows
-    are skipped; cells are text, stripped of surrounding spaces, and ``""`` where a row is short.
+    The header is row 1, or the first of 20 rows that names all required columns. Columns in any order, any
+    line ends, semicolons or tabs in place of commas, UTF-16 and Windows-1252 are accepted, and logged; blank
+    rows are skipped; cells are text, stripped of surrounding spaces, and ``""`` where a row is short.
 
     Parameters
     ----------
     path
-        UTF-8 file.
+        The file.
     required, optional
         Column names. Optional columns that the file lacks are given as ``""``.
     closed
@@ -33,39 +42,46 @@ def iter_rows(
         than the header.
     """
     path = Path(path)
+    encoding, note = encoding_of(path, f"a CSV file with the columns {', '.join(required)}")
+    notes = [note] if note else []
     try:
-        with open(require_file(path), encoding="utf-8-sig", newline="") as stream:
+        with open(path, encoding=encoding, newline="") as stream:
+            lines = _text_lines(path, stream)
+            head = list(itertools.islice(lines, HEADING_LINES))
+            above, separator = find_header(head, required) or (0, ",")
+            notes += [
+                f"row {number} is a heading: {shown_line(head[number - 1])}" for number in range(1, above + 1)
+            ]
+            if separator != ",":
+                notes.append(f"columns are separated by {_SPOKEN[separator]}")
+            if notes:
+                log.info("%s: %s", path, "; ".join(notes))
             # strict: otherwise a quote that is never closed would silently swallow the rest of the file
-            reader = csv.reader(_text_lines(path, stream), strict=True, skipinitialspace=True)
+            reader = csv.reader(
+                itertools.chain(head[above:], lines), strict=True, skipinitialspace=True, delimiter=separator
+            )
             header = [cell.strip() for cell in next(reader, [])]
             _check_header(path, header, required, optional, closed)
             known = {*required, *optional}
             places = [(name, index) for index, name in enumerate(header) if name in known]
             blank = dict.fromkeys(optional, "")
-            row = reader.line_num + 1
+            row = above + reader.line_num + 1
             for cells in reader:
                 cells = [cell.strip() for cell in cells]
                 if any(cells):
                     if any(cells[len(header) :]):
                         raise InputError(
                             f"{path}, row {row}: {len(cells)} cells, but the header names {len(header)} "
-                            "columns; put quotes around a value that contains a comma"
+                            f"columns; put quotes around a value that contains a {_SPOKEN[separator][:-1]}"
                         )
                     found = {name: cells[index] if index < len(cells) else "" for name, index in places}
                     yield row, {**blank, **found}
-                row = reader.line_num + 1
-    except FileNotFoundError:
-        raise InputError(
-            f"{path} does not exist; expected a CSV file with the columns {', '.join(required)}"
-        ) from None
+                row = above + reader.line_num + 1
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8, in a spreadsheet as "
-            '"CSV UTF-8 (comma delimited)"'
-        ) from None
+        raise InputError(f"{path} is not valid {encoding.upper()} text (byte {error.start})") from None
     except csv.Error as error:
         raise InputError(
-            f"{path}, row {reader.line_num}: not valid CSV ({error}); check the quotes there"
+            f"{path}, row {above + reader.line_num}: not valid CSV ({error}); check the quotes there"
         ) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
@@ -82,14 +98,33 @@ def _text_lines(path: Path, stream: Iterable[str]) -> Iterator[str]:
         yield line
 
 
+def find_header(lines: Sequence[str], required: Sequence[str]) -> tuple[int, str] | None:
+    """Return how many lines stand above the row that names all columns, and what separates them, or None."""
+    for above, line in enumerate(lines[:HEADING_LINES]):
+        for separator in _SPOKEN:
+            try:
+                cells = next(csv.reader([line], skipinitialspace=True, delimiter=separator), [])
+            except csv.Error:
+                continue
+            if {cell.strip() for cell in cells}.issuperset(required):
+                return above, separator
+    return None
+
+
+def shown_line(line: str) -> str:
+    """Return a line of a file for a message, in quotes, cut to 60 characters."""
+    text = " ".join(line.split())
+    return f'"{text[:57]}..."' if len(text) > 60 else f'"{text}"'
+
+
 def has_columns(path: str | Path, required: Sequence[str]) -> bool:
-    """Tell whether a file is a CSV table whose header names all of `required`; unreadable files are not."""
+    """Tell whether a file is a table with a header that names all of `required`; unreadable files are not."""
     try:
-        with open(require_file(path), encoding="utf-8-sig", newline="") as stream:
-            header = {cell.strip() for cell in next(csv.reader(stream, skipinitialspace=True), [])}
-    except (OSError, UnicodeDecodeError, csv.Error):
+        with open(path, encoding=encoding_of(path)[0], newline="") as stream:
+            lines = list(itertools.islice(stream, HEADING_LINES))
+    except (OSError, UnicodeDecodeError, InputError):
         return False
-    return header.issuperset(required)
+    return find_header(lines, required) is not None
 
 
 def parse_number(text: str) -> float:
@@ -108,12 +143,6 @@ def _check_header(
         raise InputError(f"{path} is empty or begins with a blank line; expected a header row with {wanted}")
     missing = [name for name in required if name not in header]
     if missing:
-        for separator, spoken in ((";", "semicolons"), ("\t", "tabs")):
-            if len(header) == 1 and separator in header[0]:
-                raise InputError(
-                    f"{path} is separated by {spoken}; expected commas between the columns {wanted}; "
-                    "save it again as comma-separated CSV"
-                )
         hints = "".join(suggest(name, header) for name in missing)
         listed = ", ".join(f'"{name}"' for name in missing)
         found = ", ".join(name for name in header if name)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 
-from britekit.annotations.segments import strip_extension
+from britekit.annotations.names import RecordingNames, name_forms
 from britekit.annotations.tables import iter_rows
 from britekit.collect.offers import Details
 from britekit.files import write_csv
@@ -28,10 +28,11 @@ def read_recordings_table(path: Path) -> list[RecordingRow]:
     """Read the table; columns other than `recording` may be missing, and a missing file has no rows."""
     if not path.exists():
         return []
-    rows = []
+    rows, names = [], RecordingNames.below(path.parent)
     for _, cells in iter_rows(path, ["recording"], COLUMNS[1:]):
         details = Details(*(cells[name] for name in _DETAILS))
-        rows.append(RecordingRow(strip_extension(cells["recording"]), cells["class"], details))
+        recording = names.find(cells["recording"]) or name_forms(cells["recording"])[-1]
+        rows.append(RecordingRow(recording, cells["class"], details))
     return rows
 
 

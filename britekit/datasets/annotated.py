@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from britekit.annotations.reading import annotation_files, read_any_annotations
+from britekit.annotations.names import RecordingNames, recording_key
+from britekit.annotations.reading import read_folder, report_absent, warn_of_folders
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import Annotation
-from britekit.audio.files import composed
 from britekit.config.misc import MiscConfig
-
-log = logging.getLogger("britekit.datasets.annotated")
 
 # A window holds a sound if it holds so much of it, or half of a shorter one: then windows without overlap
 # miss none, and a few milliseconds at an edge claim nothing. Tests count the same 0.3 s.
@@ -25,7 +22,7 @@ class FolderAnnotations:
     Parameters
     ----------
     folder
-        With ``annotations.csv``, Raven selection tables or Audacity labels, or none of these.
+        With ``annotations.csv``, Raven selection tables, TextGrids or Audacity labels, or none of these.
     paths
         Its recordings.
     reconciler
@@ -38,36 +35,35 @@ class FolderAnnotations:
     Raises
     ------
     InputError
-        A file that cannot be understood, or a class that is not known; names file and row.
+        A file that cannot be understood or matches no recording, or a class that is not known; names file and
+        row.
     """
 
     def __init__(
         self, folder: Path, paths: Sequence[Path], reconciler: Reconciler, misc: MiscConfig, class_name: str
     ) -> None:
-        files = annotation_files(folder)
+        RecordingNames.of(paths)
+        if class_name:
+            warn_of_folders(folder)
+        found = read_folder(folder, misc.map_codes, class_name)
         self._by_recording: dict[str, list[Annotation]] = {}
-        self.lists_all = any(form == "csv" for _path, form in files)
+        self.lists_all = found.lists_all
         """A table says which recordings belong to the set; label files speak for one recording each."""
-        if not files:
-            return
-        stems = {composed(path.stem) for path in paths}
+        stems = {recording_key(path) for path in paths}
         absent: dict[str, str] = {}
-        for item in reconciler.reconcile(read_any_annotations(folder, misc.map_codes, class_name)):
-            stem = composed(item.recording)
-            if stem not in stems:
+        for item in reconciler.reconcile(found.annotations):
+            if item.recording not in stems:
                 absent.setdefault(item.recording, item.where)
                 continue
-            heard = self._by_recording.setdefault(stem, [])
+            heard = self._by_recording.setdefault(item.recording, [])
             if item.label and item.end > item.start:
                 heard.append(item)
-        for recording, where in list(absent.items())[:10]:
-            log.warning('%s: recording "%s" is not in the folder', where, recording)
-        if len(absent) > 10:
-            log.warning("%s: %d more annotated recordings are not there", folder, len(absent) - 10)
+        unannotated = "" if self.lists_all else next((p.name for p in paths if self.of(p) is None), "")
+        report_absent(absent, folder, unannotated)
 
     def of(self, path: Path) -> list[Annotation] | None:
         """Return the annotations of a recording, perhaps none; or None if nobody annotated it."""
-        return self._by_recording.get(composed(path.stem))
+        return self._by_recording.get(recording_key(path))
 
 
 def classes_heard(annotations: Sequence[Annotation], offset: float, duration: float) -> list[str]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from britekit.annotations.image_names import IMAGE_EXTENSIONS, image_name_readings, parse_image_name
+from britekit.annotations.names import RecordingNames
 from britekit.annotations.tables import iter_rows, parse_number
-from britekit.audio.files import check_stems, composed, find_recordings, shown
+from britekit.audio.files import check_stems, find_recordings, shown
 from britekit.config import BaseConfig
 from britekit.database.classes import get_or_add_class
 from britekit.database.spectrograms import get_or_add_group
@@ -98,8 +99,7 @@ def wanted_by_csv(rec_dir: str | os.PathLike[str], csv_path: str | os.PathLike[s
         A row without recording, or whose offset is no number of seconds; all of them are named.
     """
     paths = _by_stem(rec_dir)
-    names = {composed(path.stem): path for path in paths.values()}
-    names |= {composed(path.name): path for path in paths.values()}
+    names = RecordingNames(paths)
     wanted = Wanted()
     problems = []
     for row, cells in iter_rows(Path(csv_path), ["recording", "offset"]):
@@ -112,8 +112,8 @@ def wanted_by_csv(rec_dir: str | os.PathLike[str], csv_path: str | os.PathLike[s
             problems.append(f"row {row}: the recording is not named")
         elif offset < 0:
             problems.append(f'row {row}: offset "{cells["offset"]}" is not a number of seconds, 0 or more')
-        elif (path := names.get(composed(name))) is not None:
-            wanted.offsets.setdefault(path, []).append(offset)
+        elif (stem := names.find(name)) is not None:
+            wanted.offsets.setdefault(paths[stem], []).append(offset)
         else:
             wanted.absent.setdefault(name, []).append(f"{csv_path}, row {row}{suggest(name, paths)}")
     if problems:

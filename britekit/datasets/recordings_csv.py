@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from britekit.annotations.names import RecordingNames, recording_key
 from britekit.annotations.tables import iter_rows, parse_number
 from britekit.audio.files import composed
 from britekit.audio.metadata import read_metadata
@@ -51,8 +52,9 @@ class RecordingTable:
         self._used: set[int] = set()
         if not path.exists():
             return
+        names = RecordingNames.below(path.parent)
         for number, cells in iter_rows(path, ["recording"], _COLUMNS):
-            key = (composed(cells["class"]), composed(cells["recording"]))
+            key = (composed(cells["class"]), names.named(cells["recording"]))
             if not cells["recording"]:
                 raise InputError(f"{path}, row {number}: the recording is not named")
             if key in self._rows:
@@ -71,20 +73,17 @@ class RecordingTable:
             self._by_name.setdefault(key[1], []).append(self._rows[key])
 
     def find(self, class_name: str, filename: str) -> RecordingRow | None:
-        """Return the row of a recording, named with or without its extension; one without class fits any."""
-        filename = composed(filename)
+        """Return the row of a recording; one without class fits any."""
         for key_class in (composed(class_name), ""):
-            for name in (filename, Path(filename).stem):
-                found = self._rows.get((key_class, name))
-                if found is not None:
-                    self._used.add(found[0])
-                    return found[1]
+            found = self._rows.get((key_class, recording_key(Path(filename))))
+            if found is not None:
+                self._used.add(found[0])
+                return found[1]
         return None
 
     def find_alone(self, filename: str) -> RecordingRow | None:
         """Return the row of a recording that has exactly one, whatever its class."""
-        filename = composed(filename)
-        found = [row for name in {filename, Path(filename).stem} for row in self._by_name.get(name, [])]
+        found = self._by_name.get(recording_key(Path(filename)), [])
         if len(found) != 1:
             return None
         self._used.add(found[0][0])

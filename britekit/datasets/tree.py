@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from britekit.annotations.classes import ClassInfo
-from britekit.annotations.reading import annotation_files
+from britekit.annotations.reading import holds_annotations
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import Annotation
 from britekit.audio.files import check_stems, composed, is_recording
@@ -129,7 +129,7 @@ def _other_folders(root: Path, names: list[str]) -> list[Path]:
     for entry in sorted(root.iterdir()):
         if entry.name.startswith(".") or not entry.is_dir() or composed(entry.name) in of_classes:
             continue
-        if annotation_files(entry):
+        if holds_annotations(entry):
             found.append(entry)
         else:
             problems.append(f"folder {entry} is no class of the class list{suggest(entry.name, names)}")

@@ -66,7 +66,8 @@ def annotated_segments(
     """
     beside = Path(annotations_path)
     root = beside if beside.is_dir() else beside.parent
-    claims = [a for a in read_any_annotations(annotations_path, map_codes) if a.label]
+    known = audio_files(root, recursive=False)
+    claims = [a for a in read_any_annotations(annotations_path, map_codes, known=known) if a.label]
     if not claims:
         raise InputError(f"{annotations_path} holds no annotation of a sound")
     labels = sorted({a.label for a in claims})

@@ -77,7 +77,8 @@ def annotated_recordings(
     """
     beside = Path(annotations_path)
     folder = Path(recordings_dir) if recordings_dir else beside if beside.is_dir() else beside.parent
-    names = sorted({a.recording for a in read_any_annotations(annotations_path)})
+    known = audio_files(folder, recursive=False)
+    names = sorted({a.recording for a in read_any_annotations(annotations_path, known=known)})
     audio = audio_files(folder, any("/" in name for name in names))
     paths = [path for name in names for path in audio.get(name, [])]
     if not paths:

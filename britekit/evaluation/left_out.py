@@ -170,5 +170,7 @@ def audio_files(folder: Path, recursive: bool) -> dict[str, list[Path]]:
         return {}  # each annotated recording is then listed as one without audio
     files: dict[str, list[Path]] = {}
     for path in paths:
-        files.setdefault(composed(path.relative_to(folder).with_suffix("").as_posix()), []).append(path)
+        files.setdefault(composed(path.relative_to(folder).with_suffix("").as_posix()).strip(), []).append(
+            path
+        )
     return files

@@ -115,10 +115,11 @@ def measure_localisation(
     """
     beside = Path(annotations_path)
     folder = find_label_dir(label_dir, beside if beside.is_dir() else beside.parent)
-    annotations = [a for a in read_any_annotations(annotations_path, cfg.misc.map_codes) if a.label]
+    table = read_label_table(folder)
+    claims = read_any_annotations(annotations_path, cfg.misc.map_codes, known=table.recordings)
+    annotations = [a for a in claims if a.label]
     if not annotations:
         raise InputError(f"{annotations_path} holds no annotation of a sound")
-    table = read_label_table(folder)
     manifest = read_manifest(folder)
     field = (manifest.get("inference") or {}).get("label_field", cfg.infer.label_field)
     classes, labels = trained_classes(

@@ -16,7 +16,7 @@ from britekit.annotations.segments import Annotation
 from britekit.config import BaseConfig
 from britekit.errors import InputError
 from britekit.evaluation.grid import Grid, build_grid, count_marked, mark_truth
-from britekit.evaluation.left_out import LeftOut, find_lengths, spots
+from britekit.evaluation.left_out import LeftOut, audio_files, find_lengths, spots
 from britekit.evaluation.score_sources import ScoreSource, find_label_dir, read_scores
 
 # Annotations drawn up to the end of a recording overshoot it a little.
@@ -108,14 +108,15 @@ def read_scored_set(
     """
     beside = Path(annotations_path)
     folder = Path(recordings_dir or (beside if beside.is_dir() else beside.parent))
-    annotations = read_any_annotations(annotations_path, cfg.misc.map_codes)
+    source = read_scores(
+        find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes, cfg.misc.classes_file
+    )
+    known = {*source.recordings, *audio_files(folder, recursive=False)}
+    annotations = read_any_annotations(annotations_path, cfg.misc.map_codes, known=sorted(known))
     if not annotations:
         raise InputError(
             f"{annotations_path} holds no annotation; a row with an empty class keeps a silent recording"
         )
-    source = read_scores(
-        find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes, cfg.misc.classes_file
-    )
     annotations = _as_labelled(annotations, source)
     left_out = LeftOut()
     first_row: dict[str, str] = {}

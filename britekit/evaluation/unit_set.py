@@ -8,7 +8,7 @@ N: units, C: classes, W: windows.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from britekit.annotations.reconciling import Reconciler
 from britekit.config import BaseConfig
 from britekit.errors import InputError
 from britekit.evaluation.grid import ROUNDED_S
-from britekit.evaluation.left_out import LeftOut, find_lengths
+from britekit.evaluation.left_out import LeftOut, audio_files, find_lengths
 from britekit.evaluation.score_sources import ScoreSource, find_label_dir, read_scores
 
 # Blocks are computed from times divided by their length; this much forgives what the division rounds off.
@@ -105,8 +105,16 @@ def read_block_set(
     """
     if not block_s > 0:
         raise InputError(f"--block is {block_s:g}; expected a positive number of seconds")
-    listed = read_block_annotations(annotations_path, cfg.misc.map_codes)
-    return _read("block", listed, annotations_path, label_dir, recordings_dir, cfg, float(block_s), strict)
+    return _read(
+        "block",
+        read_block_annotations,
+        annotations_path,
+        label_dir,
+        recordings_dir,
+        cfg,
+        float(block_s),
+        strict,
+    )
 
 
 def read_recording_set(
@@ -120,13 +128,21 @@ def read_recording_set(
 
     Parameters and errors are those of `read_block_set`.
     """
-    listed = read_recording_annotations(annotations_path, cfg.misc.map_codes)
-    return _read("recording", listed, annotations_path, label_dir, recordings_dir, cfg, np.inf, strict)
+    return _read(
+        "recording",
+        read_recording_annotations,
+        annotations_path,
+        label_dir,
+        recordings_dir,
+        cfg,
+        np.inf,
+        strict,
+    )
 
 
 def _read(
     unit: Literal["block", "recording"],
-    listed: list[ListedClasses],
+    read: Callable[[str | Path, Mapping[str, str] | None, Iterable[str]], list[ListedClasses]],
     path: str | Path,
     label_dir: str | Path,
     recordings_dir: str | Path | None,
@@ -134,12 +150,13 @@ def _read(
     block_s: float,
     strict: bool,
 ) -> UnitSet:
-    if not listed:
-        raise InputError(f"{path} holds no annotation; a row without classes says that nothing is heard")
     folder = Path(recordings_dir) if recordings_dir is not None else Path(path).parent
     source = read_scores(
         find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes, cfg.misc.classes_file
     )
+    listed = read(path, cfg.misc.map_codes, sorted({*source.recordings, *audio_files(folder, False)}))
+    if not listed:
+        raise InputError(f"{path} holds no annotation; a row without classes says that nothing is heard")
     left_out = LeftOut()
     first_row: dict[str, str] = {}
     for item in listed:

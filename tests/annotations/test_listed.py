@@ -41,7 +41,7 @@ def test_what_is_no_block_is_named(tmp_path, block):
     [
         ("recording,classes\nx,A\n", '"block"'),
         ("recording,block\nx,1\n", '"classes"'),
-        ("recording;block;classes\nx;1;A\n", "semicolons"),
+        ("recording;blocks;classes\nx;1;A\n", 'has no column "recording", "block", "classes"'),
         ("recording,class,start_time,end_time\nx,A,0,1\n", "per segment"),
         ("recording,block,classes\n,1,A\n", "row 2: the recording is empty"),
         ("recording,block,minute,classes\nx,1,1,A\n", "both a column block and a column minute"),

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from britekit.annotations.audacity import read_audacity_labels
 from britekit.annotations.classes import ClassInfo
-from britekit.annotations.raven import read_raven_table, recording_of_table
+from britekit.annotations.names import RecordingNames
+from britekit.annotations.raven import read_raven_table
 from britekit.annotations.raven_output import raven_text
 from britekit.annotations.reading import read_any_annotations
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import Annotation
+from britekit.annotations.text_files import read_text
 from britekit.errors import InputError
 
 FIELD = Path(os.environ.get("BRITEKIT_DATA", Path(__file__).parents[2].parent / "shared" / "data")) / "field"
@@ -77,8 +78,8 @@ def test_raven_class_columns(tmp_path, column):
 
 def test_raven_column_that_is_filled_wins(tmp_path):
     path = table(tmp_path / "r.txt", [[1, "S", 1, 0, 1, 5, "", "Wren"]], ["Annotation", "Species"])
-    assert read_raven_table(path)[0].label == "Wren"
-    assert read_raven_table(path, "Annotation")[0].label == ""
+    assert read_any_annotations(path)[0].label == "Wren"
+    assert read_raven_table(read_text(path), RecordingNames(), class_column="Annotation")[0].label == ""
 
 
 def test_raven_views_and_channels_count_once(tmp_path, caplog):
@@ -128,7 +129,7 @@ def test_raven_table_of_several_recordings(tmp_path):
     ],
 )
 def test_recording_of_a_raven_table(name, recording):
-    assert recording_of_table(name) == recording
+    assert RecordingNames().of_label_file(name) == recording
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_recording_of_a_raven_table(name, recording):
         ("1\tS\t1\t2\t1\t5\tWren\n", r"row 2: End Time \(s\) 1 is not after"),
         ("1\tS\t1\t-2\t1\t5\tWren\n", r"row 2: Begin Time \(s\) is -2"),
         ("1\tS\t1\tnan\t1\t5\tWren\n", r'row 2: Begin Time \(s\) is "nan"'),
-        ("1\tS\t1\t1,5\t2\t5\tWren\n", r'row 2: Begin Time \(s\) is "1,5"'),
+        ("1\tS\t1\t1,5\t2.5\t5\tWren\n", r'row 2: Begin Time \(s\) is "1,5"'),
         ("1\tS\t1\t1\t2\t5\tWren\tmore\n", "row 2: 8 cells"),
         ("1\tS\t1\t1\n", r'row 2: End Time \(s\) is ""'),
         ("1\tS\t1\t2\t1\t5\tWren\n" * 7, "and 2 more rows"),
@@ -171,7 +172,7 @@ def test_audacity_file_of_a_recording_with_a_tail_in_its_name(tmp_path):
     path = tmp_path / "rec_labels.txt"
     path.write_text("0\t1\tWren\n")
     (tmp_path / "rec_labels.wav").touch()
-    assert read_audacity_labels(path)[0].recording == "rec_labels"
+    assert read_any_annotations(path)[0].recording == "rec_labels"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_audacity_file_of_a_recording_with_a_tail_in_its_name(tmp_path):
         ("0\t1\tA\n1\t1\tB\n", "row 2: the label at 1 s marks a moment"),
         ("0\t1\tA\nhello\n", "row 2: 'hello' is not an Audacity label"),
         ("0\tinf\tA\n", 'row 1: end is "inf"'),
-        ("0;1;A\n", "row 1: neither an Audacity label"),
+        ("A, B;C\n", "row 1: neither an Audacity label"),
         ("0\t1\tA\tB\n", "row 1: the label"),
     ],
 )
@@ -192,18 +193,16 @@ def test_bad_audacity_rows(tmp_path, text, message):
         read_any_annotations(tmp_path / "r.txt")
 
 
-def test_files_that_are_none(tmp_path):
-    (tmp_path / "latin.txt").write_bytes("0\t1\tMésange\n".encode("latin-1"))
-    (tmp_path / "wide.txt").write_bytes("0\t1\tA\n".encode("utf-16"))
+def test_files_that_cannot_be_read(tmp_path):
+    (tmp_path / "cyrillic.txt").write_bytes("0\t1\tсиница\n".encode("cp1251"))
+    (tmp_path / "torn.txt").write_bytes("0\t1\tMésange\n2\t3\tM".encode() + b"\xe9\n")
     (tmp_path / "binary.txt").write_bytes(b"0\t1\tA\0\n")
     (tmp_path / "empty.csv").write_bytes(b"")
-    (tmp_path / "semi.csv").write_text("recording;class;start_time;end_time\na;B;0;1\n")
     (tmp_path / "lacks.csv").write_text("recording,class,start,end\na,B,0,1\n")
     (tmp_path / "none").mkdir()
     for name, message in {
-        "latin.txt": "latin.txt is not UTF-8", "wide.txt": "wide.txt is UTF-16",
-        "binary.txt": "binary.txt is not text", "empty.csv": "empty.csv is empty",
-        "semi.csv": "semi.csv is separated by semicolons",
+        "cyrillic.txt": "cyrillic.txt is not UTF-8", "torn.txt": "torn.txt is not UTF-8 text .byte 18",
+        "binary.txt": "binary.txt, line 1: not text", "empty.csv": "empty.csv is empty",
         "lacks.csv": 'lacks.csv has no column "start_time"',
         "gone.txt": "gone.txt does not exist", "none": "none holds no annotations",
     }.items():  # fmt: skip

@@ -30,13 +30,11 @@ def test_row_numbers_are_where_the_record_begins(tmp_path):
     "content, message",
     [
         (b"", "is empty"),
-        (b"a;b\n1;2\n", "semicolons"),
-        (b"a\tb\n1\t2\n", "tabs"),
         (b"a,bb\n", 'no column "b" .* did you mean "bb"'),
         (b"a,b,a\n", "column a more than once"),
         (b"a,b\n1,2,3\n", "row 2: 3 cells"),
         (b'a,b\n1,2\n"x,y\n', "row 3.*not valid CSV"),
-        (b"a,b\n1,\xe9\n", "not UTF-8"),
+        (b"a,b\n1,\xe9\xe9\xe9\n", "not UTF-8"),
         (b"a,b\n1,2\n1,2\0\n", "line 3: not text"),
     ],
 )
@@ -45,6 +43,28 @@ def test_bad_tables_name_the_file_and_the_place(tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(InputError, match=f"(?s)table.csv.*{message}"):
         list(iter_rows(path, ["a", "b"]))
+
+
+@pytest.mark.parametrize(
+    "content, note",
+    [
+        (b"a;b\n1;2,5\n", "semicolons"),
+        (b"a\tb\n1\t2,5\n", "tabs"),
+        (b'By JD\nsep=,\na,b\n1,"2,5"\n', 'row 1 is a heading: "By JD"; row 2 is a heading: "sep=,"'),
+        ("a,b\n1,é\n".encode("cp1252"), "Windows-1252"),
+        ("a,b\n1,é\n".encode("utf-16"), "UTF-16"),
+        ("a,b\n1,é\n".encode("utf-16-be"), "UTF-16-BE"),
+    ],
+)
+def test_what_is_read_though_it_is_no_plain_csv(tmp_path, caplog, content, note):
+    caplog.set_level("INFO", "britekit")
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    ((row, cells),) = iter_rows(path, ["a", "b"])
+    assert cells == {"a": "1", "b": "é" if "a,b\n1,é" in content.decode("latin-1") else cells["b"]}
+    assert has_columns(path, ["a", "b"])
+    assert len(caplog.records) == 1 and note in caplog.text
+    assert row == content.count(b"\n")
 
 
 def test_missing_file_and_directory(tmp_path):

@@ -87,7 +87,7 @@ def test_a_folders_annotations_come_along_by_code(project, sources, caplog):
     collect()
     assert rows_of(project / "data/test/annotations.csv") == ANNOTATED
     assert "z.wav" not in tree(project / "data/test")
-    assert "left out (z.wav)" in caplog.text and "not in the folder (gone)" in caplog.text
+    assert "left out (z.wav)" in caplog.text and '"gone" is not in the folder' in caplog.text
 
 
 AUDACITY = "1.0\t2.0\tBee\n0.5\t3.0\tA\n"

@@ -16,7 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from britekit.annotations.classes import find_class, known_labels
-from britekit.annotations.reading import annotation_files, read_any_annotations
+from britekit.annotations.names import RecordingNames, recording_key
+from britekit.annotations.reading import read_folder, report_absent, warn_of_folders
 from britekit.annotations.segments import Annotation
 from britekit.audio.files import composed, find_recordings, is_recording
 from britekit.collect.offers import ANY_CLASS, Context, Details, Offer, SourceRow
@@ -52,15 +53,15 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
         elif name == ANY_CLASS:
             name = find_class(folder.name, context.classes, f"folder {folder}: ").name
         for path in paths:
-            if annotated is not None and leave_out and composed(path.stem) not in annotated:
+            if annotated is not None and leave_out and recording_key(path) not in annotated:
                 continue
             if row.limit is not None and taken[name] >= row.limit:
                 break
             taken[name] += 1
-            its_annotations = annotated.get(composed(path.stem)) if annotated is not None else untested
+            its_annotations = annotated.get(recording_key(path)) if annotated is not None else untested
             fetch = partial(_copy if is_test else _copy_with_labels, path, its_annotations)
             offers.append(
-                Offer(path.name, name, str(path), fetch, None, details.get(composed(path.stem), Details()))
+                Offer(path.name, name, str(path), fetch, None, details.get(recording_key(path), Details()))
             )
     return offers
 
@@ -89,33 +90,33 @@ def _annotations_in(
     folder: Path, paths: Sequence[Path], row: SourceRow, context: Context
 ) -> tuple[dict[str, list[Annotation]] | None, bool]:
     """Return a folder's annotations by recording, None if it has none; and whether others are left out."""
-    files = annotation_files(folder)
-    if not files:
-        return None, False
+    everything = find_recordings(folder)
+    RecordingNames.of(everything)
     unnamed = "" if row.class_name == ANY_CLASS else row.class_name
     if row.split == "train":
         unnamed = unnamed or folder.name
+    warn_of_folders(folder)
+    found = read_folder(folder, context.map_codes, unnamed)
+    if not found.files:
+        return None, False
     annotated: dict[str, list[Annotation]] = defaultdict(list)
-    found = read_any_annotations(folder, context.map_codes, unnamed)
-    for item in context.species.of_a_class(found):
-        annotated[composed(item.recording)].append(item)
-    in_a_table = any(form == "csv" for _path, form in files)
-    if not in_a_table and annotated.keys().isdisjoint(composed(path.stem) for path in paths):
-        return None, False  # texts about something else
-    unlisted = [path.name for path in paths if composed(path.stem) not in annotated]
+    for item in context.species.of_a_class(found.annotations):
+        annotated[item.recording].append(item)
+    unlisted = [path.name for path in paths if recording_key(path) not in annotated]
     # Without a table, a training recording that nobody labelled holds its class over its whole length.
-    leave_out = in_a_table or row.split == "test"
+    leave_out = found.lists_all or row.split == "test"
+    there = {recording_key(path) for path in everything}
+    absent = {x.recording: x.where for x in reversed(found.annotations) if x.recording not in there}
+    others = [path.name for path in everything if recording_key(path) not in annotated]
+    report_absent(absent, folder, others[0] if others and not found.lists_all else "")
     if unlisted and leave_out:
         log.warning(
             "%s: %d recordings are not annotated in %s and are left out (%s)",
             folder,
             len(unlisted),
-            ", ".join(path.name for path, _form in files[:3]) + (" and more" if files[3:] else ""),
+            ", ".join(path.name for path in found.files[:3]) + (" and more" if found.files[3:] else ""),
             unlisted[0],
         )
-    absent = sorted(annotated.keys() - {composed(path.stem) for path in find_recordings(folder)})
-    if absent:
-        log.warning("%s: %d annotated recordings are not in the folder (%s)", folder, len(absent), absent[0])
     return dict(annotated), leave_out
 
 
