@@ -43,6 +43,17 @@ _TOO_MUCH = {
     MemoryError: "there is not enough memory for this (--debug adds the trace)",
     OverflowError: "the input holds a number that is too large (--debug adds the trace)",
 }
+# What other programs call the same thing.
+SYNONYMS = {
+    **dict.fromkeys(("detect", "predict", "infer", "inference", "classify", "score", "label"), "analyze"),
+    **dict.fromkeys(("test", "evaluate", "eval", "report"), "rpt-test"),
+    **dict.fromkeys(("download", "fetch"), "collect"),
+    **dict.fromkeys(("export", "onnx"), "ckpt-onnx"),
+    **dict.fromkeys(("build", "bundle", "deploy"), "package"),
+    **dict.fromkeys(("new", "create", "setup"), "init"),
+    **dict.fromkeys(("fit", "learn"), "train"),
+}
+
 _LONGEST_LINE = 2000
 _REMEMBERED = 100_000
 _USAGE = """\
@@ -114,10 +125,13 @@ def _insist_on_utf8() -> None:
 
 def _run(arguments: list[str], debug: bool) -> int:
     first = arguments[0] if arguments else ""
-    if first in ("-h", "--help"):
+    if first == "help" and arguments[1:]:
+        arguments = [arguments[1], "--help"]
+        first = arguments[0]
+    if first in ("-h", "--help", "help"):
         print(help_text())
         return 0
-    if first in ("-V", "--version"):
+    if first in ("-V", "--version", "version"):
         print(f"britekit {__version__}")
         return 0
     if first == "--print-completion" or first.startswith("--print-completion="):
@@ -132,10 +146,10 @@ def _run(arguments: list[str], debug: bool) -> int:
 
         candidates = [command.replace("_", "-") for command in command_names()]
         kind = "option" if first.startswith("-") else "command"
-        hint = suggest(
-            first, candidates if kind == "command" else ["--help", "--version", "--print-completion"]
-        )
-        _say(f'Error: unknown {kind} "{first}"{hint or "; britekit --help lists them"}')
+        if kind == "option":
+            candidates = ["--help", "--version", "--print-completion"]
+        hint = suggest(SYNONYMS.get(first, first), candidates) or "; britekit --help lists them"
+        _say(f'Error: unknown {kind} "{first}"{hint}')
         return 2
     options = vars(build_parser(name).parse_args(arguments[1:]))
     _prepare_output(debug)
@@ -173,12 +187,13 @@ def _tidy_end() -> Iterator[None]:
 
 
 def build_parser(name: str, **settings: Any) -> CommandParser:
-    """Return the argument parser of one command, made from its `Options` dataclass."""
+    """Return the argument parser of one command, made from its function."""
     from britekit.command_parser import CommandParser
+    from britekit.options import options_of
 
     module = importlib.import_module(f"britekit.commands.{name}")
     settings.setdefault("prog", f"britekit {name.replace('_', '-')}")
-    return CommandParser(module.Options, description=module.__doc__, **settings)
+    return CommandParser(options_of(getattr(module, name)), description=module.__doc__, **settings)
 
 
 def help_text() -> str:

@@ -1,4 +1,4 @@
-"""Argument parsers made from the `Options` of command files, and the shell completion made from those."""
+"""Argument parsers made from the options of command functions, and the shell completion made from those."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ class CommandParser(argparse_dataclass.ArgumentParser):
     Parameters
     ----------
     options
-        The dataclass of a command file.
+        What `britekit.options.options_of` returns.
     """
 
     def __init__(self, options: type, **settings: Any) -> None:
         settings.setdefault("allow_abbrev", False)
         settings.setdefault("formatter_class", _Help)
         super().__init__(options, **settings)
-        self._spellings = {flag.replace("_", "-"): flag for flag in self._option_string_actions}
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: None = None) -> Any:
         """Return an instance of the options dataclass; wrong usage ends with exit code 2."""
@@ -59,7 +58,7 @@ class CommandParser(argparse_dataclass.ArgumentParser):
             return argument
         name, equals, value = argument.partition("=")
         if name not in self._option_string_actions:
-            name = self._spellings.get(name.replace("_", "-"), name)
+            name = name.replace("_", "-")
         return name + equals + value
 
 

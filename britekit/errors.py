@@ -56,3 +56,15 @@ def suggest(name: str, candidates: Iterable[str]) -> str:
     """Return ``; did you mean "X"?`` for the closest candidate, or an empty text if none is close."""
     found = closest(name, candidates)
     return f'; did you mean "{found}"?' if found else ""
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return ``1 label`` or ``2 labels``; `plural` is `noun` with an s unless given."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def some(names: Iterable[object], limit: int = 3) -> str:
+    """Return the first names separated by commas, with ``and N more`` if there are more than `limit`."""
+    texts = [str(name) for name in names]
+    more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
+    return ", ".join(texts[:limit]) + more

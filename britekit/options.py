@@ -1,74 +1,190 @@
-"""How command files declare their options: dataclass fields that argparse-dataclass reads.
+"""How a command declares its options: in the annotations of its function, once.
 
-A long flag is declared once and accepted with ``_`` and with ``-`` between its words; the command line sees
-to that.
+    def find_lr(
+        cfg_path: ConfigPath = None,
+        num: Annotated[int, opt("-n", "--num", metavar="INT", help="batches (default: 100)")] = 100,
+    ) -> float:
+
+The parameter gives the name, type and default; `opt` gives the flags and the help. `options_of` builds the
+dataclass that argparse-dataclass reads, `document` the documentation for Python callers.
 """
 
-from __future__ import annotations
-
 import dataclasses
-from collections.abc import Callable, Iterable
-from typing import Any
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated, Any, Optional, ParamSpec, TypeVar
 
 
-def option(
+@dataclasses.dataclass(frozen=True)
+class Opt:
+    """The command-line side of one parameter: argparse-dataclass metadata."""
+
+    metadata: dict[str, Any]
+
+
+def opt(
     *flags: str,
-    default: Any = None,
-    help: str = "",
+    help: str,
     type: Callable[[str], Any] | None = None,
     choices: Iterable[Any] | None = None,
     required: bool = False,
     metavar: str | None = None,
     nargs: str | int | None = None,
-) -> Any:
-    """Return a dataclass field for one option of a command.
+) -> Opt:
+    """Describe one option of a command.
 
     Parameters
     ----------
     *flags
-        ``--name``, ``-n``; none = ``--field-name``. A word without dashes, equal to the field's name, makes a
-        positional argument (optional with ``nargs="?"``).
-    default
-        Value when the option is absent; a bool field with default True is switched off by its flag.
+        ``--name``, ``-n``; none means ``--parameter-name``. Words are joined by ``-``; the command line also
+        accepts ``_``. A word without dashes, equal to the parameter's name, makes a positional argument
+        (optional with ``nargs="?"``).
     help
-        One line; the default is spelled in it.
+        One line; spell the default in it.
     type
-        Converter from text; default: the field's annotation.
+        Converter from text; default: the annotated type.
     choices
         The only values accepted.
     required
-        Whether the option must be given.
+        Whether the command line requires the option.
     metavar
         Name of the value in the help.
     nargs
-        As in argparse; with `nargs` a `type` is needed.
+        As in argparse; `nargs` needs a `type`.
     """
     # argparse formats help texts with %: a plain per cent sign would make --help crash.
-    metadata: dict[str, Any] = {"help": help.replace("%", "%%")}
+    given: dict[str, Any] = {"type": type, "metavar": metavar, "nargs": nargs, "required": required or None}
+    metadata = {"help": help.replace("%", "%%")} | {k: v for k, v in given.items() if v is not None}
     if flags:
         metadata["args"] = list(flags)
-    given = {"type": type, "metavar": metavar, "nargs": nargs}
-    metadata |= {key: value for key, value in given.items() if value is not None}
     if choices is not None:
         metadata["choices"] = list(choices)
-    if required:
-        return dataclasses.field(metadata=metadata)
-    if isinstance(default, (list, dict, set)):
-        return dataclasses.field(default_factory=lambda: default.copy(), metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+    return Opt(metadata)
 
 
-def config_option() -> Any:
-    """Return the option ``-c``, ``--cfg``, ``--config``: a YAML file of overrides."""
-    return option("-c", "--cfg", "--config", metavar="FILE", help="YAML file of settings to override")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+# What nearly every command has comes first in its help.
+_FIRST = ("cfg_path", "db_path")
 
-
-def db_option(required: bool = False) -> Any:
-    """Return the option ``-d``, ``--db``: a training database, by path or URL."""
-    return option(
+ConfigPath = Annotated[
+    Optional[str], opt("-c", "--cfg", "--config", metavar="FILE", help="YAML file of settings to override")
+]
+DbPath = Annotated[
+    Optional[str],
+    opt(
         "-d",
         "--db",
         metavar="DB",
-        required=required,
         help="training database: a path or a URL (default: train.train_db of the settings)",
-    )
+    ),
+]
+SpecGroup = Annotated[str, opt("--sgroup", metavar="NAME", help="spectrogram group (default: default)")]
+ClassName = Annotated[str, opt("--name", required=True, metavar="NAME", help="class name")]
+Category = Annotated[str, opt("--cat", metavar="NAME", help="category of a new class (default: default)")]
+ClassCode = Annotated[Optional[str], opt("--code", metavar="CODE", help="code of a new class")]
+SourceName = Annotated[
+    Optional[str],
+    opt("--src", metavar="NAME", help="source (default: taken from the file name, see misc.source_regexes)"),
+]
+RecordingsDir = Annotated[str, opt("--rec-dir", required=True, metavar="DIR", help="directory of recordings")]
+CopyTo = Annotated[
+    Optional[str],
+    opt("--dest-dir", metavar="DIR", help="copy each recording there, and keep the path of the copy"),
+]
+Force = Annotated[bool, opt("--force", help="change a database even if the pipeline builds it")]
+FillDir = Annotated[str, opt("-o", "--output", required=True, metavar="DIR", help="directory to fill")]
+DryRun = Annotated[bool, opt("--dry-run", help="list what would be downloaded and exit")]
+Jobs = Annotated[int, opt("--jobs", metavar="N", help="simultaneous downloads, 1 to 8 (default: 4)")]
+Licences = Annotated[
+    Optional[str], opt("--license", metavar="LIST", help="take only these licences, such as CC0,CC-BY")
+]
+PicturesDir = Annotated[
+    str, opt("-o", "--output", required=True, metavar="DIR", help="directory of the pictures")
+]
+Power = Annotated[
+    float,
+    opt("--power", metavar="EXPONENT", help="display exponent; below 1 shows faint sounds (default: 1)"),
+]
+NoAxes = Annotated[bool, opt("--ndims", help="leave out the axes")]
+CkptPath = Annotated[
+    Optional[str],
+    opt("--ckpt", metavar="PATH", help="checkpoint or directory of them (default: misc.ckpt_folder)"),
+]
+LabelDir = Annotated[
+    Optional[str],
+    opt(
+        "-l",
+        "--labels",
+        required=True,
+        metavar="DIR",
+        help="output of analyze, looked up in the recordings directory first",
+    ),
+]
+SegmentAnnotations = Annotated[
+    Optional[str], opt("-a", "--annotations", required=True, metavar="FILE", help="annotations per segment")
+]
+Recordings = Annotated[
+    Optional[str],
+    opt("-r", "--recordings", metavar="DIR", help="recordings (default: where the annotations are)"),
+]
+Strict = Annotated[
+    bool,
+    opt("--strict", help="fail on an annotated class that the models do not know (a DVC stage always does)"),
+]
+MetricsPath = Annotated[
+    Optional[str], opt("--metrics", metavar="FILE", help="also write the figures as a small JSON file")
+]
+TablesDir = Annotated[
+    Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="where the tables go")
+]
+
+
+def options_of(function: Callable[..., Any]) -> type:
+    """Return the options dataclass of a command function; parameters without `opt` are for Python only."""
+    fields = []
+    parameters = inspect.signature(function).parameters
+    for name, (kind, option) in sorted(_declared(function), key=lambda item: item[0] not in _FIRST):
+        default = {} if option.metadata.get("required") else {"default": parameters[name].default}
+        fields.append((name, kind, dataclasses.field(metadata=option.metadata, **default)))
+    return dataclasses.make_dataclass("Options", fields, kw_only=True)
+
+
+def document(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Document a command function for Python: parameters from the help, annotations without `opt`."""
+    if "__signature__" in vars(function):
+        return function
+    signature = inspect.signature(function)
+    kinds = {name: kind for name, (kind, _) in _declared(function)}
+    parameters = [
+        p.replace(annotation=kinds.get(p.name, p.annotation)) for p in signature.parameters.values()
+    ]
+    vars(function)["__signature__"] = signature.replace(parameters=parameters)
+    lines = ["Parameters", "----------"]
+    for name, (_, option) in _declared(function):
+        meaning = option.metadata["help"].replace("%%", "%")
+        lines += [name, f"    {meaning[:1].upper()}{meaning[1:]}."]
+    # After the text, before Returns and Raises.
+    text, *sections = re.split(r"\n\n(?=\w+\n-{3,}\n)", inspect.cleandoc(function.__doc__ or ""))
+    function.__doc__ = "\n\n".join([text, "\n".join(lines), *sections])
+    return function
+
+
+def alias(function: Callable[_P, _R], name: str) -> Callable[_P, _R]:
+    """Return a command function under another name."""
+
+    @functools.wraps(function)
+    def other(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        return function(*args, **kwargs)
+
+    other.__name__ = other.__qualname__ = name
+    return other
+
+
+def _declared(function: Any) -> Iterator[tuple[str, tuple[Any, Opt]]]:
+    """Yield name, type and option of each parameter that has one."""
+    for name, annotation in function.__annotations__.items():
+        if hasattr(annotation, "__metadata__"):
+            yield name, (annotation.__origin__, annotation.__metadata__[0])

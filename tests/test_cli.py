@@ -1,7 +1,7 @@
 """The command line: help, options, mistakes, exit codes."""
 
-import dataclasses
 import errno
+import functools
 import importlib
 import inspect
 import os
@@ -31,7 +31,8 @@ def command(monkeypatch):
     module = importlib.import_module("britekit.commands.init")
 
     def replace(action):
-        monkeypatch.setattr(module, "init", lambda **options: action(options))
+        # As the real command to the parser, which reads its signature.
+        monkeypatch.setattr(module, "init", functools.wraps(module.init)(lambda **options: action(options)))
 
     return replace
 
@@ -51,6 +52,39 @@ def test_version_and_help(capsys):
     assert max(map(len, printed.splitlines())) <= 80, "wider than a terminal"
 
 
+def test_help_and_version_are_words_too(capsys):
+    for words, flags in (
+        (["help"], ["--help"]),
+        (["version"], ["--version"]),
+        (["help", "del-cat"], ["del-cat", "--help"]),
+    ):
+        assert main(words) == 0
+        printed = capsys.readouterr().out
+        assert main(flags) == 0
+        assert printed and capsys.readouterr().out == printed
+
+
+def test_synonyms_lead_to_commands():
+    names = {name.replace("_", "-") for name in command_names()}
+    assert set(cli.SYNONYMS.values()) <= names and not names & set(cli.SYNONYMS)
+
+
+def test_underscores_are_accepted(command):
+    parser = build_parser("analyze")
+    assert parser.parse_args(["--min_score", "0.5", "--no_resume"]).min_score == 0.5
+    assert parser.parse_args(["--min_score=0.25"]).min_score == 0.25
+
+
+def test_options_are_documented_for_python_callers():
+    """`help(bk.commands.analyze)` shows plain types and a Parameters section from the help texts."""
+    from britekit import commands
+
+    assert "min_score: Optional[float] = None" in str(inspect.signature(commands.analyze))
+    assert "Annotated" not in str(inspect.signature(commands.analyze))
+    doc = commands.analyze.__doc__
+    assert doc.index("Parameters\n---") < doc.index("min_score\n    Lowest score") < doc.index("Returns\n---")
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_fits_a_terminal_but_for_examples(name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
@@ -67,15 +101,14 @@ def test_each_command_is_declared_whole(name):
     first = module.__doc__.splitlines()[0]
     assert 10 <= len(first) <= 100 and first.endswith("."), "the first line is the summary"
     assert f"britekit {name.replace('_', '-')}" in module.__doc__, "the docstring ends with an example"
-    fields = {field.name: field for field in dataclasses.fields(module.Options)}
-    parameters = inspect.signature(getattr(module, name)).parameters
-    assert set(fields) <= set(parameters), "each option is an argument of the function"
-    for field in fields.values():
-        parameter = parameters[field.name]
-        if field.default is not dataclasses.MISSING and parameter.default is not parameter.empty:
-            assert field.default == parameter.default, f"{field.name}: two defaults"
-        assert field.metadata.get("help"), f"{field.name}: no help"
-    text = build_parser(name).format_help()
+    parser = build_parser(name)
+    required = {action.dest for action in parser._actions if action.required}
+    for parameter in inspect.signature(getattr(module, name)).parameters.values():
+        assert parameter.default is not parameter.empty or parameter.name in required, parameter.name
+    for action in parser._actions:
+        assert action.help, f"{action.dest}: no help"
+        assert "_" not in "".join(action.option_strings), "flags are spelled with dashes"
+    text = parser.format_help()
     assert "MISSING" not in text and "None)" not in text
 
 
@@ -109,6 +142,9 @@ def test_help_is_quick():
         (["--versoin"], 'unknown option "--versoin"; did you mean "--version"?'),
         (["init", "--dst", "x"], 'unknown option "--dst"; did you mean "--dest"?'),
         (["rpt-test", "--annotatoins", "x"], 'unknown option "--annotatoins"; did you mean "--annotations"?'),
+        (["analyze", "--min-scor", "0.5"], 'unknown option "--min-scor"; did you mean "--min-score"?'),
+        (["detect"], 'unknown command "detect"; did you mean "analyze"?'),
+        (["help", "trian"], 'unknown command "trian"; did you mean "train"?'),
         (["analyze", "--thrads=2"], 'unknown option "--thrads"; did you mean "--threads"?'),
         (["init", "extra"], 'unknown argument "extra"'),
         (["init", "--dest"], "expected one argument"),
@@ -223,8 +259,9 @@ def test_whoever_is_told_to_end_tidies_up_and_says_one_line(tmp_path, number, co
     program = (
         "import sys, time, importlib\nfrom britekit import cli\nfrom britekit.files import atomic_path\n"
     )
-    program += "m = importlib.import_module('britekit.commands.init')\n"
-    program += "def init(**o):\n    with atomic_path('new.csv') as path:\n        path.write_text('half')\n"
+    program += "import functools\nm = importlib.import_module('britekit.commands.init')\n"
+    program += "@functools.wraps(m.init)\ndef init(**o):\n"
+    program += "    with atomic_path('new.csv') as path:\n        path.write_text('half')\n"
     program += "        print('ready', flush=True)\n        time.sleep(30)\n"
     program += "m.init = init\nsys.exit(cli.main(['init']))"
     process = subprocess.Popen(

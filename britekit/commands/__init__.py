@@ -1,11 +1,10 @@
-"""One file per command: its summary, its options and a function of the same name.
+"""One file per command: its summary and a function of the same name, whose annotations declare the options.
 
-In come plain values (paths, names, numbers); the function calls the library and prints results, one
+The function takes plain values (paths, names, numbers), calls the library and prints results, one
 `name = value` per line. The folder is the list: adding a file is the whole job.
 
 `britekit.commands.train` is the function `train`, loaded on first use, also after `import
-britekit.commands.train`. The file itself, with its `Options`, is
-`importlib.import_module("britekit.commands.train")`.
+britekit.commands.train`. The file itself is `importlib.import_module("britekit.commands.train")`.
 """
 
 import os
@@ -27,7 +26,9 @@ class _Commands(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
         # The import system sets each loaded submodule on its package.
         if isinstance(value, ModuleType) and value.__name__ == f"{__name__}.{name}":
-            value = getattr(value, name)
+            from britekit.options import document
+
+            value = document(getattr(value, name))
         super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:

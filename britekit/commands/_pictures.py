@@ -20,8 +20,9 @@ def checked_output(output_path: str) -> Path:
 def report(drawn: "Drawn") -> None:
     """Print how many pictures were made, and how many were there already."""
     from britekit.audio.files import shown
+    from britekit.errors import counted
 
-    print(f"Plotted {drawn.made} spectrograms")
+    print(f"Plotted {counted(drawn.made, 'spectrogram')}")
     if drawn.kept:
         print(f"kept = {drawn.kept}")
     for page in drawn.pages:

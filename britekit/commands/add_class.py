@@ -3,38 +3,25 @@
 The database is made if it is missing. A name that is taken, a code of another class or an unknown category is
 an error.
 
-    britekit add-class --name "American Crow" --code AMCR --alt_name "Corvus brachyrhynchos"
+    britekit add-class --name "American Crow" --code AMCR --alt-name "Corvus brachyrhynchos"
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated
 
-from britekit.options import db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `add-class`."""
-
-    db_path: Optional[str] = db_option()
-    category: str = option(
-        "--cat", default="default", metavar="NAME", help="category of the class (default: default)"
-    )
-    name: str = option("--name", required=True, metavar="NAME", help="class name")
-    code: str = option("--code", required=True, metavar="CODE", help="class code")
-    alt_name: str = option(
-        "--alt_name", default="", metavar="NAME", help="another name, usually the scientific one"
-    )
-    alt_code: str = option("--alt_code", default="", metavar="CODE", help="another code")
+from britekit.options import ClassName, DbPath, opt
 
 
 def add_class(
-    db_path: Optional[str] = None,
-    category: str = "default",
-    name: str = "",
-    code: str = "",
-    alt_name: str = "",
-    alt_code: str = "",
+    db_path: DbPath = None,
+    category: Annotated[
+        str, opt("--cat", metavar="NAME", help="category of the class (default: default)")
+    ] = "default",
+    name: ClassName = "",
+    code: Annotated[str, opt("--code", required=True, metavar="CODE", help="class code")] = "",
+    alt_name: Annotated[
+        str, opt("--alt-name", metavar="NAME", help="another name, usually the scientific one")
+    ] = "",
+    alt_code: Annotated[str, opt("--alt-code", metavar="CODE", help="another code")] = "",
 ) -> None:
     """Add a class."""
     from britekit.annotations.classes import clean_name
@@ -47,7 +34,7 @@ def add_class(
     from britekit.errors import InputError
 
     name, code = clean_name(name, "--name"), clean_name(code, "--code")
-    alt_name, alt_code = clean_name(alt_name, "--alt_name"), clean_name(alt_code, "--alt_code")
+    alt_name, alt_code = clean_name(alt_name, "--alt-name"), clean_name(alt_code, "--alt-code")
     for option_name, value in (("--name", name), ("--code", code)):
         if not value:
             raise InputError(f"a class needs a {option_name[2:]}; give it with {option_name}")

@@ -8,133 +8,88 @@ that was interrupted goes on where it stopped when the same command is typed aga
     britekit analyze -i recordings -o labels --min-score 0.7 --overlap 2.5
 """
 
-from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Annotated, Any, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    cfg_path: Optional[str] = config_option()
-    input_path: str = option(
-        "-i", "--input", default="", metavar="PATH", help="recording or directory of recordings"
-    )
-    place: Optional[str] = option("place", type=str, nargs="?", metavar="PATH", help="the same, without -i")
-    output_path: Optional[str] = option(
-        "-o", "--output", type=str, metavar="DIR", help="output directory (default: where the recordings are)"
-    )
-    rtype: str = option(
-        "-r",
-        "--rtype",
-        default="both",
-        help="audacity, csv, raven, both (audacity and csv), or several with commas (default: both)",
-    )
-    min_score: Optional[float] = option(
-        "-m",
-        "--min_score",
-        type=float,
-        metavar="FLOAT",
-        help="lowest score of a label (default: infer.min_score)",
-    )
-    num_threads: Optional[int] = option(
-        "--threads",
-        type=int,
-        metavar="INT",
-        help="recordings decoded side by side (default: infer.num_threads)",
-    )
-    overlap: Optional[float] = option(
-        "--overlap",
-        type=float,
-        metavar="SECONDS",
-        help="shared by neighbouring windows (default: infer.overlap)",
-    )
-    segment_len: Optional[float] = option(
-        "--seg",
-        type=float,
-        metavar="SECONDS",
-        help="fixed label length, SED heads only (default: infer.segment_len)",
-    )
-    start_seconds: Optional[str] = option(
-        "--start", type=str, metavar="TIME", help="skip that much of each recording: 71, 1:11 or 0:01:11"
-    )
-    show: bool = option(
-        "--show", default=False, help="print the ten highest classes of the first spectrogram and stop"
-    )
-    ckpt_path: Optional[str] = option(
-        "--ckpt", type=str, metavar="PATH", help="checkpoint or directory of them (default: misc.ckpt_folder)"
-    )
-    recursive: bool = option("--recursive", default=False, help="also search the directories below the input")
-    resume: bool = option(
-        "--resume",
-        default=False,
-        help="continue an interrupted run, or fail if its models or settings were others (default: continue "
-        "if they are the same, else start anew)",
-    )
-    no_resume: bool = option("--no-resume", default=False, help="start anew whatever an interrupted run left")
-    engine: str = option(
-        "--engine",
-        default="local",
-        metavar="NAME",
-        help="local, or ray: actors over the nodes of a Ray cluster (default: local)",
-    )
-    address: Optional[str] = option(
-        "--address",
-        type=str,
-        metavar="TEXT",
-        help="address of the Ray cluster (default: the one that is found, else one on this machine)",
-    )
+from britekit.options import CkptPath, ConfigPath, opt
 
 
 def analyze(
-    cfg_path: Optional[str] = None,
-    input_path: str = "",
-    output_path: Optional[str] = None,
-    rtype: str = "both",
-    min_score: Optional[float] = None,
-    num_threads: Optional[int] = None,
-    overlap: Optional[float] = None,
-    segment_len: Optional[float] = None,
-    start_seconds: Any = None,
-    show: bool = False,
-    ckpt_path: Optional[str] = None,
-    recursive: bool = False,
-    resume: bool = False,
-    no_resume: bool = False,
-    engine: str = "local",
-    address: Optional[str] = None,
-    place: Optional[str] = None,
+    cfg_path: ConfigPath = None,
+    input_path: Annotated[
+        str, opt("-i", "--input", metavar="PATH", help="recording or directory of recordings")
+    ] = "",
+    output_path: Annotated[
+        Optional[str],
+        opt("-o", "--output", metavar="DIR", help="output directory (default: where the recordings are)"),
+    ] = None,
+    rtype: Annotated[
+        str,
+        opt(
+            "-r",
+            "--rtype",
+            help="audacity, csv, raven, both (audacity and csv), or several with commas (default: both)",
+        ),
+    ] = "both",
+    min_score: Annotated[
+        Optional[float],
+        opt("-m", "--min-score", metavar="FLOAT", help="lowest score of a label (default: infer.min_score)"),
+    ] = None,
+    num_threads: Annotated[
+        Optional[int],
+        opt("--threads", metavar="INT", help="recordings decoded side by side (default: infer.num_threads)"),
+    ] = None,
+    overlap: Annotated[
+        Optional[float],
+        opt("--overlap", metavar="SECONDS", help="shared by neighbouring windows (default: infer.overlap)"),
+    ] = None,
+    segment_len: Annotated[
+        Optional[float],
+        opt(
+            "--seg", metavar="SECONDS", help="fixed label length, SED heads only (default: infer.segment_len)"
+        ),
+    ] = None,
+    start_seconds: Annotated[
+        Any,
+        opt(
+            "--start", type=str, metavar="TIME", help="skip that much of each recording: 71, 1:11 or 0:01:11"
+        ),
+    ] = None,
+    show: Annotated[
+        bool, opt("--show", help="print the ten highest classes of the first spectrogram and stop")
+    ] = False,
+    ckpt_path: CkptPath = None,
+    recursive: Annotated[
+        bool, opt("--recursive", help="also search the directories below the input")
+    ] = False,
+    resume: Annotated[
+        bool,
+        opt(
+            "--resume",
+            help="continue an interrupted run; fail if models or settings differ (default: then start over)",
+        ),
+    ] = False,
+    no_resume: Annotated[bool, opt("--no-resume", help="discard an interrupted run and start over")] = False,
+    engine: Annotated[
+        str,
+        opt(
+            "--engine",
+            metavar="NAME",
+            help="local, or ray: actors over the nodes of a Ray cluster (default: local)",
+        ),
+    ] = "local",
+    address: Annotated[
+        Optional[str],
+        opt(
+            "--address",
+            metavar="TEXT",
+            help="address of the Ray cluster (default: the one that is found, else one on this machine)",
+        ),
+    ] = None,
+    place: Annotated[
+        Optional[str], opt("place", type=str, nargs="?", metavar="PATH", help="the same, without -i")
+    ] = None,
 ) -> Any:
     """Score recordings; see `britekit.inference.analysis.analyze_recordings`.
-
-    Parameters
-    ----------
-    cfg_path
-        YAML file of overrides; its audio settings go before those stored in the models.
-    input_path
-        Recording or directory.
-    output_path
-        Directory; None writes beside the recordings.
-    rtype
-        ``audacity``, ``csv``, ``raven``, ``both``, or several with commas.
-    min_score, num_threads, overlap, segment_len
-        Override the settings of `infer`.
-    start_seconds
-        Skipped at the start of each recording: seconds, or text as ``1:11``.
-    show
-        Print the ten highest classes of the first spectrogram of the first recording, and write nothing.
-    ckpt_path
-        Model or directory of models instead of ``misc.ckpt_folder``.
-    recursive
-        Also search the directories below the input.
-    resume
-        Continue an interrupted run, or fail if it cannot be continued.
-    no_resume
-        Start anew. With neither, an interrupted run is continued where models and settings are the same.
-    engine, address
-        ``local``, or ``ray`` and the address of its cluster.
-    place
-        Another name of `input_path`, for the command line; only one of both.
 
     Returns
     -------
@@ -234,8 +189,9 @@ def analyze(
 
 def _print_recording(path: Any, labels: int) -> None:
     from britekit.audio.files import shown
+    from britekit.errors import counted
 
-    print(f"{shown(path)}: {labels} labels")
+    print(f"{shown(path)}: {counted(labels, 'label')}")
 
 
 def _show(cfg: Any, members: Any, path: Any, start_seconds: float) -> None:

@@ -9,48 +9,34 @@ database is only read.
     britekit analyze-db -d data/training.db -o results/contradicted --plot --max 0.3
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `analyze-db`."""
-
-    cfg_path: Optional[str] = config_option()
-    db_path: Optional[str] = db_option()
-    class_name: Optional[str] = option("--name", metavar="NAME", help="one class (default: all)")
-    classes_path: Optional[str] = option("--classes", metavar="FILE", help="class list (default: all)")
-    spec_group: str = option(
-        "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
-    )
-    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="where the report goes")
-    plot: bool = option("--plot", default=False, help="also a picture of each spectrogram below --max")
-    max_score: float = option(
-        "--max", default=0.95, metavar="FLOAT", help="details and pictures only below it (default: 0.95)"
-    )
-    ckpt_path: Optional[str] = option(
-        "--ckpt", metavar="PATH", help="checkpoint or directory of them (default: misc.ckpt_folder)"
-    )
+from britekit.options import CkptPath, ConfigPath, DbPath, SpecGroup, opt
 
 
 def analyze_db(
-    cfg_path: Optional[str] = None,
-    db_path: Optional[str] = None,
-    class_name: Optional[str] = None,
-    classes_path: Optional[str] = None,
-    spec_group: str = "default",
-    output_path: str = "",
-    plot: bool = False,
-    max_score: float = 0.95,
-    ckpt_path: Optional[str] = None,
+    cfg_path: ConfigPath = None,
+    db_path: DbPath = None,
+    class_name: Annotated[
+        Optional[str], opt("--name", metavar="NAME", help="one class (default: all)")
+    ] = None,
+    classes_path: Annotated[
+        Optional[str], opt("--classes", metavar="FILE", help="class list (default: all)")
+    ] = None,
+    spec_group: SpecGroup = "default",
+    output_path: Annotated[
+        str, opt("-o", "--output", required=True, metavar="DIR", help="where the report goes")
+    ] = "",
+    plot: Annotated[bool, opt("--plot", help="also a picture of each spectrogram below --max")] = False,
+    max_score: Annotated[
+        float, opt("--max", metavar="FLOAT", help="details and pictures only below it (default: 0.95)")
+    ] = 0.95,
+    ckpt_path: CkptPath = None,
 ) -> dict[str, float]:
     """Score stored spectrograms and report; return the mean score of each class."""
     from britekit.annotations.classes import read_classes
     from britekit.database.session import open_database
-    from britekit.errors import InputError
+    from britekit.errors import InputError, counted
     from britekit.evaluation import contradiction_files as files
     from britekit.evaluation.contradictions import find_contradictions
     from britekit.inference.ensemble import load_ensemble
@@ -78,7 +64,7 @@ def analyze_db(
         files.write_sheet(output_path, session, views, cfg.audio)
         if plot:
             count = files.plot_contradictions(output_path, session, views, cfg.audio, max_score)
-            print(f"Plotted {count} spectrograms")
+            print(f"Plotted {counted(count, 'spectrogram')}")
     for view in views:
         print(f"{view.info.name} = {view.scores.mean():.3f}")
     print(f"spectrograms = {sum(len(view.rows) for view in views)}")

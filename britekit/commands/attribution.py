@@ -6,48 +6,26 @@ from the recordings.csv of a directory. Recordings of unknown licence are listed
     britekit attribution --dir data/recordings -o CREDITS.md
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `attribution`."""
-
-    cfg_path: Optional[str] = config_option()
-    db_path: Optional[str] = db_option()
-    dir_path: Optional[str] = option("--dir", metavar="DIR", help="directory of recordings instead")
-    output_path: str = option(
-        "-o", "--output", default="credits.md", metavar="FILE", help=".md, .txt or .csv (default: credits.md)"
-    )
-    licences: Optional[str] = option(
-        "--license", metavar="LIST", help="only recordings of these licences, such as CC0,CC-BY"
-    )
+from britekit.options import ConfigPath, DbPath, opt
 
 
 def attribution(
-    db_path: Optional[str] = None,
-    dir_path: Optional[str] = None,
-    output_path: str = "credits.md",
-    licences: Optional[str] = None,
-    cfg_path: Optional[str] = None,
+    db_path: DbPath = None,
+    dir_path: Annotated[
+        Optional[str], opt("--dir", metavar="DIR", help="directory of recordings instead")
+    ] = None,
+    output_path: Annotated[
+        str, opt("-o", "--output", metavar="FILE", help=".md, .txt or .csv (default: credits.md)")
+    ] = "credits.md",
+    licences: Annotated[
+        Optional[str],
+        opt("--license", metavar="LIST", help="only recordings of these licences, such as CC0,CC-BY"),
+    ] = None,
+    cfg_path: ConfigPath = None,
 ) -> int:
     """Write the credits that a publication needs.
-
-    Parameters
-    ----------
-    db_path
-        Training database; default `train.train_db` of the settings.
-    dir_path
-        Directory of recordings instead.
-    output_path
-        ``.md``, ``.txt`` or ``.csv``.
-    licences
-        Comma-separated licences; only their recordings are listed.
-    cfg_path
-        YAML file of settings.
 
     Returns
     -------

@@ -6,10 +6,9 @@ them, and below it stands what is wrong with each.
     britekit audio-info /media/card --recursive --csv recordings.csv
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
-from britekit.options import option
+from britekit.options import opt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,20 +22,15 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(kw_only=True)
-class Options:
-    """Options of `audio-info`."""
-
-    path: str = option(
-        "path", type=str, metavar="PATH", required=True, help="recording, or directory of recordings"
-    )
-    csv_path: Optional[str] = option(
-        "--csv", metavar="FILE", help="also write a table there; - is standard output"
-    )
-    recursive: bool = option("--recursive", default=False, help="also look in the directories below")
-
-
-def audio_info(path: str = "", csv_path: Optional[str] = None, recursive: bool = False) -> "list[Inspection]":
+def audio_info(
+    path: Annotated[
+        str, opt("path", metavar="PATH", required=True, help="recording, or directory of recordings")
+    ] = "",
+    csv_path: Annotated[
+        Optional[str], opt("--csv", metavar="FILE", help="also write a table there; - is standard output")
+    ] = None,
+    recursive: Annotated[bool, opt("--recursive", help="also look in the directories below")] = False,
+) -> "list[Inspection]":
     """Print what is known of each recording; return it.
 
     Raises

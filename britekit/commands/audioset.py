@@ -8,82 +8,42 @@ data/audioset. Videos that are not available any more are counted and skipped.
     britekit audioset --name Rain -o recordings/rain --max 50
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `audioset`."""
-
-    cfg_path: Optional[str] = config_option()
-    class_name: Optional[str] = option("--name", metavar="TEXT", help="display name of a class, such as Rain")
-    curated_csv_path: Optional[str] = option(
-        "--curated", metavar="FILE", help="list of clips: CSV with YTID and start_seconds"
-    )
-    output_dir: Optional[str] = option("-o", "--output", metavar="DIR", help="directory to fill")
-    max_downloads: int = option(
-        "--max", default=500, metavar="N", help="most clips, those there already included (default: 500)"
-    )
-    sampling_rate: int = option("--sr", default=32000, metavar="HZ", help="sampling rate (default: 32000)")
-    num_to_skip: int = option("--skip", default=0, metavar="N", help="leave out the first N (default: 0)")
-    do_report: bool = option(
-        "--rpt", default=False, help="only print how the clips of the class are labelled"
-    )
-    root_dir: str = option(
-        "--root", default=".", metavar="DIR", help="directory that contains data/audioset (default: .)"
-    )
-    licences: Optional[str] = option(
-        "--license", metavar="LIST", help="take only these licences, such as CC-BY"
-    )
-    dry_run: bool = option(
-        "--dry-run", default=False, help="only list what would come (asks YouTube about each clip)"
-    )
-    jobs: int = option("--jobs", default=4, metavar="N", help="downloads at a time, 1 to 8 (default: 4)")
+from britekit.options import ConfigPath, Jobs, opt
 
 
 def audioset(
-    class_name: Optional[str] = None,
-    curated_csv_path: Optional[str] = None,
-    output_dir: Optional[str] = None,
-    max_downloads: int = 500,
-    sampling_rate: int = 32000,
-    num_to_skip: int = 0,
-    do_report: bool = False,
-    root_dir: str = ".",
-    cfg_path: Optional[str] = None,
-    licences: Optional[str] = None,
-    dry_run: bool = False,
-    jobs: int = 4,
+    class_name: Annotated[
+        Optional[str], opt("--name", metavar="TEXT", help="display name of a class, such as Rain")
+    ] = None,
+    curated_csv_path: Annotated[
+        Optional[str], opt("--curated", metavar="FILE", help="list of clips: CSV with YTID and start_seconds")
+    ] = None,
+    output_dir: Annotated[
+        Optional[str], opt("-o", "--output", metavar="DIR", help="directory to fill")
+    ] = None,
+    max_downloads: Annotated[
+        int, opt("--max", metavar="N", help="most clips, those there already included (default: 500)")
+    ] = 500,
+    sampling_rate: Annotated[int, opt("--sr", metavar="HZ", help="sampling rate (default: 32000)")] = 32000,
+    num_to_skip: Annotated[int, opt("--skip", metavar="N", help="leave out the first N (default: 0)")] = 0,
+    do_report: Annotated[
+        bool, opt("--rpt", help="only print how the clips of the class are labelled")
+    ] = False,
+    root_dir: Annotated[
+        str, opt("--root", metavar="DIR", help="directory that contains data/audioset (default: .)")
+    ] = ".",
+    cfg_path: ConfigPath = None,
+    licences: Annotated[
+        Optional[str], opt("--license", metavar="LIST", help="take only these licences, such as CC-BY")
+    ] = None,
+    dry_run: Annotated[
+        bool, opt("--dry-run", help="only list what would come (asks YouTube about each clip)")
+    ] = False,
+    jobs: Jobs = 4,
 ) -> int:
     """Download 10-second clips of AudioSet.
-
-    Parameters
-    ----------
-    class_name, curated_csv_path
-        Display name of a class, or a list of clips; exactly one of them.
-    output_dir
-        Directory to fill, made if missing; not needed for the report.
-    max_downloads
-        Most clips, those that are there already included.
-    sampling_rate
-        Of the MP3s, Hz.
-    num_to_skip
-        Clips to leave out at the beginning.
-    do_report
-        Only print how many clips of the class have no other label, and the counts of the other labels.
-    root_dir
-        Contains ``data/audioset``.
-    cfg_path
-        YAML file of settings; read are `misc.audioset_url`, `misc.youtube_url` and `misc.request_pause`.
-    licences
-        Comma-separated licences to take.
-    dry_run
-        Only list what would come.
-    jobs
-        Downloads at a time, 1 to 8.
 
     Returns
     -------

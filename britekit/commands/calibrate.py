@@ -8,80 +8,57 @@ of each class whose precision is surely the wanted one; prints the two values an
     britekit calibrate -a data/test/annotations.csv -l results/labels -o results/calibration --cutoff 0
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `calibrate`."""
-
-    cfg_path: Optional[str] = config_option()
-    annotations_path: str = option(
-        "-a",
-        "--annotations",
-        required=True,
-        metavar="PATH",
-        help="annotations of the recordings: CSV, Audacity labels, a Raven table, or a folder of these",
-    )
-    label_dir: str = option(
-        "-l",
-        "--labels",
-        required=True,
-        metavar="DIR",
-        help="output of analyze, looked up in the recordings directory first",
-    )
-    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="where the files go")
-    recordings_path: Optional[str] = option(
-        "-r", "--recordings", metavar="DIR", help="recordings (default: the directory of the annotations)"
-    )
-    cutoff: float = option(
-        "--cutoff", default=0.4, metavar="SCORE", help="fit scores of at least this (default: 0.4)"
-    )
-    coef: Optional[float] = option(
-        "--coef", metavar="A", help="judge this coefficient instead of fitting; with --inter"
-    )
-    inter: Optional[float] = option(
-        "--inter", metavar="B", help="judge this intercept instead of fitting; with --coef"
-    )
-    precision: float = option(
-        "--precision",
-        default=0.9,
-        metavar="P",
-        help="find the lowest threshold of each class with at least this precision (default: 0.9)",
-    )
-    strict: bool = option(
-        "--strict",
-        default=False,
-        help="an annotated class that the models do not know is an error (always so in a DVC stage)",
-    )
-    publish_path: Optional[str] = option(
-        "--publish", metavar="FILE", help="calibration file (default: calibration.yaml in the output)"
-    )
-    plot_path: Optional[str] = option(
-        "--plot", metavar="FILE", help="also write the reliability diagram under this fixed name"
-    )
-    metrics_path: Optional[str] = option(
-        "--metrics", metavar="FILE", help="also write the figures as a small JSON file"
-    )
+from britekit.options import ConfigPath, LabelDir, MetricsPath, Recordings, Strict, opt
 
 
 def calibrate(
-    cfg_path: Optional[str] = None,
-    annotations_path: Optional[str] = None,
-    label_dir: Optional[str] = None,
-    output_path: Optional[str] = None,
-    recordings_path: Optional[str] = None,
-    cutoff: float = 0.4,
-    coef: Optional[float] = None,
-    inter: Optional[float] = None,
-    publish_path: Optional[str] = None,
-    plot_path: Optional[str] = None,
-    metrics_path: Optional[str] = None,
-    precision: float = 0.9,
-    strict: bool = False,
+    cfg_path: ConfigPath = None,
+    annotations_path: Annotated[
+        Optional[str],
+        opt(
+            "-a",
+            "--annotations",
+            required=True,
+            metavar="PATH",
+            help="annotations of the recordings: CSV, Audacity labels, a Raven table, or a folder of these",
+        ),
+    ] = None,
+    label_dir: LabelDir = None,
+    output_path: Annotated[
+        Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="where the files go")
+    ] = None,
+    recordings_path: Recordings = None,
+    cutoff: Annotated[
+        float, opt("--cutoff", metavar="SCORE", help="fit scores of at least this (default: 0.4)")
+    ] = 0.4,
+    coef: Annotated[
+        Optional[float],
+        opt("--coef", metavar="A", help="judge this coefficient instead of fitting; with --inter"),
+    ] = None,
+    inter: Annotated[
+        Optional[float],
+        opt("--inter", metavar="B", help="judge this intercept instead of fitting; with --coef"),
+    ] = None,
+    publish_path: Annotated[
+        Optional[str],
+        opt("--publish", metavar="FILE", help="calibration file (default: calibration.yaml in the output)"),
+    ] = None,
+    plot_path: Annotated[
+        Optional[str],
+        opt("--plot", metavar="FILE", help="also write the reliability diagram under this fixed name"),
+    ] = None,
+    metrics_path: MetricsPath = None,
+    precision: Annotated[
+        float,
+        opt(
+            "--precision",
+            metavar="P",
+            help="find the lowest threshold of each class with at least this precision (default: 0.9)",
+        ),
+    ] = 0.9,
+    strict: Strict = False,
 ) -> tuple[float, float]:
     """Fit a calibration, write it with its reliability diagram, and return coefficient and intercept."""
     import math

@@ -6,21 +6,20 @@ than each, at the cost of one. They must be of one network and one class list.
     britekit ckpt-avg -i logs/version_3/checkpoints -o models/ckpt/average.ckpt
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import option
-
-
-@dataclass(kw_only=True)
-class Options:
-    input_path: str = option("-i", "--input", metavar="DIR", required=True, help="directory of checkpoints")
-    output_path: Optional[str] = option(
-        "-o", "--output", metavar="FILE", help="file to write (default: average.ckpt in that directory)"
-    )
+from britekit.options import opt
 
 
-def ckpt_avg(input_path: str = "", output_path: Optional[str] = None) -> str:
+def ckpt_avg(
+    input_path: Annotated[
+        str, opt("-i", "--input", metavar="DIR", required=True, help="directory of checkpoints")
+    ] = "",
+    output_path: Annotated[
+        Optional[str],
+        opt("-o", "--output", metavar="FILE", help="file to write (default: average.ckpt in that directory)"),
+    ] = None,
+) -> str:
     """Average the checkpoints of a directory, without an earlier average at the output; return its path."""
     from pathlib import Path
 

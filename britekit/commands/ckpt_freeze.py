@@ -7,20 +7,18 @@ skipped.
     britekit ckpt-freeze -i logs/version_3/checkpoints
 """
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from britekit.options import option
-
-
-@dataclass(kw_only=True)
-class Options:
-    input_path: str = option(
-        "-i", "--input", metavar="PATH", required=True, help="checkpoint or directory of checkpoints"
-    )
+from britekit.options import opt
 
 
-def ckpt_freeze(input_path: str = "") -> list[str]:
+def ckpt_freeze(
+    input_path: Annotated[
+        str,
+        opt("-i", "--input", metavar="PATH", required=True, help="checkpoint or directory of checkpoints"),
+    ] = "",
+) -> list[str]:
     """Freeze a checkpoint or all of a directory; return the paths of those frozen."""
     from britekit.commands._checkpoints import each_checkpoint, find_checkpoints
     from britekit.models.freezing import ORIGINAL, freeze_checkpoint

@@ -6,30 +6,20 @@ is checked against the checkpoint before it is written.
     britekit ckpt-onnx -i models/ckpt
 """
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Annotated
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    cfg_path: Optional[str] = config_option()
-    input_path: str = option(
-        "-i", "--input", metavar="PATH", required=True, help="checkpoint or directory of checkpoints"
-    )
+from britekit.options import ConfigPath, opt
 
 
-def ckpt_onnx(cfg_path: Optional[str] = None, input_path: str = "") -> list[str]:
+def ckpt_onnx(
+    cfg_path: ConfigPath = None,
+    input_path: Annotated[
+        str,
+        opt("-i", "--input", metavar="PATH", required=True, help="checkpoint or directory of checkpoints"),
+    ] = "",
+) -> list[str]:
     """Convert a checkpoint or all of a directory; see `britekit.inference.export.export_onnx`.
-
-    Parameters
-    ----------
-    cfg_path
-        Only checked: everything an export needs is in its checkpoint.
-    input_path
-        Checkpoint or directory.
 
     Returns
     -------

@@ -9,59 +9,29 @@ New clips in a source folder are not a change that DVC sees: `collect --refresh`
     britekit collect --refresh && dvc repro
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `collect`."""
-
-    cfg_path: Optional[str] = config_option()
-    sources_path: str = option(
-        "--sources",
-        default="data/sources.csv",
-        metavar="FILE",
-        help="list of sources (default data/sources.csv)",
-    )
-    dry_run: bool = option("--dry-run", default=False, help="only list what would come")
-    refresh: bool = option(
-        "--refresh", default=False, help="run the stage again, for what is new in folders; alone, in a project"
-    )
-    licences: Optional[str] = option(
-        "--license", metavar="LIST", help="take only these licences, such as CC0,CC-BY (default: all)"
-    )
-    jobs: Optional[int] = option(
-        "--jobs", type=int, metavar="N", help="recordings at a time (default: up to 4)"
-    )
+from britekit.options import ConfigPath, DryRun, opt
 
 
 def collect(
-    cfg_path: Optional[str] = None,
-    sources_path: str = "data/sources.csv",
-    dry_run: bool = False,
-    licences: Optional[str] = None,
-    jobs: Optional[int] = None,
-    refresh: bool = False,
+    cfg_path: ConfigPath = None,
+    sources_path: Annotated[
+        str, opt("--sources", metavar="FILE", help="list of sources (default data/sources.csv)")
+    ] = "data/sources.csv",
+    dry_run: DryRun = False,
+    licences: Annotated[
+        Optional[str],
+        opt("--license", metavar="LIST", help="take only these licences, such as CC0,CC-BY (default: all)"),
+    ] = None,
+    jobs: Annotated[
+        Optional[int], opt("--jobs", metavar="N", help="recordings at a time (default: up to 4)")
+    ] = None,
+    refresh: Annotated[
+        bool, opt("--refresh", help="run the stage again, for what is new in folders; alone, in a project")
+    ] = False,
 ) -> int:
     """Bring the recordings that a list of sources names to disk.
-
-    Parameters
-    ----------
-    cfg_path
-        YAML file of settings; read are `pipeline.test_annotations` and the class list and names of `misc`.
-    sources_path
-        The list of sources.
-    dry_run
-        Only list what would come.
-    licences
-        Comma-separated licences to take; None takes all. An unknown licence is never taken with it.
-    jobs
-        Recordings fetched at a time, at least 1.
-    refresh
-        Run the stage `collect` of the project again, whether or not DVC sees a change.
 
     Returns
     -------

@@ -6,27 +6,20 @@ used. The destination is made if it is missing, and must not have the class.
     britekit copy-class --src-db archive.db --dest-db data/owls.db --name "Barred Owl"
 """
 
-from dataclasses import dataclass
+from typing import Annotated
 
-from britekit.options import option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `copy-class`."""
-
-    src_db_path: str = option(
-        "--src-db", required=True, metavar="DB", help="database to copy from: a path or a URL"
-    )
-    dest_db_path: str = option(
-        "--dest-db", required=True, metavar="DB", help="database to copy to: a path or a URL"
-    )
-    class_name: str = option("--name", required=True, metavar="NAME", help="class name")
-    force: bool = option("--force", default=False, help="change a database that the pipeline builds")
+from britekit.options import ClassName, Force, opt
 
 
 def copy_class(
-    src_db_path: str = "", dest_db_path: str = "", class_name: str = "", force: bool = False
+    src_db_path: Annotated[
+        str, opt("--src-db", required=True, metavar="DB", help="database to copy from: a path or a URL")
+    ] = "",
+    dest_db_path: Annotated[
+        str, opt("--dest-db", required=True, metavar="DB", help="database to copy to: a path or a URL")
+    ] = "",
+    class_name: ClassName = "",
+    force: Force = False,
 ) -> int:
     """Copy a class; return the number of spectrograms copied."""
     from britekit.database.classes import require_class

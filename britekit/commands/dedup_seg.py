@@ -6,39 +6,24 @@ each pair.
     britekit dedup-seg --name Ovenbird -o results/duplicates --threshold 0.98
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated
 
-from britekit.options import config_option, db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `dedup-seg`."""
-
-    cfg_path: Optional[str] = config_option()
-    db_path: Optional[str] = db_option()
-    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="directory of the results")
-    class_name: str = option("--name", required=True, metavar="NAME", help="class name")
-    delete: bool = option("--del", default=False, help="remove the second of each pair from the class")
-    spec_group: str = option(
-        "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
-    )
-    threshold: float = option(
-        "--threshold", default=0.99, metavar="COSINE", help="smallest cosine of a pair (default: 0.99)"
-    )
-    no_plot: bool = option("--noplot", default=False, help="draw no pictures")
+from britekit.options import ClassName, ConfigPath, DbPath, SpecGroup, opt
 
 
 def dedup_seg(
-    cfg_path: Optional[str] = None,
-    db_path: Optional[str] = None,
-    output_path: str = "",
-    class_name: str = "",
-    delete: bool = False,
-    spec_group: str = "default",
-    threshold: float = 0.99,
-    no_plot: bool = False,
+    cfg_path: ConfigPath = None,
+    db_path: DbPath = None,
+    output_path: Annotated[
+        str, opt("-o", "--output", required=True, metavar="DIR", help="directory of the results")
+    ] = "",
+    class_name: ClassName = "",
+    delete: Annotated[bool, opt("--del", help="remove the second of each pair from the class")] = False,
+    spec_group: SpecGroup = "default",
+    threshold: Annotated[
+        float, opt("--threshold", metavar="COSINE", help="smallest cosine of a pair (default: 0.99)")
+    ] = 0.99,
+    no_plot: Annotated[bool, opt("--noplot", help="draw no pictures")] = False,
 ) -> int:
     """Find near-identical segments of one class; return the number of pairs."""
     from britekit.commands._pictures import checked_output

@@ -9,31 +9,6 @@ the next rebuild.
     britekit del-cat --name birds
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from britekit.commands._editing import removal
 
-from britekit.options import db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `del-cat`."""
-
-    db_path: Optional[str] = db_option()
-    name: str = option("--name", required=True, metavar="NAME", help="category to remove")
-
-
-def del_cat(db_path: Optional[str] = None, name: str = "") -> None:
-    """Remove a category, its classes and their recordings; rows removed are printed per table."""
-    from britekit.config import resolve
-    from britekit.database.deletion import delete_category, require_named
-    from britekit.database.schema import Category
-    from britekit.datasets.curation_rows import about_name
-    from britekit.datasets.hand_edits import edit_by_hand
-
-    database = db_path or resolve().train.train_db
-    with edit_by_hand(database, check=lambda s: require_named(s, Category, "category", name)) as edits:
-        removed = delete_category(edits.session, name)
-        edits.record(about_name("del-cat", name))
-    for line in removed.lines():
-        print(line)
+del_cat = removal("del-cat", "category", "Category", "delete_category", ", its classes and their recordings")

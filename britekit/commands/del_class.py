@@ -9,31 +9,6 @@ the next rebuild.
     britekit del-class --name "American Crow"
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from britekit.commands._editing import removal
 
-from britekit.options import db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `del-class`."""
-
-    db_path: Optional[str] = db_option()
-    name: str = option("--name", required=True, metavar="NAME", help="class to remove")
-
-
-def del_class(db_path: Optional[str] = None, name: str = "") -> None:
-    """Remove a class and its recordings; rows removed are printed per table."""
-    from britekit.config import resolve
-    from britekit.database.classes import require_class
-    from britekit.database.deletion import delete_class
-    from britekit.datasets.curation_rows import about_name
-    from britekit.datasets.hand_edits import edit_by_hand
-
-    database = db_path or resolve().train.train_db
-    with edit_by_hand(database, check=lambda s: require_class(s, name)) as edits:
-        removed = delete_class(edits.session, name)
-        edits.record(about_name("del-class", name))
-    for line in removed.lines():
-        print(line)
+del_class = removal("del-class", "class", "Class", "delete_class", " and its recordings")

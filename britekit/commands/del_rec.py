@@ -8,23 +8,17 @@ the next rebuild.
     britekit del-rec --name XC123456.mp3
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated
 
-from britekit.options import db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `del-rec`."""
-
-    db_path: Optional[str] = db_option()
-    file_name: str = option(
-        "--name", required=True, metavar="NAME", help="file name of the recording, with extension"
-    )
+from britekit.options import DbPath, opt
 
 
-def del_rec(db_path: Optional[str] = None, file_name: str = "") -> None:
+def del_rec(
+    db_path: DbPath = None,
+    file_name: Annotated[
+        str, opt("--name", required=True, metavar="NAME", help="file name of the recording, with extension")
+    ] = "",
+) -> None:
     """Remove a recording by its file name; rows removed are printed per table."""
     from britekit.config import resolve
     from britekit.database.deletion import delete_named_recordings, require_recordings

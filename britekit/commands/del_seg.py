@@ -10,29 +10,22 @@ outlive the next rebuild.
     britekit del-seg --name Ovenbird --csv bad.csv
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `del-seg`."""
-
-    db_path: Optional[str] = db_option()
-    class_name: str = option("--name", "--class", required=True, metavar="NAME", help="class name")
-    dir_path: Optional[str] = option("--dir", metavar="DIR", help="directory of spectrogram images")
-    csv_path: Optional[str] = option(
-        "--csv", metavar="FILE", help="table with the columns recording and offset"
-    )
+from britekit.options import DbPath, opt
 
 
 def del_seg(
-    db_path: Optional[str] = None,
-    class_name: str = "",
-    dir_path: Optional[str] = None,
-    csv_path: Optional[str] = None,
+    db_path: DbPath = None,
+    class_name: Annotated[
+        str, opt("--name", "--class", required=True, metavar="NAME", help="class name")
+    ] = "",
+    dir_path: Annotated[
+        Optional[str], opt("--dir", metavar="DIR", help="directory of spectrogram images")
+    ] = None,
+    csv_path: Annotated[
+        Optional[str], opt("--csv", metavar="FILE", help="table with the columns recording and offset")
+    ] = None,
 ) -> int:
     """Take a class from segments; return how many were deleted because they had no other class."""
     from pathlib import Path
@@ -41,7 +34,7 @@ def del_seg(
     from britekit.database.classes import require_class
     from britekit.datasets.hand_edits import edit_by_hand
     from britekit.datasets.segment_removal import remove_segments
-    from britekit.errors import InputError
+    from britekit.errors import InputError, counted
 
     if (dir_path is None) == (csv_path is None):
         raise InputError("the segments are pointed out either by --dir or by --csv; give exactly one of them")
@@ -50,7 +43,7 @@ def del_seg(
         removal = remove_segments(
             edits, class_name, Path(dir_path) if dir_path else None, Path(csv_path) if csv_path else None
         )
-    print(f"Deleted {removal.deleted} segments")
+    print(f"Deleted {counted(removal.deleted, 'segment')}")
     if removal.unlinked:
-        print(f'Unlinked {removal.unlinked} segments that carry other classes from "{class_name}"')
+        print(f'Unlinked {counted(removal.unlinked, "segment")} with other classes from "{class_name}"')
     return removal.deleted

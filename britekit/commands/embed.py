@@ -6,29 +6,18 @@ the mean counts. Embeddings of another model are replaced; repeating an interrup
     britekit embed --name Ovenbird
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `embed`."""
-
-    cfg_path: Optional[str] = config_option()
-    db_path: Optional[str] = db_option()
-    class_name: Optional[str] = option("--name", metavar="NAME", help="one class (default: all)")
-    spec_group: str = option(
-        "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
-    )
+from britekit.options import ConfigPath, DbPath, SpecGroup, opt
 
 
 def embed(
-    cfg_path: Optional[str] = None,
-    db_path: Optional[str] = None,
-    class_name: Optional[str] = None,
-    spec_group: str = "default",
+    cfg_path: ConfigPath = None,
+    db_path: DbPath = None,
+    class_name: Annotated[
+        Optional[str], opt("--name", metavar="NAME", help="one class (default: all)")
+    ] = None,
+    spec_group: SpecGroup = "default",
 ) -> int:
     """Compute and store embeddings; return how many spectrograms have one now."""
     from britekit.datasets.hand_edits import edit_by_hand

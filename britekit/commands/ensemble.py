@@ -2,7 +2,7 @@
 
 Each checkpoint scores the annotated recordings once; candidates are averages of these unrounded scores. The
 choice is made on one half of the recordings, and the winner is scored on the other half as well, which had no
-say: that is the score to expect. All combinations are rated if they are no more than --num_tries, else that
+say: that is the score to expect. All combinations are rated if they are no more than --num-tries, else that
 many distinct ones at random; --greedy begins with the best checkpoint and adds the one that helps most, again
 and again, one that is in already included. Where many are rated, bounds rule most of them out, shown with ~;
 the best is always computed exactly.
@@ -10,69 +10,56 @@ the best is always computed exactly.
     britekit ensemble --ckpt logs/version_3/checkpoints -a data/test/annotations.csv -e 3 -n 2000
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `ensemble`."""
-
-    cfg_path: Optional[str] = config_option()
-    ckpt_path: str = option(
-        "--ckpt_path", "--ckpt", required=True, metavar="DIR", help="directory of checkpoints"
-    )
-    ensemble_size: int = option(
-        "-e", "--ensemble_size", default=3, metavar="INT", help="members (default: 3)"
-    )
-    num_tries: int = option(
-        "-n", "--num_tries", default=100, metavar="INT", help="most combinations to rate (default: 100)"
-    )
-    metric: str = option(
-        "-m",
-        "--metric",
-        default="micro_roc",
-        choices=("macro_pr", "micro_pr", "macro_roc", "micro_roc"),
-        help="what is best: macro_pr, micro_pr, macro_roc or micro_roc (default: micro_roc)",
-    )
-    annotations_path: str = option(
-        "-a", "--annotations", required=True, metavar="FILE", help="annotations per segment"
-    )
-    recordings_path: Optional[str] = option(
-        "-r", "--recordings", metavar="DIR", help="recordings (default: where the annotations are)"
-    )
-    save_dir: Optional[str] = option(
-        "--save",
-        metavar="DIR",
-        help="copy the winners and their exports there (misc.ckpt_folder for package)",
-    )
-    greedy: bool = option("--greedy", default=False, help="choose greedily, with replacement")
-    scores_dir: Optional[str] = option(
-        "--scores",
-        metavar="DIR",
-        help="keep the scores of each checkpoint there, and use those that are there",
-    )
-    no_holdout: bool = option(
-        "--no-holdout", default=False, help="choose on all recordings; the winner's score is then flattered"
-    )
-    seed: int = option("--seed", default=0, metavar="INT", help="of halves and random choices (default: 0)")
+from britekit.options import ConfigPath, Recordings, opt
 
 
 def ensemble(
-    cfg_path: Optional[str] = None,
-    ckpt_path: str = "",
-    ensemble_size: int = 3,
-    num_tries: int = 100,
-    metric: str = "micro_roc",
-    annotations_path: str = "",
-    recordings_path: Optional[str] = None,
-    save_dir: Optional[str] = None,
-    greedy: bool = False,
-    scores_dir: Optional[str] = None,
-    no_holdout: bool = False,
-    seed: int = 0,
+    cfg_path: ConfigPath = None,
+    ckpt_path: Annotated[
+        str, opt("--ckpt-path", "--ckpt", required=True, metavar="DIR", help="directory of checkpoints")
+    ] = "",
+    ensemble_size: Annotated[
+        int, opt("-e", "--ensemble-size", metavar="INT", help="members (default: 3)")
+    ] = 3,
+    num_tries: Annotated[
+        int, opt("-n", "--num-tries", metavar="INT", help="most combinations to rate (default: 100)")
+    ] = 100,
+    metric: Annotated[
+        str,
+        opt(
+            "-m",
+            "--metric",
+            choices=("macro_pr", "micro_pr", "macro_roc", "micro_roc"),
+            help="what is best: macro_pr, micro_pr, macro_roc or micro_roc (default: micro_roc)",
+        ),
+    ] = "micro_roc",
+    annotations_path: Annotated[
+        str, opt("-a", "--annotations", required=True, metavar="FILE", help="annotations per segment")
+    ] = "",
+    recordings_path: Recordings = None,
+    save_dir: Annotated[
+        Optional[str],
+        opt(
+            "--save",
+            metavar="DIR",
+            help="copy the winners and their exports there (misc.ckpt_folder for package)",
+        ),
+    ] = None,
+    greedy: Annotated[bool, opt("--greedy", help="choose greedily, with replacement")] = False,
+    scores_dir: Annotated[
+        Optional[str],
+        opt(
+            "--scores",
+            metavar="DIR",
+            help="keep the scores of each checkpoint there, and use those that are there",
+        ),
+    ] = None,
+    no_holdout: Annotated[
+        bool, opt("--no-holdout", help="choose on all recordings; the winner's score is then flattered")
+    ] = False,
+    seed: Annotated[int, opt("--seed", metavar="INT", help="of halves and random choices (default: 0)")] = 0,
 ) -> tuple[float, list[str]]:
     """Find the best ensemble; return its score on the held-out half and the names of its checkpoints."""
     from britekit.errors import InputError

@@ -14,46 +14,32 @@ code is 1.
     britekit extract --dir data/recordings --classes data/classes.csv
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `extract`."""
-
-    cfg_path: Optional[str] = config_option()
-    dir_path: str = option(
-        "--dir",
-        default="data/recordings",
-        metavar="DIR",
-        help="tree of recordings, a folder per class (default: data/recordings)",
-    )
-    classes_path: Optional[str] = option(
-        "--classes", metavar="FILE", help="class list (default: misc.classes_file of the settings)"
-    )
-    curation_path: Optional[str] = option(
-        "--curation",
-        metavar="FILE",
-        help="decisions about segments (default: data/curation.csv if it is there)",
-    )
-    db_path: Optional[str] = db_option()
-    spec_group: str = option(
-        "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
-    )
-    strict: bool = option("--strict", default=False, help="a decision that matches no segment is an error")
+from britekit.options import ConfigPath, DbPath, SpecGroup, opt
 
 
 def extract(
-    cfg_path: Optional[str] = None,
-    dir_path: str = "data/recordings",
-    classes_path: Optional[str] = None,
-    curation_path: Optional[str] = None,
-    db_path: Optional[str] = None,
-    spec_group: str = "default",
-    strict: bool = False,
+    cfg_path: ConfigPath = None,
+    dir_path: Annotated[
+        str,
+        opt("--dir", metavar="DIR", help="tree of recordings, a folder per class (default: data/recordings)"),
+    ] = "data/recordings",
+    classes_path: Annotated[
+        Optional[str],
+        opt("--classes", metavar="FILE", help="class list (default: misc.classes_file of the settings)"),
+    ] = None,
+    curation_path: Annotated[
+        Optional[str],
+        opt(
+            "--curation",
+            metavar="FILE",
+            help="decisions about segments (default: data/curation.csv if it is there)",
+        ),
+    ] = None,
+    db_path: DbPath = None,
+    spec_group: SpecGroup = "default",
+    strict: Annotated[bool, opt("--strict", help="a decision that matches no segment is an error")] = False,
 ) -> int:
     """Build the training database from a tree ``<class>/<recording>``; return the number of spectrograms."""
     from pathlib import Path

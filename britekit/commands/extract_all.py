@@ -6,65 +6,52 @@ spectrogram group are made where they are missing. Recordings that the class has
     britekit extract-all --name Ovenbird --code OVEN --dir recordings/Ovenbird
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `extract-all`."""
-
-    cfg_path: Optional[str] = config_option()
-    db_path: Optional[str] = db_option()
-    cat_name: str = option(
-        "--cat", default="default", metavar="NAME", help="category of a new class (default: default)"
-    )
-    class_code: Optional[str] = option("--code", metavar="CODE", help="code of a new class")
-    class_name: str = option("--name", required=True, metavar="NAME", help="class name")
-    dir_path: str = option("--dir", required=True, metavar="DIR", help="directory of recordings")
-    overlap: Optional[float] = option(
-        "--overlap",
-        metavar="SECONDS",
-        help="shared by neighbouring segments (default: infer.overlap of the settings)",
-    )
-    src_name: Optional[str] = option(
-        "--src", metavar="NAME", help="source (default: told by the file name, see misc.source_regexes)"
-    )
-    spec_group: str = option(
-        "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
-    )
-    max_spec: Optional[int] = option(
-        "--max-spec", metavar="N", help="at most so many segments of a recording, evenly spaced"
-    )
-    max_rec: Optional[int] = option(
-        "--max-rec", metavar="N", help="at most so many recordings, evenly spaced"
-    )
-    randomize: bool = option(
-        "--random", default=False, help="with --max-spec and --max-rec: drawn by lot, not evenly spaced"
-    )
-    include_existing: bool = option(
-        "--include-existing", default=False, help="also look at recordings that the class has already"
-    )
-    force: bool = option("--force", default=False, help="change a database that the pipeline builds")
+from britekit.options import (
+    Category,
+    ClassCode,
+    ClassName,
+    ConfigPath,
+    DbPath,
+    Force,
+    SourceName,
+    SpecGroup,
+    opt,
+)
 
 
 def extract_all(
-    cfg_path: Optional[str] = None,
-    db_path: Optional[str] = None,
-    cat_name: str = "default",
-    class_code: Optional[str] = None,
-    class_name: str = "",
-    dir_path: str = "",
-    overlap: Optional[float] = None,
-    src_name: Optional[str] = None,
-    spec_group: str = "default",
-    include_existing: bool = False,
-    force: bool = False,
-    max_spec: Optional[int] = None,
-    max_rec: Optional[int] = None,
-    randomize: bool = False,
+    cfg_path: ConfigPath = None,
+    db_path: DbPath = None,
+    cat_name: Category = "default",
+    class_code: ClassCode = None,
+    class_name: ClassName = "",
+    dir_path: Annotated[str, opt("--dir", required=True, metavar="DIR", help="directory of recordings")] = "",
+    overlap: Annotated[
+        Optional[float],
+        opt(
+            "--overlap",
+            metavar="SECONDS",
+            help="shared by neighbouring segments (default: infer.overlap of the settings)",
+        ),
+    ] = None,
+    src_name: SourceName = None,
+    spec_group: SpecGroup = "default",
+    include_existing: Annotated[
+        bool, opt("--include-existing", help="also look at recordings that the class has already")
+    ] = False,
+    force: Force = False,
+    max_spec: Annotated[
+        Optional[int],
+        opt("--max-spec", metavar="N", help="at most so many segments of a recording, evenly spaced"),
+    ] = None,
+    max_rec: Annotated[
+        Optional[int], opt("--max-rec", metavar="N", help="at most so many recordings, evenly spaced")
+    ] = None,
+    randomize: Annotated[
+        bool, opt("--random", help="with --max-spec and --max-rec: drawn by lot, not evenly spaced")
+    ] = False,
 ) -> int:
     """Store the spectrograms of a folder of recordings under one class; return how many are new."""
     import logging
@@ -76,7 +63,7 @@ def extract_all(
     from britekit.database.tracked import refuse_new_recordings
     from britekit.datasets.extract_folder import extract_folder
     from britekit.datasets.recording_streams import check_overlap
-    from britekit.errors import InputError
+    from britekit.errors import InputError, counted
 
     for limit, flag in ((max_spec, "--max-spec"), (max_rec, "--max-rec")):
         if limit is not None and limit < 1:
@@ -113,6 +100,6 @@ def extract_all(
         # What is stored stays stored; a failure after this line must not be taken for one of the database.
     if result.skipped:
         print(f'Skipped {result.skipped} recordings that "{class_name}" has already; see --include-existing')
-    print(f"Inserted {result.spectrograms} spectrograms")
+    print(f"Inserted {counted(result.spectrograms, 'spectrogram')}")
     result.raise_for_failures()
     return result.spectrograms

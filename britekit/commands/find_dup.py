@@ -1,41 +1,27 @@
 """Find recordings of one class that are the same, and remove the duplicates if asked.
 
 Candidates are equally long, within 0.1 s, and their first segments are near each other by their embeddings
-(see embed). They are the same if the stored spectrograms of all their segments sound the same as well: recoded,
+(see embed). They are the same if the stored spectrograms of all their segments sound the same too: recoded,
 quieter or shifted by up to 0.1 s, but not another call. Of those, the one with most segments is kept.
 
     britekit find-dup --name Ovenbird
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated
 
-from britekit.options import config_option, db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `find-dup`."""
-
-    cfg_path: Optional[str] = config_option()
-    db_path: Optional[str] = db_option()
-    class_name: str = option("--name", required=True, metavar="NAME", help="class name")
-    delete: bool = option("--del", default=False, help="remove the duplicates from the class")
-    spec_group: str = option(
-        "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
-    )
-    max_dist: float = option(
-        "--dist", default=0.02, metavar="DISTANCE", help="largest distance of candidates, 1 - cosine (default: 0.02)"
-    )
+from britekit.options import ClassName, ConfigPath, DbPath, SpecGroup, opt
 
 
 def find_dup(
-    cfg_path: Optional[str] = None,
-    db_path: Optional[str] = None,
-    class_name: str = "",
-    delete: bool = False,
-    spec_group: str = "default",
-    max_dist: float = 0.02,
+    cfg_path: ConfigPath = None,
+    db_path: DbPath = None,
+    class_name: ClassName = "",
+    delete: Annotated[bool, opt("--del", help="remove the duplicates from the class")] = False,
+    spec_group: SpecGroup = "default",
+    max_dist: Annotated[
+        float,
+        opt("--dist", metavar="DISTANCE", help="largest distance of candidates, 1 - cosine (default: 0.02)"),
+    ] = 0.02,
 ) -> int:
     """Find recordings of one class that are the same; return the number of pairs."""
     from britekit.config import resolve

@@ -7,29 +7,18 @@ weights are thrown away.
     britekit find-lr -c yaml/samples/train_effnet.yaml -n 200
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    cfg_path: Optional[str] = config_option()
-    num_batches: int = option(
-        "-n", "--num-batches", type=int, default=100, metavar="INT", help="batches (default: 100)"
-    )
+from britekit.options import ConfigPath, opt
 
 
-def find_lr(cfg_path: Optional[str] = None, num_batches: int = 100) -> float:
+def find_lr(
+    cfg_path: ConfigPath = None,
+    num_batches: Annotated[
+        int, opt("-n", "--num-batches", metavar="INT", help="batches (default: 100)")
+    ] = 100,
+) -> float:
     """Suggest a learning rate; see `britekit.training.find_lr.find_learning_rate`.
-
-    Parameters
-    ----------
-    cfg_path
-        YAML file of overrides.
-    num_batches
-        Batches from the lowest to the highest rate.
 
     Returns
     -------

@@ -7,66 +7,27 @@ the observations to inat.csv. Some sounds have all rights reserved; --license le
     britekit inat --name "American Toad" -o recordings/toad --license CC0,CC-BY,CC-BY-NC
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `inat`."""
-
-    cfg_path: Optional[str] = config_option()
-    name: str = option("--name", required=True, metavar="TEXT", help="common or scientific name")
-    output_dir: str = option("-o", "--output", required=True, metavar="DIR", help="directory to fill")
-    max_downloads: int = option(
-        "--max", default=500, metavar="N", help="most recordings, those there already included (default: 500)"
-    )
-    no_prefix: bool = option("--noprefix", default=False, help="file names without N before the number")
-    include_unverified: bool = option(
-        "--nover", default=False, help="include observations that need identification"
-    )
-    licences: Optional[str] = option(
-        "--license", metavar="LIST", help="take only these licences, such as CC0,CC-BY"
-    )
-    dry_run: bool = option("--dry-run", default=False, help="only list what would come")
-    jobs: int = option("--jobs", default=4, metavar="N", help="downloads at a time, 1 to 8 (default: 4)")
+from britekit.options import ConfigPath, DryRun, FillDir, Jobs, Licences, opt
 
 
 def inat(
-    name: str = "",
-    output_dir: str = "",
-    max_downloads: int = 500,
-    no_prefix: bool = False,
-    include_unverified: bool = False,
-    cfg_path: Optional[str] = None,
-    licences: Optional[str] = None,
-    dry_run: bool = False,
-    jobs: int = 4,
+    name: Annotated[str, opt("--name", required=True, metavar="TEXT", help="common or scientific name")] = "",
+    output_dir: FillDir = "",
+    max_downloads: Annotated[
+        int, opt("--max", metavar="N", help="most recordings, those there already included (default: 500)")
+    ] = 500,
+    no_prefix: Annotated[bool, opt("--noprefix", help="file names without N before the number")] = False,
+    include_unverified: Annotated[
+        bool, opt("--nover", help="include observations that need identification")
+    ] = False,
+    cfg_path: ConfigPath = None,
+    licences: Licences = None,
+    dry_run: DryRun = False,
+    jobs: Jobs = 4,
 ) -> int:
     """Download sounds of a taxon from iNaturalist.
-
-    Parameters
-    ----------
-    name
-        Common or scientific name, matched exactly.
-    output_dir
-        Directory to fill, made if missing.
-    max_downloads
-        Most recordings, those that are there already included.
-    no_prefix
-        File names without ``N`` before the number.
-    include_unverified
-        Include observations that need identification.
-    cfg_path
-        YAML file of settings; read are `misc.inat_url` and `misc.request_pause`.
-    licences
-        Comma-separated licences to take.
-    dry_run
-        Only list what would come.
-    jobs
-        Downloads at a time, 1 to 8.
 
     Returns
     -------

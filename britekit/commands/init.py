@@ -7,27 +7,16 @@ and DVC repository where it is none. Files that exist are left alone. Nothing is
     cd owls && git add . && git commit -m "Begin" && dvc repro
 """
 
-from dataclasses import dataclass
+from typing import Annotated
 
-from britekit.options import option
-
-
-@dataclass(kw_only=True)
-class Options:
-    dest: str = option("--dest", default=".", metavar="DIR", help="directory of the project (default: .)")
-    force: bool = option("--force", default=False, help="overwrite files that exist")
+from britekit.options import opt
 
 
-def init(dest: str = ".", force: bool = False) -> None:
-    """Lay out a working project.
-
-    Parameters
-    ----------
-    dest
-        Directory, made if missing.
-    force
-        Whether to overwrite files that exist.
-    """
+def init(
+    dest: Annotated[str, opt("--dest", metavar="DIR", help="directory of the project (default: .)")] = ".",
+    force: Annotated[bool, opt("--force", help="overwrite files that exist")] = False,
+) -> None:
+    """Lay out a working project."""
     from britekit.project.layout import lay_out
 
     outcome = lay_out(dest, overwrite=force)

@@ -9,53 +9,31 @@ A name such as timm.mobilenetv3_small_100 adds that network to the list; several
     britekit models --head basic_sed --csv models.csv
 """
 
-from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Annotated, Any, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    cfg_path: Optional[str] = config_option()
-    csv_path: Optional[str] = option(
-        "--csv", metavar="FILE", help="write model, parameters, gmacs to this file; - is standard output"
-    )
-    head: Optional[str] = option(
-        "--head", metavar="NAME", help="head (default: each family's own; train.head_type is not read)"
-    )
-    classes: int = option("--classes", type=int, default=50, metavar="N", help="classes (default: 50)")
-    time: bool = option("--time", default=False, help="measure speed on this machine")
-    model: Optional[str] = option(
-        "--model", metavar="NAMES", help="only these, separated by commas (default: all but timm's)"
-    )
+from britekit.options import ConfigPath, opt
 
 
 def models(
-    cfg_path: Optional[str] = None,
-    csv_path: Optional[str] = None,
-    head: Optional[str] = None,
-    classes: int = 50,
-    time: bool = False,
-    model: Optional[str] = None,
+    cfg_path: ConfigPath = None,
+    csv_path: Annotated[
+        Optional[str],
+        opt(
+            "--csv", metavar="FILE", help="write model, parameters, gmacs to this file; - is standard output"
+        ),
+    ] = None,
+    head: Annotated[
+        Optional[str],
+        opt("--head", metavar="NAME", help="head (default: each family's own; train.head_type is not read)"),
+    ] = None,
+    classes: Annotated[int, opt("--classes", metavar="N", help="classes (default: 50)")] = 50,
+    time: Annotated[bool, opt("--time", help="measure speed on this machine")] = False,
+    model: Annotated[
+        Optional[str],
+        opt("--model", metavar="NAMES", help="only these, separated by commas (default: all but timm's)"),
+    ] = None,
 ) -> list[dict[str, Any]]:
-    """List networks; return one dict per network with model, parameters, gmacs and the speeds asked for.
-
-    Parameters
-    ----------
-    cfg_path
-        YAML file of overrides; the spectrogram size, frames per second and hidden channels are read.
-    csv_path
-        File to write, ``-`` for standard output; None prints a table.
-    head
-        Head of every network; None takes each family's own.
-    classes
-        Number of classes.
-    time
-        Measure spectrograms per second here.
-    model
-        Names separated by commas; None lists every family and size.
-    """
+    """List networks; return one dict per network with model, parameters, gmacs and the speeds asked for."""
     from britekit.config import resolve
     from britekit.errors import InputError
     from britekit.files import refuse_overwriting, write_text

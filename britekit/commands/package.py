@@ -6,35 +6,27 @@ file. The list holds what inference needs: neither torch nor CUDA.
     britekit package -o models/britekit-ensemble.bento
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    cfg_path: Optional[str] = config_option()
-    output_path: Optional[str] = option(
-        "-o", "--output", metavar="FILE", help="file to write (default: models/britekit-ensemble.bento)"
-    )
-    name: Optional[str] = option(
-        "--name", help="name of the Bento (default: pipeline.bento_name of the settings)"
-    )
-    calibration_path: Optional[str] = option(
-        "--calibration", metavar="FILE", help="calibration to put in (default: infer.calibration)"
-    )
-    containerize: bool = option(
-        "--containerize", default=False, help="also build the container image, with Docker"
-    )
+from britekit.options import ConfigPath, opt
 
 
 def package(
-    cfg_path: Optional[str] = None,
-    output_path: Optional[str] = None,
-    name: Optional[str] = None,
-    calibration_path: Optional[str] = None,
-    containerize: bool = False,
+    cfg_path: ConfigPath = None,
+    output_path: Annotated[
+        Optional[str],
+        opt("-o", "--output", metavar="FILE", help="file to write (default: models/britekit-ensemble.bento)"),
+    ] = None,
+    name: Annotated[
+        Optional[str], opt("--name", help="name of the Bento (default: pipeline.bento_name of the settings)")
+    ] = None,
+    calibration_path: Annotated[
+        Optional[str],
+        opt("--calibration", metavar="FILE", help="calibration to put in (default: infer.calibration)"),
+    ] = None,
+    containerize: Annotated[
+        bool, opt("--containerize", help="also build the container image, with Docker")
+    ] = False,
 ) -> int:
     """Build the Bento and say how to serve it."""
     from pathlib import Path

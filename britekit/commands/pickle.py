@@ -6,45 +6,32 @@ with all of them; one that also carries a class that is not chosen is left out.
     britekit pickle --classes data/classes.csv -o data/training.pkl
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `pickle`."""
-
-    cfg_path: Optional[str] = config_option()
-    classes_path: Optional[str] = option(
-        "--classes", metavar="FILE", help="class list (default: all classes of the database)"
-    )
-    db_path: Optional[str] = db_option()
-    output_path: Optional[str] = option(
-        "-o", "--output", metavar="FILE", help="file to write (default: data/training.pkl below --root)"
-    )
-    root_dir: str = option(
-        "--root", default=".", metavar="DIR", help="directory of the default output (default: .)"
-    )
-    max_per_class: Optional[int] = option("-m", "--max", metavar="N", help="most spectrograms per class")
-    spec_group: str = option(
-        "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
-    )
-    keep_mixed: bool = option(
-        "--keep-mixed", default=False, help="keep segments that also carry another class, ignoring that class"
-    )
+from britekit.options import ConfigPath, DbPath, SpecGroup, opt
 
 
 def pickle(
-    cfg_path: Optional[str] = None,
-    classes_path: Optional[str] = None,
-    db_path: Optional[str] = None,
-    output_path: Optional[str] = None,
-    root_dir: str = ".",
-    max_per_class: Optional[int] = None,
-    spec_group: str = "default",
-    keep_mixed: bool = False,
+    cfg_path: ConfigPath = None,
+    classes_path: Annotated[
+        Optional[str],
+        opt("--classes", metavar="FILE", help="class list (default: all classes of the database)"),
+    ] = None,
+    db_path: DbPath = None,
+    output_path: Annotated[
+        Optional[str],
+        opt("-o", "--output", metavar="FILE", help="file to write (default: data/training.pkl below --root)"),
+    ] = None,
+    root_dir: Annotated[
+        str, opt("--root", metavar="DIR", help="directory of the default output (default: .)")
+    ] = ".",
+    max_per_class: Annotated[
+        Optional[int], opt("-m", "--max", metavar="N", help="most spectrograms per class")
+    ] = None,
+    spec_group: SpecGroup = "default",
+    keep_mixed: Annotated[
+        bool, opt("--keep-mixed", help="keep segments that also carry another class, ignoring that class")
+    ] = False,
 ) -> int:
     """Write the training file; return the number of spectrograms in it."""
     from pathlib import Path

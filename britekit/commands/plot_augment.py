@@ -7,74 +7,37 @@ will see. Edit the parameters, run it again, look: pictures of an earlier run ar
     britekit plot-augment --name "Barred Owl" -o plots/augmentations
 """
 
-from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Annotated, Any, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    cfg_path: Optional[str] = config_option()
-    db_path: Optional[str] = option(
-        "-d", "--db", metavar="DB", help="take spectrograms of this training database: a path or a URL"
-    )
-    pickle_path: Optional[str] = option(
-        "--pickle", metavar="FILE", help="take them from this training file (default: train.train_pickle)"
-    )
-    output_path: str = option(
-        "-o", "--output", metavar="DIR", required=True, help="directory for the pictures"
-    )
-    class_name: Optional[str] = option(
-        "--name", metavar="NAME", help="class to show (default: any but noise)"
-    )
-    num: int = option("--num", type=int, default=4, metavar="N", help="spectrograms per picture (default: 4)")
-    power: float = option(
-        "--power", type=float, default=0.5, metavar="X", help="exponent for display (default: 0.5)"
-    )
-    seed: int = option(
-        "--seed", type=int, default=0, metavar="INT", help="of all random choices (default: 0)"
-    )
-    spec_group: str = option(
-        "--sgroup",
-        default="default",
-        metavar="NAME",
-        help="spectrogram group of a database (default: default)",
-    )
+from britekit.options import ConfigPath, opt
 
 
 def plot_augment(
-    cfg_path: Optional[str] = None,
-    db_path: Optional[str] = None,
-    pickle_path: Optional[str] = None,
-    output_path: str = "",
-    class_name: Optional[str] = None,
-    num: int = 4,
-    power: float = 0.5,
-    seed: int = 0,
-    spec_group: str = "default",
+    cfg_path: ConfigPath = None,
+    db_path: Annotated[
+        Optional[str],
+        opt("-d", "--db", metavar="DB", help="take spectrograms of this training database: a path or a URL"),
+    ] = None,
+    pickle_path: Annotated[
+        Optional[str],
+        opt(
+            "--pickle", metavar="FILE", help="take them from this training file (default: train.train_pickle)"
+        ),
+    ] = None,
+    output_path: Annotated[
+        str, opt("-o", "--output", metavar="DIR", required=True, help="directory for the pictures")
+    ] = "",
+    class_name: Annotated[
+        Optional[str], opt("--name", metavar="NAME", help="class to show (default: any but noise)")
+    ] = None,
+    num: Annotated[int, opt("--num", metavar="N", help="spectrograms per picture (default: 4)")] = 4,
+    power: Annotated[float, opt("--power", metavar="X", help="exponent for display (default: 0.5)")] = 0.5,
+    seed: Annotated[int, opt("--seed", metavar="INT", help="of all random choices (default: 0)")] = 0,
+    spec_group: Annotated[
+        str, opt("--sgroup", metavar="NAME", help="spectrogram group of a database (default: default)")
+    ] = "default",
 ) -> list[str]:
-    """Draw each augmentation's effect on random spectrograms; return the pictures written.
-
-    Parameters
-    ----------
-    cfg_path
-        YAML file of overrides.
-    db_path, pickle_path
-        Where spectrograms come from, one of the two; neither is ``train.train_pickle``.
-    output_path
-        Directory for the pictures, ``NAME.jpeg`` each.
-    class_name
-        Class to show; None: any but noise.
-    num
-        Spectrograms per picture, 1 to 12.
-    power
-        Exponent on the values for display; below 1 it shows faint sounds.
-    seed
-        Of the choice of spectrograms and of the augmentations.
-    spec_group
-        Spectrogram group, with a database.
-    """
+    """Draw each augmentation's effect on random spectrograms; return the pictures written."""
     from pathlib import Path
 
     from britekit.config import resolve

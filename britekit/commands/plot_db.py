@@ -6,54 +6,30 @@ kept. With --sheet, many spectrograms on a page. With --augment they are shown a
     britekit plot-db --name Ovenbird -o plots/Ovenbird --max 200
 """
 
-from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Annotated, Any, Optional
 
-from britekit.options import config_option, db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `plot-db`."""
-
-    cfg_path: Optional[str] = config_option()
-    class_name: str = option("--name", required=True, metavar="NAME", help="class name")
-    db_path: Optional[str] = db_option()
-    ndims: bool = option("--ndims", default=False, help="leave out the axes")
-    max_count: Optional[int] = option("--max", metavar="N", help="most spectrograms, the first by recording")
-    output_path: str = option(
-        "-o", "--output", required=True, metavar="DIR", help="directory of the pictures"
-    )
-    prefix: Optional[str] = option(
-        "--prefix", metavar="TEXT", help="only recordings whose file name begins so, in whatever case"
-    )
-    power: float = option(
-        "--power",
-        default=1.0,
-        metavar="EXPONENT",
-        help="for the eye: below 1 shows faint sounds (default: 1)",
-    )
-    spec_group: str = option(
-        "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
-    )
-    sheet: bool = option("--sheet", default=False, help="many spectrograms on a page, {class}-sheet.jpeg")
-    augment: bool = option(
-        "--augment", default=False, help="mix and augment them first, as training would (see plot-augment)"
-    )
+from britekit.options import ClassName, ConfigPath, DbPath, NoAxes, PicturesDir, Power, SpecGroup, opt
 
 
 def plot_db(
-    cfg_path: Optional[str] = None,
-    class_name: str = "",
-    db_path: Optional[str] = None,
-    ndims: bool = False,
-    max_count: Optional[int] = None,
-    output_path: str = "",
-    prefix: Optional[str] = None,
-    power: float = 1.0,
-    spec_group: str = "default",
-    sheet: bool = False,
-    augment: bool = False,
+    cfg_path: ConfigPath = None,
+    class_name: ClassName = "",
+    db_path: DbPath = None,
+    ndims: NoAxes = False,
+    max_count: Annotated[
+        Optional[int], opt("--max", metavar="N", help="most spectrograms, the first by recording")
+    ] = None,
+    output_path: PicturesDir = "",
+    prefix: Annotated[
+        Optional[str],
+        opt("--prefix", metavar="TEXT", help="only recordings whose file name begins so, in whatever case"),
+    ] = None,
+    power: Power = 1.0,
+    spec_group: SpecGroup = "default",
+    sheet: Annotated[bool, opt("--sheet", help="many spectrograms on a page, {class}-sheet.jpeg")] = False,
+    augment: Annotated[
+        bool, opt("--augment", help="mix and augment them first, as training would (see plot-augment)")
+    ] = False,
 ) -> int:
     """Plot the stored spectrograms of a class; return how many were drawn."""
     from britekit.commands._pictures import checked_output, report

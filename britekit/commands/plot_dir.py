@@ -6,48 +6,28 @@ many small ones. Pictures that exist are kept, so a run that was interrupted goe
     britekit plot-dir -i recordings -o plots --sheet --power 0.5
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `plot-dir`."""
-
-    cfg_path: Optional[str] = config_option()
-    ndims: bool = option("--ndims", default=False, help="leave out the axes")
-    input_path: str = option("-i", "--input", required=True, metavar="DIR", help="directory of recordings")
-    output_path: str = option(
-        "-o", "--output", required=True, metavar="DIR", help="directory of the pictures"
-    )
-    all: bool = option("--all", default=False, help="one picture of each whole recording")
-    overlap: float = option(
-        "--overlap", default=0.0, metavar="SECONDS", help="shared by neighbouring segments (default: 0)"
-    )
-    power: float = option(
-        "--power",
-        default=1.0,
-        metavar="EXPONENT",
-        help="for the eye: below 1 shows faint sounds (default: 1)",
-    )
-    csv_path: Optional[str] = option(
-        "--csv", metavar="FILE", help="only the segments in the rows of this table: recording, offset"
-    )
-    sheet: bool = option("--sheet", default=False, help="many segments on a page, {directory}-sheet.jpeg")
+from britekit.options import ConfigPath, NoAxes, PicturesDir, Power, opt
 
 
 def plot_dir(
-    cfg_path: Optional[str] = None,
-    ndims: bool = False,
-    input_path: str = "",
-    output_path: str = "",
-    all: bool = False,
-    overlap: float = 0.0,
-    power: float = 1.0,
-    csv_path: Optional[str] = None,
-    sheet: bool = False,
+    cfg_path: ConfigPath = None,
+    ndims: NoAxes = False,
+    input_path: Annotated[
+        str, opt("-i", "--input", required=True, metavar="DIR", help="directory of recordings")
+    ] = "",
+    output_path: PicturesDir = "",
+    all: Annotated[bool, opt("--all", help="one picture of each whole recording")] = False,
+    overlap: Annotated[
+        float, opt("--overlap", metavar="SECONDS", help="shared by neighbouring segments (default: 0)")
+    ] = 0.0,
+    power: Power = 1.0,
+    csv_path: Annotated[
+        Optional[str],
+        opt("--csv", metavar="FILE", help="only the segments in the rows of this table: recording, offset"),
+    ] = None,
+    sheet: Annotated[bool, opt("--sheet", help="many segments on a page, {directory}-sheet.jpeg")] = False,
 ) -> int:
     """Plot each recording of a directory; return how many pictures, or segments on sheets, were made."""
     import logging

@@ -7,42 +7,23 @@ Recordings are looked for beside the annotations.
     britekit plot-test -a data/test/annotations.csv -o plots/test --name Ovenbird
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `plot-test`."""
-
-    cfg_path: Optional[str] = config_option()
-    ndims: bool = option("--ndims", default=False, help="leave out the axes")
-    annotations_path: str = option(
-        "-a", "--annotations", required=True, metavar="FILE", help="annotations per segment"
-    )
-    output_path: str = option(
-        "-o", "--output", required=True, metavar="DIR", help="directory of the pictures"
-    )
-    class_name: Optional[str] = option(
-        "--name", metavar="NAME", help="one class, as annotated, into the directory itself"
-    )
-    power: float = option(
-        "--power",
-        default=1.0,
-        metavar="EXPONENT",
-        help="for the eye: below 1 shows faint sounds (default: 1)",
-    )
+from britekit.options import ConfigPath, NoAxes, PicturesDir, Power, opt
 
 
 def plot_test(
-    cfg_path: Optional[str] = None,
-    ndims: bool = False,
-    annotations_path: str = "",
-    output_path: str = "",
-    class_name: Optional[str] = None,
-    power: float = 1.0,
+    cfg_path: ConfigPath = None,
+    ndims: NoAxes = False,
+    annotations_path: Annotated[
+        str, opt("-a", "--annotations", required=True, metavar="FILE", help="annotations per segment")
+    ] = "",
+    output_path: PicturesDir = "",
+    class_name: Annotated[
+        Optional[str],
+        opt("--name", metavar="NAME", help="one class, as annotated, into the directory itself"),
+    ] = None,
+    power: Power = 1.0,
 ) -> int:
     """Plot annotated segments; return how many pictures were made."""
     from dataclasses import replace

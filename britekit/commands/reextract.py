@@ -9,42 +9,28 @@ offset and no audio settings but those of params.yaml, which a rebuild would not
     britekit reextract -d birds.db -c yaml/fine.yaml --sgroup fine
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `reextract`."""
-
-    cfg_path: Optional[str] = config_option()
-    db_path: Optional[str] = db_option()
-    class_name: Optional[str] = option("--name", metavar="NAME", help="one class (default: all segments)")
-    classes_path: Optional[str] = option(
-        "--classes", metavar="FILE", help="class list (default: all segments)"
-    )
-    check: bool = option("--check", default=False, help="only verify that every recording can be read")
-    spec_group: str = option(
-        "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
-    )
-    offset: float = option(
-        "--offset",
-        default=0.0,
-        metavar="SECONDS",
-        help="added to where each segment begins, not below 0 (default: 0)",
-    )
+from britekit.options import ConfigPath, DbPath, SpecGroup, opt
 
 
 def reextract(
-    cfg_path: Optional[str] = None,
-    db_path: Optional[str] = None,
-    class_name: Optional[str] = None,
-    classes_path: Optional[str] = None,
-    check: bool = False,
-    spec_group: str = "default",
-    offset: float = 0.0,
+    cfg_path: ConfigPath = None,
+    db_path: DbPath = None,
+    class_name: Annotated[
+        Optional[str], opt("--name", metavar="NAME", help="one class (default: all segments)")
+    ] = None,
+    classes_path: Annotated[
+        Optional[str], opt("--classes", metavar="FILE", help="class list (default: all segments)")
+    ] = None,
+    check: Annotated[bool, opt("--check", help="only verify that every recording can be read")] = False,
+    spec_group: SpecGroup = "default",
+    offset: Annotated[
+        float,
+        opt(
+            "--offset", metavar="SECONDS", help="added to where each segment begins, not below 0 (default: 0)"
+        ),
+    ] = 0.0,
 ) -> int:
     """Compute the spectrograms of stored segments again; return how many."""
     import math

@@ -7,23 +7,13 @@ that annotations of a class share counts once. misc.map_codes renames classes.
     britekit rpt-ann -a data/test/annotations.csv -o results/annotations
 """
 
-from dataclasses import dataclass
-from typing import Optional
-
-from britekit.options import option
+from britekit.options import SegmentAnnotations, TablesDir
 
 
-@dataclass(kw_only=True)
-class Options:
-    """Options of `rpt-ann`."""
-
-    annotations_path: str = option(
-        "-a", "--annotations", required=True, metavar="FILE", help="annotations per segment"
-    )
-    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="where the tables go")
-
-
-def rpt_ann(annotations_path: Optional[str] = None, output_path: Optional[str] = None) -> None:
+def rpt_ann(
+    annotations_path: SegmentAnnotations = None,
+    output_path: TablesDir = None,
+) -> None:
     """Write how many seconds of each class are annotated."""
     from britekit.config import resolve
     from britekit.errors import InputError

@@ -5,22 +5,18 @@ Writes class_summary.csv, class_details.csv, spec_groups.csv and report.html, a 
     britekit rpt-db -o results/database
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated
 
-from britekit.options import config_option, db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `rpt-db`."""
-
-    cfg_path: Optional[str] = config_option()
-    db_path: Optional[str] = db_option()
-    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="directory of the report")
+from britekit.options import ConfigPath, DbPath, opt
 
 
-def rpt_db(cfg_path: Optional[str] = None, db_path: Optional[str] = None, output_path: str = "") -> None:
+def rpt_db(
+    cfg_path: ConfigPath = None,
+    db_path: DbPath = None,
+    output_path: Annotated[
+        str, opt("-o", "--output", required=True, metavar="DIR", help="directory of the report")
+    ] = "",
+) -> None:
     """Write the summary of a database."""
     from collections import Counter
     from pathlib import Path

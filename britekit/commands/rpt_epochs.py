@@ -7,29 +7,20 @@ training_scores.jpeg, and prints the best epochs. Recordings are looked for besi
     britekit rpt-epochs -i logs/version_3/checkpoints -a data/test/annotations.csv -o results/epochs
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `rpt-epochs`."""
-
-    cfg_path: Optional[str] = config_option()
-    input_path: str = option("-i", "--input", required=True, metavar="DIR", help="directory of checkpoints")
-    annotations_path: str = option(
-        "-a", "--annotations", required=True, metavar="FILE", help="annotations per segment"
-    )
-    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="where the scores go")
+from britekit.options import ConfigPath, SegmentAnnotations, opt
 
 
 def rpt_epochs(
-    cfg_path: Optional[str] = None,
-    input_path: Optional[str] = None,
-    annotations_path: Optional[str] = None,
-    output_path: Optional[str] = None,
+    cfg_path: ConfigPath = None,
+    input_path: Annotated[
+        Optional[str], opt("-i", "--input", required=True, metavar="DIR", help="directory of checkpoints")
+    ] = None,
+    annotations_path: SegmentAnnotations = None,
+    output_path: Annotated[
+        Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="where the scores go")
+    ] = None,
 ) -> dict[int, tuple[float, float]]:
     """Score the checkpoints; return PR-AUC and ROC-AUC by epoch."""
     from pathlib import Path

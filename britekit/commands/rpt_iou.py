@@ -8,45 +8,30 @@ labels as long as the sounds, from models with frames (analyze without --seg, wi
     britekit rpt-iou -a data/test/annotations.csv -l results/labels -o results/iou
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `rpt-iou`."""
-
-    cfg_path: Optional[str] = config_option()
-    annotations_path: str = option(
-        "-a", "--annotations", required=True, metavar="FILE", help="annotations per segment"
-    )
-    label_dir: str = option(
-        "-l",
-        "--labels",
-        required=True,
-        metavar="DIR",
-        help="output of analyze, looked up beside the annotations first",
-    )
-    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="where the tables go")
-    start: float = option("--start", default=0.0, metavar="SCORE", help="first threshold (default: 0)")
-    end: float = option("--end", default=1.0, metavar="SCORE", help="last threshold (default: 1)")
-    incr: float = option("--incr", default=0.01, metavar="STEP", help="between thresholds (default: 0.01)")
-    t1: float = option("--t1", default=0.6, metavar="SCORE", help="threshold to report (default: 0.6)")
-    t2: float = option("--t2", default=0.8, metavar="SCORE", help="another one (default: 0.8)")
+from britekit.options import ConfigPath, SegmentAnnotations, TablesDir, opt
 
 
 def rpt_iou(
-    cfg_path: Optional[str] = None,
-    annotations_path: Optional[str] = None,
-    label_dir: Optional[str] = None,
-    output_path: Optional[str] = None,
-    start: float = 0.0,
-    end: float = 1.0,
-    incr: float = 0.01,
-    t1: float = 0.6,
-    t2: float = 0.8,
+    cfg_path: ConfigPath = None,
+    annotations_path: SegmentAnnotations = None,
+    label_dir: Annotated[
+        Optional[str],
+        opt(
+            "-l",
+            "--labels",
+            required=True,
+            metavar="DIR",
+            help="output of analyze, looked up beside the annotations first",
+        ),
+    ] = None,
+    output_path: TablesDir = None,
+    start: Annotated[float, opt("--start", metavar="SCORE", help="first threshold (default: 0)")] = 0.0,
+    end: Annotated[float, opt("--end", metavar="SCORE", help="last threshold (default: 1)")] = 1.0,
+    incr: Annotated[float, opt("--incr", metavar="STEP", help="between thresholds (default: 0.01)")] = 0.01,
+    t1: Annotated[float, opt("--t1", metavar="SCORE", help="threshold to report (default: 0.6)")] = 0.6,
+    t2: Annotated[float, opt("--t2", metavar="SCORE", help="another one (default: 0.8)")] = 0.8,
 ) -> float:
     """Write intersection over union by threshold; return the highest mean."""
     import logging

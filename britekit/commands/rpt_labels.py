@@ -7,25 +7,20 @@ column per class). Time that labels of a class share counts once. misc.map_codes
     britekit rpt-labels -l results/labels -o results/detected --min-score 0.7
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `rpt-labels`."""
-
-    label_dir: str = option("-l", "--labels", required=True, metavar="DIR", help="output of analyze")
-    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="where the tables go")
-    min_score: Optional[float] = option(
-        "-m", "--min-score", metavar="SCORE", help="labels of at least this (default: infer.min_score)"
-    )
+from britekit.options import TablesDir, opt
 
 
 def rpt_labels(
-    label_dir: Optional[str] = None, output_path: Optional[str] = None, min_score: Optional[float] = None
+    label_dir: Annotated[
+        Optional[str], opt("-l", "--labels", required=True, metavar="DIR", help="output of analyze")
+    ] = None,
+    output_path: TablesDir = None,
+    min_score: Annotated[
+        Optional[float],
+        opt("-m", "--min-score", metavar="SCORE", help="labels of at least this (default: infer.min_score)"),
+    ] = None,
 ) -> None:
     """Write how many seconds of each class were detected."""
     from britekit.config import resolve

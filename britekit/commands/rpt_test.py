@@ -14,101 +14,81 @@ used where analyze left them (scores.npz, written with --min-score 0).
     britekit rpt-test -g minute -a data/test/minutes.csv -l results/labels -o results/test
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `rpt-test`."""
-
-    cfg_path: Optional[str] = config_option()
-    granularity: str = option(
-        "-g",
-        "--granularity",
-        default="segment",
-        metavar="TEXT",
-        help="unit of the test: segment, block, recording, minute (blocks of 60 s), or the beginning of one "
-        "(default: segment)",
-    )
-    annotations_path: str = option(
-        "-a",
-        "--annotations",
-        required=True,
-        metavar="PATH",
-        help="annotations of the test recordings: CSV, Audacity labels, a Raven table, or a folder of these",
-    )
-    label_dir: str = option(
-        "-l",
-        "--labels",
-        required=True,
-        metavar="DIR",
-        help="output of analyze, looked up in the recordings directory first",
-    )
-    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="where the report goes")
-    recordings_path: Optional[str] = option(
-        "-r", "--recordings", metavar="DIR", help="recordings (default: the directory of the annotations)"
-    )
-    min_score: Optional[float] = option(
-        "-m",
-        "--min-score",
-        metavar="SCORE",
-        help="threshold of precision and recall (default: infer.min_score)",
-    )
-    block_size: Optional[int] = option(
-        "-b", "--block", metavar="SECONDS", help="length of a block (default: 60)"
-    )
-    precision: float = option(
-        "--precision",
-        default=0.95,
-        metavar="P",
-        help="per recording: report the seconds of true detections at this precision (default: 0.95)",
-    )
-    save_matrices: bool = option(
-        "--skip-matrices", default=True, help="do not write the truth and score matrices"
-    )
-    keep_matrices: bool = option(
-        "--save-matrices", default=False, help="write the truth and score matrices (the default)"
-    )
-    calibration_path: Optional[str] = option(
-        "--calibration",
-        metavar="FILE",
-        help="calibration, or none (default: infer.calibration, else models/calibration.yaml if it fits)",
-    )
-    metrics_path: Optional[str] = option(
-        "--metrics", metavar="FILE", help="also write the figures as a small JSON file"
-    )
-    strict: bool = option(
-        "--strict",
-        default=False,
-        help="an annotated class that the models do not know is an error (always so in a DVC stage)",
-    )
-    examples: int = option(
-        "--examples",
-        default=12,
-        metavar="N",
-        help="worst false positives, and as many misses, to show as spectrograms (default: 12)",
-    )
+from britekit.options import ConfigPath, LabelDir, MetricsPath, Recordings, Strict, opt
 
 
 def rpt_test(
-    cfg_path: Optional[str] = None,
-    granularity: str = "segment",
-    annotations_path: Optional[str] = None,
-    label_dir: Optional[str] = None,
-    output_path: Optional[str] = None,
-    recordings_path: Optional[str] = None,
-    min_score: Optional[float] = None,
-    precision: float = 0.95,
-    block_size: Optional[int] = None,
-    save_matrices: bool = True,
-    keep_matrices: bool = False,
-    calibration_path: Optional[str] = None,
-    metrics_path: Optional[str] = None,
-    strict: bool = False,
-    examples: int = 12,
+    cfg_path: ConfigPath = None,
+    granularity: Annotated[
+        str,
+        opt(
+            "-g",
+            "--granularity",
+            metavar="TEXT",
+            help="unit of the test: segment, block, recording or minute (blocks of 60 s) (default: segment)",
+        ),
+    ] = "segment",
+    annotations_path: Annotated[
+        Optional[str],
+        opt(
+            "-a",
+            "--annotations",
+            required=True,
+            metavar="PATH",
+            help="annotations of the test: CSV, Audacity labels, a Raven table, or a folder of these",
+        ),
+    ] = None,
+    label_dir: LabelDir = None,
+    output_path: Annotated[
+        Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="where the report goes")
+    ] = None,
+    recordings_path: Recordings = None,
+    min_score: Annotated[
+        Optional[float],
+        opt(
+            "-m",
+            "--min-score",
+            metavar="SCORE",
+            help="threshold of precision and recall (default: infer.min_score)",
+        ),
+    ] = None,
+    precision: Annotated[
+        float,
+        opt(
+            "--precision",
+            metavar="P",
+            help="per recording: report the seconds of true detections at this precision (default: 0.95)",
+        ),
+    ] = 0.95,
+    block_size: Annotated[
+        Optional[int], opt("-b", "--block", metavar="SECONDS", help="length of a block (default: 60)")
+    ] = None,
+    save_matrices: Annotated[
+        bool, opt("--skip-matrices", help="do not write the truth and score matrices")
+    ] = True,
+    keep_matrices: Annotated[
+        bool, opt("--save-matrices", help="write the truth and score matrices (the default)")
+    ] = False,
+    calibration_path: Annotated[
+        Optional[str],
+        opt(
+            "--calibration",
+            metavar="FILE",
+            help="calibration, or none (default: infer.calibration, else models/calibration.yaml if it fits)",
+        ),
+    ] = None,
+    metrics_path: MetricsPath = None,
+    strict: Strict = False,
+    examples: Annotated[
+        int,
+        opt(
+            "--examples",
+            metavar="N",
+            help="worst false positives, and as many misses, to show as spectrograms (default: 12)",
+        ),
+    ] = 12,
 ) -> None:
     """Compute the figures of a test and write its report."""
     import logging

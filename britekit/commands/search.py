@@ -6,63 +6,44 @@ offsets, a segment counts by the target that it is nearest to.
     britekit search --name Ovenbird -i unknown.wav --offset 12.5,40 -o results/search
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, db_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `search`."""
-
-    cfg_path: Optional[str] = config_option()
-    db_path: Optional[str] = db_option()
-    class_name: str = option("--name", required=True, metavar="NAME", help="class to search in")
-    max_dist: float = option(
-        "--dist", default=0.5, metavar="DISTANCE", help="largest distance, 1 - cosine (default: 0.5)"
-    )
-    exp: float = option(
-        "--exp",
-        default=0.5,
-        metavar="EXPONENT",
-        help="for the eye: below 1 shows faint sounds (default: 0.5)",
-    )
-    num_to_plot: int = option("--num", default=200, metavar="N", help="most segments (default: 200)")
-    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="directory of the results")
-    input_path: str = option("-i", "--input", required=True, metavar="FILE", help="recording")
-    offset: str = option(
-        "--offset",
-        default="0",
-        metavar="SECONDS",
-        help="where its segment begins; several with commas between (default: 0)",
-    )
-    exclude_db: Optional[str] = option(
-        "-x", "--exclude", metavar="DB", help="leave out what this second database has"
-    )
-    class_name2: Optional[str] = option(
-        "--name2", metavar="NAME", help="class in the second database (default: that of --name)"
-    )
-    spec_group: str = option(
-        "--sgroup", default="default", metavar="NAME", help="spectrogram group (default: default)"
-    )
-    show_dims: bool = option("--dims", default=False, help="draw axes")
+from britekit.options import ConfigPath, DbPath, SpecGroup, opt
 
 
 def search(
-    cfg_path: Optional[str] = None,
-    db_path: Optional[str] = None,
-    class_name: str = "",
-    max_dist: float = 0.5,
-    exp: float = 0.5,
-    num_to_plot: int = 200,
-    output_path: str = "",
-    input_path: str = "",
-    offset: object = "0",
-    exclude_db: Optional[str] = None,
-    class_name2: Optional[str] = None,
-    spec_group: str = "default",
-    show_dims: bool = False,
+    cfg_path: ConfigPath = None,
+    db_path: DbPath = None,
+    class_name: Annotated[str, opt("--name", required=True, metavar="NAME", help="class to search in")] = "",
+    max_dist: Annotated[
+        float, opt("--dist", metavar="DISTANCE", help="largest distance, 1 - cosine (default: 0.5)")
+    ] = 0.5,
+    exp: Annotated[
+        float, opt("--exp", metavar="EXPONENT", help="for the eye: below 1 shows faint sounds (default: 0.5)")
+    ] = 0.5,
+    num_to_plot: Annotated[int, opt("--num", metavar="N", help="most segments (default: 200)")] = 200,
+    output_path: Annotated[
+        str, opt("-o", "--output", required=True, metavar="DIR", help="directory of the results")
+    ] = "",
+    input_path: Annotated[str, opt("-i", "--input", required=True, metavar="FILE", help="recording")] = "",
+    offset: Annotated[
+        object,
+        opt(
+            "--offset",
+            metavar="SECONDS",
+            help="where its segment begins; several with commas between (default: 0)",
+            type=str,
+        ),
+    ] = "0",
+    exclude_db: Annotated[
+        Optional[str], opt("-x", "--exclude", metavar="DB", help="leave out what this second database has")
+    ] = None,
+    class_name2: Annotated[
+        Optional[str],
+        opt("--name2", metavar="NAME", help="class in the second database (default: that of --name)"),
+    ] = None,
+    spec_group: SpecGroup = "default",
+    show_dims: Annotated[bool, opt("--dims", help="draw axes")] = False,
 ) -> int:
     """Find the stored segments most like some of a recording; return how many were found.
 

@@ -6,29 +6,23 @@ settings. Ends with ctrl-C.
     britekit serve --port 3000
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    cfg_path: Optional[str] = config_option()
-    bento_path: Optional[str] = option(
-        "--bento",
-        metavar="FILE",
-        help="packaged Bento (default: models/britekit-ensemble.bento if it exists and no -c)",
-    )
-    port: int = option("--port", default=3000, help="port to listen on (default: 3000)")
-    host: str = option("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+from britekit.options import ConfigPath, opt
 
 
 def serve(
-    cfg_path: Optional[str] = None,
-    bento_path: Optional[str] = None,
-    port: int = 3000,
-    host: str = "127.0.0.1",
+    cfg_path: ConfigPath = None,
+    bento_path: Annotated[
+        Optional[str],
+        opt(
+            "--bento",
+            metavar="FILE",
+            help="packaged Bento (default: models/britekit-ensemble.bento if it exists and no -c)",
+        ),
+    ] = None,
+    port: Annotated[int, opt("--port", help="port to listen on (default: 3000)")] = 3000,
+    host: Annotated[str, opt("--host", help="address to listen on (default: 127.0.0.1)")] = "127.0.0.1",
 ) -> int:
     """Serve until ctrl-C or SIGTERM."""
     from pathlib import Path

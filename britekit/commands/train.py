@@ -12,61 +12,40 @@ misc.force_cpu); over several machines, start the command with torchrun on each.
     torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29400 -m britekit train
 """
 
-from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Annotated, Any, Optional
 
-from britekit.options import config_option, option
+from britekit.options import ConfigPath, opt
 
 _HELD_OUT = ("val_loss", "val_roc", "val_roc_macro", "val_pr", "val_pr_macro")
 
 
-@dataclass(kw_only=True)
-class Options:
-    cfg_path: Optional[str] = config_option()
-    prefix: str = option("--prefix", default="", metavar="TEXT", help="put before checkpoint names")
-    seed: Optional[int] = option(
-        "--seed", type=int, metavar="INT", help="seed of all generators (default: train.seed, else random)"
-    )
-    resume: bool = option(
-        "--resume", default=False, help="continue a killed run of the same data, settings and seed"
-    )
-    devices: Optional[int] = option(
-        "--devices",
-        type=int,
-        metavar="N",
-        help="GPUs or CPU processes that share each batch; 0 = all GPUs (default: train.devices)",
-    )
-    publish: bool = option(
-        "--publish",
-        default=False,
-        help="publish the last epoch as misc.ckpt_folder/seed-S.ckpt with its export, metrics and curves",
-    )
-
-
 def train(
-    cfg_path: Optional[str] = None,
-    prefix: str = "",
-    seed: Optional[int] = None,
-    publish: bool = False,
-    resume: bool = False,
-    devices: Optional[int] = None,
+    cfg_path: ConfigPath = None,
+    prefix: Annotated[str, opt("--prefix", metavar="TEXT", help="put before checkpoint names")] = "",
+    seed: Annotated[
+        Optional[int],
+        opt("--seed", metavar="INT", help="seed of all generators (default: train.seed, else random)"),
+    ] = None,
+    publish: Annotated[
+        bool,
+        opt(
+            "--publish",
+            help="publish the last epoch as misc.ckpt_folder/seed-S.ckpt with its export, metrics and curves",
+        ),
+    ] = False,
+    resume: Annotated[
+        bool, opt("--resume", help="continue a killed run of the same data, settings and seed")
+    ] = False,
+    devices: Annotated[
+        Optional[int],
+        opt(
+            "--devices",
+            metavar="N",
+            help="GPUs or CPU processes that share each batch; 0 = all GPUs (default: train.devices)",
+        ),
+    ] = None,
 ) -> Any:
     """Train as configured; see `britekit.training.trainer.train`.
-
-    Parameters
-    ----------
-    cfg_path
-        YAML file of overrides.
-    prefix
-        Put before checkpoint names.
-    seed
-        Of all generators; None takes ``train.seed``.
-    publish
-        Publish the last epoch (with ``train.publish_best`` the best) for the pipeline; needs a seed.
-    resume
-        Continue a killed run; publishing does so by itself.
-    devices
-        GPUs or CPU processes on this machine; None takes ``train.devices``.
 
     Returns
     -------

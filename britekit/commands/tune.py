@@ -13,78 +13,66 @@ same time share the work. Leaves metrics-summary.csv, metrics-details.csv, best.
     britekit tune -p yaml/samples/tune_dropout.yaml -o results/tune -a data/test/annotations.csv --runs 3
 """
 
-from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Annotated, Any, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `tune`."""
-
-    cfg_path: Optional[str] = config_option()
-    param_path: Optional[str] = option(
-        "-p", "--param", metavar="FILE", help="tuning file (default: only repeat the base settings)"
-    )
-    output_path: str = option("-o", "--output", required=True, metavar="DIR", help="where the search is kept")
-    annotations_path: str = option(
-        "-a", "--annotations", required=True, metavar="FILE", help="annotations per segment"
-    )
-    metric: str = option(
-        "-m",
-        "--metric",
-        default="macro_roc",
-        choices=("macro_pr", "micro_pr", "macro_roc", "micro_roc"),
-        help="what is to be highest: macro_pr, micro_pr, macro_roc or micro_roc (default: macro_roc)",
-    )
-    recordings_path: Optional[str] = option(
-        "-r", "--recordings", metavar="DIR", help="recordings (default: where the annotations are)"
-    )
-    train_log_path: str = option("--log", default="logs", metavar="DIR", help="training logs (default: logs)")
-    num_trials: int = option(
-        "--trials",
-        "--tries",
-        default=0,
-        metavar="INT",
-        help="tries in all; 0 = every combination (default: 0)",
-    )
-    num_runs: int = option("--runs", default=1, metavar="INT", help="runs averaged per trial (default: 1)")
-    extract: bool = option("--extract", default=False, help="make spectrograms anew for each trial")
-    skip_training: bool = option("--notrain", default=False, help="only inference, with existing checkpoints")
-    classes_path: Optional[str] = option(
-        "--classes", metavar="FILE", help="classes to extract (with --extract; default: all)"
-    )
-    sampler: Optional[str] = option(
-        "--sampler",
-        choices=("grid", "random", "tpe"),
-        help="grid, random or tpe (default: random with --trials, else grid)",
-    )
-    prune: bool = option(
-        "--prune",
-        default=False,
-        help="give up trials worse than half of the others: after each run, and with train.val_portion after "
-        "each epoch",
-    )
-    apply: bool = option("--apply", default=False, help="write the best settings into params.yaml")
+from britekit.options import ConfigPath, Recordings, opt
 
 
 def tune(
-    cfg_path: Optional[str] = None,
-    param_path: Optional[str] = None,
-    output_path: str = "",
-    annotations_path: str = "",
-    metric: str = "macro_roc",
-    recordings_path: Optional[str] = None,
-    train_log_path: str = "logs",
-    num_trials: int = 0,
-    num_runs: int = 1,
-    extract: bool = False,
-    skip_training: bool = False,
-    classes_path: Optional[str] = None,
-    sampler: Any = None,
-    prune: bool = False,
-    apply: bool = False,
+    cfg_path: ConfigPath = None,
+    param_path: Annotated[
+        Optional[str],
+        opt("-p", "--param", metavar="FILE", help="tuning file (default: only repeat the base settings)"),
+    ] = None,
+    output_path: Annotated[
+        str, opt("-o", "--output", required=True, metavar="DIR", help="where the search is kept")
+    ] = "",
+    annotations_path: Annotated[
+        str, opt("-a", "--annotations", required=True, metavar="FILE", help="annotations per segment")
+    ] = "",
+    metric: Annotated[
+        str,
+        opt(
+            "-m",
+            "--metric",
+            choices=("macro_pr", "micro_pr", "macro_roc", "micro_roc"),
+            help="what is to be highest: macro_pr, micro_pr, macro_roc or micro_roc (default: macro_roc)",
+        ),
+    ] = "macro_roc",
+    recordings_path: Recordings = None,
+    train_log_path: Annotated[
+        str, opt("--log", metavar="DIR", help="training logs (default: logs)")
+    ] = "logs",
+    num_trials: Annotated[
+        int,
+        opt("--trials", "--tries", metavar="INT", help="tries in all; 0 = every combination (default: 0)"),
+    ] = 0,
+    num_runs: Annotated[int, opt("--runs", metavar="INT", help="runs averaged per trial (default: 1)")] = 1,
+    extract: Annotated[bool, opt("--extract", help="make spectrograms anew for each trial")] = False,
+    skip_training: Annotated[
+        bool, opt("--notrain", help="only inference, with existing checkpoints")
+    ] = False,
+    classes_path: Annotated[
+        Optional[str],
+        opt("--classes", metavar="FILE", help="classes to extract (with --extract; default: all)"),
+    ] = None,
+    sampler: Annotated[
+        Any,
+        opt(
+            "--sampler",
+            choices=("grid", "random", "tpe"),
+            help="grid, random or tpe (default: random with --trials, else grid)",
+            type=str,
+        ),
+    ] = None,
+    prune: Annotated[
+        bool,
+        opt(
+            "--prune",
+            help="stop trials worse than the median after each run, with train.val_portion after each epoch",
+        ),
+    ] = False,
+    apply: Annotated[bool, opt("--apply", help="write the best settings into params.yaml")] = False,
 ) -> tuple[float, dict[str, Any]]:
     """Search settings; return the best score and the settings by name."""
     from pathlib import Path

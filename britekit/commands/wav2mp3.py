@@ -6,22 +6,17 @@ Takes flac, wav, wma, aif, aiff, x-aiff, octet-stream, qt and x-hx-aac-adts; rec
     britekit wav2mp3 --dir recordings/Ovenbird
 """
 
-from dataclasses import dataclass
+from typing import Annotated
 
-from britekit.options import option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `wav2mp3`."""
-
-    dir: str = option("--dir", required=True, metavar="DIR", help="directory of recordings")
-    sampling_rate: int = option(
-        "--sr", default=32000, metavar="HZ", help="sampling rate of the MP3s (default: 32000)"
-    )
+from britekit.options import opt
 
 
-def wav2mp3(dir: str = "", sampling_rate: int = 32000) -> int:
+def wav2mp3(
+    dir: Annotated[str, opt("--dir", required=True, metavar="DIR", help="directory of recordings")] = "",
+    sampling_rate: Annotated[
+        int, opt("--sr", metavar="HZ", help="sampling rate of the MP3s (default: 32000)")
+    ] = 32000,
+) -> int:
     """Convert uncompressed recordings of a directory to MP3, in place; return how many.
 
     Raises

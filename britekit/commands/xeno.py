@@ -7,85 +7,38 @@ where, when and under which licence goes to recordings.csv beside them.
     britekit xeno --name "Barred Owl" -o recordings/owl --max 50
 """
 
-from dataclasses import dataclass
-from typing import Optional, Union
+from typing import Annotated, Optional, Union
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `xeno`."""
-
-    cfg_path: Optional[str] = config_option()
-    key: Optional[str] = option(
-        "--key", metavar="TEXT", help="your key (default: environment variable XCKEY)"
-    )
-    name: str = option("--name", default="", metavar="TEXT", help="English name, matched exactly")
-    scientific_name: Optional[str] = option(
-        "--sci",
-        default="",
-        type=str,
-        nargs="?",
-        metavar="TEXT",
-        help="scientific name; without a value, --name is the scientific one",
-    )
-    output_dir: str = option("-o", "--output", required=True, metavar="DIR", help="directory to fill")
-    max_downloads: int = option("--max", default=500, metavar="N", help="most downloads (default: 500)")
-    ignore_licence: bool = option(
-        "--nolic", default=False, help="also take BY-NC-ND and recordings of unknown licence"
-    )
-    seen_only: bool = option("--seen", default=False, help="only recordings whose animal was seen")
-    licences: Optional[str] = option(
-        "--license", metavar="LIST", help="take only these licences, such as CC0,CC-BY"
-    )
-    dry_run: bool = option("--dry-run", default=False, help="only list what would come")
-    jobs: int = option("--jobs", default=4, metavar="N", help="downloads at a time, 1 to 8 (default: 4)")
-
-    def __post_init__(self) -> None:
-        """Tell an option without a value from one that was not given."""
-        self.scientific_name = True if self.scientific_name is None else self.scientific_name  # type: ignore[assignment]
+from britekit.options import ConfigPath, DryRun, FillDir, Jobs, Licences, opt
 
 
 def xeno(
-    key: Optional[str] = None,
-    name: str = "",
-    output_dir: str = "",
-    max_downloads: int = 500,
-    ignore_licence: bool = False,
-    scientific_name: Union[bool, str] = "",
-    seen_only: bool = False,
-    cfg_path: Optional[str] = None,
-    licences: Optional[str] = None,
-    dry_run: bool = False,
-    jobs: int = 4,
+    key: Annotated[
+        Optional[str], opt("--key", metavar="TEXT", help="your key (default: environment variable XCKEY)")
+    ] = None,
+    name: Annotated[str, opt("--name", metavar="TEXT", help="English name, matched exactly")] = "",
+    output_dir: FillDir = "",
+    max_downloads: Annotated[int, opt("--max", metavar="N", help="most downloads (default: 500)")] = 500,
+    ignore_licence: Annotated[
+        bool, opt("--nolic", help="also take BY-NC-ND and recordings of unknown licence")
+    ] = False,
+    scientific_name: Annotated[
+        Union[bool, str],
+        opt(
+            "--sci",
+            type=str,
+            nargs="?",
+            metavar="TEXT",
+            help="scientific name; without a value, --name is the scientific one",
+        ),
+    ] = "",
+    seen_only: Annotated[bool, opt("--seen", help="only recordings whose animal was seen")] = False,
+    cfg_path: ConfigPath = None,
+    licences: Licences = None,
+    dry_run: DryRun = False,
+    jobs: Jobs = 4,
 ) -> int:
     """Download recordings of a species from Xeno-canto.
-
-    Parameters
-    ----------
-    key
-        The user's key; default: environment variable ``XCKEY``.
-    name
-        English name; scientific if `scientific_name` is True.
-    output_dir
-        Directory to fill, made if missing.
-    max_downloads
-        Most downloads; recordings that are there already are not counted.
-    ignore_licence
-        Also take BY-NC-ND and recordings of unknown licence.
-    scientific_name
-        The scientific name, or True if `name` is that.
-    seen_only
-        Only recordings whose animal was seen.
-    cfg_path
-        YAML file of settings; read are `misc.xeno_url` and `misc.request_pause`.
-    licences
-        Comma-separated licences to take.
-    dry_run
-        Only list what would come.
-    jobs
-        Downloads at a time, 1 to 8.
 
     Returns
     -------

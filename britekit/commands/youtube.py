@@ -6,50 +6,25 @@ use them: only those marked as Creative Commons have a known licence.
     britekit youtube --id dQw4w9WgXcQ -o recordings
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Annotated, Optional
 
-from britekit.options import config_option, option
-
-
-@dataclass(kw_only=True)
-class Options:
-    """Options of `youtube`."""
-
-    cfg_path: Optional[str] = config_option()
-    id: str = option("--id", required=True, metavar="TEXT", help="identifier of the video, 11 letters")
-    output_dir: str = option("-o", "--output", required=True, metavar="DIR", help="directory to fill")
-    sampling_rate: int = option("--sr", default=32000, metavar="HZ", help="sampling rate (default: 32000)")
-    licences: Optional[str] = option(
-        "--license", metavar="LIST", help="take it only under one of these licences, such as CC-BY"
-    )
-    dry_run: bool = option("--dry-run", default=False, help="only say what would come")
+from britekit.options import ConfigPath, FillDir, opt
 
 
 def youtube(
-    id: str = "",
-    output_dir: str = "",
-    sampling_rate: int = 32000,
-    cfg_path: Optional[str] = None,
-    licences: Optional[str] = None,
-    dry_run: bool = False,
+    id: Annotated[
+        str, opt("--id", required=True, metavar="TEXT", help="identifier of the video, 11 letters")
+    ] = "",
+    output_dir: FillDir = "",
+    sampling_rate: Annotated[int, opt("--sr", metavar="HZ", help="sampling rate (default: 32000)")] = 32000,
+    cfg_path: ConfigPath = None,
+    licences: Annotated[
+        Optional[str],
+        opt("--license", metavar="LIST", help="take it only under one of these licences, such as CC-BY"),
+    ] = None,
+    dry_run: Annotated[bool, opt("--dry-run", help="only say what would come")] = False,
 ) -> int:
     """Download the sound track of a video as MP3.
-
-    Parameters
-    ----------
-    id
-        Identifier of the video.
-    output_dir
-        Directory to fill, made if missing.
-    sampling_rate
-        Of the MP3, Hz.
-    cfg_path
-        YAML file of settings; read are `misc.youtube_url` and `misc.request_pause`.
-    licences
-        Comma-separated licences; a video of another licence is an error.
-    dry_run
-        Only say what would come.
 
     Returns
     -------

@@ -109,7 +109,7 @@ def find_ensemble(
     if metric not in METRICS:
         raise InputError(f'--metric "{metric}" is unknown; expected {", ".join(METRICS)}')
     if size < 1 or tries < 1:
-        raise InputError(f"--ensemble_size {size} and --num_tries {tries} are to be at least 1")
+        raise InputError(f"--ensemble-size {size} and --num-tries {tries} are to be at least 1")
     recordings = annotated_recordings(annotations_path, recordings_dir)
     beside = Path(annotations_path)
     root = Path(recordings_dir) if recordings_dir else beside if beside.is_dir() else beside.parent
@@ -118,7 +118,7 @@ def find_ensemble(
         setattr(cfg.infer, name.partition(".")[2], value)
     if len(paths) < size and not greedy:
         raise InputError(
-            f"{ckpt_path} holds {len(paths)} checkpoints, fewer than --ensemble_size {size}; lower it"
+            f"{ckpt_path} holds {len(paths)} checkpoints, fewer than --ensemble-size {size}; lower it"
         )
     keeping = temporary_folder("ensemble") if scores_dir is None else nullcontext(Path(scores_dir))
     with keeping as folder:

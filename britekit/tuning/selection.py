@@ -84,12 +84,12 @@ def choose(
         Fewer members than `size`, or a number below 1.
     """
     if size < 1:
-        raise InputError(f"--ensemble_size {size}: an ensemble has at least 1 member")
+        raise InputError(f"--ensemble-size {size}: an ensemble has at least 1 member")
     if tries < 1:
-        raise InputError(f"--num_tries {tries}: at least 1 combination is to be tried")
+        raise InputError(f"--num-tries {tries}: at least 1 combination is to be tried")
     if size > scores.members and not greedy:
         raise InputError(
-            f"{scores.members} checkpoints are fewer than the {size} of an ensemble; lower --ensemble_size"
+            f"{scores.members} checkpoints are fewer than the {size} of an ensemble; lower --ensemble-size"
         )
     with ThreadPoolExecutor(max(1, threads)) as pool:
         if greedy:

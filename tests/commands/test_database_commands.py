@@ -290,5 +290,5 @@ def test_labels_lose_the_spaces_around_them(project):
     assert rows == [("Robin", "ROB", "Erithacus", "E")]
     for option in ("name", "code", "alt_name", "alt_code"):
         labels = {"name": "Wren", "code": "WREN", option: "a\nb"}
-        with pytest.raises(InputError, match=f"--{option} .* line break or tab"):
+        with pytest.raises(InputError, match=f"--{option.replace('_', '-')} .* line break or tab"):
             commands.add_class("n.db", **labels)

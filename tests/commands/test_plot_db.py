@@ -47,7 +47,7 @@ def test_every_spectrogram_of_a_class(project, tmp_path, capsys):
     assert parse_image_name(ALL[1], {"Alpha-1", "beta"}) == ("Alpha-1", 3.0)
     (tmp_path / "out" / ALL[0]).unlink()
     assert run(project, tmp_path / "out") == 0
-    assert capsys.readouterr().out == "Plotted 1 spectrograms\nkept = 2\n"
+    assert capsys.readouterr().out == "Plotted 1 spectrogram\nkept = 2\n"
 
 
 def test_the_picture_shows_what_is_stored(project, tmp_path):

@@ -1,4 +1,5 @@
-from britekit.commands.sample import Options, sample
+from britekit.commands.sample import sample
+from britekit.options import options_of
 
 
 def test_prints_what_it_made(tmp_path, capsys):
@@ -10,7 +11,7 @@ def test_prints_what_it_made(tmp_path, capsys):
 def test_defaults_agree_with_the_library():
     from britekit.collect import sample as library
 
-    options = Options(output_path="x")
+    options = options_of(sample)(output_path="x")
     assert (options.num_classes, options.num_recordings, options.num_test, options.seed) == (
         library.DEFAULT_CLASSES,
         library.DEFAULT_RECORDINGS,

@@ -92,7 +92,7 @@ def test_only_what_is_below_the_bound_and_of_the_class(images, capsys):
     n = [3, 4, 6][int(np.argmin(scores))]
     (picture,) = Path("out/OWL").iterdir()
     assert picture.name.startswith(f"1-a-1-{3.0 * n:.2f}-") and picture.suffix == ".jpeg"
-    assert "Plotted 1 spectrograms" in capsys.readouterr().out
+    assert "Plotted 1 spectrogram\n" in capsys.readouterr().out
     assert main(command) == 0
     assert "Plotted 0 spectrograms" in capsys.readouterr().out
 

@@ -74,7 +74,7 @@ def test_a_directory_of_other_models_is_not_mixed_up(project, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-e", "5"], "holds 4 checkpoints, fewer than --ensemble_size 5"),
+        (["-e", "5"], "holds 4 checkpoints, fewer than --ensemble-size 5"),
         (["-e", "0"], "at least 1"),
         (["-n", "0"], "at least 1"),
         (["-r", "nowhere"], "nowhere"),
