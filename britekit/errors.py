@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 
 class BriteKitError(Exception):
@@ -41,12 +41,6 @@ class InferenceError(BriteKitError):
 
 class TrainingError(BriteKitError):
     """A training run that cannot start or go on."""
-
-
-def some(items: Sequence[object], most: int = 10, between: str = ", ") -> str:
-    """Return the first of a list for a message: ``a, b and 3 more``."""
-    more = f"{';' if between[0] == ';' else ''} and {len(items) - most} more" if len(items) > most else ""
-    return between.join(map(str, items[:most])) + more
 
 
 def closest(name: str, candidates: Iterable[str]) -> str | None:

@@ -221,22 +221,21 @@ def _cell(text: str) -> str:
 
 def http_page() -> str:
     """The service's own OpenAPI description as a page."""
-    from britekit.service.app import Recognizer
+    from britekit.service.openapi import describe
 
-    document = Recognizer.openapi_spec.asdict()  # type: ignore[attr-defined]
+    document = describe()
     schemas = document.get("components", {}).get("schemas", {})
     lines = ["# HTTP API", "", NOTE.format(source="the service's OpenAPI")]
-    lines += ["A running service gives the same as JSON at `/docs.json`; examples stand in"]
-    lines += [
-        '[Deploying](../guide/deploying.md). Errors are JSON with one sentence: `{"error": "..."}`.',
-        "",
-    ]
+    lines += ["A running service shows the same at `/docs`, where every request can be tried, and as JSON at"]
+    lines += ['`/docs.json`. Errors are JSON with one sentence: `{"error": "..."}`.', ""]
     for path, item in sorted(document["paths"].items()):
         for method, call in item.items():
             lines += [f"## {method.upper()} {path}", ""]
             if call.get("description") or call.get("summary"):
                 told = re.sub(r"<[^>]+>", "", str(call.get("description") or call["summary"]))
                 lines += [_plain(" ".join(told.split())), ""]
+            if call.get("x-curl"):
+                lines += ["```sh", call["x-curl"], "```", ""]
             lines += _request(call.get("requestBody", {}), schemas)
             lines += ["| Status | Meaning | Content |", "|---|---|---|"]
             for status, answer in sorted(call.get("responses", {}).items(), key=lambda pair: str(pair[0])):
@@ -293,7 +292,9 @@ def _fields(schema: dict[str, Any], schemas: dict[str, Any], heading: str) -> li
 
 def _type(value: dict[str, Any], schemas: dict[str, Any]) -> str:
     if "anyOf" in value:
-        return " or ".join(_type(choice, schemas) for choice in value["anyOf"])
+        return " or ".join(
+            _type(choice, schemas) for choice in value["anyOf"] if choice.get("type") != "null"
+        )
     if "enum" in value:
         return ", ".join(f"`{choice}`" for choice in value["enum"])
     if value.get("type") == "array":

@@ -173,6 +173,11 @@ class AudioReader:
             if len(block):
                 yield block.T
 
+    @property
+    def stated_seconds(self) -> float | None:
+        """Length that the header states, which may be wrong; None where it states none."""
+        return self._decoder.stated_seconds
+
     def exact_frames(self) -> int | None:
         """Return how many frames there are if that is known without decoding, else None."""
         if self._parts or self._part_began:

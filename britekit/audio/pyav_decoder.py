@@ -90,6 +90,13 @@ class PyavDecoder:
         self.frames_read += len(out)
         return out
 
+    @property
+    def stated_seconds(self) -> float | None:
+        """Length that the container states, or None."""
+        if self._stream.duration and self._stream.time_base:
+            return float(self._stream.duration * self._stream.time_base)
+        return self._container.duration / av.time_base if self._container.duration else None
+
     def exact_frames(self) -> int | None:
         """Return None: FFmpeg knows lengths only roughly."""
         return None
@@ -104,11 +111,8 @@ class PyavDecoder:
                 return "its last frame is cut off"
         if not any(name in self._container.format.name for name in _STATES_LENGTH):
             return None
-        if self._stream.duration and self._stream.time_base:
-            stated = float(self._stream.duration * self._stream.time_base)
-        elif self._container.duration:
-            stated = self._container.duration / av.time_base
-        else:
+        stated = self.stated_seconds
+        if stated is None:
             return None
         missing = stated - self.frames_read / self.rate
         return f"{missing:.3g} s are missing at the end" if missing > _LENGTH_SLACK_S else None

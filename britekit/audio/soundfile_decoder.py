@@ -113,6 +113,12 @@ class SoundfileDecoder:
         self.frames_read += count
         return out[:count]
 
+    @property
+    def stated_seconds(self) -> float | None:
+        """Length that the header states, or None."""
+        frames = int(self._file.frames)
+        return frames / self.rate if 0 < frames < _NO_LENGTH and self._length_is_known() else None
+
     def exact_frames(self) -> int | None:
         """Return the number of frames if it is known without decoding, else None."""
         return int(self._file.frames) if self._file.format in _EXACT_LENGTH else None

@@ -44,7 +44,8 @@ class Engine:
         Recordings decoded side by side; None takes ``infer.num_threads``.
     open_recordings
         Recordings begun at once, at most; None = `threads`. With more than `threads`, readers take turns
-        between them after every chunk, so that a short recording overtakes a long one.
+        between them after every chunk: the one that had least so far is next, so short recordings overtake
+        long ones, and every fourth turn goes to the one that waited longest.
     folder
         Where the scores of long recordings wait until they are taken; None keeps them in memory.
     """
@@ -65,6 +66,7 @@ class Engine:
         self._waiting: collections.deque[Job] = collections.deque()
         self._ready: collections.deque[Job] = collections.deque()
         self._open = 0
+        self._turns = 0
         self._scored_s = 0.0
         self._closed = False
         self._products = contextlib.ExitStack()
@@ -188,7 +190,12 @@ class Engine:
                     self._open += 1
                     return self._waiting.popleft()
                 if self._ready:
-                    return self._ready.popleft()
+                    self._turns += 1
+                    if self._turns % 4 == 0:
+                        return self._ready.popleft()
+                    job = min(self._ready, key=lambda job: job.served)
+                    self._ready.remove(job)
+                    return job
                 self._turn.wait()
             return None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from britekit.audio.decoding import AudioReader
 from britekit.audio.stream import SpectrogramBatch, WindowStream, iter_spectrograms
 from britekit.errors import InferenceError
 from britekit.inference.ensemble import Ensemble
@@ -19,6 +20,8 @@ from britekit.inference.spilled_array import SpilledArray
 
 # Windows that a reader hands over at once.
 CHUNK = 16
+# Samples of all channels that a reader decodes in one turn: 16 windows of 5 s of stereo at 48 kHz.
+TURN_SAMPLES = 8_000_000
 
 
 class TooLong(InferenceError):
@@ -44,6 +47,11 @@ class Job:
         A longer recording is given up.
     folder
         Where many scores go; None keeps them in memory.
+
+    Attributes
+    ----------
+    served
+        Samples decoded so far, where recordings take turns: those that had least go first.
     """
 
     def __init__(
@@ -56,10 +64,12 @@ class Job:
     ) -> None:
         self.path = path
         self.future: Future[RecordingScores] = Future()
+        self.served = 0.0
         self._ensemble = ensemble
         self._start_seconds = start_seconds
         self._max_seconds = max_seconds
         self._windows: WindowStream | None = None
+        self._window_samples = 0.0
         self._batches: Iterator[SpectrogramBatch] | None = None
         self._starts = array("d")
         classes = len(ensemble.classes)
@@ -76,19 +86,20 @@ class Job:
         Cancelled
             Nobody waits for the recording any more.
         TooLong
-            It is longer than allowed; headers may claim anything, so this is found while decoding.
+            It is longer than allowed: its header says so, or, since headers may claim anything, its samples.
         InputError
             It cannot be decoded.
         """
         if self._batches is None:
             if not self.future.set_running_or_notify_cancel():
                 raise Cancelled
+            windows = CHUNK if self._max_seconds is None else self._admit(self._max_seconds)
             self._windows = iter_spectrograms(
                 self.path,
                 self._ensemble.audio,
                 self._ensemble.step_s,
                 first_s=self._start_seconds,
-                batch_size=CHUNK,
+                batch_size=windows,
                 # Decoding and resampling stay on these threads; from the waveform on a GPU is quicker.
                 device="cuda" if self._ensemble.device == "cuda" else "cpu",
             )
@@ -97,11 +108,21 @@ class Job:
             raise Cancelled
         batch = next(self._batches, None)
         assert self._windows is not None
+        self.served += self._window_samples * len(batch.starts) if batch else 0
         if self._max_seconds is not None:
             reached = (self._windows.seconds or 0.0) if batch is None else batch.starts[-1]
             if reached > self._max_seconds:
                 raise TooLong(f"the recording is longer than {self._max_seconds:g} s")
         return batch
+
+    def _admit(self, max_seconds: float) -> int:
+        """Refuse what is too long by its header; return how many windows make a turn."""
+        with AudioReader(self.path, warn=False) as reader:
+            stated = reader.stated_seconds
+            if stated is not None and stated > max_seconds:
+                raise TooLong(f"the recording is longer than {max_seconds:g} s")
+            self._window_samples = max(1.0, self._ensemble.step_s * reader.rate * reader.channels)
+        return max(1, min(CHUNK, int(TURN_SAMPLES / self._window_samples)))
 
     def add(self, starts: list[float], scores_NC: np.ndarray, frames_NCT: np.ndarray | None) -> None:
         """Take the scores of windows, in the order in which they were read.

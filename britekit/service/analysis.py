@@ -1,7 +1,7 @@
 """One recording through the engine, then calibration and labels; recent scores are kept.
 
-A person who moves a threshold or asks for another format sends the same recording again: the scores are found
-by the hash of its bytes, and only the labels are made anew.
+A person who moves a threshold or asks for another format names the recording by its key: the scores are found
+again, and only the labels are made once more.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import copy
 import dataclasses
 import itertools
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from britekit.inference.platt import Calibration
 from britekit.service.contents import Contents
 from britekit.service.limits import Limits
 
-# Enough for whoever still looks at a recording; both are full within minutes of load.
+# Enough for people who still look at a recording; both are full within minutes of load.
 KEPT_RECORDINGS = 1000
 KEPT_BYTES = 64 << 20
 
@@ -76,31 +76,37 @@ class Analyst:
         """Stop the engine's threads."""
         self._engine.close()
 
-    async def analyze(self, path: Path, sha256: str) -> RecordingScores:
-        """Score a recording, or return what is kept of it.
+    @property
+    def found_classes(self) -> list[ClassInfo]:
+        """The classes that detections can have: without the ignored ones."""
+        return self._labeller.classes
+
+    def kept(self, key: str) -> RecordingScores | None:
+        """Return the scores that are kept under a key, or None."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    async def analyze(self, path: Path, key: str) -> RecordingScores:
+        """Score a recording; if the caller is cancelled, so is the work on it.
 
         Parameters
         ----------
         path
             The file; it must stay until this returns.
-        sha256
-            Of its bytes; what scores are kept under.
+        key
+            What the scores are kept under: all that they depend on, bytes and suffix.
 
         Raises
         ------
         InputError
             It cannot be decoded as audio.
         TooLong
-            It is longer than the limit; found out while decoding, since headers may claim anything.
+            It is longer than the limit, by its header or by what was decoded.
         InferenceError
             It is too short for a window.
-
-        If the caller is cancelled, so is the work on the recording.
         """
-        with self._lock:
-            if sha256 in self._kept:
-                self._kept.move_to_end(sha256)
-                return self._kept[sha256]
         waiting = self._engine.submit(path, max_seconds=self._max_seconds)
         try:
             result = await asyncio.wrap_future(waiting)
@@ -109,7 +115,7 @@ class Analyst:
             raise
         if not len(result.starts):
             raise InferenceError(f"the recording is {result.seconds:.3g} s long, too short to be analysed")
-        self._keep(sha256, result)
+        self._keep(key, result)
         return result
 
     def label(self, result: RecordingScores, min_score: float) -> tuple[list[Found], Calibration]:
@@ -126,6 +132,11 @@ class Analyst:
             columns = (heard.starts.tolist(), heard.ends.tolist(), heard.scores.tolist())
             found += map(Found, itertools.repeat(by_name[name]), *columns)
         return found, labeller.calibration
+
+    def count(self, result: RecordingScores) -> Counter[str]:
+        """Return how many detections each class has at the model's own threshold."""
+        found, _ = self.label(result, self._cfg.infer.min_score)
+        return Counter(x.info.name for x in found)
 
     def facts(self) -> dict[str, Any]:
         """Return what people want to know about the model, as plain values without paths."""
@@ -158,12 +169,12 @@ class Analyst:
             "audio": dataclasses.asdict(self._cfg.audio),
         }
 
-    def _keep(self, sha256: str, result: RecordingScores) -> None:
+    def _keep(self, key: str, result: RecordingScores) -> None:
         size = _bytes_of(result)
         with self._lock:
-            if sha256 in self._kept or size > KEPT_BYTES:
+            if key in self._kept or size > KEPT_BYTES:
                 return
-            self._kept[sha256] = result
+            self._kept[key] = result
             self._kept_bytes += size
             while self._kept_bytes > KEPT_BYTES or len(self._kept) > KEPT_RECORDINGS:
                 self._kept_bytes -= _bytes_of(self._kept.popitem(last=False)[1])

@@ -1,28 +1,26 @@
-"""The BentoML service: endpoints, what is answered when something is wrong, and OpenAPI.
+"""The application: endpoints, and what is answered when something is wrong."""
 
-BentoML brings health, readiness, metrics, workers and containers. Uploads are received by ``uploads.py``,
-not by BentoML's own reader; nothing is raised through BentoML, which would log a traceback for every bad
-file.
-"""
+from __future__ import annotations
 
 import asyncio
 import contextlib
 import functools
 import json
 import logging
-import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import bentoml
-from bentoml.images import Image
+from pydantic import BaseModel
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
 from britekit.annotations.labels import Label
 from britekit.audio.files import shown
@@ -30,23 +28,23 @@ from britekit.errors import BriteKitError, InferenceError, InputError
 from britekit.inference.engine import RecordingScores, TooLong
 from britekit.service.analysis import Analyst, Found
 from britekit.service.answers import ENDINGS, MEDIA_TYPES, TEXT_FORMATS
-from britekit.service.bento import BASE_IMAGE
-from britekit.service.connections import NoPickles, close_silent_connections
 from britekit.service.contents import read_contents
-from britekit.service.deadlines import REQUEST_SECONDS, STOP, Deadlines, PunctualService
-from britekit.service.forms import GATE, LIMITS, DetectionsInput, PictureInput, RecordingInput
-from britekit.service.openapi import DetectionsAnswer, ScoresAnswer
-from britekit.service.orphans import remove_leftovers, watch_serve
-from britekit.service.picture import Drawing, Picture
-from britekit.service.uploads import Refusal, Upload
+from britekit.service.forms import FILE_FIELD, KEY_FIELD, DetectionsForm, PictureForm, RecordingForm, checked
+from britekit.service.front import Front, Stop
+from britekit.service.limits import Limits
+from britekit.service.metrics import CONTENT_TYPE_LATEST, Metrics
+from britekit.service.openapi import describe
+from britekit.service.picture import Drawing
+from britekit.service.uploads import Refusal, Upload, receive_upload, safe_name
 
 logger = logging.getLogger(__name__)
 
-FOLDER_VARIABLE = "BRITEKIT_MODEL_FOLDER"
-# What is said to nobody: the client has left. Not a failure of the server, so below 500.
+# Logged and answered to nobody: the client has left. Not a failure of the server, so below 500.
 CLIENT_GONE = 499
 ROWS = 256  # made into text at a time
-# The page carries its own script and style and talks to this server alone.
+RETRY_AFTER_SECONDS = 2
+STATIC = Path(__file__).with_name("static")
+# The page's script and style are files of this server, and it talks to this server alone.
 PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src blob: data:; "
@@ -56,135 +54,166 @@ PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-
-_recognizer: "Recognizer | None" = None
-close_silent_connections()
+Work = Callable[[Upload, Any], Awaitable[Response]]
 
 
-def _endpoint(work: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
-    """Answer refusals and bad recordings with one sentence, and let go of the upload in every case."""
-
-    @functools.wraps(work)
-    async def answer(self: "Recognizer", audio: Any, **fields: Any) -> Response:
-        if isinstance(audio, Refusal):
-            return audio.response()
-        try:
-            return await _while_wanted(work(self, audio, **fields), audio)
-        except Refusal as refusal:
-            return refusal.response()
-        except TooLong as error:
-            return Refusal(413, f"{error}, the most this server accepts").response()
-        except (InputError, InferenceError) as error:
-            return Refusal(422, _sentence(error, audio)).response()
-        except Exception:
-            logger.exception("%s of %s failed", work.__name__, audio.name)
-            return JSONResponse({"error": "the server failed at this recording"}, status_code=500)
-        finally:
-            GATE.inside -= 1
-            audio.close()
-
-    return answer
-
-
-async def _while_wanted(work: Awaitable[Response], audio: Upload) -> Response:
-    """Do the work, or give it up as soon as the client has gone."""
-    task = asyncio.ensure_future(work)
-    if audio.gone is None:
-        return await task
-    watch = asyncio.ensure_future(audio.gone())
-    try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        logger.info("the client of %s has gone; its analysis stops", audio.name)
-        return Response(status_code=CLIENT_GONE)
-    finally:
-        for unfinished in (task, watch):
-            unfinished.cancel()
-        # The upload is removed next: nobody may still be reading it.
-        await asyncio.wait({task, watch})
-
-
-async def _page(request: Request) -> Response:
-    return FileResponse(Path(__file__).with_name("page.html"), media_type="text/html", headers=PAGE_HEADERS)
-
-
-async def _model(request: Request) -> Response:
-    if _recognizer is None:
-        return JSONResponse({"error": "the model is still being loaded"}, status_code=503)
-    return JSONResponse(_recognizer.facts())
-
-
-pages = Starlette(routes=[Route("/", _page, methods=["GET"]), Route("/model", _model, methods=["GET"])])
-
-
-@bentoml.asgi_app(pages, path="/", name="pages")
-@bentoml.service(
-    name="britekit",
-    service_class=PunctualService,
-    # One process: it uses all cores, and the cache and the count of requests are for all clients.
-    workers=1,
-    envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": "true"}],
-    traffic={"timeout": REQUEST_SECONDS},
-    # `bentoml containerize` puts a compiler, 300 MB, into images of distributions that it knows.
-    image=Image(base_image=BASE_IMAGE, distro="any"),
-    metrics={"enabled": True, "namespace": "britekit"},
-    logging={"access": {"enabled": True, "skip_paths": ["/healthz", "/livez", "/readyz", "/metrics"]}},
-)
 class Recognizer:
-    """Finds the sounds a model knows in recordings."""
+    """Finds the sounds a model knows in recordings.
 
-    def __init__(self) -> None:
-        global _recognizer
-        contents = read_contents(Path(os.environ.get(FOLDER_VARIABLE, "model")))
-        self._contents = contents
-        self._analyst = Analyst(contents, LIMITS)
-        self._threads = ThreadPoolExecutor(LIMITS.threads, thread_name_prefix="recording")
-        _recognizer = self
-        watch_serve()
-        STOP.listen(LIMITS.stop_seconds, _end)
+    Parameters
+    ----------
+    folder
+        The model folder.
+    limits
+        Size, length and number of uploads.
+    """
 
-    def facts(self) -> dict[str, Any]:
-        """Return what the model is: classes, settings, calibration, members, limits, version."""
-        return {
-            **self._analyst.facts(),
-            "limits": {"max_bytes": LIMITS.max_bytes, "max_seconds": LIMITS.max_seconds},
-        }
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self._folder, self._limits = folder, limits
+        self._analyst: Analyst | None = None
+        self._working = self._arriving = 0
+        self.metrics = Metrics(lambda: self._working, lambda: self._arriving)
 
-    @bentoml.on_shutdown
+    def load(self) -> None:
+        """Load the model; calling it again does nothing."""
+        if self._analyst is None:
+            self._contents = read_contents(self._folder)
+            self._analyst = Analyst(self._contents, self._limits)
+            self._threads = ThreadPoolExecutor(self._limits.threads, thread_name_prefix="recording")
+            for info in self.analyst.found_classes:
+                self.metrics.detections.labels(info.name)
+
     def close(self) -> None:
-        """Stop the threads, and tidy up if nobody else can."""
-        self._threads.shutdown(cancel_futures=True)
-        self._analyst.close()
-        remove_leftovers()
+        """Stop the threads."""
+        if self._analyst is not None:
+            self._threads.shutdown(cancel_futures=True)
+            self._analyst.close()
+            self._analyst = None
+
+    @property
+    def analyst(self) -> Analyst:
+        """The loaded model."""
+        assert self._analyst is not None
+        return self._analyst
+
+    # --- endpoints ---
+
+    async def detections(self, request: Request) -> Response:
+        return await self._answer(request, DetectionsForm, self._detections)
+
+    async def scores(self, request: Request) -> Response:
+        return await self._answer(request, RecordingForm, self._scores)
+
+    async def spectrogram(self, request: Request) -> Response:
+        return await self._answer(request, PictureForm, self._spectrogram)
+
+    async def model(self, request: Request) -> Response:
+        limits = {"max_bytes": self._limits.max_bytes, "max_seconds": self._limits.max_seconds}
+        return JSONResponse({**self.analyst.facts(), "limits": limits})
+
+    async def figures(self, request: Request) -> Response:
+        return Response(self.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    # --- receiving and refusing ---
+
+    async def _answer(self, request: Request, form: type[BaseModel], work: Work) -> Response:
+        """Receive a form and do the work; refusals and bad recordings are answered with one sentence."""
+        try:
+            if self._working >= self._limits.max_requests:
+                retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+                raise Refusal(429, "the server is busy; try again soon", retry)
+            self._arriving += 1
+            try:
+                instead = KEY_FIELD if KEY_FIELD in form.model_fields else None
+                upload = await receive_upload(request, FILE_FIELD, self._limits.max_bytes, instead)
+            finally:
+                self._arriving -= 1
+            with contextlib.closing(upload):
+                return await self._work(request, upload, checked(form, upload.fields), work)
+        except Refusal as refusal:
+            self.metrics.refusals.labels(refusal.status).inc()
+            return refusal.response()
+
+    async def _work(self, request: Request, upload: Upload, fields: Any, work: Work) -> Response:
+        self._working += 1
+        try:
+            return await _while_wanted(work(upload, fields), request, upload.name)
+        except TooLong as error:
+            raise Refusal(413, f"{error}, the most this server accepts") from error
+        except (InputError, InferenceError) as error:
+            raise Refusal(422, _sentence(error, upload)) from error
+        finally:
+            self._working -= 1
+
+    async def _scored(self, upload: Upload, fields: RecordingForm) -> tuple[str, str, RecordingScores]:
+        """Return name, key and scores of a recording that was sent, or was sent before."""
+        if not upload.has_file:
+            kept = self.analyst.kept(fields.key or "")
+            if kept is None:
+                raise Refusal(410, "the scores of this recording are not kept any more; send it again")
+            return safe_name(fields.name or "")[0], fields.key or "", kept
+        if fields.key:
+            raise Refusal(400, f'send either a file in "{FILE_FIELD}" or the field "{KEY_FIELD}"')
+        result = self.analyst.kept(upload.key)
+        if result is None:
+            result = await self.analyst.analyze(upload.path, upload.key)
+            self.metrics.audio_seconds.inc(result.seconds)
+            for name, count in (await self._run(self.analyst.count, result)).items():
+                self.metrics.detections.labels(name).inc(count)
+        return upload.name, upload.key, result
 
     async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
-    @bentoml.api(input_spec=DetectionsInput, output_spec=DetectionsAnswer)
-    @_endpoint
-    async def detections(
-        self, audio: Any, format: str, min_score: float | None, label_field: str | None
-    ) -> Response:
-        """Return what is heard in a recording, as JSON, Audacity labels, a Raven selection table or CSV."""
-        result = await self._analyst.analyze(audio.path, audio.sha256)
-        return await self._run(self._detections, audio.name, result, format, min_score, label_field)
+    # --- answers ---
 
-    @bentoml.api(input_spec=RecordingInput, output_spec=ScoresAnswer)
-    @_endpoint
-    async def scores(self, audio: Any) -> Response:
-        """Return the score of every class in every window of a recording."""
-        result = await self._analyst.analyze(audio.path, audio.sha256)
-        return self._scores(audio.name, result)
+    async def _detections(self, upload: Upload, fields: DetectionsForm) -> Response:
+        name, key, result = await self._scored(upload, fields)
+        return await self._run(self.labelled, name, key, result, fields)
 
-    @bentoml.api(input_spec=PictureInput, output_spec=DetectionsAnswer)
-    @_endpoint
-    async def spectrogram(self, audio: Any, max_width: int) -> Response:
-        """Return a spectrogram of the recording as PNG, on the frequency scale the model sees."""
+    def labelled(self, name: str, key: str, result: RecordingScores, fields: DetectionsForm) -> Response:
+        """Return the detections of a scored recording."""
+        infer, audio = self._contents.cfg.infer, self._contents.cfg.audio
+        min_score = infer.min_score if fields.min_score is None else fields.min_score
+        found, calibration = self.analyst.label(result, min_score)
+        field = fields.label_field or infer.label_field
+        if fields.format == "json":
+            facts = {
+                "recording": name,
+                "key": key,
+                "seconds": result.seconds,
+                "damaged_at": result.damaged_at,
+                "min_score": min_score,
+                "calibrated": not calibration.is_identity,
+            }
+            found.sort(key=lambda x: (x.start, x.info.name))
+            rows = _pieces(len(found), lambda part: [_detection(x, field) for x in found[part]])
+            return StreamingResponse(_json_text(facts, "detections", rows), media_type=MEDIA_TYPES["json"])
+        labels = [Label(name, x.info.label(field), x.start, x.end, x.score) for x in found]
+        text = TEXT_FORMATS[fields.format](labels, audio.min_freq, audio.max_freq)
+        headers = {"Content-Disposition": _attachment(name + ENDINGS[fields.format])}
+        return Response(text.encode(), media_type=MEDIA_TYPES[fields.format], headers=headers)
+
+    async def _scores(self, upload: Upload, fields: RecordingForm) -> Response:
+        name, key, result = await self._scored(upload, fields)
+        facts = {
+            "recording": name,
+            "key": key,
+            "seconds": result.seconds,
+            "damaged_at": result.damaged_at,
+            "window_seconds": self._contents.cfg.audio.spec_duration,
+            "classes": [x.name for x in self.analyst.classes],
+            "starts": result.starts.tolist(),
+        }
+        rows = _pieces(len(result.scores), lambda part: result.scores[part].tolist())
+        return StreamingResponse(_json_text(facts, "scores", rows), media_type=MEDIA_TYPES["json"])
+
+    async def _spectrogram(self, upload: Upload, fields: PictureForm) -> Response:
+        cfg = self._contents.cfg.audio
         with contextlib.closing(
-            Drawing(audio.path, self._contents.cfg.audio, LIMITS.max_seconds, max_width)
+            Drawing(upload.path, cfg, self._limits.max_seconds, fields.max_width)
         ) as drawing:
-            picture: Picture | None = None
+            picture = None
             while picture is None:  # between two pieces others get their turn
                 piece = asyncio.ensure_future(self._run(drawing.advance))
                 try:
@@ -198,42 +227,81 @@ class Recognizer:
         }
         return Response(picture.png, media_type="image/png", headers=headers)
 
-    def _detections(
-        self, name: str, result: RecordingScores, form: str, min_score: float | None, label_field: str | None
-    ) -> Response:
-        if min_score is None:
-            min_score = self._contents.cfg.infer.min_score
-        found, calibration = self._analyst.label(result, min_score)
-        field = label_field or self._contents.cfg.infer.label_field
-        if form == "json":
-            facts = {
-                "recording": name,
-                "seconds": result.seconds,
-                "damaged_at": result.damaged_at,
-                "min_score": min_score,
-                "calibrated": not calibration.is_identity,
-            }
-            found.sort(key=lambda x: (x.start, x.info.name))
-            rows = _pieces(len(found), lambda part: [_detection(x, field) for x in found[part]])
-            return StreamingResponse(_json_text(facts, "detections", rows), media_type=MEDIA_TYPES[form])
-        low, high = self._contents.cfg.audio.min_freq, self._contents.cfg.audio.max_freq
-        labels = [Label(name, x.info.label(field), x.start, x.end, x.score) for x in found]
-        headers = {"Content-Disposition": _attachment(name + ENDINGS[form])}
-        text = TEXT_FORMATS[form](labels, low, high)
-        return Response(text.encode(), media_type=MEDIA_TYPES[form], headers=headers)
 
-    def _scores(self, name: str, result: RecordingScores) -> Response:
-        facts = {
-            "recording": name,
-            "seconds": result.seconds,
-            "damaged_at": result.damaged_at,
-            "window_seconds": self._contents.cfg.audio.spec_duration,
-            "classes": [x.name for x in self._analyst.classes],
-            "starts": result.starts.tolist(),
-        }
-        scores = result.scores
-        rows = _pieces(len(scores), lambda part: scores[part].tolist())
-        return StreamingResponse(_json_text(facts, "scores", rows), media_type=MEDIA_TYPES["json"])
+def build_app(recognizer: Recognizer, limits: Limits, stop: Stop | None = None) -> Starlette:
+    """Return the ASGI application; its lifespan loads the model where that has not been done."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        recognizer.load()
+        yield
+        recognizer.close()
+
+    async def document(request: Request) -> Response:
+        return JSONResponse(describe())
+
+    async def alive(request: Request) -> Response:
+        return PlainTextResponse("\n")
+
+    pages = {"/": "page.html"}
+    posts = {
+        "detections": recognizer.detections,
+        "scores": recognizer.scores,
+        "spectrogram": recognizer.spectrogram,
+    }
+    gets = {"model": recognizer.model, "metrics": recognizer.figures, "docs.json": document}
+    routes: list[Any] = [
+        *(Route(f"/{name}", work, methods=["POST"]) for name, work in posts.items()),
+        *(Route(f"/{name}", work, methods=["GET"]) for name, work in gets.items()),
+        *(Route(path, functools.partial(_page, file), methods=["GET"]) for path, file in pages.items()),
+        *(Route(path, alive, methods=["GET"]) for path in ("/livez", "/healthz", "/readyz")),
+    ]
+    methods = {route.path: ", ".join(sorted(route.methods or ())) for route in routes}
+    routes.append(Mount("/static", StaticFiles(directory=STATIC)))
+    return Starlette(
+        # The last one also keeps BentoML's own pages out.
+        routes=[*routes, Route("/{path:path}", functools.partial(_nothing_there, methods), methods=None)],
+        lifespan=lifespan,
+        middleware=[Middleware(Front, frozenset(methods), limits, recognizer.metrics, stop or Stop())],
+        exception_handlers={HTTPException: _http_error},
+    )
+
+
+async def _page(file: str, request: Request) -> Response:
+    return Response((STATIC / file).read_bytes(), media_type="text/html", headers=PAGE_HEADERS)
+
+
+async def _nothing_there(methods: dict[str, str], request: Request) -> Response:
+    if allowed := methods.get(request.url.path):
+        sentence = f"{request.method[:20]} is not possible here; this address takes {allowed}"
+        raise HTTPException(405, sentence, {"Allow": allowed})
+    raise HTTPException(404, "there is nothing at this address; /docs lists what there is")
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _while_wanted(work: Awaitable[Response], request: Request, name: str) -> Response:
+    """Do the work, or give it up as soon as the client has gone; its body must have been read."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        logger.info("the client of %s has gone; its analysis stops", ascii(name))
+        return Response(status_code=CLIENT_GONE)
+    finally:
+        for unfinished in (task, watch):
+            unfinished.cancel()
+        # The upload is removed next: nobody may still be reading it.
+        await asyncio.wait({task, watch})
 
 
 def _detection(found: Found, field: str) -> dict[str, Any]:
@@ -263,7 +331,7 @@ def _sentence(error: BriteKitError, upload: Upload) -> str:
     """Return an error's text with the client's name of the file in place of the server's path."""
     text = str(error).splitlines()[0]
     for path in (shown(upload.path), str(upload.path), str(upload.path.parent)):
-        text = text.replace(path, upload.name)
+        text = text.replace(path, upload.name + upload.path.suffix)
     return text
 
 
@@ -272,13 +340,3 @@ def _attachment(name: str) -> str:
     plain = name.encode("ascii", "replace").decode().replace("?", "_").replace("\\", "_")
     both = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
     return f'attachment; filename="{plain}"{both}'
-
-
-def _end() -> None:
-    """End the process without waiting for its threads."""
-    remove_leftovers()
-    os._exit(0)
-
-
-Recognizer.add_asgi_middleware(Deadlines)  # type: ignore[attr-defined]
-Recognizer.add_asgi_middleware(NoPickles)  # type: ignore[attr-defined]

@@ -1,6 +1,7 @@
 """Builds the Bento: the model folder, this package's source and the pinned list, exported to one file.
 
-The container image is built from our own Dockerfile: BentoML's has no health check.
+The same ensemble, settings and source give the same bytes. The container image is built from our own
+Dockerfile: BentoML's has no health check.
 
 BentoML runs in a process of its own with a home of its own, so that nothing is left in the user's home and
 nothing of its global state in ours.
@@ -8,15 +9,24 @@ nothing of its global state in ours.
 
 from __future__ import annotations
 
+import bz2
+import contextlib
+import datetime
+import gzip
 import hashlib
 import json
+import lzma
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import britekit
 from britekit.config import BaseConfig
@@ -24,23 +34,24 @@ from britekit.errors import InputError, ModelError
 from britekit.files import atomic_path, unwritable
 from britekit.leftovers import temporary_folder
 from britekit.service.contents import Contents, write_contents
-from britekit.service.orphans import die_with_parent
 
 SERVICE_FILE = "service.py"
 MODEL_FOLDER = "model"
 BASE_IMAGE = "python:3.11-slim"
-# The package is on the path because it lies beside this file, in a Bento as in the folder that `serve` makes.
-SERVICE_TEXT = '''"""Entry point of the service; the model is in the folder beside this file."""
+# The package is on the path because it lies beside this file.
+SERVICE_TEXT = '''"""Entry point of the service for BentoML; the model is in the folder beside this file."""
 
 import os
 from pathlib import Path
 
 os.environ.setdefault("BRITEKIT_MODEL_FOLDER", str(Path(__file__).resolve().parent / "model"))
 
-from britekit.service.app import Recognizer  # noqa: E402
+from britekit.service.mounted import Service  # noqa: E402
 
-__all__ = ["Recognizer"]
+__all__ = ["Service"]
 '''
+# What BentoML dates with the time of the build, a file of it and all files of the archive, bears this one.
+_DATE = "2000-01-01T00:00:00+00:00"
 _BUILD_SECONDS = 300
 
 
@@ -97,7 +108,7 @@ def build_bento(
     with temporary_folder("bento") as place:
         context = place / "context"
         contents = write_contents(cfg, members, context / MODEL_FOLDER)
-        write_service(context, with_source=True)
+        _write_source(context)
         version = _version_of(context)
         with atomic_path(output) as partial:
             exported = place / f"export{output.suffix or '.bento'}"
@@ -112,17 +123,14 @@ def build_bento(
         return Package(output, tag, _members(contents), classes, output.stat().st_size)
 
 
-def write_service(folder: Path, with_source: bool) -> None:
-    """Write the entry point of the service to ``folder``, and the package's source if it is to travel."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _write_source(folder: Path) -> None:
+    """Write the entry point of the service and the package's source to ``folder``."""
     (folder / SERVICE_FILE).write_text(SERVICE_TEXT, encoding="utf-8")
-    if with_source:
-        source = Path(britekit.__file__).parent
-        skip = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
-        shutil.copytree(source, folder / source.name, ignore=skip)
+    source = Path(britekit.__file__).parent
+    shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", ".*"))
 
 
-def clean_environment(home: Path) -> dict[str, str]:
+def _clean_environment(home: Path) -> dict[str, str]:
     """Return the environment for a BentoML process: a home of its own, nothing sent to anyone."""
     environment = {**os.environ, "PATH": _path_with_scripts()}
     # Settings of a user's own BentoML must not leak in.
@@ -184,7 +192,7 @@ def _run_builder(place: Path, context: Path, exported: Path, name: str, version:
         "base_image": _base_image(),
     }
     command = [sys.executable, "-m", "britekit.service.bento", json.dumps(order)]
-    environment = clean_environment(place / "home")
+    environment = _clean_environment(place / "home")
     environment["TMPDIR"] = str(place)  # what BentoML leaves behind goes with the rest
     environment["PYTHONPATH"] = os.pathsep.join(
         [str(Path(britekit.__file__).parent.parent), *filter(None, [environment.get("PYTHONPATH")])]
@@ -198,7 +206,6 @@ def _run_builder(place: Path, context: Path, exported: Path, name: str, version:
             text=True,
             timeout=_BUILD_SECONDS,
             check=False,
-            preexec_fn=die_with_parent(),
         )
     except subprocess.TimeoutExpired:
         raise ModelError(f"BentoML did not build {name} within {_BUILD_SECONDS} s") from None
@@ -212,17 +219,57 @@ def _main(order: dict[str, str]) -> None:
     """Build in the process that ``_run_builder`` started; the last line on stdout is the tag."""
     import bentoml
 
+    listed = Path(__file__).with_name("requirements.txt").read_text(encoding="utf-8").splitlines()
+    packages = [line for line in listed if line and not line.startswith("#")]
     bento = bentoml.build(
-        "service:Recognizer",
+        "service:Service",
         name=order["name"],
         version=order["version"],
         description="Finds sounds in recordings; made by britekit.",
         build_ctx=order["context"],
         docker={"base_image": order["base_image"], "python_version": "3.11"},
-        python={"requirements_txt": "britekit/service/requirements.txt", "lock_packages": False},
+        # The list itself, since BentoML reads no file of a folder whose name begins with a dot, as ours does.
+        python={"packages": packages, "lock_packages": False},
     )
-    bentoml.export_bento(bento.tag, order["exported"])
+    folder, exported = Path(bento.path), Path(order["exported"])
+    facts = folder / "bento.yaml"
+    text = re.sub(r"(?m)^creation_time: .*$", f"creation_time: '{_DATE}'", facts.read_text(encoding="utf-8"))
+    facts.write_text(text, encoding="utf-8")
+    (_write_zip if exported.suffix == ".zip" else _write_tar)(folder, exported)
     print(bento.tag)
+
+
+def _write_tar(folder: Path, path: Path) -> None:
+    """Write an archive that ``bentoml import`` reads: by its suffix it expects xz, gzip, bzip2 or nothing."""
+
+    def undated(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.mtime, member.uid, member.gid, member.uname, member.gname = _timestamp(), 0, 0, "", ""
+        member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+        return member
+
+    with open(path, "wb") as file:
+        compressed: Any = {
+            ".tar": lambda: contextlib.nullcontext(file),
+            ".gz": lambda: gzip.GzipFile("", "wb", fileobj=file, mtime=0),
+            ".bz2": lambda: bz2.BZ2File(file, "wb"),
+        }.get(path.suffix, lambda: lzma.LZMAFile(file, "wb"))  # noqa: SIM115 closed below
+        with compressed() as out, tarfile.open(fileobj=out, mode="w") as archive:
+            archive.add(folder, ".", recursive=False, filter=undated)
+            for item in sorted(folder.rglob("*")):
+                archive.add(item, f"./{item.relative_to(folder).as_posix()}", recursive=False, filter=undated)
+
+
+def _write_zip(folder: Path, path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for item in sorted(folder.rglob("*")):
+            if item.is_file():
+                info = zipfile.ZipInfo(item.relative_to(folder).as_posix(), (2000, 1, 1, 0, 0, 0))
+                info.external_attr, info.compress_type = 0o644 << 16, zipfile.ZIP_DEFLATED
+                archive.writestr(info, item.read_bytes())
+
+
+def _timestamp() -> float:
+    return datetime.datetime.fromisoformat(_DATE).timestamp()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How large, how long and how many uploads may be, and how long they are waited for at the end."""
+"""How large, how long and how many uploads may be, who may ask, and how long a stop waits."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from britekit.errors import ConfigError
 
 GIB = 1024**3
+HOSTS_VARIABLE = "BRITEKIT_HOSTS"
 
 
 @dataclass(frozen=True)
@@ -18,32 +19,36 @@ class Limits:
     Attributes
     ----------
     max_bytes
-        Size of one upload; larger ones are refused while they arrive.
+        Size of one upload; a larger one is refused while it arrives.
     max_seconds
-        Length of one recording; longer ones are refused, at the latest when they have been decoded that far.
+        Length of one recording; a longer one is refused as soon as its header or its samples show it.
     max_requests
-        Requests with a recording that are under way at a time; more are asked to come back.
+        Recordings analysed or waiting for their turn; more are asked to come back. An upload that is still
+        arriving does not count.
     threads
         Recordings analysed side by side.
     stop_seconds
-        For the requests under way when the server is asked to stop; those that are not done are asked to come
-        back.
+        Grace period for running requests when the server is asked to stop; the rest get status 503.
+    hosts
+        Values that the header ``Host`` may have, without port; empty accepts any.
     """
 
     max_bytes: int = GIB
     max_seconds: float = 4 * 3600.0
     max_requests: int = 64
     threads: int = 2
-    # Docker kills what has not ended after 10 s. From the last answer until all processes have ended it took
+    # Docker kills what has not ended after 10 s. From the last answer until the process had ended it took
     # 1.4 s on two idle cores, and 3.2 s with eight other processes at work on them.
     stop_seconds: float = 6.0
+    hosts: frozenset[str] = frozenset()
 
 
 def read_limits(environment: Mapping[str, str] | None = None) -> Limits:
     """Read the limits from the environment.
 
-    They are ``BRITEKIT_MAX_UPLOAD_MIB``, ``_MAX_HOURS``, ``_MAX_REQUESTS``, ``_THREADS``, ``_STOP_SECONDS``.
-    The environment and not a settings file: they belong to the place the service runs in, not to the model.
+    They are ``BRITEKIT_MAX_UPLOAD_MIB``, ``_MAX_HOURS``, ``_MAX_REQUESTS``, ``_THREADS``, ``_STOP_SECONDS``,
+    ``_HOSTS``. They belong to the place where the service runs, not to the model, so no settings file holds
+    them.
 
     Raises
     ------
@@ -60,7 +65,7 @@ def read_limits(environment: Mapping[str, str] | None = None) -> Limits:
         except ValueError:
             value = -1.0
         if not 0 < value < float("inf"):
-            problems.append(f'environment variable {name} is "{text}", but must be a positive number')
+            problems.append(f'environment variable {name} is "{text[:40]}", but must be a positive number')
             return default
         return value
 
@@ -71,6 +76,7 @@ def read_limits(environment: Mapping[str, str] | None = None) -> Limits:
         max_requests=max(1, int(positive("BRITEKIT_MAX_REQUESTS", defaults.max_requests))),
         threads=max(1, int(positive("BRITEKIT_THREADS", min(defaults.threads, os.cpu_count() or 1)))),
         stop_seconds=positive("BRITEKIT_STOP_SECONDS", defaults.stop_seconds),
+        hosts=frozenset(environment.get(HOSTS_VARIABLE, "").lower().replace(",", " ").split()),
     )
     if problems:
         raise ConfigError(*problems)

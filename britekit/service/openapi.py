@@ -1,12 +1,14 @@
-"""What OpenAPI says beyond what BentoML knows: answers that are no JSON, refusals, the path ``/model``."""
+"""The OpenAPI description of the service, at ``/docs.json``; the reference page is made from it."""
+
+from __future__ import annotations
 
 from typing import Any
 
-from _bentoml_sdk import Service  # type: ignore[import-untyped]
 from pydantic import BaseModel, Field
 
 import britekit
 from britekit.service.answers import MEDIA_TYPES
+from britekit.service.forms import FILE_FIELD, DetectionsForm, PictureForm, RecordingForm
 
 
 class Detection(BaseModel):
@@ -23,116 +25,129 @@ class Detection(BaseModel):
 class DetectionsAnswer(BaseModel):
     """All detections of a recording, by start."""
 
-    recording: str
-    seconds: float
+    recording: str = Field(description="Name of the file without its suffix.")
+    key: str = Field(description="In a later request, takes the place of the recording.")
+    seconds: float = Field(description="Length of the recording.")
     damaged_at: float | None = Field(description="Second at which a damaged recording ended, or null.")
-    min_score: float
-    calibrated: bool
+    min_score: float = Field(description="Lowest score that made a detection.")
+    calibrated: bool = Field(description="Whether scores are probabilities: the model has a calibration.")
     detections: list[Detection]
 
 
 class ScoresAnswer(BaseModel):
     """The ensemble's mean score of every class in every window, not calibrated."""
 
-    recording: str
-    seconds: float
-    damaged_at: float | None
-    window_seconds: float
-    classes: list[str]
-    starts: list[float]
-    scores: list[list[float]]
+    recording: str = Field(description="Name of the file without its suffix.")
+    key: str = Field(description="In a later request, takes the place of the recording.")
+    seconds: float = Field(description="Length of the recording.")
+    damaged_at: float | None = Field(description="Second at which a damaged recording ended, or null.")
+    window_seconds: float = Field(description="Length of a window.")
+    classes: list[str] = Field(description="Names, in the order of the scores.")
+    starts: list[float] = Field(description="Start of each window, seconds.")
+    scores: list[list[float]] = Field(description="One list per window.")
 
 
-class DocumentedService(Service):
-    """A service whose OpenAPI also names the answers and the path that BentoML does not know of."""
+_REFUSALS = {
+    400: "The form is not usable.",
+    408: "The upload stopped.",
+    410: "The scores that `key` names are not kept any more; send the recording again.",
+    413: "The recording is too large or too long.",
+    415: "The body is not a multipart form.",
+    421: "The service is reached under a name that `BRITEKIT_HOSTS` does not list.",
+    422: "The file cannot be decoded as audio.",
+    429: "Busy; Retry-After says when to come back.",
+    500: "A failure of the server.",
+    503: "The server is stopping; Retry-After says when to send the recording again.",
+    504: "Not done within an hour.",
+}
+_POSTS: dict[str, tuple[type[BaseModel], str, type[BaseModel] | None, list[str], str]] = {
+    "detections": (
+        DetectionsForm,
+        "Return what is heard in a recording, as JSON, Audacity labels, a Raven selection table or CSV.",
+        DetectionsAnswer, list(MEDIA_TYPES.values()), " -F format=raven",
+    ),
+    "scores": (
+        RecordingForm, "Return the score of every class in every window of a recording.",
+        ScoresAnswer, [], "",
+    ),
+    "spectrogram": (
+        PictureForm, "Return a spectrogram of the recording as PNG, on the frequency scale the model sees.",
+        None, ["image/png"], " -o recording.png",
+    ),
+}  # fmt: skip
+_GETS = {
+    "model": ("Return classes, settings, limits, how it was trained and tested.", "application/json"),
+    "metrics": ("Return figures for Prometheus: requests, refusals, queue, audio, detections.", "text/plain"),
+    "readyz": ("Answer 200 when recordings can be sent.", "text/plain"),
+    "livez": ("Answer 200 while the server lives.", "text/plain"),
+    "healthz": ("The same as `/livez`.", "text/plain"),
+}  # fmt: skip
 
-    @property
-    def openapi_spec(self) -> Any:
-        spec = super().openapi_spec
-        plain = {
-            "type": "object",
-            "properties": {"error": {"type": "string", "description": "One sentence."}},
-            "required": ["error"],
+
+def describe() -> dict[str, Any]:
+    """Return the description as plain values."""
+    schemas: dict[str, Any] = {}
+    sentence = {"type": "string", "description": "One sentence."}
+    failed = {"type": "object", "required": ["error"], "properties": {"error": sentence}}
+    refusals = {
+        str(status): {"description": text, "content": {"application/json": {"schema": failed}}}
+        for status, text in _REFUSALS.items()
+    }
+    paths: dict[str, Any] = {}
+    for name, (form, text, answer, kinds, options) in _POSTS.items():
+        fields = _schema(form, schemas)
+        fields["properties"] = {
+            FILE_FIELD: {
+                "type": "string", "format": "binary",
+                "description": "The recording, in any format that libsndfile or FFmpeg reads.",
+            },
+            **fields["properties"],
+        }  # fmt: skip
+        fields["required"] = [] if "key" in fields["properties"] else [FILE_FIELD]
+        content = {
+            kind.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}} for kind in kinds
         }
-        refusals = {
-            400: "The form is not usable.",
-            408: "The upload stopped.",
-            413: "The recording is too large or too long.",
-            415: "The body is no multipart form.",
-            422: "The file cannot be decoded as audio.",
-            429: "Busy; Retry-After says when to come back.",
-            500: "A failure of the server.",
-            503: "The server is stopping; Retry-After says when to send the recording again.",
-            504: "Not done within an hour.",
+        if answer is not None:
+            schemas[answer.__name__] = _schema(answer, schemas)
+            content["application/json"] = {"schema": {"$ref": f"#/components/schemas/{answer.__name__}"}}
+        paths[f"/{name}"] = {
+            "post": {
+                "operationId": name,
+                "description": text,
+                "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": fields}}},
+                "responses": {"200": {"description": "The answer", "content": content}, **refusals},
+                "x-curl": " ".join(
+                    f"curl -F audio=@recording.wav {options} http://127.0.0.1:3000/{name}".split()
+                ),
+            }
         }
-        answers = {
-            status: {"description": text, "content": {"application/json": {"schema": plain}}}
-            for status, text in refusals.items()
+    for name, (text, kind) in _GETS.items():
+        schema = {"type": "object" if "json" in kind else "string"}
+        paths[f"/{name}"] = {
+            "get": {
+                "operationId": name,
+                "description": text,
+                "responses": {"200": {"description": "The answer", "content": {kind: {"schema": schema}}}},
+                "x-curl": f"curl http://127.0.0.1:3000/{name}",
+            }
         }
-        document = _repaired(spec.asdict())
-        document["info"] = {
+    return {
+        "openapi": "3.1.0",
+        "info": {
             "title": "britekit",
             "version": britekit.__version__,
             "description": "Finds the sounds a model knows in recordings. Errors are one sentence of JSON.",
-        }
-        for path, item in document["paths"].items():
-            if path.strip("/") in ("detections", "scores", "spectrogram"):
-                responses = item["post"]["responses"]
-                for status in [key for key in responses if int(key) >= 400]:
-                    del responses[status]
-                responses.update({str(status): answer for status, answer in answers.items()})
-        for path, kinds in (("/detections", MEDIA_TYPES.values()), ("/spectrogram", ["image/png"])):
-            content = document["paths"][path]["post"]["responses"][_success(document, path)]["content"]
-            if path == "/spectrogram":
-                content.clear()
-            for kind in kinds:
-                content.setdefault(kind.partition(";")[0], {"schema": {"type": "string", "format": "binary"}})
-        document["paths"]["/model"] = {
-            "get": {
-                "operationId": "model",
-                "description": "Classes, settings, calibration, members, limits and version.",
-                "responses": {
-                    "200": {
-                        "description": "Facts",
-                        "content": {"application/json": {"schema": {"type": "object"}}},
-                    }
-                },
-            }
-        }
-        return _Document(document)
+        },
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
 
 
-class _Document:
-    def __init__(self, document: dict[str, Any]) -> None:
-        self._document = document
-
-    def asdict(self) -> dict[str, Any]:
-        return self._document
-
-
-def _success(document: dict[str, Any], path: str) -> Any:
-    return next(key for key in document["paths"][path]["post"]["responses"] if int(key) == 200)
-
-
-def _repaired(node: Any) -> Any:
-    """Return a part of the document with what BentoML loses or invents put right.
-
-    What may be null loses its null there; a file is no type of OpenAPI.
-    """
-    if isinstance(node, list):
-        return [_repaired(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    node = {key: _repaired(value) for key, value in node.items()}
-    kinds = node.get("anyOf")
-    if isinstance(kinds, list) and {"type": "null"} in kinds:
-        (kind,) = (item for item in kinds if item != {"type": "null"})
-        node = {**{key: value for key, value in node.items() if key != "anyOf"}, **kind, "nullable": True}
-    if node.get("type") == "file":
-        node.update(type="string", format="binary")
-    if "default" in node and node["default"] is None:
-        del node["default"]
-    lost = node.get("damaged_at")
-    if isinstance(lost, dict) and "type" in lost:
-        lost["nullable"] = True
-    return node
+def _schema(model: type[BaseModel], schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return a model's JSON schema; what it refers to goes to ``schemas``."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(schema.pop("$defs", {}))
+    for value in schema["properties"].values():
+        if value.get("default", "") is None:
+            del value["default"]
+    return schema

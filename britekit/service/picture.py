@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import struct
 import zlib
-from collections.abc import Generator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +20,13 @@ from britekit.audio.channels import MonoSignal
 from britekit.audio.decoding import AudioReader
 from britekit.audio.spectrogram import spectrogram_transform
 from britekit.errors import InferenceError
-from britekit.inference.engine import TooLong
+from britekit.inference.recording_job import CHUNK, TURN_SAMPLES, TooLong
 
 if TYPE_CHECKING:
     from britekit.config.audio import AudioConfig
 
-RANGE_DB = 60.0
-PIECE = 32  # windows drawn before others get their turn
+RANGE_DB = 45.0  # from the noise floor of its band to white
+FLOOR_DB = 3.0  # noise reaches so far above its median; it stays black
 MAX_WIDTH = 16000  # columns; browsers draw images up to 32,767 pixels wide
 # Dark blue to pale yellow through red: brightness rises evenly, so that it also reads in grey.
 _COLOURS = ("000004", "280b54", "65156e", "9f2a63", "d44842", "f57d15", "fac127", "fcffa4")
@@ -65,9 +65,10 @@ def draw_spectrogram(path: Path, cfg: AudioConfig, max_seconds: float, max_width
 
 
 class Drawing:
-    """A recording drawn on the frequency scale the model sees, in decibels below its loudest sounds.
+    """A recording drawn on the frequency scale the model sees, in decibels above each band's noise floor.
 
-    It is drawn piece by piece, so that those who draw several can take turns between them.
+    The floor is the median of the band, so a steady hum or hiss is dark and calls stand out. A recording is
+    drawn piece by piece, so that several drawings can take turns.
 
     Parameters
     ----------
@@ -86,27 +87,30 @@ class Drawing:
         cfg = dataclasses.replace(cfg, power=1.0, decibels=False)
         self._transform = spectrogram_transform(cfg)
         self._size = self._transform.count(self._transform.duration)
-        self._tiles = _tiles(path, cfg, self._size)
+        self._path, self._cfg = path, cfg
+        self._reader: AudioReader | None = None
         self._max_seconds = max_seconds
         self._max_width = max_width
         self._columns: list[np.ndarray] = []
         self._held, self._joined, self._samples = 0, 1, 0
 
     def advance(self) -> Picture | None:
-        """Draw the next `PIECE` windows; return the picture when the recording has ended.
+        """Draw the next windows, as many as make a turn; return the picture when the recording has ended.
 
         Raises
         ------
         InputError
             The file cannot be decoded.
         TooLong
-            It is longer than ``max_seconds``.
+            It is longer than ``max_seconds``, by its header or by its samples.
         InferenceError
             It holds too little sound to draw.
         """
         transform = self._transform
+        if self._reader is None:
+            self._begin()
         tile = np.empty((transform.height, transform.width), np.float32)
-        for _ in range(PIECE):
+        for _ in range(self._piece):
             segment = next(self._tiles, None)
             if segment is None:
                 return self._finish()
@@ -119,9 +123,18 @@ class Drawing:
                 self._add(tile[:, : max(1, min(transform.width, filled))])
         return None
 
+    def _begin(self) -> None:
+        self._reader = reader = AudioReader(self._path, warn=False)
+        if (reader.stated_seconds or 0.0) > self._max_seconds:
+            raise TooLong(f"the recording is longer than {self._max_seconds:g} s")
+        self._tiles = _tiles(reader, self._cfg, self._size)
+        window = self._transform.duration * reader.rate * reader.channels
+        self._piece = max(1, min(2 * CHUNK, int(TURN_SAMPLES / window)))
+
     def close(self) -> None:
         """Close the recording's file."""
-        self._tiles.close()
+        if self._reader is not None:
+            self._reader.close()
 
     def _add(self, tile: np.ndarray) -> None:
         self._columns.append(_join(tile, self._joined))
@@ -164,17 +177,16 @@ def encode_png(indices: np.ndarray, palette: np.ndarray) -> bytes:
     )  # fmt: skip
 
 
-def _tiles(path: Path, cfg: AudioConfig, size: int) -> Generator[np.ndarray, None, None]:
+def _tiles(reader: AudioReader, cfg: AudioConfig, size: int) -> Iterator[np.ndarray]:
     """Yield the recording as one channel at the model's rate, in pieces of ``size`` samples."""
     held = np.empty(0, np.float32)
-    with AudioReader(path, warn=False) as reader:
-        mono = MonoSignal(reader.channels, reader.rate, cfg)
-        for block in reader.blocks():
-            held = np.concatenate([held, mono.push(block)])
-            while len(held) > size:
-                yield held[:size]
-                held = held[size:]
-        held = np.concatenate([held, mono.finish()])
+    mono = MonoSignal(reader.channels, reader.rate, cfg)
+    for block in reader.blocks():
+        held = np.concatenate([held, mono.push(block)])
+        while len(held) > size:
+            yield held[:size]
+            held = held[size:]
+    held = np.concatenate([held, mono.finish()])
     for at in range(0, len(held), size):
         yield held[at : at + size]
 
@@ -189,12 +201,16 @@ def _join(image_FT: np.ndarray, count: int) -> np.ndarray:
 
 
 def _levels(image_FT: np.ndarray) -> np.ndarray:
-    """Return 0 to 255 for ``RANGE_DB`` below the loudest thousandth up to it."""
-    top = float(np.quantile(image_FT, 0.999)) or float(image_FT.max())
+    """Return 0 to 255 for `FLOOR_DB` to `RANGE_DB` above the noise floor of each band."""
+    top = float(image_FT.max())
     if not top > 0:
         return np.zeros(image_FT.shape, np.uint8)
-    decibels = 20.0 * np.log10(np.maximum(image_FT / top, 10 ** (-RANGE_DB / 20)))
-    return np.asarray(np.clip(np.rint((decibels / RANGE_DB + 1.0) * 255), 0, 255), np.uint8)
+    decibels = 20.0 * np.log10(np.maximum(image_FT, top * 1e-5))
+    floor_F1 = np.median(decibels, axis=1, keepdims=True)
+    # Where most of a recording is digital silence, the median is far below any sound.
+    floor_F1 = np.maximum(floor_F1, 20.0 * np.log10(top) - 2 * RANGE_DB + FLOOR_DB)
+    shares = (decibels - floor_F1 - FLOOR_DB) / (RANGE_DB - FLOOR_DB)
+    return np.asarray(np.rint(np.clip(shares, 0.0, 1.0) * 255), np.uint8)
 
 
 def _palette() -> np.ndarray:

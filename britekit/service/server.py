@@ -1,14 +1,18 @@
-"""Runs the service in processes of its own and sees that all of them end."""
+"""Runs the service in a process of its own and sees that it ends."""
 
 from __future__ import annotations
 
 import contextlib
+import ipaddress
+import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -19,16 +23,19 @@ import britekit
 from britekit.config import BaseConfig
 from britekit.errors import InferenceError, InputError
 from britekit.leftovers import temporary_folder
-from britekit.service.bento import MODEL_FOLDER, clean_environment, write_service
+from britekit.service.bento import MODEL_FOLDER
 from britekit.service.contents import write_contents
-from britekit.service.limits import read_limits
-from britekit.service.orphans import FOLDER_VARIABLE, PARENT_VARIABLE, die_with_parent
+from britekit.service.limits import HOSTS_VARIABLE, read_limits
+from britekit.service.run import MODEL_VARIABLE, SERVE_VARIABLE
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_BENTO = "models/britekit-ensemble.bento"
-# After the last answer. On idle cores 0.8 s are enough; on busy ones the rest is killed, so that all has
+# After the last answer. On idle cores 0.8 s are enough; on busy ones the process is killed, so that all has
 # ended within ten seconds.
-_LEAVE_SECONDS = 1.5
-_START_SECONDS = 120.0
+_LEAVE_SECONDS = 2.0
+# A service that dies sooner than this is not started again.
+_LASTING_SECONDS = 10.0
 
 
 def serve_ensemble(
@@ -57,18 +64,17 @@ def serve_ensemble(
         The service ended by itself.
     """
     with temporary_folder("serve") as temporary:
-        folder = temporary / "src"
-        write_contents(cfg, members, folder / MODEL_FOLDER)
-        write_service(folder, with_source=False)
-        return _serve("service:Recognizer", folder, temporary, host, port, on_ready)
+        write_contents(cfg, members, temporary / MODEL_FOLDER)
+        return _serve(Path(britekit.__file__).parent.parent, temporary, host, port, on_ready)
 
 
 def serve_bento(bento: Path, host: str, port: int, on_ready: Callable[[str], None]) -> int:
     """Serve a packaged Bento, as ``serve_ensemble`` does; it runs the source it was packaged with."""
     with temporary_folder("serve") as temporary:
-        folder = temporary / "bento"
-        unpack(bento, folder)
-        return _serve("service:Recognizer", folder / "src", temporary, host, port, on_ready)
+        source = temporary / "bento" / "src"
+        unpack(bento, source.parent)
+        (source / MODEL_FOLDER).rename(temporary / MODEL_FOLDER)
+        return _serve(source, temporary, host, port, on_ready)
 
 
 def unpack(bento: Path, folder: Path) -> None:
@@ -77,7 +83,7 @@ def unpack(bento: Path, folder: Path) -> None:
     Raises
     ------
     InputError
-        The file is missing or no Bento.
+        The file is missing, is not a Bento, or was made by a version that this one cannot serve.
     """
     if not bento.is_file():
         raise InputError(f'{bento} does not exist; make it with "britekit package"')
@@ -93,7 +99,9 @@ def unpack(bento: Path, folder: Path) -> None:
             f"{bento} cannot be unpacked ({error}); expected a file made by britekit package"
         ) from None
     if not (folder / "src" / "service.py").is_file() or not (folder / "src" / MODEL_FOLDER).is_dir():
-        raise InputError(f"{bento} is no Bento made by britekit package")
+        raise InputError(f"{bento} is not a Bento made by britekit package")
+    if not (folder / "src/britekit/service/run.py").is_file():
+        raise InputError(f"{bento} was packaged by an older britekit; package the ensemble again")
 
 
 def _extract(archive: tarfile.TarFile, folder: Path) -> None:
@@ -104,103 +112,72 @@ def _extract(archive: tarfile.TarFile, folder: Path) -> None:
     for member in archive.getmembers():  # before Python 3.11.4
         inside = (folder / member.name).resolve().is_relative_to(folder.resolve())
         if not inside or not (member.isfile() or member.isdir()):
-            raise tarfile.ExtractError(f"{member.name} is no plain file inside the archive")
+            raise tarfile.ExtractError(f"{member.name} is not a plain file inside the archive")
     archive.extractall(folder)
 
 
-def _serve(
-    service: str, folder: Path, temporary: Path, host: str, port: int, on_ready: Callable[[str], None]
-) -> int:
+def _serve(source: Path, temporary: Path, host: str, port: int, on_ready: Callable[[str], None]) -> int:
     address = _address(host, port)
-    stop_seconds = read_limits().stop_seconds + _LEAVE_SECONDS
-    environment = clean_environment(temporary / "home")
-    environment["BRITEKIT_MODEL_FOLDER"] = str(folder / MODEL_FOLDER)
-    # The folder first: a Bento brings the source it was packaged with; the folder of an ensemble has none.
-    roots = [str(folder), str(Path(britekit.__file__).parent.parent), environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, roots))
-    # Uploads and sockets go where everything else goes, and vanish with it.
-    (temporary / "tmp").mkdir()
-    environment["TMPDIR"] = str(temporary / "tmp")
-    environment[PARENT_VARIABLE], environment[FOLDER_VARIABLE] = str(os.getpid()), str(temporary)
-    command = [sys.executable, "-m", "bentoml", "serve", service, "--working-dir", str(folder)]
-    command += ["--host", address, "--port", str(port)]
-    # A session of its own: ctrl-C reaches us alone, and the whole group can be ended.
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(),
-        start_new_session=True, preexec_fn=die_with_parent(),
-    )  # fmt: skip
-    try:
-        with _stop_signals() as stopped:
-            return _watch(process, address, port, stopped, on_ready)
-    finally:
-        _end(process, stop_seconds)
-
-
-def _watch(
-    process: subprocess.Popen[bytes],
-    host: str,
-    port: int,
-    stopped: list[int],
-    on_ready: Callable[[str], None],
-) -> int:
-    deadline, ready = time.monotonic() + _START_SECONDS, False
-    while not stopped:
-        code = process.poll()
-        if code is not None:
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment[MODEL_VARIABLE] = str(temporary / MODEL_FOLDER)
+    environment[SERVE_VARIABLE] = str(temporary)
+    environment["TMPDIR"] = str(temporary / "tmp")  # uploads vanish with everything else
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH", "")]))
+    if ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+        # A page elsewhere could otherwise reach us under a name of its own that points to this machine.
+        environment.setdefault(HOSTS_VARIABLE, f"localhost 127.0.0.1 ::1 {host} {address}")
+    command = [sys.executable, "-m", "britekit.service.run", "--host", address, "--port", str(port)]
+    limits = read_limits()
+    while True:
+        (temporary / "tmp").mkdir()
+        began = time.monotonic()
+        # A session of its own: ctrl-C reaches us alone. Its standard input ends with us, however we end.
+        process = subprocess.Popen(
+            command, cwd=temporary, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            start_new_session=True, text=True,
+        )  # fmt: skip
+        with _stopping(process, limits.stop_seconds + _LEAVE_SECONDS) as stopped:
+            assert process.stdout is not None
+            for line in process.stdout:
+                kind, _, text = line.strip().partition(" = ")
+                if kind == "url":
+                    on_ready(text)
+                elif kind == "error" and not stopped:
+                    raise InferenceError(text)
+            code = process.wait()
+        if stopped:
+            return 0
+        if time.monotonic() - began < _LASTING_SECONDS:
             raise InferenceError(f"the service ended by itself with code {code}; its messages above say why")
-        if not ready and _answers(host, port):
-            ready = True
-            on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-        elif not ready and time.monotonic() > deadline:
-            raise InferenceError(f"the service did not become ready within {_START_SECONDS:g} s")
-        time.sleep(0.1)
-    return 0
-
-
-def _answers(host: str, port: int) -> bool:
-    import http.client
-
-    connection = http.client.HTTPConnection(host, port, timeout=2)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    except http.client.HTTPException:
-        return False
-    finally:
-        connection.close()
+        logger.warning("the service ended with code %d and is started again; open requests are lost", code)
+        shutil.rmtree(temporary / "tmp")
 
 
 @contextlib.contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collect ctrl-C and SIGTERM in a list instead of ending at once."""
+def _stopping(process: subprocess.Popen[str], seconds: float) -> Iterator[list[int]]:
+    """Pass ctrl-C and SIGTERM on, in this block; collect them, and end what has not ended after that time."""
     received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
+        if not received:
+            process.terminate()
+            last = threading.Timer(seconds, process.kill)
+            last.daemon = True
+            last.start()
         received.append(number)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield received
     finally:
+        process.kill()
+        process.wait()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """End the process and everything it started: politely, then not."""
-    if process.poll() is None:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 def _address(host: str, port: int) -> str:
-    """Return the numeric address to listen on, which is what BentoML wants; say now if it cannot be had."""
+    """Return the numeric address to listen on; raise now if it cannot be had."""
     if not 0 < port < 65536:
         raise InputError(f"port {port} is not a port; expected 1 to 65535")
     try:

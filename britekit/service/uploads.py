@@ -1,22 +1,21 @@
 """A multipart upload streamed to disk, and refused as soon as it breaks a limit.
 
-BentoML reads a whole upload into memory, takes a web address in place of a file and fetches it, and has no
-limit on the size. So the body is parsed here: constant memory, no request to anyone, and one sentence when it
-is refused.
+Starlette's own form parser hashes nothing and stores a file of any size before a handler sees it. Here:
+constant memory, no request to anyone, and one sentence when an upload is refused.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
-import json
 import os
 import re
+import shutil
 import tempfile
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from anyio import move_on_after, to_thread
 from python_multipart.exceptions import FormParserError
@@ -27,8 +26,9 @@ from starlette.responses import JSONResponse
 FIELD_BYTES = 1024  # longest text value of a form field
 MAX_PARTS = 16
 NAME_LENGTH = 255  # no file system has longer ones
-IDLE_SECONDS = 60.0  # a client that sends nothing for so long gives its place to others
-MIN_BYTES_PER_SECOND = 2048.0  # so does one that, after that time, has sent less than this on average
+# A client that sends nothing for so long is given up. One that only sends slowly holds a file and a
+# connection, and no place in the queue; more against slow clients is a proxy's task.
+IDLE_SECONDS = 60.0
 _WRITE_BYTES = 1 << 20  # large enough that handing it to a thread costs nothing
 _DRAIN_BYTES = 8 << 20  # read and dropped after a refusal, so that the client gets to see the answer
 _DRAIN_SECONDS = 2.0
@@ -56,22 +56,43 @@ class Upload:
         The file; it keeps the client's suffix if that is harmless, since some decoders want one.
     name
         The client's file name without directories and suffix, safe to print and to name a download.
-    sha256
-        Of the file's bytes.
+    key
+        What scores of it are kept under: the hash of its bytes and its suffix, which chooses the decoder.
     fields
         The text fields of the form and of the query.
-    gone
-        Waits until the client has closed the connection; None where nobody can.
+    has_file
+        Whether a recording was sent.
     """
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="britekit-upload-", ignore_cleanup_errors=True)
+        self._file: BinaryIO | None = None
         self.path = Path(self._folder.name) / "recording"
         self.name = "recording"
         self.size = 0
-        self.sha256 = ""
+        self.key = ""
         self.fields: dict[str, str] = {}
-        self.gone: Callable[[], Awaitable[None]] | None = None
+
+    @property
+    def has_file(self) -> bool:
+        return self._file is not None
+
+    def open(self, file_name: str) -> None:
+        """Begin to store a file that the client calls ``file_name``."""
+        self.name, suffix = safe_name(file_name)
+        self.path = self.path.with_suffix(suffix)
+        self._file = open(self.path, "wb")  # noqa: SIM115 closed in close and finish
+
+    def write(self, block: bytes) -> None:
+        """Store the next bytes; OSError where there is no room."""
+        assert self._file is not None
+        self._file.write(block)
+
+    def finish(self, sha256: str) -> None:
+        """Close the complete file."""
+        assert self._file is not None
+        self._file.close()
+        self.key = f"{sha256}{self.path.suffix}"
 
     def add_field(self, name: str, value: str) -> None:
         """Keep a text field; raises `Refusal` if it was given before with another value."""
@@ -79,39 +100,54 @@ class Upload:
             raise Refusal(400, f'the field "{name[:40]}" is given twice, with different values')
 
     def close(self) -> None:
-        """Remove the file; calling it again does nothing."""
+        """Close and remove the file; calling it again does nothing."""
+        if self._file is not None:
+            # An open file takes its room on the disk though it is deleted. What is buffered may not fit.
+            with contextlib.suppress(OSError):
+                self._file.close()
         self._folder.cleanup()
 
 
-async def receive_upload(request: Request, field: str, max_bytes: int) -> Upload:
-    """Stream the form of ``request`` to disk; its file is in the form field named ``field``.
+async def receive_upload(request: Request, field: str, max_bytes: int, instead: str | None = None) -> Upload:
+    """Stream the form of ``request`` to disk.
+
+    Parameters
+    ----------
+    field
+        Form field of the file.
+    max_bytes
+        Most bytes of the file.
+    instead
+        Form field that may take the file's place.
 
     Raises
     ------
     Refusal
-        400 for a body that is no form or has no such file, 411 to 415 for its size and type.
+        400 for a body that is not a form or has no such file, 408 to 429 for its size, type and pace.
     """
     content_type, options = parse_options_header(request.headers.get("content-type", ""))
     if content_type != b"multipart/form-data" or not options.get(b"boundary"):
         raise Refusal(415, f'send the recording as multipart/form-data with a file in the field "{field}"')
     too_large = Refusal(413, f"the upload is larger than {_size(max_bytes)}, the most this server accepts")
+    no_room = Refusal(
+        429, "the server has no room for this recording now; try again soon", {"Retry-After": "10"}
+    )
     declared = request.headers.get("content-length", "")
+    size = int(declared) if declared.isdecimal() and declared.isascii() and len(declared) < 20 else 0
     body = request.stream()
     # The form's own lines are small; a declared length beyond them is refused before anything is stored.
-    if declared.isdigit() and int(declared) > max_bytes + 65536:
+    refused = too_large if size > max_bytes + 65536 else no_room if size > _free_bytes() else None
+    if refused:
         await _drain(body)
-        raise too_large
+        raise refused
     upload = Upload()
     try:
-        began = time.monotonic()
         try:
-            form = _Form(upload, field, options[b"boundary"])
+            form = _Form(upload, field, instead, options[b"boundary"])
             while (chunk := await _next_chunk(body)) is not None:
                 form.feed(chunk)
                 if upload.size > max_bytes or form.received > max_bytes + 65536:
                     raise too_large
-                if time.monotonic() - began > IDLE_SECONDS + form.received / MIN_BYTES_PER_SECOND:
-                    raise Refusal(408, "the upload arrives too slowly and was given up")
                 if form.pending_bytes >= _WRITE_BYTES:
                     await to_thread.run_sync(form.flush)
             await to_thread.run_sync(form.finish)
@@ -122,8 +158,7 @@ async def receive_upload(request: Request, field: str, max_bytes: int) -> Upload
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            sentence = "the server has no room for this recording now; try again soon"
-            raise Refusal(429, sentence, {"Retry-After": "10"}) from error
+            raise no_room from error
         for name, value in request.query_params.multi_items():
             upload.add_field(name, value[:FIELD_BYTES])
         return upload
@@ -137,13 +172,13 @@ async def receive_upload(request: Request, field: str, max_bytes: int) -> Upload
 class _Form:
     """Parser callbacks: the one file goes to disk, short texts to memory, anything else is refused."""
 
-    def __init__(self, upload: Upload, field: str, boundary: bytes) -> None:
+    def __init__(self, upload: Upload, field: str, instead: str | None, boundary: bytes) -> None:
         self.upload = upload
         self.field = field
+        self._instead = instead
         self.received = 0
         self.pending_bytes = 0
         self._pending: list[bytes] = []
-        self._file: Any = None
         self._digest = hashlib.sha256()
         self._parts = 0
         self._header = b""
@@ -168,18 +203,19 @@ class _Form:
         blocks, self._pending, self.pending_bytes = self._pending, [], 0
         for block in blocks:
             self._digest.update(block)
-            self._file.write(block)
+            self.upload.write(block)
 
     def finish(self) -> None:
         if not self._complete:
             raise Refusal(400, "the form ends before its closing boundary")
-        if self._file is None:
+        if not self.upload.has_file:
+            if self._instead and self.upload.fields.get(self._instead):
+                return
             raise Refusal(400, f'the form has no file in the field "{self.field}"')
         self.flush()
-        self._file.close()
         if not self.upload.size:
             raise Refusal(400, "the uploaded file is empty")
-        self.upload.sha256 = self._digest.hexdigest()
+        self.upload.finish(self._digest.hexdigest())
 
     def _part_begin(self) -> None:
         self._parts += 1
@@ -208,12 +244,9 @@ class _Form:
             raise Refusal(400, f'the field "{self.field}" must be a file, not text')
         if not self._is_file:
             return
-        if self._name != self.field or self._file is not None:
+        if self._name != self.field or self.upload.has_file:
             raise Refusal(400, f'the form must have exactly one file, in the field "{self.field}"')
-        name, suffix = safe_name(file_name.decode("utf-8", "replace") if file_name else "")
-        self.upload.name = name
-        self.upload.path = self.upload.path.with_suffix(suffix)
-        self._file = open(self.upload.path, "wb")  # noqa: SIM115 closed in finish
+        self.upload.open(file_name.decode("utf-8", "replace") if file_name else "")
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:
@@ -227,7 +260,7 @@ class _Form:
 
     def _part_end(self) -> None:
         if not self._is_file:
-            self.upload.add_field(self._name, _text_value(self._text.decode("utf-8", "replace")))
+            self.upload.add_field(self._name, self._text.decode("utf-8", "replace"))
 
     def _end(self) -> None:
         self._complete = True
@@ -245,15 +278,8 @@ def safe_name(file_name: str) -> tuple[str, str]:
     return stem or "recording", suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,5}", suffix) else ""
 
 
-def _text_value(text: str) -> str:
-    """BentoML's own client sends each form field as JSON; take the quotes off a text."""
-    if text.startswith('"'):
-        try:
-            value = json.loads(text)
-        except ValueError:
-            return text
-        return value if isinstance(value, str) else text
-    return text
+def _free_bytes() -> int:
+    return shutil.disk_usage(tempfile.gettempdir()).free
 
 
 async def _next_chunk(body: AsyncIterator[bytes]) -> bytes | None:

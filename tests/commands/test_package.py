@@ -78,7 +78,7 @@ def test_what_is_inside(packaged):
             and member.name.endswith((".yaml", ".json", ".csv"))
         ]
     assert {"src/model/exports/seed-1.onnx", "src/model/settings.yaml", "src/model/classes.csv"} <= names
-    assert "src/britekit/service/app.py" in names and "src/britekit/service/page.html" in names
+    assert "src/britekit/service/app.py" in names and "src/britekit/service/static/page.html" in names
     assert not [name for name in names if "__pycache__" in name or name.endswith((".ckpt", ".db"))]
     packages = {line.partition("==")[0].lower() for line in wanted if "==" in line}
     assert {"openvino", "soundfile", "soxr", "av", "bentoml", "scipy"} <= packages

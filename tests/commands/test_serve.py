@@ -31,7 +31,7 @@ def test_not_a_bento(tmp_path):
         serve(bento_path="x.bento")
     with tarfile.open(tmp_path / "y.bento", "w:gz") as archive:
         archive.add(tmp_path / "x.bento", "x")
-    with pytest.raises(InputError, match="is no Bento made by britekit"):
+    with pytest.raises(InputError, match="is not a Bento made by britekit"):
         serve(bento_path="y.bento")
 
 

@@ -38,6 +38,11 @@ class Running:
     def get(self, path: str) -> httpx.Response:
         return httpx.get(f"{self.url}/{path}", timeout=10)
 
+    def uploads(self) -> list[str]:
+        """Return the folders of uploads that are there; they come and go while one looks."""
+        found = (name for _, names, _ in os.walk(self.temporary) for name in names)
+        return [name for name in found if name.startswith("britekit-upload-")]
+
     def family(self) -> list[int]:
         """Return the processes that the server consists of."""
         found, queue = [], [self.process.pid]

@@ -49,7 +49,7 @@ def checked(server, answer: httpx.Response) -> int:
 
 def left(server) -> list:
     deadline = time.monotonic() + 10
-    while (found := list(server.temporary.rglob("britekit-upload-*"))) and time.monotonic() < deadline:
+    while (found := server.uploads()) and time.monotonic() < deadline:
         time.sleep(0.1)
     return found
 

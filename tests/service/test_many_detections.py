@@ -3,7 +3,6 @@
 import asyncio
 import json
 import tracemalloc
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +11,9 @@ from britekit.annotations.classes import ClassInfo
 from britekit.inference.model_files import resolve_for_models
 from britekit.inference.scores import RecordingScores
 from britekit.inference.spilled_array import SpilledArray
-from britekit.service.analysis import Analyst
 from britekit.service.app import Recognizer
 from britekit.service.contents import write_contents
+from britekit.service.forms import DetectionsForm
 from britekit.service.limits import Limits
 from tests.inference.fakes import make_fake_member
 from tests.service.tone_model import AUDIO, write_project
@@ -26,10 +25,11 @@ CLASSES = [ClassInfo(f"Bird {number}", f"B{number}") for number in range(20)]
 def service(tmp_path):
     project = write_project(tmp_path, members=1)
     make_fake_member(tmp_path / "models/ckpt", CLASSES, AUDIO)
-    contents = write_contents(*resolve_for_models(project, None), tmp_path / "model")
-    analyst = Analyst(contents, Limits())
-    yield SimpleNamespace(_analyst=analyst, _contents=contents)
-    analyst.close()
+    write_contents(*resolve_for_models(project, None), tmp_path / "model")
+    recognizer = Recognizer(tmp_path / "model", Limits())
+    recognizer.load()
+    yield recognizer
+    recognizer.close()
 
 
 async def _body(answer) -> tuple[int, bytes]:
@@ -43,7 +43,7 @@ def test_they_are_made_into_text_piece_by_piece(service, windows):
     rows.append(np.random.default_rng(0).uniform(0.1, 1, (windows, len(CLASSES))).astype(np.float32))
     scores = RecordingScores(np.arange(windows) * 2.0, rows, None, 2.0 * windows, None)
     tracemalloc.start()
-    answer = Recognizer.inner._detections(service, "鸟", scores, "json", 0.05, "codes")
+    answer = service.labelled("鸟", "key", scores, DetectionsForm(min_score=0.05, label_field="codes"))
     taken = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     longest, text = asyncio.run(_body(answer))

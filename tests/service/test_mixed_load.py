@@ -43,7 +43,7 @@ def test_an_hour_of_mixed_load(tmp_path):
         after = max(value for at, value in memory if at > 3 * SECONDS / 4)
         assert after < 1.1 * before, memory
         time.sleep(2.0)
-        assert not list(server.temporary.rglob("britekit-upload-*"))
+        assert not server.uploads()
         assert "Traceback" not in server.log.read_text()
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import tempfile
-from pathlib import Path
 
 import httpx
 import pytest
@@ -30,7 +29,7 @@ async def _receive(request: Request) -> Response:
         "file": upload.path.name,
         "size": upload.size,
         "fields": upload.fields,
-        "sha256": upload.sha256,
+        "key": upload.key,
         "read": hashlib.sha256(content).hexdigest(),
     }
     upload.close()
@@ -62,7 +61,8 @@ def test_file_and_fields_arrive():
         files={"audio": ("a recording.wav", body)}, data={"format": "csv"}, params={"min_score": "0.5"}
     ).json()
     assert answer["size"] == len(body)
-    assert answer["sha256"] == answer["read"] == hashlib.sha256(body).hexdigest()
+    assert answer["read"] == hashlib.sha256(body).hexdigest()
+    assert answer["key"] == answer["read"] + ".wav"
     assert answer["name"] == "a recording" and answer["file"] == "recording.wav"
     assert answer["fields"] == {"format": "csv", "min_score": "0.5"}
 
@@ -75,7 +75,7 @@ def test_boundary_like_bytes_inside_a_file_stay():
         + b"\r\n--abcd--\r\n"
     )
     answer = post(content=content, headers={"content-type": "multipart/form-data; boundary=abcd"}).json()
-    assert answer["sha256"] == hashlib.sha256(body).hexdigest()
+    assert answer["key"] == hashlib.sha256(body).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -175,11 +175,3 @@ def test_limits_come_from_the_environment():
     with pytest.raises(ConfigError) as caught:
         read_limits({"BRITEKIT_MAX_HOURS": "many", "BRITEKIT_MAX_UPLOAD_MIB": "-1"})
     assert len(caught.value.problems) == 2
-
-
-def test_temporary_folder_is_removed_without_close(tmp_path):
-    from britekit.service.uploads import Upload
-
-    upload = Upload()
-    Path(upload.path).write_bytes(b"x")
-    del upload
