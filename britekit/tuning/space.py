@@ -112,19 +112,32 @@ def with_values(base: BaseConfig, parameters: Sequence[Parameter], values: Seque
 
 def put(settings: dict[str, Any], target: tuple[str, ...], value: Any) -> None:
     """Set one value in nested settings; an augmentation that is not listed is added."""
-    section = settings.setdefault(target[0], {})
+    aliases = SECTIONS[target[0]].ALIASES
+    section = _below(settings, target[0], {})
     if len(target) == 2:
-        section[target[1]] = value
+        _set(section, next((key for key in section if aliases.get(key, key) == target[1]), target[1]), value)
         return
-    entries = section.setdefault("augmentations", [])
+    entries = _below(section, "augmentations", [])
     entry = next((each for each in entries if each["name"] == target[2]), None)
     if entry is None:
         entry = {"name": target[2]}
-        entries.append(entry)
-    if target[3] == "prob":
-        entry["prob"] = value
+        entries.insert(0, entry)
+    _set(entry if target[3] == "prob" else _below(entry, "params", {}), target[3], value)
+
+
+def _below(settings: dict[str, Any], key: str, empty: Any) -> Any:
+    """Return a map or list inside another; an empty one is put there if there is none."""
+    if settings.get(key) is None:
+        _set(settings, key, empty)
+    return settings[key]
+
+
+def _set(settings: dict[str, Any], key: str, value: Any) -> None:
+    """Set a value; a new key goes first in a map that keeps comments, whose end belongs to what follows."""
+    if key not in settings and hasattr(settings, "insert"):
+        settings.insert(0, key, value)
     else:
-        entry.setdefault("params", {})[target[3]] = value
+        settings[key] = value
 
 
 def number_of_combinations(parameters: Sequence[Parameter]) -> int:
