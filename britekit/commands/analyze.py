@@ -94,7 +94,8 @@ def analyze(
     Returns
     -------
     AnalysisSummary
-        Recordings done, labels, seconds of audio and of work; None with ``show``.
+        Recordings done, labels, seconds of audio and of work; None with ``show``, and in a pipeline whose test
+        holds no recordings.
 
     Raises
     ------
@@ -109,6 +110,7 @@ def analyze(
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import resolve_for_models
     from britekit.inference.rendering import read_rtype
+    from britekit.tracking.facts import is_dvc_stage
     from britekit.tracking.run import stage_run
 
     if input_path and place:
@@ -130,6 +132,12 @@ def analyze(
         "infer.overlap": overlap,
         "infer.segment_len": segment_len,
     }
+    if output_path is not None and is_dvc_stage():
+        from britekit.evaluation.untested import is_unscored, leave_unscored
+
+        if is_unscored(input_path):
+            leave_unscored(Path(output_path))
+            return None
     paths = find_recordings(input_path, recursive)
     check_stems(paths)
     cfg, members = resolve_for_models(cfg_path, overrides, ckpt_path)

@@ -69,6 +69,7 @@ def calibrate(
     from britekit.evaluation import calibrating
     from britekit.evaluation.class_thresholds import find_thresholds, write_thresholds
     from britekit.evaluation.scored_set import read_scored_set
+    from britekit.evaluation.untested import is_untested, leave_uncalibrated
     from britekit.files import refuse_overwriting, together
     from britekit.tracking.facts import is_dvc_stage
     from britekit.tracking.metrics_file import write_metrics
@@ -93,6 +94,9 @@ def calibrate(
         refuse_overwriting(path, annotations_path, cfg_path, Path(label_dir) / "scores.csv")
     cfg = resolve(cfg_path)
     folder = Path(output_path)
+    if is_untested(annotations_path):
+        leave_uncalibrated(folder, publish_path, plot_path, metrics_path)
+        return 1.0, 0.0
     with stage_run("calibrate", cfg, [annotations_path, label_dir]) as run:
         data = read_scored_set(annotations_path, label_dir, recordings_path, cfg, strict or is_dvc_stage())
         result = calibrating.calibrate_scores(data, cutoff, given)

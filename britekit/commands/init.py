@@ -4,7 +4,7 @@ Writes the pipeline, its settings and lists, sample settings and ignore files, a
 and DVC repository where it is none. Files that exist are left alone. Nothing is committed.
 
     britekit init --dest owls
-    cd owls && git add . && git commit -m "Begin" && dvc repro
+    cd owls && git add . && git commit -m "Begin" && dvc repro && britekit summary
 """
 
 from typing import Annotated
@@ -17,8 +17,19 @@ def init(
     force: Annotated[bool, opt("--force", help="overwrite files that exist")] = False,
 ) -> None:
     """Lay out a working project."""
+    import shlex
+
     from britekit.project.layout import lay_out
 
     outcome = lay_out(dest, overwrite=force)
     print(f"copied = {outcome.copied}")
     print(f"skipped = {outcome.skipped}")
+    print("\nNext:")
+    if dest != ".":
+        print(f"  cd {shlex.quote(dest)}")
+    print("  edit data/classes.csv and data/sources.csv: your species and folders (now: six imaginary species)")
+    print("  britekit collect --dry-run       lists what would come")
+    if not outcome.has_commit:
+        print('  git add . && git commit -m "Begin"       dvc exp run needs a first commit; nothing is committed yet')
+    print("  dvc repro                        collects, trains, tests and packages")
+    print("  britekit summary                 shows how good the recognizer is")

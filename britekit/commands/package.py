@@ -33,10 +33,14 @@ def package(
 
     from britekit.files import refuse_overwriting
     from britekit.inference.model_files import resolve_for_models
+    from britekit.inference.platt import is_unfitted
     from britekit.service.bento import build_bento
     from britekit.service.server import DEFAULT_BENTO
     from britekit.tracking.run import stage_run
 
+    if calibration_path is not None and is_unfitted(calibration_path):
+        print(f"calibrated = no: {calibration_path} holds no fit yet, so the service gives scores, not probabilities")
+        calibration_path = None
     overrides = {"pipeline.bento_name": name, "infer.calibration": calibration_path}
     cfg, members = resolve_for_models(cfg_path, overrides)
     path = Path(output_path or DEFAULT_BENTO)

@@ -104,6 +104,7 @@ def rpt_test(
     from britekit.evaluation.report_tracking import track_report
     from britekit.evaluation.testers import check_precision, find_granularity, read_units
     from britekit.evaluation.unit_report import report_units
+    from britekit.evaluation.untested import is_untested, leave_untested
     from britekit.files import refuse_overwriting, together
     from britekit.tracking.facts import is_dvc_stage
     from britekit.tracking.metrics_file import write_metrics
@@ -115,6 +116,9 @@ def rpt_test(
         raise InputError("--save-matrices and --skip-matrices contradict each other; give one of them")
     if examples < 0:
         raise InputError(f"--examples is {examples}; expected 0 or more")
+    if is_untested(annotations_path):
+        leave_untested(Path(output_path), metrics_path)
+        return
     unit, block_s = find_granularity(granularity, block_size)
     wanted = check_precision(precision) if unit == "recording" else None
     refuse_overwriting(metrics_path, annotations_path, cfg_path, calibration_path)

@@ -24,6 +24,8 @@ _CHOOSING = {
     "pipeline": ("seeds",),
 }
 
+_HOW_TO_FILL = '"dvc repro" in a project fills it, "britekit train --seed 1 --publish" adds one'
+
 
 def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = None) -> list[Path]:
     """Return the models of the ensemble, in a fixed order.
@@ -55,7 +57,7 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
         return [folder]
     if not folder.is_dir():
         raise ModelError(
-            f'{where} does not exist, so there are no models; run "britekit train" or name a folder'
+            f"{where} does not exist, so there are no models; {_HOW_TO_FILL}, or name another folder"
         )
     # What else lies in the folder must not change what the pipeline gives.
     if ckpt_path is None and is_dvc_stage():
@@ -70,8 +72,7 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
         found = _visible(folder, CHECKPOINT) or _visible(folder, EXPORT)
     if not found:
         raise ModelError(
-            f'{where} holds no models (*{CHECKPOINT}); run "britekit train" and copy checkpoints there, '
-            "or name another folder"
+            f"{where} holds no models (*{CHECKPOINT}); {_HOW_TO_FILL}, or name another folder"
         )
     return found[: cfg.infer.max_models]
 

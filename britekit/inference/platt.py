@@ -87,6 +87,15 @@ class Calibration:
         return self.coefficient, self.intercept
 
 
+def is_unfitted(path: str | Path) -> bool:
+    """Return whether a file is what the stage `calibrate` writes while no test recording is annotated."""
+    try:
+        content = load_plain(require_file(path).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return False  # `read_calibration` says why
+    return isinstance(content, dict) and content.get("fitted") is False
+
+
 def read_calibration(path: str | Path) -> Calibration:
     """Read a calibration file, as ``calibrate`` writes it.
 
@@ -110,6 +119,10 @@ def read_calibration(path: str | Path) -> Calibration:
         raise InputError(f"calibration file {path} is not YAML: {error}") from None
     if not isinstance(content, dict):
         raise InputError(f"calibration file {path} is not a map; expected coefficient and intercept")
+    if content.get("fitted") is False:
+        raise InputError(
+            f'calibration file {path} holds no fit: {content.get("reason")}; annotate a test and run "dvc repro"'
+        )
     per_class = content.get("classes") or {}
     if not isinstance(per_class, dict):
         raise InputError(

@@ -25,6 +25,14 @@ class ReliabilityLine:
     count_B: NDArray[np.integer]
 
 
+def plot_message(path: str | Path, text: str) -> None:
+    """Write a picture that holds one sentence, where there is nothing to draw."""
+    with figure(path, 5.0, 1.2) as drawn:
+        axes = drawn.subplots()
+        axes.axis("off")
+        axes.text(0.5, 0.5, text, ha="center", va="center")
+
+
 def plot_reliability(
     path: str | Path, before: ReliabilityLine, after: ReliabilityLine | None, title: str
 ) -> None:

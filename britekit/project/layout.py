@@ -25,10 +25,13 @@ class Layout:
     ----------
     copied, skipped
         Numbers of files written, and of files that were there already and left alone.
+    has_commit
+        Whether the git repository has a commit, which experiments need.
     """
 
     copied: int
     skipped: int
+    has_commit: bool = True
 
 
 def project_files() -> dict[str, str]:
@@ -73,7 +76,13 @@ def lay_out(dest: str | os.PathLike[str], overwrite: bool = False) -> Layout:
             write_text(root / name, text)
             copied += 1
     _init_repositories(root)
-    return Layout(copied, skipped)
+    return Layout(copied, skipped, has_commit(root))
+
+
+def has_commit(root: Path) -> bool:
+    """Return whether the git repository around a directory has a commit."""
+    git = shutil.which("git")
+    return git is not None and _run([git, "rev-parse", "--verify", "--quiet", "HEAD"], root).returncode == 0
 
 
 def _init_repositories(root: Path) -> None:

@@ -61,8 +61,8 @@ class TrainingMeter(Meter):
         self._announced = True
         epochs, total = self._epochs - self._first // self._steps, (self._total or 0) - self._first
         log.info(
-            "%s: %d epochs of %d steps (%s in all), about %s",
-            self._name, epochs, self._steps, f"{total:,}", _minutes(seconds),
+            "%s: %d epoch%s of %d steps (%s in all), about %s",
+            self._name, epochs, "s" * (epochs != 1), self._steps, f"{total:,}", _minutes(seconds),
         )  # fmt: skip
 
     @property

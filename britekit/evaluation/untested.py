@@ -1,0 +1,74 @@
+"""What the stages of a pipeline leave where no test recording is annotated yet.
+
+DVC wants every output of a stage, and a project should train, analyze and be packaged before somebody has
+annotated a test. So each stage of the test leaves files that hold no figures and say why.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from britekit.annotations.reading import read_any_annotations
+from britekit.audio.files import is_recording
+from britekit.evaluation.html_page import PAGE_NAME
+from britekit.files import together, write_text
+from britekit.plots.reliability import plot_message
+from britekit.tracking.facts import is_dvc_stage
+from britekit.tracking.metrics_file import write_metrics
+
+WHY = "no test recording is annotated yet"
+NEXT = (
+    "annotate recordings of other places (Audacity labels beside them, or annotations.csv), list their folder "
+    "in data/sources.csv with split test, and type dvc repro"
+)
+_FIGURES = ("macro_pr", "micro_pr", "macro_roc", "precision", "recall")
+
+log = logging.getLogger("britekit.evaluation")
+
+
+def is_untested(annotations: str | Path) -> bool:
+    """Return whether this is a stage of a pipeline whose table of annotations has no row.
+
+    A person's command on an empty table is an error instead; see the commands.
+    """
+    return is_dvc_stage() and Path(annotations).is_file() and not read_any_annotations(annotations)
+
+
+def leave_uncalibrated(
+    folder: Path, published: str | Path | None, plot: str | Path | None, metrics: str | Path | None
+) -> None:
+    """Write the outputs of `calibrate` without a fit."""
+    log.warning("%s: nothing is calibrated. Next: %s", WHY, NEXT)
+    with together():
+        write_text(folder / "calibration.csv", "score,fraction\n")
+        write_text(published or folder / "calibration.yaml", f"fitted: false\nreason: {WHY}\n")
+        if plot is not None:
+            plot_message(plot, f"Not calibrated: {WHY}")
+        if metrics is not None:
+            write_metrics(metrics, {"ece_before": None, "ece_after": None})
+
+
+def leave_untested(folder: Path, metrics: str | Path | None) -> None:
+    """Write the outputs of `rpt-test` without figures."""
+    log.warning("%s: nothing is tested. Next: %s", WHY, NEXT)
+    text = f"Not tested: {WHY}.\nNext: {NEXT}.\n"
+    figures: dict[str, Any] = {**dict.fromkeys(_FIGURES), "recordings": 0}
+    with together():
+        write_text(folder / "summary_report.txt", text)
+        page = "<p>".join(["<!doctype html><meta charset=utf-8><title>Not tested</title>", *text.splitlines()])
+        write_text(folder / PAGE_NAME, page)
+        if metrics is not None:
+            write_metrics(metrics, figures)
+
+
+def is_unscored(folder: str | Path) -> bool:
+    """Return whether this is a stage of a pipeline whose test holds no recording, only its tables."""
+    return is_dvc_stage() and Path(folder).is_dir() and not any(map(is_recording, Path(folder).iterdir()))
+
+
+def leave_unscored(folder: Path) -> None:
+    """Write the output of `analyze` where the test has no recordings at all."""
+    log.warning("%s, and there are no test recordings: nothing is scored", WHY)
+    write_text(folder / "no-recordings.txt", f"{WHY}. Next: {NEXT}.\n")
