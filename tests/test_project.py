@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from britekit.commands import init
 from britekit.config.layers import resolve
 from britekit.errors import InputError
 from britekit.project.layout import lay_out, project_files
@@ -130,3 +131,14 @@ def test_the_database_of_hand_work_is_not_what_the_pipeline_rebuilds():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     for name in ("extract", "pickle"):
         assert " -d data/training.db" in stages[name]["cmd"]
+
+
+def test_init_says_what_is_next(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    init("my owls")
+    out = capsys.readouterr().out
+    assert "  cd 'my owls'\n" in out and "dvc repro" in out and "dvc exp run needs a first commit" in out
+    git(tmp_path / "my owls", "add", ".")
+    git(tmp_path / "my owls", "commit", "-qm", "Begin")
+    init("my owls")
+    assert "first commit" not in capsys.readouterr().out
