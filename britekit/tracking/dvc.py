@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 from britekit.errors import InputError
 from britekit.tracking.facts import project_root
@@ -21,5 +23,7 @@ def run_stage_again(stage: str) -> None:
     if not (root / "dvc.yaml").is_file() or not (root / ".dvc").is_dir():
         raise InputError(f"{root} is not a project with a pipeline (dvc.yaml, .dvc); go to one, or make one with init")
     command = [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", stage]
-    if subprocess.run(command, cwd=root, check=False).returncode:
+    # Stages call python, which without an activated environment is another one, or none.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    if subprocess.run(command, cwd=root, env=os.environ | {"PATH": path}, check=False).returncode:
         raise InputError(f"the stage {stage} failed; the lines above say why")
