@@ -22,10 +22,10 @@ EXTENSIONS = {"FLAC": "flac", "RF64": "rf64", "OGG": "ogg", "MP3": "mp3"}
 # The least that a recogniser reads: every window, one batch at a time.
 CODE = """
 import resource, sys
-from britekit.audio.stream import iter_spectrograms
+from britekit.audio.windows import WindowGrid, Windows
 from britekit.config.audio import AudioConfig
-windows = iter_spectrograms(sys.argv[1], AudioConfig(), 5.0, batch_size=32)
-count = sum(len(batch.starts) for batch in windows)
+windows = Windows(sys.argv[1], AudioConfig(), WindowGrid.for_overlap(5.0, 0.0))
+count = sum(len(batch.starts) for batch in windows.batches(32))
 assert windows.damaged_at is None
 print(count, windows.seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

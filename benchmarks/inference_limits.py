@@ -24,8 +24,8 @@ from processes import measure, ours
 from britekit.audio.channels import MonoSignal
 from britekit.audio.decoding import BLOCK_SECONDS, AudioReader
 from britekit.audio.spectrogram import normalise, segment_of, spectrogram_transform
-from britekit.audio.stream import window_starts
 from britekit.audio.threads import single_threaded_products
+from britekit.audio.windows import WindowGrid
 from britekit.config import AudioConfig
 from britekit.inference.exported import ExportedModel
 from britekit.processes import available_cores
@@ -100,7 +100,7 @@ def time_steps(path: Path, cfg: AudioConfig, steps: dict[str, float]) -> int:
         seconds = reader.seconds_read
     signal = np.concatenate(parts)
     image = np.empty((1, transform.height, transform.width), np.float32)
-    starts = window_starts(seconds, cfg.spec_duration, cfg.spec_duration)
+    starts = WindowGrid.for_overlap(cfg.spec_duration, 0.0).starts(seconds)
     for start in starts:
         began = clock()
         segment = segment_of(signal, 0, len(signal), start, transform)

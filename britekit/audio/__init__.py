@@ -16,9 +16,8 @@ The way through, one file each:
 - ``frequency_scales``: the weights that turn FFT bins into the rows of a spectrogram.
 - ``spectrogram``: a signal and start times become normalised and raw spectrograms.
 - ``spectrogram_torch``: the same on a GPU, from the waveform on.
-- ``stream``: a file of any length becomes batches of spectrograms in constant memory.
-- ``given_windows``: chosen stretches of a file, in constant memory too.
-- ``excerpts``: spectrograms at given seconds; ``overview``: one of a whole recording, both likewise.
+- ``windows``: where the windows of a recording begin, and their spectrograms, in constant memory.
+- ``overview``: one spectrogram of a whole recording, likewise.
 - ``threads``: matrix products of several readers side by side.
 - ``signal``: one recording in memory, for people at a prompt and for plots.
 

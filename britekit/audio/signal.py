@@ -1,4 +1,4 @@
-"""One recording in memory, for people at a prompt and for plots; ``stream`` serves the long runs."""
+"""One recording in memory, for people at a prompt and for plots; ``windows`` serves the long runs."""
 
 from __future__ import annotations
 

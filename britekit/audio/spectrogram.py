@@ -24,7 +24,6 @@ from britekit.errors import ConfigError
 
 # Measured best of 16 to 480 at the default settings: 60 frames and their transforms fit a core's 1 MB cache.
 _FRAMES_PER_BLOCK = 60
-_MIN_RECORDING_S = 0.5
 # A start time such as 0.29 s times 100 Hz is 28.999999999999996 samples.
 _ROUNDING = 1e-6
 _AMIN = 1e-10
@@ -172,7 +171,7 @@ def compute_spectrograms(
         Amplitudes or decibels.
     present : bool (B,)
         False, and zeros in the arrays, where less than one second of audio (or than ``duration`` if that is
-        shorter) is there, and everywhere if the signal is shorter than 0.5 s.
+        shorter) is there.
     """
     transform = spectrogram_transform(cfg, duration)
     signal = np.ascontiguousarray(signal, np.float32)
@@ -208,7 +207,7 @@ def segment_of(
     """
     first, end = transform.bounds(start)
     end = min(end, total)
-    if total < _MIN_RECORDING_S * transform.sampling_rate or end - max(first, 0) < transform.min_samples:
+    if end - max(first, 0) < transform.min_samples:
         return None
     segment = samples[max(first, 0) - offset : end - offset]
     return np.concatenate([np.zeros(-first, np.float32), segment]) if first < 0 else segment

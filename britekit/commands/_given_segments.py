@@ -26,13 +26,13 @@ def store_listed(
 
     from britekit.annotations.classes import clean_name
     from britekit.audio.files import shown
+    from britekit.audio.windows import WindowGrid
     from britekit.config import resolve
     from britekit.database.session import open_database
     from britekit.database.tracked import is_pipeline_output
     from britekit.datasets.extract_given import extract_given
     from britekit.datasets.extract_replayed import extract_replayed
     from britekit.datasets.hand_edits import edit_by_hand
-    from britekit.datasets.recording_streams import check_overlap
     from britekit.errors import InputError, counted
 
     class_name, class_code = clean_name(class_name, "--name"), clean_name(class_code or "", "--code")
@@ -41,7 +41,7 @@ def store_listed(
     cfg = resolve(cfg_path)
     target = db_path or cfg.train.train_db
     # All that can be wrong is asked before a database is made.
-    check_overlap(cfg.infer.overlap, cfg.audio.spec_duration)
+    WindowGrid.for_extraction(cfg.audio.spec_duration, cfg.infer.overlap)
     wanted = read(rec_dir, listed_in)
     wanted.report(Path(rec_dir))
     if not wanted.offsets:

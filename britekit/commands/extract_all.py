@@ -58,11 +58,11 @@ def extract_all(
 
     from britekit.annotations.classes import clean_name
     from britekit.audio.files import find_recordings, shown
+    from britekit.audio.windows import WindowGrid
     from britekit.config import resolve
     from britekit.database.session import open_database
     from britekit.database.tracked import refuse_new_recordings
     from britekit.datasets.extract_folder import extract_folder
-    from britekit.datasets.recording_streams import check_overlap
     from britekit.errors import InputError, counted
 
     for limit, flag in ((max_spec, "--max-spec"), (max_rec, "--max-rec")):
@@ -76,7 +76,7 @@ def extract_all(
     cfg = resolve(cfg_path)
     target = db_path or cfg.train.train_db
     # All that can be wrong is asked before a database is made.
-    check_overlap(cfg.infer.overlap if overlap is None else overlap, cfg.audio.spec_duration)
+    WindowGrid.for_extraction(cfg.audio.spec_duration, cfg.infer.overlap if overlap is None else overlap)
     paths = find_recordings(dir_path)
     if not force:
         refuse_new_recordings(target, "extract-all")

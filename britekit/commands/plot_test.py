@@ -28,7 +28,7 @@ def plot_test(
     """Plot annotated segments; return how many pictures were made."""
     from dataclasses import replace
 
-    from britekit.audio.excerpts import iter_excerpts
+    from britekit.audio.windows import Windows
     from britekit.commands._pictures import checked_output, report
     from britekit.config import resolve
     from britekit.errors import InputError
@@ -48,7 +48,7 @@ def plot_test(
         folder = directory if class_name is not None else directory / segments.folder
         pictures = SegmentPictures(folder, audio, style, drawn)
         try:
-            plot_segments(segments.path, pictures, iter_excerpts(segments.path, audio, segments.starts), 2)
+            plot_segments(pictures, Windows(segments.path, audio, segments.starts, read_on=False), 2)
         except InputError as error:
             drawn.fail(segments.path, error)
     report(drawn)

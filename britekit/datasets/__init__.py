@@ -11,8 +11,7 @@ From recordings to the database:
 - `hand_edits`: changing a database by hand, together with that table
 - `redo`: a decision applied to a database that exists
 - `segment_removal`: taking a class from segments that images or a table point out
-- `recording_streams`: spectrograms of many recordings, computed by threads
-- `given_streams`: the same for chosen segments of each
+- `window_streams`: spectrograms of the windows of many recordings, computed by threads
 - `extraction`: builds the database from a tree
 - `extract_folder`: adds one folder to a database
 - `extract_given`: adds the segments that images or a table name; `extract_replayed` does so in a database

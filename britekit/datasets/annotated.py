@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from britekit.annotations.held import is_held
 from britekit.annotations.names import RecordingNames, recording_key
 from britekit.annotations.reading import read_folder, report_absent, warn_of_folders
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import Annotation
 from britekit.config.misc import MiscConfig
-
-# A window holds a sound if it holds so much of it, or half of a shorter one: then windows without overlap
-# miss none, and a few milliseconds at an edge claim nothing. Tests count the same 0.3 s.
-_HELD_S = 0.3
 
 
 class FolderAnnotations:
@@ -68,9 +65,4 @@ class FolderAnnotations:
 
 def classes_heard(annotations: Sequence[Annotation], offset: float, duration: float) -> list[str]:
     """Return the classes of which a window of ``duration`` seconds at ``offset`` holds a sound."""
-    heard: dict[str, None] = {}
-    for item in annotations:
-        inside = min(item.end, offset + duration) - max(item.start, offset)
-        if inside >= min(_HELD_S, (item.end - item.start) / 2) - 1e-9:
-            heard[item.label] = None
-    return list(heard)
+    return list(dict.fromkeys(item.label for item in annotations if is_held(item, offset, duration)))

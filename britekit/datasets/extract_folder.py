@@ -10,8 +10,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from britekit.audio.files import check_name
-from britekit.audio.given_windows import GivenWindows
+from britekit.audio.windows import WindowGrid, Windows
 from britekit.config import BaseConfig
 from britekit.config.audio import AudioConfig
 from britekit.database.classes import find_class, get_or_add_class
@@ -34,9 +33,8 @@ from britekit.database.spectrograms import (
     segments_with_value,
 )
 from britekit.datasets.extraction import DEFAULT_GROUP, Extraction
-from britekit.datasets.given_streams import GivenStream, pick, spread, stream_given
-from britekit.datasets.recording_streams import Grid, RecordingStream, check_overlap, stream_recordings
 from britekit.datasets.recordings_csv import RecordingRow, describe_beside, with_metadata
+from britekit.datasets.window_streams import WindowStream, pick, spread, stream_windows
 from britekit.errors import BriteKitError, InputError
 from britekit.progress import track
 
@@ -103,7 +101,9 @@ def extract_folder(
     DatabaseError
         The code belongs to another class, or the class has another one.
     """
-    grid = check_overlap(cfg.infer.overlap if overlap is None else overlap, cfg.audio.spec_duration)
+    grid = WindowGrid.for_extraction(
+        cfg.audio.spec_duration, cfg.infer.overlap if overlap is None else overlap
+    )
     # Checks names and codes before an hour of work; nothing of it stays until a recording is stored.
     warn_of_category(session, class_name, category)
     known = filenames_of_class(session, get_or_add_class(session, class_name, code, category))
@@ -116,12 +116,8 @@ def extract_folder(
     chosen = len(paths)
     if not include_existing:
         paths = [path for path in paths if (described[path].source, path.name) not in known]
-    streams: Iterable[RecordingStream | GivenStream]
-    if max_per_recording is None:
-        streams = stream_recordings(paths, cfg.audio, grid)
-    else:
-        plan = spread(grid, cfg.audio.spec_duration, max_per_recording, at_random)
-        streams = stream_given(paths, cfg.audio, plan)
+    starts = spread(grid, max_per_recording, at_random) if max_per_recording else lambda _: grid
+    streams = stream_windows(paths, cfg.audio, starts)
     target = Target(class_name, code, category, group, described)
     result = store_streams(session, cfg, streams, len(paths), grid, target, on_recording)
     result.skipped = chosen - len(paths)
@@ -142,9 +138,9 @@ class Target:
 def store_streams(
     session: Session,
     cfg: BaseConfig,
-    streams: Iterable[RecordingStream | GivenStream],
+    streams: Iterable[WindowStream],
     total: int,
-    grid: Grid,
+    grid: WindowGrid,
     target: Target,
     on_recording: Callable[[Path, int], None] | None = None,
     place: Callable[[Path], Path] = Path.absolute,
@@ -172,11 +168,8 @@ def store_streams(
     result = Extraction()
     for stream in track(streams, total, "extract"):
         path = stream.path
-        stream.wait()  # without the database's lock, which others may want meanwhile
         try:
-            check_name(path)
-            if isinstance(stream, GivenStream):
-                _ = stream.seconds  # raises here, before the recording is placed anywhere
+            stream.wait()  # without the database's lock, which others may want meanwhile
             kept = place(path)
             class_id = get_or_add_class(session, target.class_name, target.code, target.category)
             group_id = get_or_add_group(session, target.group, asdict(cfg.audio))
@@ -202,10 +195,10 @@ def store_streams(
 
 def _store(
     session: Session,
-    stream: RecordingStream | GivenStream,
+    stream: WindowStream,
     cfg: BaseConfig,
     facts: Facts,
-    grid: Grid,
+    grid: WindowGrid,
     source_id: int,
     class_id: int,
     group_id: int,
@@ -274,7 +267,7 @@ def _encode_at(path: Path, cfg: AudioConfig, segments: dict[float, int]) -> list
     """Return the spectrograms of segments given as offset → ID, leaving out those past the end."""
     if not segments:
         return []
-    windows = GivenWindows(path, cfg, sorted(segments))
+    windows = Windows(path, cfg, segments, read_on=False)
     return [(segments[start], encode(image)) for start, image in windows if image is not None]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,14 +14,14 @@ from britekit.annotations.image_names import IMAGE_EXTENSIONS, image_name_readin
 from britekit.annotations.names import RecordingNames
 from britekit.annotations.tables import iter_rows, parse_number
 from britekit.audio.files import check_stems, find_recordings, shown
+from britekit.audio.windows import WindowGrid
 from britekit.config import BaseConfig
 from britekit.database.classes import get_or_add_class
 from britekit.database.spectrograms import get_or_add_group
 from britekit.datasets.extract_folder import Target, store_streams, warn_of_category, warn_of_settings
 from britekit.datasets.extraction import DEFAULT_GROUP, Extraction
-from britekit.datasets.given_streams import GivenStream, stream_given
-from britekit.datasets.recording_streams import Grid, check_overlap
 from britekit.datasets.recordings_csv import describe_beside
+from britekit.datasets.window_streams import stream_windows
 from britekit.errors import InputError, suggest
 from britekit.files import atomic_path, sha256_of, unwritable
 
@@ -164,7 +164,9 @@ def extract_given(
     DatabaseError
         The code belongs to another class, or the class has another one.
     """
-    grid = check_overlap(cfg.infer.overlap if overlap is None else overlap, cfg.audio.spec_duration)
+    grid = WindowGrid.for_extraction(
+        cfg.audio.spec_duration, cfg.infer.overlap if overlap is None else overlap
+    )
     warn_of_category(session, class_name, category)
     get_or_add_class(session, class_name, code, category)
     warn_of_settings(session, get_or_add_group(session, group), group, cfg.audio)
@@ -173,26 +175,13 @@ def extract_given(
     paths = list(chosen)
     described = describe_beside(paths, class_name, cfg.misc, source)
     target = Target(class_name, code, category, group, described)
-    streams = _telling(stream_given(paths, cfg.audio, lambda path: chosen[path]))
+    streams = stream_windows(paths, cfg.audio, chosen.__getitem__)
     if dest_dir is not None:
         folder = Path(dest_dir)
         place = lambda path: _copy_into(folder, path)  # noqa: E731
     return store_streams(
         session, cfg, streams, len(paths), grid, target, on_recording, place or Path.absolute, commit
     )
-
-
-def _telling(streams: Iterable[GivenStream]) -> Iterable[GivenStream]:
-    """Pass streams on, and say afterwards which offsets gave no spectrogram."""
-    for stream in streams:
-        yield stream
-        try:
-            absent = stream.absent
-        except Exception:  # whoever stored the stream has met it and told
-            continue
-        if absent:
-            listed = ", ".join(f"{start:g}" for start in absent[:10])
-            log.warning("%s ends before a spectrogram at %s s; left out", shown(stream.path), listed)
 
 
 def _by_stem(rec_dir: str | os.PathLike[str]) -> dict[str, Path]:
@@ -206,7 +195,7 @@ def _ordered(wanted: Wanted) -> Wanted:
     return wanted
 
 
-def _apart(offsets: Sequence[float], grid: Grid) -> list[float]:
+def _apart(offsets: Sequence[float], grid: WindowGrid) -> list[float]:
     """Return ascending offsets without those that are the same segment as one before."""
     chosen: list[float] = []
     for offset in offsets:

@@ -18,7 +18,7 @@ from britekit.annotations.classes import read_classes
 from britekit.annotations.reconciling import Reconciler
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import find_recordings
-from britekit.audio.stream import window_starts
+from britekit.audio.windows import WindowGrid
 from britekit.config import BaseConfig
 from britekit.database.classes import require_class
 from britekit.database.recordings import find_recording, get_or_add_source
@@ -30,7 +30,6 @@ from britekit.datasets.curation_rows import TOLERANCE_S, keep
 from britekit.datasets.extract_given import Wanted, extract_given
 from britekit.datasets.extraction import DEFAULT_GROUP, Extraction, project_path
 from britekit.datasets.hand_edits import HandEdits
-from britekit.datasets.recording_streams import Grid, check_overlap
 from britekit.datasets.recordings_csv import FILE_NAME, RecordingTable, describe_recording
 from britekit.errors import InputError
 
@@ -127,7 +126,7 @@ def _class_folder(target: str | os.PathLike[str], class_name: str, wanted: Wante
 
 def _on_grid(cfg: BaseConfig, wanted: Wanted, folder: Path, class_name: str) -> dict[Path, list[float]]:
     """Return the segments of a rebuild that the named offsets mean, telling of those that mean none."""
-    grid = check_overlap(cfg.pipeline.extract_overlap, cfg.audio.spec_duration)
+    grid = WindowGrid.for_extraction(cfg.audio.spec_duration, cfg.pipeline.extract_overlap)
     reconciler = Reconciler(read_classes(cfg.misc.classes_file))
     annotated = FolderAnnotations(folder, find_recordings(folder), reconciler, cfg.misc, class_name)
     chosen: dict[Path, list[float]] = {}
@@ -136,10 +135,10 @@ def _on_grid(cfg: BaseConfig, wanted: Wanted, folder: Path, class_name: str) -> 
         if annotations is None and annotated.lists_all:
             log.warning("%s: its folder's annotations do not list it, so a rebuild leaves it out", path)
             continue
-        starts = _window_starts(path, grid, cfg.audio.spec_duration)
+        starts = _window_starts(path, grid)
         for offset in offsets:
-            begins = round(round(offset / grid.step_s) * grid.step_s, 6)
-            if abs(begins - offset) > TOLERANCE_S or (starts is not None and begins not in starts):
+            begins = min(starts, key=lambda start: abs(start - offset)) if starts else offset
+            if abs(begins - offset) > TOLERANCE_S:
                 log.warning("%s: no segment of a rebuild begins at %g s; left out", path, offset)
             elif annotations is not None and class_name not in classes_heard(
                 annotations, begins, cfg.audio.spec_duration
@@ -150,10 +149,9 @@ def _on_grid(cfg: BaseConfig, wanted: Wanted, folder: Path, class_name: str) -> 
     return {path: sorted(offsets) for path, offsets in chosen.items() if offsets}
 
 
-def _window_starts(path: Path, grid: Grid, duration: float) -> set[float] | None:
-    """Return where a rebuild's segments of a recording begin; None if it cannot be read, told later."""
+def _window_starts(path: Path, grid: WindowGrid) -> list[float]:
+    """Return where a rebuild's segments of a recording begin; none if it cannot be read, reported later."""
     try:
-        seconds = duration_of(path)
+        return [round(start, 6) for start in grid.starts(duration_of(path))]
     except InputError:
-        return None
-    return {round(start, 6) for start in window_starts(seconds, duration, grid.step_s, tail_s=grid.tail_s)}
+        return []

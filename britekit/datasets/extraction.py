@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from britekit.annotations.classes import ClassInfo, read_classes
 from britekit.audio.files import shown
+from britekit.audio.windows import WindowGrid
 from britekit.config import BaseConfig
 from britekit.database.classes import add_class, get_or_add_category, segment_counts
 from britekit.database.deletion import delete_category, delete_group, delete_source
@@ -22,8 +23,8 @@ from britekit.database.segments import add_links, add_segments
 from britekit.database.session import publish_database
 from britekit.database.spectrograms import add_values, get_or_add_group
 from britekit.datasets.curation import Curation, read_curation, report_problems
-from britekit.datasets.recording_streams import RecordingStream, check_overlap, stream_recordings
 from britekit.datasets.tree import PlannedRecording, read_tree
+from britekit.datasets.window_streams import WindowStream, stream_windows
 from britekit.errors import BriteKitError, InputError
 from britekit.progress import track
 
@@ -103,7 +104,7 @@ def build_training_database(
     strict
         Make a decision that matches no segment an error.
     """
-    grid = check_overlap(cfg.pipeline.extract_overlap, cfg.audio.spec_duration)
+    grid = WindowGrid.for_extraction(cfg.audio.spec_duration, cfg.pipeline.extract_overlap)
     classes = read_classes(classes_path)
     curation = read_curation(curation_path, classes)
     planned = read_tree(root, classes, cfg.misc)
@@ -114,7 +115,7 @@ def build_training_database(
         class_ids = _add_classes(session, curation)
         group_id = get_or_add_group(session, group, asdict(cfg.audio))
         session.commit()
-        streams = stream_recordings([recording.path for recording in planned], cfg.audio, grid)
+        streams = stream_windows([recording.path for recording in planned], cfg.audio, lambda _: grid)
         for recording, stream in track(zip(planned, streams), len(planned), "extract"):
             try:
                 stored, computed = _store_planned(
@@ -145,7 +146,7 @@ def build_training_database(
 def _store_planned(
     session: Session,
     recording: PlannedRecording,
-    stream: RecordingStream,
+    stream: WindowStream,
     class_ids: dict[str, int],
     group_id: int,
     curation: Curation,

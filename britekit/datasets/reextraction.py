@@ -24,8 +24,8 @@ from britekit.database.schema import Recording, Segment, SegmentClass, SpecGroup
 from britekit.database.session import open_database, optimize
 from britekit.database.spectrograms import add_values, get_or_add_group
 from britekit.database.tracked import refuse_lost_spectrograms
-from britekit.datasets.given_streams import GivenStream, stream_given
 from britekit.datasets.hand_edits import edit_by_hand
+from britekit.datasets.window_streams import WindowStream, stream_windows
 from britekit.errors import BriteKitError, DatabaseError, InputError
 from britekit.processes import available_cores
 from britekit.progress import track
@@ -130,10 +130,10 @@ def reextract_segments(
     # Two recordings may name one file; its windows are then computed for both together.
     for job in jobs:
         starts[job.path] = sorted({*starts[job.path], *job.starts})
-    streams = stream_given([job.path for job in jobs], cfg.audio, lambda path: starts[path])
+    streams = stream_windows([job.path for job in jobs], cfg.audio, starts.__getitem__)
     for job, stream in track(zip(jobs, streams), len(jobs), "reextract"):
-        stream.wait()
         try:
+            stream.wait()
             stored = _replace(session, job, stream, group, changed)
         except (BriteKitError, OSError, MemoryError) as error:
             session.rollback()
@@ -146,10 +146,6 @@ def reextract_segments(
         result.too_late += [(job.path, start) for start in job.starts if start in late]
     _end(session, group, cfg, changed is Change.WHOLE and not result.failures)
     result.seconds = time.monotonic() - began
-    for path, start in result.too_late[:20]:
-        log.warning("%s ends too soon after %g s for a spectrogram", path, start)
-    if result.too_late[20:]:
-        log.warning("and %d more segments like these", len(result.too_late) - 20)
     return result
 
 
@@ -241,7 +237,7 @@ def _begin(session: Session, group: str, cfg: BaseConfig, segments: set[int]) ->
     return Change.PART if others else Change.WHOLE
 
 
-def _replace(session: Session, job: _Job, stream: GivenStream, group: str, changed: Change) -> int:
+def _replace(session: Session, job: _Job, stream: WindowStream, group: str, changed: Change) -> int:
     """Replace the spectrograms of one recording's segments, and commit; return how many are new."""
     computed: dict[float, bytes] = {}
     for batch in stream:

@@ -85,16 +85,16 @@ def annotated_segments(
             log.warning('recording "%s" is annotated but left out: %s %s', recording, root, why)
             continue
         here = [a for a in claims if a.recording == recording]
-        grid = build_grid([duration_of(paths[0])], length_s, length_s)
+        grid = build_grid([duration_of(paths[0])], length_s, length_s, "windows")
         columns = [labels.index(a.label) for a in here]
         marked = mark_truth(
             grid, [0] * len(here), columns, [a.start for a in here], [a.end for a in here], len(labels)
         )
         for c in np.flatnonzero(marked.any(axis=0)):
-            starts = (np.flatnonzero(marked[:, c]) * length_s).tolist()
+            starts = grid.starts_N[marked[:, c]].tolist()
             found[labels[c], recording] = AnnotatedSegments(paths[0], labels[c], starts)
     if not found:
         raise InputError(
-            f"{root} holds none of the annotated recordings, or they hold less than 0.3 s of any class"
+            f"{root} holds none of the annotated recordings, or no segment holds enough of any class"
         )
     return [found[key] for key in sorted(found)]

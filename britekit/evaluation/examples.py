@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.audio.excerpts import iter_excerpts
+from britekit.audio.windows import Windows
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
 from britekit.evaluation.left_out import audio_files
@@ -143,7 +143,7 @@ def draw_examples(examples: Sequence[Example], folder: str | Path, cfg: AudioCon
 def _draw(example: Example, path: Path, cfg: AudioConfig, plot: ExamplePlot) -> bytes:
     first = max(0.0, example.start_s - _CONTEXT_S)
     seconds = min(example.start_s + example.length_s, example.start_s + _LONGEST_S) + _CONTEXT_S - first
-    _, image = next(iter_excerpts(path, replace(cfg, spec_duration=seconds), [first]))
+    _, image = next(iter(Windows(path, replace(cfg, spec_duration=seconds), [first])))
     if image is None:
         raise InputError(f"{path} ends before {example.start_s:g} s; annotations or labels belong to another")
     return plot.draw(image, seconds, first, (example.start_s, example.start_s + example.length_s))

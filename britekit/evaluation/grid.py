@@ -2,26 +2,32 @@
 
 A recording of R seconds has a row k for every stretch [k p, k p + L] with k p < R - L + 1, where L is the
 length of a label and p the step between labels; the first row also where R is shorter, down to the second
-that inference needs for its one window, so that no short clip is missing from a test. R: recordings, N: rows,
-C: classes, M: annotations or labels, W: windows.
+that inference needs for its one window, so that no short clip is missing from a test. Where inference also
+scores what is left behind the last of them, there is one row more: the next on the grid, or the window that
+ends with the recording. R: recordings, N: rows, C: classes, M: annotations or labels, W: windows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# An annotation counts for a row only if the row holds this much of it.
-MIN_SOUND_S = 0.3
+from britekit.annotations.held import least_held
+from britekit.audio.windows import WindowGrid
+
 # Inference scores a recording from this length on (or one window, if that is shorter).
 SHORTEST_S = 1.0
 # Rows are computed from times divided by the step; this much of a row forgives what the division rounds off.
 _ROW_EPSILON = 1e-6
 # Label files round times to a hundredth of a second.
 ROUNDED_S = 0.0051
+
+
+Scored = Literal["windows", "frames", None]
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,17 @@ class Grid:
     """L, seconds that a row covers."""
     step_s: float
     """p, seconds between the starts of rows."""
+    ends_R: NDArray[np.float64]
+    """(R,) start of each recording's last row where it is not on the grid but ends with it; else NaN."""
+
+    @cached_property
+    def starts_N(self) -> NDArray[np.float64]:
+        """(N,) where each row begins in its recording, in seconds."""
+        starts = self.row_index_N * self.step_s
+        last = self.first_R + self.rows_R - 1
+        off_grid = np.isfinite(self.ends_R)
+        starts[last[off_grid]] = self.ends_R[off_grid]
+        return starts
 
     @cached_property
     def first_R(self) -> NDArray[np.int64]:
@@ -56,12 +73,44 @@ class Grid:
         return int(self.rows_R.sum())
 
 
-def build_grid(seconds_R: ArrayLike, length_s: float, step_s: float) -> Grid:
-    """Lay rows over recordings of the given lengths."""
+def build_grid(seconds_R: ArrayLike, length_s: float, step_s: float, scored: Scored = None) -> Grid:
+    """Lay rows over recordings of the given lengths.
+
+    Parameters
+    ----------
+    seconds_R
+        (R,) lengths of the recordings.
+    length_s, step_s
+        L and p.
+    scored
+        What inference scored to the end of each recording: windows, the last of which may end with it, or
+        frames in groups of L; None for labels of other programs, which have the rows of the formula alone.
+    """
     seconds = np.asarray(seconds_R, dtype=np.float64)
+    shortest = min(SHORTEST_S, length_s)
     rows = np.ceil((seconds - length_s + 1) / step_s - _ROW_EPSILON)
-    fewest = seconds >= min(SHORTEST_S, length_s) - _ROW_EPSILON
-    return Grid(np.maximum(rows, fewest).astype(np.int64), float(length_s), float(step_s))
+    ends = np.full(len(seconds), np.nan)
+    scorable = seconds >= shortest - _ROW_EPSILON
+    if scored is not None:
+        # No row without a score: short windows, and short recordings, have fewer than the formula says.
+        room = np.floor((seconds - shortest) / step_s + _ROW_EPSILON) + 1
+        if scored == "frames":
+            room = np.ceil(seconds / step_s - _ROW_EPSILON)
+        else:
+            room[seconds <= length_s + _ROW_EPSILON] = 1
+        rows = np.where(scorable, np.minimum(rows, room), 0)
+    rows = np.maximum(rows, scorable).astype(np.int64)
+    if scored is not None:
+        grid = WindowGrid(length_s, step_s, shortest)
+        reached = (rows - 1) * step_s + length_s
+        for r in np.flatnonzero((rows > 0) & (seconds > reached)):
+            end = grid.closing(seconds[r], reached[r])
+            if end is None:
+                continue
+            if scored == "windows" and rows[r] * step_s > seconds[r] - shortest + _ROW_EPSILON:
+                ends[r] = end
+            rows[r] += 1
+    return Grid(rows, float(length_s), float(step_s), ends)
 
 
 def find_step(recording_M: ArrayLike, starts_M: ArrayLike, length_s: float) -> float:
@@ -97,8 +146,7 @@ def mark_truth(
 ) -> NDArray[np.bool_]:
     """Mark the rows in which annotations are heard.
 
-    An annotation [a, e] marks the rows from max(0, ceil((a - (L - 0.3)) / p)) on, while e - k p >= 0.3: each
-    of them holds at least 0.3 s of the sound (or all of a shorter one).
+    An annotation marks the rows that hold enough of it, see `least_held`.
 
     Returns
     -------
@@ -107,38 +155,49 @@ def mark_truth(
     """
     recordings = np.asarray(recording_M, dtype=np.int64)
     columns = np.asarray(column_M, dtype=np.int64)
-    first, marked = _marked_rows(grid, recordings, start_M, end_M)
+    first, marked, closing = _marked_rows(grid, recordings, start_M, end_M)
     # Each annotation unfolds into its rows: first, first + 1, … last.
     rows = np.arange(int(marked.sum())) - np.repeat(np.cumsum(marked) - marked, marked)
     rows += np.repeat(grid.first_R[recordings] + first, marked)
     truth = np.zeros((grid.rows, classes), dtype=bool)
     truth[rows, np.repeat(columns, marked)] = True
+    truth[(grid.first_R + grid.rows_R - 1)[recordings[closing]], columns[closing]] = True
     return truth
 
 
 def count_marked(
     grid: Grid, recording_M: ArrayLike, start_M: ArrayLike, end_M: ArrayLike
 ) -> NDArray[np.int64]:
-    """Return how many rows each annotation marks: none if it is too short, or lies after the last row."""
-    return _marked_rows(grid, np.asarray(recording_M, dtype=np.int64), start_M, end_M)[1]
+    """Return how many rows each annotation marks: none if no row holds enough of it."""
+    _, marked, closing = _marked_rows(grid, np.asarray(recording_M, dtype=np.int64), start_M, end_M)
+    return marked + closing
 
 
 def _marked_rows(
     grid: Grid, recordings: NDArray[np.int64], start_M: ArrayLike, end_M: ArrayLike
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first row that each annotation marks, counted in its recording, and how many."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the rows on the grid that each annotation marks, and whether it marks the one off the grid.
+
+    The rows are the first, counted in its recording, and how many.
+    """
     start, end = np.asarray(start_M, dtype=np.float64), np.asarray(end_M, dtype=np.float64)
-    first = np.ceil((start - (grid.length_s - MIN_SOUND_S)) / grid.step_s - _ROW_EPSILON)
-    last = np.floor((end - MIN_SOUND_S) / grid.step_s + _ROW_EPSILON)
+    held = least_held(end - start, grid.length_s)
+    first = np.ceil((start - (grid.length_s - held)) / grid.step_s - _ROW_EPSILON)
+    last = np.floor((end - held) / grid.step_s + _ROW_EPSILON)
     first = np.maximum(first, 0).astype(np.int64)
-    last = np.minimum(last, grid.rows_R[recordings] - 1).astype(np.int64)
-    return first, np.maximum(last - first + 1, 0)
+    off_grid = np.isfinite(grid.ends_R)
+    last = np.minimum(last, (grid.rows_R - 1 - off_grid)[recordings]).astype(np.int64)
+    closing_start = grid.ends_R[recordings]
+    inside = np.minimum(end, closing_start + grid.length_s) - np.maximum(start, closing_start)
+    return first, np.maximum(last - first + 1, 0), inside >= held - 1e-9  # False where there is NaN
 
 
 def place_windows(
     grid: Grid, recording_W: ArrayLike, starts_W: ArrayLike, scores_WC: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Put the scores of windows into the rows floor(start / p); the highest counts where several meet.
+
+    The window that ends with a recording has the row of its own.
 
     Returns
     -------
@@ -180,6 +239,14 @@ def _rows_of(
 ) -> tuple[NDArray, NDArray]:
     """Return the row of each start, without those beyond the last row, and which were kept."""
     recordings = np.asarray(recording, dtype=np.int64)
-    index = np.floor((np.asarray(starts, dtype=np.float64) + forgiven_s) / grid.step_s).astype(np.int64)
-    kept = index < grid.rows_R[recordings]
+    exact = np.asarray(starts, dtype=np.float64)
+    index = np.floor((exact + forgiven_s) / grid.step_s).astype(np.int64)
+    off_grid = np.isfinite(grid.ends_R)
+    kept = index < (grid.rows_R - off_grid)[recordings]
+    if off_grid.any():
+        from_end = np.abs(exact - grid.ends_R[recordings])
+        from_grid = np.abs(exact - np.rint(exact / grid.step_s) * grid.step_s)
+        closing = (from_end <= max(forgiven_s, _ROW_EPSILON)) & (from_end < from_grid)
+        index[closing] = grid.rows_R[recordings[closing]] - 1
+        kept |= closing
     return (grid.first_R[recordings] + index)[kept], kept

@@ -59,8 +59,8 @@ class LeftOut:
             ),
             (
                 self.unmarked,
-                "left out that marks no segment, since none holds 0.3 s of it",
-                "left out that mark no segment, since none holds 0.3 s of them",
+                "left out that marks no segment, since none holds enough of it (0.3 s, half of it or half a segment)",
+                "left out that mark no segment, since none holds enough of them (0.3 s, half the sound or half a segment)",
             ),
             (
                 self.past_end,

@@ -19,7 +19,7 @@ from britekit.audio.files import composed
 from britekit.config.yaml_reader import load_plain
 from britekit.errors import InputError, suggest
 from britekit.evaluation.applied_scaling import applied_scaling, scaling_of_classes
-from britekit.evaluation.grid import ROUNDED_S, Grid, find_step, place_labels, place_windows
+from britekit.evaluation.grid import ROUNDED_S, Grid, Scored, find_step, place_labels, place_windows
 
 TABLE_NAME = "scores.npz"
 _LABELS_AT_ONCE = 1 << 20
@@ -58,6 +58,8 @@ class ScoreSource:
     """Length of each recording, where the source knows it."""
     length_s: float
     step_s: float
+    scored: Scored
+    """What was scored to the end of each recording, where the source says so."""
     lay: Callable[[Grid, list[str]], NDArray[np.float32]]
     """Lay the scores on the grid of the recordings named: (N, C) float32."""
     windows: Callable[[list[str]], Windows]
@@ -176,7 +178,8 @@ def _from_table(path: Path, label_field: str, map_codes: Mapping[str, str] | Non
         labels=labels,
         seconds=dict(zip(names, table.seconds.tolist(), strict=True)),
         length_s=table.duration,
-        step_s=find_step(table.row_recording, table.starts, table.duration),
+        step_s=_stated_step(path, table.meta) or find_step(table.row_recording, table.starts, table.duration),
+        scored=_scored(table.meta),
         lay=lay,
         windows=windows,
         recordings=set(names),
@@ -239,6 +242,8 @@ def _from_labels(
         return Windows(distinct[:, 0], found.start_M[used][first].astype(np.float64), scores)
 
     scaling, calibrated = applied_scaling(manifest)
+    segments = manifest.get("segments")
+    segments = segments if isinstance(segments, dict) else {}
     return ScoreSource(
         path=folder,
         unrounded=False,
@@ -246,7 +251,8 @@ def _from_labels(
         labels=labels,
         seconds={},
         length_s=length_s,
-        step_s=find_step(found.recording_M, found.start_M, length_s),
+        step_s=_stated_step(folder, segments) or find_step(found.recording_M, found.start_M, length_s),
+        scored=_scored(segments),
         lay=lay,
         windows=windows,
         recordings=set(found.recordings),
@@ -256,6 +262,26 @@ def _from_labels(
         backend=manifest.get("backend"),
         members=_models(manifest),
     )
+
+
+def _stated_step(where: Path, facts: Mapping[str, Any]) -> float | None:
+    """Return the step between labels that analyze noted, if it did."""
+    if facts.get("step_s") is None:
+        return None
+    try:
+        step_s = float(facts["step_s"])
+    except (TypeError, ValueError):
+        step_s = 0.0
+    if not 0.0 < step_s < np.inf:
+        raise InputError(
+            f'{where}: step_s is "{facts["step_s"]}"; expected seconds above 0; run analyze again'
+        )
+    return step_s
+
+
+def _scored(facts: Mapping[str, Any]) -> Scored:
+    known: dict[Any, Scored] = {"windows": "windows", "frames": "frames"}
+    return known.get(facts.get("scored"))
 
 
 def _common_length(folder: Path, labels: LabelTable) -> float:

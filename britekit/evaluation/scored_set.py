@@ -61,7 +61,7 @@ class ScoredSet:
     @property
     def starts_N(self) -> NDArray[np.float64]:
         """(N,) where each segment begins in its recording, in seconds."""
-        return self.grid.row_index_N.astype(np.float64) * self.grid.step_s
+        return self.grid.starts_N
 
     @property
     def lengths_N(self) -> NDArray[np.float64]:
@@ -126,7 +126,7 @@ def read_scored_set(
     seconds = _without_short(seconds, source, left_out)
     recordings = list(seconds)
     usable = _usable(annotations, seconds, source, left_out)
-    grid = build_grid(list(seconds.values()), source.length_s, source.step_s)
+    grid = build_grid(list(seconds.values()), source.length_s, source.step_s, source.scored)
     order = {name: k for k, name in enumerate(recordings)}
     claims = [a for a in usable if a.label]
     _note_times(claims, grid, order, seconds, left_out)
@@ -170,7 +170,7 @@ def _as_labelled(annotations: list[Annotation], source: ScoreSource) -> list[Ann
 
 
 def _without_short(seconds: dict[str, float], source: ScoreSource, left_out: LeftOut) -> dict[str, float]:
-    rows = build_grid(list(seconds.values()), source.length_s, source.step_s).rows_R
+    rows = build_grid(list(seconds.values()), source.length_s, source.step_s, source.scored).rows_R
     left_out.too_short = [name for name, count in zip(seconds, rows, strict=True) if not count]
     return {name: value for name, value in seconds.items() if name not in set(left_out.too_short)}
 

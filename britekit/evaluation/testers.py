@@ -229,8 +229,8 @@ class PerSegmentTester(_Tester):
         """Return, per recording, the starts of its segments in seconds."""
         data: ScoredSet = self.data
         return {
-            name: np.arange(rows) * data.grid.step_s
-            for name, rows in zip(data.recordings, data.grid.rows_R.tolist(), strict=True)
+            name: data.grid.starts_N[first : first + rows]
+            for name, first, rows in zip(data.recordings, data.grid.first_R, data.grid.rows_R, strict=True)
         }
 
     def get_segments(self, start_s: float, end_s: float) -> list[int]:

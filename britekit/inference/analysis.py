@@ -168,7 +168,7 @@ def analyze_recordings(
             manifest_text(content),
             labeller.classes,
             labeller.unit_s,
-            score_facts(ensemble),
+            score_facts(ensemble, labeller),
         )
     summary.elapsed_s = time.monotonic() - began
     return summary

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from britekit.audio.stream import SpectrogramBatch
 from britekit.audio.threads import single_threaded_products
+from britekit.audio.windows import SpectrogramBatch
 from britekit.errors import InferenceError
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.recording_job import CHUNK, Job, TooLong

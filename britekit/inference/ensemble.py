@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from britekit.annotations.classes import ClassInfo, map_name
+from britekit.audio.windows import WindowGrid
 from britekit.config import AudioConfig, BaseConfig
 from britekit.errors import ModelError
 from britekit.inference.backend import BackendChoice, choose_backend
@@ -98,7 +99,11 @@ class Ensemble:
     @property
     def step_s(self) -> float:
         """Seconds from one window to the next."""
-        return max(0.5, self.audio.spec_duration - self.cfg.infer.overlap)
+        return self.grid().step_s
+
+    def grid(self, start_seconds: float = 0.0) -> WindowGrid:
+        """Return where the windows of a recording begin; ``start_seconds`` is the start of the first."""
+        return WindowGrid.for_overlap(self.audio.spec_duration, self.cfg.infer.overlap, start_seconds)
 
     def score(self, spectrograms_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the mean scores of the members, not calibrated.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from britekit.annotations.classes import ClassInfo
 from britekit.audio.files import shown
-from britekit.audio.stream import iter_spectrograms
+from britekit.audio.windows import Windows
 from britekit.config import BaseConfig
 from britekit.errors import InputError
 from britekit.inference.ensemble import load_ensemble
@@ -28,8 +28,7 @@ def score_first_window(
     """
     ensemble = load_ensemble(cfg, members)
     labeller = Labeller(cfg, ensemble)
-    windows = iter_spectrograms(path, ensemble.audio, ensemble.step_s, first_s=start_seconds, batch_size=1)
-    batch = next(iter(windows), None)
+    batch = next(Windows(path, ensemble.audio, ensemble.grid(start_seconds)).batches(1), None)
     if batch is None:
         raise InputError(f"{shown(path)} is too short for a spectrogram from {start_seconds:g} s on")
     scores = labeller.scores(ensemble.score(batch.spectrograms)[0])[0]

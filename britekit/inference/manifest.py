@@ -36,6 +36,7 @@ def manifest_content(
         "classes": [{"name": info.name, "code": info.code} for info in labeller.classes],
         "audio": dataclasses.asdict(cfg.audio),
         "sed_fps": ensemble.sed_fps,
+        "segments": segment_facts(ensemble, labeller),
         "inference": inference,
     }
     if start_seconds:
@@ -90,14 +91,27 @@ def run_facts(content: dict[str, Any], labeller: Labeller, kinds: list[str], nam
     }
 
 
-def score_facts(ensemble: Ensemble) -> dict[str, str]:
+def score_facts(ensemble: Ensemble, labeller: Labeller) -> dict[str, str]:
     """Return what scores.npz says about where its numbers come from."""
     members = [{"name": member.path.name, "sha256": member.sha256} for member in ensemble.members]
     return {
         "backend": ensemble.backend,
         "members": json.dumps(members),
         "britekit_version": britekit.__version__,
+        **{key: str(value) for key, value in segment_facts(ensemble, labeller).items()},
     }
+
+
+def segment_facts(ensemble: Ensemble, labeller: Labeller) -> dict[str, Any]:
+    """Return the step between labels of fixed length and what was scored; empty for labels of any length.
+
+    A test per segment lays its rows by them, see `britekit.evaluation.grid`.
+    """
+    if ensemble.sed_fps is None:
+        return {"step_s": ensemble.step_s, "scored": "windows"}
+    if labeller.rules.segment_frames is None:
+        return {}
+    return {"step_s": labeller.unit_s, "scored": "frames"}
 
 
 def runtime_version(backend: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from britekit.audio.decoding import AudioReader
-from britekit.audio.stream import SpectrogramBatch, WindowStream, iter_spectrograms
+from britekit.audio.windows import SpectrogramBatch, Windows
 from britekit.errors import InferenceError
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.frames import FrameGrid
@@ -68,7 +68,7 @@ class Job:
         self._ensemble = ensemble
         self._start_seconds = start_seconds
         self._max_seconds = max_seconds
-        self._windows: WindowStream | None = None
+        self._windows: Windows | None = None
         self._window_samples = 0.0
         self._batches: Iterator[SpectrogramBatch] | None = None
         self._starts = array("d")
@@ -93,17 +93,10 @@ class Job:
         if self._batches is None:
             if not self.future.set_running_or_notify_cancel():
                 raise Cancelled
-            windows = CHUNK if self._max_seconds is None else self._admit(self._max_seconds)
-            self._windows = iter_spectrograms(
-                self.path,
-                self._ensemble.audio,
-                self._ensemble.step_s,
-                first_s=self._start_seconds,
-                batch_size=windows,
-                # Decoding and resampling stay on these threads; from the waveform on a GPU is quicker.
-                device="cuda" if self._ensemble.device == "cuda" else "cpu",
-            )
-            self._batches = iter(self._windows)
+            count = CHUNK if self._max_seconds is None else self._admit(self._max_seconds)
+            self._windows = Windows(self.path, self._ensemble.audio, self._ensemble.grid(self._start_seconds))
+            # Decoding and resampling stay on these threads; from the waveform on a GPU is quicker.
+            self._batches = self._windows.batches(count, "cuda" if self._ensemble.device == "cuda" else "cpu")
         elif self.future.done():  # scoring failed
             raise Cancelled
         batch = next(self._batches, None)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from britekit.audio.files import shown
-from britekit.audio.given_windows import GivenWindows
+from britekit.audio.windows import Windows
 from britekit.database.classes import require_class
 from britekit.database.embeddings import EmbeddedSegments, read_embeddings
 from britekit.database.schema import Recording, Segment, SegmentClass
@@ -69,7 +69,7 @@ def read_targets(path: str | Path, offsets: Sequence[float], model: SearchModel)
     for offset in offsets:
         if not (np.isfinite(offset) and offset >= 0):
             raise InputError(f"--offset {offset:g}: expected a number of seconds, 0 or more")
-    windows = GivenWindows(path, model.cfg.audio, sorted(set(offsets)))
+    windows = Windows(path, model.cfg.audio, set(offsets))
     images = dict(windows)
     targets = []
     for offset in dict.fromkeys(offsets):

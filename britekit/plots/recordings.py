@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from britekit.audio.excerpts import iter_excerpts
 from britekit.audio.files import shown
 from britekit.audio.overview import recording_overview
-from britekit.audio.stream import iter_spectrograms
+from britekit.audio.windows import WindowGrid, Windows
 from britekit.config.audio import AudioConfig
 from britekit.errors import BriteKitError, InputError
 from britekit.plots.axis_ticks import row_centres_hz
@@ -21,9 +20,6 @@ from britekit.plots.contact_sheet import ContactSheet
 from britekit.plots.spectrogram import SpectrogramPlot, plot_bare_spectrogram
 
 logger = logging.getLogger(__name__)
-
-# Start in seconds, and a spectrogram (F, T) or None where too little sound is left.
-Segments = Iterator[tuple[float, np.ndarray | None]]
 
 # A whole recording: ten pixels a second between these widths, 300 high.
 _PIXELS_PER_SECOND = 10.0
@@ -87,7 +83,7 @@ class SegmentPictures:
     """Draws segments of one duration and frequency scale into a directory; existing pictures stay."""
 
     def __init__(self, directory: Path, cfg: AudioConfig, style: PictureStyle, drawn: Drawn) -> None:
-        self._directory, self._seconds, self._style, self._drawn = directory, cfg.spec_duration, style, drawn
+        self._directory, self.seconds, self._style, self._drawn = directory, cfg.spec_duration, style, drawn
         self._row_hz = row_centres_hz(cfg)
         self._plot: SpectrogramPlot | None = None
 
@@ -103,24 +99,30 @@ class SegmentPictures:
         if self._style.axes:
             if self._plot is None:
                 self._plot = SpectrogramPlot(self._row_hz)
-            title = f"{title}   {start_s:.6g}–{start_s + self._seconds:.6g} s"
+            title = f"{title}   {start_s:.6g}–{start_s + self.seconds:.6g} s"
             with _writing():
-                self._plot.save(path, image_FT, self._seconds, start_s, title, self._style.power)
+                self._plot.save(path, image_FT, self.seconds, start_s, title, self._style.power)
         else:
             with _writing():
                 plot_bare_spectrogram(path, image_FT, self._style.power)
         self._drawn.made += 1
 
 
-def plot_segments(path: Path, pictures: SegmentPictures, segments: Segments, decimals: int) -> None:
-    """Draw segments of a recording as ``{stem}-{offset}.jpeg``; one without sound is warned of."""
-    for start, image in segments:
+def plot_segments(pictures: SegmentPictures, windows: Windows, decimals: int) -> int:
+    """Draw windows of a recording as ``{stem}-{offset}.jpeg``; return how many it has.
+
+    A window that holds too little sound is warned of; an offset gets more decimals where it needs them.
+    """
+    count, path = 0, Path(windows.path)
+    for start, image in windows:
         if image is None:
             logger.warning("%s: too little sound is left at %g s; no picture", shown(path), start)
             continue
-        name = f"{path.stem}-{start:.{decimals}f}.jpeg"
+        count += 1
+        name = f"{path.stem}-{offset_text(start, decimals, pictures.seconds)}.jpeg"
         if not pictures.is_there(name):
             pictures.draw(name, image, start, path.name)
+    return count
 
 
 def plot_whole(
@@ -155,14 +157,16 @@ def plot_whole(
     drawn.made += 1
 
 
-def plot_on_sheet(path: Path, sheet: ContactSheet, segments: Segments) -> int:
-    """Put segments of a recording on a contact sheet; return how many there were."""
-    count = 0
-    for start, image in segments:
-        if image is not None:
-            with _writing():
-                sheet.add(image, f"{path.stem} {start:.6g} s")
-            count += 1
+def plot_on_sheet(sheet: ContactSheet, windows: Windows) -> int:
+    """Put windows of a recording on a contact sheet; return how many it has."""
+    count, path = 0, Path(windows.path)
+    for start, image in windows:
+        if image is None:
+            logger.warning("%s: too little sound is left at %g s; no picture", shown(path), start)
+            continue
+        with _writing():
+            sheet.add(image, f"{path.stem} {start:.6g} s")
+        count += 1
     return count
 
 
@@ -209,12 +213,7 @@ def plot_recordings(
     InputError
         The overlap is no overlap, or a picture cannot be written.
     """
-    if not 0.0 <= overlap < cfg.spec_duration:
-        raise InputError(
-            f"overlap {overlap:g} s must be at least 0 and less than audio.spec_duration, "
-            f"{cfg.spec_duration:g} s"
-        )
-    step_s = max(0.5, cfg.spec_duration - overlap)
+    grid = WindowGrid.for_overlap(cfg.spec_duration, overlap)
     drawn = Drawn()
     pictures = SegmentPictures(directory, cfg, style, drawn)
     chosen = offsets or {}
@@ -225,15 +224,21 @@ def plot_recordings(
     )  # fmt: skip
     for path in paths:
         try:
-            if contact is not None:
-                drawn.made += plot_on_sheet(
-                    path, contact, _segments(path, cfg, step_s, chosen.get(path), told)
-                )
-            elif whole:
+            if whole:
                 plot_whole(path, directory, cfg, style, drawn, told)
+                continue
+            listed = chosen.get(path)
+            windows = _Metered(path, cfg, grid if listed is None else listed, told)
+            if contact is not None:
+                count = plot_on_sheet(contact, windows)
+                drawn.made += count
             else:
-                decimals = offset_decimals(chosen.get(path, [step_s]))
-                plot_segments(path, pictures, _segments(path, cfg, step_s, chosen.get(path), told), decimals)
+                count = plot_segments(pictures, windows, offset_decimals(listed or [grid.step_s]))
+            if not count and listed is None:
+                raise InputError(
+                    f"{shown(path)}: {windows.seconds:.3g} s are too short for a spectrogram; at least "
+                    f"{min(1.0, cfg.spec_duration):g} s are needed"
+                )
         except Unwritable:
             raise
         except BriteKitError as error:
@@ -252,6 +257,14 @@ def offset_decimals(steps: Sequence[float]) -> int:
     return 1 if all(abs(step * 10 - round(step * 10)) < 1e-6 for step in steps) else 2
 
 
+def offset_text(offset: float, decimals: int, duration: float) -> str:
+    """Return an offset for the name of a picture, with more decimals where neighbours need them."""
+    most = 0.0051 if duration >= 1.0 else 0.00051
+    while decimals < 6 and abs(round(offset, decimals) - offset) > most:
+        decimals += 1
+    return f"{offset:.{decimals}f}"
+
+
 def sheet_legend(cfg: AudioConfig) -> str:
     """Return what a cell of a contact sheet shows."""
     return (
@@ -260,35 +273,26 @@ def sheet_legend(cfg: AudioConfig) -> str:
     )
 
 
-def _segments(
-    path: Path,
-    cfg: AudioConfig,
-    step_s: float,
-    offsets: Sequence[float] | None,
-    told: Callable[[float], object],
-) -> Segments:
-    """Yield start and spectrogram of the segments at these offsets, or else at every step."""
-    if offsets is not None:
+class _Metered(Windows):
+    """Windows of a recording that report how many seconds they passed."""
+
+    def __init__(
+        self,
+        path: Path,
+        cfg: AudioConfig,
+        starts: WindowGrid | Sequence[float],
+        told: Callable[[float], object],
+    ) -> None:
+        super().__init__(path, cfg, starts, read_on=False)
+        self._told = told
+
+    def __iter__(self) -> Iterator[tuple[float, np.ndarray | None]]:
         before = 0.0
-        for offset, image in iter_excerpts(path, cfg, offsets):
-            yield offset, image
-            told(offset - before)
-            before = offset
-        return
-    found = False
-    # The second that must be left for a segment is less where a segment is shorter.
-    least = min(1.0, cfg.spec_duration)
-    stream = iter_spectrograms(path, cfg, step_s, tail_s=least, batch_size=16, may_be_empty=True)
-    for batch in stream:
-        found = True
-        for start, image in zip(batch.starts, batch.spectrograms, strict=True):
+        for start, image in super().__iter__():
             yield start, image
-            told(step_s)
-    if not found:
-        raise InputError(
-            f"{shown(path)}: {stream.seconds:.3g} s are too short for a spectrogram; at least {least:g} s "
-            "are needed"
-        )
+            self._told(start - before)
+            before = start
+        self._told((self.seconds or before) - before)
 
 
 @contextmanager

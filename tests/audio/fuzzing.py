@@ -20,7 +20,7 @@ import soundfile
 
 from britekit.audio.decoding import AudioReader, duration_of, read_audio
 from britekit.audio.files import AUDIO_EXTENSIONS, find_recordings
-from britekit.audio.stream import iter_spectrograms
+from britekit.audio.windows import WindowGrid, Windows
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
 
@@ -195,7 +195,10 @@ class Fuzzer:
         except InputError as error:
             message = str(error)
             assert "\n" not in message and message.isprintable(), f"{path.name!r}: message {message!r}"
-            for other in (duration_of, lambda p: list(iter_spectrograms(p, AudioConfig(), 2.5))):
+            for other in (
+                duration_of,
+                lambda p: list(Windows(p, AudioConfig(), WindowGrid.for_overlap(5.0, 2.5))),
+            ):
                 try:
                     other(path)
                 except InputError:
@@ -205,8 +208,8 @@ class Fuzzer:
         samples = waveform.samples
         assert samples.dtype == np.float32 and samples.shape[1] > 0 and np.isfinite(samples).all(), path.name
         if waveform.rate <= 1_000_000 and samples.shape[1] / waveform.rate < 100:
-            windows = iter_spectrograms(path, AudioConfig(), 2.5)
-            images = [batch.spectrograms for batch in windows]
+            windows = Windows(path, AudioConfig(), WindowGrid.for_overlap(5.0, 2.5))
+            images = [batch.spectrograms for batch in windows.batches()]
             assert all(np.isfinite(i).all() and i.min() >= 0 and i.max() <= 1 for i in images), path.name
             assert (windows.seconds, windows.damaged_at) == (waveform.seconds, waveform.damaged_at)
         return waveform.seconds, waveform.damaged_at

@@ -1,4 +1,4 @@
-"""A whole recording streamed into one picture, and excerpts of it, against the recording in memory."""
+"""A whole recording streamed into one picture, against the recording in memory."""
 
 import tracemalloc
 from dataclasses import replace
@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from britekit.audio.excerpts import iter_excerpts
 from britekit.audio.overview import JoinedColumns, recording_overview, spectrogram_stretches
-from britekit.audio.signal import load_signal
 from britekit.audio.spectrogram import compute_spectrograms
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
@@ -96,19 +94,3 @@ def test_too_short_for_a_picture(seconds, tmp_path):
 def test_silence_is_a_flat_picture(tmp_path):
     soundfile.write(tmp_path / "x.wav", np.zeros(30 * 8000), 8000)
     assert not recording_overview(tmp_path / "x.wav", CFG, 640).image_FT.any()
-
-
-@pytest.mark.parametrize("rate", [8000, 22050, 44100])
-@pytest.mark.parametrize("duration", [3.0, 0.3])
-def test_excerpts_are_those_of_the_recording_in_memory(rate, duration, tmp_path):
-    cfg = replace(CFG, spec_duration=duration, spec_width=32)
-    soundfile.write(tmp_path / "x.wav", noise(61.3, rate), rate, subtype="FLOAT")
-    offsets = [45.678, 0.0, 10.0, 10.0, 0.7, 59.0, 60.2, 60.9, 60.95, 99.0, 33.3333]
-    signal, _ = load_signal(tmp_path / "x.wav", cfg)
-    expected, _, present = compute_spectrograms(signal, sorted(offsets), cfg)
-    found = list(iter_excerpts(tmp_path / "x.wav", cfg, offsets))
-    assert [offset for offset, _ in found] == sorted(offsets)
-    assert [image is not None for _, image in found] == present.tolist()
-    for (offset, image), wanted in zip(found, expected, strict=True):
-        if image is not None:
-            np.testing.assert_array_equal(image, wanted, err_msg=str(offset))

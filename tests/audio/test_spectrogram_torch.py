@@ -20,7 +20,7 @@ from britekit.audio.spectrogram_torch import (
     compute_spectrograms_on,
     torch_transform,
 )
-from britekit.audio.stream import iter_spectrograms
+from britekit.audio.windows import WindowGrid, Windows
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
 
@@ -140,19 +140,19 @@ def test_precision_of_training_does_not_reach_it(precision):
 
 
 def test_windows_of_a_file_on_a_device(song_file, monkeypatch):
-    import britekit.audio.stream as stream_module
+    import britekit.audio.windows as windows_module
 
     # Any name but "cpu" takes the device's way; "cpu:0" is the same processor, by torch.
-    cfg = AudioConfig()
+    cfg, grid = AudioConfig(), WindowGrid(5.0, 0.73, 1.0)
     for batch_size in (1, 4, 16):
-        plain = list(iter_spectrograms(song_file, cfg, 0.73, batch_size=batch_size))
-        twin = list(iter_spectrograms(song_file, cfg, 0.73, batch_size=batch_size, device="cpu:0"))
+        plain = list(Windows(song_file, cfg, grid).batches(batch_size))
+        twin = list(Windows(song_file, cfg, grid).batches(batch_size, "cpu:0"))
         assert [b.starts for b in plain] == [b.starts for b in twin]
         for one, other in zip(plain, twin, strict=True):
             np.testing.assert_allclose(other.spectrograms, one.spectrograms, atol=1e-4)
     whole = [b.spectrograms for b in twin]
-    monkeypatch.setattr(stream_module, "BLOCK_SECONDS", 0.31)
-    again = list(iter_spectrograms(song_file, cfg, 0.73, batch_size=16, device="cpu:0"))
+    monkeypatch.setattr(windows_module, "BLOCK_SECONDS", 0.31)
+    again = list(Windows(song_file, cfg, grid).batches(16, "cpu:0"))
     np.testing.assert_array_equal(np.concatenate([b.spectrograms for b in again]), np.concatenate(whole))
 
 

@@ -14,8 +14,8 @@ import yaml
 
 from britekit.annotations.labels import read_labels
 from britekit.annotations.scores import ScoreTable
-from britekit.audio.stream import iter_spectrograms
 from britekit.audio.threads import single_threaded_products
+from britekit.audio.windows import WindowGrid, Windows
 from britekit.cli import main
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.model_files import resolve_for_models
@@ -67,7 +67,7 @@ def test_a_test_run_holds_every_score():
     for number in range(3):
         mine = table.row_recording == number
         with single_threaded_products():  # as in the engine, to the last bit
-            batches = list(iter_spectrograms(f"rec/r{number}.wav", cfg.audio, 3.0))
+            batches = list(Windows(f"rec/r{number}.wav", cfg.audio, WindowGrid(3.0, 3.0, 1.0)).batches())
         assert table.starts[mine].tolist() == [start for batch in batches for start in batch.starts]
         expected = np.concatenate([ensemble.score(batch.spectrograms)[0] for batch in batches])[:, :2]
         assert table.scores[mine].tobytes() == np.ascontiguousarray(expected).tobytes()
@@ -253,7 +253,7 @@ def test_scaling_numbers_in_the_settings():
     Path("mine.yaml").write_text("infer: {scaling_coefficient: 1, scaling_intercept: 20}\n")
     assert analyze("-i", "rec", "-o", "out", "-m", "0.99", "-c", "mine.yaml") == 0
     windows = sum(
-        len(b.starts) for n in range(3) for b in iter_spectrograms(f"rec/r{n}.wav", SMALL_AUDIO, 3.0)
+        len(list(Windows(f"rec/r{n}.wav", SMALL_AUDIO, WindowGrid(3.0, 3.0, 1.0)))) for n in range(3)
     )
     assert len(read_labels("out")) == 2 * windows
 

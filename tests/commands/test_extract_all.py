@@ -1,5 +1,6 @@
 """`extract-all` on a folder."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,15 @@ def test_names_are_stored_as_class_lists_read_them(project):
     assert commands.extract_all(class_name="Robin", class_code="ROB", dir_path="in") == 0
     with pytest.raises(InputError, match=r"--name 'Ro\\tbin' contains a line break or tab"):
         commands.extract_all(class_name="Ro\tbin", dir_path="in")
+
+
+@pytest.mark.parametrize("overlap, step", [(None, 0.3), (0.15, 0.15)])
+def test_windows_of_bats_follow_each_other(project, overlap, step):
+    Path("bat.yaml").write_text("audio:\n  spec_duration: 0.3\n")
+    write_recording(Path("bat/b.wav"), 2.0)
+    commands.extract_all("bat.yaml", class_name="Bat", dir_path="bat", overlap=overlap, db_path="bat.db")
+    with sqlite3.connect("bat.db") as connection:
+        starts = [start for (start,) in connection.execute("SELECT Offset FROM Segment ORDER BY Offset")]
+    assert starts[:-1] == pytest.approx([k * step for k in range(len(starts) - 1)])
+    # The last one ends with the recording; none leaves a gap.
+    assert starts[-1] == pytest.approx(1.7) and starts[-1] - starts[-2] <= step + 1e-9

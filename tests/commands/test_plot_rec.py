@@ -51,8 +51,8 @@ def test_segments_and_their_names(recordings, tmp_path, capsys):
     [
         ("1.5", ["0.0", "1.5", "10.5", "3.0", "4.5", "6.0", "7.5", "9.0"]),
         ("0.75", ["0.00", "2.25", "4.50", "6.75", "9.00"]),
-        # the step is never below half a second
-        ("2.9", [f"{k / 2:.1f}" for k in range(23)]),
+        # the step is what is left of a window, however short
+        ("2.9", [f"{k / 10:.1f}" for k in range(111)]),
     ],
 )
 def test_overlap(overlap, expected, recordings, tmp_path):

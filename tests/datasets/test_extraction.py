@@ -257,8 +257,8 @@ def test_target_on_a_server_is_refused(project):
 
 
 def test_long_recording_passes_the_bounded_queue(project, monkeypatch):
-    monkeypatch.setattr("britekit.datasets.recording_streams._BATCHES_HELD", 1)
-    monkeypatch.setattr("britekit.datasets.recording_streams._WINDOWS_PER_BATCH", 4)
+    monkeypatch.setattr("britekit.datasets.window_streams._BATCHES_HELD", 1)
+    monkeypatch.setattr("britekit.datasets.window_streams._WINDOWS_PER_BATCH", 4)
     write_recording(Path("data/recordings/Owl/long.wav"), 60.0)
     build()
     assert len([1 for name, _offset in links() if name == "long.wav"]) == 60

@@ -25,8 +25,8 @@ FINE = small_config(audio={"spec_height": 48, "freq_scale": "linear"})
 def db(tmp_path):
     """Two classes of two recordings of three segments, and settings 32 × 32."""
     for number, stem in enumerate(["w0", "w1"]):
-        write_recording(tmp_path / "Wren" / f"{stem}.wav", 3.4, seed=number)
-        write_recording(tmp_path / "Owl" / f"o{number}.wav", 3.4, seed=number + 5)
+        write_recording(tmp_path / "Wren" / f"{stem}.wav", 3.3, seed=number)
+        write_recording(tmp_path / "Owl" / f"o{number}.wav", 3.3, seed=number + 5)
     with open_database(tmp_path / "t.db", "create") as session:
         for name in ("Wren", "Owl"):
             extract_folder(session, small_config(), find_recordings(tmp_path / name), name)
@@ -101,16 +101,16 @@ def test_new_group_leaves_the_others(db):
 
 def test_offset_is_added_and_the_spectrogram_stays_with_its_segment(db, caplog):
     before = values(db)
-    result = Reextractor(db, offset=1.4, cfg=small_config()).run()
-    # Of 0, 1, 2 (and 3.4 s): those of 2 begin at 3.4 and have nothing left.
+    result = Reextractor(db, offset=1.3, cfg=small_config()).run()
+    # Of 0, 1, 2 (and 3.3 s): those of 2 begin at 3.3 and have nothing left.
     assert result.spectrograms == 8
-    assert sorted(start for _, start in result.too_late) == [pytest.approx(3.4)] * 4
-    assert "ends too soon after 3.4 s" in caplog.text
+    assert sorted(start for _, start in result.too_late) == [pytest.approx(3.3)] * 4
+    assert "ends before a spectrogram at 3.3 s; left out" in caplog.text
     for (path, offset), value in values(db).items():
         if offset == 2.0:
             assert value == before[path, offset]  # same settings: what was there stays
         else:
-            image = expected(path, offset + 1.4, small_config())
+            image = expected(path, offset + 1.3, small_config())
             np.testing.assert_allclose(decode(value, 32, 32) / 255.0, image, atol=0.51 / 255)
     assert Reextractor(db, offset=-10, cfg=small_config()).run().spectrograms == 12
     first = values(db)

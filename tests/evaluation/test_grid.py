@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from britekit.evaluation.grid import build_grid, find_step, mark_truth, place_labels, place_windows
+from britekit.audio.windows import WindowGrid
+from britekit.evaluation.grid import (
+    build_grid,
+    count_marked,
+    find_step,
+    mark_truth,
+    place_labels,
+    place_windows,
+)
 
 
 def seconds(low, high):
@@ -51,6 +59,12 @@ def walk_rows(length, step, duration):
     return rows
 
 
+def holds(row, length, start, end):
+    """Walk the rule: a row holds the smallest of 0.3 s, half the sound and half the row."""
+    inside = min(end, row + length) - max(start, row)
+    return inside >= min(Fraction(3, 10), (end - start) / 2, length / 2)
+
+
 @settings(max_examples=250, deadline=None)
 @given(cases())
 def test_truth_equals_the_definition_walked_cell_by_cell(case):
@@ -69,8 +83,7 @@ def test_truth_equals_the_definition_walked_cell_by_cell(case):
         for row in walk_rows(length, step, duration):
             cells = [False] * 3
             for r, c, start, end in annotations:
-                late_enough = row >= start - (length - Fraction(3, 10))
-                if r == recording and late_enough and end - row >= Fraction(3, 10):
+                if r == recording and holds(row, length, start, end):
                     cells[c] = True
             expected.append(cells)
     assert grid.rows_R.tolist() == [len(walk_rows(length, step, d)) for d in durations]
@@ -135,6 +148,74 @@ def test_highest_score_of_a_row_counts():
     grid = build_grid([6.0], 3.0, 3.0)
     scores = place_windows(grid, [0, 0], [0.0, 1.0], np.array([[0.2, 0.9], [0.7, 0.1]], np.float32))
     np.testing.assert_allclose(scores[0], [0.7, 0.9])
+
+
+@pytest.mark.parametrize("scored", ["windows", "frames"])
+@settings(max_examples=250, deadline=None)
+@given(cases())
+def test_rows_reach_every_annotation_that_inference_can_hear(scored, case):
+    length, step, durations, annotations = case
+    if scored == "frames":
+        step = length
+    grid = build_grid([float(d) for d in durations], float(length), float(step), scored)
+    shortest = min(Fraction(1), length)
+    for r, duration in enumerate(durations):
+        starts = grid.starts_N[grid.row_recording_N == r]
+        windows = WindowGrid.for_overlap(float(length), float(length - step)).starts(float(duration))
+        if duration < shortest:
+            assert not len(starts)
+            continue
+        if scored == "windows":
+            # Every row is a window that inference scores, and none is missing before the last.
+            assert all(np.abs(np.array(windows) - start).min() < 1e-6 for start in starts)
+        assert np.all(np.diff(starts) <= float(step) + 1e-6)
+        assert float(duration) - (starts[-1] + float(length)) <= max(0.01 * float(length), 0.001) + 1e-6
+    truth = mark_truth(
+        grid, [a[0] for a in annotations], [a[1] for a in annotations],
+        [float(a[2]) for a in annotations], [float(a[3]) for a in annotations], 3,
+    )  # fmt: skip
+    expected = np.zeros_like(truth)
+    for n, (start, r) in enumerate(zip(grid.starts_N, grid.row_recording_N)):
+        for recording, c, a, e in annotations:
+            near = min(float(e), start + float(length)) - max(float(a), start)
+            least = float(min(Fraction(3, 10), (e - a) / 2, length / 2))
+            if abs(near - least) < 1e-6:
+                expected[n, c] |= truth[n, c]  # on the border: the test above decides it, in fractions
+            elif recording == r and near > least:
+                expected[n, c] = True
+    np.testing.assert_array_equal(truth, expected)
+
+
+def test_the_window_that_ends_with_the_recording_has_a_row():
+    """60.5 s in windows of 5 s: 12 on the grid, and one from 55.5 s on that is heard where no other is."""
+    windows = WindowGrid.for_overlap(5.0, 0.0).starts(60.5)
+    grid = build_grid([60.5, 12.0], 5.0, 5.0, "windows")
+    assert grid.rows_R.tolist() == [13, 3] and grid.starts_N.tolist() == [*windows, 0.0, 5.0, 10.0]
+    truth = mark_truth(grid, [0, 0], [0, 1], [60.1, 58.0], [60.4, 58.5], 2)
+    assert np.argwhere(truth).tolist() == [[11, 1], [12, 0], [12, 1]]
+    assert count_marked(grid, [0, 0], [60.1, 58.0], [60.4, 58.5]).tolist() == [1, 2]
+    scores = np.arange(1, 14, dtype=np.float32)[:, None] / 16
+    placed = place_windows(grid, [0] * 13, windows, scores)
+    np.testing.assert_array_equal(placed[:13], scores)
+    # Labels, rounded, find the same rows.
+    labels = np.zeros((grid.rows, 1), np.float32)
+    place_labels(grid, [0] * 13, [0] * 13, np.round(windows, 2), scores[:, 0], labels)
+    np.testing.assert_array_equal(labels, placed)
+
+
+@pytest.mark.parametrize("call", [(2.0, 2.16), (5.1, 5.26), (14.8, 14.96), (4.92, 5.08)])
+def test_a_short_call_marks_every_row_that_holds_half_of_it(call):
+    """Ducks of 0.16 s, anywhere in segments of 5 s; the last one lies half in each of two."""
+    truth = mark_truth(build_grid([15.0], 5.0, 5.0), [0], [0], [call[0]], [call[1]], 1)[:, 0]
+    expected = [min(call[1], k + 5) - max(call[0], k) >= 0.08 - 1e-9 for k in (0, 5, 10)]
+    assert truth.tolist() == expected and any(expected)
+
+
+def test_bats_mark_windows_of_fifty_milliseconds():
+    calls = np.arange(0.003, 0.95, 0.061)
+    grid = build_grid([1.0], 0.05, 0.05, "windows")
+    marked = count_marked(grid, [0] * len(calls), calls, calls + 0.008)
+    assert (marked > 0).all()
 
 
 def test_no_annotation_marks_nothing():

@@ -129,11 +129,12 @@ def test_annotations_that_mark_no_segment_are_told(tmp_path, caplog):
     write_annotations(tmp_path / "annotations.csv", rows)
     with caplog.at_level(logging.WARNING):
         data = read(tmp_path)
-    assert data.left_out.unmarked == ["3", "4", "5"] and data.left_out.beyond_end == ["6"]
+    assert data.left_out.unmarked == ["5"] and data.left_out.beyond_end == ["6"]
     assert data.left_out.past_end == ["7"] and data.left_out.not_annotated == ["rec002"]
-    assert data.truth_NC[:, 1].sum() == 0 and data.truth_NC[:, 0].sum() == 1 + 3
+    # 0 to 0.2 s lies whole in segment 0, 5.9 to 6.1 s half in each of two.
+    assert np.flatnonzero(data.truth_NC[:, 1]).tolist() == [0, 1, 2] and data.truth_NC[:, 0].sum() == 1 + 3
     said = " ".join(record.getMessage() for record in caplog.records)
-    assert "3 annotations left out that mark no segment" in said and "(rows 3, 4, 5)" in said
+    assert "1 annotation left out that marks no segment" in said and "(row 5)" in said
     assert "ends more than 1 s after the recording" in said and "1 recording with scores is not" in said
 
 
@@ -297,3 +298,19 @@ def test_damaged_manifest_is_an_error(tmp_path, text):
     (folder / "manifest.yaml").write_text(text)
     with pytest.raises(InputError, match="manifest"):
         read(tmp_path, "text")
+
+
+def test_rows_are_the_windows_that_analyze_scored(tmp_path):
+    """10.5 s in windows of 5 s: the last one ends with the recording, and says what is heard in its end."""
+    meta = {"step_s": "5.0", "scored": "windows"}
+    ScoreTable(
+        recordings=["a"], seconds=np.array([10.5]), row_recording=np.zeros(3, np.int32),
+        starts=np.array([0.0, 5.0, 5.5]), duration=5.0, classes=[ClassInfo("Wren", "WREN")],
+        scores=np.array([[0.1], [0.2], [0.9]], np.float32), meta=meta,
+    ).save(tmp_path / "scores.npz")  # fmt: skip
+    write_annotations(tmp_path / "annotations.csv", [("a", "WREN", 10.2, 10.4)])
+    data = read_scored_set(tmp_path / "annotations.csv", tmp_path, None, BaseConfig())
+    assert data.starts_N.tolist() == [0.0, 5.0, 5.5] and data.row_names[-1] == "a-2"
+    assert data.truth_NC[:, 0].tolist() == [False, False, True]
+    np.testing.assert_allclose(data.scores_NC[:, 0], [0.1, 0.2, 0.9])
+    assert data.left_out.unmarked == []

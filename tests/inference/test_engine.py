@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from britekit.audio.stream import iter_spectrograms
 from britekit.audio.threads import single_threaded_products
+from britekit.audio.windows import WindowGrid, Windows
 from britekit.errors import InferenceError, InputError
 from britekit.inference.batch import score_recordings
 from britekit.inference.engine import Engine, RecordingScores, TooLong
@@ -50,14 +50,29 @@ def _same(one: RecordingScores, two: RecordingScores) -> bool:
 def test_is_the_ensemble_over_the_windows(ensemble: Ensemble, recordings: list[Path]):
     with Engine(ensemble) as engine:
         found = engine.score(recordings[5])
-    windows = iter_spectrograms(recordings[5], ensemble.audio, 2.0)
+    windows = Windows(recordings[5], ensemble.audio, WindowGrid(ensemble.duration, 2.0, 1.0))
     with single_threaded_products():  # as in the engine: a product split over threads differs in the last bit
-        batches = list(windows)
+        batches = list(windows.batches())
     assert found.starts.tolist() == [start for batch in batches for start in batch.starts]
     expected = np.concatenate([ensemble.score(batch.spectrograms)[0] for batch in batches])
     assert found.scores.tobytes() == expected.tobytes()
     assert found.seconds == windows.seconds == 130.0
     assert found.frames is not None and found.frames.shape == (520, 3)
+
+
+@pytest.mark.parametrize("overlap, step", [(0.0, 3.0), (2.8, 0.2)])
+def test_windows_reach_the_end_of_a_recording_at_the_step_of_the_settings(tmp_path, overlap, step):
+    make_fake_member(Path("models/ckpt"), CLASSES)
+    cfg, paths = resolve_for_models(None, {"infer.overlap": overlap, "misc.force_cpu": True})
+    path = write_recording(tmp_path / "x.wav", 10.4)
+    with Engine(load_ensemble(cfg, paths)) as engine:
+        starts = engine.score(path).starts
+    on_grid = np.arange(0, 9.4 + 1e-6, step)
+    # With steps of 3 s, the window at 9 s holds the 1.4 s that are left; a second must be left.
+    np.testing.assert_allclose(starts, on_grid)
+    with Engine(load_ensemble(cfg, paths)) as engine:
+        starts = engine.score(write_recording(tmp_path / "y.wav", 9.9)).starts
+    np.testing.assert_allclose(starts[-1], 6.9 if step == 3.0 else 8.8)
 
 
 def test_results_depend_on_neither_threads_nor_company(ensemble: Ensemble, recordings: list[Path]):
@@ -124,7 +139,7 @@ def test_scores_that_are_no_numbers_fail_their_recording_alone(
         segment[4:, 1] = np.nan
         return segment, frames
 
-    batches = [list(iter_spectrograms(recordings[n], ensemble.audio, 2.0))[0] for n in (2, 6)]
+    batches = [next(Windows(recordings[n], ensemble.audio, ensemble.grid()).batches()) for n in (2, 6)]
     jobs = [Job(recordings[n], ensemble, 0.0, None, None) for n in (2, 6)]
     monkeypatch.setattr(ensemble, "score", partly_nan)
     with Engine(ensemble) as engine:

@@ -1,0 +1,307 @@
+"""Windows of a recording of any length as spectrograms, read once from its beginning, in constant memory.
+
+Which windows there are is a `WindowGrid`, or a list of start times. Every number equals that of the whole
+recording in memory: mixing and resampling do not depend on the blocks, and each spectrogram is computed by
+itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from britekit.audio.channels import MonoSignal
+from britekit.audio.decoding import BLOCK_SECONDS, AudioReader
+from britekit.audio.files import shown
+from britekit.audio.spectrogram import SpectrogramTransform, normalise, segment_of, spectrogram_transform
+from britekit.config.audio import AudioConfig
+from britekit.errors import InputError
+
+if TYPE_CHECKING:
+    from britekit.audio.spectrogram_torch import DeviceBatch
+
+logger = logging.getLogger(__name__)
+
+# A recording may end this part of a window after the last window without getting one more: the padding that
+# an MP3 encoder leaves (26 ms) would otherwise give each clip of five seconds a second window.
+_UNHEARD = 0.01
+# Where nobody annotated sounds, the rest must be longer than this: so little more is nearly the same window.
+_UNHEARD_S = 0.3
+# Forgives sums such as 0.1 + 0.2.
+_EPSILON = 1e-9
+
+
+@dataclass(frozen=True)
+class WindowGrid:
+    """Where the windows of a recording begin: at every step, and to its end.
+
+    Windows begin every ``step_s`` seconds from ``start_seconds`` on while ``tail_s`` seconds are left. If
+    more than ``rest_s`` is left after the last of them, one more ends with the recording. If no more than
+    ``duration`` is left after ``start_seconds``, that window is the only one.
+
+    Attributes
+    ----------
+    duration
+        Seconds of a window.
+    step_s
+        Seconds from one window to the next.
+    tail_s
+        Seconds that must be left for a window on the grid; the rest of the window is silence.
+    start_seconds
+        Start of the first window; may be negative.
+    rest_s
+        Seconds that may be in no window; default: a hundredth of a window.
+
+    Raises
+    ------
+    InputError
+        The step is not above 0.
+    """
+
+    duration: float
+    step_s: float
+    tail_s: float
+    start_seconds: float = 0.0
+    rest_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.step_s > 0:
+            raise InputError(f"step {self.step_s:g} s of the windows must be above 0")
+
+    @classmethod
+    def for_overlap(cls, duration: float, overlap: float, start_seconds: float = 0.0) -> WindowGrid:
+        """Return the grid on which recordings are analysed and drawn: a second, or a window, must be left.
+
+        Raises
+        ------
+        InputError
+            The overlap is negative, or not less than a window.
+        """
+        if not 0.0 <= overlap < duration:
+            raise InputError(
+                f"overlap {overlap:g} s must be at least 0 and less than audio.spec_duration, {duration:g} s"
+            )
+        # 0.3 - 0.1 is 0.19999999999999998
+        return cls(duration, round(duration - overlap, 9), min(1.0, duration), start_seconds)
+
+    @classmethod
+    def for_extraction(cls, duration: float, overlap: float, annotated: bool = False) -> WindowGrid:
+        """Return the grid on which recordings are stored: half a step, or as above, must be left.
+
+        In a recording whose sounds are ``annotated``, every one of them must be reached.
+        """
+        grid = cls.for_overlap(duration, overlap)
+        rest_s = None if annotated or duration < 1.0 else _UNHEARD_S
+        return replace(grid, tail_s=max(grid.tail_s, grid.step_s / 2.0), rest_s=rest_s)
+
+    @property
+    def tolerance_s(self) -> float:
+        """Two windows of a recording closer than this are the same segment."""
+        return min(0.5, self.step_s / 2.0)
+
+    def start(self, window: int) -> float:
+        """Return where a window begins."""
+        return self.start_seconds + window * self.step_s
+
+    def starts(self, seconds: float) -> list[float]:
+        """Return the start times of all windows of a recording of ``seconds``."""
+        if seconds - self.start_seconds <= self.duration:
+            return [self.start_seconds]
+        last = math.floor((seconds - self.tail_s + _EPSILON - self.start_seconds) / self.step_s)
+        # The division rounds; the product decides.
+        while self.start(last + 1) <= seconds - self.tail_s + _EPSILON:
+            last += 1
+        while last >= 0 and self.start(last) > seconds - self.tail_s + _EPSILON:
+            last -= 1
+        starts = [self.start(window) for window in range(last + 1)]
+        closing = self.closing(seconds, starts[-1] + self.duration if starts else self.start_seconds)
+        return starts if closing is None else [*starts, closing]
+
+    def closing(self, seconds: float, reached: float) -> float | None:
+        """Return the start of the window that ends with the recording, if others reach only so far."""
+        rest = max(_UNHEARD * self.duration, 0.001) if self.rest_s is None else self.rest_s
+        if seconds - reached <= rest + _EPSILON:
+            return None
+        # Down to what names of images and labels can write.
+        parts = 100 if self.duration >= 1.0 else 1000
+        return math.floor((seconds - self.duration) * parts + 1e-6) / parts
+
+
+@dataclass(frozen=True, eq=False)
+class SpectrogramBatch:
+    """Windows of one recording: start times in seconds, and normalised spectrograms, float32 (B, H, W)."""
+
+    starts: list[float]
+    spectrograms: np.ndarray
+
+
+class Windows:
+    """The windows of a recording; each iteration reads the file again.
+
+    Parameters
+    ----------
+    path
+        The recording.
+    cfg
+        Section ``audio``.
+    starts
+        A grid, or start times in seconds, in any order; they are served in ascending order.
+    read_on
+        Read to the recording's end, which tells its length and damage, although no listed window is left.
+
+    Attributes
+    ----------
+    seconds : float or None
+        Length of the recording; known when an iteration has come to its end.
+    damaged_at : float or None
+        Second at which a damaged recording ended; likewise.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        cfg: AudioConfig,
+        starts: WindowGrid | Iterable[float],
+        *,
+        read_on: bool = True,
+    ) -> None:
+        self.path = path
+        self.seconds: float | None = None
+        self.damaged_at: float | None = None
+        self._cfg = cfg
+        self._starts = starts if isinstance(starts, WindowGrid) else sorted(starts)
+        self._read_on = read_on
+        self._transform = spectrogram_transform(cfg)
+
+    def __iter__(self) -> Iterator[tuple[float, np.ndarray | None]]:
+        """Yield each start with its normalised spectrogram, float32 (H, W).
+
+        Where less than a second (or than a window, if that is shorter) of sound is left, a listed start has
+        None, and a grid has no window.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read.
+        """
+        for start, segment in self._segments():
+            if segment is None:
+                yield start, None
+                continue
+            image = np.empty((1, self._transform.height, self._transform.width), np.float32)
+            self._transform.raw(segment, image[0])
+            normalise(image)
+            yield start, image[0]
+
+    def batches(self, size: int = 64, device: str = "cpu") -> Iterator[SpectrogramBatch]:
+        """Yield the windows that hold enough sound, ``size`` at a time; warn if there is none.
+
+        Parameters
+        ----------
+        size
+            Most windows in a batch; all batches but the last are full.
+        device
+            Where spectrograms are computed; "cpu" needs no torch. They are handed over in host memory.
+        """
+        images = self._new_batch(size, device)
+        starts: list[float] = []
+        any_window = False
+        for start, segment in self._segments():
+            if segment is None:
+                continue
+            images.add(segment)
+            starts.append(start)
+            if len(starts) == size:
+                yield SpectrogramBatch(starts, images.take())
+                starts, any_window = [], True
+        if starts:
+            yield SpectrogramBatch(starts, images.take())
+        elif not any_window:
+            self.warn_of_none()
+
+    def warn_of_none(self) -> None:
+        """Warn that the recording, which was read to its end, is too short for any window."""
+        since = self._starts.start_seconds if isinstance(self._starts, WindowGrid) else 0.0
+        logger.warning(
+            "%s: no window of %g s or more from %g s on in its %.3g s; it gives no spectrogram",
+            shown(self.path), min(1.0, self._cfg.spec_duration), since, self.seconds,
+        )  # fmt: skip
+
+    def _new_batch(self, size: int, device: str) -> _Batch | DeviceBatch:
+        if size < 1:
+            raise InputError(f"batch size {size} of the windows must be above 0")
+        if device == "cpu":
+            return _Batch(self._transform, size)
+        from britekit.audio.spectrogram_torch import DeviceBatch
+
+        return DeviceBatch(self._cfg, size, device)
+
+    def _segments(self) -> Iterator[tuple[float, np.ndarray | None]]:
+        """Yield the start of each window with its samples, float32 (n,), or None if too few are there."""
+        transform = self._transform
+        grid = self._starts if isinstance(self._starts, WindowGrid) else None
+        listed = [] if isinstance(self._starts, WindowGrid) else self._starts
+        # A window of the grid is certain once its tail is there; the last one ends with the recording.
+        tail = transform.duration if grid is None else max(transform.duration, grid.tail_s)
+        spare = 0 if grid is None else transform.count(transform.duration + 0.002)
+        # ``held`` is the recording from sample ``offset`` to ``total``: what the next windows need.
+        held, offset, total, done = np.empty(0, np.float32), 0, 0, 0
+        for block in self._mono_blocks():
+            held = np.concatenate([held, block])
+            total += len(block)
+            while grid is not None or done < len(listed):
+                start = listed[done] if grid is None else grid.start(done)
+                if transform.count(start + tail) >= total:
+                    break
+                segment = segment_of(held, offset, total, start, transform)
+                done += 1
+                if segment is not None or grid is None:
+                    yield start, segment
+            else:
+                if not self._read_on:
+                    return
+                start = math.inf
+            first = total if start == math.inf else transform.bounds(start)[0]
+            keep = min(max(min(first, total - spare), offset), total)
+            held, offset = held[keep - offset :], keep
+        assert self.seconds is not None
+        for start in (listed if grid is None else grid.starts(self.seconds))[done:]:
+            segment = segment_of(held, offset, total, start, transform)
+            if segment is not None or grid is None:
+                yield start, segment
+
+    def _mono_blocks(self) -> Iterator[np.ndarray]:
+        self.seconds = self.damaged_at = None
+        with AudioReader(self.path) as reader:
+            mono = MonoSignal(reader.channels, reader.rate, self._cfg)
+            for block in reader.blocks(BLOCK_SECONDS):
+                yield mono.push(block)
+            yield mono.finish()
+            self.seconds = reader.seconds_read
+            self.damaged_at = reader.damaged_at
+
+
+class _Batch:
+    """Segments made into spectrograms one by one, as they come."""
+
+    def __init__(self, transform: SpectrogramTransform, size: int) -> None:
+        self._transform = transform
+        self._shape = (size, transform.height, transform.width)
+        self._images, self._count = np.empty(self._shape, np.float32), 0
+
+    def add(self, segment: np.ndarray) -> None:
+        self._transform.raw(segment, self._images[self._count])
+        self._count += 1
+
+    def take(self) -> np.ndarray:
+        images = self._images[: self._count]
+        normalise(images)
+        # The caller keeps the batch while the next one is computed.
+        self._images, self._count = np.empty(self._shape, np.float32), 0
+        return images
