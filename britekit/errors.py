@@ -43,6 +43,13 @@ class TrainingError(BriteKitError):
     """A training run that cannot start or go on."""
 
 
+def some(items: Iterable[object], limit: int = 3, between: str = ", ") -> str:
+    """Return the first items for a message, ``a, b and 3 more`` if there are more than `limit`."""
+    texts = [str(item) for item in items]
+    more = f"{';' if between[0] == ';' else ''} and {len(texts) - limit} more" if len(texts) > limit else ""
+    return between.join(texts[:limit]) + more
+
+
 def closest(name: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate that ``name`` was probably meant to be, or None."""
     import difflib  # 6 ms, needed only for mistakes
@@ -61,10 +68,3 @@ def suggest(name: str, candidates: Iterable[str]) -> str:
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return ``1 label`` or ``2 labels``; `plural` is `noun` with an s unless given."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
-
-
-def some(names: Iterable[object], limit: int = 3) -> str:
-    """Return the first names separated by commas, with ``and N more`` if there are more than `limit`."""
-    texts = [str(name) for name in names]
-    more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
-    return ", ".join(texts[:limit]) + more

@@ -6,7 +6,7 @@ from dataclasses import replace
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.segments import Annotation
 from britekit.audio.files import composed
-from britekit.errors import InputError, suggest
+from britekit.errors import InputError, some, suggest
 
 _ORDER = ("name", "code", "alt_name", "alt_code")
 
@@ -82,8 +82,7 @@ class Reconciler:
                 f'{rows[0].where}: class "{label[:100]}" is not known{self._times(rows)}{self.suggest(label)}'
                 for label, rows in unknown.items()
             ]
-            more = f"; and {len(told) - 10} more classes" if told[10:] else ""
-            raise InputError("; ".join(told[:10]) + more)
+            raise InputError(some(told, 10, "; "))
         return [replace(item, label=names[item.label]) for item in items]
 
     @staticmethod

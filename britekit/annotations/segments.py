@@ -9,7 +9,7 @@ from britekit.annotations.classes import map_name
 from britekit.annotations.names import RecordingNames
 from britekit.annotations.tables import iter_rows, parse_number
 from britekit.annotations.text_files import with_points
-from britekit.errors import InputError
+from britekit.errors import InputError, some
 from britekit.files import atomic_path, csv_writer
 
 COLUMNS = ("recording", "class", "start_time", "end_time")
@@ -97,8 +97,7 @@ def write_annotations(path: str | Path, annotations: Iterable[Annotation]) -> No
 def raise_for_rows(path: str | Path, problems: Sequence[str]) -> None:
     """Raise `InputError` for the problems of a file, ``row n: …`` each, if there is any; names five."""
     if problems:
-        more = f"; and {len(problems) - 5} more rows" if len(problems) > 5 else ""
-        raise InputError(f"{path}, {'; '.join(problems[:5])}{more}")
+        raise InputError(f"{path}, {some(problems, 5, '; ')}")
 
 
 def without_repeats(path: str | Path, annotations: Iterable[Annotation]) -> list[Annotation]:
@@ -110,8 +109,7 @@ def without_repeats(path: str | Path, annotations: Iterable[Annotation]) -> list
         if kept is not item:
             repeated.append(f"row {item.row} says what row {kept.row} says")
     if repeated:
-        more = f"; and {len(repeated) - 5} more" if repeated[5:] else ""
-        log.warning("%s, %s%s; each is counted once", path, "; ".join(repeated[:5]), more)
+        log.warning("%s, %s; each is counted once", path, some(repeated, 5, "; "))
     return list(first.values())
 
 

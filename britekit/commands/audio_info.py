@@ -41,7 +41,7 @@ def audio_info(
     from pathlib import Path
 
     from britekit.audio.files import find_recordings
-    from britekit.errors import InputError
+    from britekit.errors import InputError, some
     from britekit.files import refuse_overwriting
 
     root = Path(path)
@@ -55,11 +55,8 @@ def audio_info(
         _print_table(found, base)
     failed = [item for item in found if item.problem]
     if failed:
-        names = ", ".join(_name(item.path, base) for item in failed[:3])
-        more = f" and {len(failed) - 3} more" if failed[3:] else ""
-        raise InputError(
-            f"{len(failed)} of {len(found)} recordings cannot be decoded to their end: {names}{more}"
-        )
+        names = some([_name(item.path, base) for item in failed], 3)
+        raise InputError(f"{len(failed)} of {len(found)} recordings cannot be decoded to their end: {names}")
     return found
 
 

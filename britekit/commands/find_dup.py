@@ -33,7 +33,7 @@ def find_dup(
     from britekit.datasets.duplicate_report import compare_sounds
     from britekit.datasets.duplicates import describe_pairs, find_duplicate_recordings
     from britekit.datasets.hand_edits import edit_by_hand
-    from britekit.errors import InputError
+    from britekit.errors import InputError, some
 
     if not 0 <= max_dist <= 2:
         raise InputError(f"--dist is {max_dist:g}; expected a distance from 0 to 2")
@@ -60,10 +60,9 @@ def find_dup(
         alike = sorted(found.others, key=lambda pair: pair.difference)[:3]
         print("\n".join(describe_pairs(alike, segments)))
     if found.without:
-        listed = ", ".join(names[key] for key in found.without[:10])
-        more = f" and {len(found.without) - 10} more" if found.without[10:] else ""
+        listed = some([names[key] for key in found.without])
         raise InputError(
             f'{len(found.without)} recordings of class "{class_name}" have segments without embeddings in group '
-            f'"{spec_group}" and were not compared: {listed}{more}; run embed --name "{class_name}"'
+            f'"{spec_group}" and were not compared: {listed}; run embed --name "{class_name}"'
         )
     return len(found.matches)

@@ -23,10 +23,10 @@ def rpt_epochs(
     ] = None,
 ) -> dict[int, tuple[float, float]]:
     """Score the checkpoints; return PR-AUC and ROC-AUC by epoch."""
-    from pathlib import Path
 
     from britekit.errors import InputError
     from britekit.evaluation import epochs
+    from britekit.evaluation.left_out import root_of
     from britekit.inference.analysis import analyze_recordings, failure_of
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import resolve_for_models
@@ -36,8 +36,7 @@ def rpt_epochs(
         raise InputError("checkpoints, annotations and output directory are all needed")
     checkpoints = epochs.find_epochs(input_path)
     paths = epochs.annotated_recordings(annotations_path)
-    beside = Path(annotations_path)
-    root = beside if beside.is_dir() else beside.parent
+    root = root_of(annotations_path)
     # Scores as they come from the network: what was fitted to other checkpoints has no place here.
     overrides = {
         "infer.min_score": 0.0,

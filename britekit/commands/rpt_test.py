@@ -100,6 +100,7 @@ def rpt_test(
     from britekit.evaluation.decisions import choose_decisions
     from britekit.evaluation.examples import draw_examples, worst_examples
     from britekit.evaluation.html_page import PAGE_NAME, write_page
+    from britekit.evaluation.left_out import root_of
     from britekit.evaluation.report_files import write_report
     from britekit.evaluation.report_tracking import track_report
     from britekit.evaluation.testers import check_precision, find_granularity, read_units
@@ -123,8 +124,7 @@ def rpt_test(
     wanted = check_precision(precision) if unit == "recording" else None
     refuse_overwriting(metrics_path, annotations_path, cfg_path, calibration_path)
     cfg = resolve(cfg_path, {"infer.min_score": min_score})
-    beside = Path(annotations_path)
-    recordings_dir = Path(recordings_path or (beside if beside.is_dir() else beside.parent))
+    recordings_dir = root_of(annotations_path, recordings_path)
     with stage_run("rpt-test", cfg, [annotations_path, label_dir]) as run:
         data = read_units(
             unit, annotations_path, label_dir, recordings_path, cfg, block_s, strict or is_dvc_stage()

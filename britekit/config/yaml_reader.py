@@ -147,9 +147,7 @@ def _refuse_deep(path: str | os.PathLike[str], text: str, aliases: bool = True) 
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.AliasEvent) and not aliases:
-            raise ConfigError(
-                f"{path} has an alias in line {event.start_mark.line + 1}, as britekit writes none"
-            )
+            raise ConfigError(f"{path}: an alias, as no file has that britekit wrote")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _MAX_DEPTH:
             raise ConfigError(f"{path}: nested too deeply")

@@ -14,7 +14,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.audio.files import composed
 from britekit.datasets.catalogue import Catalogue
 from britekit.datasets.curation_rows import EVERY_CLASS, Decision, read_decisions, refuse
-from britekit.errors import InputError
+from britekit.errors import InputError, some
 
 log = logging.getLogger("britekit.datasets.curation")
 
@@ -174,10 +174,8 @@ def report_problems(curation: Curation, path: Path | None, strict: bool) -> None
         for first, second in curation.contradictions()
     ]
     if problems and strict:
-        more = f"; and {len(problems) - 10} more" if problems[10:] else ""
-        raise InputError(
-            f"{path}: {'; '.join(problems[:10])}{more}; correct or remove the rows, or leave out --strict"
-        )
+        listed = some(problems, 10, "; ")
+        raise InputError(f"{path}: {listed}; correct or remove the rows, or leave out --strict")
     for problem in problems:
         log.warning("%s: %s", path, problem)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from britekit.annotations.tables import iter_rows, parse_number
-from britekit.errors import InputError, suggest
+from britekit.errors import InputError, some, suggest
 from britekit.files import csv_text
 
 COLUMNS = ("recording", "offset", "class", "decision", "new_class")
@@ -128,8 +128,7 @@ def read_decisions(path: Path) -> list[Decision]:
 def refuse(path: Path, problems: list[str]) -> None:
     """Raise `InputError` with the first ten problems of a file, if it has any."""
     if problems:
-        more = f"; and {len(problems) - 10} more" if problems[10:] else ""
-        raise InputError(f"{path}, {'; '.join(problems[:10])}{more}")
+        raise InputError(f"{path}, {some(problems, 10, '; ')}")
 
 
 def appended(text: str, decisions: Iterable[Decision]) -> tuple[str, str]:

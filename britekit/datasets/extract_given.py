@@ -22,7 +22,7 @@ from britekit.datasets.extract_folder import Target, store_streams, warn_of_cate
 from britekit.datasets.extraction import DEFAULT_GROUP, Extraction
 from britekit.datasets.recordings_csv import describe_beside
 from britekit.datasets.window_streams import stream_windows
-from britekit.errors import InputError, suggest
+from britekit.errors import InputError, some, suggest
 from britekit.files import atomic_path, sha256_of, unwritable
 
 log = logging.getLogger("britekit.datasets.extract_given")
@@ -51,8 +51,8 @@ class Wanted:
         for name in self.unreadable:
             log.warning("%s names no segment; expected RECORDING-OFFSET.jpeg", shown(name))
         for recording, names in self.absent.items():
-            more = f" and {len(names) - 1} more" if names[1:] else ""
-            log.warning('recording "%s" is not in %s (%s%s)', recording, rec_dir, shown(names[0]), more)
+            listed = some([shown(name) for name in names], 1)
+            log.warning('recording "%s" is not in %s (%s)', recording, rec_dir, listed)
 
 
 def wanted_by_images(rec_dir: str | os.PathLike[str], spec_dir: str | os.PathLike[str]) -> Wanted:
@@ -117,8 +117,7 @@ def wanted_by_csv(rec_dir: str | os.PathLike[str], csv_path: str | os.PathLike[s
         else:
             wanted.absent.setdefault(name, []).append(f"{csv_path}, row {row}{suggest(name, paths)}")
     if problems:
-        more = f"; and {len(problems) - 10} more" if problems[10:] else ""
-        raise InputError(f"{csv_path}, {'; '.join(problems[:10])}{more}")
+        raise InputError(f"{csv_path}, {some(problems, 10, '; ')}")
     return _ordered(wanted)
 
 

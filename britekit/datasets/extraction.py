@@ -25,7 +25,7 @@ from britekit.database.spectrograms import add_values, get_or_add_group
 from britekit.datasets.curation import Curation, read_curation, report_problems
 from britekit.datasets.tree import PlannedRecording, read_tree
 from britekit.datasets.window_streams import WindowStream, stream_windows
-from britekit.errors import BriteKitError, InputError
+from britekit.errors import BriteKitError, InputError, some
 from britekit.progress import track
 
 log = logging.getLogger("britekit.datasets.extraction")
@@ -241,9 +241,8 @@ def _check_every_class(
     found |= {info.name for info in classes} - curation.catalogue.classes.keys()
     missing = [info.name for info in classes if info.name not in found]
     if missing:
-        listed = ", ".join(f'"{name}"' for name in missing[:10])
-        more = f" and {len(missing) - 10} more" if missing[10:] else ""
+        listed = some([f'"{name}"' for name in missing], 10)
         raise InputError(
-            f"{root} has no recordings of {listed}{more}, listed in {classes_path}; "
+            f"{root} has no recordings of {listed}, listed in {classes_path}; "
             f"expected them in {root / missing[0]}, or the class removed from the list"
         )

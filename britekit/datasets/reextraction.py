@@ -26,7 +26,7 @@ from britekit.database.spectrograms import add_values, get_or_add_group
 from britekit.database.tracked import refuse_lost_spectrograms
 from britekit.datasets.hand_edits import edit_by_hand
 from britekit.datasets.window_streams import WindowStream, stream_windows
-from britekit.errors import BriteKitError, DatabaseError, InputError
+from britekit.errors import BriteKitError, DatabaseError, InputError, some
 from britekit.processes import available_cores
 from britekit.progress import track
 
@@ -176,11 +176,10 @@ def _refuse_unreadable(jobs: Sequence[_Job]) -> None:
     if problems:
         for problem in problems:
             log.warning("%s", problem)
-        listed = ", ".join(problem.partition(": ")[0] for problem in problems[:5])
-        more = f" and {len(problems) - 5} more" if problems[5:] else ""
+        listed = some([problem.partition(": ")[0] for problem in problems], 5)
         raise InputError(
             f"{len(problems)} of {len(paths)} recordings are missing or cannot be read, so nothing was "
-            f"changed: {listed}{more}; bring them back, or remove them with del-rec"
+            f"changed: {listed}; bring them back, or remove them with del-rec"
         )
 
 

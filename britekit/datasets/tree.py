@@ -21,7 +21,7 @@ from britekit.config.misc import MiscConfig
 from britekit.database.recordings import Facts
 from britekit.datasets.annotated import FolderAnnotations, classes_heard
 from britekit.datasets.recordings_csv import FILE_NAME, RecordingTable, describe_recording, with_metadata
-from britekit.errors import InputError, suggest
+from britekit.errors import InputError, some, suggest
 from britekit.files import sha256_of
 
 log = logging.getLogger("britekit.datasets.tree")
@@ -134,9 +134,7 @@ def _other_folders(root: Path, names: list[str]) -> list[Path]:
         else:
             problems.append(f"folder {entry} is no class of the class list{suggest(entry.name, names)}")
     if problems:
-        raise InputError(
-            "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if problems[5:] else "")
-        )
+        raise InputError(some(problems, 5, "; "))
     return [*found, root]
 
 

@@ -14,7 +14,7 @@ from britekit.annotations.reading import read_any_annotations
 from britekit.audio.decoding import duration_of
 from britekit.errors import InputError, suggest
 from britekit.evaluation.grid import build_grid, mark_truth
-from britekit.evaluation.left_out import audio_files
+from britekit.evaluation.left_out import audio_files, root_of
 
 log = logging.getLogger("britekit.evaluation")
 
@@ -64,8 +64,7 @@ def annotated_segments(
     InputError
         If nothing is annotated, the class is not, or no recording is there.
     """
-    beside = Path(annotations_path)
-    root = beside if beside.is_dir() else beside.parent
+    root = root_of(annotations_path)
     known = audio_files(root, recursive=False)
     claims = [a for a in read_any_annotations(annotations_path, map_codes, known=known) if a.label]
     if not claims:

@@ -21,7 +21,7 @@ from britekit.database.embeddings import iter_stored
 from britekit.database.schema import Class, Recording, Segment, SegmentClass, SpecValue
 from britekit.database.spectrograms import decode, require_group
 from britekit.datasets.extract_folder import warn_of_settings
-from britekit.errors import DatabaseError
+from britekit.errors import DatabaseError, some
 from britekit.inference.ensemble import Ensemble
 from britekit.progress import Meter
 
@@ -155,8 +155,7 @@ def _chosen(session: Session, names: Sequence[str] | None, column_of: dict[str, 
         stored = {row.name: row.id for row in session.scalars(select(Class))}
         unknown = sorted(set(stored) - set(column_of))
         if unknown:
-            more = f" and {len(unknown) - 5} more" if unknown[5:] else ""
-            log.warning("the models do not know %s%s: left out", ", ".join(unknown[:5]), more)
+            log.warning("the models do not know %s: left out", some(unknown, 5))
         known = {name: key for name, key in stored.items() if name in column_of}
         if not known:
             raise DatabaseError(

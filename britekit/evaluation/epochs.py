@@ -12,7 +12,7 @@ from pathlib import Path
 from britekit.annotations.reading import read_any_annotations
 from britekit.config import BaseConfig
 from britekit.errors import InputError
-from britekit.evaluation.left_out import audio_files
+from britekit.evaluation.left_out import audio_files, root_of
 from britekit.evaluation.matrix_file import write_table
 from britekit.evaluation.scored_set import read_scored_set
 from britekit.files import together
@@ -75,8 +75,7 @@ def annotated_recordings(
     InputError
         If there is none.
     """
-    beside = Path(annotations_path)
-    folder = Path(recordings_dir) if recordings_dir else beside if beside.is_dir() else beside.parent
+    folder = root_of(annotations_path, recordings_dir)
     known = audio_files(folder, recursive=False)
     names = sorted({a.recording for a in read_any_annotations(annotations_path, known=known)})
     audio = audio_files(folder, any("/" in name for name in names))

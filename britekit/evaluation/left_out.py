@@ -10,7 +10,7 @@ from pathlib import Path
 from britekit.annotations.segments import Annotation
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import composed, find_recordings
-from britekit.errors import InputError, closest, suggest
+from britekit.errors import InputError, closest, some, suggest
 from britekit.evaluation.score_sources import ScoreSource
 
 log = logging.getLogger("britekit.evaluation")
@@ -72,14 +72,14 @@ class LeftOut:
                 many = len(rows) > 1
                 said.append(
                     f"{len(rows)} annotation{'s' if many else ''} {together if many else singly} "
-                    f"(row{'s' if many else ''} {_first_few(rows)})"
+                    f"(row{'s' if many else ''} {some(rows, 5)})"
                 )
         if self.not_annotated:
             many = len(self.not_annotated) > 1
             said.append(
                 f"{len(self.not_annotated)} recording{'s' if many else ''} with scores "
                 f"{'are' if many else 'is'} not annotated, so no part of the test "
-                f"({_first_few(self.not_annotated)}); a row with an empty class keeps a silent one"
+                f"({some(self.not_annotated, 5)}); a row with an empty class keeps a silent one"
             )
         return said
 
@@ -97,11 +97,8 @@ class LeftOut:
     def tell(self, source: ScoreSource, strict: bool, path: str | Path) -> None:
         """Warn of what was left out; with ``strict``, an unknown class is an error."""
         if strict and self.unknown_classes:
-            unknown = self._unknown(source.labels)
-            more = f"; and {len(unknown) - 3} more classes" if unknown[3:] else ""
-            raise InputError(
-                f"{'; '.join(unknown[:3])}{more}; correct {path}, set misc.map_codes, or train the class"
-            )
+            listed = some(self._unknown(source.labels), 3, "; ")
+            raise InputError(f"{listed}; correct {path}, set misc.map_codes, or train the class")
         for sentence in self.sentences(source.labels):
             log.warning("%s", sentence)
 
@@ -112,10 +109,6 @@ def spots(items: Sequence[Annotation]) -> list[str]:
         str(a.row) if Path(a.file).suffix.lower() == ".csv" else f"{a.row} of {Path(a.file).name}"
         for a in items
     ]
-
-
-def _first_few(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def find_lengths(
@@ -160,6 +153,12 @@ def find_lengths(
             except InputError as error:
                 left_out.without_audio[name] = str(error)
     return seconds
+
+
+def root_of(annotations_path: str | Path, recordings_dir: str | Path | None = None) -> Path:
+    """Return the folder of the annotated recordings; by default the one that holds the annotations."""
+    beside = Path(annotations_path)
+    return Path(recordings_dir) if recordings_dir else beside if beside.is_dir() else beside.parent
 
 
 def audio_files(folder: Path, recursive: bool) -> dict[str, list[Path]]:

@@ -19,8 +19,9 @@ from britekit.annotations.label_table import LabelTable, read_label_table
 from britekit.annotations.reading import read_any_annotations
 from britekit.annotations.reconciling import Reconciler
 from britekit.config import BaseConfig
-from britekit.errors import InputError, suggest
+from britekit.errors import InputError, some, suggest
 from britekit.evaluation.grid import ROUNDED_S
+from britekit.evaluation.left_out import root_of
 from britekit.evaluation.matrix_file import write_table
 from britekit.evaluation.score_sources import find_label_dir, read_manifest, trained_classes
 from britekit.files import together, write_text
@@ -69,8 +70,7 @@ class Localisation:
     @property
     def unlabelled_sentence(self) -> str:
         """What a reader must know about recordings without labels."""
-        more = f" and {len(self.unlabelled) - 10} more" if self.unlabelled[10:] else ""
-        return f"there are no labels of {', '.join(self.unlabelled[:10])}{more}: counted as 0"
+        return f"there are no labels of {some(self.unlabelled)}: counted as 0"
 
     @property
     def best(self) -> int:
@@ -113,8 +113,7 @@ def measure_localisation(
     InputError
         If annotations or labels cannot be read, or no annotation names a class of the labels.
     """
-    beside = Path(annotations_path)
-    folder = find_label_dir(label_dir, beside if beside.is_dir() else beside.parent)
+    folder = find_label_dir(label_dir, root_of(annotations_path))
     table = read_label_table(folder)
     claims = read_any_annotations(annotations_path, cfg.misc.map_codes, known=table.recordings)
     annotations = [a for a in claims if a.label]

@@ -16,7 +16,7 @@ from britekit.annotations.segments import Annotation
 from britekit.config import BaseConfig
 from britekit.errors import InputError
 from britekit.evaluation.grid import Grid, build_grid, count_marked, mark_truth
-from britekit.evaluation.left_out import LeftOut, audio_files, find_lengths, spots
+from britekit.evaluation.left_out import LeftOut, audio_files, find_lengths, root_of, spots
 from britekit.evaluation.score_sources import ScoreSource, find_label_dir, read_scores
 
 # Annotations drawn up to the end of a recording overshoot it a little.
@@ -106,8 +106,7 @@ def read_scored_set(
     InputError
         If a file cannot be read, or no annotation can be used.
     """
-    beside = Path(annotations_path)
-    folder = Path(recordings_dir or (beside if beside.is_dir() else beside.parent))
+    folder = root_of(annotations_path, recordings_dir)
     source = read_scores(
         find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes, cfg.misc.classes_file
     )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.errors import InputError
+from britekit.errors import InputError, some
 from britekit.evaluation.decisions import Decisions
 from britekit.evaluation.intervals import compute_intervals
 from britekit.evaluation.scored_set import ScoredSet
@@ -140,11 +140,11 @@ class UnitReport:
             )
         if self.without_positives:
             notes.append(
-                f"no {unit} is marked by {_listed(self.without_positives)}: left out of the macro means"
+                f"no {unit} is marked by {some(self.without_positives)}: left out of the macro means"
             )
         if self.always_positive:
             notes.append(
-                f"every {unit} is marked by {_listed(self.always_positive)}: no ROC-AUC, left out of its mean"
+                f"every {unit} is marked by {some(self.always_positive)}: no ROC-AUC, left out of its mean"
             )
         highest = float(self.decisions.values_NC.max())
         if highest < self.threshold:
@@ -153,7 +153,7 @@ class UnitReport:
                 f"{highest:.3g}: precision is 0 of 0, written as 0"
             )
         if data.without_scores:
-            notes.append(f"nothing was scored in {_listed(data.without_scores)}: counted as 0")
+            notes.append(f"nothing was scored in {some(data.without_scores)}: counted as 0")
         return notes
 
 
@@ -229,8 +229,3 @@ def _lowest_kept(data: ScoredSet | UnitSet) -> float:
     if data.source.unrounded or data.scores_NC.all():
         return 0.0
     return float(np.min(data.scores_NC, where=data.scores_NC > 0, initial=np.inf))
-
-
-def _listed(names: list[str], most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

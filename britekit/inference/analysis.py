@@ -12,7 +12,7 @@ from pathlib import Path
 
 from britekit.audio.files import check_stems, shown
 from britekit.config import BaseConfig
-from britekit.errors import BriteKitError, InferenceError, InputError
+from britekit.errors import BriteKitError, InferenceError, InputError, some
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
@@ -179,9 +179,8 @@ def failure_of(summary: AnalysisSummary) -> InferenceError | None:
     if not summary.failed:
         return None
     total = summary.done + len(summary.failed)
-    listed = "; ".join(f"{shown(path)}: {reason}" for path, reason in list(summary.failed.items())[:3])
-    more = f" and {len(summary.failed) - 3} more" if len(summary.failed) > 3 else ""
-    return InferenceError(f"{len(summary.failed)} of {total} recordings could not be scored ({listed}{more})")
+    listed = some([f"{shown(path)}: {reason}" for path, reason in summary.failed.items()], 3, "; ")
+    return InferenceError(f"{len(summary.failed)} of {total} recordings could not be scored ({listed})")
 
 
 def _note_failure(

@@ -88,7 +88,7 @@ def has_gpu() -> bool:
         possible = True
     if not possible:
         return False
-    from britekit.inference.torch_model import choose_device
+    from britekit.training.devices import choose_device
 
     return choose_device(force_cpu=False).type != "cpu"
 

@@ -15,7 +15,7 @@ from scipy.special import expit, softmax
 from britekit.annotations.classes import ClassInfo, map_name
 from britekit.audio.windows import WindowGrid
 from britekit.config import AudioConfig, BaseConfig
-from britekit.errors import ModelError
+from britekit.errors import ModelError, some
 from britekit.inference.backend import BackendChoice, choose_backend
 from britekit.inference.exported import ExportedModel
 
@@ -177,7 +177,8 @@ def load_ensemble(cfg: BaseConfig, paths: Sequence[Path], choice: BackendChoice 
             )
         return Ensemble(cfg, choice.name, "cpu", models, members)
 
-    from britekit.inference.torch_model import TorchModel, choose_device
+    from britekit.inference.torch_model import TorchModel
+    from britekit.training.devices import choose_device
 
     device = choose_device(cfg.misc.force_cpu)
     probe = np.zeros((1, audio.spec_height, audio.spec_width), np.float32)
@@ -225,21 +226,16 @@ def _class_order(first: MemberFacts, member: MemberFacts) -> np.ndarray:
     """Return, for each class of the first member, its column in another."""
     wanted = [info.name for info in first.classes]
     column = {info.name: place for place, info in enumerate(member.classes)}
-    missing = [name for name in wanted if name not in column]
-    extra = sorted(set(column) - set(wanted))
+    missing = [f'"{name}"' for name in wanted if name not in column]
+    extra = [f'"{name}"' for name in sorted(set(column) - set(wanted))]
     if missing or extra:
-        parts = [f"lacks {_some(missing)}"] if missing else []
-        parts += [f"adds {_some(extra)}"] if extra else []
+        parts = [f"lacks {some(missing, 4)}"] if missing else []
+        parts += [f"adds {some(extra, 4)}"] if extra else []
         raise ModelError(
             f"{member.path} knows other classes than {first.path}: it {' and '.join(parts)}; members of "
             "an ensemble must agree"
         )
     return np.array([column[name] for name in wanted])
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(f'"{name}"' for name in names[:4])
-    return shown + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def _check_members(members: Sequence[MemberFacts]) -> None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from britekit.config import BaseConfig
 from britekit.errors import ModelError
-from britekit.inference.torch_model import choose_device
 from britekit.models.checkpoint import load_checkpoint
+from britekit.training.devices import choose_device
 
 # As for scores: on two cores 16 take the least time per window.
 _CPU_BATCH = 16

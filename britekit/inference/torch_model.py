@@ -29,7 +29,7 @@ class TorchModel:
     path
         The checkpoint.
     device
-        From `choose_device`.
+        From `training.devices.choose_device`.
     audio_power
         Exponent on the normalised spectrograms.
     block_size
@@ -89,12 +89,3 @@ class TorchModel:
 def batch_size(device: torch.device, block_size: int) -> int:
     """Return the one size of batches on a device, at most ``block_size``."""
     return min(block_size, _GPU_BATCH if device.type == "cuda" else _CPU_BATCH)
-
-
-def choose_device(force_cpu: bool) -> torch.device:
-    """GPU if there is one and it is not forbidden, else the CPU."""
-    if not force_cpu and torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
-    if not force_cpu and torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")

@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import erf, sqrt
+from math import sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, stdtrit
 
 REPLICATES = 1000
 # With fewer defined replicates, ends of an interval would be chance.
@@ -74,7 +75,7 @@ class Resampling:
         if not np.isfinite(own) or len(drawn) < _FEWEST:
             return Interval(exact, float("nan"), float("nan"))
         reach = _reach(self.recordings)
-        low, high = np.quantile(drawn, [_normal_cdf(-reach), _normal_cdf(reach)]) + (exact - own)
+        low, high = np.quantile(drawn, ndtr([-reach, reach])) + (exact - own)
         return Interval(exact, float(low), float(high))
 
     def area_interval(self, values_W: NDArray[np.float64], exact: float, heard: int) -> Interval:
@@ -238,21 +239,6 @@ def _all_or_nothing(exact: float, trials: int, all_of_it: bool) -> Interval:
 
 
 def _reach(recordings: int) -> float:
-    """Return the 97.5 % quantile of Student's t, by its expansion, times sqrt(n / (n - 1))."""
-    z, free = _normal_quantile((1 + _LEVEL) / 2), max(recordings - 1, 1)
-    t = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
-    t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * free**3)
-    return t * sqrt(recordings / free)
-
-
-def _normal_cdf(z: float) -> float:
-    return (1 + erf(z / sqrt(2))) / 2
-
-
-def _normal_quantile(p: float) -> float:
-    """Return the quantile of the standard normal distribution, by bisection: it is asked for rarely."""
-    low, high = -9.0, 9.0
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _normal_cdf(middle) < p else (low, middle)
-    return (low + high) / 2
+    """Return the 97.5 % quantile of Student's t times sqrt(n / (n - 1))."""
+    free = max(recordings - 1, 1)
+    return float(stdtrit(free, (1 + _LEVEL) / 2)) * sqrt(recordings / free)

@@ -19,7 +19,7 @@ import torch
 
 from britekit import __version__
 from britekit.annotations.classes import ClassInfo
-from britekit.errors import ModelError
+from britekit.errors import ModelError, some
 from britekit.files import atomic_path, refuse_expanding, require_file
 from britekit.models.options import Blueprint
 from britekit.models.recognizer import Recognizer, build, frame_count
@@ -267,8 +267,7 @@ def load_weights(recognizer: torch.nn.Module, weights: Mapping[str, torch.Tensor
     shapes = [n for n in own if n in weights and own[n].shape != weights[n].shape]
     for what, names in (("missing", missing), ("unexpected", extra), ("of another shape", shapes)):
         if names:
-            more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-            problems.append(f"{what}: {', '.join(names[:4])}{more}")
+            problems.append(f"{what}: {some(names, 4)}")
     if problems:
         raise ModelError(f"{source}: weights do not fit the network it names; {'; '.join(problems)}")
     unusable = [name for name, values in weights.items() if not torch.isfinite(values).all()]

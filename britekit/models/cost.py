@@ -4,7 +4,6 @@ Nothing is computed: the network is built and run on the ``meta`` device, where 
 that the whole catalogue takes seconds.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -70,9 +69,3 @@ def count_multiply_adds(network: nn.Module, shape: tuple[int, ...]) -> int:
     with torch.no_grad(), counter:
         network(torch.empty(shape, device="meta"))
     return int(counter.get_total_flops()) // 2
-
-
-def compute_costs(blueprint: Blueprint, names: list[str]) -> Iterator[Cost]:
-    """Cost of each named model, else as the blueprint says."""
-    for name in names:
-        yield compute_cost(replace(blueprint, model_type=name))

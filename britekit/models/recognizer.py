@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from britekit.models.options import Blueprint
-from britekit.models.registry import find_backbone, find_head, is_sed_head
+from britekit.models.registry import find_backbone, find_head
 
 if TYPE_CHECKING:
     from britekit.config import AudioConfig, TrainConfig
@@ -69,11 +69,6 @@ class Recognizer(nn.Module):
         if self.backbone_frozen:
             self.backbone.eval()
         return self
-
-    @property
-    def gives_frames(self) -> bool:
-        """Whether the head detects sounds in time."""
-        return is_sed_head(self.blueprint.head_type)
 
 
 def build(blueprint: Blueprint) -> Recognizer:

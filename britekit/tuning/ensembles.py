@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.errors import InputError
+from britekit.errors import InputError, some
 from britekit.evaluation.epochs import annotated_recordings
+from britekit.evaluation.left_out import root_of
 from britekit.inference.model_files import resolve_for_models
 from britekit.leftovers import temporary_folder
 from britekit.processes import available_cores
@@ -111,8 +112,7 @@ def find_ensemble(
     if size < 1 or tries < 1:
         raise InputError(f"--ensemble-size {size} and --num-tries {tries} are to be at least 1")
     recordings = annotated_recordings(annotations_path, recordings_dir)
-    beside = Path(annotations_path)
-    root = Path(recordings_dir) if recordings_dir else beside if beside.is_dir() else beside.parent
+    root = root_of(annotations_path, recordings_dir)
     cfg, paths = resolve_for_models(cfg_path, dict(UNSCALED), ckpt_path)
     for name, value in UNSCALED.items():  # an option that is null does not count as given
         setattr(cfg.infer, name.partition(".")[2], value)
@@ -153,5 +153,4 @@ def _warn_of_one_sided(data: MemberScores, chooses_N: NDArray[np.bool_], metric:
         silent_C = ~np.any(data.truth_NC[rows_N], axis=0)
         names = [data.labels[c] for c in np.flatnonzero(silent_C)]
         if names:
-            more = f" and {len(names) - 10} more" if names[10:] else ""
-            log.warning("not heard in the half %s, so %s: %s%s", side, left_out, ", ".join(names[:10]), more)
+            log.warning("not heard in the half %s, so %s: %s", side, left_out, some(names))

@@ -20,6 +20,7 @@ from britekit.config import BaseConfig, to_dict
 from britekit.config.yaml_reader import read_yaml
 from britekit.errors import BriteKitError, ConfigError, InputError, TrainingError
 from britekit.evaluation.epochs import annotated_recordings
+from britekit.evaluation.left_out import root_of
 from britekit.files import sha256_of
 from britekit.leftovers import temporary_folder
 from britekit.tracking.run import StageRun, stage_run
@@ -138,7 +139,7 @@ class Tuner:
             )
             self.runs = 1
         beside = Path(annotation_path)
-        root = Path(recording_dir) if recording_dir else beside if beside.is_dir() else beside.parent
+        root = root_of(annotation_path, recording_dir)
         self._test = TestSet(annotation_path, annotated_recordings(annotation_path, recording_dir), root)
         self._skip_training, self._extract, self._members = skip_training, extract, members
         self._log_root = Path(train_log_dir)

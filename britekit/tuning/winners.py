@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from britekit.errors import InputError
+from britekit.errors import InputError, some
 from britekit.files import atomic_path, sha256_of, together
 from britekit.inference.model_files import CHECKPOINT, EXPORT
 
@@ -40,9 +40,8 @@ def save_winners(paths: Sequence[Path], directory: str | Path) -> list[Path]:
             if found not in wanted or sha256_of(found) != sha256_of(wanted[found]):
                 others.append(found.name)
     if others:
-        more = f" and {len(others) - 3} more" if others[3:] else ""
         raise InputError(
-            f"{folder} holds other models ({', '.join(others[:3])}{more}), which would join the ensemble; "
+            f"{folder} holds other models ({some(others, 3)}), which would join the ensemble; "
             "name an empty directory with --save"
         )
     with together():

@@ -141,7 +141,7 @@ def test_recording_of_a_raven_table(name, recording):
         ("1\tS\t1\t1,5\t2.5\t5\tWren\n", r'row 2: Begin Time \(s\) is "1,5"'),
         ("1\tS\t1\t1\t2\t5\tWren\tmore\n", "row 2: 8 cells"),
         ("1\tS\t1\t1\n", r'row 2: End Time \(s\) is ""'),
-        ("1\tS\t1\t2\t1\t5\tWren\n" * 7, "and 2 more rows"),
+        ("1\tS\t1\t2\t1\t5\tWren\n" * 7, "and 2 more"),
     ],
 )
 def test_bad_raven_rows(tmp_path, text, message):

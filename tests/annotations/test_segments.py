@@ -31,7 +31,7 @@ def test_reads_text_times_and_silent_recordings(tmp_path):
         ("r,A,1,inf", 'row 2: end_time is "inf"'),
         ("r,A,1,", 'row 2: end_time is ""'),
         (",A,1,2", "row 2: the recording is empty"),
-        ("r,A,2,1\n" * 7, "row 6: .*and 2 more rows"),
+        ("r,A,2,1\n" * 7, "row 6: .*and 2 more"),
     ],
 )
 def test_bad_rows_are_named(tmp_path, row, message):

@@ -68,11 +68,6 @@ class Draws:
         """Standard normal numbers of the images' shape, drawn on their device."""
         return torch.empty_like(images).normal_(generator=self.device_generator)
 
-    @property
-    def has_noise(self) -> bool:
-        """Whether spectrograms of the noise class are at hand."""
-        return self._noise_images is not None
-
     def noise_images(self) -> torch.Tensor:
         """(B, H, W) random spectrograms of the noise class."""
         assert self._noise_images is not None
