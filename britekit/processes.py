@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from britekit.errors import InputError
+
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
 
 
 def available_cores() -> int:
@@ -21,6 +29,33 @@ def is_alive(process: int) -> bool:
     except (OSError, OverflowError):
         return True
     return True
+
+
+@contextmanager
+def alone(path: Path, sentence: str) -> Iterator[None]:
+    """Hold a lock file, which stays; the operating system lets go of it if the process dies.
+
+    Raises
+    ------
+    InputError
+        With ``sentence``: another process holds it.
+    OSError
+        It cannot be written. On a file system without locks the block runs without one.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InputError(sentence) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def take_lock(handle: int) -> bool:

@@ -15,7 +15,7 @@ the test recordings beside their annotations. Nothing here knows spectrograms or
 - ``web.py``, ``pacing.py``, ``scrubbing.py``, ``connection_failures.py``: the session that asks sites:
   limits, pauses, redirects, keys, and what broke
 - ``downloading.py``: one file, continued where it was interrupted, checked before it gets its name
-- ``store.py``, ``csv_log.py``, ``directory_lock.py``: many files into one directory, each with its record
+- ``store.py``, ``csv_log.py``: many files into one directory, each with its record
 - ``xeno_canto.py``, ``inaturalist.py``, ``youtube.py``, ``audioset.py``, ``audioset_tables.py``: the sites
 - ``clips.py``: recordings, or seconds of them, as MP3
 - ``downloads.py``: what `collect` keeps of the network outside the pipeline's outs

@@ -14,8 +14,8 @@ from britekit.audio.decoding import duration_of
 from britekit.collect.downloads import Downloads
 from britekit.collect.licences import is_wanted
 from britekit.collect.names import check_names
-from britekit.collect.other_species import OtherSpecies
 from britekit.collect.offers import Context, Offer, SourceRow
+from britekit.collect.other_species import OtherSpecies
 from britekit.collect.publishing import check_conflicts, publish, staging
 from britekit.collect.recordings_table import (
     FILE_NAME,

@@ -11,18 +11,20 @@ from types import TracebackType
 
 from britekit.audio.files import is_recording_name
 from britekit.collect.csv_log import CsvLog
-from britekit.collect.directory_lock import locked
 from britekit.collect.offers import Details
 from britekit.collect.pacing import Interrupted
 from britekit.collect.recordings_table import COLUMNS, FILE_NAME
 from britekit.collect.web import Gone, Refused, Web
 from britekit.errors import BriteKitError, InputError
+from britekit.files import unwritable
+from britekit.processes import alone
 from britekit.progress import Meter
 
 log = logging.getLogger("britekit.collect.store")
 
 MOST_JOBS = 8
 # After so many refusals in a row the site wants to be left alone; the rest is not asked for.
+_LOCK_NAME = ".britekit-downloading"
 _PATIENCE = 5
 
 
@@ -138,7 +140,17 @@ class Store:
         self._turns: dict[str, threading.Lock] = {}
 
     def __enter__(self) -> "Store":
-        self._stack.enter_context(locked(self.directory))
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._stack.enter_context(
+                alone(
+                    self.directory / _LOCK_NAME,
+                    f"another command is downloading into {self.directory}; wait until it has ended, or "
+                    "choose another",
+                )
+            )
+        except OSError as error:
+            raise unwritable(self.directory, error) from error
         try:
             self._records = CsvLog(self.directory / FILE_NAME, COLUMNS, ("recording", "class"))
         except BaseException:

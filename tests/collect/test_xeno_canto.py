@@ -261,9 +261,9 @@ def test_bad_options(take, options, said):
 
 
 def test_two_commands_do_not_share_a_directory(take, site, tmp_path):
-    from britekit.collect.directory_lock import locked
+    from britekit.collect.store import Store
 
     site.add_recording(1)
-    with locked(tmp_path / "out"), pytest.raises(InputError, match="another command is downloading into"):
+    with Store(tmp_path / "out", web=None), pytest.raises(InputError, match="another command is downloading"):
         take()
     assert take() == 1
