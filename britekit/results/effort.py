@@ -111,14 +111,21 @@ def local_hours(
     quarter_P: NDArray[np.int64], zone_P: NDArray[np.int64], zones: Sequence[tzinfo]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the local date (days since 1970) and hour of quarter hours of UTC, counted since 1970."""
-    pairs, place = np.unique(np.stack([zone_P, quarter_P], axis=1), axis=0, return_inverse=True)
-    local = np.empty(len(pairs), np.int64)
-    for row, (zone, quarter) in enumerate(pairs.tolist()):
-        when = datetime.fromtimestamp(quarter * QUARTER, UTC).astimezone(zones[zone])
+    if not len(quarter_P):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    first = int(quarter_P.min())
+    span = int(quarter_P.max()) - first + 1
+    key_P = zone_P * span + (quarter_P - first)
+    used = np.zeros(span * len(zones), bool)
+    used[key_P] = True
+    local_by_key = np.zeros(len(used), np.int64)
+    for key in np.flatnonzero(used).tolist():
+        zone, quarter = divmod(key, span)
+        when = datetime.fromtimestamp((quarter + first) * QUARTER, UTC).astimezone(zones[zone])
         offset = when.utcoffset()
         assert offset is not None
-        local[row] = quarter * QUARTER + round(offset.total_seconds())
-    local = local[place.reshape(-1)]
+        local_by_key[key] = (quarter + first) * QUARTER + round(offset.total_seconds())
+    local = local_by_key[key_P]
     return local // _DAY, local % _DAY // 3600
 
 
