@@ -159,11 +159,16 @@ def combine(verdicts: Iterable[Verdict]) -> list[Judged]:
     return judged
 
 
-def append_verdict(path: str | os.PathLike[str], verdict: Verdict) -> None:
+def append_verdict(path: str | os.PathLike[str], verdict: Verdict) -> int:
     """Append one row, durably; creates the file with its header if it is missing or empty.
 
     A row is one write at the end of the file. A last line without its line end, which a kill in the middle of
     that write or an editor may leave, is ended first if it is a whole row, and removed otherwise.
+
+    Returns
+    -------
+    int
+        The number of bytes of the row: a file that grew by just as much holds nothing else that is new.
 
     Raises
     ------
@@ -177,9 +182,10 @@ def append_verdict(path: str | os.PathLike[str], verdict: Verdict) -> None:
             with open(path, "ab+", buffering=0) as file:
                 _close_last_line(path, file)
                 end = file.seek(0, os.SEEK_END)
-                text = _line(_cells(verdict)) if end else _line(COLUMNS) + _line(_cells(verdict))
-                _write_or_restore(file, end, text)
+                row = _line(_cells(verdict))
+                _write_or_restore(file, end, row if end else _line(COLUMNS) + row)
                 os.fsync(file.fileno())
+                return len(row)
         except OSError as error:
             raise unwritable(path, error) from error
 
