@@ -9,5 +9,7 @@ intervals. Nothing here knows models.
 - ``effort``: hours of sound per site, date and hour, and detections on the same calendar
 - ``histories``: detection histories for occupancy models
 - ``review``: one reviewer's way through a sample, stored as verdicts
+- ``judged``: verdicts matched with detections
+- ``precision_report``, ``page``: what they say, as tables, a picture and a page
 - ``precision``: precision at a threshold and the number of true detections, from a sample of verdicts
 """

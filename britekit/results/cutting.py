@@ -56,8 +56,12 @@ class Archive:
     def place(self, recording: str) -> Place:
         """Return site and start of a recording: its folder below the root, and what its file says."""
         path = self.find(recording)
-        site = recording.rpartition("/")[0]
-        return Place(site, None if path is None else read_metadata(path).time)
+        return Place(unknown_place(recording).site, None if path is None else read_metadata(path).time)
+
+
+def unknown_place(recording: str) -> Place:
+    """Return the site of a recording whose file is not at hand: its folder, without a time."""
+    return Place(recording.rpartition("/")[0])
 
 
 def choose_clips(

@@ -76,8 +76,8 @@ def test_presence_stops_once_confirmed(tmp_path: Path, blind: bool) -> None:
     review.judge(1, "no")
     assert review.next_number() == 3
     assert review.progress() | {"precision": None} == {
-        "items": 4, "done": 2, "passed_over": 1, "left": 1, "minutes_left": 0.1, "yes": 1, "no": 1, "unsure": 0,
-        "precision": None,
+        "items": 4, "done": 2, "passed_over": 1, "left": 1, "minutes_left": 0.1,
+        "yes": 1, "no": 1, "unsure": 0, "precision": None,
     }  # fmt: skip
     other = Review(items, tmp_path / "v.csv", "Ann", until_confirmed=True, blind=blind)
     assert other.next_number() == (0 if blind else 1)

@@ -1,0 +1,122 @@
+"""Cut detections out of recordings, as WAV or FLAC.
+
+Reads what analyze wrote, or labels of other programs, and writes each detection as a file of its own, in a
+folder per class, with clips.csv as index (file, recording, start, end, name, score, time). Samples equal
+the recording's; time, place and device of a recording stay in its clips. Detections of a class that touch
+are one clip. Clips that could not be cut are listed in not_cut.csv, with exit code 1.
+
+    britekit clips -i recordings -l results/labels -o clips --by bins --num 50 --pad 1
+"""
+
+from typing import Annotated, Any, Optional
+
+from britekit.options import FillDir, opt
+
+
+def clips(
+    input_path: Annotated[
+        str,
+        opt(
+            "-i",
+            "--input",
+            required=True,
+            metavar="PATH",
+            help="recordings: a folder with all below it, or a file",
+        ),
+    ] = "",
+    label_dir: Annotated[
+        str,
+        opt(
+            "-l",
+            "--labels",
+            required=True,
+            metavar="DIR",
+            help="output of analyze, or labels of another program",
+        ),
+    ] = "",
+    output_path: FillDir = "",
+    by: Annotated[
+        str,
+        opt(
+            "--by",
+            choices=["all", "random", "top", "bins", "site-day"],
+            help="all, a random sample, the highest scores, evenly over bands of score, or a number per site "
+            "and day (default: all)",
+        ),
+    ] = "all",
+    num: Annotated[
+        Optional[int],
+        opt(
+            "--num", metavar="N", help="clips per class; with site-day per class, site and day (default: all)"
+        ),
+    ] = None,
+    name: Annotated[
+        Optional[str],
+        opt("--name", metavar="LIST", help="only these classes, separated by commas (default: all)"),
+    ] = None,
+    min_score: Annotated[
+        float, opt("-m", "--min-score", metavar="SCORE", help="detections of at least this (default: 0)")
+    ] = 0.0,
+    pad: Annotated[float, opt("--pad", metavar="S", help="seconds before and after (default: 0)")] = 0.0,
+    file_format: Annotated[
+        str, opt("--format", choices=["wav", "flac"], help="format of the clips (default: wav)")
+    ] = "wav",
+    seed: Annotated[int, opt("--seed", metavar="N", help="repeats a sample (default: 0)")] = 0,
+) -> list[Any]:
+    """Cut detections out of recordings.
+
+    Returns
+    -------
+    list of britekit.results.clips.Cut
+        One for each detection chosen.
+
+    Raises
+    ------
+    InputError
+        Something cannot be read or written; or, after all others were cut, those that could not be.
+    """
+    from collections import Counter
+
+    from britekit.errors import InputError
+    from britekit.progress import Meter
+    from britekit.results.cutting import FAILED, cut_detections
+
+    if not (input_path and label_dir and output_path):
+        raise InputError("recordings, labels and output folder are all needed")
+    meter: Meter | None = None
+
+    def advance(done: int, total: int) -> None:
+        nonlocal meter
+        meter = meter or Meter(total, "clips")
+        meter.advance()
+
+    try:
+        cuts = cut_detections(
+            input_path,
+            label_dir,
+            output_path,
+            by="strata" if by == "bins" else by,
+            num=num,
+            names=[word.strip() for word in (name or "").split(",") if word.strip()],
+            min_score=min_score,
+            pad_s=pad,
+            file_format=file_format,
+            seed=seed,
+            on_clip=advance,
+        )
+    finally:
+        if meter is not None:
+            meter.close()
+    failed = [cut for cut in cuts if cut.file is None]
+    counts = Counter(cut.clip.name for cut in cuts if cut.file is not None)
+    for each in sorted(counts):
+        fewer = num is not None and by != "site-day" and counts[each] < num
+        print(f"{each} = {counts[each]}" + (f" (of {num} asked for; there are no more)" if fewer else ""))
+    print(f"clips = {len(cuts) - len(failed)}")
+    if failed:
+        first = failed[0]
+        raise InputError(
+            f"{len(failed)} of {len(cuts)} clips could not be cut, the first of them {first.clip.recording} "
+            f"at {first.clip.start:.2f} s: {first.reason}; all are listed in {output_path}/{FAILED}"
+        )
+    return cuts
