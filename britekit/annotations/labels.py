@@ -11,6 +11,8 @@ from britekit.errors import InputError
 from britekit.files import atomic_path, require_file, write_csv
 
 CSV_COLUMNS = ("recording", "name", "start_time", "end_time", "score")
+# Where labels below the threshold are written: a fourth part of the text, and one more column.
+CONFIRMED, CONFIRMED_COLUMN = ";confirmed", "confirmed"
 _BIRDNET_SUFFIX = ".BirdNET.results"
 # Text files below a label directory are labels only if their names say so.
 _OWN_ENDING = "_scores.txt"
@@ -32,6 +34,8 @@ class Label:
     """Seconds."""
     score: float
     """0 to 1; 0 where the file gives none."""
+    confirmed: bool = False
+    """Below the threshold, and kept because the class is confirmed elsewhere in the recording."""
 
 
 def write_label_text(path: str | Path, labels: Iterable[Label]) -> None:
@@ -42,7 +46,12 @@ def write_label_text(path: str | Path, labels: Iterable[Label]) -> None:
     """
     ordered = sorted(labels, key=lambda label: (label.name, label.start, label.end))
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
-        stream.writelines(f"{x.start:.2f}\t{x.end:.2f}\t{x.name};{x.score:.3f}\n" for x in ordered)
+        stream.writelines(text_line(x.start, x.end, x.name, x.score, x.confirmed) for x in ordered)
+
+
+def text_line(start: float, end: float, name: str, score: float, confirmed: bool = False) -> str:
+    """Return a line of an Audacity label file; a label below the threshold is marked as ``confirmed``."""
+    return f"{start:.2f}\t{end:.2f}\t{name};{score:.3f}{CONFIRMED if confirmed else ''}\n"
 
 
 def write_label_csv(path: str | Path, labels: Iterable[Label]) -> None:
@@ -196,7 +205,7 @@ def _parse_birdnet(fields: list[str]) -> tuple[str, float]:
 
 def _parse_scored(fields: list[str]) -> tuple[str, float]:
     # the name itself may contain semicolons
-    name, semicolon, score = fields[2].rpartition(";")
+    name, semicolon, score = fields[2].removesuffix(CONFIRMED).rpartition(";")
     if not semicolon or len(fields) != 3:
         raise ValueError("expected label;score")
     return name.strip(), parse_number(score)

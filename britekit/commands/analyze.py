@@ -3,7 +3,8 @@
 Uses every checkpoint of misc.ckpt_folder (in the pipeline, those of pipeline.seeds) and writes a label file
 per recording, scores.csv and manifest.yaml; with a min_score of 0 also scores.npz, the unrounded scores of
 every class. Recordings that fail are listed in failed.csv, those scored up to a damage in damaged.csv. A run
-that was interrupted goes on where it stopped when the same command is typed again.
+that was interrupted goes on where it stopped when the same command is typed again. Scores are calibrated if
+the project has a calibration of these models; the last line says so.
 
     britekit analyze -i recordings -o labels --min-score 0.7 --overlap 2.5
 """
@@ -54,6 +55,21 @@ def analyze(
             "--start", type=str, metavar="TIME", help="skip that much of each recording: 71, 1:11 or 0:01:11"
         ),
     ] = None,
+    raw: Annotated[
+        bool,
+        opt(
+            "--raw",
+            help="give the models' scores, not calibrated (default: calibrated by infer.calibration, else by "
+            "models/calibration.yaml if it belongs to the models)",
+        ),
+    ] = False,
+    thresholds: Annotated[
+        bool,
+        opt(
+            "--thresholds",
+            help="use the threshold of each class that calibrate --precision found in place of --min-score",
+        ),
+    ] = False,
     show: Annotated[
         bool, opt("--show", help="print the ten highest classes of the first spectrogram and stop")
     ] = False,
@@ -124,6 +140,8 @@ def analyze(
         raise InputError("--address is about a Ray cluster; add --engine ray")
     if resume and no_resume:
         raise InputError("--resume and --no-resume exclude each other")
+    if raw and thresholds:
+        raise InputError("--thresholds are about calibrated scores; leave out --raw")
     read_rtype(rtype)
     start_seconds = _seconds(start_seconds)
     overrides = {
@@ -144,7 +162,7 @@ def analyze(
     source = Path(input_path)
     root = source if source.is_dir() else source.parent
     if show:
-        _show(cfg, members, paths[0], start_seconds)
+        _show(cfg, members, paths[0], start_seconds, raw)
         return None
     with stage_run("analyze", cfg, [*members, input_path]) as run:
         ensemble = load_ensemble(cfg, members)
@@ -164,6 +182,8 @@ def analyze(
             root=root,
             rtype=rtype,
             start_seconds=start_seconds,
+            calibration=ensemble.calibration(raw),
+            thresholds=thresholds,
             resume=True if resume else False if no_resume else None,
             make_scorer=make_scorer,
             on_done=_print_recording,
@@ -189,6 +209,7 @@ def analyze(
     print(f"labels = {summary.labels}")
     print(f"audio_seconds = {summary.audio_seconds:.1f}")
     print(f"seconds = {summary.elapsed_s:.1f} ({speed:.0f} times real time)")
+    print(f"scores = {summary.calibrated}")
     failure = failure_of(summary)
     if failure is not None:
         raise failure
@@ -202,14 +223,15 @@ def _print_recording(path: Any, labels: int) -> None:
     print(f"{shown(path)}: {counted(labels, 'label')}")
 
 
-def _show(cfg: Any, members: Any, path: Any, start_seconds: float) -> None:
+def _show(cfg: Any, members: Any, path: Any, start_seconds: float, raw: bool) -> None:
     """Print the ten highest classes of the first spectrogram."""
     from britekit.inference.first_window import score_first_window
 
-    start, ranked = score_first_window(cfg, members, path, start_seconds)
+    start, ranked, calibrated = score_first_window(cfg, members, path, start_seconds, raw)
     print(f"start_seconds = {start:g}")
     for info, score in ranked[:10]:
         print(f"{info.label(cfg.infer.label_field)} = {score:.6f}")
+    print(f"scores = {calibrated}")
 
 
 def _seconds(text: Any) -> float:

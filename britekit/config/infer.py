@@ -28,7 +28,7 @@ class InferConfig(Section):
     label_field: Literal["names", "codes", "alt_names", "alt_codes"] = setting("codes", "what a label shows")
     block_size: int = setting(200, "spectrograms per pass through a model", low=1)
     lower_min_if_confirmed: bool = setting(
-        True, "second pass with a lower threshold where a class is confirmed"
+        False, "second pass with a lower threshold where a class is confirmed"
     )
     raise_min_to_confirm: float = setting(0.5, "how far above min_score a score confirms", low=0, high=1)
     confirmed_if_seconds: float = setting(8.0, "length above that score that confirms", "s", above=0)

@@ -22,9 +22,7 @@ from britekit.evaluation.fit import PlattFit, cross_fit, lowest_fitted
 from britekit.evaluation.scored_set import ScoredSet
 from britekit.evaluation.unit_set import UnitSet
 from britekit.files import require_file
-from britekit.inference.platt import read_calibration
-
-DEFAULT_CALIBRATION = "models/calibration.yaml"
+from britekit.inference.platt import project_calibration, read_calibration
 
 log = logging.getLogger("britekit.evaluation")
 
@@ -60,8 +58,8 @@ def choose_decisions(
     cfg
         `infer.calibration`, `infer.scaling_coefficient` and `infer.scaling_intercept` are used.
     calibration_path
-        Calibration file; default `infer.calibration`, else ``models/calibration.yaml`` if it exists and
-        belongs to the members that gave the scores. ``none`` uses no calibration.
+        Calibration file; default as in `analyze`: `infer.calibration`, else the project's if it belongs to
+        the members that gave the scores. ``none`` uses no calibration.
 
     Raises
     ------
@@ -76,14 +74,8 @@ def choose_decisions(
     if str(calibration_path or "").lower() == "none":
         return Decisions(scores, "scores")
     path = calibration_path or cfg.infer.calibration
-    if path is None and Path(DEFAULT_CALIBRATION).is_file():
-        if data.source.members and _belongs(DEFAULT_CALIBRATION, data):
-            path = DEFAULT_CALIBRATION
-        else:
-            log.warning(
-                "%s was not fitted on the models of the scores in %s and is not used; run calibrate again",
-                DEFAULT_CALIBRATION, source.path,
-            )  # fmt: skip
+    if path is None and (found := project_calibration(source.sha256s)) is not None:
+        path = found.source
     if path is not None:
         return _calibrated(data, path)
     a, b = cfg.infer.scaling_coefficient, cfg.infer.scaling_intercept
@@ -95,7 +87,8 @@ def choose_decisions(
 
 def _calibrated(data: ScoredSet | UnitSet, path: str | Path) -> Decisions:
     calibration = read_calibration(path)
-    if not _belongs(path, data):
+    members = data.source.sha256s
+    if calibration.members and members and calibration.members != members:
         log.warning(
             "%s was fitted on other checkpoints than those of the scores in %s", path, data.source.path
         )
@@ -117,18 +110,15 @@ def _calibrated(data: ScoredSet | UnitSet, path: str | Path) -> Decisions:
     except InputError as error:
         log.warning("probabilities are those of %s itself, not cross-fitted: %s", path, error)
         return _applied(data, apply, f"probabilities calibrated by {path}, not cross-fitted")
-    basis = "cross-fitted calibrated probabilities (each recording calibrated by a fit on others)"
+    basis = (
+        "cross-fitted calibrated probabilities (each recording calibrated by a fit on others; single "
+        "detections are shown with the probability that analyze gives)"
+    )
     return Decisions(values, basis, True, apply)
 
 
 def _applied(data: ScoredSet | UnitSet, apply: Apply, basis: str) -> Decisions:
     return Decisions(apply(data.scores_NC), basis, True, apply)
-
-
-def _belongs(path: str | Path, data: ScoredSet | UnitSet) -> bool:
-    """Return whether a calibration names the members that gave the scores; true if either is silent."""
-    named = _facts(path).get("members")
-    return not named or not data.source.members or named == data.source.members
 
 
 def _facts(path: str | Path) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Example:
     recording: str
     label: str
     value: float
-    """What the threshold was applied to."""
+    """The score as `analyze` gives it; the threshold may have been applied to cross-fitted ones."""
     start_s: float
     length_s: float
     """The window with the highest score of the class in the unit."""
@@ -99,7 +99,7 @@ def _example(report: UnitReport, kind: Literal["false positive", "miss"], row: i
         kind=kind,
         recording=data.recordings[int(data.groups_N[row])],
         label=data.labels[column],
-        value=float(report.decisions.values_NC[row, column]),
+        value=float(report.decisions.apply(data.scores_NC[row : row + 1])[0, column]),
         start_s=start,
         length_s=length,
         heard=[data.labels[c] for c in np.flatnonzero(data.truth_NC[row])],

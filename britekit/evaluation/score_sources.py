@@ -75,6 +75,11 @@ class ScoreSource:
     backend: str | None = None
     members: list[Any] = field(default_factory=list)
 
+    @property
+    def sha256s(self) -> frozenset[str]:
+        """SHA-256 of the checkpoints that gave the scores, where the source names them."""
+        return frozenset(str(x["sha256"]) for x in self.members if isinstance(x, dict) and x.get("sha256"))
+
     def facts_alone(self) -> ScoreSource:
         """Return the source without its scores, which may take more memory than a whole test."""
         return replace(self, lay=_gone, windows=_gone)
@@ -207,7 +212,7 @@ def _from_labels(
             f"{folder}: labels are as long as the sounds, so they are of no segments; run analyze with --seg "
             "to get labels of one length, or with --min-score 0"
         )
-    length_s = _common_length(folder, found)
+    length_s = _common_length(folder, found, _stated_length(manifest))
     classes, labels = trained_classes(folder, manifest, label_field, map_codes, found, classes_path)
     column = {label: k for k, label in enumerate(labels)}
     column_of = np.array([column[map_name(name, map_codes)] for name in found.names], dtype=np.int32)
@@ -284,15 +289,35 @@ def _scored(facts: Mapping[str, Any]) -> Scored:
     return known.get(facts.get("scored"))
 
 
-def _common_length(folder: Path, labels: LabelTable) -> float:
+def _stated_length(manifest: dict[str, Any]) -> float | None:
+    """Return the seconds of a label that ends within its recording; None without a manifest of ours."""
+    fps, inference = manifest.get("sed_fps"), manifest.get("inference") or {}
+    duration = (manifest.get("audio") or {}).get("spec_duration")
+    if not isinstance(duration, (int, float)):
+        return None
+    if not fps:
+        return float(duration)
+    return float(max(1, round(fps * (inference.get("segment_len") or duration))) / fps)
+
+
+def _common_length(folder: Path, labels: LabelTable, stated_s: float | None) -> float:
+    """Return the length of all labels but those that end with their recording, which may be shorter."""
     parts = [slice(k, k + _LABELS_AT_ONCE) for k in range(0, len(labels), _LABELS_AT_ONCE)]
     start_M, end_M = labels.start_M, labels.end_M
-    # The middle of those of the first part: where labels differ at all, it does not matter which are usual.
-    usual = float(np.median(end_M[parts[0]].astype(np.float64) - start_M[parts[0]]))
+    last_R = np.zeros(len(labels.recordings))
+    np.maximum.at(last_R, labels.recording_M, end_M)
+    usual = stated_s
+    if usual is None:
+        # The median of the first part: where labels differ at all, it does not matter which are usual.
+        some = parts[0]
+        ends_earlier = end_M[some] < last_R[labels.recording_M[some]] - ROUNDED_S
+        lengths = end_M[some].astype(np.float64) - start_M[some]
+        usual = float(np.median(lengths[ends_earlier] if ends_earlier.any() else lengths))
     for part in parts:
         lengths = end_M[part].astype(np.float64) - start_M[part]
         # Both ends of both labels may be rounded.
-        other = np.flatnonzero(np.abs(lengths - usual) > 2 * ROUNDED_S)
+        ends_earlier = end_M[part] < last_R[labels.recording_M[part]] - ROUNDED_S
+        other = np.flatnonzero((np.abs(lengths - usual) > 2 * ROUNDED_S) & ((lengths > usual) | ends_earlier))
         if len(other):
             place = part.start + int(other[0])
             name = labels.recordings[labels.recording_M[place]]

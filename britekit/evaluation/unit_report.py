@@ -119,7 +119,21 @@ class UnitReport:
 
     def notes(self) -> list[str]:
         """Return what a reader must know before trusting the figures, a sentence each."""
-        return [*self.cautions(), *self.data.left_out.sentences(self.data.labels)]
+        return [
+            *self.cautions(),
+            self.at_another_threshold(),
+            *self.data.left_out.sentences(self.data.labels),
+        ]
+
+    def at_another_threshold(self) -> str:
+        """Return in a sentence what another threshold would give."""
+        other = next(t for t in (0.5, 0.8) if abs(t - self.threshold) > 0.1)
+        parts = []
+        for threshold in (self.threshold, other):
+            found = detect(self.data.truth_NC, self.decisions.values_NC, threshold)
+            rates = (found.precision(self.data.annotated), found.recall(self.data.annotated))
+            parts.append("at {:g}: precision {:.2f}, recall {:.2f}".format(threshold, *rates))
+        return f"{'; '.join(parts)} (min_score sets the threshold)"
 
     def cautions(self) -> list[str]:
         """Return what the figures themselves give reason to say, a sentence each."""

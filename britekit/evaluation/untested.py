@@ -57,7 +57,9 @@ def leave_untested(folder: Path, metrics: str | Path | None) -> None:
     figures: dict[str, Any] = {**dict.fromkeys(_FIGURES), "recordings": 0}
     with together():
         write_text(folder / "summary_report.txt", text)
-        page = "<p>".join(["<!doctype html><meta charset=utf-8><title>Not tested</title>", *text.splitlines()])
+        page = "<p>".join(
+            ["<!doctype html><meta charset=utf-8><title>Not tested</title>", *text.splitlines()]
+        )
         write_text(folder / PAGE_NAME, page)
         if metrics is not None:
             write_metrics(metrics, figures)

@@ -18,6 +18,7 @@ from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
 from britekit.inference.meter import RecordingMeter
 from britekit.inference.output import OutputFolder, identity_of, recording_name
+from britekit.inference.platt import Calibration
 from britekit.inference.rendering import read_rtype
 from britekit.inference.scorers import LocalScorer, Scorer
 
@@ -45,6 +46,8 @@ class AnalysisSummary:
         Number of labels written.
     audio_seconds
         Length of the recordings scored, without those of the interrupted run.
+    calibrated
+        Whether the scores of labels are calibrated, and by what.
     """
 
     done: int = 0
@@ -54,6 +57,7 @@ class AnalysisSummary:
     labels: int = 0
     audio_seconds: float = 0.0
     elapsed_s: float = 0.0
+    calibrated: str = "not calibrated"
 
 
 def analyze_recordings(
@@ -65,6 +69,8 @@ def analyze_recordings(
     root: Path | None = None,
     rtype: str = "both",
     start_seconds: float = 0.0,
+    calibration: Calibration | None = None,
+    thresholds: bool = False,
     resume: bool | None = None,
     make_scorer: MakeScorer | None = None,
     on_done: Callable[[Path, int], None] | None = None,
@@ -89,6 +95,10 @@ def analyze_recordings(
         ``audacity``, ``csv``, ``raven``, ``both`` (the first two), or several with commas.
     start_seconds
         Seconds to skip at the start of each recording.
+    calibration
+        What is applied to the scores of labels; None takes what the settings name.
+    thresholds
+        Use the thresholds per class that the calibration holds.
     resume
         True: refuse to start anew where an interrupted run had other models or settings; False: always start
         anew; None: continue where that is possible.
@@ -106,7 +116,7 @@ def analyze_recordings(
     """
     began = time.monotonic()
     check_stems(paths)
-    labeller = Labeller(cfg, ensemble)
+    labeller = Labeller(cfg, ensemble, calibration, thresholds)
     if cfg.infer.segment_len is not None and ensemble.sed_fps is None:
         logger.warning(
             "a segment_len (--seg) of %g s has no effect: not all models have an SED head, so labels are as "
@@ -120,9 +130,11 @@ def analyze_recordings(
     names = {recording_name(path, root) if root is not None else path.stem: path for path in paths}
     if len(names) < len(paths):
         raise InputError("two recordings have the same name; name them relative to a common directory (root)")
-    summary = AnalysisSummary()
+    summary = AnalysisSummary(calibrated=labeller.calibration.describe())
     failed: dict[str, tuple[str, str]] = {}
-    with OutputFolder(Path(output_dir), kinds, cfg.infer.min_score == 0, facts, resume) as output:
+    with OutputFolder(
+        *(Path(output_dir), kinds, cfg.infer.min_score == 0, facts, resume, labeller.rules.second_pass)
+    ) as output:
         for name, path in names.items():
             if reason := output.why_not_written(name):
                 _note_failure(name, path, reason, failed, summary)

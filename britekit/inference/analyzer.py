@@ -19,6 +19,8 @@ class Analyzer:
     ----------
     cfg
         Settings; None takes those in force, as commands do. Audio settings are those of the models.
+    raw
+        Leave scores as they are; otherwise they are calibrated as `britekit analyze` does it.
 
     Raises
     ------
@@ -26,13 +28,14 @@ class Analyzer:
         There are no models, or they do not go together.
     """
 
-    def __init__(self, cfg: BaseConfig | None = None) -> None:
+    def __init__(self, cfg: BaseConfig | None = None, raw: bool = False) -> None:
         if cfg is None:
             self.cfg, paths = resolve_for_models(None, None)
         else:
             paths = member_paths(cfg)
             self.cfg = with_stored_settings(cfg, paths)
         self._ensemble = load_ensemble(self.cfg, paths)
+        self._calibration = self._ensemble.calibration(raw)
 
     def run(
         self,
@@ -65,4 +68,5 @@ class Analyzer:
             root if output_path is None else output_path,
             root=root,
             rtype=rtype,
+            calibration=self._calibration,
         )

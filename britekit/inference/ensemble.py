@@ -18,6 +18,7 @@ from britekit.config import AudioConfig, BaseConfig
 from britekit.errors import ModelError, some
 from britekit.inference.backend import BackendChoice, choose_backend
 from britekit.inference.exported import ExportedModel
+from britekit.inference.platt import Calibration, choose_calibration
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +91,15 @@ class Ensemble:
         self._orders = [_class_order(members[0], member) for member in members]
         _check_members(members)
         self.sed_fps = _common_frame_rate(cfg, members)
+
+    @property
+    def sha256s(self) -> frozenset[str]:
+        """SHA-256 of the members' checkpoints."""
+        return frozenset(member.sha256 for member in self.members)
+
+    def calibration(self, raw: bool = False) -> Calibration:
+        """Return what a person's command applies to the scores (`choose_calibration`)."""
+        return choose_calibration(self.cfg, self.sha256s, self.members[0].path.parent, raw)
 
     @property
     def duration(self) -> float:

@@ -15,11 +15,12 @@ from britekit.inference.labelling import Labeller
 
 
 def score_first_window(
-    cfg: BaseConfig, members: Sequence[Path], path: Path, start_seconds: float = 0.0
-) -> tuple[float, list[tuple[ClassInfo, float]]]:
-    """Return the start of a recording's first window, and its classes with their scores, highest first.
+    cfg: BaseConfig, members: Sequence[Path], path: Path, start_seconds: float = 0.0, raw: bool = False
+) -> tuple[float, list[tuple[ClassInfo, float]], str]:
+    """Return the start of a recording's first window, its classes with their scores, highest first, and
+    whether those are calibrated.
 
-    Scores are calibrated, and ignored classes left out, as in labels.
+    Ignored classes are left out, as in labels; ``raw`` scores are not calibrated.
 
     Raises
     ------
@@ -27,10 +28,10 @@ def score_first_window(
         The recording cannot be read, or is too short from there on.
     """
     ensemble = load_ensemble(cfg, members)
-    labeller = Labeller(cfg, ensemble)
+    labeller = Labeller(cfg, ensemble, ensemble.calibration(raw))
     batch = next(Windows(path, ensemble.audio, ensemble.grid(start_seconds)).batches(1), None)
     if batch is None:
         raise InputError(f"{shown(path)} is too short for a spectrogram from {start_seconds:g} s on")
     scores = labeller.scores(ensemble.score(batch.spectrograms)[0])[0]
     ranked = sorted(zip(labeller.classes, scores.tolist(), strict=True), key=lambda pair: -pair[1])
-    return batch.starts[0], ranked
+    return batch.starts[0], ranked, labeller.calibration.describe()

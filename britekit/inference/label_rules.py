@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from britekit.annotations.classes import ClassInfo
 from britekit.annotations.labels import Label
 from britekit.config import BaseConfig
 
@@ -37,7 +36,7 @@ class LabelRules:
     duration_s: float
     fps: int
     segment_frames: int | None = None
-    second_pass: bool = True
+    second_pass: bool = False
     raise_min_to_confirm: float = 0.5
     confirmed_if_seconds: float = 8.0
     lower_min_factor: float = 0.6
@@ -74,60 +73,32 @@ def label_rules(cfg: BaseConfig, has_frames: bool) -> LabelRules:
 class Intervals:
     """Where one class is heard: M labels by ascending start, as arrays, since there may be a million.
 
+    None ends behind the end of its recording.
+
     Attributes
     ----------
     starts, ends
         (M,) seconds, float64.
     scores
         (M,) float32.
+    confirmed
+        (M,) bool: below the threshold, and a label only because the class is confirmed elsewhere.
     """
 
     starts: np.ndarray
     ends: np.ndarray
     scores: np.ndarray
+    confirmed: np.ndarray
 
     def __len__(self) -> int:
         return len(self.starts)
 
 
-def make_labels(
-    recording: str,
-    classes: Sequence[ClassInfo],
-    label_field: str,
-    rules: LabelRules,
-    starts_N: np.ndarray,
-    scores_NC: np.ndarray,
-    frames_FC: np.ndarray | None = None,
-) -> list[Label]:
-    """Return the labels of one recording.
-
-    Parameters
-    ----------
-    recording
-        Its name in the labels.
-    classes
-        C classes.
-    label_field
-        What a label shows (``infer.label_field``).
-    starts_N, scores_NC
-        Start times in seconds and scores of the windows.
-    frames_FC
-        Scores of the frames, from 0 s on; None without an SED head: then the windows make the labels.
-    """
-    labels = []
-    for column, info in enumerate(classes):
-        if frames_FC is None:
-            found = intervals_of_windows(starts_N, scores_NC[:, column], rules)
-        else:
-            found = intervals_of_frames(frames_FC[:, column], rules)
-        labels += named(recording, info.label(label_field), found)
-    return labels
-
-
 def named(recording: str, name: str, found: Intervals) -> list[Label]:
     """Return stretches as labels."""
-    columns = (found.starts.tolist(), found.ends.tolist(), found.scores.tolist())
-    return [Label(recording, name, start, end, score) for start, end, score in zip(*columns, strict=True)]
+    columns = (found.starts, found.ends, found.scores, found.confirmed)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return [Label(recording, name, *row) for row in rows]
 
 
 def group_frames(frames_FC: np.ndarray, segment_frames: int) -> np.ndarray:
@@ -155,20 +126,30 @@ def _looks_twice(rules: LabelRules) -> bool:
     return rules.second_pass and rules.min_score > 0
 
 
-def intervals_of_windows(starts_N: np.ndarray, scores_N: np.ndarray, rules: LabelRules) -> Intervals:
-    """Return where a class is heard by its scores in windows."""
+def intervals_of_windows(
+    starts_N: np.ndarray, scores_N: np.ndarray, rules: LabelRules, seconds: float = math.inf
+) -> Intervals:
+    """Return where a class is heard by its scores in windows of a recording of so many seconds."""
     threshold = rules.min_score
     if _looks_twice(rules):
         confirmed = starts_N[scores_N >= confirm_score(rules)]
         threshold = _threshold(rules, _union_seconds(confirmed, rules.duration_s))
     above = scores_N >= threshold
     starts = starts_N[above]
-    return Intervals(starts, starts + rules.duration_s, scores_N[above])
+    return _intervals(starts, starts + rules.duration_s, scores_N[above], rules, seconds)
 
 
-def intervals_of_frames(frames_F: np.ndarray, rules: LabelRules) -> Intervals:
+def intervals_of_frames(frames_F: np.ndarray, rules: LabelRules, seconds: float = math.inf) -> Intervals:
     """Return where a class is heard by its scores in frames: in runs, or in groups of fixed length."""
-    return _runs(frames_F, rules) if rules.segment_frames is None else _groups(frames_F, rules)
+    found = _runs(frames_F, rules) if rules.segment_frames is None else _groups(frames_F, rules)
+    return _intervals(*found, rules, seconds)
+
+
+def _intervals(
+    starts: np.ndarray, ends: np.ndarray, scores: np.ndarray, rules: LabelRules, seconds: float
+) -> Intervals:
+    # The last window and the last frame may reach beyond the recording.
+    return Intervals(starts, np.minimum(ends, np.maximum(seconds, starts)), scores, scores < rules.min_score)
 
 
 def _union_seconds(starts: np.ndarray, duration_s: float) -> float:
@@ -184,21 +165,21 @@ def _frame_threshold(frames_F: np.ndarray, rules: LabelRules) -> float:
     return _threshold(rules, np.count_nonzero(frames_F >= confirm_score(rules)) / rules.fps)
 
 
-def _runs(frames_F: np.ndarray, rules: LabelRules) -> Intervals:
+def _runs(frames_F: np.ndarray, rules: LabelRules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     above = np.zeros(len(frames_F) + 2, np.int8)
     above[1:-1] = frames_F >= _frame_threshold(frames_F, rules)
     edges = np.flatnonzero(np.diff(above))
     first, past = edges[::2], edges[1::2]
     if not len(first):
-        return Intervals(np.empty(0), np.empty(0), np.empty(0, np.float32))
+        return np.empty(0), np.empty(0), np.empty(0, np.float32)
     # The largest of each run; what lies between runs falls to every second group and is dropped.
     padded = np.append(frames_F, np.float32(0))
     scores = np.maximum.reduceat(padded, edges)[::2]
-    return Intervals(first / rules.fps, past / rules.fps, scores)
+    return first / rules.fps, past / rules.fps, scores
 
 
-def _groups(frames_F: np.ndarray, rules: LabelRules) -> Intervals:
+def _groups(frames_F: np.ndarray, rules: LabelRules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     assert rules.segment_frames is not None
     scores = group_frames(frames_F, rules.segment_frames)
     groups = np.flatnonzero(scores >= _frame_threshold(frames_F, rules))
-    return Intervals(groups * rules.segment_s, (groups + 1) * rules.segment_s, scores[groups])
+    return groups * rules.segment_s, (groups + 1) * rules.segment_s, scores[groups]

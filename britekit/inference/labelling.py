@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from britekit.annotations.classes import ClassInfo, read_ignore_list
 from britekit.annotations.labels import Label
 from britekit.config import BaseConfig, MiscConfig
+from britekit.errors import InputError
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.label_rules import (
     Intervals,
@@ -21,14 +23,14 @@ from britekit.inference.label_rules import (
     label_rules,
     named,
 )
-from britekit.inference.platt import Calibration, read_calibration
+from britekit.inference.platt import Calibration, configured_calibration
 from britekit.inference.scores import RecordingScores
 
 logger = logging.getLogger(__name__)
 
 
 class Labeller:
-    """What makes labels of scores, in memory that hardly grows with a recording's length.
+    """Turns scores into labels, in near-constant memory.
 
     Parameters
     ----------
@@ -36,6 +38,10 @@ class Labeller:
         Settings in force.
     ensemble
         Where scores come from.
+    calibration
+        What is applied to scores; None takes what the settings name.
+    thresholds
+        Use the threshold of each class that the calibration holds in place of ``infer.min_score``.
 
     Attributes
     ----------
@@ -45,6 +51,8 @@ class Labeller:
         What is applied to scores.
     rules
         What makes a label.
+    thresholds
+        Lowest score of a label, by class; None where that is ``infer.min_score`` for all.
     label_field
         What a label shows.
 
@@ -54,21 +62,23 @@ class Labeller:
         The calibration or a configured ignore file is missing or unusable.
     """
 
-    def __init__(self, cfg: BaseConfig, ensemble: Ensemble) -> None:
+    def __init__(
+        self,
+        cfg: BaseConfig,
+        ensemble: Ensemble,
+        calibration: Calibration | None = None,
+        thresholds: bool = False,
+    ) -> None:
         ignored = read_ignore_list(
             cfg.misc.ignore_file, required=cfg.misc.ignore_file != MiscConfig().ignore_file
         )
         self._columns = [place for place, info in enumerate(ensemble.classes) if info.name not in ignored]
         self.classes: list[ClassInfo] = [ensemble.classes[place] for place in self._columns]
-        self.calibration = choose_calibration(cfg)
-        fitted_on = self.calibration.members
-        if fitted_on and fitted_on != {member.sha256 for member in ensemble.members}:
-            logger.warning(
-                "%s was fitted on scores of other models than these: its probabilities will be wrong; run "
-                '"britekit calibrate" on theirs',
-                self.calibration.source,
-            )
+        if calibration is None:
+            calibration = configured_calibration(cfg, ensemble.sha256s)
+        self.calibration = calibration
         self.rules: LabelRules = label_rules(cfg, ensemble.sed_fps is not None)
+        self.thresholds = class_thresholds(calibration, self.classes, cfg) if thresholds else None
         self.label_field = cfg.infer.label_field
         # Where files sort labels: by what a label shows.
         shown = [info.label(self.label_field) for info in self.classes]
@@ -101,11 +111,14 @@ class Labeller:
             scores = rows.columns([self._columns[place] for place in group])
             scores = self.calibration.apply(scores, [self.classes[place] for place in group])
             for number, place in enumerate(group):
-                column = scores[:, number]
+                column, rules = scores[:, number], self.rules
+                if self.thresholds is not None:
+                    rules = dataclasses.replace(rules, min_score=self.thresholds[place])
                 if frames:
-                    yield self._shown[place], intervals_of_frames(column, self.rules)
+                    yield self._shown[place], intervals_of_frames(column, rules, result.seconds)
                 else:
-                    yield self._shown[place], intervals_of_windows(result.starts, column, self.rules)
+                    found = intervals_of_windows(result.starts, column, rules, result.seconds)
+                    yield self._shown[place], found
 
     def raw_starts(self, result: RecordingScores) -> np.ndarray:
         """Return the starts (N,) of the rows of `raw_blocks`, in seconds."""
@@ -130,23 +143,35 @@ class Labeller:
         yield group_frames(left, size)
 
 
-def choose_calibration(cfg: BaseConfig) -> Calibration:
-    """Return what is applied to the mean scores: ``infer.calibration``, else the settings' numbers.
+def class_thresholds(calibration: Calibration, classes: Sequence[ClassInfo], cfg: BaseConfig) -> list[float]:
+    """Return the threshold of each class; one for which the calibration holds none has ``infer.min_score``.
 
-    With a min_score of 0, a test run, the file is left out: it is made from such a run, and must not decide
-    about the scores it will be fitted on.
+    Raises
+    ------
+    InputError
+        The scores are not calibrated, or the calibration holds no thresholds.
     """
-    if cfg.infer.calibration is None:
-        return Calibration(cfg.infer.scaling_coefficient, cfg.infer.scaling_intercept)
-    if cfg.infer.min_score == 0:
-        logger.warning("min_score is 0: scores are written as they are, without %s", cfg.infer.calibration)
-        return Calibration()
-    return read_calibration(cfg.infer.calibration)
+    if not calibration.thresholds:
+        why = f"{calibration.source} holds none" if calibration.source else "scores are not calibrated"
+        raise InputError(
+            f'thresholds of classes were asked for, but {why}; run "britekit calibrate" on these models'
+        )
+    found = [calibration.threshold_of(info) for info in classes]
+    without = [info.name for info, value in zip(classes, found, strict=True) if value is None]
+    if without:
+        logger.warning(
+            "%d of %d classes have no threshold of precision %g, so infer.min_score %g is theirs: %s",
+            *(len(without), len(classes), calibration.precision or 0.0, cfg.infer.min_score),
+            ", ".join(without[:10]) + (f" and {len(without) - 10} more" if len(without) > 10 else ""),
+        )
+    return [cfg.infer.min_score if value is None else value for value in found]
 
 
 def _merged(parts: list[Intervals]) -> Intervals:
-    """Put the stretches of classes that are shown alike in order, by start, then end."""
-    starts = np.concatenate([part.starts for part in parts])
-    ends = np.concatenate([part.ends for part in parts])
+    """Put the intervals of classes that are shown alike in order, by start, then end."""
+    starts, ends, scores, confirmed = (
+        np.concatenate(arrays)
+        for arrays in zip(*((x.starts, x.ends, x.scores, x.confirmed) for x in parts), strict=True)
+    )
     order = np.lexsort((ends, starts))
-    return Intervals(starts[order], ends[order], np.concatenate([part.scores for part in parts])[order])
+    return Intervals(starts[order], ends[order], scores[order], confirmed[order])

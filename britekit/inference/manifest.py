@@ -12,6 +12,7 @@ from britekit.config.yaml_reader import dump_plain
 from britekit.files import sha256_of
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller
+from britekit.inference.platt import PROJECT_CALIBRATION
 from britekit.inference.runtime import load_openvino
 
 MANIFEST_HEAD = "# Written by britekit analyze: what the labels in this folder were made with.\n"
@@ -42,9 +43,19 @@ def manifest_content(
     if start_seconds:
         content["start_seconds"] = start_seconds
     calibration = labeller.calibration
-    if calibration.source is None:
-        inference["calibration"] = None  # named in the settings, but not applied in a test run
-    else:
+    content["calibrated"] = not calibration.is_identity
+    if calibration.source is not None:
+        inference["calibration"] = cfg.infer.calibration or PROJECT_CALIBRATION
+        inference["scaling_coefficient"], inference["scaling_intercept"] = 1.0, 0.0
+    else:  # what the settings name may not have been applied
+        inference["calibration"] = None
+        inference["scaling_coefficient"] = calibration.coefficient
+        inference["scaling_intercept"] = calibration.intercept
+    if labeller.thresholds is not None:
+        content["thresholds"] = {
+            info.name: value for info, value in zip(labeller.classes, labeller.thresholds, strict=True)
+        }
+    if calibration.source is not None:
         content["calibration"] = {
             "coefficient": calibration.coefficient,
             "intercept": calibration.intercept,

@@ -71,9 +71,7 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
     else:
         found = _visible(folder, CHECKPOINT) or _visible(folder, EXPORT)
     if not found:
-        raise ModelError(
-            f"{where} holds no models (*{CHECKPOINT}); {_HOW_TO_FILL}, or name another folder"
-        )
+        raise ModelError(f"{where} holds no models (*{CHECKPOINT}); {_HOW_TO_FILL}, or name another folder")
     return found[: cfg.infer.max_models]
 
 

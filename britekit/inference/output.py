@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from britekit.annotations.classes import ClassInfo
-from britekit.annotations.labels import CSV_COLUMNS
+from britekit.annotations.labels import CONFIRMED_COLUMN, CSV_COLUMNS
 from britekit.annotations.raven_output import RAVEN_ENDING
 from britekit.annotations.scores import ScoreTable
 from britekit.files import UNWRITABLE, atomic_path, make_durable, together, unwritable, write_csv, write_text
@@ -43,6 +43,8 @@ class OutputFolder:
         Also write scores.npz.
     facts, resume
         As `Journal` takes them.
+    marks
+        The table has the column of confirmed labels.
 
     Raises
     ------
@@ -59,8 +61,9 @@ class OutputFolder:
         keep_scores: bool,
         facts: dict[str, Any],
         resume: bool | None = None,
+        marks: bool = False,
     ) -> None:
-        self.folder = folder
+        self.folder, self._marks = folder, marks
         kinds = set(kinds)
         self._endings = [
             ending for kind, ending in (("audacity", LABEL_TEXT), ("raven", RAVEN_ENDING)) if kind in kinds
@@ -280,7 +283,8 @@ class OutputFolder:
 
     def _write_table(self, names: list[str]) -> None:
         with atomic_path(self.folder / LABEL_TABLE) as partial, open(partial, "wb") as table:
-            table.write(f"{','.join(CSV_COLUMNS)}\n".encode())
+            columns = [*CSV_COLUMNS, CONFIRMED_COLUMN] if self._marks else CSV_COLUMNS
+            table.write(f"{','.join(columns)}\n".encode())
             for entry in self._entries(names):
                 assert entry.table is not None
                 for piece in pieces(self.journal.path / "table.part", entry.table):

@@ -5,21 +5,28 @@ J. Platt, Probabilistic outputs for support vector machines, 1999.
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from britekit.annotations.classes import ClassInfo
+from britekit.config import BaseConfig
 from britekit.config.yaml_reader import load_plain
 from britekit.errors import InputError
 from britekit.files import require_file
+from britekit.tracking.facts import is_dvc_stage
 
+# Where the pipeline's stage `calibrate` writes it.
+PROJECT_CALIBRATION = "models/calibration.yaml"
 # Scores are clipped like this where the scaling is fitted, so they are clipped where it is applied.
 CLIP = 1e-7
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,10 @@ class Calibration:
         SHA-256 of the checkpoints it was fitted on; empty if nobody says.
     backend
         What computed the scores it was fitted on: ``torch`` or ``openvino``; None if nobody says.
+    thresholds
+        Class code or name to the lowest probability at which `precision` is reached; None: at none.
+    precision
+        What `thresholds` were chosen for.
     """
 
     coefficient: float = 1.0
@@ -46,6 +57,8 @@ class Calibration:
     source: str | None = None
     members: frozenset[str] = frozenset()
     backend: str | None = None
+    thresholds: dict[str, float | None] = field(default_factory=dict)
+    precision: float | None = None
 
     @property
     def is_identity(self) -> bool:
@@ -80,6 +93,18 @@ class Calibration:
         calibrated[np.asarray(scores) == 0] = 0
         return calibrated
 
+    def threshold_of(self, info: ClassInfo) -> float | None:
+        """Return the threshold of a class, None where none reaches the precision or none was sought."""
+        return next((self.thresholds[key] for key in (info.code, info.name) if key in self.thresholds), None)
+
+    def describe(self) -> str:
+        """Return "calibrated" or "not calibrated", and by what."""
+        if self.is_identity:
+            return "not calibrated"
+        if self.source is not None:
+            return f"calibrated ({self.source})"
+        return "calibrated (infer.scaling_coefficient and infer.scaling_intercept)"
+
     def _of(self, info: ClassInfo) -> tuple[float, float]:
         for key in (info.code, info.name):
             if key and key in self.per_class:
@@ -94,6 +119,76 @@ def is_unfitted(path: str | Path) -> bool:
     except (OSError, ValueError):
         return False  # `read_calibration` says why
     return isinstance(content, dict) and content.get("fitted") is False
+
+
+def configured_calibration(cfg: BaseConfig, members: Collection[str] = ()) -> Calibration:
+    """Return the calibration that the settings name: ``infer.calibration``, else the two numbers.
+
+    Parameters
+    ----------
+    members
+        SHA-256 of the checkpoints in use; a calibration of others draws a warning.
+    """
+    if cfg.infer.calibration is None:
+        return Calibration(cfg.infer.scaling_coefficient, cfg.infer.scaling_intercept)
+    found = read_calibration(cfg.infer.calibration)
+    if found.members and members and found.members != frozenset(members):
+        logger.warning(
+            "%s was fitted on scores of other models than these: its probabilities will be wrong; run "
+            '"britekit calibrate" on theirs',
+            found.source,
+        )
+    return found
+
+
+def project_calibration(members: Collection[str], beside: Path | None = None) -> Calibration | None:
+    """Return the project's calibration if it was fitted on exactly these models.
+
+    Parameters
+    ----------
+    members
+        SHA-256 of the checkpoints in use.
+    beside
+        Folder of the models; a calibration beside it counts where the working directory has none.
+
+    Notes
+    -----
+    A DVC stage has none: it would depend on a file that dvc.yaml does not name.
+    """
+    if is_dvc_stage():
+        return None
+    places = [Path(PROJECT_CALIBRATION)]
+    if beside is not None:
+        places.append(beside.parent / Path(PROJECT_CALIBRATION).name)
+    for path in places:
+        if path.is_file() and not is_unfitted(path):
+            found = read_calibration(path)
+            if found.members and found.members == frozenset(members):
+                return found
+            logger.warning(
+                '%s was not fitted on the models in use and is not applied; run "britekit calibrate" again',
+                path,
+            )
+    return None
+
+
+def choose_calibration(
+    cfg: BaseConfig, members: Collection[str], beside: Path | None = None, raw: bool = False
+) -> Calibration:
+    """Return what a person's command applies: nothing if ``raw``; else `configured_calibration`, but the
+    project's comes before the two numbers.
+    """
+    if raw:
+        return Calibration()
+    found = None if cfg.infer.calibration is not None else project_calibration(members, beside)
+    if found is None:
+        return configured_calibration(cfg, members)
+    if (cfg.infer.scaling_coefficient, cfg.infer.scaling_intercept) != (1.0, 0.0):
+        logger.warning(
+            "infer.scaling_coefficient and scaling_intercept are not used: %s belongs to the models",
+            found.source,
+        )
+    return found
 
 
 def read_calibration(path: str | Path) -> Calibration:
@@ -133,7 +228,33 @@ def read_calibration(path: str | Path) -> Calibration:
     listed = content.get("members")
     members = [x.get("sha256") for x in listed if isinstance(x, dict)] if isinstance(listed, list) else []
     backend = content.get("backend")
-    return Calibration(a, b, values, str(path), frozenset(map(str, members)), backend and str(backend))
+    thresholds, precision = _thresholds(content.get("thresholds"), str(path))
+    return Calibration(
+        *(a, b, values, str(path), frozenset(map(str, members)), backend and str(backend)),
+        *(thresholds, precision),
+    )
+
+
+def _thresholds(entry: Any, where: str) -> tuple[dict[str, float | None], float | None]:
+    if entry is None:
+        return {}, None
+    classes = entry.get("classes") if isinstance(entry, dict) else None
+    if not isinstance(classes, dict):
+        raise InputError(
+            f'{where}: thresholds is not a map with precision and classes; run "britekit calibrate"'
+        )
+    for name, value in classes.items():
+        if value is not None and not (_is_number(value) and 0 <= value <= 1):
+            raise InputError(
+                f"{where}: threshold of {name} is {value!r}; expected a number from 0 to 1, or null"
+            )
+    precision = entry.get("precision")
+    found = {str(name): None if value is None else float(value) for name, value in classes.items()}
+    return found, None if precision is None or not _is_number(precision) else float(precision)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _pair(entry: Any, where: str) -> tuple[float, float]:
@@ -142,7 +263,7 @@ def _pair(entry: Any, where: str) -> tuple[float, float]:
     values = []
     for key in ("coefficient", "intercept"):
         value = entry.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not _is_number(value):
             raise InputError(f"{where}: {key} is {value!r}; expected a number")
         values.append(float(value))
     if values[0] == 0:

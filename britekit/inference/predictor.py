@@ -5,7 +5,9 @@ N windows, C classes, T frames of a window, F frames of a recording.
 
 from __future__ import annotations
 
+import math
 import os
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,9 +37,15 @@ class Predictor:
         ``cpu`` forbids a GPU; None takes one that is there.
     cfg
         Settings; None takes those in force, as commands do. Audio settings are those of the models.
+    raw
+        Leave the scores of labels as they are; otherwise they are calibrated as `britekit analyze` does it.
+    thresholds
+        Use the threshold of each class that the calibration holds in place of ``infer.min_score``.
 
     Attributes
     ----------
+    calibrated
+        Whether the scores of labels are calibrated, and by what.
     class_names, class_codes
         The C classes, in the order of the scores.
 
@@ -52,6 +60,8 @@ class Predictor:
         model_path: str | os.PathLike[str] | None = None,
         device: str | None = None,
         cfg: BaseConfig | None = None,
+        raw: bool = False,
+        thresholds: bool = False,
     ) -> None:
         if device not in (None, "cpu", "cuda", "mps"):
             raise InputError(f'device "{device}" is not one of cpu, cuda, mps')
@@ -65,7 +75,9 @@ class Predictor:
         self._ensemble = load_ensemble(self.cfg, paths)
         if device not in (None, self._ensemble.device):
             raise InputError(f'device "{device}" was asked for; the models run on {self._ensemble.device}')
-        self._labeller = Labeller(self.cfg, self._ensemble)
+        self._labeller = Labeller(self.cfg, self._ensemble, self._ensemble.calibration(raw), thresholds)
+        self.calibrated = self._labeller.calibration.describe()
+        self._seconds: dict[int, float] = {}
         self.class_names = [info.name for info in self._ensemble.classes]
         self.class_codes = [info.code for info in self._ensemble.classes]
 
@@ -90,7 +102,12 @@ class Predictor:
         """
         with Engine(self._ensemble, threads=1) as engine:
             result = engine.score(recording_path)
-        return result.scores, result.frames, result.starts.tolist()
+        scores, frames = result.scores, result.frames
+        for array in (scores, frames):  # so that labels of these arrays end where the recording does
+            if array is not None:
+                self._seconds[id(array)] = result.seconds
+                weakref.finalize(array, self._seconds.pop, id(array), None)
+        return scores, frames, result.starts.tolist()
 
     get_recording_scores = get_raw_scores
 
@@ -162,7 +179,7 @@ class Predictor:
             starts=np.array(starts, np.float64),
             score_rows=self._rows(scores),
             frame_rows=None if frame_map is None else self._rows(frame_map),
-            seconds=0.0,
+            seconds=self._seconds.get(id(scores if frame_map is None else frame_map), math.inf),
             damaged_at=None,
         )
         return self._labeller.labels(recording, result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from britekit.annotations.labels import format_time
+from britekit.annotations.labels import format_time, text_line
 from britekit.annotations.raven_output import raven_text
 from britekit.errors import InputError
 from britekit.files import csv_text
@@ -83,21 +83,26 @@ def render(
         Lowest and highest frequency that the models see, for Raven's boxes.
     """
     count = 0
-    boxes: list[tuple[float, float, str, float]] = []
+    marks = labeller.rules.second_pass
+    boxes: list[tuple[float, float, str, float, bool]] = []
     for name, found in labeller.intervals(result):
         count += len(found)
-        rows = list(zip(found.starts.tolist(), found.ends.tolist(), found.scores.tolist(), strict=True))
+        columns = (found.starts, found.ends, found.scores, found.confirmed)
+        rows = list(zip(*(column.tolist() for column in columns), strict=True))
         if sinks.text is not None and rows:
-            sinks.text.write("".join(f"{a:.2f}\t{b:.2f}\t{name};{p:.3f}\n" for a, b, p in rows).encode())
+            sinks.text.write("".join(text_line(a, b, name, p, mark) for a, b, p, mark in rows).encode())
         if sinks.table is not None and rows:
             head = _cells(recording, name)
+            ends = {True: ",1\n", False: ",0\n"} if marks else {False: "\n"}
             sinks.table.write(
-                "".join(f"{head},{format_time(a)},{format_time(b)},{p:.6f}\n" for a, b, p in rows).encode()
+                "".join(
+                    f"{head},{format_time(a)},{format_time(b)},{p:.6f}{ends[mark]}" for a, b, p, mark in rows
+                ).encode()
             )
         if sinks.raven is not None:
-            boxes += [(a, b, name, p) for a, b, p in rows]
+            boxes += [(a, b, name, p, mark) for a, b, p, mark in rows]
     if sinks.raven is not None:
-        sinks.raven.write(raven_text(boxes, *hertz).encode())
+        sinks.raven.write(raven_text(boxes, *hertz, marks).encode())
     rows_written = 0
     if sinks.scores is not None:
         starts = labeller.raw_starts(result)

@@ -35,12 +35,13 @@ KEPT_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A class heard from ``start`` to ``end``, in seconds; ``score`` is calibrated."""
+    """A class heard from ``start`` to ``end``, in seconds; ``confirmed`` as in `Label`."""
 
     info: ClassInfo
     start: float
     end: float
     score: float
+    confirmed: bool = False
 
 
 class Analyst:
@@ -57,6 +58,8 @@ class Analyst:
     ----------
     classes
         The C classes, in the order of the scores.
+    calibration
+        What is applied to the scores of detections.
     """
 
     def __init__(self, contents: Contents, limits: Limits) -> None:
@@ -65,7 +68,9 @@ class Analyst:
         self._max_seconds = limits.max_seconds
         self._ensemble = load_ensemble(contents.cfg, contents.exports)
         self.classes: list[ClassInfo] = list(self._ensemble.classes)
-        self._labeller = Labeller(contents.cfg, self._ensemble)  # says now if a file is unusable
+        # Reads files now, so that an unusable one ends the start; settings alone name the calibration.
+        self._labeller = Labeller(contents.cfg, self._ensemble)
+        self.calibration = self._labeller.calibration
         # All requests share the engine, so windows share its batches and short recordings overtake long ones.
         self._engine = Engine(self._ensemble, limits.threads, open_recordings=limits.max_requests)
         self._kept: OrderedDict[str, RecordingScores] = OrderedDict()
@@ -118,19 +123,32 @@ class Analyst:
         self._keep(key, result)
         return result
 
-    def label(self, result: RecordingScores, min_score: float) -> tuple[list[Found], Calibration]:
-        """Return what is heard, by the rules of ``analyze``, and the calibration that was applied."""
-        labeller = self._labeller
-        if min_score != self._cfg.infer.min_score or self._cfg.infer.label_field != "names":
-            cfg = copy.deepcopy(self._cfg)
-            cfg.infer.min_score = min_score
-            cfg.infer.label_field = "names"
-            labeller = Labeller(cfg, self._ensemble)
+    def label(
+        self, result: RecordingScores, min_score: float, thresholds: bool = False
+    ) -> tuple[list[Found], Calibration]:
+        """Return what is heard, by the rules of ``analyze``, and the calibration that was applied.
+
+        Parameters
+        ----------
+        min_score
+            Lowest score of a detection.
+        thresholds
+            Use the threshold of each class that the calibration holds; ``min_score`` is for those without.
+
+        Raises
+        ------
+        InputError
+            ``thresholds``, and the calibration holds none.
+        """
+        cfg = copy.deepcopy(self._cfg)
+        cfg.infer.min_score = min_score
+        cfg.infer.label_field = "names"
+        labeller = Labeller(cfg, self._ensemble, self.calibration, thresholds)
         by_name = {info.name: info for info in labeller.classes}
         found: list[Found] = []
         for name, heard in labeller.intervals(result):
-            columns = (heard.starts.tolist(), heard.ends.tolist(), heard.scores.tolist())
-            found += map(Found, itertools.repeat(by_name[name]), *columns)
+            columns = (heard.starts, heard.ends, heard.scores, heard.confirmed)
+            found += map(Found, itertools.repeat(by_name[name]), *(column.tolist() for column in columns))
         return found, labeller.calibration
 
     def count(self, result: RecordingScores) -> Counter[str]:
@@ -150,12 +168,14 @@ class Analyst:
             for member in self._ensemble.members
         ]
         calibration = None
-        applied = self._labeller.calibration
+        applied = self.calibration
         if not applied.is_identity:
             calibration = {
                 "coefficient": applied.coefficient,
                 "intercept": applied.intercept,
                 "classes": {name: list(pair) for name, pair in applied.per_class.items()},
+                "precision": applied.precision,
+                "thresholds": applied.thresholds,
             }
         return {
             "name": self._cfg.pipeline.bento_name,

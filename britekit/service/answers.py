@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from britekit.annotations.labels import CSV_COLUMNS, Label
+from britekit.annotations.labels import CONFIRMED_COLUMN, CSV_COLUMNS, Label, text_line
 from britekit.annotations.raven_output import RAVEN_ENDING, raven_text
 from britekit.files import csv_text
 
@@ -25,13 +25,14 @@ def by_name(labels: Iterable[Label]) -> list[Label]:
 def as_audacity(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
     """Return an Audacity label track: start TAB end TAB ``name;score``."""
     return "".join(
-        f"{x.start:.2f}\t{x.end:.2f}\t{_one_line(x.name)};{x.score:.3f}\n" for x in by_name(labels)
+        text_line(x.start, x.end, _one_line(x.name), x.score, x.confirmed) for x in by_name(labels)
     )
 
 
 def as_raven(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
     """Return a Raven selection table; the frequency range is all that the model sees, since it names none."""
-    return raven_text(((x.start, x.end, x.name, x.score) for x in labels), low_hz, high_hz)
+    rows = ((x.start, x.end, x.name, x.score, x.confirmed) for x in labels)
+    return raven_text(rows, low_hz, high_hz, any(x.confirmed for x in labels))
 
 
 def as_csv(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
@@ -39,7 +40,11 @@ def as_csv(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
     rows = (
         [x.recording, x.name, _seconds(x.start), _seconds(x.end), f"{x.score:.6f}"] for x in by_name(labels)
     )
-    return csv_text([CSV_COLUMNS, *rows])
+    if not any(x.confirmed for x in labels):
+        return csv_text([CSV_COLUMNS, *rows])
+    marks = ([int(x.confirmed)] for x in by_name(labels))
+    columns = [*CSV_COLUMNS, CONFIRMED_COLUMN]
+    return csv_text([columns, *([*row, *mark] for row, mark in zip(rows, marks, strict=True))])
 
 
 TEXT_FORMATS: dict[str, Callable[[Sequence[Label], float, float], str]] = {

@@ -175,7 +175,7 @@ class Recognizer:
         """Return the detections of a scored recording."""
         infer, audio = self._contents.cfg.infer, self._contents.cfg.audio
         min_score = infer.min_score if fields.min_score is None else fields.min_score
-        found, calibration = self.analyst.label(result, min_score)
+        found, calibration = self.analyst.label(result, min_score, fields.thresholds)
         field = fields.label_field or infer.label_field
         if fields.format == "json":
             facts = {
@@ -189,9 +189,12 @@ class Recognizer:
             found.sort(key=lambda x: (x.start, x.info.name))
             rows = _pieces(len(found), lambda part: [_detection(x, field) for x in found[part]])
             return StreamingResponse(_json_text(facts, "detections", rows), media_type=MEDIA_TYPES["json"])
-        labels = [Label(name, x.info.label(field), x.start, x.end, x.score) for x in found]
+        labels = [Label(name, x.info.label(field), x.start, x.end, x.score, x.confirmed) for x in found]
         text = TEXT_FORMATS[fields.format](labels, audio.min_freq, audio.max_freq)
-        headers = {"Content-Disposition": _attachment(name + ENDINGS[fields.format])}
+        headers = {
+            "Content-Disposition": _attachment(name + ENDINGS[fields.format]),
+            "X-Calibrated": "no" if calibration.is_identity else "yes",
+        }
         return Response(text.encode(), media_type=MEDIA_TYPES[fields.format], headers=headers)
 
     async def _scores(self, upload: Upload, fields: RecordingForm) -> Response:
@@ -201,6 +204,7 @@ class Recognizer:
             "key": key,
             "seconds": result.seconds,
             "damaged_at": result.damaged_at,
+            "calibrated": False,  # scores of windows are the models' own
             "window_seconds": self._contents.cfg.audio.spec_duration,
             "classes": [x.name for x in self.analyst.classes],
             "starts": result.starts.tolist(),
@@ -312,6 +316,7 @@ def _detection(found: Found, field: str) -> dict[str, Any]:
         "start": found.start,
         "end": found.end,
         "score": found.score,
+        "confirmed": found.confirmed,
     }
 
 

@@ -21,7 +21,7 @@ from britekit.config import BaseConfig, resolve
 from britekit.config.yaml_reader import dump_plain
 from britekit.errors import InputError, ModelError
 from britekit.files import csv_text, sha256_of, write_json, write_text
-from britekit.inference.platt import read_calibration
+from britekit.inference.platt import project_calibration, read_calibration
 from britekit.tracking.facts import provenance
 
 logger = logging.getLogger(__name__)
@@ -164,25 +164,25 @@ def _plain_settings(cfg: BaseConfig, stored: dict[str, Any]) -> dict[str, dict[s
 def _copy_calibration(cfg: BaseConfig, folder: Path, members: set[str]) -> str | None:
     """Copy the calibration; one that was fitted on scores of other models would give wrong probabilities."""
     if cfg.infer.calibration is None:
-        return None
-    if not Path(cfg.infer.calibration).is_file():
-        raise InputError(
-            f"calibration file {cfg.infer.calibration} (infer.calibration) does not exist; run "
-            '"britekit calibrate" first, or set it to null'
-        )
-    calibration = read_calibration(cfg.infer.calibration)
+        calibration = project_calibration(members)
+        if calibration is None:
+            return None
+    else:
+        calibration = read_calibration(cfg.infer.calibration)
+    path = calibration.source
+    assert path is not None
     if calibration.members and calibration.members != members:
         raise InputError(
-            f"calibration file {cfg.infer.calibration} was fitted on scores of other models than those to be "
+            f"calibration file {path} was fitted on scores of other models than those to be "
             'packaged; run "britekit analyze" and "britekit calibrate" again'
         )
     if calibration.backend not in (None, BACKEND):
         logger.warning(
             "%s was fitted on scores of %s, and the service's %s gives somewhat other ones; with "
             "infer.backend: %s test, calibration and service use the same",
-            *(cfg.infer.calibration, calibration.backend, BACKEND, BACKEND),
+            *(path, calibration.backend, BACKEND, BACKEND),
         )
-    shutil.copyfile(cfg.infer.calibration, folder / CALIBRATION)
+    shutil.copyfile(path, folder / CALIBRATION)
     return CALIBRATION
 
 

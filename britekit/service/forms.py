@@ -39,6 +39,9 @@ class DetectionsForm(RecordingForm):
         le=1,
         description="Lowest score that makes a detection; the model's own setting if absent.",
     )
+    thresholds: bool = Field(
+        False, description="Use the threshold of each class that the calibration holds in place of min_score."
+    )
     label_field: Literal["names", "codes", "alt_names", "alt_codes"] | None = Field(
         None, description="What a label shows; the model's own setting if absent."
     )

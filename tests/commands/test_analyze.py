@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import subprocess
 import sys
@@ -126,7 +127,7 @@ def test_raven_tables_are_read_by_the_reader_of_selections():
 def test_show_prints_the_first_window_and_writes_nothing(capsys: pytest.CaptureFixture[str]):
     assert analyze("-i", "rec", "-o", "out", "--show", "--start", "1") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "start_seconds = 1" and len(lines) == 3
+    assert lines[0] == "start_seconds = 1" and len(lines) == 4 and lines.pop() == "scores = not calibrated"
     scores = [float(line.partition(" = ")[2]) for line in lines[1:]]
     assert scores == sorted(scores, reverse=True)
     assert not Path("out").exists()
@@ -223,7 +224,7 @@ def test_equal_stems_are_refused_before_any_work(capsys: pytest.CaptureFixture[s
     assert not Path("out").exists()
 
 
-def test_calibration_acts_on_labels_not_on_test_runs(capsys: pytest.CaptureFixture[str]):
+def test_calibration_acts_on_labels_not_on_raw_scores(capsys: pytest.CaptureFixture[str]):
     assert analyze("-i", "rec", "-o", "raw", "-m", "0") == 0
     Path("cal.yaml").write_text(
         "coefficient: 2\nintercept: 1\nclasses: {OWL: {coefficient: 0.5, intercept: 0}}\n"
@@ -242,11 +243,99 @@ def test_calibration_acts_on_labels_not_on_test_runs(capsys: pytest.CaptureFixtu
     assert manifest["calibration"]["coefficient"] == 2 and manifest["inference"]["calibration"] == "cal.yaml"
 
     capsys.readouterr()
+    assert manifest["calibrated"] is True
     assert analyze("-i", "rec", "-o", "test", "-m", "0", "-c", "mine.yaml") == 0
-    assert "without cal.yaml" in capsys.readouterr().err
+    assert capsys.readouterr().out.splitlines()[-1] == "scores = calibrated (cal.yaml)"
     assert content("test")["scores.npz"] == content("raw")["scores.npz"]
-    assert content("test")["scores.csv"] == content("raw")["scores.csv"]
-    assert yaml.safe_load(Path("test/manifest.yaml").read_text())["inference"]["calibration"] is None
+    assert content("test")["scores.csv"] != content("raw")["scores.csv"]
+    # --raw: as if there were neither a calibration nor scaling numbers.
+    Path("both.yaml").write_text("infer: {calibration: cal.yaml, scaling_coefficient: 3}\n")
+    assert analyze("-i", "rec", "-o", "again", "-m", "0", "-c", "both.yaml", "--raw") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "scores = not calibrated"
+    assert content("again") == content("raw")
+    raw = yaml.safe_load(Path("again/manifest.yaml").read_text())
+    assert raw["calibrated"] is False and raw["inference"]["calibration"] is None
+
+
+def test_the_calibration_of_the_project_is_applied_if_it_belongs_to_the_models(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in Path("models/ckpt").glob("*.ckpt")]
+    members = "".join(f"- sha256: {value}\n" for value in hashes)
+    Path("models/calibration.yaml").write_text(f"coefficient: 2\nintercept: 1\nmembers:\n{members}")
+    assert analyze("-i", "rec", "-o", "raw", "-m", "0", "--raw") == 0
+    capsys.readouterr()
+    assert analyze("-i", "rec", "-o", "out", "-m", "0") == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[-1] == "scores = calibrated (models/calibration.yaml)" and not shown.err
+    raw, table = read_labels("raw"), {(x.recording, x.start, x.name): x.score for x in read_labels("out")}
+    for x in raw:
+        expected = 1 / (1 + np.exp(-(2 * np.log(x.score / (1 - x.score)) + 1)))
+        assert table[x.recording, x.start, x.name] == pytest.approx(expected, abs=1e-5)
+    # From another directory it is found beside the models.
+    monkeypatch.chdir("rec")
+    assert analyze("-i", "r0.wav", "-o", "out", "--ckpt", "../models/ckpt") == 0
+    assert "scores = calibrated (../models/calibration.yaml)" in capsys.readouterr().out
+    monkeypatch.chdir("..")
+    # A stage of the pipeline would depend on a file that dvc.yaml does not name.
+    monkeypatch.setenv("DVC_STAGE", "analyze")
+    monkeypatch.setenv("DVC_ROOT", str(Path.cwd()))
+    Path("seeds.yaml").write_text("pipeline: {seeds: [1, 2]}\n")
+    assert analyze("-i", "rec", "-o", "stage", "-m", "0", "-c", "seeds.yaml") == 0
+    assert content("stage")["scores.csv"] == content("raw")["scores.csv"]
+    monkeypatch.delenv("DVC_STAGE")
+    # One of the two models, or a file that names none: not applied, and said.
+    capsys.readouterr()
+    for text in (f"members:\n- sha256: {hashes[0]}\n", ""):
+        Path("models/calibration.yaml").write_text(f"coefficient: 2\nintercept: 1\n{text}")
+        assert analyze("-i", "rec", "-o", "out", "-m", "0") == 0
+        shown = capsys.readouterr()
+        assert "models/calibration.yaml was not fitted on the models" in shown.err
+        assert shown.out.splitlines()[-1] == "scores = not calibrated"
+        assert content("out")["scores.csv"] == content("raw")["scores.csv"]
+
+
+def test_thresholds_of_classes(capsys: pytest.CaptureFixture[str]):
+    Path("mine.yaml").write_text("infer: {calibration: cal.yaml}\n")
+    Path("cal.yaml").write_text("coefficient: 1\nintercept: 0.5\n")
+    assert analyze("-i", "rec", "-o", "all", "-m", "0", "-c", "mine.yaml") == 0
+    wren = round(float(np.median([x.score for x in read_labels("all") if x.name == "WREN"])), 3)
+    thresholds = f"thresholds: {{precision: 0.9, classes: {{Wren: {wren}, Owl: null}}}}\n"
+    Path("cal.yaml").write_text(f"coefficient: 1\nintercept: 0.5\n{thresholds}")
+    assert analyze("-i", "rec", "-o", "out", "-m", "0.55", "-c", "mine.yaml", "--thresholds") == 0
+    assert "1 of 2 classes have no threshold of precision 0.9" in capsys.readouterr().err
+    lowest = {"WREN": wren, "OWL": 0.55}
+    expected = [x for x in read_labels("all") if x.score >= lowest[x.name]]
+    assert read_labels("out") == expected and {x.name for x in expected} == {"WREN", "OWL"}
+    assert yaml.safe_load(Path("out/manifest.yaml").read_text())["thresholds"] == {"Wren": wren, "Owl": 0.55}
+    assert analyze("-i", "rec", "-o", "out", "--thresholds", "--raw") == 1
+    assert analyze("-i", "rec", "-o", "out", "--thresholds") == 1
+    assert "thresholds of classes were asked for, but scores are not calibrated" in capsys.readouterr().err
+
+
+def test_labels_below_the_threshold_are_marked_in_every_output():
+    Path("mine.yaml").write_text(
+        "infer: {lower_min_if_confirmed: true, raise_min_to_confirm: 0.01, confirmed_if_seconds: 3}\n"
+    )
+    arguments = ("-i", "rec", "-m", "0.5", "-r", "both,raven")
+    assert analyze(*arguments, "-o", "off") == 0 and analyze(*arguments, "-o", "on", "-c", "mine.yaml") == 0
+    with open("on/scores.csv", newline="") as file:
+        header, *rows = list(csv.reader(file))
+    assert header[-1] == "confirmed" and {row[5] for row in rows} == {"0", "1"}
+    assert all((float(row[4]) < 0.5) == (row[5] == "1") for row in rows)
+    plain = [",".join(row[:5]) for row in rows if row[5] == "0"]
+    assert plain == Path("off/scores.csv").read_text().splitlines()[1:]
+    number = sum(row[5] == "1" for row in rows)
+    texts = [Path(f"on/r{k}_scores.txt").read_text() for k in range(3)]
+    assert sum(text.count(";confirmed\n") for text in texts) == number
+    tables = [Path(f"on/r{k}.selections.txt").read_text() for k in range(3)]
+    assert all(text.splitlines()[0].endswith("\tConfirmed") for text in tables)
+    assert sum(text.count("\tyes\n") for text in tables) == number
+    # Both forms read back, and where it is off nothing changes.
+    both = [sorted((x.recording, x.name, x.start) for x in read_labels("on"))]
+    Path("on/scores.csv").unlink()
+    assert both[0] == sorted((x.recording, x.name, x.start) for x in read_labels("on"))
+    assert "confirmed" not in "".join(path.read_text() for path in Path("off").glob("*.[ct]*"))
 
 
 def test_scaling_numbers_in_the_settings():
@@ -266,7 +355,7 @@ def test_sed_labels(tmp_path: Path):
     table = ScoreTable.load("test/scores.npz")
     labels = read_labels("test")
     assert table.duration == 3.0 and len(labels) == table.scores.size
-    assert {round(x.end - x.start, 6) for x in labels} == {3.0}
+    assert all(x.end == min(x.start + 3, table.seconds[table.recordings.index(x.recording)]) for x in labels)
     assert analyze("-i", "rec", "-o", "seg", "-m", "0.001", "--seg", "0.5") == 0
     assert {round(x.end - x.start, 6) for x in read_labels("seg")} == {0.5}
     assert analyze("-i", "rec", "-o", "runs", "-m", "0.001") == 0

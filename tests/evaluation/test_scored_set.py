@@ -191,6 +191,27 @@ def test_labels_of_differing_length_are_an_error(tmp_path):
         read(tmp_path)
 
 
+@pytest.mark.parametrize("manifest", [True, False])
+def test_the_last_label_may_end_with_its_recording(tmp_path, manifest):
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    (folder / "a_scores.txt").write_text("0.00\t3.00\tOVEN;0.9\n3.00\t6.00\tOVEN;0.8\n6.00\t8.60\tOVEN;0.7\n")
+    (folder / "b_scores.txt").write_text("0.00\t1.20\tOVEN;0.6\n")
+    if manifest:
+        write_manifest(folder)
+        with open(folder / "manifest.yaml", "a") as file:
+            file.write("audio: {spec_duration: 3.0}\n")
+    write_audio(tmp_path / "a.wav", 8.6)
+    write_audio(tmp_path / "b.wav", 1.2)
+    write_annotations(tmp_path / "annotations.csv", [("a", "OVEN", 6.5, 7.4), ("b", "", "", "")])
+    data = read(tmp_path)
+    assert data.grid.length_s == 3.0
+    assert data.scores_NC[:, data.labels.index("OVEN")].tolist() == pytest.approx([0.9, 0.8, 0.7, 0.6])
+    (folder / "b_scores.txt").write_text("0.00\t1.20\tOVEN;0.6\n3.00\t6.00\tOVEN;0.6\n")
+    with pytest.raises(InputError, match=r'recording "b": 1.2 s at 0 s'):
+        read(tmp_path)
+
+
 def test_empty_label_files_are_an_error(tmp_path):
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "a_scores.txt").write_text("")

@@ -9,28 +9,51 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig
-from britekit.inference.label_rules import LabelRules, label_rules, make_labels
+from britekit.inference.label_rules import (
+    LabelRules,
+    intervals_of_frames,
+    intervals_of_windows,
+    label_rules,
+    named,
+)
 
-ONE = [ClassInfo("Wren", "WREN")]
 RULES = LabelRules(min_score=0.5, duration_s=5.0, fps=4, second_pass=False)
-NO_WINDOWS = np.empty(0), np.empty((0, 1), np.float32)
+SECONDS = 1000.0
 
 
 def _windows(rules: LabelRules, starts: list[float], scores: list[float]) -> list[tuple[float, float, float]]:
-    found = make_labels("r", ONE, "codes", rules, np.array(starts), np.array(scores, np.float32)[:, None])
-    assert all((x.recording, x.name) == ("r", "WREN") for x in found)
-    return [(x.start, x.end, round(x.score, 6)) for x in found]
+    found = intervals_of_windows(np.array(starts), np.array(scores, np.float32), rules, SECONDS)
+    return [(x.start, x.end, round(x.score, 6)) for x in named("r", "WREN", found)]
 
 
 def _frames(rules: LabelRules, scores: list[float]) -> list[tuple[float, float, float]]:
-    found = make_labels("r", ONE, "names", rules, *NO_WINDOWS, np.array(scores, np.float32)[:, None])
-    return [(x.start, x.end, round(x.score, 6)) for x in found]
+    found = intervals_of_frames(np.array(scores, np.float32), rules, SECONDS)
+    return [(x.start, x.end, round(x.score, 6)) for x in named("r", "WREN", found)]
 
 
 def test_each_window_from_the_threshold_on():
     assert _windows(RULES, [0.0, 2.5, 5.0], [0.5, 0.49, 0.9]) == [(0.0, 5.0, 0.5), (5.0, 10.0, 0.9)]
+
+
+def test_no_label_ends_behind_the_recording():
+    found = intervals_of_windows(np.array([0.0, 2.5, 45.0]), np.full(3, 0.9, np.float32), RULES, 46.0)
+    assert found.ends.tolist() == [5.0, 7.5, 46.0]
+    # 46.1 s are 184 frames, 46 s, and 46.2 s are 185, 46.25 s.
+    for seconds, frames, end in ((46.1, 184, 46.0), (46.2, 185, 46.2)):
+        scores = np.full(frames, 0.9, np.float32)
+        assert intervals_of_frames(scores, RULES, seconds).ends.tolist() == [end]
+        fixed = dataclasses.replace(RULES, segment_frames=20)
+        assert intervals_of_frames(scores, fixed, seconds).ends.tolist()[-2:] == [45.0, seconds]
+
+
+def test_labels_below_the_threshold_are_marked():
+    rules = dataclasses.replace(RULES, second_pass=True)
+    scores = np.array([0.9, 0.8, 0.4, 0.5, 0.2], np.float32)
+    found = intervals_of_windows(np.arange(5) * 5.0, scores, rules, SECONDS)
+    assert found.starts.tolist() == [0, 5, 10, 15] and found.confirmed.tolist() == [False, False, True, False]
+    assert not intervals_of_windows(np.arange(5) * 5.0, scores, RULES, SECONDS).confirmed.any()
+    assert not BaseConfig().infer.lower_min_if_confirmed, "1.8.4 has it on"
 
 
 def test_the_threshold_itself_counts_in_single_precision():
