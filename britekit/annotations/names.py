@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from britekit.audio.files import AUDIO_EXTENSIONS, composed, is_recording_name, shown
+from britekit.audio.files import AUDIO_EXTENSIONS, composed, is_recording_name, shown, walk_folders
 from britekit.errors import InputError
 
 # What programs and people put behind a recording's name when they save its labels.
@@ -92,8 +92,8 @@ class RecordingNames:
         """Return the names of the recordings in a folder and in all below it; none if it is gone."""
         return cls(
             os.path.splitext(name)[0]
-            for _, _, found in os.walk(folder)
-            for name in sorted(found)
+            for _, entries in (walk_folders(folder) if folder.is_dir() else ())
+            for name in (entry.name for entry in entries)
             if is_recording_name(name)
         )
 

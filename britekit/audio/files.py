@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from britekit.errors import InputError
+
+log = logging.getLogger("britekit.audio.files")
 
 AUDIO_EXTENSIONS = frozenset(
     {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf", ".flac", ".mp3"}
@@ -59,7 +62,7 @@ def find_recordings(path: str | os.PathLike[str], recursive: bool = False) -> li
     path
         A file, which is taken whatever its extension, or a directory.
     recursive
-        Also look in the directories below; hidden ones are left out.
+        Also look in the directories below, and once in those that links lead to; hidden ones are left out.
 
     Returns
     -------
@@ -121,15 +124,53 @@ def _listed(directory: Path) -> list[Path]:
 
 
 def _walk(root: Path) -> list[Path]:
-    found: list[Path] = []
+    """Return the recordings in and below a folder, each once, under its own path rather than a link's."""
+    found: dict[str, Path] = {}
+    links: list[Path] = []
+    for folder, entries in walk_folders(root):
+        real = os.path.realpath(folder)
+        for entry in entries:
+            path = folder / entry.name
+            if is_recording(path):
+                if entry.is_symlink():
+                    links.append(path)
+                else:
+                    found[os.path.join(real, entry.name)] = path
+            elif entry.is_symlink() and not path.exists() and not entry.name.startswith("."):
+                log.warning("%s is a link to nothing, and left out", shown(path))
+    for path in sorted(links):
+        kept = found.setdefault(os.path.realpath(path), path)
+        if kept is not path:
+            log.warning("%s is a link to %s, which is taken already", shown(path), shown(kept))
+    return list(found.values())
 
-    def fail(error: OSError) -> None:
-        raise error
 
-    for folder, below, names in os.walk(root, onerror=fail):
-        below[:] = [name for name in below if not name.startswith(".")]
-        found += [path for path in (Path(folder, name) for name in names) if is_recording(path)]
-    return found
+def walk_folders(root: Path) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
+    """Yield a folder and those below, each with its entries that are no folders, sorted by name.
+
+    Links to folders are followed once; a folder that is also reached without a link has its own path.
+    Hidden folders are left out.
+
+    Raises
+    ------
+    OSError
+        A folder cannot be listed.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting, linked = [root], list[Path]()
+    while waiting or linked:
+        # The folders of the tree itself come before those that links lead to.
+        folder = waiting.pop() if waiting else linked.pop(0)
+        about = folder.stat()
+        if (about.st_dev, about.st_ino) in seen:
+            continue
+        seen.add((about.st_dev, about.st_ino))
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+        below = [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+        waiting += [folder / entry.name for entry in reversed(below) if not entry.is_symlink()]
+        linked += [folder / entry.name for entry in below if entry.is_symlink()]
+        yield folder, [entry for entry in entries if not entry.is_dir()]
 
 
 def _extensions() -> str:

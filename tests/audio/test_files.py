@@ -34,6 +34,44 @@ def test_lists_sorted_regular_visible_audio_files(folder):
     assert deep == ["a.MP3", "b.wav", "gone.wav", "sub/c.flac", "x.wav/inner.ogg"]
 
 
+@pytest.fixture
+def deployment(tmp_path):
+    """Cards gathered by links: two sites outside, one of them twice, a loop, and files beside them."""
+    for name in ("store/siteA/a.wav", "store/siteB/deep/b.wav", "all/here/own.wav", "other/loose.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"1")
+    everything = tmp_path / "all"
+    for name, target in {
+        "siteA": "../store/siteA", "again": "../store/siteA", "siteB": "../store/siteB", "loop": "../all",
+        "here/up": "..", "outside.wav": "../other/loose.wav", "copy.wav": "here/own.wav",
+        "lost": "../gone", "lost.wav": "../gone.wav", ".hidden": "../store/siteB",
+    }.items():  # fmt: skip
+        (everything / name).symlink_to(target)
+    (tmp_path / "store/siteB/back").symlink_to("..")
+    return everything
+
+
+def test_linked_folders_are_followed_once(deployment, caplog):
+    found = [str(path.relative_to(deployment)) for path in find_recordings(deployment, recursive=True)]
+    # The loops end; "again" is siteA under the first of its names; links to nothing are named.
+    assert found == ["again/a.wav", "here/own.wav", "lost.wav", "outside.wav", "siteB/deep/b.wav"]
+    assert "lost is a link to nothing" in caplog.text
+    assert "copy.wav is a link to" in caplog.text and "own.wav, which is taken already" in caplog.text
+
+
+def test_a_folder_of_the_tree_keeps_its_path_where_a_link_comes_first(tmp_path):
+    (tmp_path / "z/deep").mkdir(parents=True)
+    (tmp_path / "z/deep/x.wav").write_bytes(b"1")
+    (tmp_path / "a").symlink_to("z")
+    (tmp_path / "z/b").symlink_to("deep")
+    assert find_recordings(tmp_path, recursive=True) == [tmp_path / "z/deep/x.wav"]
+
+
+def test_a_link_given_by_name_is_listed_under_that_name(deployment):
+    found = find_recordings(deployment / "siteB", recursive=True)
+    assert deployment / "siteB/deep/b.wav" in found and len(found) == 2  # and a.wav, by the link back
+
+
 def test_a_file_is_taken_as_given(folder):
     assert find_recordings(folder / "notes.txt") == [folder / "notes.txt"]
 
