@@ -1,6 +1,6 @@
 """Writes the reference pages from the code: commands, settings, Python, HTTP.
 
-    python docs/make_references.py           # write docs/reference/*.md
+    python docs/make_references.py           # write docs/reference/*.md and britekit/commands/__init__.pyi
     python docs/make_references.py --check   # exit 1 and name the pages that are out of date
 
 `make docs` runs it; tests/docs/test_references.py holds the pages equal to the code.
@@ -309,11 +309,21 @@ def _type(value: dict[str, Any], schemas: dict[str, Any]) -> str:
     return " ".join([str(value.get("type", "any")), *limits])
 
 
+def commands_stub() -> str:
+    """The commands for type checkers and editors, which cannot look into the folder."""
+    from britekit.commands import command_names
+
+    lines = ["# Written by `python docs/make_references.py` from the folder.", ""]
+    lines += [f"from britekit.commands.{name} import {name} as {name}" for name in command_names()]
+    return "\n".join([*lines, "", "def command_names() -> list[str]: ...", ""])
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "commands.md": commands_page,
     "python.md": python_page,
     "http.md": http_page,
+    "../../britekit/commands/__init__.pyi": commands_stub,
 }
 
 
@@ -327,7 +337,8 @@ def main(arguments: list[str]) -> int:
             if "--check" not in arguments:
                 path.write_text(text, encoding="utf-8")
     for name in old:
-        print(f"docs/reference/{name}: {'out of date' if '--check' in arguments else 'written'}")
+        page = (FOLDER / name).resolve().relative_to(FOLDER.parents[1])
+        print(f"{page}: {'out of date' if '--check' in arguments else 'written'}")
     return 1 if old and "--check" in arguments else 0
 
 

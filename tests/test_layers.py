@@ -28,6 +28,7 @@ FLOORS = [
     ["results"],
     ["service"],
     ["project"],
+    ["api"],
     ["commands"],
     ["command_parser"],
     ["cli"],

@@ -35,8 +35,8 @@ def reextract(
     """Compute the spectrograms of stored segments again; return how many."""
     import math
 
+    from britekit.api.reextractor import Reextractor
     from britekit.config import resolve
-    from britekit.datasets.reextraction import Reextractor
     from britekit.errors import InputError
 
     if not math.isfinite(offset):

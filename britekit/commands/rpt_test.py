@@ -99,11 +99,11 @@ def rpt_test(
     from britekit.errors import InputError
     from britekit.evaluation.decisions import choose_decisions
     from britekit.evaluation.examples import draw_examples, worst_examples
+    from britekit.evaluation.granularity import check_precision, find_granularity, read_units
     from britekit.evaluation.html_page import PAGE_NAME, write_page
     from britekit.evaluation.left_out import root_of
     from britekit.evaluation.report_files import write_report
     from britekit.evaluation.report_tracking import track_report
-    from britekit.evaluation.testers import check_precision, find_granularity, read_units
     from britekit.evaluation.unit_report import report_units
     from britekit.evaluation.untested import is_untested, leave_untested
     from britekit.files import refuse_overwriting, together

@@ -22,5 +22,4 @@ session and leaves the commit to its caller, so that a thousand inserts are one 
 - `tracked`: whether a database is an output of the DVC pipeline
 - `summary`, `samples`, `findings`: what a database holds, and what of it asks for attention
 - `report`, `summary_page`: the tables and the page of that
-- `facade`: `TrainingDatabase`, the same tables by method names, for people at a prompt
 """

@@ -16,9 +16,7 @@ From recordings to the database:
 - `extract_folder`: adds one folder to a database
 - `extract_given`: adds the segments that images or a table name; `extract_replayed` does so in a database
   that the pipeline builds
-- `extractor`: `Extractor`, all of this for people at a prompt
 - `reextraction`: computes stored spectrograms anew
-- `provider`: `TrainingDataProvider`, rows by name and summaries
 
 What the database holds:
 

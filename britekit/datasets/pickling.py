@@ -9,18 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from britekit.annotations.classes import ClassInfo, read_classes
-from britekit.database.session import open_database
+from britekit.annotations.classes import ClassInfo
 from britekit.database.spectrograms import group_settings, inflate, iter_values, require_group
 from britekit.datasets.pickle_writer import PickleWriter
 from britekit.datasets.selection import Selection, select_spectrograms
 from britekit.errors import DatabaseError, InputError
-from britekit.files import atomic_path, refuse_overwriting
+from britekit.files import atomic_path
 from britekit.processes import available_cores
 from britekit.progress import Meter
 
@@ -121,61 +119,3 @@ def _checked_values(session: Session, selection: Selection, height: int, width: 
         meter.finish()
     finally:
         meter.close()
-
-
-class Pickler:
-    """Writes a training pickle; the class behind the command, for people at a prompt.
-
-    Parameters
-    ----------
-    db_path
-        Training database; default ``train.train_db``.
-    output_path
-        The file to write.
-    classes_path
-        Class list; default all classes of the database.
-    max_per_class
-        Most spectrograms per class.
-    spec_group
-        Spectrogram group.
-    cfg
-        Configuration; the process-wide one if None.
-    """
-
-    def __init__(
-        self,
-        db_path: str | None = None,
-        output_path: str = "data/training.pkl",
-        classes_path: str | None = None,
-        max_per_class: int | None = None,
-        spec_group: str = "default",
-        keep_mixed: bool = False,
-        cfg: Any = None,
-    ) -> None:
-        if cfg is None:
-            from britekit.config import get_config
-
-            cfg = get_config()
-        self._db = db_path or cfg.train.train_db
-        self._output = Path(output_path)
-        refuse_overwriting(output_path, self._db, classes_path)
-        self._classes = None if classes_path is None else read_classes(classes_path)
-        self._max = max_per_class
-        self._group = spec_group
-        self._keep_mixed = keep_mixed
-        self._size = (cfg.audio.spec_height, cfg.audio.spec_width)
-
-    def pickle(self, quiet: bool = True) -> dict[str, int]:
-        """Write the file and return the number of spectrograms of each class, printing it unless quiet."""
-        with open_database(self._db) as session:
-            counts, _total = write_training_pickle(
-                session, self._output, *self._size, self._classes, self._group, self._max, self._keep_mixed
-            )
-        if not quiet:
-            for name, count in counts.items():
-                print(f"{name} = {count}")
-        return counts
-
-
-# The name that older scripts use.
-TrainingPickler = Pickler

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from britekit.annotations.classes import read_classes
 from britekit.audio.decoding import AudioReader
-from britekit.config import BaseConfig, resolve
+from britekit.config import BaseConfig
 from britekit.database.classes import require_class
 from britekit.database.schema import Recording, Segment, SegmentClass, SpecGroup, SpecValue
-from britekit.database.session import open_database, optimize
+from britekit.database.session import optimize
 from britekit.database.spectrograms import add_values, get_or_add_group
-from britekit.database.tracked import refuse_lost_spectrograms
-from britekit.datasets.hand_edits import edit_by_hand
 from britekit.datasets.window_streams import WindowStream, stream_windows
 from britekit.errors import BriteKitError, DatabaseError, InputError, some
 from britekit.processes import available_cores
@@ -274,68 +269,3 @@ def _end(session: Session, group: str, cfg: BaseConfig, changed: bool) -> None:
         )
     optimize(session)
     session.commit()
-
-
-class Reextractor:
-    """Computes spectrograms anew; the class behind the command, for people at a prompt.
-
-    Parameters
-    ----------
-    db_path
-        Training database; default ``train.train_db``.
-    class_name, classes_path
-        One class, or a class list; neither means all.
-    check
-        Only verify that every recording can be read.
-    spec_group
-        Spectrogram group.
-    offset
-        Seconds added to where each segment begins.
-    cfg
-        Configuration; the process-wide one if None.
-    """
-
-    def __init__(
-        self,
-        db_path: str | os.PathLike[str] | None = None,
-        class_name: str | None = None,
-        classes_path: str | None = None,
-        check: bool = False,
-        spec_group: str = "default",
-        offset: float = 0.0,
-        cfg: Any = None,
-    ) -> None:
-        if cfg is None:
-            from britekit.config import get_config
-
-            cfg = get_config()
-        if class_name is not None and classes_path is not None:
-            raise InputError("--name and --classes exclude each other; give one of them, or neither for all")
-        self._cfg = cfg
-        self._db = db_path or cfg.train.train_db
-        self._names = None
-        if class_name is not None:
-            self._names = [class_name]
-        elif classes_path is not None:
-            self._names = [info.name for info in read_classes(classes_path)]
-        self._check = check
-        self._group = spec_group
-        self._offset = offset
-
-    def run(self, quiet: bool = True) -> Reextraction:
-        """Compute and store; unless ``quiet``, print the numbers, one ``name = value`` a line."""
-        options = (self._cfg, self._names, self._group, self._offset, self._check)
-        if self._check:
-            with open_database(self._db) as session:
-                result = reextract_segments(session, *options)
-        else:
-            with edit_by_hand(self._db) as edits:
-                if edits.is_recorded:
-                    as_built = self._cfg.audio == resolve().audio and not self._offset
-                    refuse_lost_spectrograms(edits.session, self._group, as_built)
-                result = reextract_segments(edits.session, *options)
-        if not quiet:
-            print(f"recordings = {result.recordings}")
-            print(f"spectrograms = {result.spectrograms}")
-            print(f"seconds = {result.seconds:.1f}")
-        return result

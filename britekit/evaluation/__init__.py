@@ -21,7 +21,7 @@ Figures:
 - ``report_files.py``: which files a test leaves; ``summary.py``, ``report_tables.py``, ``curve_files.py``,
   ``matrix_file.py`` and ``html_page.py``: what stands in them; ``report_tracking.py``: what its run records
 - ``untested.py``: what the stages leave where no test recording is annotated yet
-- ``testers.py``: tests as classes for scripts
+- ``granularity.py``: the unit of a test, and reading a test of any unit
 
 Other reports:
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from britekit.metrics.calibration import (
     expected_calibration_error,
     reliability_bins,
 )
+from britekit.plots.picture import Picture, draw_picture
 from britekit.plots.reliability import ReliabilityLine, plot_reliability
 
 # Below, nearly every cell is silence rightly called so, which would hide the errors that matter.
@@ -46,7 +48,7 @@ class Judged:
     """95 %, by resampling recordings; NaN ends with a single one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CalibrationResult:
     """A calibration and what it is worth."""
 
@@ -61,6 +63,23 @@ class CalibrationResult:
     """True cells among those fitted."""
     probabilities_NC: NDArray[np.float32]
     """Calibrated scores of all cells, cross-fitted where `cross_fitted`."""
+
+    def __repr__(self) -> str:
+        return (
+            f"<CalibrationResult: σ({self.fit.coefficient:.3f} logit(p) {self.fit.intercept:+.3f}); calibration "
+            f"error {self.before.error.error:.3f} before, {self.after.error.error:.3f} after>"
+        )
+
+    def to_dataframe(self) -> Any:
+        """Return the bins of the reliability diagram, before and after, as a pandas data frame."""
+        import pandas
+
+        tables = [pandas.DataFrame(vars(judged.bins)) for judged in (self.before, self.after)]
+        return pandas.concat(tables, keys=["before", "after"], names=["calibration", "bin"]).reset_index()
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Picture:
+        """Draw the reliability diagram before and after."""
+        return draw_picture(lambda file: plot_calibration(file, self), path)
 
 
 def calibrate_scores(

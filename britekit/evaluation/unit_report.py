@@ -7,6 +7,7 @@ recordings. N: units, C: classes.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.errors import InputError, some
+from britekit.errors import InputError, counted, some
 from britekit.evaluation.decisions import Decisions
 from britekit.evaluation.intervals import compute_intervals
 from britekit.evaluation.scored_set import ScoredSet
@@ -22,6 +23,7 @@ from britekit.evaluation.seconds import SecondsAtThresholds, count_seconds
 from britekit.evaluation.unit_set import UnitSet
 from britekit.metrics.bootstrap import REPLICATES, Interval
 from britekit.metrics.counts import ThresholdCounts, count_by_threshold
+from britekit.metrics.curves import coarse, curve_of
 from britekit.metrics.ranking import (
     ClassRanking,
     area_under_pr,
@@ -30,6 +32,8 @@ from britekit.metrics.ranking import (
     rank_classes,
 )
 from britekit.metrics.thresholds import Detections, detect, top_one_accuracy
+from britekit.plots.curves import plot_pr_curve
+from britekit.plots.picture import Picture, draw_picture
 
 # Below, intervals are known to hold the truth less often than they claim (benchmarks/coverage.py).
 FEW_RECORDINGS = 30
@@ -37,7 +41,7 @@ FEW_RECORDINGS = 30
 CUT_FROM = 0.01
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class UnitReport:
     """A test: its data, and everything computed from them."""
 
@@ -59,6 +63,39 @@ class UnitReport:
     """Precision in seconds at which to report TP seconds; per recording."""
     intervals: dict[str, Interval] = field(default_factory=dict)
     """95 % interval of each figure, by its name in `metrics`."""
+
+    def __repr__(self) -> str:
+        data, figures = self.data, self.metrics()
+        shown = ", ".join(
+            f"{name} {figures[name]:.3f}" for name in ("macro_pr", "micro_roc", "precision", "recall")
+        )
+        size = f"{counted(len(data.groups_N), data.unit)} of {counted(len(data.recordings), 'recording')}"
+        return f"<UnitReport: {size}, {counted(len(data.annotated), 'class', 'classes')}; {shown}>"
+
+    def to_dataframe(self) -> Any:
+        """Return the figures of each annotated class as a pandas data frame, a row per class."""
+        import pandas
+
+        data, columns = self.data, self.data.annotated
+        return pandas.DataFrame(
+            {
+                "class": [data.labels[c] for c in columns],
+                "pr_auc": self.per_class.pr_auc_C,
+                "roc_auc": self.per_class.roc_auc_C,
+                "precision": self.detections.precision_C[columns],
+                "recall": self.detections.recall_C[columns],
+                "positives": data.truth_NC[:, columns].sum(axis=0),
+            }
+        )
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Picture:
+        """Draw the precision-recall curve over the annotated classes."""
+        curve, area = curve_of(coarse(self.annotated, 20_000)), area_under_pr(self.annotated)
+        share = self.annotated.positives / (self.annotated.positives + self.annotated.negatives)
+        return draw_picture(
+            lambda file: plot_pr_curve(file, curve.recall, curve.precision, area, share, "Annotated classes"),
+            path,
+        )
 
     @property
     def without_positives(self) -> list[str]:

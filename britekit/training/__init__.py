@@ -1,6 +1,6 @@
 """Training: settings and a training set in, checkpoints and curves out.
 
-- ``trainer.py``: `train`, the one call behind the command, and `Trainer`
+- ``trainer.py``: `train`, the one call behind the command
 - ``preparation.py``: everything that can be refused before the first step
 - ``folds.py``: one fold after the other; ``results.py``: what a run gives back
 - ``loop.py``: epochs and steps, which only wires

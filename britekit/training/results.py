@@ -1,10 +1,15 @@
 """What a training run gives back."""
 
+import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from britekit.errors import counted
+from britekit.plots.picture import Picture, draw_picture
 
 
 @dataclass
@@ -49,7 +54,7 @@ class FoldResult:
         return self.epochs[self.final_epoch]
 
 
-@dataclass
+@dataclass(repr=False)
 class TrainResult:
     """What a run gives back.
 
@@ -73,6 +78,30 @@ class TrainResult:
     published: Path | None = None
     resumed_from_epoch: int | None = None
     example: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        size = f"{counted(len(self.epochs), 'epoch')} of {counted(self.num_spectrograms, 'spectrogram')}"
+        return f"<TrainResult: {size} in {self.seconds:.1f} s on {self.device}; loss {self.loss:.4f}>"
+
+    def to_dataframe(self) -> Any:
+        """Return the figures of every epoch as a pandas data frame; with folds, of each fold in turn."""
+        import pandas
+
+        return pandas.DataFrame([{"fold": fold.fold, **row} for fold in self.folds for row in fold.epochs])
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Picture:
+        """Draw the losses and, with held-out data, the scores of the last fold over its epochs."""
+        from britekit.plots.training import plot_training_curve
+
+        rows = self.epochs
+        series = {
+            name: [math.nan if row.get(name) is None else row[name] for row in rows] for name in rows[0]
+        }
+        losses: dict[str, list[float]] = {
+            name: series[name] for name in ("loss", "val_loss") if name in series
+        }
+        scores = {name: values for name, values in series.items() if name.startswith(("val_roc", "val_pr"))}
+        return draw_picture(lambda file: plot_training_curve(file, series["epoch"], losses, scores), path)
 
     @property
     def epochs(self) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -20,7 +19,7 @@ from britekit.training.ranks import open_world
 from britekit.training.results import FoldResult, TrainResult
 from britekit.training.resume import seed_to_continue
 
-__all__ = ["FoldResult", "TrainResult", "Trainer", "train"]
+__all__ = ["FoldResult", "TrainResult", "train"]
 
 
 def train(
@@ -114,33 +113,6 @@ def train(
                         on_publish(folds.result)
             folds.forget_states()
     return folds.result
-
-
-class Trainer:
-    """Training as the process-wide configuration says; the class behind the command, for people at a prompt.
-
-    Parameters
-    ----------
-    cfg
-        Configuration; the process-wide one if None.
-    """
-
-    def __init__(self, cfg: BaseConfig | None = None):
-        if cfg is None:
-            from britekit.config import get_config
-
-            cfg = get_config()
-        self.cfg = cfg
-
-    def run(self, **more: Any) -> TrainResult:
-        """Train; keyword arguments and errors as of `train`."""
-        return train(self.cfg, **more)
-
-    def find_lr(self, num_batches: int = 100) -> float:
-        """Learning rate to begin with, from ``num_batches`` steps; see `find_learning_rate`."""
-        from britekit.training.find_lr import find_learning_rate
-
-        return find_learning_rate(self.cfg, num_batches).suggestion
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from britekit.audio.signal import Audio
+from britekit.api.audio import Audio
 from britekit.audio.spectrogram import compute_spectrograms
 from britekit.audio.spectrogram_torch import (
     TorchTransform,
@@ -184,7 +184,7 @@ def test_audio_uses_the_device_it_was_given(song_file):
 
 def test_the_cpu_path_imports_no_torch(song_file):
     code = (
-        "import sys; from britekit.audio.signal import Audio; from britekit.config.audio import AudioConfig;"
+        "import sys; from britekit.api.audio import Audio; from britekit.config.audio import AudioConfig;"
         "a = Audio('cpu', AudioConfig()); a.load(sys.argv[1]); a.get_spectrograms([0.0]);"
         "sys.exit('torch' in sys.modules)"
     )

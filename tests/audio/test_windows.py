@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import britekit.audio.windows as windows_module
-from britekit.audio.signal import Audio, load_signal
+from britekit.api.audio import Audio
+from britekit.audio.signal import load_signal
 from britekit.audio.spectrogram import compute_spectrograms
 from britekit.audio.windows import WindowGrid, Windows
 from britekit.config.audio import AudioConfig

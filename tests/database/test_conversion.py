@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from britekit.api.database import TrainingDatabase
 from britekit.database.classes import add_class
-from britekit.database.facade import TrainingDatabase
 from britekit.database.session import open_database, publish_database
 from britekit.errors import DatabaseError
 from tests.database.contents import contents, problems

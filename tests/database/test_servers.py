@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import insert, select, text
 
 import britekit.database.session as session_module
+from britekit.api.database import TrainingDatabase
 from britekit.database.classes import add_class
-from britekit.database.facade import TrainingDatabase
 from britekit.database.schema import Category, Class
 from britekit.database.session import open_database, optimize
 from britekit.errors import DatabaseError

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from britekit.api.audio import Audio
 from britekit.audio.files import find_recordings
-from britekit.audio.signal import Audio
 from britekit.database.segments import nearest
 from britekit.database.session import open_database
 from britekit.datasets.extract_folder import extract_folder

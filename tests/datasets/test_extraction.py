@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from britekit.audio.signal import Audio
+from britekit.api.audio import Audio
 from britekit.datasets.extraction import build_training_database
 from britekit.errors import DatabaseError, InputError
 from tests.datasets.conftest import small_config, write_recording

@@ -76,7 +76,7 @@ def test_pickle_train_is_pickle(tmp_path, monkeypatch):
     import importlib
 
     aliased = importlib.import_module("britekit.commands.pickle_train")
-    assert aliased.pickle_train is britekit.commands.pickle
+    assert aliased.pickle_train.__wrapped__ is britekit.commands.pickle
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DatabaseError, match="does not exist"):
         britekit.commands.pickle_train(db_path="none.db", output_path="x.pkl")

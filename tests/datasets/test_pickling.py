@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from britekit.annotations.classes import ClassInfo
+from britekit.api.pickler import Pickler
 from britekit.database.classes import add_class
 from britekit.database.recordings import Facts, add_recording
 from britekit.database.schema import Class
@@ -16,7 +17,7 @@ from britekit.database.segments import add_links, add_segments
 from britekit.database.session import open_database
 from britekit.database.spectrograms import add_values, get_or_add_group
 from britekit.datasets.pickle_writer import PickleWriter
-from britekit.datasets.pickling import Pickler, write_training_pickle
+from britekit.datasets.pickling import write_training_pickle
 from britekit.datasets.selection import select_spectrograms
 from britekit.errors import DatabaseError, InputError
 from tests.datasets.conftest import compressed, small_config

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from britekit import commands
+from britekit.api.audio import Audio
+from britekit.api.reextractor import Reextractor
 from britekit.audio.files import find_recordings
-from britekit.audio.signal import Audio
 from britekit.config.audio import AudioConfig
 from britekit.database.session import open_database
 from britekit.database.spectrograms import decode
 from britekit.datasets.extract_folder import extract_folder
-from britekit.datasets.reextraction import Reextractor, reextract_segments
+from britekit.datasets.reextraction import reextract_segments
 from britekit.errors import DatabaseError, InputError
 from tests.datasets.conftest import small_config, write_recording
 

@@ -26,7 +26,7 @@ def generator():
     return module
 
 
-@pytest.mark.parametrize("name", ["settings.md", "commands.md", "python.md", "http.md"])
+@pytest.mark.parametrize("name", generator().PAGES)
 def test_page_is_current(name):
     """If not: `make docs`, and commit what it writes."""
     page = generator().PAGES[name]()

@@ -7,7 +7,7 @@ from sklearn import metrics as reference
 import britekit as bk
 from britekit.config import BaseConfig
 from britekit.errors import InputError
-from britekit.evaluation.testers import find_granularity
+from britekit.evaluation.granularity import find_granularity
 from tests.evaluation.made_sets import simulate
 
 

@@ -15,8 +15,8 @@ from PIL import Image
 from sqlalchemy import select
 
 from britekit import commands
+from britekit.api.audio import Audio
 from britekit.audio.files import find_recordings
-from britekit.audio.signal import Audio
 from britekit.database.embeddings import decode_embedding, encode_embedding
 from britekit.database.schema import Class
 from britekit.database.session import open_database

@@ -2,12 +2,13 @@
 
 import pytest
 
+from britekit.api.trainer import Trainer
 from britekit.commands.train import _metrics
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError
 from britekit.models.checkpoint import load_checkpoint
 from britekit.training import folds
-from britekit.training.trainer import Trainer, train
+from britekit.training.trainer import train
 from britekit.training.watch import Watch
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from britekit.database.facade import TrainingDatabase
+from britekit.api.database import TrainingDatabase
+from britekit.database.schema import Source
 from britekit.errors import DatabaseError
 
 TABLES = ["category", "class", "recording", "segment", "segment_class", "soundtype", "source"]
@@ -59,7 +60,7 @@ def test_unknown_columns_are_refused(filled):
     with pytest.raises(DatabaseError, match="no column"):
         filled.get_class({"Name = 'x' OR 1=1 --": "x"})
     with pytest.raises(DatabaseError, match='no attribute "nmae"'):
-        filled.insert_source(nmae="x")
+        filled.insert(Source, nmae="x")
 
 
 def test_values_are_bound(filled):

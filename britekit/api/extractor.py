@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from britekit.api.database import TrainingDatabase
 from britekit.audio.files import find_recordings
-from britekit.database.facade import TrainingDatabase
+from britekit.config import BaseConfig, get_config
 from britekit.database.session import open_database
 from britekit.datasets.extract_folder import extract_folder
 from britekit.datasets.extract_given import Wanted, extract_given, wanted_by_csv, wanted_by_images
@@ -37,7 +38,7 @@ class Extractor:
     spec_group
         Spectrogram group, added if new.
     cfg
-        Configuration; the process-wide one if None.
+        Settings; None takes those of `get_config()`.
     """
 
     def __init__(
@@ -49,14 +50,10 @@ class Extractor:
         src_name: str | None = None,
         overlap: float | None = None,
         spec_group: str = "default",
-        cfg: Any = None,
+        cfg: BaseConfig | None = None,
     ) -> None:
-        if cfg is None:
-            from britekit.config import get_config
-
-            cfg = get_config()
         self._db = db
-        self._cfg = cfg
+        self._cfg = get_config() if cfg is None else cfg
         self._overlap = overlap
         self._target: dict[str, Any] = {
             "class_name": class_name,

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from britekit.api.database import TrainingDatabase
 from britekit.database.classes import get_or_add_category, get_or_add_class
-from britekit.database.facade import TrainingDatabase
 from britekit.database.recordings import add_recording, find_recording, get_or_add_source
 from britekit.database.schema import Category, Class, Recording, Segment, SegmentClass, SpecGroup, SpecValue
 from britekit.database.spectrograms import get_or_add_group

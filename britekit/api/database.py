@@ -1,19 +1,18 @@
-"""`TrainingDatabase`: the tables by method names, for people at a prompt and for older scripts.
+"""`TrainingDatabase`: a training database as an object, for notebooks and scripts.
 
-Every table has ``insert_X``, ``get_X``, ``get_X_count``, ``update_X`` and ``delete_X``; all are made from the
-same five functions. Library code uses sessions and mapped classes instead.
+Library code uses sessions and mapped classes instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from britekit.api.tables import Filters, Row, TableMethods
 from britekit.database.failures import as_sentences
 from britekit.database.schema import (
     Base,
@@ -28,22 +27,8 @@ from britekit.database.schema import (
     SpecValue,
 )
 from britekit.database.session import Mode, open_database, optimize
-from britekit.errors import DatabaseError, suggest
+from britekit.errors import DatabaseError, counted, suggest
 
-Filters = Mapping[str, Any] | None
-Row = SimpleNamespace
-
-_TABLES: dict[str, type[Base]] = {
-    "category": Category,
-    "class": Class,
-    "recording": Recording,
-    "segment": Segment,
-    "segment_class": SegmentClass,
-    "soundtype": SoundType,
-    "source": Source,
-    "specgroup": SpecGroup,
-    "specvalue": SpecValue,
-}
 # Columns of other tables that a filter may name, each as a condition on the ID of the table asked for.
 _JOINED: dict[type[Base], dict[str, Callable[[Any], ColumnElement[bool]]]] = {
     Class: {"CategoryName": lambda value: Class.category_id.in_(_ids(Category, Category.name == value))},
@@ -71,7 +56,7 @@ _JOINED: dict[type[Base], dict[str, Callable[[Any], ColumnElement[bool]]]] = {
 }
 
 
-class TrainingDatabase:
+class TrainingDatabase(TableMethods):
     """A training database with a method per table and verb.
 
     Filters are maps of column (``Name``, ``RecordingID``) to value, joined by AND; values are always bound,
@@ -91,6 +76,18 @@ class TrainingDatabase:
         self._stack = ExitStack()
         self._session: Session = self._stack.enter_context(open_database(db_path, mode))
         self._in_transaction = False
+
+    def __repr__(self) -> str:
+        counts = (
+            ("class", Class),
+            ("recording", Recording),
+            ("segment", Segment),
+            ("spectrogram", SpecValue),
+        )
+        held = ", ".join(
+            counted(self.count(table), noun, "classes" if table is Class else "") for noun, table in counts
+        )
+        return f"<TrainingDatabase {self._session.info['where']}: {held}>"
 
     def __enter__(self) -> TrainingDatabase:
         return self
@@ -131,7 +128,7 @@ class TrainingDatabase:
         names = [name for name in _attributes(table) if name != "id"]
         if len(values) > len(names):
             raise DatabaseError(f"{table.__name__} has {len(names)} columns, given are {len(values)} values")
-        row = dict(zip(names, values))
+        row = {name: value for name, value in zip(names, values) if value is not None}
         for name, value in named.items():
             if name not in names:
                 raise DatabaseError(f'{table.__name__} has no attribute "{name}"{suggest(name, names)}')
@@ -268,39 +265,3 @@ def _ids(table: Any, condition: ColumnElement[bool]) -> Any:
 
 def _segments_of_class(name: str) -> Any:
     return select(SegmentClass.segment_id).where(SegmentClass.class_id.in_(_ids(Class, Class.name == name)))
-
-
-def _add_methods(word: str, table: type[Base]) -> None:
-    """Give the facade the five methods of one table under their old names."""
-
-    def insert_row(self: TrainingDatabase, *values: Any, **named: Any) -> int:
-        return self.insert(table, *values, **named)
-
-    def get_rows(self: TrainingDatabase, filters: Filters = None) -> list[Row]:
-        return self.get(table, filters)
-
-    def get_count(self: TrainingDatabase, filters: Filters = None) -> int:
-        return self.count(table, filters)
-
-    def update_row(self: TrainingDatabase, id: int, field: str, value: Any) -> int:
-        return self.update(table, id, field, value)
-
-    def delete_rows(self: TrainingDatabase, filters: Filters = None) -> int:
-        return self.delete(table, filters)
-
-    named = {
-        f"insert_{word}": insert_row,
-        f"get_{word}": get_rows,
-        f"get_{word}_count": get_count,
-        f"update_{word}": update_row,
-        f"delete_{word}": delete_rows,
-    }
-    for name, method in named.items():
-        method.__name__ = name
-        method.__qualname__ = f"TrainingDatabase.{name}"
-        method.__doc__ = f"`{name.split('_')[0]}` of the table {table.__tablename__}."
-        setattr(TrainingDatabase, name, method)
-
-
-for _word, _table in _TABLES.items():
-    _add_methods(_word, _table)

@@ -1,75 +1,24 @@
-"""The three kinds of tests as classes for scripts, and their names on the command line."""
+"""The three kinds of tests, for notebooks and scripts."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from britekit.config import BaseConfig, get_config
-from britekit.errors import InputError
 from britekit.evaluation import calibrating
 from britekit.evaluation.calibrating import CalibrationResult
 from britekit.evaluation.decisions import choose_decisions
+from britekit.evaluation.granularity import BLOCK_S, Unit, check_precision, read_units
 from britekit.evaluation.report_files import write_report
-from britekit.evaluation.scored_set import ScoredSet, read_scored_set
+from britekit.evaluation.scored_set import ScoredSet
 from britekit.evaluation.unit_report import UnitReport, report_units
-from britekit.evaluation.unit_set import UnitSet, read_block_set, read_recording_set
+from britekit.evaluation.unit_set import UnitSet
 from britekit.metrics.curves import Curve, curve_at, rounded_thresholds
 from britekit.metrics.ranking import mean_defined
-
-Unit = Literal["segment", "block", "recording"]
-_BLOCK_S = 60.0
-
-
-def find_granularity(text: str, block_s: float | None = None) -> tuple[Unit, float]:
-    """Return the unit that a word or its beginning means, and the length of a block in seconds.
-
-    Raises
-    ------
-    InputError
-        If the word means none, or a block has no length.
-    """
-    words: tuple[str, ...] = ("segment", "block", "recording", "minute")
-    found = [word for word in words if text and word.startswith(text.lower())]
-    if len(found) != 1:
-        raise InputError(
-            f'granularity "{text}" is not known; expected segment, block, recording or minute, or the '
-            "beginning of one"
-        )
-    if block_s is not None and not block_s > 0:
-        raise InputError(f"--block is {block_s:g}; expected a positive number of seconds")
-    if found[0] == "minute":
-        if block_s not in (None, _BLOCK_S):
-            raise InputError(f"a minute has 60 seconds, but --block is {block_s:g}; use -g block")
-        return "block", _BLOCK_S
-    return found[0], float(block_s or _BLOCK_S)  # type: ignore[return-value]
-
-
-def check_precision(value: float) -> float:
-    """Return a precision, or raise `InputError` if it is none."""
-    if not 0 < value <= 1:
-        raise InputError(f"--precision is {value:g}; expected a share above 0, up to 1")
-    return value
-
-
-def read_units(
-    unit: Unit,
-    annotations_path: str | Path,
-    label_dir: str | Path,
-    recordings_dir: str | Path | None,
-    cfg: BaseConfig,
-    block_s: float = _BLOCK_S,
-    strict: bool = False,
-) -> ScoredSet | UnitSet:
-    """Read a test of any kind; see `read_scored_set`, `read_block_set` and `read_recording_set`."""
-    if unit == "segment":
-        return read_scored_set(annotations_path, label_dir, recordings_dir, cfg, strict)
-    if unit == "block":
-        return read_block_set(annotations_path, label_dir, recordings_dir, cfg, block_s, strict)
-    return read_recording_set(annotations_path, label_dir, recordings_dir, cfg, strict)
 
 
 class _Tester:
@@ -92,7 +41,7 @@ class _Tester:
         self.output_dir = Path(output_dir)
         self.threshold = threshold
         self.cfg = cfg if cfg is not None else get_config()
-        self._block_s, self._wanted = _BLOCK_S, None  # type: tuple[float, float | None]
+        self._block_s, self._wanted = BLOCK_S, None  # type: tuple[float, float | None]
         self._data: ScoredSet | UnitSet | None = None
         self._report: UnitReport | None = None
 

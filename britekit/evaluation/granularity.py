@@ -1,0 +1,62 @@
+"""The unit of a test: segment, block or recording; and its name on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from britekit.config import BaseConfig
+from britekit.errors import InputError
+from britekit.evaluation.scored_set import ScoredSet, read_scored_set
+from britekit.evaluation.unit_set import UnitSet, read_block_set, read_recording_set
+
+Unit = Literal["segment", "block", "recording"]
+BLOCK_S = 60.0
+
+
+def find_granularity(text: str, block_s: float | None = None) -> tuple[Unit, float]:
+    """Return the unit that a word or its beginning means, and the length of a block in seconds.
+
+    Raises
+    ------
+    InputError
+        If the word means none, or a block has no length.
+    """
+    words: tuple[str, ...] = ("segment", "block", "recording", "minute")
+    found = [word for word in words if text and word.startswith(text.lower())]
+    if len(found) != 1:
+        raise InputError(
+            f'granularity "{text}" is not known; expected segment, block, recording or minute, or the '
+            "beginning of one"
+        )
+    if block_s is not None and not block_s > 0:
+        raise InputError(f"--block is {block_s:g}; expected a positive number of seconds")
+    if found[0] == "minute":
+        if block_s not in (None, BLOCK_S):
+            raise InputError(f"a minute has 60 seconds, but --block is {block_s:g}; use -g block")
+        return "block", BLOCK_S
+    return found[0], float(block_s or BLOCK_S)  # type: ignore[return-value]
+
+
+def check_precision(value: float) -> float:
+    """Return a precision, or raise `InputError` if it is none."""
+    if not 0 < value <= 1:
+        raise InputError(f"--precision is {value:g}; expected a share above 0, up to 1")
+    return value
+
+
+def read_units(
+    unit: Unit,
+    annotations_path: str | Path,
+    label_dir: str | Path,
+    recordings_dir: str | Path | None,
+    cfg: BaseConfig,
+    block_s: float = BLOCK_S,
+    strict: bool = False,
+) -> ScoredSet | UnitSet:
+    """Read a test of any kind; see `read_scored_set`, `read_block_set` and `read_recording_set`."""
+    if unit == "segment":
+        return read_scored_set(annotations_path, label_dir, recordings_dir, cfg, strict)
+    if unit == "block":
+        return read_block_set(annotations_path, label_dir, recordings_dir, cfg, block_s, strict)
+    return read_recording_set(annotations_path, label_dir, recordings_dir, cfg, strict)
