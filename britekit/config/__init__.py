@@ -5,6 +5,7 @@ checked `BaseConfig`, which is then passed as an argument. Nothing else in the l
 
 - `audio.py`, `train.py`, `infer.py`, `misc.py`, `pipeline.py`: the sections, each field with meaning, unit
   and range
+- `model_names.py`: which models and heads there are
 - `augmentations.py`: the entries of `train.augmentations`; `augmentation_files.py`: what each
   augmentation's own file says about its parameters
 - `fields.py`: a field's description, the check of a value against it

@@ -13,6 +13,7 @@ from britekit.config.augmentations import (
     merge_augmentations,
 )
 from britekit.config.fields import Problem, Section, setting
+from britekit.config.model_names import wrong_head, wrong_model
 
 
 @dataclass
@@ -62,6 +63,7 @@ class TrainConfig(Section):
     num_workers: int = setting(3, "threads that decode the training file", low=0)
     devices: int = setting(1, "GPUs, or CPU processes, that share each batch; 0 = all GPUs", low=0)
     compile: bool = setting(False, "compile the model")
+    flat_weights: bool = setting(False, "on a GPU: keep weights in few long parameters; not yet measured")
     mixed_precision: bool | None = setting(None, "16-bit mixed precision; null = on GPUs only")
     optimizer: str = setting("adamw", "any optimizer name known to timm")
     opt_weight_decay: float | None = setting(0.01, "weight decay; null = the optimizer's own", low=0)
@@ -102,7 +104,10 @@ class TrainConfig(Section):
     def check(cls, name: str, value: Any) -> tuple[Any, str]:
         """Return the value in the field's own type, and what is wrong with it (empty = nothing)."""
         if name != "augmentations":
-            return super().check(name, value)
+            value, wrong = super().check(name, value)
+            if value is not None and not wrong and name in ("model_type", "head_type"):
+                wrong = wrong_model(value) if name == "model_type" else wrong_head(value)
+            return value, wrong
         # Assigned from Python, the list is taken as it stands: what it leaves out is off.
         entries, problems = merge_augmentations([], value)
         return entries, "; ".join(problems)

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from britekit.config.model_names import backbone_families
 from britekit.models.options import Blueprint
 from britekit.models.recognizer import build
-from britekit.models.registry import backbone_families, find_backbone
+from britekit.models.registry import find_backbone
 
 
 @dataclass(frozen=True)

@@ -7,23 +7,8 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from britekit.errors import ModelError, suggest
-
-
-def _names(package: str) -> list[str]:
-    """Names of the files in one of the two folders, without importing them."""
-    folder = importlib.import_module(f"britekit.models.{package}")
-    return sorted(info.name.rstrip("_") for info in pkgutil.iter_modules(folder.__path__))
-
-
-def backbone_families() -> list[str]:
-    """Names of all families, e.g. ``["effnet", "timm"]``."""
-    return _names("backbones")
-
-
-def head_names() -> list[str]:
-    """Names of all heads."""
-    return _names("heads")
+from britekit.config.model_names import wrong_head, wrong_model
+from britekit.errors import ModelError
 
 
 def _load(package: str, name: str) -> ModuleType:
@@ -45,21 +30,10 @@ def find_backbone(model_type: str) -> tuple[ModuleType, str]:
     ModelError
         Unknown family or size.
     """
-    family, dot, size = model_type.partition(".")
-    families = backbone_families()
-    if family not in families:
-        raise ModelError(
-            f'train.model_type: "{model_type}" has no known family; families are {", ".join(families)}'
-            + suggest(family, families)
-        )
-    module = _load("backbones", family)
-    sizes: list[str] | None = None if module.SIZES is None else list(module.SIZES)
-    if not dot or not size or (sizes is not None and size not in sizes):
-        known = "a name of timm's list" if sizes is None else f"{sizes[0]} to {sizes[-1]}"
-        raise ModelError(
-            f'train.model_type: "{model_type}" has no known size; after "{family}." comes {known}'
-        )
-    return module, size
+    if wrong := wrong_model(model_type):
+        raise ModelError(f"train.model_type: {wrong}")
+    family, _, size = model_type.partition(".")
+    return _load("backbones", family), size
 
 
 def find_head(head_type: str) -> ModuleType:
@@ -70,12 +44,8 @@ def find_head(head_type: str) -> ModuleType:
     ModelError
         Unknown head.
     """
-    names = head_names()
-    if head_type not in names:
-        raise ModelError(
-            f'train.head_type: "{head_type}" is not a head; heads are {", ".join(names)}'
-            + suggest(head_type, names)
-        )
+    if wrong := wrong_head(head_type):
+        raise ModelError(f"train.head_type: {wrong}")
     return _load("heads", head_type)
 
 

@@ -67,7 +67,8 @@ def as_run(
 ) -> Callable[..., Any]:
     """The network as a training step runs it: compiled where that is wanted, replayed as graphs on a GPU.
 
-    What is replayed has its weights in few long parameters, which the optimizer is given in their place.
+    With ``train.flat_weights``, what is replayed has its weights in few long parameters, which the optimizer is
+    given in their place.
     Processes that share a batch have hooks on each gradient, which a recording cannot hold; nor can what it
     gives be differentiated twice.
     """
@@ -80,7 +81,7 @@ def as_run(
     size = (cfg.audio.spec_height, cfg.audio.spec_width)
     mixed = mixed_type(device, cfg.train.mixed_precision)
     network: torch.nn.Module = recognizer
-    if can_be_flat(optimizer):
+    if cfg.train.flat_weights and can_be_flat(optimizer):
         network = FlatNetwork(recognizer, optimizer, mixed, _unused(recognizer, *size))
     return GraphedNetwork(recognizer, (batch_size, 1, *size), layout, mixed, network)
 

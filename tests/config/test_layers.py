@@ -1,10 +1,14 @@
 """Precedence of the layers, and what a file with mistakes is told."""
 
+import importlib
+from pathlib import Path
+
 import pytest
 
 import britekit
 from britekit.config import BaseConfig, from_dict, resolve, to_dict, to_shown_dict
 from britekit.config.layers import forget_config
+from britekit.config.model_names import backbone_families, wrong_model
 from britekit.errors import ConfigError
 
 
@@ -251,3 +255,25 @@ def test_a_setting_that_only_public_britekit_has_is_explained(tmp_path):
     for (field, why), line in zip(expected, found, strict=True):
         assert field in line and why in line
         assert line.endswith("remove the line")
+
+
+def test_a_wrong_model_is_reported_with_all_other_faults(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(
+        "train:\n  model_type: effnet.99\n  head_type: basik\n  learning_rate: -1\n  num_epoch: 3\naudio: 5\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        resolve()
+    assert [problem.split(":")[1] for problem in caught.value.problems] == ["2", "3", "4", "5", "6"]
+    assert "no known size" in caught.value.problems[0]
+    assert 'did you mean "basic"?' in caught.value.problems[1]
+
+
+def test_models_are_known_without_importing_them():
+    """The sizes read from the text of a file are those that the file has."""
+    for family in backbone_families():
+        sizes = importlib.import_module(f"britekit.models.backbones.{family.replace('timm', 'timm_')}").SIZES
+        for size in sizes or ["resnet18"]:
+            assert wrong_model(f"{family}.{size}") == ""
+        assert sizes is None or "no known size" in wrong_model(f"{family}.x")
+    assert 'did you mean "effnet"?' in wrong_model("efnet.2")

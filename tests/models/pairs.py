@@ -2,7 +2,7 @@
 
 import pytest
 
-from britekit.models.registry import backbone_families, head_names
+from britekit.config.model_names import backbone_families, head_names
 
 _ONE = "vovnet"
 PAIRS = [

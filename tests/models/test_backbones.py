@@ -9,7 +9,7 @@ import timm
 import torch
 from timm.layers import DropPath
 
-from britekit.config import resolve
+from britekit.config import model_names, resolve
 from britekit.errors import ModelError
 from britekit.models import published_weights, registry
 from britekit.models.options import Blueprint
@@ -207,9 +207,9 @@ def test_weights_that_do_not_exist(name, said):
 
 
 def test_registry_lists_are_the_folders():
-    assert {*TABLES, "timm"} <= set(registry.backbone_families())
+    assert {*TABLES, "timm"} <= set(model_names.backbone_families())
     assert {"basic", "effnet", "hgnet", "basic_sed", "scalable_sed", "temporal_sed"} <= set(
-        registry.head_names()
+        model_names.head_names()
     )
 
 

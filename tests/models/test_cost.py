@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from britekit.config.model_names import backbone_families, head_names
 from britekit.errors import ModelError
 from britekit.models.cost import compute_cost, count_multiply_adds, model_names
 from britekit.models.options import Blueprint
 from britekit.models.recognizer import build
-from britekit.models.registry import backbone_families, find_backbone, head_names
+from britekit.models.registry import find_backbone
 from britekit.models.timing import measure_speed
 
 

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from britekit.annotations.classes import ClassInfo
+from britekit.config.model_names import head_names
 from britekit.errors import ModelError
 from britekit.models.checkpoint import hyper_parameters, load_checkpoint, save_checkpoint
 from britekit.models.options import Blueprint
 from britekit.models.recognizer import build
-from britekit.models.registry import find_backbone, find_head, head_names, is_sed_head
+from britekit.models.registry import find_backbone, find_head, is_sed_head
 from tests.models.pairs import PAIRS
 
 # Specification, algorithms §5: millions of parameters for C = 50, hidden 256, F = 320 and F = 1920.

@@ -84,7 +84,7 @@ def test_replayed_training_is_the_same_training(cfg, model, head):
 @pytest.mark.parametrize("mixed", [True, False])
 def test_replayed_training_with_long_parameters_is_the_same_training(cfg, mixed):
     """As `train` runs it; the last batch is smaller and runs as usual, with the same parameters."""
-    cfg.train.mixed_precision = mixed
+    cfg.train.mixed_precision, cfg.train.flat_weights = mixed, True
     data = [*batches(4), *batches(1, (3, *SHAPE[1:]))]
     plain = network(cfg, "effnet.1", drop_rate=0.0, drop_path_rate=0.0)
     with torch.autocast("cuda", dtype=torch.bfloat16, enabled=mixed):
