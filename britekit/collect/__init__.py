@@ -17,7 +17,6 @@ the test recordings beside their annotations. Nothing here knows spectrograms or
 - ``downloading.py``: one file, continued where it was interrupted, checked before it gets its name
 - ``store.py``, ``csv_log.py``: many files into one directory, each with its record
 - ``xeno_canto.py``, ``inaturalist.py``, ``youtube.py``, ``audioset.py``, ``audioset_tables.py``: the sites
-- ``clips.py``: recordings, or seconds of them, as MP3
 - ``downloads.py``: what `collect` keeps of the network outside the pipeline's outs
 - ``publishing.py``: whole directories under their names, or nothing
 - ``sample.py``: plans of synthesised recordings, and the tree the command `sample` writes

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from britekit.collect.clips import write_mp3
+from britekit.audio.mp3 import BIT_RATE, write_mp3
 from britekit.collect.licences import is_wanted
 from britekit.collect.offers import Details
 from britekit.collect.pacing import Interrupted
@@ -139,7 +139,7 @@ def _bring(
         if not tracks:
             raise InputError(f"{link} gave no sound track")
         made = folder / "made.mp3~"
-        write_mp3(tracks[0], made, rate, start_s, seconds)
+        write_mp3(tracks[0], made, rate, None, BIT_RATE, start_s, seconds, allow_damage=True)
         made.replace(target)
     except Interrupted:
         raise

@@ -51,8 +51,8 @@ def audioset(
     """
     from pathlib import Path
 
+    from britekit.audio.mp3 import check_rate
     from britekit.collect import audioset as clips
-    from britekit.collect.clips import check_rate
     from britekit.collect.licences import parse_licences
     from britekit.collect.store import LISTING, Store, check_counts, listing
     from britekit.collect.web import Limits, Web

@@ -1,6 +1,9 @@
-"""Convert uncompressed recordings of a directory to MP3 at 192 kbit/s, in place.
+"""Convert uncompressed recordings of a directory to MP3, in place.
 
-An original is deleted only after its MP3 was decoded to the same length. One whose MP3 exists is left alone.
+An original is deleted only when a second decoder finds all of it in its MP3: the same length, each second
+alike, and no sound above what MP3 holds, so ultrasound stays WAV. The MP3 has 192 kbit/s, or 320 where that
+is needed, and 48000 Hz where a recording has sound too high for --sr (15 kHz at 32000). An original whose MP3
+exists, or that another command is converting, is left alone.
 Takes flac, wav, wma, aif, aiff, x-aiff, octet-stream, qt and x-hx-aac-adts; recording time and place stay.
 
     britekit wav2mp3 --dir recordings/Ovenbird
@@ -38,10 +41,12 @@ def wav2mp3(
         result = convert_originals(originals, sampling_rate, decoding_threads(), advance)
     for path in result.left_alone:
         print(f"{shown(path.name)}: left alone, its MP3 exists")
+    for path in result.busy:
+        print(f"{shown(path.name)}: left alone, another command converts it")
     for path, reason in result.failures:
         print(f"{shown(path.name)}: stays, {reason}")
     print(f"converted = {len(result.converted)}")
-    print(f"left_alone = {len(result.left_alone)}")
+    print(f"left_alone = {len(result.left_alone) + len(result.busy)}")
     print(f"failed = {len(result.failures)}")
     if result.failures:
         raise InputError(

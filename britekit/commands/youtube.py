@@ -33,7 +33,7 @@ def youtube(
     from dataclasses import replace
     from pathlib import Path
 
-    from britekit.collect.clips import check_rate
+    from britekit.audio.mp3 import check_rate
     from britekit.collect.licences import parse_licences
     from britekit.collect.store import LISTING, Store, listing
     from britekit.collect.web import Limits, Web
