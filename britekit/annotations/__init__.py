@@ -10,7 +10,7 @@ files written back. Nothing here touches audio samples or models.
 - ``raven_output.py``: labels as a Raven selection table
 - ``reading.py``: annotations in any of these forms, from a file or a folder
 - ``text_files.py``: text files, read as UTF-8
-- ``held.py``: how much of a sound makes a window one in which it is heard
+- ``held.py``: which windows hold a sound, which sounds no window holds, and boxes over two recordings
 - ``reconciling.py``: which class an annotation means
 - ``listed.py``: annotations per block and per recording, as lists of classes
 - ``labels.py``: inference output as Audacity labels and ``scores.csv``, and reading it back

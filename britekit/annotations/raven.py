@@ -60,8 +60,9 @@ def read_raven_table(
 ) -> list[Annotation]:
     """Read a Raven selection table.
 
-    Rows that repeat a selection in another view or channel count once. A row without a class keeps its times,
-    with an empty label: something is heard, nobody said what. An empty table gives one row without times,
+    Rows that repeat a selection in another view or channel count once. A box that ends in another file than
+    it begins in says so (`Annotation.ends_in`), since only their lengths tell where to split it. A row
+    without a class keeps its times, with an empty label: something is heard, nobody said what. An empty table gives one row without times,
     which says that the recording was listened to.
 
     Parameters
@@ -120,7 +121,10 @@ def read_raven_table(
             unnamed.append(number)
         selection = columns.selection_of(cells) or f"row {number}"
         key = (recording, label, selection, start, end)
-        found.setdefault(key, Annotation(recording, label, start, end, number, str(path)))
+        last = columns.last_file_of(cells)
+        ends_in = names.named(PureWindowsPath(last).name) if last and files else recording
+        ends_in = "" if ends_in == recording else ends_in
+        found.setdefault(key, Annotation(recording, label, start, end, number, str(path), ends_in))
     raise_for_rows(path, problems)
     file.report()
     if unnamed:
@@ -192,6 +196,9 @@ class _Columns:
 
     def file_of(self, cells: list[str]) -> str:
         return next(filter(None, (self._cell(cells, name) for name in self._files)), "")
+
+    def last_file_of(self, cells: list[str]) -> str:
+        return self._cell(cells, "End File") or self._cell(cells, "End Path")
 
     def selection_of(self, cells: list[str]) -> str:
         return self._cell(cells, "Selection")

@@ -33,6 +33,8 @@ class Annotation:
     """Row in the file it came from, for messages."""
     file: str = field(default="", compare=False)
     """That file, for messages."""
+    ends_in: str = field(default="", compare=False)
+    """Recording in which a box ends that runs over the end of its own; times go on counting from `start`."""
 
     @property
     def where(self) -> str:

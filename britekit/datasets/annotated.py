@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from britekit.annotations.held import is_held
+from britekit.annotations.held import is_held, known_seconds, split_at_ends
 from britekit.annotations.names import RecordingNames, recording_key
 from britekit.annotations.reading import read_folder, report_absent, warn_of_folders
 from britekit.annotations.reconciling import Reconciler
@@ -48,7 +48,7 @@ class FolderAnnotations:
         """A table says which recordings belong to the set; label files speak for one recording each."""
         stems = {recording_key(path) for path in paths}
         absent: dict[str, str] = {}
-        for item in reconciler.reconcile(found.annotations):
+        for item in split_at_ends(reconciler.reconcile(found.annotations), known_seconds(paths)):
             if item.recording not in stems:
                 absent.setdefault(item.recording, item.where)
                 continue

@@ -126,7 +126,6 @@ def _class_folder(target: str | os.PathLike[str], class_name: str, wanted: Wante
 
 def _on_grid(cfg: BaseConfig, wanted: Wanted, folder: Path, class_name: str) -> dict[Path, list[float]]:
     """Return the segments of a rebuild that the named offsets mean, telling of those that mean none."""
-    grid = WindowGrid.for_extraction(cfg.audio.spec_duration, cfg.pipeline.extract_overlap)
     reconciler = Reconciler(read_classes(cfg.misc.classes_file))
     annotated = FolderAnnotations(folder, find_recordings(folder), reconciler, cfg.misc, class_name)
     chosen: dict[Path, list[float]] = {}
@@ -135,7 +134,12 @@ def _on_grid(cfg: BaseConfig, wanted: Wanted, folder: Path, class_name: str) -> 
         if annotations is None and annotated.lists_all:
             log.warning("%s: its folder's annotations do not list it, so a rebuild leaves it out", path)
             continue
-        starts = _window_starts(path, grid)
+        starts = _window_starts(
+            path,
+            WindowGrid.for_extraction(
+                cfg.audio.spec_duration, cfg.pipeline.extract_overlap, bool(annotations)
+            ),
+        )
         for offset in offsets:
             begins = min(starts, key=lambda start: abs(start - offset)) if starts else offset
             if abs(begins - offset) > TOLERANCE_S:

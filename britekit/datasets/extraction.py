@@ -12,6 +12,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from britekit.annotations.classes import ClassInfo, read_classes
+from britekit.annotations.held import Unheard
 from britekit.audio.files import shown
 from britekit.audio.windows import WindowGrid
 from britekit.config import BaseConfig
@@ -47,6 +48,8 @@ class Extraction:
         Recordings that could not be read, with the reason.
     per_class
         Segments by class name; of a tree only.
+    unheard
+        Annotations that no segment holds; of a tree only.
     """
 
     recordings: int = 0
@@ -55,6 +58,7 @@ class Extraction:
     skipped: int = 0
     failures: list[tuple[Path, str]] = field(default_factory=list)
     per_class: dict[str, int] = field(default_factory=dict)
+    unheard: Unheard = field(default_factory=Unheard)
 
     def fail(self, path: Path, error: Exception) -> None:
         """Note a recording that could not be read, and say so."""
@@ -104,7 +108,8 @@ def build_training_database(
     strict
         Make a decision that matches no segment an error.
     """
-    grid = WindowGrid.for_extraction(cfg.audio.spec_duration, cfg.pipeline.extract_overlap)
+    duration, overlap = cfg.audio.spec_duration, cfg.pipeline.extract_overlap
+    grids = [WindowGrid.for_extraction(duration, overlap, annotated) for annotated in (False, True)]
     classes = read_classes(classes_path)
     curation = read_curation(curation_path, classes)
     planned = read_tree(root, classes, cfg.misc)
@@ -115,11 +120,12 @@ def build_training_database(
         class_ids = _add_classes(session, curation)
         group_id = get_or_add_group(session, group, asdict(cfg.audio))
         session.commit()
-        streams = stream_windows([recording.path for recording in planned], cfg.audio, lambda _: grid)
+        annotated = {recording.path: recording.is_annotated for recording in planned}
+        streams = stream_windows(list(annotated), cfg.audio, lambda path: grids[annotated[path]])
         for recording, stream in track(zip(planned, streams), len(planned), "extract"):
             try:
                 stored, computed = _store_planned(
-                    session, recording, stream, class_ids, group_id, curation, cfg.audio.spec_duration
+                    session, recording, stream, class_ids, group_id, curation, duration, result.unheard
                 )
             except (BriteKitError, OSError, MemoryError) as error:
                 session.rollback()
@@ -130,6 +136,8 @@ def build_training_database(
             seen += computed
             result.segments += stored
             result.spectrograms += stored
+        for sentence in result.unheard.sentences():
+            log.warning("%s", sentence)
         if not seen:
             result.raise_for_failures()
             raise InputError(f"{root}: no recording gives a segment; see the warnings above")
@@ -151,6 +159,7 @@ def _store_planned(
     group_id: int,
     curation: Curation,
     duration: float,
+    unheard: Unheard,
 ) -> tuple[int, int]:
     """Store one recording of the tree; return how many segments it has now, and had before decisions.
 
@@ -158,10 +167,11 @@ def _store_planned(
     """
     decisions = curation.about(recording.filename, recording.source)
     source_id = recording_id = None
-    stored = computed = 0
+    stored = 0
+    computed: list[float] = []
     for batch in stream:
         kept = []
-        computed += len(batch.offsets)
+        computed += batch.offsets
         if source_id is None:
             # A source stays when people decide against all of its recordings; only del-src removes it.
             source_id = get_or_add_source(session, recording.source)
@@ -182,7 +192,8 @@ def _store_planned(
         stored += len(kept)
     if recording_id is not None:
         set_seconds(session, recording_id, stream.seconds)
-    return stored, computed
+    unheard.judge(recording.annotations, stream.seconds, computed, duration)
+    return stored, len(computed)
 
 
 def _add_classes(session: Session, curation: Curation) -> dict[str, int]:

@@ -57,6 +57,11 @@ class PlannedRecording:
         """The classes that it holds anywhere."""
         return {*self.class_names, *(item.label for item in self.annotations)}
 
+    @property
+    def is_annotated(self) -> bool:
+        """Whether people said where in it a class is heard."""
+        return bool(self.annotations)
+
     def classes_at(self, offset: float, duration: float) -> list[str]:
         """Return the classes of the segment of ``duration`` seconds that begins at ``offset``."""
         heard = classes_heard(self.annotations, offset, duration) if self.annotations else []

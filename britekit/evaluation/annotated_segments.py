@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from britekit.annotations.classes import map_name
+from britekit.annotations.held import Unheard, split_at_ends
 from britekit.annotations.reading import read_any_annotations
 from britekit.audio.decoding import duration_of
 from britekit.errors import InputError, suggest
@@ -77,6 +78,13 @@ def annotated_segments(
         claims, labels = [a for a in claims if a.label == label], [label]
     audio = audio_files(root, any("/" in a.recording for a in claims))
     found: dict[tuple[str, str], AnnotatedSegments] = {}
+    unheard = Unheard()
+    seconds: dict[str, float] = {}
+    for recording in {
+        name for a in claims for name in (a.recording, a.ends_in) if len(audio.get(name, [])) == 1
+    }:
+        seconds[recording] = duration_of(audio[recording][0])
+    claims = split_at_ends(claims, seconds.get)
     for recording in sorted({a.recording for a in claims}):
         paths = audio.get(recording, [])
         if len(paths) != 1:
@@ -84,7 +92,8 @@ def annotated_segments(
             log.warning('recording "%s" is annotated but left out: %s %s', recording, root, why)
             continue
         here = [a for a in claims if a.recording == recording]
-        grid = build_grid([duration_of(paths[0])], length_s, length_s, "windows")
+        grid = build_grid([seconds[recording]], length_s, length_s, "windows")
+        unheard.judge(here, seconds[recording], grid.starts_N.tolist(), length_s)
         columns = [labels.index(a.label) for a in here]
         marked = mark_truth(
             grid, [0] * len(here), columns, [a.start for a in here], [a.end for a in here], len(labels)
@@ -92,6 +101,8 @@ def annotated_segments(
         for c in np.flatnonzero(marked.any(axis=0)):
             starts = grid.starts_N[marked[:, c]].tolist()
             found[labels[c], recording] = AnnotatedSegments(paths[0], labels[c], starts)
+    for sentence in unheard.sentences():
+        log.warning("%s", sentence)
     if not found:
         raise InputError(
             f"{root} holds none of the annotated recordings, or no segment holds enough of any class"

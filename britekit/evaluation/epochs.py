@@ -77,7 +77,8 @@ def annotated_recordings(
     """
     folder = root_of(annotations_path, recordings_dir)
     known = audio_files(folder, recursive=False)
-    names = sorted({a.recording for a in read_any_annotations(annotations_path, known=known)})
+    annotations = read_any_annotations(annotations_path, known=known)
+    names = sorted({name for a in annotations for name in (a.recording, a.ends_in or a.recording)})
     audio = audio_files(folder, any("/" in name for name in names))
     paths = [path for name in names for path in audio.get(name, [])]
     if not paths:

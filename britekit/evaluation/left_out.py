@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from britekit.annotations.segments import Annotation
+from britekit.annotations.held import time_sentences
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import composed, find_recordings
 from britekit.errors import InputError, closest, some, suggest
@@ -51,29 +51,7 @@ class LeftOut:
         said += [
             f'recording "{name}" is too short to hold a segment, and left out' for name in self.too_short
         ]
-        for rows, singly, together in (
-            (
-                self.beyond_end,
-                "left out that begins after the end of the recording",
-                "left out that begin after the end of the recording",
-            ),
-            (
-                self.unmarked,
-                "left out that marks no segment, since none holds enough of it (0.3 s, half of it or half a segment)",
-                "left out that mark no segment, since none holds enough of them (0.3 s, half the sound or half a segment)",
-            ),
-            (
-                self.past_end,
-                "ends more than 1 s after the recording: check that both belong together",
-                "end more than 1 s after the recording: check that both belong together",
-            ),
-        ):
-            if rows:
-                many = len(rows) > 1
-                said.append(
-                    f"{len(rows)} annotation{'s' if many else ''} {together if many else singly} "
-                    f"(row{'s' if many else ''} {some(rows, 5)})"
-                )
+        said += time_sentences(self.beyond_end, self.unmarked, self.past_end)
         if self.not_annotated:
             many = len(self.not_annotated) > 1
             said.append(
@@ -101,14 +79,6 @@ class LeftOut:
             raise InputError(f"{listed}; correct {path}, set misc.map_codes, or train the class")
         for sentence in self.sentences(source.labels):
             log.warning("%s", sentence)
-
-
-def spots(items: Sequence[Annotation]) -> list[str]:
-    """Return the rows of annotations; in a file about one recording with the file's name."""
-    return [
-        str(a.row) if Path(a.file).suffix.lower() == ".csv" else f"{a.row} of {Path(a.file).name}"
-        for a in items
-    ]
 
 
 def find_lengths(

@@ -10,17 +10,15 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from britekit.annotations.held import PAST_END_S, split_at_ends, spots
 from britekit.annotations.reading import read_any_annotations
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import Annotation
 from britekit.config import BaseConfig
 from britekit.errors import InputError
 from britekit.evaluation.grid import Grid, build_grid, count_marked, mark_truth
-from britekit.evaluation.left_out import LeftOut, audio_files, find_lengths, root_of, spots
+from britekit.evaluation.left_out import LeftOut, audio_files, find_lengths, root_of
 from britekit.evaluation.score_sources import ScoreSource, find_label_dir, read_scores
-
-# Annotations drawn up to the end of a recording overshoot it a little.
-_PAST_END_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,9 @@ def read_scored_set(
     first_row: dict[str, str] = {}
     for item in annotations:
         first_row.setdefault(item.recording, item.where)
+        first_row.setdefault(item.ends_in or item.recording, item.where)
     seconds = find_lengths(first_row, source, folder, left_out)
+    annotations = split_at_ends(annotations, seconds.get)
     seconds = _without_short(seconds, source, left_out)
     recordings = list(seconds)
     usable = _usable(annotations, seconds, source, left_out)
@@ -202,4 +202,4 @@ def _note_times(
         grid, [order[a.recording] for a in claims], [a.start for a in claims], [a.end for a in claims]
     )
     left_out.unmarked = spots([a for a, rows in zip(claims, marked.tolist(), strict=True) if not rows])
-    left_out.past_end = spots([a for a in claims if a.end > seconds[a.recording] + _PAST_END_S])
+    left_out.past_end = spots([a for a in claims if a.end > seconds[a.recording] + PAST_END_S])

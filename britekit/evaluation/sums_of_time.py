@@ -150,4 +150,8 @@ def _totals(found: Seconds) -> list[tuple[str, str]]:
 
 
 def _shown(seconds: float) -> str:
-    return f"{seconds:.1f}"
+    """Write seconds with one decimal; less than a second with up to three, so that no sound is 0.0."""
+    if seconds >= 1:
+        return f"{seconds:.1f}"
+    text = f"{seconds:.3f}".rstrip("0")
+    return f"{text}0" if text.endswith(".") else text

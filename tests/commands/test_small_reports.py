@@ -50,6 +50,13 @@ class TestAnnotations:
         ]  # fmt: skip
         assert printed(capsys.readouterr().out) == {"recordings": "3", "classes": "2", "seconds": "13.5"}
 
+    def test_a_call_of_forty_milliseconds_is_not_zero(self, capsys):
+        Path("a.csv").write_text(
+            "recording,class,start_time,end_time\na,BAT,1,1.04\na,OWL,1,2.04\na,OWL,3,3.6\n"
+        )
+        assert main(["rpt-ann", "-a", "a.csv", "-o", "out"]) == 0
+        assert rows_of("out/test_summary.csv")[1:] == [["BAT", "0.04"], ["OWL", "1.6"]]
+
     def test_audacity_labels(self):
         Path("notes").mkdir()
         Path("notes/a.txt").write_text("0\t10\tOWL\n4\t6\tOWL\n")

@@ -159,3 +159,33 @@ def test_a_real_recording_with_audacity_labels(tmp_path):
     assert planned.classes_at(8.0, 0.5) == ["Synallaxis"]
     assert planned.classes_at(13.9, 1.0) == []
     assert set(planned.classes_at(15.0, 5.0)) == {"Cranioleuca", "Synallaxis"}
+
+
+def test_windows_reach_every_annotation(root, caplog):
+    """Segments of 1 s in recordings of 6.2 s: the last 0.2 s are in a window that ends with the recording."""
+    write_recording(root / "Wren" / "w0.wav", 6.2)
+    write_recording(root / "Wren" / "w1.wav", 6.2)
+    (root / "Wren" / "w0_labels.txt").write_text("6.05\t6.15\tWREN\n7\t8\tWREN\n")
+    result = build(root)
+    found = links()
+    assert found["w0.wav"] == {5.2: {"Wren"}}
+    # Nobody said that anything is heard in the last 0.2 s of w1.
+    assert sorted(found["w1.wav"]) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert [(item.row, item.start) for item in result.unheard.beyond_end] == [(2, 7.0)]
+    told = (
+        "1 annotation left out that begins after the end of the recording (row 2 of rec/Wren/w0_labels.txt)"
+    )
+    assert told in caplog.text
+
+
+def test_a_box_over_the_boundary_of_two_recordings_is_in_both(root, caplog):
+    (root / "Wren" / "w0_labels.txt").unlink()
+    (root / "Wren" / "both.selections.txt").write_text(
+        "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tEnd File\tFile Offset (s)\tSpecies\n"
+        "1\t5\t8.5\tw0.wav\tw1.wav\t5\tWREN\n2\t10\t10.5\tw1.wav\tw1.wav\t4\tWREN\n"
+        "3\t11\t12.5\tw1.wav\tgone.wav\t5\tWREN\n"
+    )
+    build(root)
+    found = links()
+    assert sorted(found["w0.wav"]) == [5.0] and sorted(found["w1.wav"]) == [0.0, 1.0, 2.0, 4.0, 5.0]
+    assert "gone" in caplog.text

@@ -335,3 +335,15 @@ def test_rows_are_the_windows_that_analyze_scored(tmp_path):
     assert data.truth_NC[:, 0].tolist() == [False, False, True]
     np.testing.assert_allclose(data.scores_NC[:, 0], [0.1, 0.2, 0.9])
     assert data.left_out.unmarked == []
+
+
+def test_a_box_over_the_boundary_of_two_recordings_marks_both(tmp_path):
+    names = ["A", "B"]
+    rows = [(r, k * 3.0) for r in range(2) for k in range(4)]
+    write_table(tmp_path / "labels", names, [12.0, 12.0], rows, np.full((8, 3), 0.5))
+    (tmp_path / "both.selections.txt").write_text(
+        "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tEnd File\tFile Offset (s)\tSpecies\n"
+        "1\t10\t14\tA.wav\tB.wav\t10\tOVEN\n2\t20\t21\tB.wav\tB.wav\t8\tOVEN\n"
+    )
+    data = read_scored_set(tmp_path / "both.selections.txt", tmp_path / "labels", None, BaseConfig())
+    assert [data.row_names[n] for n in np.flatnonzero(data.truth_NC[:, 0])] == ["A-3", "B-0", "B-2"]

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from britekit.annotations.classes import find_class, known_labels
+from britekit.annotations.held import Unheard, known_seconds, split_at_ends
 from britekit.annotations.names import RecordingNames, recording_key
 from britekit.annotations.reading import read_folder, report_absent, warn_of_folders
 from britekit.annotations.segments import Annotation
@@ -100,8 +101,15 @@ def _annotations_in(
     if not found.files:
         return None, False
     annotated: dict[str, list[Annotation]] = defaultdict(list)
-    for item in context.species.of_a_class(found.annotations):
+    seconds = known_seconds(everything)
+    for item in split_at_ends(context.species.of_a_class(found.annotations), seconds):
         annotated[item.recording].append(item)
+    unheard = Unheard()
+    for recording in [key for path in paths if (key := recording_key(path)) in annotated]:
+        if (length := seconds(recording)) is not None:
+            unheard.judge([x for x in annotated[recording] if x.label], length, [0.0], length)
+    for sentence in unheard.sentences():
+        log.warning("%s", sentence)
     unlisted = [path.name for path in paths if recording_key(path) not in annotated]
     # Without a table, a training recording that nobody labelled holds its class over its whole length.
     leave_out = found.lists_all or row.split == "test"
