@@ -68,6 +68,18 @@ def curation_file(target: str | os.PathLike[str]) -> Path | None:
     return folder / (named[0] if named else _CURATION)
 
 
+def applied_rows(session: Session) -> int | None:
+    """Return how many rows of the table of decisions a database file has applied; None if unknown."""
+    number = session.connection().exec_driver_sql("PRAGMA user_version").scalar_one()
+    return number - 1 if number else None
+
+
+def note_applied_rows(session: Session, rows: int) -> None:
+    """Note the number of applied rows in the header of the file, as part of the transaction."""
+    if applied_rows(session) != rows:  # what has not changed keeps every byte
+        session.connection().exec_driver_sql(f"PRAGMA user_version = {rows + 1:d}")
+
+
 def dependencies(target: str | os.PathLike[str]) -> list[Path]:
     """Return what the stage depends on that makes a database; nothing if no stage does."""
     stage = _making(target)

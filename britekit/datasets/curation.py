@@ -63,6 +63,11 @@ class Curation:
         self._contradictions: dict[tuple[int, int], None] = {}
         self._of_row = {decision.row: decision for decision in self._decisions}
 
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return len(self._decisions)
+
     def about(self, filename: str, source: str = "") -> list[Decision]:
         """Return the rows about a recording, which they name with or without its extension.
 

@@ -131,8 +131,8 @@ def refuse(path: Path, problems: list[str]) -> None:
         raise InputError(f"{path}, {some(problems, 10, '; ')}")
 
 
-def appended(text: str, decisions: Iterable[Decision]) -> tuple[str, str]:
-    """Return the text of a file with rows at its end, and these rows; the header gets the columns they need.
+def appended(text: str, decisions: Iterable[Decision]) -> str:
+    """Return the text of a file with rows at its end; the header gets the columns they need.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def appended(text: str, decisions: Iterable[Decision]) -> tuple[str, str]:
         header = [*header, *missing]
         head = _line(header)
     tail = "".join(_line([row.get(name, "") for name in header]) for row in rows)
-    return mark + _ended(head) + _ended(body) + tail, tail
+    return mark + _ended(head) + _ended(body) + tail
 
 
 def _ended(text: str) -> str:

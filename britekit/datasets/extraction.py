@@ -23,6 +23,7 @@ from britekit.database.schema import DEFAULT_NAME, Recording, SoundType, Source,
 from britekit.database.segments import add_links, add_segments
 from britekit.database.session import publish_database
 from britekit.database.spectrograms import add_values, get_or_add_group
+from britekit.database.tracked import note_applied_rows
 from britekit.datasets.curation import Curation, read_curation, report_problems
 from britekit.datasets.tree import PlannedRecording, read_tree
 from britekit.datasets.window_streams import WindowStream, stream_windows
@@ -142,6 +143,7 @@ def build_training_database(
             result.raise_for_failures()
             raise InputError(f"{root}: no recording gives a segment; see the warnings above")
         _settle_names(session, curation)
+        note_applied_rows(session, curation.count)
         report_problems(curation, curation_path, strict)
         counts = segment_counts(session)
         result.per_class = {name: counts[class_id] for name, class_id in class_ids.items()}

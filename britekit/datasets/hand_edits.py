@@ -1,27 +1,16 @@
 """Changing a database by hand so that the change survives: in the database, and for its next rebuild.
 
 A database that the pipeline builds is replaced at every rebuild. So a command that changes it also appends
-what was decided to ``data/curation.csv``, which the rebuild applies. The two must not part, even when the
-process is killed between them:
-
-1. The changes are made in a transaction that is not committed yet.
-2. The new rows are written to ``.curation.csv.pending-…``, and the new table beside the old one.
-3. The new table takes the old one's name. From here on the decision stands.
-4. The transaction is committed, and the pending rows are removed.
-
-Whoever changes the database next finds rows that are pending. If they stand at the end of the table, step 3
-was reached, and they are applied to the database, which changes nothing if it was committed already. If not,
-the command was interrupted before it decided anything, and they are removed. A rebuild needs only the
-table.
+what was decided to ``data/curation.csv``, which the rebuild applies. That table is the log that counts: the
+database notes how many of its rows it has applied. A command makes its changes in a transaction, appends its
+rows to the table, and commits the transaction with the new number. If it is killed before the commit, the next
+command that changes the database applies the rows that are missing.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -32,15 +21,14 @@ from sqlalchemy.orm import Session
 
 from britekit.database.session import Mode, open_database
 from britekit.database.targets import sqlite_path
-from britekit.database.tracked import curation_file
+from britekit.database.tracked import applied_rows, curation_file, note_applied_rows
 from britekit.datasets.curation_rows import Decision, appended, read_decisions
 from britekit.datasets.redo import redo
 from britekit.errors import DatabaseError, InputError
 from britekit.files import atomic_path, write_text
+from britekit.leftovers import create
 
 log = logging.getLogger("britekit.datasets.hand_edits")
-
-_PENDING = ".{}.pending-"
 
 
 class HandEdits:
@@ -100,15 +88,18 @@ def edit_by_hand(
     """
     table = curation_file(target)
     path = sqlite_path(target)
-    if check and path is not None and path.is_file() and not _was_killed(path, table):
+    if check and path is not None and path.is_file() and not path.with_name(f"{path.name}-wal").exists():
         with open_database(target) as session:
-            check(session)
+            if table is None or not _missing(session, table):
+                check(session)
     if table is not None and path is not None:
         _unprotect(path)
     with open_database(target, mode) as session:
         if table is not None:
             session.info["inserted_date"] = None  # as a rebuild leaves it
-            _recover(session, table)
+            session.connection()  # takes the lock: a command at work has a row that is not committed yet
+            _catch_up(session, table)
+            session.commit()
         edits = HandEdits(session, table)
         try:
             yield edits
@@ -118,80 +109,43 @@ def edit_by_hand(
             raise
 
 
-def _was_killed(path: Path, table: Path | None) -> bool:
-    """Whether a killed command left what may change what there is; opening for writing mends it."""
-    log = path.with_name(f"{path.name}-wal")
-    return log.exists() or bool(table and _all_pending(table))
+def _missing(session: Session, table: Path) -> list[Decision]:
+    """Return the rows that the database lacks, since a command was killed between the two."""
+    applied = applied_rows(session)
+    return [] if applied is None or not table.exists() else read_decisions(table)[applied:]
+
+
+def _catch_up(session: Session, table: Path) -> None:
+    missing = _missing(session, table)
+    changed = [redo(session, decision) for decision in missing]
+    if any(changed):
+        where = session.info["where"]
+        log.warning(
+            "%s: the last %d decisions were missing in %s; they are in it now", table, len(missing), where
+        )
+    note_applied_rows(session, len(read_decisions(table)) if table.exists() else 0)
 
 
 def _commit_both(session: Session, table: Path, decisions: Sequence[Decision]) -> None:
-    text, tail = appended(_text(table), decisions)
-    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
-    pending = table.with_name(f"{_PENDING.format(table.name)}{mark}")
-    backup = table.with_name(f".{table.name}.before-{mark}")
-    stands = False
+    _catch_up(session, table)  # where another command was killed since the beginning of this one
+    rows, is_new = applied_rows(session) or 0, not table.exists()
+    text = appended(_text(table), decisions)
+    backup = create(table)
     try:
         # What may fail for lack of space comes before anything is decided.
-        write_text(pending, json.dumps({"rows": len(decisions), "text": tail}))
-        if table.exists():
-            shutil.copy2(table, backup)
-        with atomic_path(table) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        if not is_new:
+            shutil.copy2(table, backup.path)
+        note_applied_rows(session, rows + len(decisions))
+        session.flush()
+        write_text(table, text)
         try:
             session.commit()
         except Exception:
             # Renaming needs no space, so this works on the full disk that stopped the commit.
-            if backup.exists():
-                os.replace(backup, table)
-            else:
-                table.unlink()
-            raise
-        except BaseException:
-            # Interrupted just then: whether it was committed, the next command need not know.
-            stands = True
+            table.unlink() if is_new else backup.take_name(table)
             raise
     finally:
-        with contextlib.suppress(OSError):
-            backup.unlink(missing_ok=True)
-            if not stands:
-                pending.unlink(missing_ok=True)
-
-
-def _recover(session: Session, table: Path) -> None:
-    """Finish or forget what interrupted commands left."""
-    if not _all_pending(table):
-        return
-    session.connection()  # takes the lock: a command that is just at work has pending rows too
-    for pending in _all_pending(table):
-        try:
-            left = json.loads(pending.read_text(encoding="utf-8"))
-            count, tail = int(left["rows"]), str(left["text"])
-        except FileNotFoundError:
-            continue  # that command has finished meanwhile
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{pending} cannot be read ({error}); remove it, and repeat what was typed"
-            ) from error
-        if _text(table).endswith(tail):
-            changed = [redo(session, decision) for decision in read_decisions(table)[-count:]]
-            session.commit()
-            if any(changed):
-                log.warning(
-                    "%s: the last %d decisions are of a command that was interrupted; they are now in %s",
-                    table,
-                    count,
-                    session.info["where"],
-                )
-        pending.unlink(missing_ok=True)
-    session.rollback()
-
-
-def _all_pending(table: Path) -> list[Path]:
-    beginning = _PENDING.format(table.name)
-    try:
-        return sorted(path for path in table.parent.iterdir() if path.name.startswith(beginning))
-    except FileNotFoundError:
-        return []
+        backup.discard()
 
 
 def _unprotect(path: Path) -> None:

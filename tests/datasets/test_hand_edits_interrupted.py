@@ -1,8 +1,10 @@
 """Edits by hand that are killed, refused or made by two at once: database and table never part."""
 
+import contextlib
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +20,7 @@ from tests.datasets.conftest import DB, HEADER, TABLE, do, rebuilt
 KILLED = """
 import os, random, sys
 import britekit.datasets.hand_edits as h
-steps = ["write_text", "copy2", "atomic_path", "commit", "committed"]
+steps = ["create", "copy2", "write_text", "commit", "committed"]
 at = steps[int(sys.argv[1])]
 def dying(function, after=False):
     def call(*arguments, **named):
@@ -28,9 +30,9 @@ def dying(function, after=False):
         os.kill(os.getpid(), 9)
         return result
     return call
-if at == "write_text": h.write_text = dying(h.write_text)
+if at == "create": h.create = dying(h.create)
 if at == "copy2": h.shutil.copy2 = dying(h.shutil.copy2)
-if at == "atomic_path": h.atomic_path = dying(h.atomic_path)
+if at == "write_text": h.write_text = dying(h.write_text)
 if at.startswith("commit"):
     from sqlalchemy.orm import Session
     class Dying(Session):
@@ -61,7 +63,7 @@ def test_killed_between_database_and_table(pipeline, step):
     edited = contents(DB)
     assert ("Wren" in {row[1] for row in edited["classes"]}) == (not decided)
     assert len(read_decisions(TABLE)) == decided + 1
-    assert not list(Path("data").glob(".*pending*"))
+    assert not list(Path("data").glob(".*")), "nothing is left of the killed one"
     assert rebuilt() == edited
 
 
@@ -158,3 +160,29 @@ def test_full_disk(pipeline, room):
         assert not list((disk / "data").glob(".*"))
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+def noted(number=None, path=DB):
+    """Return the number of rows that the database's header says it has, plus 1; with ``number``, set it."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        if number is not None:
+            connection.execute(f"PRAGMA user_version = {number}")
+        return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def test_only_missing_rows_are_applied(pipeline):
+    do("del_seg", "Wren", "W0-1-1.00")
+    assert noted() == 2
+    before = contents(DB)
+    TABLE.write_text(TABLE.read_text() + "W0-1,1,Wren,keep,\nW0-1,2,Wren,drop,\n")
+    noted(0)  # a database of which nothing is known is left as it is
+    do("add_cat", "birds")
+    assert noted() == 5 and contents(DB)["segments"] == before["segments"]
+    TABLE.write_text("".join(TABLE.read_text().splitlines(keepends=True)[:2]))
+    do("add_cat", "frogs")  # rows that a person has removed
+    assert noted() == 3 and contents(DB)["segments"] == before["segments"]
+    TABLE.write_text(TABLE.read_text() + "W0-1,2,Wren,drop,\n")
+    do("add_cat", "bats")
+    assert noted() == 5 and len(contents(DB)["segments"]) == len(before["segments"]) - 1
+    rebuilt()
+    assert noted(path="again.db") == 5
