@@ -122,7 +122,7 @@ def analyze(
 
     from britekit.audio.files import check_stems, find_recordings
     from britekit.errors import InputError
-    from britekit.inference.analysis import analyze_recordings, failure_of
+    from britekit.inference.analysis import analyze_recordings
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import resolve_for_models
     from britekit.inference.rendering import read_rtype
@@ -210,7 +210,7 @@ def analyze(
     print(f"audio_seconds = {summary.audio_seconds:.1f}")
     print(f"seconds = {summary.elapsed_s:.1f} ({speed:.0f} times real time)")
     print(f"scores = {summary.calibrated}")
-    failure = failure_of(summary)
+    failure = summary.failure()
     if failure is not None:
         raise failure
     return summary

@@ -27,34 +27,20 @@ def rpt_epochs(
     from britekit.errors import InputError
     from britekit.evaluation import epochs
     from britekit.evaluation.left_out import root_of
-    from britekit.inference.analysis import analyze_recordings, failure_of
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import resolve_for_models
-    from britekit.leftovers import temporary_folder
+    from britekit.inference.scoring import score_all
 
     if input_path is None or annotations_path is None or output_path is None:
         raise InputError("checkpoints, annotations and output directory are all needed")
     checkpoints = epochs.find_epochs(input_path)
     paths = epochs.annotated_recordings(annotations_path)
     root = root_of(annotations_path)
-    # Scores as they come from the network: what was fitted to other checkpoints has no place here.
-    overrides = {
-        "infer.min_score": 0.0,
-        "infer.calibration": None,
-        "infer.scaling_coefficient": 1.0,
-        "infer.scaling_intercept": 0.0,
-    }
     scores = []
     for epoch, path in checkpoints:
-        cfg, members = resolve_for_models(cfg_path, overrides, str(path))
-        with temporary_folder("epoch") as folder:
-            summary = analyze_recordings(
-                cfg, load_ensemble(cfg, members), paths, folder, root=root, rtype="csv"
-            )
-            failure = failure_of(summary)
-            if failure is not None:
-                raise failure
-            scores.append(epochs.score_epoch(epoch, path, annotations_path, folder, cfg))
+        cfg, members = resolve_for_models(cfg_path, None, str(path))
+        table = score_all(load_ensemble(cfg, members), paths, root)
+        scores.append(epochs.score_epoch(epoch, path, annotations_path, table, cfg))
         print(f"{path.name}: PR-AUC {scores[-1].pr_auc:.4f}, ROC-AUC {scores[-1].roc_auc:.4f}")
     epochs.write_epochs(output_path, scores)
     for figure, name in (("pr_auc", "PR-AUC"), ("roc_auc", "ROC-AUC")):

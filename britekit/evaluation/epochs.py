@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from britekit.annotations.reading import read_any_annotations
+from britekit.annotations.scores import ScoreTable
 from britekit.config import BaseConfig
 from britekit.errors import InputError
 from britekit.evaluation.left_out import audio_files, root_of
@@ -87,10 +88,10 @@ def annotated_recordings(
 
 
 def score_epoch(
-    epoch: int, path: Path, annotations_path: str | Path, label_dir: str | Path, cfg: BaseConfig
+    epoch: int, path: Path, annotations_path: str | Path, scores: ScoreTable, cfg: BaseConfig
 ) -> EpochScore:
-    """Measure what analyze left of one checkpoint in a directory, over all trained classes."""
-    data = read_scored_set(annotations_path, Path(label_dir).resolve(), None, cfg)
+    """Measure the scores of one checkpoint, over all trained classes."""
+    data = read_scored_set(annotations_path, scores, None, cfg)
     counts = count_by_threshold(data.truth_NC, data.scores_NC)
     return EpochScore(epoch, path, area_under_pr(counts), area_under_roc(counts))
 

@@ -126,7 +126,8 @@ def read_scores(
             f'{folder / "manifest.yaml"}: inference.label_field is "{chosen}"; run analyze again'
         )
     if (folder / TABLE_NAME).is_file():
-        return _from_table(folder / TABLE_NAME, chosen, map_codes)
+        path = folder / TABLE_NAME
+        return source_of_table(ScoreTable.load(path), path, chosen, map_codes)
     return _from_labels(folder, manifest, chosen, map_codes, classes_path)
 
 
@@ -144,8 +145,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _from_table(path: Path, label_field: str, map_codes: Mapping[str, str] | None) -> ScoreSource:
-    table = ScoreTable.load(path)
+def source_of_table(
+    table: ScoreTable, path: Path, label_field: str, map_codes: Mapping[str, str] | None
+) -> ScoreSource:
+    """Return the scores of a table; ``path`` names it in messages."""
     if not len(table.starts):
         raise InputError(f"{path} holds no scores: no recording was long enough for a window")
     names = [composed(name) for name in table.recordings]

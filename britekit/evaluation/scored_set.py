@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from britekit.annotations.held import PAST_END_S, split_at_ends, spots
 from britekit.annotations.reading import read_any_annotations
 from britekit.annotations.reconciling import Reconciler
+from britekit.annotations.scores import ScoreTable
 from britekit.annotations.segments import Annotation
 from britekit.config import BaseConfig
 from britekit.errors import InputError
 from britekit.evaluation.grid import Grid, build_grid, count_marked, mark_truth
 from britekit.evaluation.left_out import LeftOut, audio_files, find_lengths, root_of
-from britekit.evaluation.score_sources import ScoreSource, find_label_dir, read_scores
+from britekit.evaluation.score_sources import ScoreSource, find_label_dir, read_scores, source_of_table
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class ScoredSet:
 
 def read_scored_set(
     annotations_path: str | Path,
-    label_dir: str | Path,
+    label_dir: str | Path | ScoreTable,
     recordings_dir: str | Path | None,
     cfg: BaseConfig,
     strict: bool = False,
@@ -90,7 +91,7 @@ def read_scored_set(
         of these. Only recordings named there belong to the test. A class may be named by what the scores call
         it, by its name, its code or an alternate.
     label_dir
-        Output directory of ``analyze``, by itself or inside the recordings directory.
+        Output directory of ``analyze``, by itself or inside the recordings directory; or its scores.
     recordings_dir
         Where the audio is; default: the directory of the annotations. Only needed for recordings whose length
         the scores do not tell.
@@ -105,9 +106,11 @@ def read_scored_set(
         If a file cannot be read, or no annotation can be used.
     """
     folder = root_of(annotations_path, recordings_dir)
-    source = read_scores(
-        find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes, cfg.misc.classes_file
-    )
+    field, codes = cfg.infer.label_field, cfg.misc.map_codes
+    if isinstance(label_dir, ScoreTable):
+        source = source_of_table(label_dir, Path("scores"), field, codes)
+    else:
+        source = read_scores(find_label_dir(label_dir, folder), field, codes, cfg.misc.classes_file)
     known = {*source.recordings, *audio_files(folder, recursive=False)}
     annotations = read_any_annotations(annotations_path, cfg.misc.map_codes, known=sorted(known))
     if not annotations:

@@ -13,11 +13,12 @@ The way through, one file each:
   ``embed_database`` stores them, ``search`` finds the segments most like one of a recording.
 - ``ensemble``: members loaded, matched by class name, and averaged.
 - ``engine``: recordings -> windows of all of them mixed -> scores per recording, in bounded memory;
-  ``recording_job`` is one recording on its way, ``batch`` many of them.
+  ``recording_job`` is one recording on its way.
 - ``scores``: what comes out; ``spilled_array`` keeps much of it on disk, ``frames`` lays frame scores
   of overlapping windows on one grid.
 - ``platt``: scores become probabilities. ``label_rules``: scores become labels; ``labelling``
   does both by the settings.
+- ``scoring``: the scores of many recordings as a value, and a cache of them.
 - ``analysis``: a batch of recordings from end to end. ``scorers`` runs the engine for it here, ``cluster`` on
   a Ray cluster, by a ``ray_worker`` on each node. ``rendering`` makes the bytes of its files, ``output``
   puts them in place, ``journal`` lets an interrupted run go on, ``manifest`` says what labels were made with,

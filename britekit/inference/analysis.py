@@ -12,7 +12,7 @@ from pathlib import Path
 
 from britekit.audio.files import check_stems, shown
 from britekit.config import BaseConfig
-from britekit.errors import BriteKitError, InferenceError, InputError, some
+from britekit.errors import InferenceError, InputError
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
@@ -21,6 +21,7 @@ from britekit.inference.output import OutputFolder, identity_of, recording_name
 from britekit.inference.platt import Calibration
 from britekit.inference.rendering import read_rtype
 from britekit.inference.scorers import LocalScorer, Scorer
+from britekit.inference.scoring import failure_of, reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,10 @@ class AnalysisSummary:
     audio_seconds: float = 0.0
     elapsed_s: float = 0.0
     calibrated: str = "not calibrated"
+
+    def failure(self) -> InferenceError | None:
+        """Return the error that a batch with failed recordings ends with, or None."""
+        return failure_of(self.failed, self.done + len(self.failed))
 
 
 def analyze_recordings(
@@ -160,7 +165,7 @@ def analyze_recordings(
                 for name, path, write in scorer.run(begin(), lambda: meter.tick(scorer.scored_s)):
                     identity = identities.pop(name)
                     if isinstance(write, BaseException):
-                        _note_failure(name, path, _reason(write, path), failed, summary)
+                        _note_failure(name, path, reason_of(write, path), failed, summary)
                         meter.finish_recording(scorer.scored_s)
                         continue
                     rendered = output.add(name, identity, write)
@@ -184,15 +189,6 @@ def analyze_recordings(
         )
     summary.elapsed_s = time.monotonic() - began
     return summary
-
-
-def failure_of(summary: AnalysisSummary) -> InferenceError | None:
-    """Return the error that a batch with failed recordings ends with, or None."""
-    if not summary.failed:
-        return None
-    total = summary.done + len(summary.failed)
-    listed = some([f"{shown(path)}: {reason}" for path, reason in summary.failed.items()], 3, "; ")
-    return InferenceError(f"{len(summary.failed)} of {total} recordings could not be scored ({listed})")
 
 
 def _note_failure(
@@ -226,15 +222,3 @@ def _left_to_do(output: OutputFolder, names: dict[str, Path], summary: AnalysisS
             "%d recordings were finished by the interrupted run; %d are left", summary.continued, len(todo)
         )
     return todo
-
-
-def _reason(error: BaseException, path: Path) -> str:
-    if isinstance(error, BriteKitError):
-        text = " ".join(str(error).split())
-        for named in (shown(path), shown(os.path.abspath(path))):  # workers on other nodes say the latter
-            text = text.removeprefix(f"{named} ").removeprefix(f"{named}: ")
-        return text
-    if not isinstance(error, Exception):
-        raise error
-    logger.debug("unexpected error", exc_info=error)
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

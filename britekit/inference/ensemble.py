@@ -92,6 +92,10 @@ class Ensemble:
         _check_members(members)
         self.sed_fps = _common_frame_rate(cfg, members)
 
+    def alone(self, place: int) -> Ensemble:
+        """Return one member as an ensemble of its own; it must not be used while this one is."""
+        return Ensemble(self.cfg, self.backend, self.device, [self._models[place]], [self.members[place]])
+
     @property
     def sha256s(self) -> frozenset[str]:
         """SHA-256 of the members' checkpoints."""

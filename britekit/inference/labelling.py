@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -69,9 +69,7 @@ class Labeller:
         calibration: Calibration | None = None,
         thresholds: bool = False,
     ) -> None:
-        ignored = read_ignore_list(
-            cfg.misc.ignore_file, required=cfg.misc.ignore_file != MiscConfig().ignore_file
-        )
+        ignored = ignored_classes(cfg)
         self._columns = [place for place, info in enumerate(ensemble.classes) if info.name not in ignored]
         self.classes: list[ClassInfo] = [ensemble.classes[place] for place in self._columns]
         if calibration is None:
@@ -141,6 +139,11 @@ class Labeller:
             yield group_frames(left[:whole], size)
             left = left[whole:]
         yield group_frames(left, size)
+
+
+def ignored_classes(cfg: BaseConfig) -> Collection[str]:
+    """Return the names of classes that labels leave out; the default file may be missing."""
+    return read_ignore_list(cfg.misc.ignore_file, required=cfg.misc.ignore_file != MiscConfig().ignore_file)
 
 
 def class_thresholds(calibration: Calibration, classes: Sequence[ClassInfo], cfg: BaseConfig) -> list[float]:

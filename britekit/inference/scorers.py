@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from britekit.inference.batch import score_recordings
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.rendering import RenderedFacts, Sinks, render
 from britekit.inference.scores import RecordingScores
+from britekit.inference.scoring import score_recordings
 
 # Writes a scored recording into sinks.
 Write = Callable[[Sinks], RenderedFacts]
@@ -79,15 +79,7 @@ class LocalScorer:
         self, recordings: Iterator[tuple[str, Path]], on_tick: Callable[[], None]
     ) -> Iterator[tuple[str, Path, Write | BaseException]]:
         """Yield each recording with what writes it, or with its error."""
-        names: dict[Path, str] = {}
-
-        def paths() -> Iterator[Path]:
-            for name, path in recordings:
-                names[path] = name
-                yield path
-
-        for path, result in score_recordings(self._engine, paths(), self._start_seconds, on_tick):
-            name = names.pop(path)
+        for name, path, result in score_recordings(self._engine, recordings, self._start_seconds, on_tick):
             if isinstance(result, BaseException):
                 yield name, path, result
                 continue

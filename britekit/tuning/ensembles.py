@@ -23,14 +23,6 @@ from britekit.tuning.selection import Choice, Combination, choose
 
 log = logging.getLogger("britekit.tuning")
 
-# Scores as they come from the networks: what was fitted to other ensembles has no place here.
-UNSCALED = {
-    "infer.min_score": 0.0,
-    "infer.calibration": None,
-    "infer.scaling_coefficient": 1.0,
-    "infer.scaling_intercept": 0.0,
-}
-
 
 @dataclass(frozen=True)
 class FoundEnsemble:
@@ -113,9 +105,7 @@ def find_ensemble(
         raise InputError(f"--ensemble-size {size} and --num-tries {tries} are to be at least 1")
     recordings = annotated_recordings(annotations_path, recordings_dir)
     root = root_of(annotations_path, recordings_dir)
-    cfg, paths = resolve_for_models(cfg_path, dict(UNSCALED), ckpt_path)
-    for name, value in UNSCALED.items():  # an option that is null does not count as given
-        setattr(cfg.infer, name.partition(".")[2], value)
+    cfg, paths = resolve_for_models(cfg_path, None, ckpt_path)
     if len(paths) < size and not greedy:
         raise InputError(
             f"{ckpt_path} holds {len(paths)} checkpoints, fewer than --ensemble-size {size}; lower it"

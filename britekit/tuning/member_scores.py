@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-import britekit
 from britekit.config import BaseConfig
 from britekit.datasets.recordings_csv import group_from_name
 from britekit.errors import InputError, ModelError
-from britekit.evaluation.score_sources import TABLE_NAME
 from britekit.evaluation.scored_set import ScoredSet, read_scored_set
-from britekit.files import sha256_of, write_text
-from britekit.inference.analysis import analyze_recordings, failure_of
 from britekit.inference.ensemble import load_ensemble
-from britekit.progress import track
-
-KEY_NAME = "made-with.json"
+from britekit.inference.scoring import ScoreCache
 
 log = logging.getLogger("britekit.tuning")
 
@@ -67,8 +61,7 @@ def score_members(
     recordings, root
         The annotated recordings, and the directory they are named relative to.
     folder
-        Where each member's scores are kept, in a directory of its name; what was made from the same
-        checkpoint, settings and recordings is not made again.
+        Where scores are kept; those of the same checkpoint, settings and recordings are not made again.
     on_member
         Called with each member, and whether its scores were there.
 
@@ -79,27 +72,16 @@ def score_members(
     InputError
         Annotations or recordings that cannot be used.
     """
-    together = load_ensemble(cfg, paths)  # says which member differs, before hours of inference
+    together = load_ensemble(cfg, paths)  # reports which member differs, before hours of inference
     cfg = copy.deepcopy(cfg)
     cfg.infer.backend = together.backend  # type: ignore[assignment]  # the same for all, as in an ensemble
-    del together
+    cache = ScoreCache(folder)
     sets: list[ScoredSet] = []
-    for path in track(paths, what="members"):
-        place = folder / path.stem
-        key = _key(cfg, path, recordings)
-        is_there = _is_made(place, key)
-        if not is_there:
-            (place / KEY_NAME).unlink(missing_ok=True)
-            summary = analyze_recordings(
-                cfg, load_ensemble(cfg, [path]), recordings, place, root=root, rtype="csv"
-            )
-            failure = failure_of(summary)
-            if failure is not None:
-                raise failure
-            write_text(place / KEY_NAME, key)
+    for place, path in enumerate(paths):
+        table, is_there = cache.get(cfg, [path], recordings, root, partial(together.alone, place))
         if on_member is not None:
             on_member(path, is_there)
-        sets.append(read_scored_set(annotations_path, place.resolve(), root, cfg))
+        sets.append(read_scored_set(annotations_path, table, root, cfg))
         if sets[-1].source.classes != sets[0].source.classes or len(sets[-1].truth_NC) != len(
             sets[0].truth_NC
         ):
@@ -160,26 +142,3 @@ def halves(truth_NC: NDArray[np.bool_], groups_N: NDArray[np.int64], seed: int =
             "out; annotate more, or choose without holding out (--no-holdout)"
         )
     return chooses_N
-
-
-def _key(cfg: BaseConfig, path: Path, recordings: Sequence[Path]) -> str:
-    """Return what the scores depend on, as text."""
-    infer = asdict(cfg.infer)
-    for name in ("num_threads", "max_models"):
-        del infer[name]
-    facts = {
-        "britekit_version": britekit.__version__,
-        "member": sha256_of(path),
-        "audio": asdict(cfg.audio),
-        "infer": infer,
-        "sed_fps": cfg.train.sed_fps,
-        "recordings": [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in recordings],
-    }
-    return json.dumps(facts, indent=1, sort_keys=True) + "\n"
-
-
-def _is_made(place: Path, key: str) -> bool:
-    try:
-        return (place / KEY_NAME).read_text(encoding="utf-8") == key and (place / TABLE_NAME).is_file()
-    except OSError:
-        return False

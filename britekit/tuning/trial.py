@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from britekit.annotations.scores import ScoreTable
 from britekit.config import BaseConfig
 from britekit.evaluation.scored_set import read_scored_set
-from britekit.inference.analysis import analyze_recordings, failure_of
 from britekit.inference.ensemble import load_ensemble
-from britekit.leftovers import temporary_folder
+from britekit.inference.scoring import score_all
 from britekit.metrics.ranking import ranking_summary
 from britekit.tuning.extracted import ExtractedPickles
 from britekit.tuning.mean_scores import METRICS
@@ -38,9 +38,9 @@ class TestSet:
     def __init__(self, annotations_path: str | Path, recordings: list[Path], root: Path) -> None:
         self.annotations_path, self.recordings, self.root = annotations_path, recordings, root
 
-    def measure(self, folder: Path, cfg: BaseConfig) -> dict[str, float]:
-        """Return the four metrics, over the annotated classes, of scores in a directory."""
-        data = read_scored_set(self.annotations_path, folder.resolve(), self.root, cfg)
+    def measure(self, scores: ScoreTable, cfg: BaseConfig) -> dict[str, float]:
+        """Return the four metrics of scores, over the annotated classes."""
+        data = read_scored_set(self.annotations_path, scores, self.root, cfg)
         found = ranking_summary(data.truth_NC, data.scores_NC, data.annotated)
         return {name: float(found[name]) for name in METRICS}
 
@@ -79,14 +79,5 @@ class TrainAndTest:
 
 
 def score_and_measure(cfg: BaseConfig, checkpoints: list[Path], test: TestSet) -> dict[str, float]:
-    """Score the test recordings with an ensemble, as the networks say it, and measure."""
-    cfg.infer.min_score = 0.0
-    cfg.infer.calibration = None
-    with temporary_folder("tune") as folder:
-        summary = analyze_recordings(
-            cfg, load_ensemble(cfg, checkpoints), test.recordings, folder, root=test.root, rtype="csv"
-        )
-        failure = failure_of(summary)
-        if failure is not None:
-            raise failure
-        return test.measure(folder, cfg)
+    """Score the test recordings with an ensemble and measure, without calibration."""
+    return test.measure(score_all(load_ensemble(cfg, checkpoints), test.recordings, test.root), cfg)

@@ -1,0 +1,209 @@
+"""Scores of many recordings as a value: one function scores them and yields each as soon as it is complete.
+
+``analyze`` labels and writes what is yielded; tests of settings and of ensembles take all of it as a
+`ScoreTable` (`score_all`), which a `ScoreCache` keeps between runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+import britekit
+from britekit.annotations.scores import ScoreTable
+from britekit.audio.files import shown
+from britekit.config import BaseConfig
+from britekit.errors import BriteKitError, InferenceError
+from britekit.files import sha256_of
+from britekit.inference.backend import choose_backend
+from britekit.inference.engine import Engine
+from britekit.inference.ensemble import Ensemble
+from britekit.inference.labelling import Labeller, ignored_classes
+from britekit.inference.manifest import score_facts
+from britekit.inference.meter import RecordingMeter
+from britekit.inference.output import identity_of, recording_name
+from britekit.inference.platt import Calibration
+from britekit.inference.scores import RecordingScores
+
+logger = logging.getLogger(__name__)
+
+_TICK_SECONDS = 0.5
+# Settings of `infer` that decide about labels or speed alone: scores are the same whatever these are.
+LABEL_SETTINGS = frozenset(
+    {
+        "min_score", "lower_min_if_confirmed", "raise_min_to_confirm", "confirmed_if_seconds",
+        "lower_min_factor", "scaling_coefficient", "scaling_intercept", "calibration", "label_field",
+        "num_threads", "max_models",
+    }
+)  # fmt: skip
+
+
+def score_recordings(
+    engine: Engine,
+    recordings: Iterable[tuple[str, Path]],
+    start_seconds: float = 0.0,
+    on_tick: Callable[[], None] | None = None,
+) -> Iterator[tuple[str, Path, RecordingScores | BaseException]]:
+    """Score named recordings and yield each with its scores, or with its error, as soon as it is complete.
+
+    Only a few more than the engine works on are in hand at any time, whatever their number. The caller closes
+    the scores.
+
+    Parameters
+    ----------
+    on_tick
+        Called about twice a second while recordings are scored.
+    """
+    source = iter(recordings)
+    pending: dict[Future[RecordingScores], tuple[str, Path]] = {}
+    limit = engine.open_recordings + 2
+    try:
+        while True:
+            while len(pending) < limit and (item := next(source, None)) is not None:
+                pending[engine.submit(item[1], start_seconds)] = item
+            if not pending:
+                return
+            done, _ = wait(pending, timeout=_TICK_SECONDS, return_when=FIRST_COMPLETED)
+            if not done and on_tick is not None:
+                on_tick()
+            for future in done:
+                name, path = pending.pop(future)
+                error = future.exception()
+                yield name, path, future.result() if error is None else error
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path) -> ScoreTable:
+    """Return the scores of recordings as the models give them, which ``analyze`` writes as ``scores.npz``.
+
+    Parameters
+    ----------
+    root
+        Directory that recordings are named relative to.
+
+    Raises
+    ------
+    InferenceError
+        A recording could not be scored.
+    """
+    cfg = copy.deepcopy(ensemble.cfg)
+    cfg.infer.min_score = 0.0
+    labeller = Labeller(cfg, ensemble, Calibration())
+    named = sorted((recording_name(path, root), path) for path in paths)
+    sizes = [max(0, identity_of(path)[0]) for _, path in named]
+    meter = RecordingMeter(len(named), sum(sizes))
+    found: dict[str, tuple[float, np.ndarray, np.ndarray]] = {}
+    failed: dict[Path, str] = {}
+
+    def begin() -> Iterator[tuple[str, Path]]:
+        for item, size in zip(named, sizes, strict=True):
+            meter.begin_recording(item[1], size)
+            yield item
+
+    threads = max(1, min(cfg.infer.num_threads, len(named)))
+    with contextlib.closing(meter), Engine(ensemble, threads=threads) as engine:
+        scored = score_recordings(engine, begin(), on_tick=lambda: meter.tick(engine.scored_s))
+        for name, path, result in scored:
+            if isinstance(result, BaseException):
+                failed[path] = reason_of(result, path)
+            else:
+                with contextlib.closing(result):
+                    empty = np.empty((0, len(labeller.classes)), np.float32)
+                    scores = np.concatenate([empty, *labeller.raw_blocks(result)])
+                    found[name] = (result.seconds, labeller.raw_starts(result), scores)
+            meter.finish_recording(engine.scored_s)
+        meter.finish()
+    failure = failure_of(failed, len(named))
+    if failure is not None:
+        raise failure
+    names = list(dict(named))
+    seconds, starts, scores_of = zip(*(found[name] for name in names), strict=True)
+    return ScoreTable(
+        recordings=names,
+        seconds=np.array(seconds, np.float64),
+        row_recording=np.repeat(np.arange(len(names), dtype=np.int32), list(map(len, starts))),
+        starts=np.concatenate(starts),
+        duration=labeller.unit_s,
+        classes=labeller.classes,
+        scores=np.concatenate(scores_of),
+        meta=score_facts(ensemble, labeller),
+    )
+
+
+class ScoreCache:
+    """Score tables in a folder, found by all that they depend on; several processes may share it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(
+        self,
+        cfg: BaseConfig,
+        members: Sequence[Path],
+        recordings: Sequence[Path],
+        root: Path,
+        load: Callable[[], Ensemble],
+    ) -> tuple[ScoreTable, bool]:
+        """Return the scores of recordings, and whether they were kept; else they are made and kept.
+
+        Parameters
+        ----------
+        cfg, members
+            Settings in force and checkpoints of the ensemble.
+        recordings, root
+            As `score_all` takes them.
+        load
+            Loads the ensemble where scores are to be made.
+        """
+        facts = {
+            "britekit_version": britekit.__version__,
+            "members": [sha256_of(path) for path in members],
+            "backend": choose_backend(cfg, members).name,
+            "force_cpu": cfg.misc.force_cpu,
+            "audio": asdict(cfg.audio),
+            "infer": {k: v for k, v in asdict(cfg.infer).items() if k not in LABEL_SETTINGS},
+            "sed_fps": cfg.train.sed_fps,
+            "names": [cfg.misc.map_names, cfg.misc.map_codes],
+            "ignored": sorted(ignored_classes(cfg)),
+            "recordings": [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in recordings],
+        }
+        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        place = self._folder / f"{key}.npz"
+        if place.is_file():
+            return ScoreTable.load(place), True
+        table = score_all(load(), recordings, root)
+        table.save(place)
+        return table, False
+
+
+def reason_of(error: BaseException, path: Path) -> str:
+    """Return why a recording failed, without its path; what is no `Exception` is raised."""
+    if isinstance(error, BriteKitError):
+        text = " ".join(str(error).split())
+        for named in (shown(path), shown(path.absolute())):  # workers on other nodes name the latter
+            text = text.removeprefix(f"{named} ").removeprefix(f"{named}: ")
+        return text
+    if not isinstance(error, Exception):
+        raise error
+    logger.debug("unexpected error", exc_info=error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def failure_of(failed: dict[Path, str], total: int) -> InferenceError | None:
+    """Return the error that a batch with failed recordings ends with, or None."""
+    if not failed:
+        return None
+    listed = "; ".join(f"{shown(path)}: {reason}" for path, reason in sorted(failed.items())[:3])
+    more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
+    return InferenceError(f"{len(failed)} of {total} recordings could not be scored ({listed}{more})")
