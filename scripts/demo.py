@@ -1,17 +1,18 @@
-"""`make demo`: the whole pipeline on synthesised recordings, then what came out and what to type next."""
+"""`make demo`: the whole pipeline on synthesised recordings, then how good it is and what to type next."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+
+from britekit.project.summary import summary_text
 
 ROOT = Path(__file__).resolve().parent.parent
+BENTO = ROOT / "models/britekit-ensemble.bento"
 console = Console()
 
 
@@ -20,6 +21,7 @@ def main() -> int:
     if not (ROOT / ".git").exists():
         # An unpacked archive has no Git history; DVC works without it once told.
         dvc("config", "--local", "core.no_scm", "true")
+    before = packaged_at()
     if dvc("status", "--quiet").returncode == 0:
         console.print("Everything is up to date: nothing was run.")
     else:
@@ -33,9 +35,15 @@ def main() -> int:
             return 1
         minutes, seconds = divmod(round(time.monotonic() - start), 60)
         console.print(f"\nThe pipeline took {minutes} min {seconds} s.")
-    show_metrics()
+    if packaged_at() == before:  # else the last stage has just printed it
+        console.print(f"\n{summary_text(ROOT)}", highlight=False, soft_wrap=True)
     show_next_steps()
     return 0
+
+
+def packaged_at() -> float | None:
+    """Return when the Bento was written; None if there is none."""
+    return BENTO.stat().st_mtime if BENTO.exists() else None
 
 
 def dvc(*arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -48,42 +56,14 @@ def git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout
 
 
-def show_metrics() -> None:
-    """Print the metrics files as one table."""
-    test = read("metrics/test.json")
-    calibration = read("metrics/calibration.json")
-    table = Table(title="The recognizer on recordings it has not heard", title_justify="left")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    table.add_column("meaning")
-    rows = [
-        ("macro PR-AUC", test["macro_pr"], "average precision, mean over species"),
-        ("micro PR-AUC", test["micro_pr"], "average precision, all species in one list"),
-        ("macro ROC-AUC", test["macro_roc"], "a true window outranks a false one, mean over species"),
-        ("micro ROC-AUC", test["micro_roc"], "the same, all species in one list"),
-        ("precision", test["precision"], f"share of detections that are right, at {test['threshold']:g}"),
-        ("recall", test["recall"], f"share of sounds that are detected, at {test['threshold']:g}"),
-        ("calibration error before", calibration["ece_before"], "raw score against observed frequency"),
-        ("calibration error after", calibration["ece_after"], "the same after calibration, cross-fitted"),
-    ]
-    for path in sorted(ROOT.glob("metrics/train-*.json")):
-        run = json.loads(path.read_text(encoding="utf-8"))
-        seed = path.stem.removeprefix("train-")
-        speed = f"{run['spectrograms_per_second']:.0f} spectrograms per second, {run['seconds']:.0f} s"
-        rows.append((f"loss of seed {seed}", run["loss"], f"last epoch; {speed} on {run['device']}"))
-    for name, value, meaning in rows:
-        table.add_row(name, "undefined" if value is None else f"{value:.3f}", meaning)
-    console.print(table)
-
-
 def show_next_steps() -> None:
     """Print where the pictures are and the lines to type next."""
     runs = sorted((ROOT / "wandb").glob("offline-run-*"))
     steps = [
         ("See the curves of training", "tensorboard --logdir logs"),
         (
-            "Compare experiments",
-            "dvc exp run -S train.model_type=effnet.4 && dvc metrics diff",
+            "Compare experiments (they need a commit)",
+            "dvc exp run -S train.model_type=effnet.4 && britekit compare HEAD",
         ),
         ("Detect species in a recording of your own", "britekit analyze -i RECORDING -o detections"),
         ("Serve the recognizer at http://127.0.0.1:3000", "make serve"),
@@ -104,11 +84,6 @@ def show_next_steps() -> None:
     console.print("  Use the environment:\n      source .venv/bin/activate", highlight=False)
     for what, line in steps:
         console.print(f"  {what}:\n      {line}", highlight=False, soft_wrap=True)
-
-
-def read(name: str) -> dict[str, object]:
-    """Read one metrics file."""
-    return json.loads((ROOT / name).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def calibrate(
     from britekit.evaluation.untested import is_untested, leave_uncalibrated
     from britekit.files import refuse_overwriting, together
     from britekit.tracking.facts import is_dvc_stage
-    from britekit.tracking.metrics_file import write_metrics
+    from britekit.tracking.metrics_file import FIGURES_NAME, write_figures, write_metrics
     from britekit.tracking.run import stage_run
 
     if annotations_path is None or label_dir is None or output_path is None:
@@ -109,13 +109,14 @@ def calibrate(
             calibrating.plot_calibration(picture, result)
             calibrating.write_bins(folder / "calibration.csv", result)
             write_thresholds(folder / "thresholds.csv", thresholds, data)
+            write_figures(folder / FIGURES_NAME, figures)
             if given is None:
                 target = publish_path or folder / "calibration.yaml"
                 calibrating.write_calibration(target, result, data, thresholds)
             if plot_path is not None:
                 calibrating.plot_calibration(plot_path, result)
             if metrics_path is not None:
-                write_metrics(metrics_path, figures)
+                write_metrics(metrics_path, {"ece_after": figures["ece_after"]})
         run.summary({k: v for k, v in figures.items() if not (isinstance(v, float) and math.isnan(v))})
         run.image("reliability", picture)
     for name, value in figures.items():

@@ -34,8 +34,10 @@ def package(
     from britekit.files import refuse_overwriting
     from britekit.inference.model_files import resolve_for_models
     from britekit.inference.platt import is_unfitted
+    from britekit.project.summary import summary_text
     from britekit.service.bento import build_bento
     from britekit.service.server import DEFAULT_BENTO
+    from britekit.tracking.facts import is_dvc_stage, project_root
     from britekit.tracking.run import stage_run
 
     if calibration_path is not None and is_unfitted(calibration_path):
@@ -56,6 +58,8 @@ def package(
     print(f"classes = {made.classes}")
     print(f"bytes = {made.bytes}")
     print(f"serve = britekit serve --bento {made.path}")
+    if is_dvc_stage():
+        print(f"\n{summary_text(project_root())}")
     if containerize:
         print(f"image = {made.tag}")
         print(f"run = docker run --rm -p 3000:3000 {made.tag}")

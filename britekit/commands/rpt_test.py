@@ -97,9 +97,11 @@ def rpt_test(
 
     from britekit.config import resolve
     from britekit.errors import InputError
+    from britekit.evaluation.compare import CELLS_NAME, write_cells
     from britekit.evaluation.decisions import choose_decisions
     from britekit.evaluation.examples import draw_examples, worst_examples
     from britekit.evaluation.granularity import check_precision, find_granularity, read_units
+    from britekit.evaluation.headline import all_figures, leading_figures
     from britekit.evaluation.html_page import PAGE_NAME, write_page
     from britekit.evaluation.left_out import root_of
     from britekit.evaluation.report_files import write_report
@@ -108,7 +110,7 @@ def rpt_test(
     from britekit.evaluation.untested import is_untested, leave_untested
     from britekit.files import refuse_overwriting, together
     from britekit.tracking.facts import is_dvc_stage
-    from britekit.tracking.metrics_file import write_metrics
+    from britekit.tracking.metrics_file import FIGURES_NAME, write_figures, write_metrics
     from britekit.tracking.run import stage_run
 
     if annotations_path is None or label_dir is None or output_path is None:
@@ -139,9 +141,11 @@ def rpt_test(
         page = Path(output_path) / PAGE_NAME
         with together():
             write_report(report, output_path, save_matrices)
+            write_figures(Path(output_path) / FIGURES_NAME, all_figures(report))
+            write_cells(report, Path(output_path) / CELLS_NAME)
             write_page(page, report, output_path, worst, spectrograms, recordings_dir)
             if metrics_path is not None:
-                write_metrics(metrics_path, figures)
+                write_metrics(metrics_path, leading_figures(report))
         track_report(run, report, output_path)
     for name, value in figures.items():
         print(f"{name} = {value:.4f}" if isinstance(value, float) else f"{name} = {value}")

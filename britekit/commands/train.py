@@ -2,8 +2,8 @@
 
 Reads the training file (train.train_pickle) and writes checkpoints, curves and settings to logs/version_N.
 With --publish, as the pipeline calls it, the frozen checkpoint of the last epoch goes to the checkpoint
-folder as seed-S.ckpt, with its export beside it, metrics to metrics/train-S.json and curves to
-results/curves/train-S.csv; a run that was killed is continued where it stopped. Without --publish, --resume
+folder as seed-S.ckpt, with its export beside it, metrics to metrics/train-S.json, all figures to
+results/runs/train-S.json and curves to results/curves/train-S.csv; a run that was killed is continued where it stopped. Without --publish, --resume
 does that: same data, settings and seed. --devices N shares each batch among N GPUs (or CPU processes with
 misc.force_cpu); over several machines, start the command with torchrun on each.
 
@@ -119,7 +119,7 @@ def _publish(result: Any) -> None:
     from britekit.files import waiting_path, write_text
     from britekit.inference.export import export_onnx
     from britekit.models.checkpoint import load_checkpoint
-    from britekit.tracking.metrics_file import write_metrics
+    from britekit.tracking.metrics_file import write_figures, write_metrics
 
     target = result.published
     stored = replace(load_checkpoint(waiting_path(target)), path=target)
@@ -132,7 +132,13 @@ def _publish(result: Any) -> None:
         for row in result.epochs
     ]
     write_text(f"results/curves/train-{result.seed}.csv", "\n".join(lines) + "\n")
-    write_metrics(f"metrics/train-{result.seed}.json", _metrics(result))
+    figures = _metrics(result)
+    write_figures(f"results/runs/train-{result.seed}.json", figures)
+    # Named by seed, so that a table of experiments needs no path to tell them apart.
+    leading = {name: figures[name] for name in ("loss", "val_pr_macro") if name in figures}
+    write_metrics(
+        f"metrics/train-{result.seed}.json", {f"{name}_{result.seed}": x for name, x in leading.items()}
+    )
 
 
 def _metrics(result: Any) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from britekit.annotations.reading import read_any_annotations
 from britekit.audio.files import is_recording
@@ -16,7 +15,7 @@ from britekit.evaluation.html_page import PAGE_NAME
 from britekit.files import together, write_text
 from britekit.plots.reliability import plot_message
 from britekit.tracking.facts import is_dvc_stage
-from britekit.tracking.metrics_file import write_metrics
+from britekit.tracking.metrics_file import FIGURES_NAME, write_figures, write_metrics
 
 WHY = "no test recording is annotated yet"
 NEXT = (
@@ -47,22 +46,22 @@ def leave_uncalibrated(
         if plot is not None:
             plot_message(plot, f"Not calibrated: {WHY}")
         if metrics is not None:
-            write_metrics(metrics, {"ece_before": None, "ece_after": None})
+            write_metrics(metrics, {"ece_after": None})
 
 
 def leave_untested(folder: Path, metrics: str | Path | None) -> None:
     """Write the outputs of `rpt-test` without figures."""
     log.warning("%s: nothing is tested. Next: %s", WHY, NEXT)
     text = f"Not tested: {WHY}.\nNext: {NEXT}.\n"
-    figures: dict[str, Any] = {**dict.fromkeys(_FIGURES), "recordings": 0}
     with together():
         write_text(folder / "summary_report.txt", text)
         page = "<p>".join(
             ["<!doctype html><meta charset=utf-8><title>Not tested</title>", *text.splitlines()]
         )
         write_text(folder / PAGE_NAME, page)
+        write_figures(folder / FIGURES_NAME, {"recordings": 0})
         if metrics is not None:
-            write_metrics(metrics, figures)
+            write_metrics(metrics, dict.fromkeys(_FIGURES))
 
 
 def is_unscored(folder: str | Path) -> bool:

@@ -5,4 +5,5 @@ their dot there (with it they would act here). `params.yaml` and `yaml/base_conf
 the settings.
 
 - `layout.py`: writes the files and makes the directory a git and DVC repository
+- `summary.py`: how good the project's recognizer is, in a few lines
 """

@@ -85,6 +85,12 @@ def has_commit(root: Path) -> bool:
     return git is not None and _run([git, "rev-parse", "--verify", "--quiet", "HEAD"], root).returncode == 0
 
 
+def uncommitted(root: Path, path: str) -> bool:
+    """Return whether a file or folder differs from the last commit."""
+    git = shutil.which("git")
+    return git is not None and bool(_run([git, "status", "--porcelain", "--", path], root).stdout.strip())
+
+
 def _init_repositories(root: Path) -> None:
     git = shutil.which("git")
     if git is None:

@@ -1,10 +1,13 @@
-"""DVC called as a program, in the project of the working directory."""
+"""DVC called as a program, and results of other revisions read through it."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from britekit.errors import InputError
@@ -27,3 +30,52 @@ def run_stage_again(stage: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     if subprocess.run(command, cwd=root, env=os.environ | {"PATH": path}, check=False).returncode:
         raise InputError(f"the stage {stage} failed; the lines above say why")
+
+
+@contextmanager
+def results_file(place: str, name: str) -> Iterator[Path]:
+    """Yield a file of a test's results: of a folder, of the workspace, or of a revision or experiment.
+
+    Parameters
+    ----------
+    place
+        Folder that holds the file or is a project; ``workspace``; a Git revision; an experiment.
+    name
+        Of the file below ``results/test``.
+
+    Raises
+    ------
+    InputError
+        There is no such place, or its results are neither here nor in the cache.
+    """
+    folder = Path(place)
+    if folder.is_dir():
+        own = folder / "results" / "test"
+        yield (own if own.is_dir() else folder) / name
+        return
+    root = project_root()
+    if place == "workspace":
+        yield root / "results" / "test" / name
+        return
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+    from dvc.scm import RevError, SCMError
+    from scmrepo.exceptions import SCMError as GitError
+
+    if not (root / ".dvc").is_dir():
+        raise InputError(f"{place} is not a folder, and {root} is no DVC project whose revisions could be read")
+    with tempfile.TemporaryDirectory() as temporary:
+        target = Path(temporary) / name
+        try:
+            DVCFileSystem(str(root), rev=place).get_file(f"results/test/{name}", str(target))
+        except (RevError, SCMError, GitError) as error:
+            raise InputError(
+                f'"{place}" is neither a folder, a revision nor an experiment (dvc exp list -A names these); '
+                f"git says: {error}"
+            ) from None
+        except (OSError, DvcException) as error:
+            raise InputError(
+                f"results/test/{name} of {place} is not to be had ({error}); dvc pull fetches results, older ones "
+                "need dvc exp run again"
+            ) from None
+        yield target

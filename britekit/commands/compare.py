@@ -1,0 +1,44 @@
+"""Compare two tests of the same recordings: is B better than A?
+
+A and B are Git revisions, DVC experiments, `workspace`, or folders that rpt-test wrote. Prints each figure of
+both with the difference and its 95 % interval, by resampling recordings, the same ones for both; then the
+PR-AUC of each class; then one line of verdict.
+
+    britekit compare HEAD workspace
+    britekit compare main brave-owl
+"""
+
+from typing import Annotated
+
+from britekit.options import opt
+
+
+def compare(
+    first: Annotated[str, opt("first", metavar="A", help="revision, experiment or folder to compare with")],
+    second: Annotated[
+        str, opt("second", type=str, nargs="?", metavar="B", help="the other one (default: workspace)")
+    ] = "workspace",
+) -> str:
+    """Compare two tests of the same recordings; return the verdict."""
+    import math
+    from contextlib import ExitStack
+
+    from britekit.evaluation.compare import CELLS_NAME, compare_tests, read_cells
+    from britekit.tracking.dvc import results_file
+
+    with ExitStack() as stack:
+        cells = [read_cells(stack.enter_context(results_file(name, CELLS_NAME))) for name in (first, second)]
+        found = compare_tests(*cells)
+    print(f"A = {first}\nB = {second}\nrecordings = {found.recordings}")
+    for sentence in found.left_out:
+        print(sentence)
+    head = f"{'':<26}{'A':>8}{'B':>8}{'B - A':>9}   95 % interval"
+    for title, rows in (("", found.figures), ("PR-AUC of", found.classes)):
+        print(f"\n{title or 'figure':<26}{head[26:]}")
+        for row in rows:
+            low, high = row.difference.low, row.difference.high
+            interval = "" if math.isnan(low) else f"   {low:+.3f} to {high:+.3f}"
+            name = row.name.removeprefix("class ")
+            print(f"{name:<26}{row.first:>8.3f}{row.second:>8.3f}{row.difference.value:>+9.3f}{interval}")
+    print(f"\nverdict = {found.verdict()}")
+    return found.verdict()

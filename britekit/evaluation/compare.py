@@ -1,0 +1,224 @@
+"""Two tests of the same recordings compared: paired differences, with intervals by resampling recordings.
+
+`write_cells` keeps what a comparison needs of a test; `compare_tests` compares two such files.
+
+N: units (rows), C: classes, W: weightings of `britekit.metrics.bootstrap`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from britekit.errors import InputError
+from britekit.evaluation.unit_report import UnitReport
+from britekit.files import atomic_path
+from britekit.metrics.bootstrap import REPLICATES, Interval, Resampling, bin_ranks, resample
+from britekit.metrics.counts import count_by_threshold
+from britekit.metrics.ranking import area_under_pr, area_under_roc, mean_defined, rank_classes
+
+CELLS_NAME = "cells.npz"
+_EDGES = 1000
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The annotated cells of a test.
+
+    Attributes
+    ----------
+    rows, recordings
+        (N,) name of each unit and of its recording.
+    labels
+        (C,) annotated classes.
+    truth, scores, found
+        (N, C) whether the class is there, its score, whether it is detected at the threshold.
+    unit, threshold
+        Granularity, and what a detection reaches.
+    """
+
+    rows: NDArray[np.str_]
+    recordings: NDArray[np.str_]
+    labels: NDArray[np.str_]
+    truth: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    found: NDArray[np.bool_]
+    unit: str
+    threshold: float
+
+
+def write_cells(report: UnitReport, path: Path) -> Path:
+    """Write the annotated cells of a test."""
+    data, columns = report.data, report.data.annotated
+    with atomic_path(path) as partial, open(partial, "wb") as file:
+        np.savez_compressed(
+            file,
+            rows=np.array(data.row_names),
+            recordings=np.array(data.recordings)[data.groups_N],
+            labels=np.array(data.labels)[columns],
+            truth=data.truth_NC[:, columns],
+            scores=data.scores_NC[:, columns].astype(np.float32),
+            found=report.found_NC[:, columns],
+            unit=data.unit,
+            threshold=report.threshold,
+        )
+    return path
+
+
+def read_cells(path: Path) -> Cells:
+    """Read the cells of a test.
+
+    Raises
+    ------
+    InputError
+        The file is missing or not one of `write_cells`.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; expected the results of rpt-test: run dvc repro (or rpt-test) again")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            values: dict[str, Any] = {name: stored[name] for name in Cells.__dataclass_fields__}
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise InputError(f"{path} cannot be read ({error}); run rpt-test again") from None
+    return Cells(**values | {"unit": str(values["unit"]), "threshold": float(values["threshold"])})
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A figure of both tests, and the interval of the second minus the first."""
+
+    name: str
+    first: float
+    second: float
+    difference: Interval
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two tests compared.
+
+    Attributes
+    ----------
+    figures, classes
+        Differences of the figures, the leading one first, and of the PR-AUC of each class.
+    recordings
+        Recordings compared.
+    left_out
+        What only one of the tests has, a sentence each.
+    """
+
+    figures: list[Difference]
+    classes: list[Difference]
+    recordings: int
+    left_out: list[str]
+
+    def verdict(self) -> str:
+        """Return in one line which of the tests is better, or that there is no telling."""
+        lead = self.figures[0]
+        found = lead.difference
+        if math.isnan(found.value):
+            return f"no verdict: {lead.name} is not defined"
+        size = f"{lead.name} {found.value:+.3f}"
+        if math.isnan(found.low):
+            return f"no verdict: {size}, without an interval on {self.recordings} recordings"
+        size += f", 95 % interval {found.low:+.3f} to {found.high:+.3f} on {self.recordings} recordings"
+        if found.low > 0 or found.high < 0:
+            return f"B is {'better' if found.value > 0 else 'worse'} than A: {size}"
+        return f"no difference can be told: {size}"
+
+
+def compare_tests(first: Cells, second: Cells, replicates: int = REPLICATES) -> Comparison:
+    """Compare two tests cell by cell; recordings are resampled, the same ones for both.
+
+    Raises
+    ------
+    InputError
+        Other granularities, nothing in common, or annotations that differ.
+    """
+    if first.unit != second.unit:
+        raise InputError(f"A was tested per {first.unit}, B per {second.unit}; test both alike")
+    one, two, left_out = _common(first, second)
+    names, groups = np.unique(one.recordings, return_inverse=True)
+    sampling = resample(len(names), replicates)
+    pairs = [_figures(cells, groups, sampling) for cells in (one, two)]
+    intervals = [
+        Difference(name, exact, pairs[1][name][0], sampling.interval(pairs[1][name][1] - drawn, pairs[1][name][0] - exact))
+        for name, (exact, drawn) in pairs[0].items()
+    ]
+    split = next(k for k, item in enumerate(intervals) if item.name.startswith("class "))
+    return Comparison(intervals[:split], intervals[split:], len(names), left_out)
+
+
+def _common(first: Cells, second: Cells) -> tuple[Cells, Cells, list[str]]:
+    """Return both tests on the rows and classes that they share, and what they do not share."""
+    rows, a_rows, b_rows = np.intersect1d(first.rows, second.rows, return_indices=True)
+    labels, a_labels, b_labels = np.intersect1d(first.labels, second.labels, return_indices=True)
+    if not len(rows) or not len(labels):
+        raise InputError("the two tests share no recording or no annotated class; test both on the same recordings")
+    left_out = [
+        f"{len(own) - len(shared)} {what} of {name} are not in the other test and are left out"
+        for what, shared, owners in (
+            (f"{first.unit}s", rows, (first.rows, second.rows)),
+            ("annotated classes", labels, (first.labels, second.labels)),
+        )
+        for name, own in zip("AB", owners, strict=True)
+        if len(own) > len(shared)
+    ]
+    one, two = _part(first, a_rows, a_labels), _part(second, b_rows, b_labels)
+    if (differ := int(np.count_nonzero(one.truth != two.truth))):
+        raise InputError(
+            f"the annotations of the two tests differ in {differ} of {one.truth.size} cells, so that a difference "
+            "would not be that of the models; test both on the same annotations"
+        )
+    return one, two, left_out
+
+
+def _part(cells: Cells, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Cells:
+    cut = np.ix_(rows, columns)
+    return Cells(
+        cells.rows[rows], cells.recordings[rows], cells.labels[columns], cells.truth[cut], cells.scores[cut],
+        cells.found[cut], cells.unit, cells.threshold,
+    )  # fmt: skip
+
+
+def _figures(
+    cells: Cells, groups_N: NDArray[np.intp], sampling: Resampling
+) -> dict[str, tuple[float, NDArray[np.float64]]]:
+    """Return each figure with its values (W,) under each weighting; those of classes last."""
+    truth, scores, count = cells.truth, cells.scores, len(cells.labels)
+    ranking = rank_classes(truth, scores, list(range(count)))
+    per_class = [
+        bin_ranks(truth, scores, groups_N, sampling.recordings, _EDGES, [c]).areas(sampling) for c in range(count)
+    ]
+    both = bin_ranks(truth, scores, groups_N, sampling.recordings, _EDGES).areas(sampling)
+    whole = count_by_threshold(truth, scores)
+    figures = {
+        "macro PR-AUC": (mean_defined(ranking.pr_auc_C), _mean([pr for pr, _roc in per_class])),
+        "micro PR-AUC": (area_under_pr(whole), both[0]),
+        "macro ROC-AUC": (mean_defined(ranking.roc_auc_C), _mean([roc for _pr, roc in per_class])),
+        "micro ROC-AUC": (area_under_roc(whole), both[1]),
+    }
+
+    def per_recording(mask_NC: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.bincount(groups_N, np.count_nonzero(mask_NC, axis=1).astype(np.float64), sampling.recordings)
+
+    hits = per_recording(truth & cells.found)
+    for name, of in (("precision", cells.found), ("recall", truth)):
+        drawn = sampling.ratio(hits, per_recording(of))
+        figures[f"{name} at the threshold"] = (float(drawn[0]), drawn)
+    for c, label in enumerate(cells.labels.tolist()):
+        figures[f"class {label}"] = (float(ranking.pr_auc_C[c]), per_class[c][0])
+    return figures
+
+
+def _mean(values: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the mean over the classes that are defined under each weighting."""
+    stacked = np.stack(values)
+    known = np.isfinite(stacked)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, stacked, 0).sum(axis=0) / known.sum(axis=0)
