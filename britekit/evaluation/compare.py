@@ -8,6 +8,7 @@ N: units (rows), C: classes, W: weightings of `britekit.metrics.bootstrap`.
 from __future__ import annotations
 
 import math
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def read_cells(path: Path) -> Cells:
     try:
         with np.load(path, allow_pickle=False) as stored:
             values: dict[str, Any] = {name: stored[name] for name in Cells.__dataclass_fields__}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} cannot be read ({error}); run rpt-test again") from None
     return Cells(**values | {"unit": str(values["unit"]), "threshold": float(values["threshold"])})
 
