@@ -43,12 +43,13 @@ def test_values_files_and_metrics(project, capsys):
     assert figures["intercept"] == pytest.approx(-0.4, abs=0.15)
     a, b = figures["coefficient"], figures["intercept"]
     assert {path.name for path in (project / "out").iterdir()} == {
-        f"calibration-{a:.2f}-{b:.2f}.png", "calibration.csv", "thresholds.csv",
+        f"calibration-{a:.2f}-{b:.2f}.png", "calibration.csv", "thresholds.csv", "figures.json",
     }  # fmt: skip
     assert (project / "plots" / "r.png").exists()
     content = yaml.safe_load((project / "models" / "c.yaml").read_text())
     assert content["coefficient"] == pytest.approx(a, abs=1e-4)
-    stored = json.loads((project / "metrics" / "c.json").read_text())
+    stored = json.loads((project / "out" / "figures.json").read_text())
+    assert json.loads((project / "metrics" / "c.json").read_text()) == {"ece_after": round(stored["ece_after"], 4)}
     assert stored["ece_after"] < stored["ece_before"] and stored["brier_after"] < stored["brier_before"]
     assert stored["cross_fitted"] is True and "revision" in stored
 
@@ -66,6 +67,7 @@ def test_given_values_are_judged_not_written(project, capsys):
         "calibration-2.00--1.50.png",
         "calibration.csv",
         "thresholds.csv",
+        "figures.json",
     }
 
 

@@ -27,7 +27,10 @@ def printed(text):
 def test_report_metrics_and_figures(project, capsys):
     assert main([*BASE, "--min_score", "0.6", "--metrics", "metrics/test.json", "--skip-matrices"]) == 0
     figures = printed(capsys.readouterr().out)
-    stored = json.loads((project / "metrics" / "test.json").read_text())
+    few = json.loads((project / "metrics" / "test.json").read_text())
+    assert list(few) == ["macro_pr", "micro_pr", "macro_roc", "precision", "recall"]
+    stored = json.loads((project / "out" / "figures.json").read_text())
+    assert all(few[name] == round(stored[name], 4) for name in few)
     for key in ("macro_pr", "micro_pr", "macro_roc", "micro_roc", "precision", "recall"):
         assert float(figures[key]) == pytest.approx(stored[key], abs=1e-4)
     assert (

@@ -56,7 +56,8 @@ def test_publish_writes_what_the_stage_owes(project, capsys):
     said = dict(line.split(" = ", 1) for line in capsys.readouterr().out.splitlines() if " = " in line)
     assert {"loss", "val_roc", "seconds", "spectrograms_per_second", "published"} <= set(said)
     assert sorted(p.name for p in (project / "models/ckpt").iterdir()) == ["seed-3.ckpt", "seed-3.onnx"]
-    metrics = json.loads((project / "metrics/train-3.json").read_text())
+    assert list(json.loads((project / "metrics/train-3.json").read_text())) == ["loss_3", "val_pr_macro_3"]
+    metrics = json.loads((project / "results/runs/train-3.json").read_text())
     assert {"loss", "spectrograms_per_second", "seconds", "device", "version", "revision"} <= set(metrics)
     with open(project / "results/curves/train-3.csv", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -30,12 +30,13 @@ def test_outputs_and_metrics(done_project: Project) -> None:
     folder = done_project.folder
     assert list(yaml.safe_load((folder / "dvc.lock").read_text())["stages"]) == STAGES
     test = json.loads((folder / "metrics/test.json").read_text())
-    for name in ("macro_pr", "micro_pr", "macro_roc", "micro_roc"):
+    for name in ("macro_pr", "micro_pr", "macro_roc"):
         assert 0.0 < test[name] < 1.0
     calibration = json.loads((folder / "metrics/calibration.json").read_text())
-    assert 0 <= calibration["ece_after"] <= 1 and 0 <= calibration["ece_before"] <= 1
+    assert 0 <= calibration["ece_after"] <= 1 and list(calibration) == ["ece_after"]
     for seed in (1, 2):
-        train = json.loads((folder / f"metrics/train-{seed}.json").read_text())
+        assert json.loads((folder / f"metrics/train-{seed}.json").read_text())[f"loss_{seed}"] > 0
+        train = json.loads((folder / f"results/runs/train-{seed}.json").read_text())
         assert train["loss"] > 0 and train["spectrograms_per_second"] > 0 and train["revision"]
     assert sorted(path.name for path in (folder / "models/ckpt").iterdir() if path.name != ".gitignore") == [
         "seed-1.ckpt",
@@ -79,7 +80,7 @@ def test_offline_runs_can_be_read(done_project: Project) -> None:
         assert len(losses) >= 2 and all(loss > 0 for loss in losses)
         assert runs[f"train@{seed}"].config["provenance"]["inputs"]["data/training.pkl"]
     metrics = json.loads((done_project.folder / "metrics/test.json").read_text())
-    assert runs["rpt-test"].summary["macro_pr"] == pytest.approx(metrics["macro_pr"], abs=1e-6)
+    assert runs["rpt-test"].summary["macro_pr"] == pytest.approx(metrics["macro_pr"], abs=1e-4)
     assert any("classes" in name for name in runs["rpt-test"].files)
     assert any(name.endswith(".png") for name in runs["calibrate"].files)
     assert runs["package"].artifacts

@@ -10,7 +10,7 @@ import pytest
 
 from britekit.errors import InputError
 from britekit.tracking import facts
-from britekit.tracking.metrics_file import write_metrics
+from britekit.tracking.metrics_file import write_figures, write_metrics
 
 
 def test_hashes_are_of_files_as_they_are_and_of_folders_as_dvc_knows_them(
@@ -92,5 +92,7 @@ def test_metrics_are_rounded_and_finite(tmp_path: Path, monkeypatch: pytest.Monk
         "m/test.json", {"a": 1 / 3, "b": np.float32(0.5), "c": float("nan"), "d": {"e": [2 / 3]}, "n": 3}
     )
     read = json.loads(Path("m/test.json").read_text())
-    assert read["a"] == 0.333333 and read["b"] == 0.5 and read["c"] is None and read["d"] == {"e": [0.666667]}
-    assert read["n"] == 3 and "version" in read and "revision" in read
+    assert read == {"a": 0.3333, "b": 0.5, "c": None, "d": {"e": [0.6667]}, "n": 3}
+    write_figures("m/figures.json", {"a": 1 / 3})
+    read = json.loads(Path("m/figures.json").read_text())
+    assert read["a"] == 0.333333 and "version" in read and "revision" in read
