@@ -15,6 +15,7 @@ from britekit.commands.ckpt_freeze import ckpt_freeze as ckpt_freeze
 from britekit.commands.ckpt_onnx import ckpt_onnx as ckpt_onnx
 from britekit.commands.clips import clips as clips
 from britekit.commands.collect import collect as collect
+from britekit.commands.compare import compare as compare
 from britekit.commands.copy_class import copy_class as copy_class
 from britekit.commands.dedup_rec import dedup_rec as dedup_rec
 from britekit.commands.dedup_seg import dedup_seg as dedup_seg
@@ -55,6 +56,7 @@ from britekit.commands.rpt_test import rpt_test as rpt_test
 from britekit.commands.sample import sample as sample
 from britekit.commands.search import search as search
 from britekit.commands.serve import serve as serve
+from britekit.commands.summary import summary as summary
 from britekit.commands.train import train as train
 from britekit.commands.tune import tune as tune
 from britekit.commands.wav2mp3 import wav2mp3 as wav2mp3
