@@ -249,7 +249,8 @@ class Windows:
         listed = [] if isinstance(self._starts, WindowGrid) else self._starts
         # A window of the grid is certain once its tail is there; the last one ends with the recording.
         tail = transform.duration if grid is None else max(transform.duration, grid.tail_s)
-        spare = 0 if grid is None else transform.count(transform.duration + 0.002)
+        # The start of the last window is rounded down by up to 10 ms.
+        spare = 0 if grid is None else transform.count(transform.duration + 0.012)
         # ``held`` is the recording from sample ``offset`` to ``total``: what the next windows need.
         held, offset, total, done = np.empty(0, np.float32), 0, 0, 0
         for block in self._mono_blocks():

@@ -304,3 +304,17 @@ class TestAudio:
         with pytest.raises(InputError, match="nowhere"):
             audio.load(tmp_path / "nowhere.wav")
         assert audio.signal_len() == 0
+
+
+@pytest.mark.parametrize("seconds", [5.35, 5.81, 6.299])
+def test_the_last_window_has_its_samples_where_its_start_is_rounded_down(tmp_path, seconds):
+    cfg = AudioConfig(sampling_rate=18000, max_freq=8900)
+    samples = np.random.default_rng(1).normal(0, 0.1, round(seconds * 18000)).astype(np.float32)
+    soundfile.write(tmp_path / "r.wav", samples, 18000, subtype="FLOAT")
+    grid = WindowGrid.for_overlap(5.0, 0.0)
+    found = list(Windows(tmp_path / "r.wav", cfg, grid))
+    starts = [start for start, _image in found]
+    assert starts[-1] == pytest.approx(math.floor((seconds - 5) * 100 + 1e-6) / 100)
+    expected, _raw, _present = compute_spectrograms(samples, starts, cfg)
+    for (_start, image), other in zip(found, expected, strict=True):
+        assert np.allclose(image, other, atol=1e-6)
