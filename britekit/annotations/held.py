@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +131,7 @@ def known_seconds(paths: Iterable[Path]) -> Callable[[str], float | None]:
     """Return a function that returns the length of a recording by its name, None if it cannot be read."""
     by_name = {recording_key(path): path for path in paths}
 
-    @lru_cache(maxsize=None)
+    @cache
     def seconds_of(recording: str) -> float | None:
         try:
             return duration_of(by_name[recording])

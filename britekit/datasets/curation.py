@@ -7,6 +7,7 @@ that contradict each other, and rows that match nothing, are reported.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -33,7 +34,11 @@ class Curation:
     ----------
     catalogue
         The names that exist in the end.
+    step_s
+        Seconds from one segment to the next, which tell how near an offset must be.
     """
+
+    step_s: float = math.inf
 
     def __init__(self, decisions: Iterable[Decision] = (), classes: Sequence[ClassInfo] = ()) -> None:
         self._decisions = list(decisions)
@@ -110,7 +115,7 @@ class Curation:
                 for name in state if gone is None else gone & state.keys():
                     state[name] = False
                 continue
-            if not decision.concerns(offset):
+            if not decision.concerns(offset, self.step_s):
                 continue
             every = decision.class_name == EVERY_CLASS
             for name in list(state) if every else [decision.class_name]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,9 +76,16 @@ class Decision:
         """Tell whether the row names a recording."""
         return self.action in ABOUT_SEGMENTS
 
-    def concerns(self, offset: float) -> bool:
-        """Tell whether the row is about the segment at ``offset`` seconds."""
-        return self.offset is None or abs(self.offset - offset) <= TOLERANCE_S
+    def concerns(self, offset: float, step_s: float = math.inf) -> bool:
+        """Tell whether the row is about the segment at ``offset`` seconds.
+
+        Segments begin every ``step_s`` seconds: a row that names one of these starts exactly is about no
+        other, and a rounded offset is about the nearest segment alone.
+        """
+        if self.offset is None or abs(self.offset - offset) <= 1e-6:
+            return True
+        names_a_start = step_s < math.inf and abs(math.remainder(self.offset, step_s)) <= 1e-6
+        return not names_a_start and abs(self.offset - offset) <= min(TOLERANCE_S, 0.49 * step_s)
 
     def __str__(self) -> str:
         if not self.is_about_segments:

@@ -113,6 +113,7 @@ def build_training_database(
     grids = [WindowGrid.for_extraction(duration, overlap, annotated) for annotated in (False, True)]
     classes = read_classes(classes_path)
     curation = read_curation(curation_path, classes)
+    curation.step_s = grids[0].step_s
     planned = read_tree(root, classes, cfg.misc)
     _check_every_class(root, classes_path, classes, planned, curation)
     result = Extraction()

@@ -22,7 +22,7 @@ from britekit.database.schema import (
     SpecGroup,
 )
 from britekit.database.segments import add_links
-from britekit.datasets.curation_rows import EVERY_CLASS, TOLERANCE_S, Decision
+from britekit.datasets.curation_rows import EVERY_CLASS, Decision
 
 log = logging.getLogger("britekit.datasets.redo")
 
@@ -74,8 +74,8 @@ def _redo_segments(session: Session, decision: Decision) -> bool:
         return False
     segments = select(Segment.id).where(Segment.recording_id.in_(recordings))
     if decision.offset is not None:
-        low, high = decision.offset - TOLERANCE_S, decision.offset + TOLERANCE_S
-        segments = segments.where(Segment.offset.between(low, high))
+        # The command that wrote the row knew the segment, so its offset is exact.
+        segments = segments.where(Segment.offset.between(decision.offset - 1e-6, decision.offset + 1e-6))
     if decision.class_name == EVERY_CLASS:
         return bool(deletion.delete_segments(session, session.scalars(segments).all()))
     old = find_class(session, decision.class_name)

@@ -1,4 +1,4 @@
-"""Which windows hold a sound, against the rule in exact fractions; what no window holds; boxes over two files."""
+"""Which windows hold a sound, against the rule in exact fractions; sounds in none; boxes over two files."""
 
 from fractions import Fraction
 

@@ -189,3 +189,15 @@ def test_a_box_over_the_boundary_of_two_recordings_is_in_both(root, caplog):
     found = links()
     assert sorted(found["w0.wav"]) == [5.0] and sorted(found["w1.wav"]) == [0.0, 1.0, 2.0, 4.0, 5.0]
     assert "gone" in caplog.text
+
+
+def test_a_decision_about_a_short_segment_is_about_no_other(root):
+    Path("curation.csv").write_text(
+        "recording,offset,class,decision,new_class\no0,0.1,Owl,drop,\nr0,0.13,Robin,drop,\n"
+    )
+    cfg = small_config(audio={"spec_duration": 0.05, "win_length": 0.01})
+    build_training_database(cfg, root, Path("classes.csv"), Path("curation.csv"), "t.db")
+    found = links()
+    assert [t for t in (0.0, 0.05, 0.1, 0.15, 0.2) if t in found["o0.wav"]] == [0.0, 0.05, 0.15, 0.2]
+    # 0.13 s begins no segment; the nearest is meant.
+    assert [t for t in (0.05, 0.1, 0.15, 0.2) if t in found["r0.wav"]] == [0.05, 0.1, 0.2]
