@@ -9,7 +9,7 @@ The way through, one file each:
   where films are cut off.
 - ``metadata``: when, where and with what a recording was made; ``riff`` reads the small chunks of a WAV file,
   ``recording_names`` reads file names.
-- ``mp3``: the encoder, and MP3s in place of originals; ``copies`` judges whether such an MP3 holds all of one.
+- ``mp3``: the encoder, and MP3s in place of originals; ``copies`` judges whether one holds all of the other.
 - ``inspection``: format, length and wholeness of each file of a folder.
 - ``channels``: several channels at the file's rate become one at the working rate; ``resampling`` changes the
   rate.

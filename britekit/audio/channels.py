@@ -2,108 +2,254 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import os
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import fft
+from scipy.signal.windows import blackmanharris
 
-from britekit.audio.resampling import Resampler, resample
-from britekit.audio.spectrogram import normalise, spectrogram_transform
+from britekit.audio.files import shown
+from britekit.audio.resampling import Resampler
 from britekit.config.audio import AudioConfig
+
+logger = logging.getLogger(__name__)
+
+# Where nothing stands out in either channel, it is looked for up to here; bounded in memory too.
+_LONGEST_S, _LONGEST_FRAMES = 60.0, 1 << 22
+# Short enough to tell a call from a click, long enough to tell it from mains hum.
+_FRAME_S, _SMOOTHED, _BANDS, _LOUDEST = 0.02, 7, 32, 4
+_HUM_HZ, _HUM_END_HZ, _HUM_WIDTH_HZ = (50.0, 60.0), 2000.0, 5.0
+_NOISE_QUANTILE = 0.4
+# Decibels: above a band's own noise; times frames, from which on sound is certain; of full scale, per
+# band, below which lies what 16 bits and dither leave; by which a steady sound stands out.
+_EXCESS_DB, _CERTAIN, _SILENT_DB, _STEADY_DB = 8.0, 60.0, -105.0, 6.0
+
+
+class ChannelChoice:
+    """Which of two channels holds the sound, judged by one piece after another.
+
+    Sound is what exceeds a band's own noise, its 0.4 quantile over time, by 8 dB for more than 20 ms, between
+    ``min_freq`` and ``max_freq``: neither hum, hiss, offset, dither nor a single click does. The channel
+    with more of it wins. Where neither has any, one with a steady sound wins (a line or band over its
+    spectrum, mains hum aside), then one that is not dead, then the one with less noise. Of recordings under a
+    second it is the left one, unless that is dead.
+
+    Attributes
+    ----------
+    piece_frames : int
+        Frames of a piece: ``check_seconds``, at least a second.
+    """
+
+    def __init__(self, rate: int, cfg: AudioConfig) -> None:
+        self._rate = rate
+        self.piece_frames = min(max(round(cfg.check_seconds * rate), rate), _LONGEST_FRAMES)
+        self._size = max(16, round(min(_FRAME_S, cfg.win_length) * rate))
+        self._high = min(float(cfg.max_freq), rate / 2)
+        # Below, the frames cannot tell sound from hum; where only low sounds are wanted, all is looked at.
+        low = max(cfg.min_freq, 3.2 * rate / self._size)
+        self._low = low if low < self._high / 4 else float(cfg.min_freq)
+        self._sound = np.zeros(2)
+        self._steady = np.full(2, -np.inf)
+        self._level = np.full(2, -np.inf)
+        self._seen = 0
+
+    @property
+    def certain(self) -> bool:
+        """Whether sound was found."""
+        return bool(self._sound.max() >= _CERTAIN)
+
+    @property
+    def done(self) -> bool:
+        """Whether no more needs to be looked at, or may be."""
+        longest = min(_LONGEST_S * self._rate, _LONGEST_FRAMES)
+        return self.certain or self._seen + self.piece_frames > longest
+
+    @property
+    def dead(self) -> bool:
+        """Whether neither channel held anything but silence, offset, dither or mains hum."""
+        return not self.certain and bool((self._level <= _SILENT_DB).all())
+
+    @property
+    def seconds(self) -> float:
+        """Length of what was looked at."""
+        return self._seen / self._rate
+
+    def look(self, piece_Cn: np.ndarray) -> None:
+        """Take the next piece, float32 (2, n), of about `piece_frames`."""
+        self._seen += piece_Cn.shape[1]
+        if piece_Cn.shape[1] >= max(self._rate, self._size * _SMOOTHED):
+            self._sound += self._standing_out(piece_Cn)
+        if not self.certain:
+            levels = self._steady_levels(piece_Cn)
+            top = levels.max(axis=1)
+            self._level = np.maximum(self._level, top)
+            prominence = top - np.maximum(np.median(levels, axis=1), _SILENT_DB)
+            self._steady = np.maximum(self._steady, np.where(top > _SILENT_DB, prominence, -np.inf))
+
+    def channel(self) -> int:
+        """Return the channel chosen so far, 0 or 1."""
+        if self.certain:
+            return int(self._sound[1] > self._sound[0])
+        alive = self._level > _SILENT_DB
+        if alive[0] != alive[1]:
+            return int(alive[1])
+        if not alive.all() or self._seen < self._rate:
+            return 0
+        if abs(self._steady[1] - self._steady[0]) >= _STEADY_DB:
+            return int(self._steady[1] > self._steady[0])
+        return int(self._level[1] < self._level[0])
+
+    def _standing_out(self, piece_Cn: np.ndarray) -> np.ndarray:
+        """Return, per channel, the decibels above noise of the loudest bands, summed over frames."""
+        hop = max(1, self._size // 2)
+        window = np.hanning(self._size + 2)[1:-1].astype(np.float32)
+        frames = sliding_window_view(piece_Cn, self._size, axis=1)[:, ::hop]
+        powers = np.square(np.abs(fft.rfft(frames * window, axis=2))) * (2.0 / window.sum()) ** 2
+        # Neighbours together: harmonics of hum beat from one frame to the next. A click fills three then.
+        powers = powers[:, 1:] + powers[:, :-1]
+        levels = _band_levels(powers, self._rate / self._size, self._low, self._high)
+        levels = np.median(sliding_window_view(levels, _SMOOTHED, axis=1), axis=-1)
+        noise = np.quantile(levels, _NOISE_QUANTILE, axis=1, keepdims=True)
+        excess = np.maximum(levels - np.maximum(noise, _SILENT_DB) - _EXCESS_DB, 0.0)
+        loudest = np.sort(excess, axis=2)[..., -_LOUDEST:].mean(axis=2)
+        return np.asarray(loudest.sum(axis=1))
+
+    def _steady_levels(self, piece_Cn: np.ndarray) -> np.ndarray:
+        """Return the level of each band, (2, bands), in dB of full scale, without mains hum."""
+        count = piece_Cn.shape[1]
+        window = blackmanharris(count, sym=False).astype(np.float32)
+        powers = (
+            np.square(np.abs(fft.rfft(piece_Cn * window, axis=1)))
+            * 2.0
+            / float(np.square(window).sum())
+            / count
+        )
+        hz = np.arange(powers.shape[1]) * self._rate / count
+        width = max(_HUM_WIDTH_HZ, 5.0 * self._rate / count)
+        hum = np.zeros(len(hz), bool)
+        for mains in _HUM_HZ:
+            hum |= np.abs((hz + mains / 2) % mains - mains / 2) <= width
+        powers[:, hum & (hz < _HUM_END_HZ)] = 0.0
+        return _band_levels(powers, self._rate / count, self._low, self._high)
+
+
+def _band_levels(powers: np.ndarray, step_hz: float, low: float, high: float) -> np.ndarray:
+    """Return the decibels of at most 32 equal bands, (..., bins) to (..., bands)."""
+    first = min(max(1, math.ceil(low / step_hz)), powers.shape[-1] - 1)
+    last = max(first + 1, min(powers.shape[-1], math.floor(high / step_hz) + 1))
+    edges = np.unique(np.linspace(first, last, min(_BANDS, last - first) + 1).astype(int)[:-1])
+    sums = np.add.reduceat(powers[..., :last], edges, axis=-1)
+    return 10.0 * np.log10(sums + 1e-20)
 
 
 def cleaner_channel(head_Cn: np.ndarray, rate: int, cfg: AudioConfig) -> int:
-    """Return which of two channels is the cleaner one.
-
-    The channel whose normalised log-frequency decibel spectrogram has the smaller sum has less noise between
-    its sounds. A silent channel loses.
+    """Return which of two channels holds the sound, 0 or 1.
 
     Parameters
     ----------
     head_Cn
-        float32 (2, n), the beginning of the recording at its own rate; the first
-        min(check_seconds, whole seconds) are looked at.
+        float32 (2, n), the beginning of the recording at its own rate. The first ``check_seconds`` are looked
+        at, and what follows, up to a minute, until sound stands out in one of them.
     rate
         Of ``head_Cn``.
     cfg
-        ``check_seconds``, ``sampling_rate`` and the shape of spectrograms.
-
-    Returns
-    -------
-    int
-        0 or 1; 0 for recordings under one second, unless it is silent.
+        ``check_seconds``, ``min_freq``, ``max_freq`` and ``win_length``.
     """
-    silent = [not channel.any() for channel in head_Cn]
-    if any(silent):
-        return int(silent[0] and not silent[1])
-    seconds = min(cfg.check_seconds, head_Cn.shape[1] // rate)
-    if seconds <= 0:
-        return 0
-    settings = replace(
-        cfg, freq_scale="log", decibels=True, top_db=80.0, db_power=1.0, min_freq=max(1, cfg.min_freq)
-    )
-    transform = spectrogram_transform(settings, float(seconds))
-    sums = []
-    for channel in head_Cn[:, : math.ceil(seconds * rate)]:
-        signal = resample(channel, rate, cfg.sampling_rate)[: transform.count(seconds)]
-        if not len(signal):
-            return 0
-        # Not `compute_spectrograms`, to which less than half a second is nothing.
-        images = np.empty((1, transform.height, transform.width), np.float32)
-        transform.raw(np.ascontiguousarray(signal, np.float32), images[0])
-        normalise(images)
-        sums.append(float(images.sum(dtype=np.float64)))
-    return int(sums[1] < sums[0])
+    mono = MonoSignal(2, rate, cfg)
+    mono.push(head_Cn)
+    mono.finish()
+    return mono.channel or 0
 
 
 class MonoSignal:
     """Blocks of a recording in, one channel at ``cfg.sampling_rate`` out.
 
-    Two channels with ``choose_channel``: the cleaner one, judged by the beginning, which is held back until
-    it is complete. Otherwise the mean. Mixing comes before resampling, so only one channel is resampled. The
-    result does not depend on how the recording is cut into blocks.
+    Two channels with ``choose_channel``: the one with sound in it, see `ChannelChoice`; the beginning is held
+    back until it is known, a minute at most. Otherwise the mean. Mixing comes before resampling, so only one
+    channel is resampled. The result does not depend on how the recording is cut into blocks.
+
+    Parameters
+    ----------
+    channels, rate
+        Of the recording.
+    cfg
+        Settings.
+    name
+        The recording, for the warning that neither channel holds any sound.
+
+    Attributes
+    ----------
+    channel : int or None
+        The channel that is used; None: their mean, or not yet known.
     """
 
-    def __init__(self, channels: int, rate: int, cfg: AudioConfig) -> None:
-        self._cfg = cfg
-        self._rate = rate
+    def __init__(
+        self, channels: int, rate: int, cfg: AudioConfig, name: str | os.PathLike[str] | None = None
+    ) -> None:
+        self._name = name
         self._resampler = Resampler(rate, cfg.sampling_rate)
-        self._channel: int | None = 0 if channels == 1 else None
-        self._undecided = channels == 2 and cfg.choose_channel
+        self.channel: int | None = 0 if channels == 1 else None
+        examined = channels == 2 and cfg.choose_channel
+        if examined and cfg.check_seconds * rate < 1:
+            self.channel, examined = 0, False
+        self._choice = ChannelChoice(rate, cfg) if examined else None
         self._head: list[np.ndarray] = []
-        # Whole seconds count, so the next whole second must be known too.
-        self._head_frames = math.ceil(cfg.check_seconds) * rate
+        # Of the head, blocks from here on were not looked at yet.
+        self._fresh: list[np.ndarray] = []
 
     def push(self, block_Cn: np.ndarray) -> np.ndarray:
         """Take float32 (C, n), return what is ready, float32 (m,)."""
-        if self._undecided:
-            self._head.append(block_Cn)
-            if sum(block.shape[1] for block in self._head) < self._head_frames:
-                return np.empty(0, np.float32)
-            block_Cn = self._decide()
-        return self._resampler.push(self._mix(block_Cn))
+        if self._choice is None:
+            return self._resampler.push(self._mix(block_Cn))
+        self._head.append(block_Cn)
+        self._fresh.append(block_Cn)
+        size = self._choice.piece_frames
+        if sum(block.shape[1] for block in self._fresh) < size:
+            return np.empty(0, np.float32)
+        fresh = np.concatenate(self._fresh, axis=1)
+        while fresh.shape[1] >= size and not self._choice.done:
+            self._choice.look(fresh[:, :size])
+            fresh = fresh[:, size:]
+        self._fresh = [fresh]
+        return self._decided() if self._choice.done else np.empty(0, np.float32)
 
     def finish(self) -> np.ndarray:
         """Return the rest, float32 (m,)."""
         rest = np.empty(0, np.float32)
-        if self._undecided and self._head:
-            rest = self._resampler.push(self._mix(self._decide()))
+        if self._choice is not None and self._head:
+            fresh = np.concatenate(self._fresh, axis=1)
+            if fresh.shape[1]:
+                self._choice.look(fresh)
+            rest = self._decided()
         return np.concatenate([rest, self._resampler.finish()])
 
-    def _decide(self) -> np.ndarray:
-        head = np.concatenate(self._head, axis=1)
-        self._channel = cleaner_channel(head[:, : self._head_frames], self._rate, self._cfg)
-        self._undecided = False
-        self._head = []
-        return head
+    def _decided(self) -> np.ndarray:
+        """Return what was held back."""
+        assert self._choice is not None
+        self.channel = self._choice.channel()
+        if self._choice.dead and self._name is not None:
+            what = "%s: neither channel holds any sound in its first %.0f s; the left one is used"
+            logger.warning(what, shown(self._name), self._choice.seconds)
+        parts = [block[self.channel] for block in self._head]
+        self._choice, self._head, self._fresh = None, [], []
+        return self._resampler.push(np.concatenate(parts))
 
     def _mix(self, block_Cn: np.ndarray) -> np.ndarray:
-        return block_Cn.mean(axis=0) if self._channel is None else block_Cn[self._channel]
+        return block_Cn.mean(axis=0) if self.channel is None else block_Cn[self.channel]
 
 
-def mono_signal(blocks: Iterable[np.ndarray], channels: int, rate: int, cfg: AudioConfig) -> np.ndarray:
+def mono_signal(
+    blocks: Iterable[np.ndarray],
+    channels: int,
+    rate: int,
+    cfg: AudioConfig,
+    name: str | os.PathLike[str] | None = None,
+) -> np.ndarray:
     """Return all blocks, each float32 (C, n), as one channel at ``cfg.sampling_rate``, float32 (m,)."""
-    mono = MonoSignal(channels, rate, cfg)
+    mono = MonoSignal(channels, rate, cfg, name)
     parts = [mono.push(block) for block in blocks]
     return np.concatenate([*parts, mono.finish()])

@@ -63,7 +63,7 @@ def recording_overview(
     amplitudes = replace(cfg, decibels=False)
     columns = JoinedColumns(cfg.spec_height, max_columns)
     with AudioReader(path) as reader:
-        mono = MonoSignal(reader.channels, reader.rate, cfg)
+        mono = MonoSignal(reader.channels, reader.rate, cfg, reader.path)
 
         def blocks() -> Iterator[np.ndarray]:
             for block in reader.blocks():

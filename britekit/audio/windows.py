@@ -280,7 +280,7 @@ class Windows:
     def _mono_blocks(self) -> Iterator[np.ndarray]:
         self.seconds = self.damaged_at = None
         with AudioReader(self.path) as reader:
-            mono = MonoSignal(reader.channels, reader.rate, self._cfg)
+            mono = MonoSignal(reader.channels, reader.rate, self._cfg, reader.path)
             for block in reader.blocks(BLOCK_SECONDS):
                 yield mono.push(block)
             yield mono.finish()
