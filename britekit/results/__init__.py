@@ -8,7 +8,7 @@ intervals. Nothing here knows models.
 - ``clips``: stretches of a recording cut out into files; ``cutting`` does so for a sample of detections
 - ``effort``: hours of sound per site, date and hour, and detections on the same calendar
 - ``histories``: detection histories for occupancy models
-- ``review``: one reviewer's way through a sample, stored as verdicts
+- ``review``: one reviewer's way through a sample, stored as verdicts; ``review_queue`` builds one
 - ``judged``: verdicts matched with detections
 - ``precision_report``, ``page``: what they say, as tables, a picture and a page
 - ``precision``: precision at a threshold and the number of true detections, from a sample of verdicts

@@ -14,6 +14,7 @@ here imports torch: the service runs on exported models alone.
 - ``metrics.py``: what ``/metrics`` counts
 - ``front.py``: what holds for any request: Host, time limit, log, metrics, the end of the server
 - ``openapi.py``: the description of the endpoints
+- ``review.py``: the page on which detections are judged, apart from the service
 - ``app.py``: the Starlette application
 - ``static/``: what a browser shows; no request to anyone else
 - ``run.py``: runs the application in this process; ``mounted.py``: mounts it in BentoML

@@ -1,0 +1,92 @@
+"""Judge detections in the browser, one after the other.
+
+Serves a page on this machine (127.0.0.1, with a token in its address): each detection is played and shown
+with some seconds around it, and one key says yes, no or unsure. Verdicts go to data/verdicts.csv at once, so
+a review continues where it ended. A queue is which detections are heard, in which order: strata (the same
+number from each band of score; use it to estimate precision), random, top, presence, uncertain, hours,
+site-day, all; or a CSV file with recording,start,end,name,score.
+
+    britekit review -i recordings -l results/labels --queue strata --num 60
+"""
+
+from typing import Annotated, Optional
+
+from britekit.options import opt
+
+
+def review(
+    input_path: Annotated[
+        str,
+        opt(
+            "-i",
+            "--input",
+            required=True,
+            metavar="DIR",
+            help="recordings: a folder with all below it, or a file",
+        ),
+    ] = "",
+    label_dir: Annotated[
+        Optional[str],
+        opt("-l", "--labels", metavar="DIR", help="output of analyze, or labels of another program"),
+    ] = None,
+    queue: Annotated[
+        str,
+        opt(
+            "--queue",
+            metavar="NAME",
+            help="which detections, in which order, or a CSV file (default: strata)",
+        ),
+    ] = "strata",
+    num: Annotated[
+        Optional[int], opt("--num", metavar="N", help="detections of each class (default: 60)")
+    ] = 60,
+    name: Annotated[
+        Optional[str],
+        opt("--name", metavar="LIST", help="only these classes, separated by commas (default: all)"),
+    ] = None,
+    min_score: Annotated[
+        float, opt("-m", "--min-score", metavar="SCORE", help="detections of at least this (default: 0)")
+    ] = 0.0,
+    seed: Annotated[int, opt("--seed", metavar="N", help="repeats a sample (default: 0)")] = 0,
+    verdicts: Annotated[
+        str, opt("--verdicts", metavar="FILE", help="where verdicts go (default: data/verdicts.csv)")
+    ] = "data/verdicts.csv",
+    reviewer: Annotated[
+        Optional[str], opt("--reviewer", metavar="NAME", help="who listens (default: the user's name)")
+    ] = None,
+    blind: Annotated[
+        bool, opt("--blind", help="listen a second time without regard to what others said")
+    ] = False,
+    port: Annotated[int, opt("--port", metavar="N", help="port of the page (default: a free one)")] = 0,
+    dry_run: Annotated[
+        bool, opt("--dry-run", help="only say how many detections there are, and stop")
+    ] = False,
+) -> None:
+    """Judge detections in the browser, one after the other."""
+    import secrets
+
+    from britekit.errors import InputError
+    from britekit.results.review_queue import build_review
+    from britekit.service.review import listen, serve_review
+
+    if not input_path:
+        raise InputError("the folder of recordings is needed; give it with -i")
+    words = [word.strip() for word in (name or "").split(",") if word.strip()]
+    listener = None if dry_run else listen(port)
+    try:
+        session, archive = build_review(
+            input_path, label_dir, queue, num, words, min_score, seed, verdicts, reviewer, blind
+        )
+        progress = session.progress()
+        print(f"queue = {session.queue}")
+        print(f"reviewer = {session.reviewer}")
+        print(f"detections = {progress['items']}")
+        print(f"left = {progress['left']} (about {progress['minutes_left']:g} minutes)")
+        if listener is None:
+            return
+        token = secrets.token_urlsafe(24)
+        print(f"url = http://127.0.0.1:{listener.getsockname()[1]}/?token={token}", flush=True)
+        serve_review(session, archive, token, listener)
+    finally:
+        if listener is not None:
+            listener.close()

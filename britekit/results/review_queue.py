@@ -1,0 +1,124 @@
+"""A review from what a person types: the queue drawn from labels, or read from a table."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from britekit.annotations.classes import read_classes
+from britekit.annotations.label_table import read_label_table
+from britekit.annotations.tables import iter_rows, parse_number
+from britekit.errors import InputError
+from britekit.results.candidates import read_candidates
+from britekit.results.cutting import Archive, choose_clips
+from britekit.results.queues import find_queue
+from britekit.results.review import Item, Review, items_of
+
+CSV_COLUMNS = ("recording", "start", "end", "name", "score")
+_CLASSES = Path("data/classes.csv")
+
+
+def build_review(
+    recordings: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None,
+    queue: str = "strata",
+    num: int | None = 60,
+    names: Sequence[str] = (),
+    min_score: float = 0.0,
+    seed: int = 0,
+    verdicts: str | os.PathLike[str] = "data/verdicts.csv",
+    reviewer: str | None = None,
+    blind: bool = False,
+) -> tuple[Review, Archive]:
+    """Return a review and where its recordings are.
+
+    Parameters
+    ----------
+    queue
+        A way of `britekit.results.queues`, or a CSV file with recording, start, end, name and score.
+    reviewer
+        Default: the user's name.
+
+    Raises
+    ------
+    InputError
+        Something cannot be read, or there is nothing to hear.
+    """
+    archive = Archive(recordings)
+    until_confirmed = False
+    model = ""
+    if queue.endswith(".csv"):
+        items = read_queue(Path(queue), archive)
+        label = Path(queue).name
+    else:
+        way = find_queue(queue)
+        if labels is None:
+            raise InputError(f"the queue {queue} needs detections; name their folder with -l")
+        candidates = read_candidates(read_label_table(Path(labels)), archive.place, names, min_score)
+        items = items_of(candidates, choose_clips(candidates, queue, num, seed))
+        until_confirmed = getattr(way, "UNTIL_CONFIRMED", False)
+        model = model_of(Path(labels))
+        label = queue
+    reviewer = " ".join((reviewer or _user()).split())
+    return Review(items, verdicts, reviewer, label, model, _class_names(), blind, until_confirmed), archive
+
+
+def read_queue(path: Path, archive: Archive) -> list[Item]:
+    """Read a table of detections, heard in its order.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or a row cannot be understood; names the row.
+    """
+    items: list[Item] = []
+    for row, cells in iter_rows(path, CSV_COLUMNS[:4], ("score", "stratum", "share")):
+        try:
+            start, end = parse_number(cells["start"]), parse_number(cells["end"])
+            score = parse_number(cells["score"] or "0")
+            share = parse_number(cells["share"]) if cells["share"] else None
+        except ValueError as error:
+            raise InputError(f'{path}, row {row}: "{error}" is not a number') from None
+        if not cells["recording"] or not cells["name"] or not 0 <= start < end:
+            raise InputError(f"{path}, row {row}: expected a recording, a name and 0 <= start < end")
+        place = archive.place(cells["recording"])
+        items.append(
+            Item(
+                len(items), cells["recording"], start, end, cells["name"], score, cells["stratum"], share,
+                place.site, "" if place.start is None else place.start.isoformat(timespec="seconds"),
+            )
+        )  # fmt: skip
+    if not items:
+        raise InputError(f"{path} lists no detection, so there is nothing to hear")
+    return items
+
+
+def model_of(labels: Path) -> str:
+    """Return what made labels: the identifiers in their manifest, or an empty text."""
+    try:
+        content = yaml.safe_load((labels / "manifest.yaml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return ""  # labels of another program
+    models = (
+        [content[key] for key in content if str(key).startswith("model ")]
+        if isinstance(content, dict)
+        else []
+    )
+    return " ".join(
+        str(model.get("identifier") or model.get("file")) for model in models if isinstance(model, dict)
+    )
+
+
+def _class_names() -> list[str]:
+    return [info.name for info in read_classes(_CLASSES)] if _CLASSES.exists() else []
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without an entry for its user
+        return "reviewer"
