@@ -177,6 +177,16 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def render_page(template: Path, **values: Any) -> str:
+    """Return a page from a Jinja2 template, every value escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(template.read_text(encoding="utf-8")).render(values)
+
+
 def csv_writer(stream: SupportsWrite) -> Any:
     """Return a CSV writer with ``\\n`` line ends whose rows read back on every Python.
 

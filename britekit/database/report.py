@@ -12,7 +12,7 @@ from britekit.database.findings import Finding, find_problems
 from britekit.database.samples import NearPairs, near_duplicates, stored_sizes
 from britekit.database.schema import DEFAULT_NAME
 from britekit.database.summary import DatabaseSummary, summarise
-from britekit.database.summary_page import render_page
+from britekit.database.summary_page import render_summary
 from britekit.files import together, write_csv, write_text
 
 
@@ -57,7 +57,7 @@ def write_report(session: Session, cfg: BaseConfig, output: Path) -> tuple[Datab
             output / "spec_groups.csv",
             [("name", "spectrograms"), *((group.name, group.spectrograms) for group in summary.groups)],
         )
-        write_text(output / "report.html", render_page(summary, findings, near, duration))
+        write_text(output / "report.html", render_summary(summary, findings, near, duration))
     return summary, findings
 
 
