@@ -47,7 +47,7 @@ STATIC = Path(__file__).with_name("static")
 # The page's script and style are files of this server, and it talks to this server alone.
 PAGE_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src blob: data:; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src blob: data:; "
         "media-src blob:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -247,7 +247,7 @@ def build_app(recognizer: Recognizer, limits: Limits, stop: Stop | None = None) 
     async def alive(request: Request) -> Response:
         return PlainTextResponse("\n")
 
-    pages = {"/": "page.html"}
+    pages = {"/": "page.html", "/docs": "api.html"}
     posts = {
         "detections": recognizer.detections,
         "scores": recognizer.scores,

@@ -1,0 +1,48 @@
+import { element } from "./player.js";
+
+function field(name, schema, required) {
+  const choices = schema.enum || (schema.anyOf || []).flatMap(s => s.enum || []);
+  const plain = schema.type ? schema : (schema.anyOf || [{}])[0];
+  let input;
+  if (choices.length) input = element("select", {}, ...(schema.default ? [] : [element("option")]), ...choices.map(c => element("option", { textContent: c, value: c })));
+  else if (plain.format === "binary") input = element("input", { type: "file", required });
+  else if (plain.type === "number" || plain.type === "integer")
+    input = element("input", { type: "number", min: plain.minimum ?? "", max: plain.maximum ?? "", step: plain.type === "integer" ? 1 : "any", placeholder: schema.default ?? "" });
+  else input = element("input", { type: "text" });
+  input.name = name;
+  return element("label", {}, element("b", { textContent: name }), input, element("small", { textContent: schema.description || "" }));
+}
+
+async function show(answer, place) {
+  const kind = answer.headers.get("Content-Type") || "";
+  const body = kind.startsWith("image/") ? element("img", { src: URL.createObjectURL(await answer.blob()), alt: "The picture" }) : element("pre");
+  if (body.tagName === "PRE") {
+    let text = await answer.text();
+    if (kind.startsWith("application/json")) text = JSON.stringify(JSON.parse(text), null, 1);
+    body.textContent = text.length > 20000 ? text.slice(0, 20000) + "\n… (" + text.length + " characters)" : text;
+  }
+  place.replaceChildren(element("p", { textContent: "Status " + answer.status + (kind ? ", " + kind : "") }), body);
+}
+
+function section(path, method, call) {
+  const body = call.requestBody, form = element("form"), place = element("div");
+  const schema = body ? body.content["multipart/form-data"].schema : { properties: {} };
+  for (const [name, value] of Object.entries(schema.properties)) form.append(field(name, value, (schema.required || []).includes(name)));
+  form.append(element("div", {}, element("button", { textContent: "Try" })));
+  form.addEventListener("submit", async event => {
+    event.preventDefault();
+    const given = new FormData();
+    for (const [name, value] of new FormData(form)) if (value instanceof File ? value.name : value) given.append(name, value);
+    place.replaceChildren("…");
+    try { await show(await fetch("." + path, body ? { method: "POST", body: given } : {}), place); }
+    catch (error) { place.textContent = error.message; }
+  });
+  const statuses = element("small", { textContent: "Answers: " + Object.entries(call.responses).map(([status, r]) => status + " " + r.description).join(" ") });
+  return element("section", { className: "call", id: call.operationId }, element("h2", { textContent: method.toUpperCase() + " " + path }),
+    element("p", { textContent: call.description }), element("code", { textContent: call["x-curl"].replace("http://127.0.0.1:3000", location.href.replace(/\/docs.*$/, "")) }), form, place, statuses);
+}
+
+const answer = await fetch("docs.json"), description = await answer.json();
+document.getElementById("about").textContent = description.info.title + " " + description.info.version + ". " + description.info.description;
+for (const [path, methods] of Object.entries(description.paths))
+  for (const [method, call] of Object.entries(methods)) document.getElementById("calls").append(section(path, method, call));
