@@ -1,13 +1,14 @@
 """`python -m britekit.config template`, `... demo` and `... reference` print the generated texts.
 
-``demo`` is this repository's own ``params.yaml``: the defaults, with epochs that keep `make demo` short.
+``demo`` is this repository's own ``params.yaml``: the defaults, with epochs that keep `make demo` short and
+a recording for the page.
 """
 
 import sys
 
 from britekit.config import reference_text, template_text
 
-DEMO = {"train": {"num_epochs": 10}}
+DEMO = {"train": {"num_epochs": 10}, "pipeline": {"sample": "data/test/soundscape-0001.flac"}}
 
 if __name__ == "__main__":
     texts = {"template": template_text, "demo": lambda: template_text(DEMO), "reference": reference_text}

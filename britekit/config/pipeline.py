@@ -21,6 +21,7 @@ class PipelineConfig(Section):
     granularity: Literal["segment", "block", "recording"] = setting("segment", "of the stage rpt-test")
     calibration_cutoff: float = setting(0.0, "lowest score used to fit the calibration", low=0, below=1)
     bento_name: str = setting("britekit-ensemble", "name of the packaged service")
+    sample: str | None = setting(None, "recording that the service's page offers to try; null = none")
 
     def relations(self) -> Iterator[Problem]:
         """Yield an empty or repeating list of seeds, and a name no Bento can have."""

@@ -20,11 +20,13 @@ from typing import Any
 
 import britekit
 from britekit.annotations.classes import ClassInfo
+from britekit.config.audio import AudioConfig
 from britekit.errors import InferenceError
 from britekit.inference.engine import Engine, RecordingScores
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.platt import Calibration
+from britekit.plots.axis_ticks import frequency_ticks, row_centres_hz
 from britekit.service.contents import Contents
 from britekit.service.limits import Limits
 
@@ -180,11 +182,13 @@ class Analyst:
         return {
             "name": self._cfg.pipeline.bento_name,
             "version": britekit.__version__,
-            "packaged_with": {key: self._contents.facts.get(key) for key in ("version", "revision")},
+            "origin": {key: self._contents.facts.get(key) for key in ("version", "training", "data", "test")},
             "backend": self._ensemble.backend,
             "classes": [dataclasses.asdict(info) for info in self._labeller.classes],
             "members": members,
             "calibration": calibration,
+            "frequency_marks": frequency_marks(self._cfg.audio),
+            "sample": self._contents.sample.name if self._contents.sample else None,
             "settings": {k: v for k, v in dataclasses.asdict(self._cfg.infer).items() if k != "calibration"},
             "audio": dataclasses.asdict(self._cfg.audio),
         }
@@ -198,6 +202,16 @@ class Analyst:
             self._kept_bytes += size
             while self._kept_bytes > KEPT_BYTES or len(self._kept) > KEPT_RECORDINGS:
                 self._kept_bytes -= _bytes_of(self._kept.popitem(last=False)[1])
+
+
+def frequency_marks(cfg: AudioConfig) -> list[dict[str, Any]]:
+    """Return round frequencies with their places on the picture, from 0 at its lower edge to 1."""
+    ticks = frequency_ticks(row_centres_hz(cfg), most=9)
+    unit = "kHz" if "kHz" in ticks.name else "Hz"
+    return [
+        {"at": (place + 0.5) / cfg.spec_height, "label": f"{label} {unit}"}
+        for place, label in zip(ticks.places, ticks.labels, strict=True)
+    ]
 
 
 def _give_up(waiting: Future[RecordingScores]) -> None:

@@ -18,13 +18,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from britekit.annotations.labels import Label
 from britekit.audio.files import shown
-from britekit.errors import BriteKitError, InferenceError, InputError
+from britekit.errors import BriteKitError, InferenceError, InputError, suggest
 from britekit.inference.engine import RecordingScores, TooLong
 from britekit.service.analysis import Analyst, Found
 from britekit.service.answers import ENDINGS, MEDIA_TYPES, TEXT_FORMATS
@@ -54,6 +54,8 @@ PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+# On the page's buttons.
+TITLES = {"json": "JSON", "audacity": "Audacity labels", "raven": "Raven table", "csv": "CSV"}
 Work = Callable[[Upload, Any], Awaitable[Response]]
 
 
@@ -109,7 +111,14 @@ class Recognizer:
 
     async def model(self, request: Request) -> Response:
         limits = {"max_bytes": self._limits.max_bytes, "max_seconds": self._limits.max_seconds}
-        return JSONResponse({**self.analyst.facts(), "limits": limits})
+        formats = [{"name": name, "title": TITLES[name]} for name in MEDIA_TYPES]
+        return JSONResponse({**self.analyst.facts(), "limits": limits, "formats": formats})
+
+    async def sample(self, request: Request) -> Response:
+        path = self._contents.sample
+        if path is None:
+            raise HTTPException(404, "this service has no sample recording")
+        return FileResponse(path, filename=path.name)
 
     async def figures(self, request: Request) -> Response:
         return Response(self.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -176,6 +185,9 @@ class Recognizer:
         infer, audio = self._contents.cfg.infer, self._contents.cfg.audio
         min_score = infer.min_score if fields.min_score is None else fields.min_score
         found, calibration = self.analyst.label(result, min_score, fields.thresholds)
+        if fields.classes is not None:
+            wanted = self._wanted(fields.classes.split("\n"))
+            found = [x for x in found if x.info.name in wanted]
         field = fields.label_field or infer.label_field
         if fields.format == "json":
             facts = {
@@ -188,14 +200,25 @@ class Recognizer:
             }
             found.sort(key=lambda x: (x.start, x.info.name))
             rows = _pieces(len(found), lambda part: [_detection(x, field) for x in found[part]])
-            return StreamingResponse(_json_text(facts, "detections", rows), media_type=MEDIA_TYPES["json"])
+            headers = {"Content-Disposition": _attachment(name + ENDINGS["json"])}
+            text = _json_text(facts, "detections", rows)
+            return StreamingResponse(text, media_type=MEDIA_TYPES["json"], headers=headers)
         labels = [Label(name, x.info.label(field), x.start, x.end, x.score, x.confirmed) for x in found]
-        text = TEXT_FORMATS[fields.format](labels, audio.min_freq, audio.max_freq)
+        content = TEXT_FORMATS[fields.format](labels, audio.min_freq, audio.max_freq)
         headers = {
             "Content-Disposition": _attachment(name + ENDINGS[fields.format]),
             "X-Calibrated": "no" if calibration.is_identity else "yes",
         }
-        return Response(text.encode(), media_type=MEDIA_TYPES[fields.format], headers=headers)
+        return Response(content.encode(), media_type=MEDIA_TYPES[fields.format], headers=headers)
+
+    def _wanted(self, names: list[str]) -> set[str]:
+        known = [info.name for info in self.analyst.found_classes]
+        wanted = {name.strip() for name in names}
+        for name in wanted.difference(known):
+            raise Refusal(
+                400, f'field classes: "{name[:40]}" is not a class of the model{suggest(name, known)}'
+            )
+        return wanted
 
     async def _scores(self, upload: Upload, fields: RecordingForm) -> Response:
         name, key, result = await self._scored(upload, fields)
@@ -253,7 +276,12 @@ def build_app(recognizer: Recognizer, limits: Limits, stop: Stop | None = None) 
         "scores": recognizer.scores,
         "spectrogram": recognizer.spectrogram,
     }
-    gets = {"model": recognizer.model, "metrics": recognizer.figures, "docs.json": document}
+    gets = {
+        "model": recognizer.model,
+        "sample": recognizer.sample,
+        "metrics": recognizer.figures,
+        "docs.json": document,
+    }
     routes: list[Any] = [
         *(Route(f"/{name}", work, methods=["POST"]) for name, work in posts.items()),
         *(Route(f"/{name}", work, methods=["GET"]) for name, work in gets.items()),

@@ -1,8 +1,9 @@
 """The model folder: everything a service needs to know, as a Bento carries it.
 
 ``exports/*.onnx``, ``settings.yaml`` (sections infer, misc and pipeline, audio where overridden),
-``calibration.yaml`` and ``ignore.txt`` where there are any, ``classes.csv`` for people, ``facts.json``
-(version, revision, hashes of the members in their order).
+``calibration.yaml``, ``ignore.txt`` and a recording in ``sample/`` where there are any, ``classes.csv`` for
+people, ``facts.json``: hashes of the members in their order; date, revision and data of their training; figures
+of the test.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import britekit
 from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig, resolve
 from britekit.config.yaml_reader import dump_plain
 from britekit.errors import InputError, ModelError
 from britekit.files import csv_text, sha256_of, write_json, write_text
 from britekit.inference.platt import project_calibration, read_calibration
-from britekit.tracking.facts import provenance
+from britekit.tracking.facts import locked_hashes, project_root
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 SETTINGS, CALIBRATION, IGNORE, CLASSES, FACTS = (
     "settings.yaml", "calibration.yaml", "ignore.txt", "classes.csv", "facts.json")  # fmt: skip
-EXPORTS = "exports"
+EXPORTS, SAMPLE = "exports", "sample"
 BACKEND = "openvino"  # what runs them
 EXPORT_SUFFIX = ".onnx"
 
@@ -49,12 +51,15 @@ class Contents:
         Settings in force; the paths in it point into the folder.
     facts
         What ``facts.json`` says.
+    sample
+        A recording for people to try.
     """
 
     folder: Path
     exports: list[Path]
     cfg: BaseConfig
     facts: dict[str, Any]
+    sample: Path | None = None
 
 
 def find_exports(cfg: BaseConfig, members: Sequence[Path]) -> list[Path]:
@@ -108,7 +113,9 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
     settings["misc"]["ignore_file"] = _copy_ignore(cfg, folder)
     write_text(folder / SETTINGS, dump_plain(settings))
     write_text(folder / CLASSES, _class_table(mapped_classes(facts[0].classes, cfg)))
-    write_json(folder / FACTS, {**provenance(), "members": hashes})
+    _copy_sample(cfg, folder)
+    origin = _origin(exports, facts, tested=settings["infer"]["calibration"] is not None)
+    write_json(folder / FACTS, {"version": britekit.__version__, "members": hashes, **origin})
     return read_contents(folder)
 
 
@@ -140,7 +147,49 @@ def read_contents(folder: Path) -> Contents:
         cfg.infer.calibration = str(folder / cfg.infer.calibration)
     if cfg.misc.ignore_file is not None:
         cfg.misc.ignore_file = str(folder / cfg.misc.ignore_file)
-    return Contents(folder, exports, cfg, facts)
+    sample = next(iter((folder / SAMPLE).glob("*")), None)
+    return Contents(folder, exports, cfg, facts, sample)
+
+
+def _origin(exports: Sequence[Path], facts: Sequence[Any], tested: bool) -> dict[str, Any]:
+    """Return where an ensemble comes from: all of it belongs to the training, nothing to the packaging.
+
+    The test's figures are these members' only if the calibration, fitted on the same scores, is theirs.
+    """
+    root, training = project_root(), {}
+    for path, fact in zip(exports, facts, strict=True):
+        noted = _read(root / "metrics" / f"train-{path.stem.removeprefix('seed-')}.json")
+        training[path.name] = {
+            "date": fact.training_date,
+            **{key: noted.get(key) for key in ("version", "revision", "epochs", "spectrograms")},
+        }
+    data = {name: value for name, value in locked_hashes(root).items() if name.startswith("data/")}
+    figures = _read(root / "metrics/test.json") if tested else {}
+    plain = {k: v for k, v in figures.items() if not isinstance(v, (dict, list))}
+    return {"training": training, "data": data, "test": plain or None}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return a file of metrics; an ensemble that was not made by the pipeline has none."""
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON ({error}); run the pipeline again") from None
+
+
+def _copy_sample(cfg: BaseConfig, folder: Path) -> None:
+    """Copy the recording that people can try."""
+    if cfg.pipeline.sample is None:
+        return
+    source = Path(cfg.pipeline.sample)
+    if not source.is_file():
+        raise InputError(
+            f"sample recording {source} (pipeline.sample) does not exist; set it to null for none"
+        )
+    (folder / SAMPLE).mkdir()
+    shutil.copyfile(source, folder / SAMPLE / source.name)
 
 
 def _plain_settings(cfg: BaseConfig, stored: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -39,6 +39,9 @@ class DetectionsForm(RecordingForm):
         le=1,
         description="Lowest score that makes a detection; the model's own setting if absent.",
     )
+    classes: str | None = Field(
+        None, description="Names of the classes to return, one per line; all if absent."
+    )
     thresholds: bool = Field(
         False, description="Use the threshold of each class that the calibration holds in place of min_score."
     )

@@ -20,6 +20,7 @@ class Detection(BaseModel):
     start: float = Field(description="Seconds.")
     end: float = Field(description="Seconds.")
     score: float = Field(description="A probability if the model is calibrated.")
+    confirmed: bool = Field(description="Below min_score, and kept since `lower_min_if_confirmed` is on.")
 
 
 class DetectionsAnswer(BaseModel):
@@ -41,6 +42,7 @@ class ScoresAnswer(BaseModel):
     key: str = Field(description="In a later request, takes the place of the recording.")
     seconds: float = Field(description="Length of the recording.")
     damaged_at: float | None = Field(description="Second at which a damaged recording ended, or null.")
+    calibrated: bool = Field(description="False: scores of windows are the models' own.")
     window_seconds: float = Field(description="Length of a window.")
     classes: list[str] = Field(description="Names, in the order of the scores.")
     starts: list[float] = Field(description="Start of each window, seconds.")
@@ -76,6 +78,7 @@ _POSTS: dict[str, tuple[type[BaseModel], str, type[BaseModel] | None, list[str],
     ),
 }  # fmt: skip
 _GETS = {
+    "sample": ("Return the recording that the page offers to try, if any.", "application/octet-stream"),
     "model": ("Return classes, settings, limits, how it was trained and tested.", "application/json"),
     "metrics": ("Return figures for Prometheus: requests, refusals, queue, audio, detections.", "text/plain"),
     "readyz": ("Answer 200 when recordings can be sent.", "text/plain"),

@@ -25,8 +25,8 @@ from britekit.inference.recording_job import CHUNK, TURN_SAMPLES, TooLong
 if TYPE_CHECKING:
     from britekit.config.audio import AudioConfig
 
-RANGE_DB = 45.0  # from the noise floor of its band to white
-FLOOR_DB = 3.0  # noise reaches so far above its median; it stays black
+RANGE_DB = 33.0  # from the noise floor of its band to white
+FLOOR_DB = 2.0  # noise reaches so far above its median; it stays black
 MAX_WIDTH = 16000  # columns; browsers draw images up to 32,767 pixels wide
 # Dark blue to pale yellow through red: brightness rises evenly, so that it also reads in grey.
 _COLOURS = ("000004", "280b54", "65156e", "9f2a63", "d44842", "f57d15", "fac127", "fcffa4")

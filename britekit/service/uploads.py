@@ -23,7 +23,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
-FIELD_BYTES = 1024  # longest text value of a form field
+FIELD_BYTES = 16384  # longest text value of a form field
 MAX_PARTS = 16
 NAME_LENGTH = 255  # no file system has longer ones
 # A client that sends nothing for so long is given up. One that only sends slowly holds a file and a

@@ -68,7 +68,7 @@ def hashes_of(paths: Iterable[str | Path]) -> dict[str, str]:
     Paths are relative to the project; inputs that are absent, and folders DVC knows nothing of, are left out.
     """
     root = project_root()
-    known = _locked_hashes(root / "dvc.lock")
+    known = locked_hashes(root)
     found: dict[str, str] = {}
     for path in paths:
         name = Path(path).as_posix()
@@ -103,7 +103,9 @@ def _hashed_by_dvc(root: Path, path: Path) -> str | None:
     return str(found.value) if found is not None and found.name == "md5" else None
 
 
-def _locked_hashes(lock: Path) -> dict[str, str]:
+def locked_hashes(root: Path) -> dict[str, str]:
+    """Return the MD5 of each input and output by ``dvc.lock``: what the last run of the pipeline used."""
+    lock = root / "dvc.lock"
     if not lock.is_file():
         return {}
     known = {}

@@ -1,6 +1,7 @@
 """``package``: one file with everything in it, nothing left elsewhere."""
 
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -12,7 +13,9 @@ import yaml
 
 from britekit.commands.package import package
 from britekit.errors import BriteKitError, ConfigError, InputError, ModelError
-from tests.service.running import ROOT, serving
+from tests.service.running import ROOT, Running, free_port, serving
+from tests.service.test_attacks import _answers as answers
+from tests.service.test_reliability import until
 from tests.service.tone_model import write_project, write_tones
 
 
@@ -195,3 +198,57 @@ def test_settings_file_is_yaml(packaged):
     with tarfile.open(folder / "work/out/tones.bento") as archive:
         settings = yaml.safe_load(archive.extractfile("./src/model/settings.yaml"))
     assert settings["infer"]["backend"] == "openvino" and "audio" not in settings
+
+
+@pytest.mark.parametrize("suffix", [".bento", ".tar", ".tar.gz", ".zip"])
+def test_the_same_ensemble_gives_the_same_bytes(tmp_path, monkeypatch, suffix):
+    """Whatever the time, the folder and the process: as for every other stage of the pipeline."""
+    monkeypatch.chdir(tmp_path)
+    project = str(write_project(tmp_path))
+    package(cfg_path=project, output_path=f"a{suffix}")
+    time.sleep(1.1)  # times in archives count seconds
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    package(cfg_path=project, output_path=f"b{suffix}")
+    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+
+
+def test_bentoml_imports_and_serves_it(packaged, tmp_path):
+    """As the guide says: import by its full path, then serve; the same application answers."""
+    folder, _, _ = packaged
+    environment = {**os.environ, "BENTOML_HOME": str(tmp_path / "home"), "BENTOML_DO_NOT_TRACK": "true"}
+    (tmp_path / "home").mkdir()
+    bentoml = [sys.executable, "-m", "bentoml"]
+    command = [*bentoml, "import", str(folder / "work/out/tones.bento")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "imported" in done.stdout
+    port = free_port()
+    with open(tmp_path / "log", "wb") as log:
+        served = subprocess.Popen(
+            [*bentoml, "serve", "tones:latest", "--port", str(port)],
+            env=environment, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        server = Running(served, f"http://127.0.0.1:{port}", tmp_path, tmp_path / "log")
+        assert until(lambda: answers(server), 60), (tmp_path / "log").read_text()
+        answer = server.post("detections", write_tones(tmp_path / "x.wav"))
+        assert [x["label"] for x in answer.json()["detections"]] == ["LOWT", "HIGT"]
+        assert "britekit_audio_seconds_total 8.0" in server.get("metrics").text
+        assert server.get("nowhere").json()["error"]
+    finally:
+        os.killpg(served.pid, signal.SIGTERM)
+        served.wait(20)
+
+
+def test_bentoml_does_not_start_a_model_that_cannot_be_loaded(packaged, tmp_path):
+    folder, _, _ = packaged
+    with tarfile.open(folder / "work/out/tones.bento") as archive:
+        archive.extractall(tmp_path, filter="data")
+    (tmp_path / "src/model/settings.yaml").write_text("infer: {min_scor: 1}")
+    environment = {**os.environ, "BENTOML_HOME": str(tmp_path), "BENTOML_DO_NOT_TRACK": "true"}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "bentoml", "serve", "service:Service", "--port", str(free_port())],
+        cwd=tmp_path / "src", env=environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert [line for line in done.stderr.splitlines() if "min_scor" in line] == done.stderr.splitlines()

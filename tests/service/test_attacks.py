@@ -328,3 +328,14 @@ def test_serve_on_loopback_answers_to_its_own_names_alone(server):
     port = server.url.rpartition(":")[2]
     for name, status in ((f"localhost:{port}", 200), (f"attacker.example:{port}", 421)):
         assert httpx.get(f"{server.url}/model", headers={"Host": name}).status_code == status
+def test_min_score_0_is_calibrated_like_any_other(tmp_path):
+    (tmp_path / "calibration.yaml").write_text("coefficient: 0.7\nintercept: -0.4\n")
+    settings = str(write_project(tmp_path, calibration=str(tmp_path / "calibration.yaml")))
+    path = write_tones(tmp_path / "x.wav")
+    with serving(["-c", settings], tmp_path) as server:
+        all_of_them, some = (server.post("detections", path, min_score=score).json() for score in (0, 0.5))
+    assert all_of_them["min_score"] == 0 and all_of_them["calibrated"] is some["calibrated"] is True
+    scores = {(x["class_name"], x["start"]): x["score"] for x in all_of_them["detections"]}
+    assert some["detections"]
+    for x in some["detections"]:
+        assert max(v for (name, _), v in scores.items() if name == x["class_name"]) >= x["score"] - 1e-9

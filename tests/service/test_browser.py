@@ -7,10 +7,12 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 import soundfile
 
-from tests.service.tone_model import tones, write_tones
+from tests.service.running import serving
+from tests.service.tone_model import tones, write_project, write_tones
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
@@ -70,26 +72,47 @@ def holds(page, expression: str) -> None:
 
 def analysed(page) -> None:
     page.wait_for_selector("#result:not([hidden])")
-    holds(page, "document.getElementById('picture').naturalWidth > 0")
+    holds(page, "document.querySelector('.picture').naturalWidth > 0")
 
 
-def test_pick_move_the_threshold_play_and_download(server, page, tmp_path):
+def mute(page) -> None:
+    page.evaluate("document.querySelector('audio').muted = true")
+
+
+def current_time(page) -> float:
+    return page.evaluate("document.querySelector('audio').currentTime")
+
+
+def set_threshold(page, value: float) -> None:
+    page.locator("#threshold").fill(str(value))
+
+
+def uploads(page) -> list[int]:
+    """Return a list to which every request with a recording adds its size."""
+    sizes: list[int] = []
+    page.on("request", lambda r: sizes.append(len(r.post_data_buffer or b"")) if r.method == "POST" else None)
+    return sizes
+
+
+def test_pick_play_and_download(server, page, tmp_path):
     page.set_input_files("#file", write_tones(tmp_path / "dawn chorus.wav", seed=3))
     analysed(page)
     assert page.inner_text("#heard") == "dawn chorus.wav (0:08.00)"
     assert page.inner_text("#summary") == "2 detections of 2 classes"
-    names = page.locator("#rows td:first-child").all_inner_texts()
-    assert names == ["Low Tone", "High Tone"]
+    assert page.locator("#rows td.class_name").all_inner_texts() == ["Low Tone", "High Tone"]
     # The box lies where the tone sounds: from 2 s to 4 s of 8 s.
-    stage, box = page.locator("#stage").bounding_box(), page.locator(".box").first.bounding_box()
+    stage, box = page.locator(".stage").bounding_box(), page.locator(".box").first.bounding_box()
     assert box["x"] - stage["x"] == pytest.approx(stage["width"] * 2 / 8, abs=4)
     assert box["width"] == pytest.approx(stage["width"] * 2 / 8, abs=4)
-    assert page.evaluate("document.getElementById('picture').naturalWidth") == 4 * 96
+    assert page.evaluate("document.querySelector('.picture').naturalWidth") == 4 * 96
+    # Linear scale from 100 to 3800 Hz on 256 pixels: the mark of 2 kHz.
+    mark = page.locator(".axis span", has_text="2 kHz").first.bounding_box()
+    bottom = stage["y"] + stage["height"]
+    assert bottom - (mark["y"] + mark["height"] / 2) == pytest.approx(256 * 1900 / 3700, abs=4)
 
-    page.evaluate("document.getElementById('player').muted = true")
+    mute(page)
     page.get_by_role("button", name="Play High Tone").click()
-    holds(page, "document.getElementById('player').currentTime > 4")
-
+    holds(page, "document.querySelector('audio').currentTime > 4")
     with page.expect_download() as caught:
         page.get_by_role("button", name="CSV").click()
     assert caught.value.suggested_filename == "dawn chorus_scores.csv"
@@ -97,22 +120,88 @@ def test_pick_move_the_threshold_play_and_download(server, page, tmp_path):
     expected = server.post("detections", tmp_path / "dawn chorus.wav", "dawn chorus.wav", format="csv")
     assert (tmp_path / "table.csv").read_text() == expected.text != ""
     with page.expect_download() as caught:
+        page.get_by_role("button", name="JSON").click()
+    assert caught.value.suggested_filename == "dawn chorus.json"
+
+
+def test_threshold_filter_and_sorting_send_no_recording(server, page, tmp_path):
+    path = write_tones(tmp_path / "x.wav", seed=31)
+    page.set_input_files("#file", path)
+    analysed(page)
+    sizes = uploads(page)
+    with page.expect_response("**/detections") as answer:
+        set_threshold(page, 0.03)
+    assert answer.value.json()["min_score"] == 0.03
+    # What the server says of the whole recording at that threshold, and not the old labels filtered.
+    expected = server.post("detections", path, min_score=0.03).json()["detections"]
+    holds(page, f"document.querySelectorAll('#rows tr').length === {len(expected)}")
+    assert page.locator(".box").count() == len(expected)
+    set_threshold(page, 0.5)
+    holds(page, "document.querySelectorAll('#rows tr').length === 2")
+
+    colours = page.evaluate(
+        "[...document.querySelectorAll('.box')].map(b => b.style.getPropertyValue('--hue'))"
+    )
+    page.get_by_role("button", name="Low Tone 1", exact=True).click()
+    assert page.locator("#rows td.class_name").all_inner_texts() == ["High Tone"]
+    hue = "document.querySelector('.box').style.getPropertyValue('--hue')"
+    assert page.locator(".box").count() == 1 and page.evaluate(hue) == colours[1]  # its colour stays
+    with page.expect_download() as caught:
         page.get_by_role("button", name="Audacity").click()
     caught.value.save_as(tmp_path / caught.value.suggested_filename)
-    assert len((tmp_path / "dawn chorus_scores.txt").read_text().splitlines()) == 2
+    (line,) = (tmp_path / "x_scores.txt").read_text().splitlines()
+    assert "HIGT" in line
+    page.get_by_role("button", name="Low Tone 1", exact=True).click()
+    page.locator("th.class_name button").click()
+    assert page.locator("#rows td.class_name").all_inner_texts() == ["High Tone", "Low Tone"]
+    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("Class")
+    page.locator("th.class_name button").click()
+    assert page.locator("#rows td.class_name").all_inner_texts() == ["Low Tone", "High Tone"]
+    # The recording has 256 kB.
+    assert sizes and max(sizes) < 3000, sizes
 
-    # The tones are as loud as can be and stay; the server labels anew with what the slider says.
-    with page.expect_response("**/detections") as answer:
-        page.locator("#threshold").fill("0.97")
-    assert answer.value.json()["min_score"] == 0.97
-    assert page.inner_text("#value") == "0.97"
-    # What a class is heard for long enough may be weaker than the threshold: it is in every download.
-    page.evaluate("state.detections.forEach(d => { d.score = 0.9; }); draw()")
-    assert page.locator("#rows tr").count() == page.locator(".box").count() == 2
-    # While the slider moves up, what is shown is what reaches it.
-    page.evaluate("$('threshold').value = 0.98; $('threshold').dispatchEvent(new Event('input'))")
-    assert page.locator("#rows tr").count() == 0 and page.locator(".box").count() == 0
-    assert "lower it" in page.inner_text("#summary")
+
+def test_nothing_at_a_threshold(page, tmp_path):
+    silent = tmp_path / "silent.wav"
+    soundfile.write(silent, 0.01 * np.random.default_rng(0).standard_normal(8 * 16000), 16000)
+    page.set_input_files("#file", silent)
+    page.wait_for_selector("#result:not([hidden])")
+    expected = "No detections at 0.50. Lower the threshold to see weaker ones."
+    assert page.inner_text("#summary") == expected
+
+
+def test_several_files_and_what_is_not_a_recording(page, tmp_path):
+    folder = tmp_path / "site 1"
+    for number in range(3):
+        write_tones(folder / f"night {number}.wav", seed=40 + number)
+    (folder / "night 3.wav").write_bytes(b"no sound")
+    (folder / "notes.txt").write_text("wind")
+    page.set_input_files("#folder", folder)
+    holds(page, "document.getElementById('count').textContent === '4 of 4, 1 failed'")
+    assert page.inner_text("#status") == "1 file is not a recording and was left out."
+    assert "cannot be decoded" in page.inner_text("#files")
+    assert page.inner_text("#summary") == "6 detections of 2 classes"
+    assert page.locator("#cancel").is_hidden()
+    page.get_by_role("button", name="site 1/night 2.wav").click()
+    holds(page, "document.getElementById('heard').textContent.startsWith('site 1/night 2.wav')")
+    page.locator("#all").uncheck()
+    assert page.locator("#rows tr").count() == 2
+    page.locator("#all").check()
+    # Playing a detection of another recording shows that recording.
+    mute(page)
+    page.locator("#rows button").first.click()
+    holds(page, "document.getElementById('heard').textContent.startsWith('site 1/night 0.wav')")
+    holds(page, "document.querySelector('audio').currentTime >= 2")
+
+
+def test_a_queue_can_be_cancelled(page, tmp_path):
+    out = io.BytesIO()
+    soundfile.write(out, np.zeros(3600 * 4 * 1000, np.int16), 1000, format="FLAC")
+    for number in range(4):  # hours of silence take their time
+        (tmp_path / f"{number}.flac").write_bytes(out.getvalue() + bytes([number]))
+    page.set_input_files("#file", [tmp_path / f"{number}.flac" for number in range(4)])
+    page.locator("#cancel").click()
+    holds(page, "document.getElementById('count').textContent === '4 of 4, 4 cancelled'")
 
 
 def file_dialog(page):
@@ -134,30 +223,34 @@ def test_by_keyboard_alone(page, tmp_path):
     assert page.evaluate("document.activeElement.id") == "file"
     file_dialog(page).set_files(path)
     analysed(page)
-    page.evaluate("document.getElementById('player').muted = true")
+    mute(page)
+    # Keys work wherever the focus is.
+    for place in ("#file", ".scroller", "#threshold", "th button"):
+        page.locator(place).first.focus()
+        page.evaluate("document.querySelector('audio').currentTime = 0")
+        page.wait_for_timeout(200)
+        page.keyboard.press("n")
+        assert "Low Tone, 0:02" in page.inner_text("#now"), place
+        page.keyboard.press("n")
+        assert "High Tone, 0:04" in page.inner_text("#now"), place
+        page.keyboard.press("p")
+        assert "Low Tone" in page.inner_text("#now"), place
+    page.locator(".scroller").focus()
+    page.keyboard.press("Space")
+    holds(page, "document.querySelector('audio').currentTime > 2.1")
+    page.keyboard.press("Space")
+    assert page.evaluate("document.querySelector('audio').paused")
+    before = page.inner_text("#value")
+    page.locator("#threshold").focus()
+    page.keyboard.press("ArrowRight")
+    assert float(page.inner_text("#value")) == pytest.approx(float(before) + 0.01)
     reached = set()
-    for _ in range(30):
+    page.locator("#file").focus()
+    for _ in range(40):
         page.keyboard.press("Tab")
-        name = page.evaluate("document.activeElement.id || document.activeElement.textContent")
-        if name == "scroller" and name in reached:
-            break  # once around
-        reached.add(name)
-        if page.evaluate("document.activeElement.id") == "scroller":
-            page.keyboard.press("n")
-            assert "Low Tone, 0:02" in page.inner_text("#status")
-            page.keyboard.press("n")
-            assert "High Tone, 0:04" in page.inner_text("#status")
-            page.keyboard.press("p")
-            assert "Low Tone" in page.inner_text("#status")
-            page.keyboard.press("Space")
-            holds(page, "document.getElementById('player').currentTime > 2.1")
-            page.keyboard.press("Space")
-            assert page.evaluate("document.getElementById('player').paused")
-        if page.evaluate("document.activeElement.id") == "threshold":
-            before = page.inner_text("#value")
-            page.keyboard.press("ArrowRight")
-            assert float(page.inner_text("#value")) == pytest.approx(float(before) + 0.01)
-    assert {"player", "scroller", "threshold", "zoom", "Play", "CSV", "JSON"} <= reached
+        focus = "document.activeElement"
+        reached.add(page.evaluate(f"{focus}.id || {focus}.className || {focus}.textContent"))
+    assert {"scroller", "threshold", "zoom", "contrast", "Play", "CSV", "JSON"} <= reached
 
 
 def test_drop_and_bad_files(page):
@@ -170,14 +263,13 @@ def test_drop_and_bad_files(page):
     page.evaluate(drop, [[1, 2, 3], "<img src=x onerror=alert(1)>.wav"])
     page.wait_for_selector("#status.bad")
     assert "cannot be decoded" in page.inner_text("#status")
-    assert page.locator("#status img").count() == 0
+    assert page.locator("#status img, #files img").count() == 0
     assert page.locator("#result").is_hidden()
     out = io.BytesIO()
     soundfile.write(out, tones(seed=5), 16000, format="WAV")
     page.evaluate(drop, [list(out.getvalue()), "good.wav"])
     analysed(page)
     assert re.match(r"2 detections", page.inner_text("#summary"))
-    assert not page.locator("#status.bad").count()
 
 
 @pytest.mark.parametrize("width", [360, 1200])
@@ -186,3 +278,30 @@ def test_nothing_sticks_out(page, tmp_path, width):
     page.set_input_files("#file", write_tones(Path(tmp_path) / "x.wav", seed=6))
     analysed(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_description_can_be_read_and_tried(server, page, tmp_path):
+    page.goto(f"{server.url}/docs")
+    page.set_input_files("#detections input[type=file]", write_tones(tmp_path / "x.wav", seed=7))
+    page.locator("#detections select[name=format]").select_option("csv")
+    page.locator("#detections").get_by_role("button", name="Try").click()
+    page.wait_for_selector("#detections pre")
+    text = page.inner_text("#detections")
+    assert "Status 200, text/csv" in text and "recording,name,start_time" in text
+    page.locator("#model").get_by_role("button", name="Try").click()
+    page.wait_for_selector("#model pre")
+    assert '"classes"' in page.inner_text("#model")
+
+
+def test_a_sample_recording_to_try(browser, tmp_path):
+    settings = write_project(tmp_path)
+    write_tones(tmp_path / "meadow.flac", seed=9)
+    text = settings.read_text() + f"pipeline:\n  sample: {tmp_path / 'meadow.flac'}\n"
+    settings.write_text(text)
+    with serving(["-c", str(settings)], tmp_path) as server:
+        page = browser.new_page()
+        page.goto(server.url)
+        page.get_by_role("button", name="Try a sample recording").click()
+        analysed(page)
+        assert page.inner_text("#heard") == "meadow.flac (0:08.00)"
+        page.close()

@@ -137,3 +137,38 @@ def test_a_calibration_of_other_members_is_refused(tmp_path, monkeypatch):
     (tmp_path / "calibration.yaml").write_text(text + f"- sha256: {hashes[0]}\n")
     with pytest.raises(InputError, match="other models"):
         gather(project, tmp_path / "b")
+
+
+def test_what_a_bento_says_of_its_training_and_test(tmp_path, monkeypatch):
+    """All of it from files of the pipeline: packaging adds neither time nor revision of its own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    locked = "{path: data/training.pkl, md5: 0123456789abcdef0123456789abcdef}"
+    (tmp_path / "dvc.lock").write_text(f"stages:\n  train@1:\n    deps: [{locked}]\n")
+    (tmp_path / "metrics").mkdir()
+    noted = '{"epochs": 10, "spectrograms": 700, "version": "0.1.0", "revision": "abc", "seconds": 12.5}'
+    (tmp_path / "metrics/train-1.json").write_text(noted)
+    (tmp_path / "metrics/test.json").write_text('{"macro_pr": 0.83, "per_class": {"a": 1}, "revision": "abc"}')
+    project = write_project(tmp_path)
+    facts = gather(project, tmp_path / "a").facts
+    assert facts["data"] == {"data/training.pkl": "0123456789abcdef0123456789abcdef"}
+    first = facts["training"]["seed-1.onnx"]
+    assert {k: first[k] for k in ("revision", "epochs", "spectrograms")} == {
+        "revision": "abc", "epochs": 10, "spectrograms": 700,
+    }  # fmt: skip
+    assert facts["training"]["seed-2.onnx"]["revision"] is None  # was not trained by the pipeline
+    assert facts["test"] is None  # no calibration says that the figures are those of these members
+    write_project(tmp_path, calibration="calibration.yaml")
+    (tmp_path / "calibration.yaml").write_text("coefficient: 1.2\nintercept: -0.1\n")
+    assert gather(project, tmp_path / "b").facts["test"] == {"macro_pr": 0.83, "revision": "abc"}
+
+
+def test_the_sample_recording_travels(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = write_project(tmp_path)
+    (tmp_path / "meadow.flac").write_bytes(b"sound")
+    project.write_text(project.read_text() + "pipeline: {sample: meadow.flac}\n")
+    assert gather(project, tmp_path / "a").sample.read_bytes() == b"sound"
+    project.write_text(project.read_text().replace("meadow", "nowhere"))
+    with pytest.raises(InputError, match=r"nowhere\.flac.*pipeline\.sample"):
+        gather(project, tmp_path / "b")

@@ -2,16 +2,19 @@ import { element } from "./player.js";
 
 function field(name, schema, required) {
   const choices = schema.enum || (schema.anyOf || []).flatMap(s => s.enum || []);
-  const plain = schema.type ? schema : (schema.anyOf || [{}])[0];
+  const one = schema.type ? schema : (schema.anyOf || [{}])[0];
   let input;
   if (choices.length) input = element("select", {}, ...(schema.default ? [] : [element("option")]), ...choices.map(c => element("option", { textContent: c, value: c })));
-  else if (plain.format === "binary") input = element("input", { type: "file", required });
-  else if (plain.type === "number" || plain.type === "integer")
-    input = element("input", { type: "number", min: plain.minimum ?? "", max: plain.maximum ?? "", step: plain.type === "integer" ? 1 : "any", placeholder: schema.default ?? "" });
-  else input = element("input", { type: "text" });
+  else if (one.format === "binary") input = element("input", { type: "file", required });
+  else if (one.type === "number" || one.type === "integer")
+    input = element("input", { type: "number", min: one.minimum ?? "", max: one.maximum ?? "", step: one.type === "integer" ? 1 : "any", placeholder: schema.default ?? "" });
+  else if (one.type === "boolean") input = element("select", {}, element("option"), element("option", { textContent: "true" }));
+  else input = element(name === "classes" ? "textarea" : "input", { rows: 2 });
   input.name = name;
-  return element("label", {}, element("b", { textContent: name }), input, element("small", { textContent: schema.description || "" }));
+  return element("label", {}, element("b", { textContent: name }), input, element("small", { textContent: plain(schema.description) }));
 }
+
+const plain = text => (text || "").replaceAll("`", "");
 
 async function show(answer, place) {
   const kind = answer.headers.get("Content-Type") || "";
@@ -37,9 +40,10 @@ function section(path, method, call) {
     try { await show(await fetch("." + path, body ? { method: "POST", body: given } : {}), place); }
     catch (error) { place.textContent = error.message; }
   });
-  const statuses = element("small", { textContent: "Answers: " + Object.entries(call.responses).map(([status, r]) => status + " " + r.description).join(" ") });
+  const statuses = element("details", {}, element("summary", { textContent: "Statuses" }),
+    element("ul", {}, ...Object.entries(call.responses).map(([status, r]) => element("li", { textContent: status + " " + plain(r.description) }))));
   return element("section", { className: "call", id: call.operationId }, element("h2", { textContent: method.toUpperCase() + " " + path }),
-    element("p", { textContent: call.description }), element("code", { textContent: call["x-curl"].replace("http://127.0.0.1:3000", location.href.replace(/\/docs.*$/, "")) }), form, place, statuses);
+    element("p", { textContent: plain(call.description) }), element("code", { textContent: call["x-curl"].replace("http://127.0.0.1:3000", location.href.replace(/\/docs.*$/, "")) }), form, place, statuses);
 }
 
 const answer = await fetch("docs.json"), description = await answer.json();

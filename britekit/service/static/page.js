@@ -104,6 +104,7 @@ async function open(recording) {
   const before = state.shown;
   if (before && before !== recording) { for (const url of [before.url, before.picture]) if (url) URL.revokeObjectURL(url); before.url = before.picture = null; }
   state.shown = recording;
+  $("now").textContent = "";
   recording.url ??= URL.createObjectURL(recording.file);
   $("heard").textContent = recording.name + " (" + clock(recording.seconds) + ")";
   $("result").hidden = false;
@@ -140,6 +141,8 @@ const COLUMNS = [
   { by: "score", title: "Score", number: true, of: d => d.score, text: d => d.score.toFixed(3) },
 ];
 
+const style = c => (c.number ? "number " : "") + c.by;
+
 function draw() {
   if (!state.shown) return;
   const boxes = visible(state.shown).map(d => Object.assign(d, {
@@ -174,12 +177,12 @@ function table() {
       state.sort = { by: c.by, down: c.by === by ? !down : c.by === "score" }; table();
       $("heads").children[columns.indexOf(c)].firstChild.focus();
     });
-    const head = element("th", { scope: "col", className: c.number ? "number" : "" }, sort);
+    const head = element("th", { scope: "col", className: style(c) }, sort);
     if (c.by === by) head.ariaSort = down ? "descending" : "ascending";
     return head;
   }), element("th", { scope: "col", textContent: "Listen" }));
   $("rows").replaceChildren(...rows.slice(0, MAX_ROWS).map(d => {
-    const cells = columns.map(c => element("td", { textContent: (c.text || c.of)(d), className: c.number ? "number" : "" }));
+    const cells = columns.map(c => element("td", { textContent: (c.text || c.of)(d), className: style(c) }));
     const dot = element("span", { className: "dot" });
     dot.style.background = colour(place(d.class_name));
     cells[several ? 1 : 0].prepend(dot);
@@ -197,7 +200,7 @@ function table() {
 function step(d) {
   for (const old of document.querySelectorAll("tr.now")) old.classList.remove("now");
   if (d.row) d.row.classList.add("now");
-  $("summary").textContent = d.title;
+  $("now").textContent = d.title;
 }
 
 // While the slider moves, what is known is filtered; the server labels its kept scores for exactly that threshold, since

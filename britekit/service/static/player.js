@@ -68,7 +68,7 @@ export class Player {
     // Wherever the focus is, unless it is where a key means something else.
     document.addEventListener("keydown", event => {
       if (event.ctrlKey || event.metaKey || event.altKey || !this.shown || !root.offsetParent) return;
-      const on = event.target, typing = on.matches("textarea, select, input:not([type=range]):not([type=checkbox])");
+      const on = event.target, typing = on.matches("textarea, select, input:not([type=range], [type=checkbox], [type=file])");
       const key = event.key.toLowerCase();
       if (typing) return;
       if (key === "n" || key === "p") this.step(key === "n" ? 1 : -1);
