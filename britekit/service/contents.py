@@ -2,8 +2,8 @@
 
 ``exports/*.onnx``, ``settings.yaml`` (sections infer, misc and pipeline, audio where overridden),
 ``calibration.yaml``, ``ignore.txt`` and a recording in ``sample/`` where there are any, ``classes.csv`` for
-people, ``facts.json``: hashes of the members in their order; date, revision and data of their training; figures
-of the test.
+people, ``facts.json``: hashes of the members in their order; date, revision and data of their training;
+figures of the test.
 """
 
 from __future__ import annotations
