@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export BENTOML_DO_NOT_TRACK := true
 export DVC_NO_ANALYTICS := true
 
-.PHONY: help install demo test gpu-test check soak serve container-test docs clean
+.PHONY: help install demo test quick coverage gpu-test check soak serve container-test docs clean
 
 help:  ## what can be typed here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -34,13 +34,22 @@ demo: $(READY)  ## the whole pipeline on synthesised recordings, with a table of
 test: $(READY)  ## the tests
 	@python -m pytest -n 2 --dist loadgroup
 
+quick: $(READY)  ## below a minute: the fast tests, and those of the files that differ from main
+	@python scripts/quick_tests.py
+
+coverage: $(READY)  ## the tests again, with the share of lines that they run
+	@rm -rf build/.coverage* && mkdir -p build
+	@python -m coverage run -m pytest -n 2 --dist loadgroup
+	@python -m coverage combine --quiet
+	@python -m coverage report
+
 gpu-test: $(READY)  ## where a GPU is: the tests that need it, and the speed of training there
 	@python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "Error: torch finds no GPU here")'
 	@python -m pytest -n 0 -q tests/training/test_graphs.py tests/training/test_flat_weights.py \
 		tests/training/test_ranks.py tests/audio/test_spectrogram_torch.py
 	@python benchmarks/training.py --spectrograms 4096 --no-compiled
 
-check: $(READY)  ## lint, types, layers
+check: $(READY)  ## format, lint, types, layers, references, workflows
 	@scripts/check_code.sh
 
 soak: $(READY)  ## the long tests

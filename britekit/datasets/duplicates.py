@@ -143,9 +143,9 @@ def find_duplicate_segments(
 ) -> list[SegmentPair]:
     """Find near-identical segments.
 
-    Segments whose cosine is at least ``threshold``, and which sound the same by ``sounds``, are linked; what is linked, directly or over others, is a
-    group that keeps its first member, by recording and offset. Every other member is the second of one pair,
-    with the most similar segment it is linked to (an earlier one, if it has any).
+    Segments whose cosine is at least ``threshold``, and which sound the same by ``sounds``, are linked. Segments
+    linked directly or through others form a group, which keeps its first member by recording and offset. Every
+    other member is the second of one pair, with the most similar segment linked to it (an earlier one, if any).
     """
     count = len(segments.value_ids)
     if not count:

@@ -51,7 +51,10 @@ def test_files_equal_the_dataclasses():
 
 
 def test_params_file_equals_the_dataclasses():
-    """The committed one (`python -m britekit.config demo > params.yaml`): an experiment (`dvc exp run -S`) may have changed values in the working tree."""
+    """As committed (`python -m britekit.config demo > params.yaml`).
+
+    An experiment (`dvc exp run -S`) may have changed values in the working tree.
+    """
     git = ["git", "-C", str(ROOT), "diff", "--quiet", "HEAD", "--", "params.yaml"]
     if subprocess.run(git, check=False).returncode == 1:
         from_dict(yaml.safe_load((ROOT / "params.yaml").read_text()))

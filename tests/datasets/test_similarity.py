@@ -153,9 +153,7 @@ def test_duplicate_recordings_equal_brute_force(seed):
     assert pairs, "the data must hold duplicates"
     assert [(pair.first, pair.second) for pair in found.matches] == pairs
     assert found.groups == kept
-    assert found.without == [
-        key for key, row in segments.recordings.items() if row.embedded < row.segments
-    ]
+    assert found.without == [key for key, row in segments.recordings.items() if row.embedded < row.segments]
     assert found.removed() == sorted(key for others in kept.values() for key in others)
 
 

@@ -142,7 +142,9 @@ def test_a_recording_of_which_a_segment_was_not_compared_stays(project):
 
 
 @pytest.mark.skipif(not ESC10.is_dir(), reason="the recordings are not here")
-@pytest.mark.parametrize(("name", "same"), [("Rooster", []), ("Person sneeze", []), ("Fire crackling", [FIRE])])
+@pytest.mark.parametrize(
+    ("name", "same"), [("Rooster", []), ("Person sneeze", []), ("Fire crackling", [FIRE])]
+)
 def test_different_recordings_are_different_whatever_the_network_says(name, same, place):
     """ESC-10 numbers its originals; all embeddings are equal here, so that only the sound decides."""
     cfg = BaseConfig()
@@ -156,4 +158,6 @@ def test_different_recordings_are_different_whatever_the_network_says(name, same
     count = len(segments.recordings)
     pairs = len(found.matches) + len(found.others)  # some fire clips have other lengths
     assert count > 18 and 0.8 * count * (count - 1) / 2 < pairs <= count * (count - 1) / 2
-    assert [tuple(segments.recordings[k].filename for k in (x.first, x.second)) for x in found.matches] == same
+    assert [
+        tuple(segments.recordings[k].filename for k in (x.first, x.second)) for x in found.matches
+    ] == same

@@ -169,6 +169,7 @@ def load_benchmark():
     return module
 
 
+@pytest.mark.slow
 def test_intervals_mostly_hold_the_truth():
     """A tenth of the soak test: too few to tell 95 % from 93 %, enough to see an interval that is wrong."""
     module = load_benchmark()

@@ -222,7 +222,9 @@ def test_null_epochs_are_counted_and_announced(project, cfg, caplog, monkeypatch
     assert (len(result.epochs), result.epochs[-1]["step"]) == (14, 42)
     assert "train: 14 epochs of 3 steps (42 in all), about" in caplog.text
     assert result.epochs[-1]["lr"] < 0.01 * cfg.train.learning_rate, "the schedule ends with the last epoch"
-    assert yaml.safe_load((result.folds[0].log_folder / "config.yaml").read_text())["train"]["num_epochs"] == 14
+    assert (
+        yaml.safe_load((result.folds[0].log_folder / "config.yaml").read_text())["train"]["num_epochs"] == 14
+    )
     assert cfg.train.num_epochs is None
     cfg.train.num_epochs = 2
     assert len(train(cfg, seed=1).epochs) == 2
