@@ -318,12 +318,36 @@ def commands_stub() -> str:
     return "\n".join([*lines, "", "def command_names() -> list[str]: ...", ""])
 
 
+def formats_page() -> str:
+    """Return the page on file formats, its tables of label formats written again."""
+    from britekit import formats
+
+    lines = []
+    for form in map(formats.get, formats.names()):
+        where = f"`{form.table}`, all recordings" if form.table else f"`NAME{form.ending}`, per recording"
+        uses = [f"written as {where}"] if form.writer is not None else []
+        uses += ["read as annotations"] if form.read is not None else []
+        uses += ["read as labels"] if form.name in ("audacity", "birdnet", "csv") else []
+        lines += [
+            f"#### `{form.name}`: {form.title}",
+            "",
+            f"Version {form.version}, {_plain('; '.join(uses))}.",
+            "",
+        ]
+        lines += ["| Column | Content |", "|---|---|"]
+        lines += [f"| {_cell(name)} | {_cell(meaning)} |" for name, meaning in form.columns.items()] + [""]
+    text = (FOLDER / "formats.md").read_text(encoding="utf-8")
+    head, mark, rest = text.partition("from britekit/formats/ -->\n")
+    return head + mark + "\n" + "\n".join(lines) + "\n" + rest[rest.index("<!-- /formats -->") :]
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "commands.md": commands_page,
     "python.md": python_page,
     "http.md": http_page,
     "../../britekit/commands/__init__.pyi": commands_stub,
+    "formats.md": formats_page,
 }
 
 

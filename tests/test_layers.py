@@ -15,6 +15,7 @@ FLOORS = [
     ["config"],
     ["audio"],
     ["annotations"],
+    ["formats"],
     ["metrics"],
     ["plots"],
     ["tracking"],

@@ -1,22 +1,22 @@
-"""Labels, the output of inference: Audacity label files and ``scores.csv``, written and read back."""
+"""Labels, the output of inference: Audacity and BirdNET label files and ``scores.csv``, read back."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from britekit.annotations.raven_output import RAVEN_ENDING
 from britekit.annotations.tables import has_columns, iter_rows, parse_number
 from britekit.errors import InputError
-from britekit.files import atomic_path, require_file, write_csv
+from britekit.files import require_file
 
 CSV_COLUMNS = ("recording", "name", "start_time", "end_time", "score")
-# Where labels below the threshold are written: a fourth part of the text, and one more column.
-CONFIRMED, CONFIRMED_COLUMN = ";confirmed", "confirmed"
-_BIRDNET_SUFFIX = ".BirdNET.results"
+CONFIRMED = ";confirmed"
+"""Behind a label below the threshold, which is kept because the class is confirmed elsewhere."""
+TEXT_ENDING, RAVEN_ENDING, BIRDNET_ENDING = "_scores.txt", ".selections.txt", ".BirdNET.results.txt"
+"""What label files are called behind the name of their recording."""
+_BIRDNET_SUFFIX = BIRDNET_ENDING.removesuffix(".txt")
 # Text files below a label directory are labels only if their names say so.
-_OWN_ENDING = "_scores.txt"
-_BELOW_ENDINGS = (_OWN_ENDING, f"{_BIRDNET_SUFFIX}.txt")
+_BELOW_ENDINGS = (TEXT_ENDING, BIRDNET_ENDING)
 _MANIFEST = "manifest.yaml"
 
 
@@ -36,49 +36,6 @@ class Label:
     """0 to 1; 0 where the file gives none."""
     confirmed: bool = False
     """Below the threshold, and kept because the class is confirmed elsewhere in the recording."""
-
-
-def write_label_text(path: str | Path, labels: Iterable[Label]) -> None:
-    """Write the labels of one recording as an Audacity label file, sorted by name, then start.
-
-    Each line is start TAB end TAB ``name;score``, times with two decimals, the score with three. No label
-    gives an empty file, which says that the recording was examined.
-    """
-    ordered = sorted(labels, key=lambda label: (label.name, label.start, label.end))
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
-        stream.writelines(text_line(x.start, x.end, x.name, x.score, x.confirmed) for x in ordered)
-
-
-def text_line(start: float, end: float, name: str, score: float, confirmed: bool = False) -> str:
-    """Return a line of an Audacity label file; a label below the threshold is marked as ``confirmed``."""
-    return f"{start:.2f}\t{end:.2f}\t{name};{score:.3f}{CONFIRMED if confirmed else ''}\n"
-
-
-def write_label_csv(path: str | Path, labels: Iterable[Label]) -> None:
-    """Write the labels of any number of recordings as one table, sorted by recording, name and start."""
-    ordered = sorted(labels, key=lambda label: (label.recording, label.name, label.start, label.end))
-    rows = (
-        [x.recording, x.name, format_time(x.start), format_time(x.end), f"{x.score:.6f}"] for x in ordered
-    )
-    write_csv(path, [CSV_COLUMNS, *rows])
-
-
-def read_labels(directory: str | Path) -> list[Label]:
-    """Read the labels of a directory, whatever program wrote them.
-
-    ``scores.csv`` is taken if present, else the only CSV with its columns, else all text files: Audacity
-    labels with or without a score, or BirdNET's.
-
-    Raises
-    ------
-    InputError
-        If there is nothing to read, several tables could be meant, or a line cannot be understood.
-    """
-    directory = Path(directory)
-    table = find_label_table(directory)
-    if table is not None:
-        return read_label_csv(table)
-    return [label for path, name in label_texts(directory) for label in read_label_text(path, name)]
 
 
 def label_texts(directory: Path) -> list[tuple[Path, str]]:
@@ -116,8 +73,8 @@ def label_texts(directory: Path) -> list[tuple[Path, str]]:
 
 def examined_recordings(directory: Path) -> list[str]:
     """Return the recordings that have a label file of ours in a directory or below, also an empty one."""
-    here = sorted(path for path in directory.glob(f"*{_OWN_ENDING}") if not path.name.startswith("."))
-    return [_named_below(directory, path) for path in [*here, *_texts_below(directory, (_OWN_ENDING,))]]
+    here = sorted(path for path in directory.glob(f"*{TEXT_ENDING}") if not path.name.startswith("."))
+    return [_named_below(directory, path) for path in [*here, *_texts_below(directory, (TEXT_ENDING,))]]
 
 
 def _texts_below(directory: Path, endings: tuple[str, ...]) -> list[Path]:
@@ -267,9 +224,3 @@ def read_label_csv(path: Path) -> list[Label]:
             raise InputError(f"{path}, row {row}: recording or name is empty")
         labels.append(Label(cells["recording"], cells["name"], start, end, score))
     return labels
-
-
-def format_time(seconds: float) -> str:
-    """Write a time with as many decimals as it needs, at least one and at most six."""
-    text = f"{seconds:.6f}".rstrip("0")
-    return text + "0" if text.endswith(".") else text

@@ -52,7 +52,7 @@ class Analyzer:
         output_path
             Directory for the labels; None writes beside the recordings.
         rtype
-            ``audacity``, ``csv``, ``raven``, ``both``, or several with commas.
+            Names of formats with commas, as `analyze --rtype` takes them.
 
         Returns
         -------

@@ -9,14 +9,15 @@ import math
 import os
 import weakref
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from britekit.annotations.labels import CSV_COLUMNS, Label, write_label_text
+from britekit import formats
+from britekit.annotations.labels import CSV_COLUMNS, Label
 from britekit.config import BaseConfig
 from britekit.errors import InputError
+from britekit.files import write_text
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.frames import FrameGrid
@@ -141,7 +142,10 @@ class Predictor:
         file_path: str | os.PathLike[str],
     ) -> None:
         """Write labels as an Audacity label file."""
-        write_label_text(Path(file_path), self._labels("", scores, frame_map, start_times))
+        labels = self._labels("", scores, frame_map, start_times)
+        rows = formats.grouped((x.name, "", "", x.start, x.end, x.score, x.confirmed) for x in labels)
+        content = formats.get("audacity").render(formats.Recording(""), rows, formats.Facts())
+        write_text(file_path, content.decode())
 
     def to_global_frames(
         self, frame_scores: np.ndarray, offsets_sec: Sequence[float], duration: float

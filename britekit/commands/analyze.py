@@ -11,6 +11,7 @@ the project has a calibration of these models; the last line says so.
 
 from typing import Annotated, Any, Optional
 
+from britekit import formats
 from britekit.options import CkptPath, ConfigPath, opt
 
 
@@ -28,7 +29,7 @@ def analyze(
         opt(
             "-r",
             "--rtype",
-            help="audacity, csv, raven, both (audacity and csv), or several with commas (default: both)",
+            help=f"{', '.join(formats.written())}; both (audacity and csv), or several with commas (default: both)",
         ),
     ] = "both",
     min_score: Annotated[
@@ -125,7 +126,6 @@ def analyze(
     from britekit.inference.analysis import analyze_recordings
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import resolve_for_models
-    from britekit.inference.rendering import read_rtype
     from britekit.tracking.facts import is_dvc_stage
     from britekit.tracking.run import stage_run
 
@@ -142,7 +142,7 @@ def analyze(
         raise InputError("--resume and --no-resume exclude each other")
     if raw and thresholds:
         raise InputError("--thresholds are about calibrated scores; leave out --raw")
-    read_rtype(rtype)
+    formats.chosen(rtype)
     start_seconds = _seconds(start_seconds)
     overrides = {
         "infer.min_score": min_score,

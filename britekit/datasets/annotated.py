@@ -7,10 +7,10 @@ from pathlib import Path
 
 from britekit.annotations.held import is_held, known_seconds, split_at_ends
 from britekit.annotations.names import RecordingNames, recording_key
-from britekit.annotations.reading import read_folder, report_absent, warn_of_folders
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import Annotation
 from britekit.config.misc import MiscConfig
+from britekit.formats import read_folder, report_absent, warn_of_folders
 
 
 class FolderAnnotations:

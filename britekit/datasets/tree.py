@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from britekit.annotations.classes import ClassInfo
-from britekit.annotations.reading import holds_annotations
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import Annotation
 from britekit.audio.files import check_stems, composed, is_recording
@@ -23,6 +22,7 @@ from britekit.datasets.annotated import FolderAnnotations, classes_heard
 from britekit.datasets.recordings_csv import FILE_NAME, RecordingTable, describe_recording, with_metadata
 from britekit.errors import InputError, some, suggest
 from britekit.files import sha256_of
+from britekit.formats import holds_annotations
 
 log = logging.getLogger("britekit.datasets.tree")
 

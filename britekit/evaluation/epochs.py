@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from britekit.annotations.reading import read_any_annotations
 from britekit.annotations.scores import ScoreTable
 from britekit.config import BaseConfig
 from britekit.errors import InputError
@@ -17,6 +16,7 @@ from britekit.evaluation.left_out import audio_files, root_of
 from britekit.evaluation.matrix_file import write_table
 from britekit.evaluation.scored_set import read_scored_set
 from britekit.files import together
+from britekit.formats import read_any_annotations
 from britekit.metrics.counts import count_by_threshold
 from britekit.metrics.ranking import area_under_pr, area_under_roc
 from britekit.plots.training import plot_training_curve

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from britekit.annotations.classes import map_name
 from britekit.annotations.label_table import LabelTable, read_label_table
-from britekit.annotations.reading import read_any_annotations
 from britekit.annotations.reconciling import Reconciler
 from britekit.config import BaseConfig
 from britekit.errors import InputError, some, suggest
@@ -25,6 +24,7 @@ from britekit.evaluation.left_out import root_of
 from britekit.evaluation.matrix_file import write_table
 from britekit.evaluation.score_sources import find_label_dir, read_manifest, trained_classes
 from britekit.files import together, write_text
+from britekit.formats import read_any_annotations
 from britekit.metrics.durations import join_stretches
 from britekit.metrics.overlap import component_overlaps
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from britekit.annotations.held import PAST_END_S, split_at_ends, spots
-from britekit.annotations.reading import read_any_annotations
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.scores import ScoreTable
 from britekit.annotations.segments import Annotation
@@ -20,6 +19,7 @@ from britekit.errors import InputError
 from britekit.evaluation.grid import Grid, build_grid, count_marked, mark_truth
 from britekit.evaluation.left_out import LeftOut, audio_files, find_lengths, root_of
 from britekit.evaluation.score_sources import ScoreSource, find_label_dir, read_scores, source_of_table
+from britekit.formats import read_any_annotations
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from britekit.annotations.reading import read_any_annotations
 from britekit.audio.files import is_recording
 from britekit.evaluation.html_page import PAGE_NAME
 from britekit.files import together, write_text
+from britekit.formats import read_any_annotations
 from britekit.plots.reliability import plot_message
 from britekit.tracking.facts import is_dvc_stage
 from britekit.tracking.metrics_file import FIGURES_NAME, write_figures, write_metrics

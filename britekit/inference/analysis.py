@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from britekit import formats
 from britekit.audio.files import check_stems, shown
 from britekit.config import BaseConfig
 from britekit.errors import InferenceError, InputError
@@ -19,8 +20,7 @@ from britekit.inference.manifest import manifest_content, manifest_text, run_fac
 from britekit.inference.meter import RecordingMeter
 from britekit.inference.output import OutputFolder, identity_of, recording_name
 from britekit.inference.platt import Calibration
-from britekit.inference.rendering import read_rtype
-from britekit.inference.scorers import LocalScorer, Scorer
+from britekit.inference.scorers import LocalScorer, Scorer, facts_of_run
 from britekit.inference.scoring import failure_of, reason_of
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def analyze_recordings(
     root
         Directory that recordings are named relative to; None names them by their stem.
     rtype
-        ``audacity``, ``csv``, ``raven``, ``both`` (the first two), or several with commas.
+        Names of formats with commas, as `formats.chosen` takes them.
     start_seconds
         Seconds to skip at the start of each recording.
     calibration
@@ -129,7 +129,7 @@ def analyze_recordings(
             cfg.infer.segment_len,
             cfg.audio.spec_duration,
         )
-    kinds = read_rtype(rtype)
+    kinds = [form.name for form in formats.chosen(rtype)]
     content = manifest_content(cfg, ensemble, labeller, start_seconds)
     facts = run_facts(content, labeller, kinds, "stem" if root is None else "path")
     names = {recording_name(path, root) if root is not None else path.stem: path for path in paths}
@@ -137,9 +137,8 @@ def analyze_recordings(
         raise InputError("two recordings have the same name; name them relative to a common directory (root)")
     summary = AnalysisSummary(calibrated=labeller.calibration.describe())
     failed: dict[str, tuple[str, str]] = {}
-    with OutputFolder(
-        *(Path(output_dir), kinds, cfg.infer.min_score == 0, facts, resume, labeller.rules.second_pass)
-    ) as output:
+    run = facts_of_run(ensemble, labeller)
+    with OutputFolder(Path(output_dir), kinds, cfg.infer.min_score == 0, facts, resume) as output:
         for name, path in names.items():
             if reason := output.why_not_written(name):
                 _note_failure(name, path, reason, failed, summary)
@@ -180,12 +179,13 @@ def analyze_recordings(
         finally:
             meter.close()
         output.finish(
-            names.keys() - failed.keys(),
+            {name: path for name, path in names.items() if name not in failed},
             failed,
             manifest_text(content),
             labeller.classes,
             labeller.unit_s,
             score_facts(ensemble, labeller),
+            run,
         )
     summary.elapsed_s = time.monotonic() - began
     return summary

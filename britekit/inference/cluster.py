@@ -24,7 +24,8 @@ from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InferenceError
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller
-from britekit.inference.ray_worker import Worker, facts_of, wanted_parts
+from britekit.inference.ray_worker import Worker, facts_of
+from britekit.inference.rendering import wanted_sinks
 from britekit.inference.scorers import Write
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class RayScorer:
         cfg = copy.deepcopy(cfg)
         cfg.infer.backend = ensemble.backend  # type: ignore[assignment]
         cfg.misc.force_cpu = ensemble.device == "cpu"
-        parts = wanted_parts(kinds, cfg.infer.min_score == 0)
+        parts = wanted_sinks(list(kinds), cfg.infer.min_score == 0)
         self._arguments = (cfg, [path.resolve() for path in members], labeller, start_seconds, parts)
         self._facts = facts_of(ensemble)
         self._on_gpu = ensemble.device != "cpu"

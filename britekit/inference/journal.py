@@ -24,7 +24,7 @@ from britekit.files import unwritable, write_json
 from britekit.processes import take_lock
 
 JOURNAL = ".analyze.journal"
-_FORMAT = 2
+_FORMAT = 3
 _SYNC_SECONDS = 5.0
 _PIECE = 1 << 20
 
@@ -67,8 +67,8 @@ class Done:
         Of its file when it was scored.
     damaged_at
         Second from which on it is damaged; None if it is whole.
-    table, scores
-        Its part of ``scores.csv`` and of ``scores.npz``.
+    labels_at, scores
+        Its part of ``labels.part`` (labels, from which tables are written) and of ``scores.part``.
     files
         Ending of the name to the file.
     """
@@ -80,7 +80,7 @@ class Done:
     labels: int
     rows: int
     damaged_at: float | None
-    table: Slice | None
+    labels_at: Slice | None
     scores: Slice | None
     files: dict[str, Written]
 
@@ -150,7 +150,7 @@ class Journal:
                 self._clear()
                 write_json(self.path / "run.json", {"format": _FORMAT, "facts": facts})
             (self.path / "files").mkdir(exist_ok=True)
-            self.table: BinaryIO = open(self.path / "table.part", "ab")  # noqa: SIM115
+            self.labels: BinaryIO = open(self.path / "labels.part", "ab")  # noqa: SIM115
             self.scores: BinaryIO = open(self.path / "scores.part", "ab")  # noqa: SIM115
             if go_on:
                 self._read_done()
@@ -176,7 +176,7 @@ class Journal:
     def _clear(self) -> None:
         # run.json goes first: what is left without it counts for nothing.
         (self.path / "run.json").unlink(missing_ok=True)
-        for name in ("done.jsonl", "table.part", "scores.part"):
+        for name in ("done.jsonl", "labels.part", "scores.part"):
             (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / "files", ignore_errors=True)
 
@@ -198,7 +198,7 @@ class Journal:
         os.replace(partial, self.path / "done.jsonl")
 
     def _is_whole(self, entry: Done) -> bool:
-        for part, name in ((entry.table, "table.part"), (entry.scores, "scores.part")):
+        for part, name in ((entry.labels_at, "labels.part"), (entry.scores, "scores.part")):
             if part is not None and _crc(pieces(self.path / name, part)) != (part.length, part.crc):
                 return False
         for ending, written in entry.files.items():
@@ -224,7 +224,7 @@ class Journal:
         """Note a finished recording, whose files are written."""
         line = _line(entry)
         try:
-            self.table.flush()
+            self.labels.flush()
             self.scores.flush()
             self._lines.write(line)
             self._lines.flush()
@@ -235,13 +235,13 @@ class Journal:
         if now - self._synced > _SYNC_SECONDS:
             # A killed process loses nothing; a power cut loses these seconds.
             self._synced = now
-            for file in (self.table, self.scores, self._lines):
+            for file in (self.labels, self.scores, self._lines):
                 os.fsync(file.fileno())
 
     def close(self, remove: bool) -> None:
         """Let go of the journal; with ``remove``, or if nothing is in it, it goes."""
         failed: OSError | None = None
-        for file in (self.table, self.scores, self._lines):
+        for file in (self.labels, self.scores, self._lines):
             try:
                 file.close()  # writes what is still held
             except OSError as error:
@@ -294,7 +294,7 @@ def _entry(line: bytes) -> Done | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        name, size, mtime_ns, seconds, labels, rows, damaged_at, table, scores, files = json.loads(line)
+        name, size, mtime_ns, seconds, labels, rows, damaged_at, labels_at, scores, files = json.loads(line)
         return Done(
             name,
             size,
@@ -303,7 +303,7 @@ def _entry(line: bytes) -> Done | None:
             labels,
             rows,
             damaged_at,
-            None if table is None else Slice(*table),
+            None if labels_at is None else Slice(*labels_at),
             None if scores is None else Slice(*scores),
             {ending: Written(*file) for ending, file in files.items()},
         )

@@ -1,7 +1,7 @@
 """What ``analyze`` leaves: label files, tables, the list of failures and the manifest (formats page, 5).
 
-Each recording's files are written when it is complete, and its rows of the tables go to the journal, from
-which the tables are put together at the end: memory does not grow with the number of recordings. What an
+Each recording's files are written when it is complete, and its labels go to the journal, from which the
+tables of all formats are written at the end: memory does not grow with the number of recordings. What an
 earlier run left is replaced at the end only, so that a run that fails leaves it whole.
 """
 
@@ -17,17 +17,17 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from britekit import formats
 from britekit.annotations.classes import ClassInfo
-from britekit.annotations.labels import CONFIRMED_COLUMN, CSV_COLUMNS
-from britekit.annotations.raven_output import RAVEN_ENDING
 from britekit.annotations.scores import ScoreTable
 from britekit.files import UNWRITABLE, atomic_path, make_durable, together, unwritable, write_csv, write_text
-from britekit.inference.journal import Done, Journal, Slice, Written, pieces
+from britekit.formats import Facts, Recording
+from britekit.formats._base import Sink
+from britekit.inference.journal import Done, Journal, Slice, Written
 from britekit.inference.manifest import MANIFEST_HEAD
-from britekit.inference.rendering import RenderedFacts, Sinks
+from britekit.inference.rendering import LABELS, SCORES, RenderedFacts, wanted_sinks
 
-LABEL_TEXT, LABEL_TABLE, SCORES, MANIFEST = "_scores.txt", "scores.csv", "scores.npz", "manifest.yaml"
-FAILURES, DAMAGES = "failed.csv", "damaged.csv"
+SCORE_TABLE, MANIFEST, FAILURES, DAMAGES = "scores.npz", "manifest.yaml", "failed.csv", "damaged.csv"
 
 
 class OutputFolder:
@@ -38,13 +38,11 @@ class OutputFolder:
     folder
         Made if it is missing.
     kinds
-        From `rendering.read_rtype`.
+        Names of formats.
     keep_scores
         Also write scores.npz.
     facts, resume
         As `Journal` takes them.
-    marks
-        The table has the column of confirmed labels.
 
     Raises
     ------
@@ -61,14 +59,19 @@ class OutputFolder:
         keep_scores: bool,
         facts: dict[str, Any],
         resume: bool | None = None,
-        marks: bool = False,
     ) -> None:
-        self.folder, self._marks = folder, marks
-        kinds = set(kinds)
-        self._endings = [
-            ending for kind, ending in (("audacity", LABEL_TEXT), ("raven", RAVEN_ENDING)) if kind in kinds
+        self.folder = folder
+        self._kinds = sorted(kinds)
+        self._sinks = wanted_sinks(self._kinds, keep_scores)
+        known = [formats.get(name) for name in formats.written()]
+        chosen = [form for form in known if form.name in self._kinds]
+        # Format to ending or name of its files: what this run writes, and what an earlier one may have left.
+        self._endings = {form.name: form.ending for form in chosen if not form.table}
+        self._tables = {form.name: form.table for form in chosen if form.table}
+        self._other_endings = [
+            form.ending for form in known if not form.table and form.name not in self._endings
         ]
-        self._table = "csv" in kinds
+        self._other_tables = [form.table for form in known if form.table and form.name not in self._tables]
         self._keep_scores = keep_scores
         self._complete = False
         # Made before the first recording is scored: an hour's work must not end at a read-only disk.
@@ -78,7 +81,7 @@ class OutputFolder:
             raise unwritable(folder, error) from error
         self.journal = Journal(folder, facts, resume)
         # What a run left that was killed while it put the tables together; nobody else writes here now.
-        for target in (LABEL_TABLE, SCORES, FAILURES, DAMAGES, MANIFEST):
+        for target in (*self._tables.values(), SCORE_TABLE, FAILURES, DAMAGES, MANIFEST):
             stem, suffix = os.path.splitext(target)
             for left in folder.glob(f".{stem}.*.partial{suffix}"):
                 left.unlink(missing_ok=True)
@@ -98,7 +101,7 @@ class OutputFolder:
         """Return why no label file can have a recording's name, before hours are spent on it; else ""."""
         if not name.rpartition("/")[2].strip():
             return "its name is white space alone, which no table can hold; rename it"
-        for ending in self._endings:
+        for ending in self._endings.values():
             try:
                 os.lstat(self.folder / f"{name}{ending}")
             except OSError as error:
@@ -110,7 +113,7 @@ class OutputFolder:
         return ""
 
     def add(
-        self, name: str, identity: tuple[int, int], write: Callable[[Sinks], RenderedFacts]
+        self, name: str, identity: tuple[int, int], write: Callable[[Mapping[str, Sink]], RenderedFacts]
     ) -> RenderedFacts:
         """Write one finished recording.
 
@@ -131,13 +134,14 @@ class OutputFolder:
         journal = self.journal
         try:
             with contextlib.ExitStack() as stack:
-                files = {
-                    ending: _Counting(stack.enter_context(open(journal.new_file(), "wb")))
-                    for ending in self._endings
+                sinks = {
+                    key: _Counting(
+                        {LABELS: journal.labels, SCORES: journal.scores}.get(key)
+                        or stack.enter_context(open(journal.new_file(), "wb"))
+                    )
+                    for key in self._sinks
                 }
-                table = _Counting(journal.table) if self._table else None
-                scores = _Counting(journal.scores) if self._keep_scores else None
-                facts = write(Sinks(table, files.get(LABEL_TEXT), files.get(RAVEN_ENDING), scores))
+                facts = write(sinks)
             journal.append(
                 Done(
                     name=name,
@@ -147,9 +151,12 @@ class OutputFolder:
                     labels=facts.labels,
                     rows=facts.rows,
                     damaged_at=facts.damaged_at,
-                    table=None if table is None else table.slice(),
-                    scores=None if scores is None else scores.slice(),
-                    files={ending: self._publish(name, ending, file) for ending, file in files.items()},
+                    labels_at=sinks[LABELS].slice() if LABELS in sinks else None,
+                    scores=sinks[SCORES].slice() if SCORES in sinks else None,
+                    files={
+                        ending: self._publish(name, ending, sinks[kind])
+                        for kind, ending in self._endings.items()
+                    },
                 )
             )
         except OSError as error:
@@ -173,27 +180,30 @@ class OutputFolder:
 
     def finish(
         self,
-        names: Iterable[str],
+        paths: Mapping[str, Path],
         failed: Mapping[str, tuple[str, str]],
         manifest: str,
         classes: list[ClassInfo],
         duration: float,
         meta: dict[str, str],
+        facts: Facts,
     ) -> None:
         """Write the files about all recordings; with failures the journal stays, so that a run can mend them.
 
         Parameters
         ----------
-        names
-            Recordings that are complete.
+        paths
+            Recordings that are complete, by name.
         failed
             Recordings that are not: name to file and reason.
         manifest
             Text of the manifest.
         classes, duration, meta
             For scores.npz.
+        facts
+            For tables.
         """
-        ordered = sorted(names)
+        ordered = sorted(paths)
         damaged = [
             (x.name, f"{x.damaged_at:.3f}") for x in self._entries(ordered) if x.damaged_at is not None
         ]
@@ -201,8 +211,8 @@ class OutputFolder:
         try:
             make_durable(self._label_files(ordered))
             with together():
-                if self._table:
-                    self._write_table(ordered)
+                for kind in self._tables:
+                    self._write_table(kind, ordered, paths, facts)
                 if self._keep_scores:
                     self._write_scores(ordered, classes, duration, meta)
                 if failed:
@@ -263,32 +273,42 @@ class OutputFolder:
         """Return tables of an earlier run that are not replaced: readers prefer them to label files."""
         if not self._is_ours():
             return []
-        tables = (
-            (LABEL_TABLE, self._table), (SCORES, self._keep_scores), (FAILURES, failed), (DAMAGES, damaged)
-        )  # fmt: skip
+        tables = [(name, False) for name in self._other_tables]
+        tables += [(SCORE_TABLE, self._keep_scores), (FAILURES, failed), (DAMAGES, damaged)]
         return [self.folder / name for name, replaced in tables if not replaced]
 
     def _obsolete(self, names: set[str], failed: Iterable[str]) -> list[Path]:
         """Return label files of recordings that failed or that only the interrupted run had, and an earlier
         run's of a sort that is not written now: they would be read under this run's manifest.
         """
-        gone = {name: self._endings for name in failed if not self.why_not_written(name)}
+        ours = list(self._endings.values())
+        gone = {name: ours for name in failed if not self.why_not_written(name)}
         if self._is_ours():
-            others = [ending for ending in (LABEL_TEXT, RAVEN_ENDING) if ending not in self._endings]
-            gone |= {name: [*gone.get(name, []), *others] for name in [*names, *gone]}
+            gone |= {name: [*gone.get(name, []), *self._other_endings] for name in [*names, *gone]}
         for entry in self._entries(self.journal.done.keys() - names):
             if entry.name not in gone:
                 gone[entry.name] = [ending for ending, file in entry.files.items() if file.held is None]
         return [self.folder / f"{name}{ending}" for name, endings in gone.items() for ending in endings]
 
-    def _write_table(self, names: list[str]) -> None:
-        with atomic_path(self.folder / LABEL_TABLE) as partial, open(partial, "wb") as table:
-            columns = [*CSV_COLUMNS, CONFIRMED_COLUMN] if self._marks else CSV_COLUMNS
-            table.write(f"{','.join(columns)}\n".encode())
+    def _write_table(self, kind: str, names: list[str], paths: Mapping[str, Path], facts: Facts) -> None:
+        make = formats.get(kind).writer
+        assert make is not None
+        with (
+            atomic_path(self.folder / self._tables[kind]) as partial,
+            open(partial, "wb") as table,
+            open(self.journal.path / "labels.part", "rb") as labels,
+        ):
+            writer = make(table, facts)
             for entry in self._entries(names):
-                assert entry.table is not None
-                for piece in pieces(self.journal.path / "table.part", entry.table):
-                    table.write(piece)
+                assert entry.labels_at is not None
+                recording = Recording(
+                    entry.name, as_text(os.path.abspath(paths[entry.name])), entry.seconds, entry.damaged_at
+                )
+                labels.seek(entry.labels_at.offset)
+                for rows in formats.read_rows(labels, entry.labels_at.offset + entry.labels_at.length):
+                    writer.add(recording, rows)
+                writer.end(recording)
+            writer.close()
 
     def _write_scores(
         self, names: list[str], classes: list[ClassInfo], duration: float, meta: dict[str, str]
@@ -314,7 +334,7 @@ class OutputFolder:
             classes=classes,
             scores=scores,
             meta=meta,
-        ).save(self.folder / SCORES)
+        ).save(self.folder / SCORE_TABLE)
 
 
 class _Counting:
@@ -342,7 +362,12 @@ def recording_name(path: Path, root: Path) -> str:
     """
     below = path.relative_to(root) if path.is_relative_to(root) and path != root else Path(path.name)
     name = below.with_suffix("").as_posix() if below.suffix else below.as_posix()
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return as_text(name)
+
+
+def as_text(path: str | os.PathLike[str]) -> str:
+    """Return a path as text, with bytes that are not UTF-8 as ``\\x..``."""
+    return os.fspath(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def identity_of(path: Path) -> tuple[int, int]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import dataclasses
 import io
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import britekit
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError
+from britekit.formats._base import Sink
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller
-from britekit.inference.rendering import RenderedFacts, Sinks
+from britekit.inference.rendering import RenderedFacts
 from britekit.inference.scorers import LocalScorer
-
-_SINK_OF = {"csv": "table", "audacity": "text", "raven": "raven"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +25,10 @@ class Rendered:
     facts: RenderedFacts
     parts: dict[str, bytes]
 
-    def write(self, sinks: Sinks) -> RenderedFacts:
+    def write(self, sinks: Mapping[str, Sink]) -> RenderedFacts:
         """Write them into sinks."""
         for name, content in self.parts.items():
-            getattr(sinks, name).write(content)
+            sinks[name].write(content)
         return self.facts
 
 
@@ -71,15 +70,10 @@ class Worker:
         assert self._local is not None
         buffers = {part: io.BytesIO() for part in self._parts}
         try:
-            facts = self._local.score(name, Path(path), Sinks(**buffers))
+            facts = self._local.score(name, Path(path), buffers)
         except BriteKitError as error:
             return error
         return Rendered(facts, {part: buffer.getvalue() for part, buffer in buffers.items()})
-
-
-def wanted_parts(kinds: Sequence[str], keep_scores: bool) -> list[str]:
-    """Return the sinks that sorts of files need."""
-    return [_SINK_OF[kind] for kind in kinds] + (["scores"] if keep_scores else [])
 
 
 def facts_of(ensemble: Ensemble) -> tuple[str, ...]:

@@ -1,47 +1,19 @@
-"""One recording's scores as the bytes of its files, written piece by piece."""
+"""One recording's labels and scores as the bytes of its files, written piece by piece."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
-from britekit.annotations.labels import format_time, text_line
-from britekit.annotations.raven_output import raven_text
-from britekit.errors import InputError
-from britekit.files import csv_text
+from britekit import formats
+from britekit.formats import Facts, Recording
+from britekit.formats._base import Sink
 from britekit.inference.labelling import Labeller
 from britekit.inference.scores import RecordingScores
 
-RTYPES = ("audacity", "csv", "raven", "both")
-
-
-class Sink(Protocol):
-    """What takes bytes."""
-
-    def write(self, data: bytes, /) -> object:
-        """Take them."""
-
-
-@dataclass(frozen=True)
-class Sinks:
-    """Where the parts of a recording's output go; None where nobody wants a part.
-
-    Attributes
-    ----------
-    table
-        Rows of ``scores.csv``, without its header.
-    text
-        The Audacity label file.
-    raven
-        The Raven selection table.
-    scores
-        Starts (N,), float64, then scores (N, C), float32, of ``scores.npz``.
-    """
-
-    table: Sink | None = None
-    text: Sink | None = None
-    raven: Sink | None = None
-    scores: Sink | None = None
+LABELS, SCORES = "(labels)", "(scores)"
+"""Sinks beside those of formats: labels as `Rows.to_bytes` gives them, from which tables are written; and
+starts (N,), float64, then scores (N, C), float32, for ``scores.npz``."""
 
 
 @dataclass(frozen=True)
@@ -67,72 +39,50 @@ class RenderedFacts:
 
 
 def render(
-    labeller: Labeller,
-    recording: str,
-    result: RecordingScores,
-    sinks: Sinks,
-    hertz: tuple[float, float] = (0.0, 0.0),
+    labeller: Labeller, name: str, path: str, result: RecordingScores, sinks: Mapping[str, Sink], facts: Facts
 ) -> RenderedFacts:
     """Write a recording's labels and scores.
 
     Parameters
     ----------
-    recording
-        Its name in the table.
-    hertz
-        Lowest and highest frequency that the models see, for Raven's boxes.
+    name, path
+        What it is called in the output, and where it lies.
+    sinks
+        By name of format, `LABELS` or `SCORES`.
     """
     count = 0
-    marks = labeller.rules.second_pass
-    boxes: list[tuple[float, float, str, float, bool]] = []
-    for name, found in labeller.intervals(result):
+    recording = Recording(name, path, result.seconds, result.damaged_at)
+    writers = []
+    for key, sink in sinks.items():
+        if key not in (LABELS, SCORES):
+            make = formats.get(key).writer
+            assert make is not None
+            writers.append(make(sink, facts))
+    classes = {info.label(labeller.label_field): info for info in reversed(labeller.classes)}
+    for label, found in labeller.intervals(result):
         count += len(found)
+        info = classes[label]
         columns = (found.starts, found.ends, found.scores, found.confirmed)
-        rows = list(zip(*(column.tolist() for column in columns), strict=True))
-        if sinks.text is not None and rows:
-            sinks.text.write("".join(text_line(a, b, name, p, mark) for a, b, p, mark in rows).encode())
-        if sinks.table is not None and rows:
-            head = _cells(recording, name)
-            ends = {True: ",1\n", False: ",0\n"} if marks else {False: "\n"}
-            sinks.table.write(
-                "".join(
-                    f"{head},{format_time(a)},{format_time(b)},{p:.6f}{ends[mark]}" for a, b, p, mark in rows
-                ).encode()
-            )
-        if sinks.raven is not None:
-            boxes += [(a, b, name, p, mark) for a, b, p, mark in rows]
-    if sinks.raven is not None:
-        sinks.raven.write(raven_text(boxes, *hertz, marks).encode())
+        for rows in formats.in_pieces(label, info.name, info.code, *columns):
+            for writer in writers:
+                writer.add(recording, rows)
+            if LABELS in sinks:
+                sinks[LABELS].write(rows.to_bytes())
+    for writer in writers:
+        writer.end(recording)
+        writer.close()
     rows_written = 0
-    if sinks.scores is not None:
+    if SCORES in sinks:
         starts = labeller.raw_starts(result)
         rows_written = len(starts)
-        sinks.scores.write(starts.astype("<f8").tobytes())
+        sinks[SCORES].write(starts.astype("<f8").tobytes())
         for block in labeller.raw_blocks(result):
-            sinks.scores.write(block.astype("<f4").tobytes())
+            sinks[SCORES].write(block.astype("<f4").tobytes())
     return RenderedFacts(result.seconds, count, rows_written, result.damaged_at)
 
 
-def _cells(recording: str, name: str) -> str:
-    """Return the first two cells of a row, quoted where needed."""
-    return csv_text([[recording, name]])[:-1]
-
-
-def read_rtype(rtype: str) -> list[str]:
-    """Return the sorts of files a person asked for: audacity, csv, raven; ``both`` is the first two.
-
-    Several are separated by commas; an unambiguous beginning will do for each.
-
-    Raises
-    ------
-    InputError
-        One is unknown.
-    """
-    kinds: set[str] = set()
-    for word in rtype.split(","):
-        word = word.strip().lower()
-        found = [known for known in RTYPES if word and known.startswith(word)]
-        if len(found) != 1:
-            raise InputError(f'--rtype "{rtype}": "{word}" is not one of {", ".join(RTYPES)}')
-        kinds |= {"audacity", "csv"} if found[0] == "both" else {found[0]}
-    return sorted(kinds)
+def wanted_sinks(kinds: list[str], keep_scores: bool) -> list[str]:
+    """Return the sinks that the formats of a run need."""
+    tables = [kind for kind in kinds if formats.get(kind).table]
+    files = [kind for kind in kinds if kind not in tables]
+    return files + ([LABELS] if tables else []) + ([SCORES] if keep_scores else [])

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from britekit.formats import Facts
+from britekit.formats._base import Sink
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller
-from britekit.inference.rendering import RenderedFacts, Sinks, render
+from britekit.inference.output import as_text
+from britekit.inference.rendering import RenderedFacts, render
 from britekit.inference.scores import RecordingScores
 from britekit.inference.scoring import score_recordings
 
 # Writes a scored recording into sinks.
-Write = Callable[[Sinks], RenderedFacts]
+Write = Callable[[Mapping[str, Sink]], RenderedFacts]
 
 
 class Scorer(Protocol):
@@ -55,10 +58,9 @@ class LocalScorer:
         folder: str | os.PathLike[str],
         recordings: int | None = None,
     ) -> None:
-        audio = ensemble.audio
         self._labeller = labeller
         self._start_seconds = start_seconds
-        self._hertz = (float(audio.min_freq), float(audio.max_freq))
+        self._facts = facts_of_run(ensemble, labeller)
         threads = ensemble.cfg.infer.num_threads
         if recordings is not None:
             threads = max(1, min(threads, recordings))
@@ -84,12 +86,20 @@ class LocalScorer:
                 yield name, path, result
                 continue
             with contextlib.closing(result):
-                yield name, path, self._writer(name, result)
+                yield name, path, self._writer(name, path, result)
 
-    def score(self, name: str, path: Path, sinks: Sinks) -> RenderedFacts:
+    def score(self, name: str, path: Path, sinks: Mapping[str, Sink]) -> RenderedFacts:
         """Score one recording into sinks; several threads may do so at once."""
         with contextlib.closing(self._engine.score(path, self._start_seconds)) as result:
-            return self._writer(name, result)(sinks)
+            return self._writer(name, path, result)(sinks)
 
-    def _writer(self, name: str, result: RecordingScores) -> Write:
-        return lambda sinks: render(self._labeller, name, result, sinks, self._hertz)
+    def _writer(self, name: str, path: Path, result: RecordingScores) -> Write:
+        return lambda sinks: render(
+            self._labeller, name, as_text(os.path.abspath(path)), result, sinks, self._facts
+        )
+
+
+def facts_of_run(ensemble: Ensemble, labeller: Labeller) -> Facts:
+    """Return what formats show of the models and rules."""
+    low, high = float(ensemble.audio.min_freq), float(ensemble.audio.max_freq)
+    return Facts(low, high, labeller.rules.second_pass)

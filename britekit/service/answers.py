@@ -1,64 +1,47 @@
-"""Detections in the formats people read; what a format says is what the files of ``analyze`` say."""
+"""Detections in the formats of `britekit.formats`, as the files of ``analyze`` have them, or as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 
-from britekit.annotations.labels import CONFIRMED_COLUMN, CSV_COLUMNS, Label, text_line
-from britekit.annotations.raven_output import RAVEN_ENDING, raven_text
-from britekit.files import csv_text
+from britekit import formats
+from britekit.formats import Facts, Recording
 
-MEDIA_TYPES = {
-    "json": "application/json",
-    "audacity": "text/plain; charset=utf-8",
-    "raven": "text/tab-separated-values; charset=utf-8",
-    "csv": "text/csv; charset=utf-8",
-}
-ENDINGS = {"json": ".json", "audacity": "_scores.txt", "raven": RAVEN_ENDING, "csv": "_scores.csv"}
+JSON = "json"
+JSON_TYPE = "application/json"
 
 
-def by_name(labels: Iterable[Label]) -> list[Label]:
-    """Return labels in the order of label files: by name, then start."""
-    return sorted(labels, key=lambda x: (x.name, x.start, x.end))
+def format_titles() -> dict[str, str]:
+    """Return what the field ``format`` may be, with what people call it."""
+    return {JSON: "JSON", **{name: formats.get(name).title for name in formats.written()}}
 
 
-def as_audacity(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
-    """Return an Audacity label track: start TAB end TAB ``name;score``."""
-    return "".join(
-        text_line(x.start, x.end, _one_line(x.name), x.score, x.confirmed) for x in by_name(labels)
-    )
+def format_names() -> list[str]:
+    """Return what the field ``format`` may be."""
+    return [*format_titles()]
 
 
-def as_raven(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
-    """Return a Raven selection table; the frequency range is all that the model sees, since it names none."""
-    rows = ((x.start, x.end, x.name, x.score, x.confirmed) for x in labels)
-    return raven_text(rows, low_hz, high_hz, any(x.confirmed for x in labels))
+def media_types() -> list[str]:
+    """Return the media types of answers with detections, without parameters."""
+    known = [formats.get(name).media_type.partition(";")[0] for name in formats.written()]
+    return list(dict.fromkeys([JSON_TYPE, *known]))
 
 
-def as_csv(labels: Sequence[Label], low_hz: float, high_hz: float) -> str:
-    """Return the table ``scores.csv``: recording, name, start_time, end_time, score."""
-    rows = (
-        [x.recording, x.name, _seconds(x.start), _seconds(x.end), f"{x.score:.6f}"] for x in by_name(labels)
-    )
-    if not any(x.confirmed for x in labels):
-        return csv_text([CSV_COLUMNS, *rows])
-    marks = ([int(x.confirmed)] for x in by_name(labels))
-    columns = [*CSV_COLUMNS, CONFIRMED_COLUMN]
-    return csv_text([columns, *([*row, *mark] for row, mark in zip(rows, marks, strict=True))])
+def rendered(
+    name: str,
+    recording: Recording,
+    labels: Iterable[tuple[str, str, str, float, float, float, bool]],
+    facts: Facts,
+) -> tuple[bytes, str, str]:
+    """Return labels in a format, its media type, and the name of the file.
 
-
-TEXT_FORMATS: dict[str, Callable[[Sequence[Label], float, float], str]] = {
-    "audacity": as_audacity,
-    "raven": as_raven,
-    "csv": as_csv,
-}
-
-
-def _seconds(value: float) -> str:
-    """Return a time as ``scores.csv`` shows it: one to six decimals."""
-    text = f"{value:.6f}".rstrip("0")
-    return text + "0" if text.endswith(".") else text
-
-
-def _one_line(name: str) -> str:
-    return " ".join(name.split())
+    Parameters
+    ----------
+    name
+        Of the format.
+    labels
+        As `formats.grouped` takes them.
+    """
+    form = formats.get(name)
+    content = form.render(recording, formats.grouped(labels), facts)
+    return content, form.media_type, recording.name + form.ending

@@ -22,12 +22,12 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from britekit.annotations.labels import Label
 from britekit.audio.files import shown
 from britekit.errors import BriteKitError, InferenceError, InputError, suggest
+from britekit.formats import Facts, Recording
 from britekit.inference.engine import RecordingScores, TooLong
 from britekit.service.analysis import Analyst, Found
-from britekit.service.answers import ENDINGS, MEDIA_TYPES, TEXT_FORMATS
+from britekit.service.answers import JSON, JSON_TYPE, format_titles, rendered
 from britekit.service.contents import read_contents
 from britekit.service.forms import FILE_FIELD, KEY_FIELD, DetectionsForm, PictureForm, RecordingForm, checked
 from britekit.service.front import Front, Stop
@@ -55,7 +55,6 @@ PAGE_HEADERS = {
     "Cache-Control": "no-cache",
 }
 # On the page's buttons.
-TITLES = {"json": "JSON", "audacity": "Audacity labels", "raven": "Raven table", "csv": "CSV"}
 Work = Callable[[Upload, Any], Awaitable[Response]]
 
 
@@ -111,7 +110,7 @@ class Recognizer:
 
     async def model(self, request: Request) -> Response:
         limits = {"max_bytes": self._limits.max_bytes, "max_seconds": self._limits.max_seconds}
-        formats = [{"name": name, "title": TITLES[name]} for name in MEDIA_TYPES]
+        formats = [{"name": name, "title": title} for name, title in format_titles().items()]
         return JSONResponse({**self.analyst.facts(), "limits": limits, "formats": formats})
 
     async def sample(self, request: Request) -> Response:
@@ -189,7 +188,7 @@ class Recognizer:
             wanted = self._wanted(fields.classes.split("\n"))
             found = [x for x in found if x.info.name in wanted]
         field = fields.label_field or infer.label_field
-        if fields.format == "json":
+        if fields.format == JSON:
             facts = {
                 "recording": name,
                 "key": key,
@@ -200,16 +199,21 @@ class Recognizer:
             }
             found.sort(key=lambda x: (x.start, x.info.name))
             rows = _pieces(len(found), lambda part: [_detection(x, field) for x in found[part]])
-            headers = {"Content-Disposition": _attachment(name + ENDINGS["json"])}
+            headers = {"Content-Disposition": _attachment(f"{name}.json")}
             text = _json_text(facts, "detections", rows)
-            return StreamingResponse(text, media_type=MEDIA_TYPES["json"], headers=headers)
-        labels = [Label(name, x.info.label(field), x.start, x.end, x.score, x.confirmed) for x in found]
-        content = TEXT_FORMATS[fields.format](labels, audio.min_freq, audio.max_freq)
+            return StreamingResponse(text, media_type=JSON_TYPE, headers=headers)
+        recording = Recording(name, seconds=result.seconds, damaged_at=result.damaged_at)
+        labels = (
+            (x.info.label(field), x.info.name, x.info.code, x.start, x.end, x.score, x.confirmed)
+            for x in found
+        )
+        run = Facts(audio.min_freq, audio.max_freq, infer.lower_min_if_confirmed)
+        content, media_type, filename = rendered(fields.format, recording, labels, run)
         headers = {
-            "Content-Disposition": _attachment(name + ENDINGS[fields.format]),
+            "Content-Disposition": _attachment(filename),
             "X-Calibrated": "no" if calibration.is_identity else "yes",
         }
-        return Response(content.encode(), media_type=MEDIA_TYPES[fields.format], headers=headers)
+        return Response(content, media_type=media_type, headers=headers)
 
     def _wanted(self, names: list[str]) -> set[str]:
         known = [info.name for info in self.analyst.found_classes]
@@ -233,7 +237,7 @@ class Recognizer:
             "starts": result.starts.tolist(),
         }
         rows = _pieces(len(result.scores), lambda part: result.scores[part].tolist())
-        return StreamingResponse(_json_text(facts, "scores", rows), media_type=MEDIA_TYPES["json"])
+        return StreamingResponse(_json_text(facts, "scores", rows), media_type=JSON_TYPE)
 
     async def _spectrogram(self, upload: Upload, fields: PictureForm) -> Response:
         cfg = self._contents.cfg.audio

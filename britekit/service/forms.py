@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from britekit.errors import suggest
+from britekit.service.answers import JSON, format_names
 from britekit.service.picture import MAX_WIDTH
 from britekit.service.uploads import Refusal
 
@@ -32,7 +34,9 @@ class RecordingForm(BaseModel):
 class DetectionsForm(RecordingForm):
     """How detections are wanted."""
 
-    format: Literal["json", "audacity", "raven", "csv"] = Field("json", description="Form of the answer.")
+    format: str = Field(
+        JSON, description="Form of the answer.", json_schema_extra={"enum": [*format_names()]}
+    )
     min_score: float | None = Field(
         None,
         ge=0,
@@ -48,6 +52,16 @@ class DetectionsForm(RecordingForm):
     label_field: Literal["names", "codes", "alt_names", "alt_codes"] | None = Field(
         None, description="What a label shows; the model's own setting if absent."
     )
+
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in format_names():
+            raise PydanticCustomError(
+                "format", f"is not one of {', '.join(format_names())}{suggest(value, format_names())}"
+            )
+        return value
 
 
 class PictureForm(BaseModel):

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 import britekit
-from britekit.service.answers import MEDIA_TYPES
+from britekit.service.answers import format_names, media_types
 from britekit.service.forms import FILE_FIELD, DetectionsForm, PictureForm, RecordingForm
 
 
@@ -65,8 +65,8 @@ _REFUSALS = {
 _POSTS: dict[str, tuple[type[BaseModel], str, type[BaseModel] | None, list[str], str]] = {
     "detections": (
         DetectionsForm,
-        "Return what is heard in a recording, as JSON, Audacity labels, a Raven selection table or CSV.",
-        DetectionsAnswer, list(MEDIA_TYPES.values()), " -F format=raven",
+        f"Return what is heard in a recording, in one of the formats {', '.join(format_names())}.",
+        DetectionsAnswer, media_types(), " -F format=raven",
     ),
     "scores": (
         RecordingForm, "Return the score of every class in every window of a recording.",

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from britekit.annotations.reading import read_any_annotations, read_folder
 from britekit.errors import InputError
+from britekit.formats import read_any_annotations, read_folder
 
 RAVEN = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tAnnotation"
 ROW = "1\tSpectrogram 1\t1\t12.5\t14.0\t1000.5\tWREN"

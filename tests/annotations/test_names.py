@@ -8,11 +8,11 @@ import pytest
 from britekit.annotations.listed import read_block_annotations, read_recording_annotations
 from britekit.annotations.names import RecordingNames
 from britekit.annotations.offsets import read_offsets
-from britekit.annotations.reading import read_any_annotations
 from britekit.collect.recordings_table import read_recordings_table
 from britekit.datasets.extract_given import wanted_by_csv
 from britekit.datasets.recordings_csv import RecordingTable
 from britekit.errors import InputError
+from britekit.formats import read_any_annotations
 
 RAVEN = "Begin Time (s)\tEnd Time (s)\tAnnotation"
 TEXTGRID = (

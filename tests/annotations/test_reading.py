@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from britekit import formats
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.names import RecordingNames
-from britekit.annotations.raven import read_raven_table
-from britekit.annotations.raven_output import raven_text
-from britekit.annotations.reading import read_any_annotations
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import Annotation
 from britekit.annotations.text_files import read_text
 from britekit.errors import InputError
+from britekit.formats import read_any_annotations
+from britekit.formats.raven import read_raven_table
 
 FIELD = Path(os.environ.get("BRITEKIT_DATA", Path(__file__).parents[2].parent / "shared" / "data")) / "field"
 HEAD = ["Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)"]
@@ -233,7 +233,9 @@ def test_folder_of_all_forms(tmp_path, caplog):
 def test_detections_that_analyze_left_in_raven_tables_are_no_annotations(tmp_path, caplog):
     """They lie beside the recordings, and so beside what people made, unless -o is given."""
     caplog.set_level(logging.INFO, "britekit.annotations")
-    (tmp_path / "a.selections.txt").write_text(raven_text([(0, 3, "Wren", 0.9)], 100, 8000))
+    rows = formats.grouped([("Wren", "Wren", "", 0.0, 3.0, 0.9, False)])
+    content = formats.get("raven").render(formats.Recording("a"), rows, formats.Facts(100, 8000))
+    (tmp_path / "a.selections.txt").write_bytes(content)
     (tmp_path / "b.txt").write_text("0\t1\tOwl\n")
     assert len(read_any_annotations(tmp_path)) == 2  # corrected by a person and brought here
     (tmp_path / "manifest.yaml").write_text("classes: []\n")

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from britekit.annotations.classes import ClassInfo
-from britekit.annotations.labels import Label, write_label_csv, write_label_text
+from britekit.annotations.labels import Label
 from britekit.annotations.scores import ScoreTable
+from tests.label_files import write_label_csv, write_label_text
 
 CLASSES = [ClassInfo("Ovenbird", "OVEN"), ClassInfo("Wood Thrush", "WOTH"), ClassInfo("Veery", "VEER")]
 LENGTH = 3.0

@@ -231,8 +231,8 @@ def test_what_is_not_whole_does_not_count(place: Path):
     journal = Journal(folder, {"a": 1})
     for number in range(4):
         data = f"row {number}\n".encode() * 100
-        offset = journal.table.tell()
-        journal.table.write(data)
+        offset = journal.labels.tell()
+        journal.labels.write(data)
         Path(folder, f"r{number}_scores.txt").write_bytes(data)
         crc = __import__("binascii").crc32(data)
         journal.append(
@@ -240,7 +240,7 @@ def test_what_is_not_whole_does_not_count(place: Path):
                  {"_scores.txt": Written(None, len(data), crc)})
         )  # fmt: skip
     journal.close(remove=False)
-    files = {name: Path(folder, JOURNAL, name) for name in ("table.part", "done.jsonl", "run.json")}
+    files = {name: Path(folder, JOURNAL, name) for name in ("labels.part", "done.jsonl", "run.json")}
     whole = {name: path.read_bytes() for name, path in files.items()}
 
     def left() -> list[str]:
@@ -252,12 +252,12 @@ def test_what_is_not_whole_does_not_count(place: Path):
     files["done.jsonl"].write_bytes(whole["done.jsonl"][:-5])  # killed while writing the last line
     assert left() == ["r0", "r1", "r2"]
     files["done.jsonl"].write_bytes(whole["done.jsonl"])
-    files["table.part"].write_bytes(whole["table.part"][:-1])
+    files["labels.part"].write_bytes(whole["labels.part"][:-1])
     assert left() == ["r0", "r1", "r2"]
-    files["table.part"].write_bytes(whole["table.part"].replace(b"row 1", b"row 7"))
+    files["labels.part"].write_bytes(whole["labels.part"].replace(b"row 1", b"row 7"))
     files["done.jsonl"].write_bytes(whole["done.jsonl"])
     assert left() == ["r0", "r2", "r3"]
-    files["table.part"].write_bytes(whole["table.part"])
+    files["labels.part"].write_bytes(whole["labels.part"])
     files["done.jsonl"].write_bytes(whole["done.jsonl"])
     Path(folder, "r2_scores.txt").write_text("edited\n")
     assert left() == ["r0", "r1", "r3"]

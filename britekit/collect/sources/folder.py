@@ -18,12 +18,12 @@ from pathlib import Path
 from britekit.annotations.classes import find_class, known_labels
 from britekit.annotations.held import Unheard, known_seconds, split_at_ends
 from britekit.annotations.names import RecordingNames, recording_key
-from britekit.annotations.reading import read_folder, report_absent, warn_of_folders
 from britekit.annotations.segments import Annotation
 from britekit.audio.files import composed, find_recordings, is_recording
 from britekit.collect.offers import ANY_CLASS, Context, Details, Offer, SourceRow
 from britekit.collect.recordings_table import FILE_NAME, read_recordings_table
 from britekit.errors import InputError
+from britekit.formats import read_folder, report_absent, warn_of_folders
 
 log = logging.getLogger("britekit.collect.folder")
 

@@ -1,4 +1,4 @@
-"""Audacity labels as annotations: start TAB end TAB class, one label per line.
+"""Audacity labels: start TAB end TAB class, one label per line; a file per recording.
 
 Lines that begin with a backslash are the frequency range of the label before. A label ``class;0.95``, as
 `analyze` writes it and a person has then corrected it, is the class. Semicolons, commas or spaces in place of
@@ -6,13 +6,15 @@ tabs, decimal commas and lines above the first label are accepted, and reported.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from britekit.annotations.labels import CONFIRMED, TEXT_ENDING
 from britekit.annotations.names import RecordingNames
 from britekit.annotations.segments import Annotation, parse_stretch, raise_for_rows, without_repeats
 from britekit.annotations.tables import shown_line
 from britekit.annotations.text_files import TextFile, with_points
 from britekit.errors import InputError
+from britekit.formats._base import Format, Recording, Rows, Writer, one_line
 
 _SCORE = re.compile(r";\s*(?:0(?:\.\d*)?|\.\d+|1(?:\.0*)?)$")
 _NUMBER = r"\s*[+-]?(?:\d+(?:[.,]\d*)*(?:[eE][+-]?\d+)?|[.,]\d+|nan|inf(?:inity)?)\s*"
@@ -89,7 +91,7 @@ def read_audacity_labels(file: TextFile, names: RecordingNames, default_label: s
     annotations, problems = [], []
     for place, (number, _, _, label) in enumerate(rows):
         start_text, end_text = times[2 * place : 2 * place + 2]
-        label = _SCORE.sub("", label).strip() or label
+        label = _SCORE.sub("", label.removesuffix(CONFIRMED)).strip() or label
         try:
             if "\t" in label:
                 raise ValueError(f"the label {label[:40]!r} holds a tab; expected start TAB end TAB class")
@@ -103,3 +105,35 @@ def read_audacity_labels(file: TextFile, names: RecordingNames, default_label: s
     raise_for_rows(path, problems)
     file.report()
     return without_repeats(path, annotations) or [Annotation(name, "", 0.0, 0.0, 1, str(path))]
+
+
+class AudacityWriter(Writer):
+    """Writes start TAB end TAB ``label;score``; no label gives an empty file: the recording was examined."""
+
+    def lines(self, recording: Recording, rows: Rows) -> Iterable[str]:
+        """Return the lines of one class."""
+        label = one_line(rows.label)
+        tails = {False: "\n", True: f"{CONFIRMED}\n"}
+        return [
+            f"{start:.2f}\t{end:.2f}\t{label};{score:.3f}{tails[confirmed]}"
+            for start, end, score, confirmed in zip(
+                rows.starts, rows.ends, rows.scores, rows.confirmed, strict=True
+            )
+        ]
+
+
+FORMAT = Format(
+    name="audacity",
+    title="Audacity labels",
+    media_type="text/plain; charset=utf-8",
+    ending=TEXT_ENDING,
+    columns={
+        "(start)": "seconds, two decimals",
+        "(end)": "seconds, two decimals",
+        "(label)": "label;score, the score with three decimals; then ;confirmed below the threshold",
+    },
+    writer=AudacityWriter,
+    sniff=lambda lines: bool(form_of_labels(lines)) or not any(line.strip() for line in lines),
+    sniff_last=True,
+    read=read_audacity_labels,
+)

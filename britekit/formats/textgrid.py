@@ -15,6 +15,7 @@ from britekit.annotations.names import RecordingNames
 from britekit.annotations.segments import Annotation, parse_stretch, raise_for_rows, without_repeats
 from britekit.annotations.text_files import TextFile
 from britekit.errors import InputError
+from britekit.formats._base import Format
 
 # A quote in a text is doubled; numbers and flags stand alone.
 _VALUES = re.compile(
@@ -100,3 +101,14 @@ def _unexpected(path: Path, row: int, value: object, wanted: str) -> InputError:
     if not row:
         return InputError(f"{path} is cut off: {wanted} is missing; save the TextGrid again")
     return InputError(f"{path}, row {row}: found {value!r}; expected {wanted}, as Praat writes it")
+
+
+FORMAT = Format(
+    name="textgrid",
+    title="Praat TextGrid",
+    media_type="text/plain; charset=utf-8",
+    ending="",
+    columns={"xmin, xmax": "seconds of an interval", "text": "its class; empty for a gap"},
+    sniff=is_textgrid,
+    read=read_textgrid,
+)

@@ -9,14 +9,16 @@ reported.
 import csv
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PureWindowsPath
 
+from britekit.annotations.labels import RAVEN_ENDING
 from britekit.annotations.names import RecordingNames
 from britekit.annotations.segments import Annotation, parse_stretch, raise_for_rows, without_repeats
 from britekit.annotations.tables import HEADING_LINES, parse_number, shown_line
 from britekit.annotations.text_files import TextFile, with_points
 from britekit.errors import InputError, suggest
+from britekit.formats._base import Format, Recording, Rows, Writer, one_line
 
 BEGIN, END = "Begin Time (s)", "End Time (s)"
 OFFSET = "File Offset (s)"
@@ -251,3 +253,68 @@ def _split_rows(file: TextFile, first: int, separator: str) -> Iterable[tuple[in
 
 def _plain(name: str) -> str:
     return "".join(name.split()).casefold().replace("_", "")
+
+
+COLUMNS = {
+    "Selection": "number of the label in the file",
+    "View": "Spectrogram 1",
+    "Channel": "1",
+    BEGIN: "six decimals",
+    END: "six decimals",
+    "Low Freq (Hz)": "lowest frequency that the models see",
+    "High Freq (Hz)": "highest frequency that the models see",
+    "Annotation": "the label",
+    "Score": "six decimals",
+}
+MARKED = {"Confirmed": "yes for a label below the threshold whose class is confirmed elsewhere, else no"}
+
+
+class RavenWriter(Writer):
+    """Writes one row per label, in the order in which they are heard."""
+
+    columns: Mapping[str, str] = COLUMNS
+
+    def begin(self) -> None:
+        """Write the header."""
+        self._number = 0
+        self._boxes: list[tuple[float, float, str, float, bool]] = []
+        columns = [*self.columns, *(MARKED if self.facts.marks else ())]
+        self.out.write(("\t".join(columns) + "\n").encode())
+
+    def add(self, recording: Recording, rows: Rows) -> None:
+        """Keep the rows until all classes of a recording are there."""
+        label = one_line(rows.label)
+        columns = zip(rows.starts, rows.ends, rows.scores, rows.confirmed, strict=True)
+        self._boxes += [(start, end, label, score, confirmed) for start, end, score, confirmed in columns]
+
+    def end(self, recording: Recording) -> None:
+        """Write the rows of a recording."""
+        self._boxes.sort(key=lambda box: (box[0], box[2]))
+        band = f"{self.facts.low_hz:g}\t{self.facts.high_hz:g}"
+        tails = {False: "\tno\n", True: "\tyes\n"} if self.facts.marks else {False: "\n", True: "\n"}
+        before_s, file = self.place(recording)
+        for start, end, label, score, confirmed in self._boxes:
+            self._number += 1
+            times = f"{before_s + start:.6f}\t{before_s + end:.6f}"
+            where = f"\t{file}\t{start:.6f}" if file else ""
+            row = f"{self._number}\tSpectrogram 1\t1\t{times}\t{band}{where}\t{label}\t{score:.6f}"
+            self.out.write((row + tails[confirmed]).encode())
+        self._boxes.clear()
+
+    def place(self, recording: Recording) -> tuple[float, str]:
+        """Return the seconds before a recording, and the cells that name its file."""
+        return 0.0, ""
+
+
+FORMAT = Format(
+    name="raven",
+    title="Raven selection table",
+    media_type="text/tab-separated-values; charset=utf-8",
+    ending=RAVEN_ENDING,
+    columns=COLUMNS,
+    marked=MARKED,
+    writer=RavenWriter,
+    own_name=False,  # people's own tables are called so as well
+    sniff=lambda lines: find_raven_header(lines) is not None,
+    read=read_raven_table,
+)

@@ -7,22 +7,18 @@ looks like annotations and is not understood is an error, since its recording wo
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
-from britekit.annotations.audacity import form_of_labels, read_audacity_labels
 from britekit.annotations.classes import map_name
 from britekit.annotations.names import RecordingNames
-from britekit.annotations.raven import find_raven_header, read_raven_table
-from britekit.annotations.raven_output import RAVEN_COLUMNS
-from britekit.annotations.segments import COLUMNS, Annotation, read_annotations
-from britekit.annotations.tables import find_header, shown_line
+from britekit.annotations.segments import COLUMNS, Annotation
+from britekit.annotations.tables import shown_line
 from britekit.annotations.text_files import TextFile, read_text
-from britekit.annotations.textgrid import is_textgrid, read_textgrid
 from britekit.audio.files import composed
 from britekit.errors import InputError
+from britekit.formats import Format, get, is_detections, matching
 
 TABLE_NAME = "annotations.csv"
 TEXT_ENDINGS = (".txt", ".csv", ".tsv", ".tab", ".lab", ".label", ".labels", ".textgrid")
@@ -40,15 +36,11 @@ _FOREIGN_ENDINGS = (
     ".json",
     ".xml",
 )
-# What programs write about their own detections is no claim of a person.
-_DETECTIONS = re.compile(r"_scores\.txt$|birdnet.*\.(txt|csv)$|^scores\.csv$", re.IGNORECASE)
 # Tables that belong beside recordings and are about something else.
 _OTHER_TABLES = frozenset(
     {"recordings.csv", "inat.csv", "failed.csv", "damaged.csv", "deployments.csv", "sources.csv"}
     | {"classes.csv", "curation.csv"}
 )
-
-Form = Literal["csv", "raven", "audacity", "textgrid"]
 
 log = logging.getLogger("britekit.annotations")
 
@@ -110,15 +102,16 @@ def read_any_annotations(
         return found.annotations
     text = read_text(path)
     names = _names(path, known)
-    form = _sniffed(text)
-    if form is None:
+    form = matching(text.lines, path.suffix.lower())
+    if form is None or form.read is None:
         if path.suffix.lower() == ".txt":
             raise InputError(
                 f"{path}, row 1: neither an Audacity label (start TAB end TAB class) nor the header of a "
                 "Raven selection table"
             )
-        form = "csv"  # whose reader names the columns that are missing
-    return _mapped(_READERS[form](text, names, default_label), map_codes)
+        form = get("csv")  # whose reader names the columns that are missing
+    assert form.read is not None
+    return _mapped(form.read(text, names, default_label), map_codes)
 
 
 def read_folder(
@@ -142,22 +135,23 @@ def read_folder(
     folder = Path(folder)
     found = FolderRead()
     names = _names(folder, known)
-    seen: dict[str, tuple[Path, Form]] = {}
+    seen: dict[str, tuple[Path, str]] = {}
     for text, form in _annotation_texts(folder, names):
-        its_own = _READERS[form](text, names, default_label)
+        assert form.read is not None
+        its_own = form.read(text, names, default_label)
         if len(names) and not any(text.lines) and names.find(its_own[0].recording) is None:
             log.warning("%s is empty and named like none of the recordings; it is not read", text.path)
             continue
         for recording in dict.fromkeys(item.recording for item in its_own):
-            other, its_form = seen.setdefault(recording, (text.path, form))
+            other, its_form = seen.setdefault(recording, (text.path, form.name))
             # Several Raven tables of one recording are what Raven makes; anything else is a leftover.
-            if other != text.path and not form == its_form == "raven":
+            if other != text.path and not form.name == its_form == "raven":
                 raise InputError(
                     f'{other} and {text.path} both annotate the recording "{recording}"; keep one of them'
                 )
         found.annotations += its_own
         found.files.append(text.path)
-        found.lists_all |= form == "csv"
+        found.lists_all |= form.lists_all
     found.annotations = _mapped(found.annotations, map_codes)
     return found
 
@@ -195,14 +189,14 @@ def _names(path: Path, known: Iterable[str] = ()) -> RecordingNames:
 
 def _annotation_texts(
     folder: Path, names: RecordingNames, quiet: bool = False
-) -> Iterator[tuple[TextFile, Form]]:
+) -> Iterator[tuple[TextFile, Format]]:
     """Yield the annotation files of a folder, each read once, with its form; the table comes first."""
     try:
         entries = sorted(entry for entry in folder.iterdir() if entry.name[0] != "." and entry.is_file())
     except OSError as error:
         raise InputError(f"{folder} cannot be listed: {error.strerror or error}") from None
     analysed = any(entry.name == "manifest.yaml" for entry in entries)
-    found: list[tuple[TextFile, Form]] = []
+    found: list[tuple[TextFile, Format]] = []
     detections, others = [], []
     for entry in entries:
         ending = entry.suffix.lower()
@@ -214,12 +208,12 @@ def _annotation_texts(
                 )
             others.append(entry.name)
         elif ending in TEXT_ENDINGS and entry.name.lower() not in _OTHER_TABLES:
-            if _DETECTIONS.search(entry.name):
+            if is_detections(entry.name):
                 detections.append(entry.name)
                 continue
             text = read_text(entry)
-            form = _sniffed(text)
-            if form == "raven" and analysed and text.lines[0].split("\t") == list(RAVEN_COLUMNS):
+            form = matching(text.lines, ending)
+            if analysed and is_detections(entry.name, text.lines[0]):
                 detections.append(entry.name)
             elif form is not None:
                 found.append((text, form))
@@ -246,9 +240,9 @@ def _annotation_texts(
 
 
 def _with_one_table(
-    folder: Path, found: list[tuple[TextFile, Form]], quiet: bool
-) -> list[tuple[TextFile, Form]]:
-    tables = [text for text, form in found if form == "csv"]
+    folder: Path, found: list[tuple[TextFile, Format]], quiet: bool
+) -> list[tuple[TextFile, Format]]:
+    tables = [text for text, form in found if form.lists_all]
     named = [text for text in tables if text.path.name == TABLE_NAME]
     if len(tables) > 1 and not named:
         listed = ", ".join(text.path.name for text in tables)
@@ -259,21 +253,8 @@ def _with_one_table(
     extra = [text.path.name for text in tables if text not in chosen]
     if extra and not quiet:
         log.warning("%s: only %s is read, not %s", folder, TABLE_NAME, ", ".join(extra[:5]))
-    return [(text, "csv") for text in chosen] + [item for item in found if item[1] != "csv"]
-
-
-def _sniffed(text: TextFile) -> Form | None:
-    """Return the form of a text file, None for a text that is about something else."""
-    lines = text.lines[:100]
-    if not any(line.strip() for line in text.lines):
-        return None if text.path.suffix.lower() == ".csv" else "audacity"  # a label track without labels
-    if is_textgrid(lines):
-        return "textgrid"
-    if find_raven_header(lines) is not None:
-        return "raven"
-    if find_header(lines, COLUMNS) is not None:
-        return "csv"
-    return "audacity" if form_of_labels(lines) else None
+    tables_first = sorted(found, key=lambda item: not item[1].lists_all)
+    return [(text, form) for text, form in tables_first if text in chosen or not form.lists_all]
 
 
 _STARTS = frozenset({"start", "begin", "onset", "from", "anfang", "beginn", "debut", "inicio"})
@@ -343,25 +324,13 @@ def _texts_in(folder: Path) -> list[Path]:
 
 
 def _looks_annotated(path: Path) -> bool:
-    if _DETECTIONS.search(path.name) or path.name.lower() in _OTHER_TABLES:
+    if is_detections(path.name) or path.name.lower() in _OTHER_TABLES:
         return False
     try:
         text = read_text(path)
     except InputError:
         return False
-    return any(text.lines) and _sniffed(text) is not None
-
-
-def _read_csv(text: TextFile, names: RecordingNames, default_label: str) -> list[Annotation]:
-    return read_annotations(text.path, names=names)
-
-
-_READERS: dict[Form, Callable[[TextFile, RecordingNames, str], list[Annotation]]] = {
-    "csv": _read_csv,
-    "raven": read_raven_table,
-    "audacity": read_audacity_labels,
-    "textgrid": read_textgrid,
-}
+    return any(text.lines) and matching(text.lines) is not None
 
 
 def _mapped(annotations: list[Annotation], map_codes: Mapping[str, str] | None) -> list[Annotation]:
