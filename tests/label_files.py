@@ -1,10 +1,9 @@
-"""Label files for tests, written by `britekit.formats`, and read label by label."""
+"""Label files for tests, written by `britekit.formats`."""
 
 from itertools import groupby
 from pathlib import Path
 
 from britekit import formats
-from britekit.annotations.labels import Label, find_label_table, label_texts, read_label_csv, read_label_text
 
 
 def write_label_text(path, labels):
@@ -27,11 +26,3 @@ def write_label_csv(path, labels):
 def rows_of(labels):
     """Return labels of one recording as rows."""
     return formats.grouped((x.name, x.name, "", x.start, x.end, x.score, x.confirmed) for x in labels)
-
-
-def read_labels(directory) -> list[Label]:
-    """Read the labels of a directory, whatever program wrote them."""
-    table = find_label_table(Path(directory))
-    if table is not None:
-        return read_label_csv(table)
-    return [x for path, name in label_texts(Path(directory)) for x in read_label_text(path, name)]

@@ -38,6 +38,24 @@ class Label:
     """Below the threshold, and kept because the class is confirmed elsewhere in the recording."""
 
 
+def read_labels(directory: str | Path) -> list[Label]:
+    """Read the labels of a directory, whatever program wrote them.
+
+    ``scores.csv`` is taken if present, else the only CSV with its columns, else all text files: Audacity
+    labels with or without a score, or BirdNET's.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to read, several tables could be meant, or a line cannot be understood.
+    """
+    directory = Path(directory)
+    table = find_label_table(directory)
+    if table is not None:
+        return read_label_csv(table)
+    return [label for path, name in label_texts(directory) for label in read_label_text(path, name)]
+
+
 def label_texts(directory: Path) -> list[tuple[Path, str]]:
     """Return the label files of a directory, each with the recording it is about.
 

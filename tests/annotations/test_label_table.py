@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from britekit.annotations import label_table
 from britekit.annotations.label_table import read_label_table
-from britekit.annotations.labels import Label
+from britekit.annotations.labels import Label, read_labels
 from britekit.audio.files import composed
 from britekit.errors import InputError
-from tests.label_files import read_labels, write_label_csv, write_label_text
+from tests.label_files import write_label_csv, write_label_text
 
 HEADER = "recording,name,start_time,end_time,score\n"
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from britekit.annotations.labels import Label, read_label_text, recording_of
+from britekit.annotations.labels import Label, read_label_text, read_labels, recording_of
 from britekit.errors import InputError
-from tests.label_files import read_labels, write_label_csv, write_label_text
+from tests.label_files import write_label_csv, write_label_text
 
 
 def test_text_is_sorted_and_rounded(tmp_path):

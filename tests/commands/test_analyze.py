@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
+from britekit.annotations.labels import read_labels
 from britekit.annotations.scores import ScoreTable
 from britekit.audio.threads import single_threaded_products
 from britekit.audio.windows import WindowGrid, Windows
@@ -21,7 +22,6 @@ from britekit.inference.ensemble import load_ensemble
 from britekit.inference.model_files import resolve_for_models
 from tests.inference.conftest import CLASSES, write_recording
 from tests.inference.fakes import SMALL_AUDIO, make_fake_member
-from tests.label_files import read_labels
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,6 @@ from britekit.inference.ensemble import load_ensemble
 from britekit.inference.model_files import resolve_for_models
 from tests.inference.conftest import CLASSES, write_recording
 from tests.inference.fakes import make_fake_member
-from tests.label_files import read_labels
 
 
 def _many(count: int) -> tuple[list[Path], dict[str, str]]:

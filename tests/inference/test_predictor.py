@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import britekit as bk
+from britekit.annotations.labels import read_labels
 from britekit.annotations.scores import ScoreTable
 from tests.inference.conftest import CLASSES, write_recording
 from tests.inference.fakes import SMALL_AUDIO, make_fake_member
-from tests.label_files import read_labels
 
 
 @pytest.fixture(params=[None, 12], ids=["windows", "frames"])
