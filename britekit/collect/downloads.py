@@ -14,8 +14,8 @@ from pathlib import Path
 from threading import Lock
 from types import TracebackType
 
-from britekit.collect.offers import ANY_CLASS, Details, Offer, SourceRow
-from britekit.collect.recordings_table import FILE_NAME, read_recordings_table
+from britekit.collect.offers import ANY_CLASS, Offer, SourceRow
+from britekit.collect.recordings_table import FILE_NAME, Details, read_recordings_table
 from britekit.collect.store import Remote, Store
 from britekit.collect.web import Limits, Web
 from britekit.collect.xeno_canto import KEY_VARIABLE

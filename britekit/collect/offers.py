@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.segments import Annotation
+from britekit.collect.recordings_table import Details
 from britekit.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,20 +58,6 @@ class Context:
         if self.downloads is None:
             raise InputError(f'source "{row.source}" needs the network, which was not offered here')
         return self.downloads
-
-
-@dataclass(frozen=True)
-class Details:
-    """What is known about a recording; the text columns of ``recordings.csv``, empty where unknown."""
-
-    group: str = ""
-    source: str = ""
-    licence: str = ""
-    author: str = ""
-    url: str = ""
-    time: str = ""
-    latitude: str = ""
-    longitude: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,26 @@ from pathlib import Path
 
 from britekit.annotations.names import RecordingNames, name_forms
 from britekit.annotations.tables import iter_rows
-from britekit.collect.offers import Details
+from britekit.errors import InputError
 from britekit.files import write_csv
 
 FILE_NAME = "recordings.csv"
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is known about a recording; the text columns of ``recordings.csv``, empty where unknown."""
+
+    group: str = ""
+    source: str = ""
+    licence: str = ""
+    author: str = ""
+    url: str = ""
+    time: str = ""
+    latitude: str = ""
+    longitude: str = ""
+
+
 _DETAILS = tuple(item.name for item in fields(Details))
 COLUMNS = ("recording", "class", *_DETAILS)
 
@@ -22,17 +38,27 @@ class RecordingRow:
     """Stem of the file."""
     class_name: str
     details: Details = field(default_factory=Details)
+    row: int = field(default=0, compare=False)
+    """Where it stands in a file; the header is row 1."""
 
 
 def read_recordings_table(path: Path) -> list[RecordingRow]:
-    """Read the table; columns other than `recording` may be missing, and a missing file has no rows."""
+    """Read the table; columns other than `recording` may be missing, and a missing file has no rows.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or a row names no recording.
+    """
     if not path.exists():
         return []
     rows, names = [], RecordingNames.below(path.parent)
-    for _, cells in iter_rows(path, ["recording"], COLUMNS[1:]):
+    for number, cells in iter_rows(path, ["recording"], COLUMNS[1:]):
+        if not cells["recording"]:
+            raise InputError(f"{path}, row {number}: the recording is not named")
         details = Details(*(cells[name] for name in _DETAILS))
         recording = names.find(cells["recording"]) or name_forms(cells["recording"])[-1]
-        rows.append(RecordingRow(recording, cells["class"], details))
+        rows.append(RecordingRow(recording, cells["class"], details, number))
     return rows
 
 

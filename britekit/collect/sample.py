@@ -14,9 +14,8 @@ import numpy as np
 
 from britekit.annotations.segments import Annotation, write_annotations
 from britekit.collect.calls import Generator
-from britekit.collect.offers import Details
 from britekit.collect.publishing import check_conflicts, publish, staging
-from britekit.collect.recordings_table import FILE_NAME, RecordingRow, write_recordings_table
+from britekit.collect.recordings_table import FILE_NAME, Details, RecordingRow, write_recordings_table
 from britekit.collect.soundscape import Bout, synthesise, write_flac
 from britekit.collect.species import NOISE, Species, first_species
 from britekit.errors import InputError

@@ -11,9 +11,8 @@ from types import TracebackType
 
 from britekit.audio.files import is_recording_name
 from britekit.collect.csv_log import CsvLog
-from britekit.collect.offers import Details
 from britekit.collect.pacing import Interrupted
-from britekit.collect.recordings_table import COLUMNS, FILE_NAME
+from britekit.collect.recordings_table import COLUMNS, FILE_NAME, Details
 from britekit.collect.web import Gone, Refused, Web
 from britekit.errors import BriteKitError, InputError
 from britekit.files import unwritable

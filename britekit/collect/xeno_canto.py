@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 
 from britekit.collect.downloading import check_audio, download
 from britekit.collect.licences import is_wanted, normalise_licence
-from britekit.collect.offers import Details
+from britekit.collect.recordings_table import Details
 from britekit.collect.store import Remote
 from britekit.collect.web import Gone, Web, WebError
 from britekit.errors import InputError, suggest

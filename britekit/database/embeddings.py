@@ -71,7 +71,7 @@ class EmbeddedSegments:
     segment_ids: NDArray[np.int64]
     recording_ids: NDArray[np.int64]
     offsets: NDArray[np.float64]
-    recordings: dict[int, RecordingRow]
+    recordings: dict[int, EmbeddedRecording]
 
     def name(self, row: int) -> str:
         """Return the file name of a row's recording."""
@@ -79,7 +79,7 @@ class EmbeddedSegments:
 
 
 @dataclass(frozen=True)
-class RecordingRow:
+class EmbeddedRecording:
     """A recording with segments of a class: their number, and how many have an embedding."""
 
     filename: str
@@ -193,7 +193,7 @@ def _unusable(
     raise AssertionError("every embedding can be used")
 
 
-def _recordings(session: Session, group_id: int, class_id: int) -> dict[int, RecordingRow]:
+def _recordings(session: Session, group_id: int, class_id: int) -> dict[int, EmbeddedRecording]:
     query = (
         select(
             Recording.id,
@@ -212,6 +212,6 @@ def _recordings(session: Session, group_id: int, class_id: int) -> dict[int, Rec
         .order_by(Recording.id)
     )
     return {
-        key: RecordingRow(filename, source or "", seconds or 0.0, segments, embedded)
+        key: EmbeddedRecording(filename, source or "", seconds or 0.0, segments, embedded)
         for key, filename, source, seconds, segments, embedded in session.execute(query)
     }

@@ -33,7 +33,7 @@ from britekit.database.spectrograms import (
     segments_with_value,
 )
 from britekit.datasets.extraction import DEFAULT_GROUP, Extraction
-from britekit.datasets.recordings_csv import RecordingRow, describe_beside, with_metadata
+from britekit.datasets.recordings_csv import Provenance, describe_beside, with_metadata
 from britekit.datasets.window_streams import WindowStream, pick, spread, stream_windows
 from britekit.errors import BriteKitError, InputError
 from britekit.progress import track
@@ -132,7 +132,7 @@ class Target:
     code: str
     category: str
     group: str
-    described: Mapping[Path, RecordingRow]
+    described: Mapping[Path, Provenance]
 
 
 def store_streams(

@@ -19,6 +19,7 @@ from britekit.annotations.reconciling import Reconciler
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import find_recordings
 from britekit.audio.windows import WindowGrid
+from britekit.collect.recordings_table import FILE_NAME
 from britekit.config import BaseConfig
 from britekit.database.classes import require_class
 from britekit.database.recordings import find_recording, get_or_add_source
@@ -30,7 +31,7 @@ from britekit.datasets.curation_rows import TOLERANCE_S, keep
 from britekit.datasets.extract_given import Wanted, extract_given
 from britekit.datasets.extraction import DEFAULT_GROUP, Extraction, project_path
 from britekit.datasets.hand_edits import HandEdits
-from britekit.datasets.recordings_csv import FILE_NAME, RecordingTable, describe_recording
+from britekit.datasets.recordings_csv import RecordingTable, describe_recording
 from britekit.errors import InputError
 
 log = logging.getLogger("britekit.datasets.extract_replayed")

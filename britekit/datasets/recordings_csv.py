@@ -8,24 +8,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from britekit.annotations.names import RecordingNames, recording_key
-from britekit.annotations.tables import iter_rows, parse_number
+from britekit.annotations.names import recording_key
+from britekit.annotations.tables import parse_number
 from britekit.audio.files import composed
 from britekit.audio.metadata import read_metadata
+from britekit.collect.recordings_table import FILE_NAME, read_recordings_table
 from britekit.config.misc import MiscConfig
 from britekit.database.recordings import Facts
 from britekit.errors import InputError
 
 log = logging.getLogger("britekit.datasets.recordings_csv")
 
-FILE_NAME = "recordings.csv"
 DEFAULT_SOURCE = "default"
-_COLUMNS = ("class", "group", "source", "licence", "author", "url", "time", "latitude", "longitude")
 
 
 @dataclass(frozen=True)
-class RecordingRow:
-    """One row: where a recording comes from (empty if not said), and what is known about it."""
+class Provenance:
+    """Where a recording comes from (empty if not said), and what is known about it."""
 
     source: str
     facts: Facts
@@ -42,37 +41,32 @@ class RecordingTable:
     Raises
     ------
     InputError
-        The file cannot be read, a coordinate is no number, or a recording of a class has two rows.
+        The file cannot be read, a coordinate is not a number, or a recording of a class has two rows.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._rows: dict[tuple[str, str], tuple[int, RecordingRow]] = {}
-        self._by_name: dict[str, list[tuple[int, RecordingRow]]] = {}
+        self._rows: dict[tuple[str, str], tuple[int, Provenance]] = {}
+        self._by_name: dict[str, list[tuple[int, Provenance]]] = {}
         self._used: set[int] = set()
-        if not path.exists():
-            return
-        names = RecordingNames.below(path.parent)
-        for number, cells in iter_rows(path, ["recording"], _COLUMNS):
-            key = (composed(cells["class"]), names.named(cells["recording"]))
-            if not cells["recording"]:
-                raise InputError(f"{path}, row {number}: the recording is not named")
+        for row in read_recordings_table(path):
+            key = (composed(row.class_name), composed(row.recording).strip())
             if key in self._rows:
                 first = self._rows[key][0]
-                raise InputError(f'{path}, row {number}: recording "{key[1]}" is already in row {first}')
+                raise InputError(f'{path}, row {row.row}: recording "{key[1]}" is already in row {first}')
             facts = Facts(
-                group_name=cells["group"],
-                licence=cells["licence"],
-                author=cells["author"],
-                url=cells["url"],
-                time=cells["time"],
-                latitude=_coordinate(path, number, "latitude", cells["latitude"], 90.0),
-                longitude=_coordinate(path, number, "longitude", cells["longitude"], 180.0),
+                group_name=row.details.group,
+                licence=row.details.licence,
+                author=row.details.author,
+                url=row.details.url,
+                time=row.details.time,
+                latitude=_coordinate(path, row.row, "latitude", row.details.latitude, 90.0),
+                longitude=_coordinate(path, row.row, "longitude", row.details.longitude, 180.0),
             )
-            self._rows[key] = (number, RecordingRow(cells["source"], facts))
+            self._rows[key] = (row.row, Provenance(row.details.source, facts))
             self._by_name.setdefault(key[1], []).append(self._rows[key])
 
-    def find(self, class_name: str, filename: str) -> RecordingRow | None:
+    def find(self, class_name: str, filename: str) -> Provenance | None:
         """Return the row of a recording; one without class fits any."""
         for key_class in (composed(class_name), ""):
             found = self._rows.get((key_class, recording_key(Path(filename))))
@@ -81,7 +75,7 @@ class RecordingTable:
                 return found[1]
         return None
 
-    def find_alone(self, filename: str) -> RecordingRow | None:
+    def find_alone(self, filename: str) -> Provenance | None:
         """Return the row of a recording that has exactly one, whatever its class."""
         found = self._by_name.get(recording_key(Path(filename)), [])
         if len(found) != 1:
@@ -106,7 +100,7 @@ class RecordingTable:
 
 def describe_beside(
     paths: Iterable[Path], class_name: str, misc: MiscConfig, source: str = ""
-) -> dict[Path, RecordingRow]:
+) -> dict[Path, Provenance]:
     """Return source and facts of recordings: those of the ``recordings.csv`` beside each, else of its name.
 
     Parameters
@@ -136,7 +130,7 @@ def describe_beside(
     return described
 
 
-def describe_recording(filename: str, row: RecordingRow | None, misc: MiscConfig) -> RecordingRow:
+def describe_recording(filename: str, row: Provenance | None, misc: MiscConfig) -> Provenance:
     """Return source and facts of a recording: its row's, else what its name tells.
 
     Parameters
@@ -149,10 +143,10 @@ def describe_recording(filename: str, row: RecordingRow | None, misc: MiscConfig
         ``source_regexes`` and ``group_regex``.
     """
     stem = Path(filename).stem
-    known = row or RecordingRow("", Facts())
+    known = row or Provenance("", Facts())
     group = known.facts.group_name or group_from_name(stem, misc.group_regex)
     source = known.source or source_from_name(stem, misc.source_regexes)
-    return RecordingRow(source, replace(known.facts, group_name=group))
+    return Provenance(source, replace(known.facts, group_name=group))
 
 
 def with_metadata(facts: Facts, path: Path) -> Facts:

@@ -16,10 +16,11 @@ from britekit.annotations.classes import ClassInfo
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import Annotation
 from britekit.audio.files import check_stems, composed, is_recording
+from britekit.collect.recordings_table import FILE_NAME
 from britekit.config.misc import MiscConfig
 from britekit.database.recordings import Facts
 from britekit.datasets.annotated import FolderAnnotations, classes_heard
-from britekit.datasets.recordings_csv import FILE_NAME, RecordingTable, describe_recording, with_metadata
+from britekit.datasets.recordings_csv import RecordingTable, describe_recording, with_metadata
 from britekit.errors import InputError, some, suggest
 from britekit.files import sha256_of
 from britekit.formats import holds_annotations

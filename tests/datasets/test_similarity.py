@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from britekit.database.embeddings import EmbeddedSegments, RecordingRow
+from britekit.database.embeddings import EmbeddedRecording, EmbeddedSegments
 from britekit.datasets import similarity
 from britekit.datasets.duplicates import find_duplicate_recordings, find_duplicate_segments
 from britekit.datasets.similarity import EmbeddingMatrix
@@ -91,7 +91,7 @@ def made(seed, recordings=160):
         noise = rng.choice([0.0, 0.05, 0.15])
         vectors += list(style + noise * rng.normal(size=style.shape))
         rows += [(key, 5.0 * place) for place in range(count)]
-        about[key] = RecordingRow(f"{key}.wav", "s", seconds, count + int(rng.integers(0, 2)), count)
+        about[key] = EmbeddedRecording(f"{key}.wav", "s", seconds, count + int(rng.integers(0, 2)), count)
     ids = np.arange(len(rows))
     return EmbeddedSegments(
         np.array(vectors, np.float32), ids, ids + 1000, np.array([row[0] for row in rows]),

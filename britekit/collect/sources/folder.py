@@ -20,8 +20,8 @@ from britekit.annotations.held import Unheard, known_seconds, split_at_ends
 from britekit.annotations.names import RecordingNames, recording_key
 from britekit.annotations.segments import Annotation
 from britekit.audio.files import composed, find_recordings, is_recording
-from britekit.collect.offers import ANY_CLASS, Context, Details, Offer, SourceRow
-from britekit.collect.recordings_table import FILE_NAME, read_recordings_table
+from britekit.collect.offers import ANY_CLASS, Context, Offer, SourceRow
+from britekit.collect.recordings_table import FILE_NAME, Details, read_recordings_table
 from britekit.errors import InputError
 from britekit.formats import read_folder, report_absent, warn_of_folders
 
