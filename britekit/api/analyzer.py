@@ -9,7 +9,7 @@ from britekit.audio.files import find_recordings
 from britekit.config import BaseConfig
 from britekit.inference.analysis import AnalysisSummary, analyze_recordings
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.model_files import member_paths, resolve_for_models, with_stored_settings
+from britekit.inference.model_files import resolve_for_models
 
 
 class Analyzer:
@@ -29,11 +29,7 @@ class Analyzer:
     """
 
     def __init__(self, cfg: BaseConfig | None = None, raw: bool = False) -> None:
-        if cfg is None:
-            self.cfg, paths = resolve_for_models(None, None)
-        else:
-            paths = member_paths(cfg)
-            self.cfg = with_stored_settings(cfg, paths)
+        self.cfg, paths = resolve_for_models(cfg=cfg)
         self._ensemble = load_ensemble(self.cfg, paths)
         self._calibration = self._ensemble.calibration(raw)
 

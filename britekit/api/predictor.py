@@ -22,7 +22,7 @@ from britekit.inference.engine import Engine
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.frames import FrameGrid
 from britekit.inference.labelling import Labeller
-from britekit.inference.model_files import member_paths, resolve_for_models, with_stored_settings
+from britekit.inference.model_files import resolve_for_models
 from britekit.inference.scores import RecordingScores
 from britekit.inference.spilled_array import SpilledArray
 
@@ -67,12 +67,8 @@ class Predictor:
         if device not in (None, "cpu", "cuda", "mps"):
             raise InputError(f'device "{device}" is not one of cpu, cuda, mps')
         overrides = {"misc.force_cpu": True} if device == "cpu" else None
-        if cfg is None:
-            self.cfg, paths = resolve_for_models(None, overrides, model_path)
-        else:
-            paths = member_paths(cfg, model_path)
-            self.cfg = with_stored_settings(cfg, paths)
-            self.cfg.misc.force_cpu |= device == "cpu"
+        self.cfg, paths = resolve_for_models(None, overrides, model_path, cfg)
+        self.cfg.misc.force_cpu |= device == "cpu"
         self._ensemble = load_ensemble(self.cfg, paths)
         if device not in (None, self._ensemble.device):
             raise InputError(f'device "{device}" was asked for; the models run on {self._ensemble.device}')

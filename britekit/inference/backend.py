@@ -14,9 +14,10 @@ from pathlib import Path
 from britekit.config import BaseConfig
 from britekit.errors import ModelError
 from britekit.files import sha256_of
-from britekit.inference.model_files import CHECKPOINT, EXPORT
 
 logger = logging.getLogger(__name__)
+
+CHECKPOINT, EXPORT = ".ckpt", ".onnx"
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ from typing import Any
 from britekit.config import BaseConfig, resolve
 from britekit.config.yaml_reader import read_yaml
 from britekit.errors import ModelError
+from britekit.inference.backend import CHECKPOINT, EXPORT, choose_backend
 from britekit.tracking.facts import is_dvc_stage
-
-CHECKPOINT, EXPORT = ".ckpt", ".onnx"
 
 # Settings that say which models are used; all others may depend on what the models bring.
 _CHOOSING = {
@@ -76,13 +75,15 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
 
 
 def resolve_for_models(
-    cfg_path: str | os.PathLike[str] | None,
-    overrides: dict[str, Any] | None,
+    cfg_path: str | os.PathLike[str] | None = None,
+    overrides: dict[str, Any] | None = None,
     ckpt_path: str | os.PathLike[str] | None = None,
+    cfg: BaseConfig | None = None,
 ) -> tuple[BaseConfig, list[Path]]:
     """Return the settings in force for an ensemble, and its members.
 
     Below ``-c`` and options count the audio settings and ``sed_fps`` that the first member was trained with.
+    Settings made in Python (``cfg``) are copied, with these two of the first member.
 
     Raises
     ------
@@ -91,6 +92,9 @@ def resolve_for_models(
     ModelError
         As `member_paths`; a member cannot be read.
     """
+    if cfg is not None:
+        paths = member_paths(cfg, ckpt_path)
+        return _with_stored_settings(cfg, paths), paths
     with _quiet():
         choosing = _choosing_settings(cfg_path)
     paths = member_paths(choosing, ckpt_path)
@@ -98,14 +102,7 @@ def resolve_for_models(
     return resolve(cfg_path, overrides, stored, f"checkpoint {place}"), paths
 
 
-def with_stored_settings(cfg: BaseConfig, paths: list[Path]) -> BaseConfig:
-    """Return a copy of settings made in Python, with the audio settings and ``sed_fps`` of the first member.
-
-    Raises
-    ------
-    ModelError
-        A member cannot be read, or wants other shapes than can be set.
-    """
+def _with_stored_settings(cfg: BaseConfig, paths: list[Path]) -> BaseConfig:
     stored, _ = _stored_settings(cfg, paths)
     cfg = copy.deepcopy(cfg)
     for name, value in stored.get("audio", {}).items():
@@ -134,8 +131,6 @@ def _choosing_settings(cfg_path: str | os.PathLike[str] | None) -> BaseConfig:
 
 def _stored_settings(cfg: BaseConfig, paths: list[Path]) -> tuple[dict[str, Any], Path]:
     """Return the settings in the first member, and the file they are in."""
-    from britekit.inference.backend import choose_backend
-
     choice = choose_backend(cfg, paths)
     if choice.exports:
         from britekit.inference.exported import read_export_facts

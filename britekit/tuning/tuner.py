@@ -113,15 +113,9 @@ class Tuner:
         self._param_path = param_space if isinstance(param_space, (str, Path)) else None
         members: list[Path] = []
         if skip_training:
-            from britekit.inference.model_files import resolve_for_models, with_stored_settings
+            from britekit.inference.model_files import resolve_for_models
 
-            if cfg is None:
-                cfg, members = resolve_for_models(cfg_path, None)
-            else:
-                from britekit.inference.model_files import member_paths
-
-                members = member_paths(cfg)
-                cfg = with_stored_settings(cfg, members)
+            cfg, members = resolve_for_models(cfg_path, cfg=cfg)
         elif cfg is None:
             from britekit.config import resolve
 
