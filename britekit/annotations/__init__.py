@@ -17,6 +17,8 @@ files written back. Nothing here touches audio samples or models.
 - ``image_names.py``: which segment a spectrogram image shows, told by its name
 - ``label_table.py``: the same labels by columns, for tens of millions of them
 - ``offsets.py``: seconds of recordings that a person lists
+- ``deployments.py``: ``deployments.csv``, which recorder stood where and when
+- ``recording_info.py``: site, recorder, start and place of a recording, and from where each is known
 - ``verdicts.py``: what people said about single stretches of sound
 - ``scores.py``: ``scores.npz``, the unrounded mean scores behind the labels
 """

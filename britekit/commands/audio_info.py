@@ -1,25 +1,33 @@
-"""Show format, length and recording time of recordings, and whether they can be decoded to their end.
+"""Show format, length, time and site of recordings, and whether they can be decoded to their end.
 
 Each file is decoded whole. The exit code is 1 if any cannot be decoded to its end; the table shows all of
-them, and below it stands what is wrong with each.
+them, and below it stands what is wrong with each. Time and site come from recordings.csv, the deployments,
+the files' metadata and their names; the CSV file, and with deployments the table, tell which, and
+contradictions are listed.
 
     britekit audio-info /media/card --recursive --csv recordings.csv
 """
 
 from typing import TYPE_CHECKING, Annotated, Optional
 
-from britekit.options import opt
+from britekit.options import ConfigPath, opt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from britekit.annotations.recording_info import RecordingInfo
     from britekit.audio.inspection import Inspection
 
 _COLUMNS = (
     "recording", "format", "rate", "channels", "seconds", "time", "latitude", "longitude", "device",
-    "battery_v", "temperature_c", "decodes", "problem",
+    "battery_v", "temperature_c", "decodes", "problem", "site", "site_source", "recorder", "recorder_source",
+    "start",
+    "start_source", "place_latitude", "place_longitude", "place_source", "contradictions",
 )  # fmt: skip
+
+
+_PLACED = ("by", "site")
 
 
 def audio_info(
@@ -30,6 +38,11 @@ def audio_info(
         Optional[str], opt("--csv", metavar="FILE", help="also write a table there; - is standard output")
     ] = None,
     recursive: Annotated[bool, opt("--recursive", help="also look in the directories below")] = False,
+    deployments_path: Annotated[
+        str,
+        opt("--deployments", metavar="FILE", help="where recorders stood (default: data/deployments.csv)"),
+    ] = "data/deployments.csv",
+    cfg_path: ConfigPath = None,
 ) -> "list[Inspection]":
     """Print what is known of each recording; return it.
 
@@ -40,19 +53,24 @@ def audio_info(
     """
     from pathlib import Path
 
+    from britekit.annotations.deployments import read_deployments
+    from britekit.annotations.recording_info import RecordingInfos
     from britekit.audio.files import find_recordings
+    from britekit.config import resolve
     from britekit.errors import InputError, some
     from britekit.files import refuse_overwriting
 
     root = Path(path)
     paths = find_recordings(root, recursive)
     base = root if root.is_dir() else root.parent
-    refuse_overwriting(csv_path, *paths)
+    refuse_overwriting(csv_path, deployments_path, cfg_path, *paths)
+    known = RecordingInfos(base, read_deployments(deployments_path), resolve(cfg_path).misc.time_regex)
     found = _inspect(paths)
+    infos = [known.of(item.path, item.metadata) for item in found]
     if csv_path:
-        _write_csv(csv_path, found, base)
+        _write_csv(csv_path, found, infos, base)
     if csv_path != "-":
-        _print_table(found, base)
+        _print_table(found, infos, known.contradictions(), base)
     failed = [item for item in found if item.problem]
     if failed:
         names = some([_name(item.path, base) for item in failed], 3)
@@ -72,10 +90,14 @@ def _inspect(paths: "list[Path]") -> "list[Inspection]":
         return list(inspect_recordings(paths, threads, advance))
 
 
-def _print_table(found: "list[Inspection]", base: "Path") -> None:
+def _print_table(
+    found: "list[Inspection]", infos: "list[RecordingInfo]", contradictions: list[str], base: "Path"
+) -> None:
+    from britekit.audio.files import shown
     from britekit.commands._table import table_lines, terminal_width
 
-    heading = ["recording", "format", "kHz", "ch", "length", "recorded", "decodes"]
+    sites = any(info.site for info in infos)
+    heading = ["recording", "format", "kHz", "ch", "length", "recorded", *_PLACED[: 2 * sites], "decodes"]
     rows = [
         [
             _name(item.path, base),
@@ -83,33 +105,45 @@ def _print_table(found: "list[Inspection]", base: "Path") -> None:
             f"{item.rate / 1000:.6g}" if item.rate else "",
             str(item.channels or ""),
             _length(item.seconds) if item.rate else "",
-            _time(item),
+            _time(info),
+            *(info.start_source or "", shown(info.site or ""))[: 2 * sites],
             _decodes(item),
         ]
-        for item in found
+        for item, info in zip(found, infos, strict=True)
     ]
     print("\n".join(table_lines(heading, rows, terminal_width(), right=(2, 3, 4))))
     for item in found:
         if item.problem:
             print(f"{_name(item.path, base)}: {item.problem}")
+    contradictions = [
+        *(f"{_name(info.path, base)}: {text}" for info in infos for text in info.contradictions),
+        *contradictions,
+    ]
+    for text in contradictions:
+        print(text)
     print(f"recordings = {len(found)}")
     print(f"seconds = {sum(item.seconds for item in found):.3f}")
+    if sites or contradictions:
+        print(f"contradictions = {len(contradictions)}")
     print(f"failed = {sum(item.problem is not None for item in found)}")
 
 
-def _write_csv(csv_path: str, found: "list[Inspection]", base: "Path") -> None:
+def _write_csv(csv_path: str, found: "list[Inspection]", infos: "list[RecordingInfo]", base: "Path") -> None:
     import sys
 
     from britekit.files import csv_writer, write_csv
 
-    rows: list[Sequence[object]] = [_COLUMNS, *(_row(item, base) for item in found)]
+    rows: list[Sequence[object]] = [
+        _COLUMNS,
+        *(_row(item, info, base) for item, info in zip(found, infos, strict=True)),
+    ]
     if csv_path == "-":
         csv_writer(sys.stdout).writerows(rows)
         return
     write_csv(csv_path, rows)
 
 
-def _row(item: "Inspection", base: "Path") -> list[object]:
+def _row(item: "Inspection", info: "RecordingInfo", base: "Path") -> list[object]:
     known = item.metadata
     return [
         _name(item.path, base),
@@ -125,6 +159,16 @@ def _row(item: "Inspection", base: "Path") -> list[object]:
         known.temperature_c,
         "no" if item.problem else "yes",
         item.problem,
+        info.site,
+        info.site_source,
+        info.recorder,
+        info.recorder_source,
+        info.start.isoformat() if info.start else None,
+        info.start_source,
+        info.latitude,
+        info.longitude,
+        info.place_source,
+        "; ".join(info.contradictions) or None,
     ]
 
 
@@ -142,8 +186,8 @@ def _length(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 60 else clock(seconds)
 
 
-def _time(item: "Inspection") -> str:
-    when = item.metadata.time
+def _time(info: "RecordingInfo") -> str:
+    when = info.start
     if when is None:
         return ""
     zone = "" if when.tzinfo is None else when.isoformat()[-6:] if when.utcoffset() else "Z"

@@ -18,6 +18,8 @@ SOURCE_PATTERNS = (
     (r".*", "default"),
 )
 
+_TIME_GROUPS = ("year", "month", "day", "hour", "minute")
+
 
 @dataclass
 class MiscConfig(Section):
@@ -47,6 +49,9 @@ class MiscConfig(Section):
         None, "names in annotations that are left out; ['*'] = all that are no class"
     )
     group_regex: str | None = setting(None, "part of a recording's stem that names what it was cut from")
+    time_regex: list[str] | None = setting(
+        None, "patterns of file names, with groups year, month, day, hour, minute"
+    )
     xeno_url: str = setting("https://xeno-canto.org/api/3/recordings", "Xeno-canto's interface, version 3")
     inat_url: str = setting("https://api.inaturalist.org/v1", "iNaturalist's interface, version 1")
     youtube_url: str = setting("https://www.youtube.com/watch?v=", "put before a video's identifier")
@@ -72,6 +77,11 @@ class MiscConfig(Section):
                 )
         if self.group_regex is not None and (wrong := _compile(self.group_regex)):
             yield Problem(("misc.group_regex",), f'"{self.group_regex}" {wrong}')
+        for place, pattern in enumerate(self.time_regex or [], start=1):
+            missing = [name for name in _TIME_GROUPS if f"(?P<{name}>" not in pattern]
+            wrong = _compile(pattern) or (f"has no group (?P<{missing[0]}>...)" if missing else "")
+            if wrong:
+                yield Problem(("misc.time_regex",), f'entry {place}: pattern "{pattern}" {wrong}')
 
 
 def _compile(pattern: str) -> str:
