@@ -11,8 +11,11 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 
 from britekit.annotations.names import strip_extension
+from britekit.audio.files import shown
+from britekit.errors import InputError
 
 IMAGE_EXTENSIONS = (".jpeg", ".jpg", ".png")
 
@@ -24,6 +27,29 @@ _UNDERSCORE = re.compile(rf"(.+)_({_NUMBER})", re.DOTALL)
 _OCCLUDED = re.compile(rf"(.+)-({_NUMBER})-seg[0-9]+", re.DOTALL)
 _SCORED = re.compile(rf"[0-9]+-(.+)-({_NUMBER})-{_NUMBER}", re.DOTALL)
 _PAIRED = re.compile(rf"[0-9]+-(.+)-({_NUMBER})", re.DOTALL)
+
+
+def images_in(folder: str | os.PathLike[str]) -> list[str]:
+    """Return the names of the images in a folder, sorted.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, or no image in it.
+    """
+    directory = Path(folder)
+    if not directory.is_dir():
+        raise InputError(f"{shown(directory)} is not a directory; give one that holds spectrogram images")
+    try:
+        names = sorted(os.listdir(directory))
+    except OSError as error:
+        raise InputError(f"{shown(directory)} cannot be listed ({error.strerror or error})") from error
+    names = [name for name in names if name[0] != "." and name.lower().endswith(IMAGE_EXTENSIONS)]
+    if not names:
+        raise InputError(
+            f"{shown(directory)} holds no images; extensions looked for: {' '.join(IMAGE_EXTENSIONS)}"
+        )
+    return names
 
 
 def parse_image_name(

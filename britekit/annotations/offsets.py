@@ -2,53 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from britekit.annotations.names import RecordingNames
+from britekit.annotations.segments import raise_for_rows
 from britekit.annotations.tables import iter_rows, parse_number
-from britekit.errors import InputError
 
 
-def read_offsets(table: str | Path, recordings: Sequence[Path]) -> tuple[dict[Path, list[float]], list[str]]:
-    """Read a CSV with the columns recording (stem or file name) and offset (seconds).
+@dataclass(frozen=True)
+class OffsetRow:
+    """A row: its number, the recording as it is named there (stem or file name), and seconds."""
 
-    Parameters
-    ----------
-    table
-        The file.
-    recordings
-        Those that rows may name.
+    number: int
+    recording: str
+    offset: float
 
-    Returns
-    -------
-    offsets
-        Of each recording that is named, without repetitions, ascending.
-    missing
-        Names in the table that no recording has, each once.
+
+def read_offset_rows(table: str | os.PathLike[str]) -> list[OffsetRow]:
+    """Read a CSV with the columns recording and offset.
 
     Raises
     ------
     InputError
-        Columns are missing, or an offset is not a number of seconds; names the row.
+        Columns are missing, or rows without recording or whose offset is not a number of seconds; names them.
     """
-    by_stem = {path.stem: path for path in recordings}
-    names = RecordingNames(by_stem)
-    found: dict[Path, set[float]] = {}
-    missing: dict[str, None] = {}
-    for number, cells in iter_rows(table, ["recording", "offset"]):
-        name = cells["recording"]
+    rows, problems = [], []
+    for number, cells in iter_rows(Path(table), ["recording", "offset"]):
         try:
             offset = parse_number(cells["offset"])
         except ValueError:
             offset = -1.0
-        if not 0.0 <= offset < 1e9:
-            raise InputError(
-                f'{table}, row {number}: offset "{cells["offset"]}" is not a number of seconds from 0 on'
-            )
-        stem = names.find(name)
-        if stem is None:
-            missing[name] = None
+        if not cells["recording"]:
+            problems.append(f"row {number}: the recording is not named")
+        elif not 0.0 <= offset < 1e9:
+            problems.append(f'row {number}: offset "{cells["offset"]}" is not a number of seconds, 0 or more')
         else:
-            found.setdefault(by_stem[stem], set()).add(offset)
-    return {path: sorted(offsets) for path, offsets in found.items()}, list(missing)
+            rows.append(OffsetRow(number, cells["recording"], offset))
+    raise_for_rows(table, problems)
+    return rows

@@ -14,9 +14,9 @@ from britekit.api.database import TrainingDatabase
 from britekit.audio.files import find_recordings
 from britekit.config import BaseConfig, get_config
 from britekit.database.session import open_database
-from britekit.datasets.extract_folder import extract_folder
-from britekit.datasets.extract_given import Wanted, extract_given, wanted_by_csv, wanted_by_images
-from britekit.datasets.extraction import Extraction
+from britekit.datasets.adding import extract_folder, extract_given
+from britekit.datasets.plans import Wanted, wanted_by_csv, wanted_by_images
+from britekit.datasets.storing import Extraction
 
 
 class Extractor:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Optional
 
 if TYPE_CHECKING:
-    from britekit.datasets.extract_given import Wanted
+    from britekit.datasets.plans import Wanted
 
 
 def store_listed(
@@ -30,9 +30,9 @@ def store_listed(
     from britekit.config import resolve
     from britekit.database.session import open_database
     from britekit.database.tracked import is_pipeline_output
-    from britekit.datasets.extract_given import extract_given
-    from britekit.datasets.extract_replayed import extract_replayed
+    from britekit.datasets.adding import extract_given
     from britekit.datasets.hand_edits import edit_by_hand
+    from britekit.datasets.pipeline_edits import extract_replayed
     from britekit.errors import InputError, counted
 
     class_name, class_code = clean_name(class_name, "--name"), clean_name(class_code or "", "--code")

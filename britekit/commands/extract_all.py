@@ -62,7 +62,7 @@ def extract_all(
     from britekit.config import resolve
     from britekit.database.session import open_database
     from britekit.database.tracked import refuse_new_recordings
-    from britekit.datasets.extract_folder import extract_folder
+    from britekit.datasets.adding import extract_folder
     from britekit.errors import InputError, counted
 
     for limit, flag in ((max_spec, "--max-spec"), (max_rec, "--max-rec")):

@@ -43,7 +43,7 @@ def extract_by_csv(
 ) -> int:
     """Store the segments that a table names under one class; return how many spectrograms are new."""
     from britekit.commands._given_segments import store_listed
-    from britekit.datasets.extract_given import wanted_by_csv
+    from britekit.datasets.plans import wanted_by_csv
 
     facts = (cat_name, class_code, class_name, rec_dir, dest_dir, src_name, spec_group, force)
     return store_listed(wanted_by_csv, csv_path, cfg_path, db_path, *facts)

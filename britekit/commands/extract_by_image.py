@@ -44,7 +44,7 @@ def extract_by_image(
 ) -> int:
     """Store the segments that image files name under one class; return how many spectrograms are new."""
     from britekit.commands._given_segments import store_listed
-    from britekit.datasets.extract_given import wanted_by_images
+    from britekit.datasets.plans import wanted_by_images
 
     facts = (cat_name, class_code, class_name, rec_dir, dest_dir, src_name, spec_group, force)
     return store_listed(wanted_by_images, spec_dir, cfg_path, db_path, *facts)

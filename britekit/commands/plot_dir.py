@@ -30,15 +30,14 @@ def plot_dir(
     sheet: Annotated[bool, opt("--sheet", help="many segments on a page, {directory}-sheet.jpeg")] = False,
 ) -> int:
     """Plot each recording of a directory; return how many pictures, or segments on sheets, were made."""
-    import logging
     from contextlib import nullcontext
     from pathlib import Path
 
-    from britekit.annotations.offsets import read_offsets
     from britekit.audio.files import check_stems, find_recordings, shown
     from britekit.commands._audio_progress import are_many, seconds_meter
     from britekit.commands._pictures import check_whole, checked_output, report
     from britekit.config import resolve
+    from britekit.datasets.plans import wanted_by_csv
     from britekit.errors import InputError
     from britekit.plots.recordings import PictureStyle, plot_recordings
     from britekit.progress import track
@@ -54,10 +53,9 @@ def plot_dir(
     check_stems(paths)
     offsets = None
     if csv_path:
-        offsets, missing = read_offsets(csv_path, paths)
-        for name in missing:
-            logging.getLogger(__name__).warning('%s: no recording "%s" in %s', csv_path, name, shown(root))
-        paths = sorted(offsets)
+        wanted = wanted_by_csv(root, csv_path)
+        wanted.report(root)
+        offsets, paths = wanted.offsets, list(wanted.offsets)
         if not paths:
             raise InputError(f"{csv_path} names no recording of {shown(root)}; there is nothing to plot")
     many = are_many(paths)

@@ -10,12 +10,13 @@ From recordings to the database:
 - `catalogue`: the classes and other names that the decisions leave
 - `hand_edits`: changing a database by hand, together with that table
 - `redo`: a decision applied to a database that exists
-- `segment_removal`: taking a class from segments that images or a table point out
+- `segment_removal`: takes a class from segments that images or a table point out
+- `plans`: what is to be stored: recordings with their windows and classes; segments that somebody listed
 - `window_streams`: spectrograms of the windows of many recordings, computed by threads
+- `storing`: stores plans, a transaction per recording
 - `extraction`: builds the database from a tree
-- `extract_folder`: adds one folder to a database
-- `extract_given`: adds the segments that images or a table name; `extract_replayed` does so in a database
-  that the pipeline builds
+- `adding`: adds a folder, or listed segments, to a database; `pipeline_edits` adds listed segments to one that
+  the pipeline builds
 - `reextraction`: computes stored spectrograms anew
 
 What the database holds:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from britekit.annotations.image_names import IMAGE_EXTENSIONS, parse_image_name
-from britekit.annotations.tables import iter_rows, parse_number
+from britekit.annotations.image_names import images_in, parse_image_name
+from britekit.annotations.offsets import read_offset_rows
 from britekit.database.class_segments import ClassSegments, FoundSegment
 from britekit.database.deletion import unlink_segments
 from britekit.database.schema import Segment
 from britekit.datasets.curation_rows import TOLERANCE_S, drop
 from britekit.datasets.hand_edits import HandEdits
-from britekit.errors import InputError
 
 log = logging.getLogger("britekit.datasets.segment_removal")
 
@@ -39,26 +37,16 @@ class Removal:
 
 def segments_of_images(directory: Path, segments: ClassSegments) -> Iterator[PointedOut]:
     """Yield what each image of a folder points out; raises `InputError` if there is none."""
-    if not directory.is_dir():
-        raise InputError(f"{directory} is not a directory; expected spectrogram images in it")
-    names = sorted(name for name in os.listdir(directory) if Path(name).suffix.lower() in IMAGE_EXTENSIONS)
-    if not names:
-        raise InputError(f"{directory} holds no image ({', '.join(IMAGE_EXTENSIONS)})")
-    for name in names:
+    for name in images_in(directory):
         found = parse_image_name(name, segments.knows)
         yield PointedOut(name) if found is None else PointedOut(name, *found)
 
 
 def segments_of_table(path: Path) -> Iterator[PointedOut]:
     """Yield what each row of a CSV file (``recording,offset``) points out."""
-    for number, cells in iter_rows(path, ["recording", "offset"]):
-        try:
-            offset = parse_number(cells["offset"])
-        except ValueError:
-            raise InputError(
-                f'{path}, row {number}: offset "{cells["offset"]}" is not a number of seconds'
-            ) from None
-        yield PointedOut(f'row {number} ("{cells["recording"]}" at {offset:g} s)', cells["recording"], offset)
+    for row in read_offset_rows(path):
+        what = f'row {row.number} ("{row.recording}" at {row.offset:g} s)'
+        yield PointedOut(what, row.recording, row.offset)
 
 
 def remove_segments(

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.reconciling import Reconciler
-from britekit.annotations.segments import Annotation
 from britekit.audio.files import check_stems, composed, is_recording
 from britekit.collect.recordings_table import FILE_NAME
 from britekit.config.misc import MiscConfig
 from britekit.database.recordings import Facts
-from britekit.datasets.annotated import FolderAnnotations, classes_heard
-from britekit.datasets.recordings_csv import RecordingTable, describe_recording, with_metadata
+from britekit.datasets.annotated import FolderAnnotations
+from britekit.datasets.plans import Plan
+from britekit.datasets.recordings_csv import RecordingTable, describe_recording
 from britekit.errors import InputError, some, suggest
 from britekit.files import sha256_of
 from britekit.formats import holds_annotations
@@ -28,48 +27,7 @@ from britekit.formats import holds_annotations
 log = logging.getLogger("britekit.datasets.tree")
 
 
-@dataclass
-class PlannedRecording:
-    """One recording to extract.
-
-    Attributes
-    ----------
-    path, source, facts
-        Where it is, where it comes from and what is known about it.
-    class_names
-        Classes that it holds over its whole length.
-    annotations
-        Stretches of classes that people heard in it.
-    """
-
-    path: Path
-    source: str
-    facts: Facts
-    class_names: list[str]
-    annotations: list[Annotation] = field(default_factory=list)
-
-    @property
-    def filename(self) -> str:
-        """File name with extension."""
-        return self.path.name
-
-    @property
-    def every_class(self) -> set[str]:
-        """The classes that it holds anywhere."""
-        return {*self.class_names, *(item.label for item in self.annotations)}
-
-    @property
-    def is_annotated(self) -> bool:
-        """Whether people said where in it a class is heard."""
-        return bool(self.annotations)
-
-    def classes_at(self, offset: float, duration: float) -> list[str]:
-        """Return the classes of the segment of ``duration`` seconds that begins at ``offset``."""
-        heard = classes_heard(self.annotations, offset, duration) if self.annotations else []
-        return list(dict.fromkeys([*self.class_names, *heard]))
-
-
-def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig) -> list[PlannedRecording]:
+def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig) -> list[Plan]:
     """List the recordings of a tree, in the order of the classes and then of their names.
 
     A file that lies in the folders of two classes is one recording of both. After the classes come the
@@ -85,7 +43,7 @@ def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig) -> lis
         raise InputError(f"{root} is not a directory; expected one folder of recordings per class in it")
     reconciler = Reconciler(classes)
     table = RecordingTable(root / FILE_NAME)
-    planned: dict[tuple[str, str], PlannedRecording] = {}
+    planned: dict[tuple[str, str], Plan] = {}
     there = {composed(entry.name): entry for entry in sorted(root.iterdir())}
     folders = [(there.get(composed(info.name), root / info.name), info.name) for info in classes]
     folders += [(folder, "") for folder in _other_folders(root, [info.name for info in classes])]
@@ -101,7 +59,7 @@ def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig) -> lis
                 continue
             row = describe_recording(path.name, table.find(class_name, path.name), misc)
             whole = [class_name] if annotations is None else []
-            _plan(planned, PlannedRecording(path, row.source, row.facts, whole, annotations or []))
+            _plan(planned, Plan(path, row.source, row.facts, whole, annotations or []))
         if left_out:
             log.warning(
                 "%s: %d recordings %s and are left out (%s)", folder, len(left_out),
@@ -109,13 +67,10 @@ def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig) -> lis
                 left_out[0],
             )  # fmt: skip
     table.report_unused()
-    # After the folders are merged, so that a row of recordings.csv in any of them comes first.
-    for recording in planned.values():
-        recording.facts = with_metadata(recording.facts, recording.path)
     return list(planned.values())
 
 
-def _plan(planned: dict[tuple[str, str], PlannedRecording], new: PlannedRecording) -> None:
+def _plan(planned: dict[tuple[str, str], Plan], new: Plan) -> None:
     """Add a recording, or what this folder says to the recording that another one holds."""
     other = planned.setdefault((new.source, new.filename), new)
     if other is new:

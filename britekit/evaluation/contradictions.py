@@ -20,7 +20,7 @@ from britekit.database.classes import require_class
 from britekit.database.embeddings import iter_stored
 from britekit.database.schema import Class, Recording, Segment, SegmentClass, SpecValue
 from britekit.database.spectrograms import decode, require_group
-from britekit.datasets.extract_folder import warn_of_settings
+from britekit.datasets.storing import warn_of_settings
 from britekit.errors import DatabaseError, some
 from britekit.inference.ensemble import Ensemble
 from britekit.progress import Meter

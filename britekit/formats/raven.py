@@ -64,8 +64,8 @@ def read_raven_table(
 
     Rows that repeat a selection in another view or channel count once. A box that ends in another file than
     it begins in says so (`Annotation.ends_in`), since only their lengths tell where to split it. A row
-    without a class keeps its times, with an empty label: something is heard, nobody said what. An empty table gives one row without times,
-    which says that the recording was listened to.
+    without a class keeps its times, with an empty label: something is heard, nobody said what. An empty table
+    gives one row without times, which says that the recording was listened to.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from britekit.database.classes import require_class
 from britekit.database.embeddings import encode_embedding, iter_stored, write_embeddings
 from britekit.database.schema import Class, SegmentClass, SpecValue
 from britekit.database.spectrograms import decode, require_group
-from britekit.datasets.extract_folder import warn_of_settings
+from britekit.datasets.storing import warn_of_settings
 from britekit.errors import DatabaseError
 from britekit.inference.embedding import SearchModel
 from britekit.progress import Meter

@@ -17,9 +17,9 @@ from britekit.database.classes import require_class
 from britekit.database.embeddings import EmbeddedSegments, read_embeddings
 from britekit.database.schema import Recording, Segment, SegmentClass
 from britekit.database.spectrograms import require_group
-from britekit.datasets.extract_folder import warn_of_settings
 from britekit.datasets.similarity import EmbeddingMatrix
 from britekit.datasets.stored_pictures import Pictures, iter_images
+from britekit.datasets.storing import warn_of_settings
 from britekit.errors import DatabaseError, InputError
 from britekit.files import csv_text, together, write_text
 from britekit.inference.embedding import SearchModel

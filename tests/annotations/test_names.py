@@ -7,9 +7,8 @@ import pytest
 
 from britekit.annotations.listed import read_block_annotations, read_recording_annotations
 from britekit.annotations.names import RecordingNames
-from britekit.annotations.offsets import read_offsets
 from britekit.collect.recordings_table import read_recordings_table
-from britekit.datasets.extract_given import wanted_by_csv
+from britekit.datasets.plans import wanted_by_csv
 from britekit.datasets.recordings_csv import RecordingTable
 from britekit.errors import InputError
 from britekit.formats import read_any_annotations
@@ -55,11 +54,6 @@ def recordings(folder, name):
     return read_recording_annotations(csv(folder, f"recording,classes\n{name},Wren\n"))[0].recording
 
 
-def offsets(folder, name):
-    found, missing = read_offsets(csv(folder, f"recording,offset\n{name},1\n"), sorted(folder.glob("*.wav")))
-    return missing[0] if missing else next(iter(found)).stem
-
-
 def given(folder, name):
     wanted = wanted_by_csv(folder, csv(folder, f"recording,offset\n{name},1\n"))
     return next(iter(wanted.absent)) if wanted.absent else next(iter(wanted.offsets)).stem
@@ -76,7 +70,7 @@ def facts(folder, name):
 
 
 READERS = [
-    segments, raven_column, blocks, recordings, offsets, given, credits, facts,
+    segments, raven_column, blocks, recordings, given, credits, facts,
     by_file(".txt", "1\t2\tWren\n"), by_file("_labels.txt", "1\t2\tWren\n"),
     by_file(".Table.1.selections.txt", f"{RAVEN}\n1\t2\tWren\n"),
     by_file(".Table.1.selections_JD.txt", f"{RAVEN}\n1\t2\tWren\n"), by_file(".TextGrid", TEXTGRID),

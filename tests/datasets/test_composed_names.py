@@ -7,8 +7,8 @@ import pytest
 
 from britekit import commands
 from britekit.annotations.classes import ClassInfo, find_class
-from britekit.annotations.offsets import read_offsets
 from britekit.audio.files import check_stems
+from britekit.datasets.plans import wanted_by_csv
 from britekit.errors import InputError
 from tests.commands.test_extract import SETTINGS
 from tests.datasets.conftest import write_recording
@@ -74,9 +74,9 @@ def test_tables_of_offsets(project, capsys):
     table.write_text(typed("recording,offset\nÜbel,0\nÜbel.wav,1\nÄrger,2\n"))
     options = {"class_name": "Song", "rec_dir": str(folder), "csv_path": "rows.csv"}
     assert commands.extract_by_csv(db_path="own.db", **options) == 3
-    found, missing = read_offsets(table, sorted(folder.iterdir()))
-    assert missing == []
-    assert {path.name: offsets for path, offsets in found.items()} == {
+    found = wanted_by_csv(folder, table)
+    assert found.absent == {}
+    assert {path.name: offsets for path, offsets in found.offsets.items()} == {
         on_disk("Übel.wav"): [0.0, 1.0],
         on_disk("Ärger.wav"): [2.0],
     }

@@ -12,7 +12,7 @@ from britekit.api.audio import Audio
 from britekit.audio.files import find_recordings
 from britekit.database.segments import nearest
 from britekit.database.session import open_database
-from britekit.datasets.extract_folder import extract_folder
+from britekit.datasets.adding import extract_folder
 from britekit.errors import DatabaseError, InputError
 from tests.datasets.conftest import small_config, write_recording
 

@@ -10,7 +10,8 @@ import pytest
 from britekit import commands
 from britekit.database.session import open_database
 from britekit.database.spectrograms import decode
-from britekit.datasets.extract_given import extract_given, wanted_by_csv, wanted_by_images
+from britekit.datasets.adding import extract_given
+from britekit.datasets.plans import wanted_by_csv, wanted_by_images
 from britekit.errors import InputError
 from tests.commands.test_extract import SETTINGS
 from tests.datasets.conftest import small_config, write_recording

@@ -14,7 +14,7 @@ from britekit.audio.files import find_recordings
 from britekit.config.audio import AudioConfig
 from britekit.database.session import open_database
 from britekit.database.spectrograms import decode
-from britekit.datasets.extract_folder import extract_folder
+from britekit.datasets.adding import extract_folder
 from britekit.datasets.reextraction import reextract_segments
 from britekit.errors import DatabaseError, InputError
 from tests.datasets.conftest import small_config, write_recording

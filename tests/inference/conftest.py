@@ -14,7 +14,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.audio.files import find_recordings
 from britekit.config import BaseConfig, to_dict
 from britekit.database.session import open_database
-from britekit.datasets.extract_folder import extract_folder
+from britekit.datasets.adding import extract_folder
 from tests.inference.fakes import SMALL_AUDIO, make_fake_member
 
 CLASSES = [ClassInfo("Wren", "WREN"), ClassInfo("Owl", "OWL"), ClassInfo("Noise", "NOIS")]

@@ -19,9 +19,9 @@ from britekit.database.embeddings import encode_embedding, read_embeddings, writ
 from britekit.database.schema import SpecValue
 from britekit.database.session import open_database
 from britekit.database.spectrograms import require_group
+from britekit.datasets.adding import extract_folder
 from britekit.datasets.duplicate_report import compare_sounds
 from britekit.datasets.duplicates import find_duplicate_recordings
-from britekit.datasets.extract_folder import extract_folder
 from britekit.errors import DatabaseError, InputError
 from tests.inference.conftest import CFG, stored
 

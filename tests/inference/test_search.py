@@ -20,7 +20,7 @@ from britekit.audio.files import find_recordings
 from britekit.database.embeddings import decode_embedding, encode_embedding
 from britekit.database.schema import Class
 from britekit.database.session import open_database
-from britekit.datasets.extract_folder import extract_folder
+from britekit.datasets.adding import extract_folder
 from britekit.errors import DatabaseError, InputError, ModelError
 from tests.inference.conftest import CFG, CLASSES, stored
 from tests.inference.fakes import make_fake_member

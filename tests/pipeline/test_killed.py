@@ -37,7 +37,7 @@ audio:
 # Python's start, and a hundred kills take minutes.
 RUN = """
 import os, sys, traceback
-import britekit.database.session, britekit.datasets.extract_folder, britekit.datasets.reextraction
+import britekit.database.session, britekit.datasets.storing, britekit.datasets.reextraction
 import britekit.datasets.hand_edits, britekit.datasets.pickling, britekit.tracking.run
 import britekit.inference.embed_database, britekit.inference.embedding
 from britekit import commands

@@ -28,13 +28,14 @@ from britekit.database.spectrograms import require_group
 from britekit.database.tracked import dependencies
 from britekit.datasets.annotated import FolderAnnotations, classes_heard
 from britekit.datasets.curation_rows import TOLERANCE_S, keep
-from britekit.datasets.extract_given import Wanted, extract_given
-from britekit.datasets.extraction import DEFAULT_GROUP, Extraction, project_path
+from britekit.datasets.extraction import project_path
 from britekit.datasets.hand_edits import HandEdits
+from britekit.datasets.plans import Plan, Wanted
 from britekit.datasets.recordings_csv import RecordingTable, describe_recording
+from britekit.datasets.storing import DEFAULT_GROUP, Extraction, Place, store_plans, warn_of_settings
 from britekit.errors import InputError
 
-log = logging.getLogger("britekit.datasets.extract_replayed")
+log = logging.getLogger("britekit.datasets.pipeline_edits")
 
 
 def extract_replayed(
@@ -70,18 +71,19 @@ def extract_replayed(
         Unknown class, or spectrogram group: a rebuild makes no others.
     """
     session = edits.session
-    class_id = require_class(session, class_name).id
-    require_group(session, group)
+    place = Place({class_name: require_class(session, class_name).id}, require_group(session, group))
+    warn_of_settings(session, place.group_id, group, cfg.audio)
     session.rollback()
     folder = _class_folder(target, class_name, wanted)
-    table = RecordingTable(folder.parent / FILE_NAME)
-    sources = {
-        path: describe_recording(path.name, table.find(class_name, path.name), cfg.misc).source
-        for path in wanted.offsets
-    }
-    chosen = Wanted(_on_grid(cfg, wanted, folder, class_name))
-    if not chosen.offsets:
+    chosen = _on_grid(cfg, wanted, folder, class_name)
+    if not chosen:
         raise InputError(f'no segment named is one that a rebuild makes of class "{class_name}"; see above')
+    table = RecordingTable(folder.parent / FILE_NAME)
+    plans = []
+    for path, starts in chosen.items():
+        known = describe_recording(path.name, table.find(class_name, path.name), cfg.misc)
+        plans.append(Plan(path, known.source, known.facts, [class_name], starts=starts))
+    sources = {plan.path: plan.source for plan in plans}
 
     def note(path: Path) -> None:
         recording = find_recording(session, get_or_add_source(session, sources[path]), path.name)
@@ -90,7 +92,7 @@ def extract_replayed(
             .join(SegmentClass, SegmentClass.segment_id == Segment.id)
             .where(
                 Segment.recording_id == (recording.id if recording else None),
-                SegmentClass.class_id == class_id,
+                SegmentClass.class_id == place.class_ids[class_name],
             )
             .order_by(Segment.offset)
         )
@@ -98,18 +100,11 @@ def extract_replayed(
             edits.record(keep(path.name, offset, class_name, sources[path]))
         edits.commit()
 
-    result = Extraction()
-    for source in sorted({sources[path] for path in chosen.offsets}):
-        part = Wanted({path: offsets for path, offsets in chosen.offsets.items() if sources[path] == source})
-        done = extract_given(
-            session, cfg, part, class_name, source=source, group=group, on_recording=on_recording,
-            overlap=cfg.pipeline.extract_overlap, place=lambda path: Path(project_path(path)), commit=note,
-        )  # fmt: skip
-        result.recordings += done.recordings
-        result.segments += done.segments
-        result.spectrograms += done.spectrograms
-        result.failures += done.failures
-    return result
+    grid = WindowGrid.for_extraction(cfg.audio.spec_duration, cfg.pipeline.extract_overlap)
+    return store_plans(
+        session, cfg.audio, plans, lambda: place, grid.tolerance_s,
+        stored_path=project_path, commit=note, on_recording=on_recording,
+    )  # fmt: skip
 
 
 def _class_folder(target: str | os.PathLike[str], class_name: str, wanted: Wanted) -> Path:

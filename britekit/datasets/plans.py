@@ -1,0 +1,165 @@
+"""What is to be stored: a plan per recording, with windows and classes; segments that somebody listed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from britekit.annotations.image_names import image_name_readings, images_in, parse_image_name
+from britekit.annotations.names import RecordingNames
+from britekit.annotations.offsets import read_offset_rows
+from britekit.annotations.segments import Annotation
+from britekit.audio.files import check_stems, find_recordings, shown
+from britekit.audio.windows import WindowGrid
+from britekit.database.recordings import Facts
+from britekit.datasets.annotated import classes_heard
+from britekit.datasets.window_streams import Starts
+from britekit.errors import some, suggest
+
+log = logging.getLogger("britekit.datasets.plans")
+
+
+@dataclass
+class Plan:
+    """One recording to extract.
+
+    Attributes
+    ----------
+    path, source, facts
+        Where it is, where it comes from and what is known about it.
+    class_names
+        Classes that it holds over its whole length.
+    annotations
+        Stretches of classes that people heard in it.
+    starts
+        Its windows, where they begin in ascending order, or a function that looks at the file and returns it.
+    """
+
+    path: Path
+    source: str
+    facts: Facts
+    class_names: list[str]
+    annotations: list[Annotation] = field(default_factory=list)
+    starts: WindowGrid | Sequence[float] | Starts = ()
+
+    @property
+    def filename(self) -> str:
+        """File name with extension."""
+        return self.path.name
+
+    @property
+    def every_class(self) -> set[str]:
+        """The classes that it holds anywhere."""
+        return {*self.class_names, *(item.label for item in self.annotations)}
+
+    def classes_at(self, offset: float, duration: float) -> list[str]:
+        """Return the classes of the segment of ``duration`` seconds that begins at ``offset``."""
+        if not self.annotations:
+            return self.class_names
+        return list(dict.fromkeys([*self.class_names, *classes_heard(self.annotations, offset, duration)]))
+
+
+@dataclass
+class Wanted:
+    """Segments that somebody listed.
+
+    Attributes
+    ----------
+    offsets
+        Per recording, its offsets in seconds, ascending.
+    unreadable
+        Image names that say no segment.
+    absent
+        Recordings that are named but not there, each with the names that name it.
+    """
+
+    offsets: dict[Path, list[float]] = field(default_factory=dict)
+    unreadable: list[str] = field(default_factory=list)
+    absent: dict[str, list[str]] = field(default_factory=dict)
+
+    def report(self, rec_dir: Path) -> None:
+        """Warn of what cannot be used, a line each, and count it."""
+        for name in self.unreadable:
+            log.warning("%s names no segment; expected RECORDING-OFFSET.jpeg", shown(name))
+        for recording, names in self.absent.items():
+            listed = some([shown(name) for name in names], 1)
+            log.warning('recording "%s" is not in %s (%s)', recording, rec_dir, listed)
+        lost = len(self.unreadable) + sum(map(len, self.absent.values()))
+        if lost:
+            every = lost + sum(map(len, self.offsets.values()))
+            log.warning("%d of %d listed segments are left out", lost, every)
+
+    def apart(self, tolerance_s: float) -> dict[Path, list[float]]:
+        """Return the offsets without those that are the same segment as one before, and warn of these."""
+        chosen: dict[Path, list[float]] = {}
+        for path, offsets in self.offsets.items():
+            kept = chosen.setdefault(path, [])
+            for offset in offsets:
+                if not kept or offset - kept[-1] >= tolerance_s - 1e-9:
+                    kept.append(offset)
+            if len(kept) < len(offsets):
+                near = [f"{offset:g} s" for offset in offsets if offset not in set(kept)]
+                log.warning(
+                    "%s: %s lie within %g s of an offset before, and are the same segments",
+                    shown(path), some(near, 5), tolerance_s,
+                )  # fmt: skip
+        return chosen
+
+
+def wanted_by_images(rec_dir: str | os.PathLike[str], spec_dir: str | os.PathLike[str]) -> Wanted:
+    """Return the segments that the images of a folder name.
+
+    Raises
+    ------
+    InputError
+        A folder is missing, there is no image or no recording, or two recordings have one stem.
+    """
+    names = images_in(spec_dir)
+    paths = _by_stem(rec_dir)
+    wanted = Wanted()
+    for name in names:
+        found = parse_image_name(name, paths)
+        if found is not None:
+            wanted.offsets.setdefault(paths[found[0]], []).append(found[1])
+            continue
+        readings = image_name_readings(name)
+        if readings:
+            wanted.absent.setdefault(readings[0][0], []).append(name)
+        else:
+            wanted.unreadable.append(name)
+    return _ordered(wanted)
+
+
+def wanted_by_csv(rec_dir: str | os.PathLike[str], csv_path: str | os.PathLike[str]) -> Wanted:
+    """Return the segments that a table with the columns recording (stem or file name) and offset names.
+
+    Raises
+    ------
+    InputError
+        A row without recording, or whose offset is not a number of seconds; all of them are named.
+    """
+    paths = _by_stem(rec_dir)
+    names = RecordingNames(paths)
+    wanted = Wanted()
+    for row in read_offset_rows(csv_path):
+        stem = names.find(row.recording)
+        if stem is not None:
+            wanted.offsets.setdefault(paths[stem], []).append(row.offset)
+        else:
+            where = f"{csv_path}, row {row.number}{suggest(row.recording, paths)}"
+            wanted.absent.setdefault(row.recording, []).append(where)
+    return _ordered(wanted)
+
+
+def _by_stem(rec_dir: str | os.PathLike[str]) -> dict[str, Path]:
+    paths = find_recordings(rec_dir)
+    check_stems(paths)
+    return {path.stem: path for path in paths}
+
+
+def _ordered(wanted: Wanted) -> Wanted:
+    wanted.offsets = {path: sorted(set(wanted.offsets[path])) for path in sorted(wanted.offsets)}
+    return wanted
