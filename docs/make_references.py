@@ -71,9 +71,7 @@ def python_page() -> str:
 
     lines = ["# Python API", "", NOTE.format(source="the docstrings")]
     lines += ["```python", "import britekit as bk", "```", ""]
-    lines += [
-        "Each name is loaded on first use. Functions raise a subclass of `BriteKitError` with one sentence;"
-    ]
+    lines += ["Each name is loaded on first use. Functions raise a subclass of `BriteKitError` with one sentence;"]
     lines += ["they never end the process.", "", "## Names of the package", ""]
     for name in sorted(britekit._HOMES, key=str.lower):
         lines += _named(f"bk.{name}", getattr(britekit, name))
@@ -122,9 +120,7 @@ def _signature(name: str, value: Any) -> list[str]:
         text = str(inspect.signature(value))
     except (TypeError, ValueError):
         return []
-    text = re.sub(
-        r"\b(typing|collections\.abc|pathlib\._local|pathlib|numpy|os|datetime)\.(?=[A-Za-z])", "", text
-    )
+    text = re.sub(r"\b(typing|collections\.abc|pathlib\._local|pathlib|numpy|os|datetime)\.(?=[A-Za-z])", "", text)
     text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", text.replace("<factory>", "..."))
     text = re.sub(r"\((self, |self\)|self$)", lambda found: "(" if found[0] != "(self)" else "()", text)
     text = re.sub(r"\bbritekit(\.\w+)+\.(?=[A-Z])", "", text)
@@ -292,9 +288,7 @@ def _fields(schema: dict[str, Any], schemas: dict[str, Any], heading: str) -> li
 
 def _type(value: dict[str, Any], schemas: dict[str, Any]) -> str:
     if "anyOf" in value:
-        return " or ".join(
-            _type(choice, schemas) for choice in value["anyOf"] if choice.get("type") != "null"
-        )
+        return " or ".join(_type(choice, schemas) for choice in value["anyOf"] if choice.get("type") != "null")
     if "enum" in value:
         return ", ".join(f"`{choice}`" for choice in value["enum"])
     if value.get("type") == "array":
@@ -303,9 +297,7 @@ def _type(value: dict[str, Any], schemas: dict[str, Any]) -> str:
         return str(value["$ref"]).rpartition("/")[2].rpartition("__")[2]
     if value.get("format") in ("binary", "file"):
         return "file"
-    limits = [
-        f"{name} {value[key]:g}" for key, name in (("minimum", "from"), ("maximum", "to")) if key in value
-    ]
+    limits = [f"{name} {value[key]:g}" for key, name in (("minimum", "from"), ("maximum", "to")) if key in value]
     return " ".join([str(value.get("type", "any")), *limits])
 
 
@@ -335,7 +327,10 @@ def formats_page() -> str:
             "",
         ]
         lines += ["| Column | Content |", "|---|---|"]
-        lines += [f"| {_cell(name)} | {_cell(meaning)} |" for name, meaning in form.columns.items()] + [""]
+        lines += [f"| {_cell(name)} | {_cell(meaning)} |" for name, meaning in form.columns.items()]
+        lines += [
+            f"| {_cell(name)}, where such labels are kept | {_cell(meaning)} |" for name, meaning in form.marked.items()
+        ] + [""]
     text = (FOLDER / "formats.md").read_text(encoding="utf-8")
     head, mark, rest = text.partition("from britekit/formats/ -->\n")
     return head + mark + "\n" + "\n".join(lines) + "\n" + rest[rest.index("<!-- /formats -->") :]

@@ -1,6 +1,6 @@
-"""A new augmentation, backbone, head or command is one new file and nothing else.
+"""A new augmentation, backbone, head, format or command is one new file and nothing else.
 
-A copy of the package gets the four files that the page "Adding a part" shows; the settings' template, the
+A copy of the package gets the five files that the page "Adding a part" shows; the settings' template, the
 reference page, the checks, the network, a training step and the list of models must know them.
 """
 
@@ -60,7 +60,7 @@ assert build(Blueprint("effnet.1", "loudest", 3, 32, 32)).head.linear.out_featur
 def copy(tmp_path_factory):
     root = tmp_path_factory.mktemp("copy")
     shutil.copytree(PACKAGE, root / "britekit", ignore=shutil.ignore_patterns("__pycache__"))
-    assert len(FILES) == 4
+    assert len(FILES) == 5
     for name, text in FILES:
         (root / name).write_text(text)
     return root
@@ -81,6 +81,22 @@ def test_augmentation_backbone_and_head(copy):
 def test_command(copy):
     assert "hello-there" in run(copy, "-m", "britekit", "--help").stdout
     assert run(copy, "-m", "britekit", "hello-there", "--name", "owl").stdout == "hello = owl\n"
+
+
+def test_format(copy):
+    code = """
+from britekit import formats
+from britekit.service.answers import format_names, media_types, rendered
+form, = formats.chosen("brief")
+label = ("A", "Ant", "A", 1.5, 2.0, 0.5, False)
+recording = formats.Recording("x")
+assert rendered("brief", recording, [label], formats.Facts()) == (b"x A 1.5\\n", "text/plain", "x.brief")
+assert "brief" in format_names() and "text/plain" in media_types()
+assert formats.is_detections("x.brief")
+"""
+    result = run(copy, "-c", code)
+    assert result.returncode == 0, result.stderr
+    assert "brief" in run(copy, "-m", "britekit", "analyze", "--help").stdout
 
 
 def test_without_them_nothing_is_known(copy):

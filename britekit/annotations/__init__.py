@@ -3,17 +3,15 @@
 In: class lists, ignore lists, annotation tables and label files. Out: small frozen dataclasses, and the same
 files written back. Nothing here touches audio samples or models.
 
-- ``tables.py``: one strict reader for every CSV people hand in (byte-order mark, line ends, named columns)
+- ``names.py``: one rule for names: which recording a table or label file means
+- ``tables.py``: one strict reader for every table people hand in (encodings, separators, line ends, named columns)
 - ``classes.py``: a class with its name, code and alternates; class lists, ignore lists, finding a class
 - ``segments.py``: annotations with a start and an end, as CSV
-- ``audacity.py``, ``raven.py``: the same as Audacity labels and Raven selection tables
-- ``raven_output.py``: labels as a Raven selection table
-- ``reading.py``: annotations in any of these forms, from a file or a folder
-- ``text_files.py``: text files, read as UTF-8
+- ``text_files.py``: text files in the encodings and with the decimal marks that people save
 - ``held.py``: which windows hold a sound, which sounds no window holds, and boxes over two recordings
 - ``reconciling.py``: which class an annotation means
 - ``listed.py``: annotations per block and per recording, as lists of classes
-- ``labels.py``: inference output as Audacity labels and ``scores.csv``, and reading it back
+- ``labels.py``: reading inference output back: Audacity and BirdNET labels, ``scores.csv``
 - ``image_names.py``: which segment a spectrogram image shows, told by its name
 - ``label_table.py``: the same labels by columns, for tens of millions of them
 - ``offsets.py``: seconds of recordings that a person lists

@@ -18,10 +18,10 @@ import os
 from collections.abc import Sequence
 
 from britekit.errors import InputError, suggest
-from britekit.formats._base import Facts, Format, Recording, Rows, Writer, grouped, in_pieces, read_rows
+from britekit.formats._base import Facts, Format, Recording, Rows, Sink, Writer, grouped, in_pieces, read_rows
 
 __all__ = [
-    "BOTH", "Facts", "FolderRead", "Format", "Recording", "Rows", "Writer", "chosen", "get", "grouped",
+    "BOTH", "Facts", "FolderRead", "Format", "Recording", "Rows", "Sink", "Writer", "chosen", "get", "grouped",
     "holds_annotations", "in_pieces", "is_detections", "matching", "names", "read_any_annotations",
     "read_folder", "read_rows", "report_absent", "warn_of_folders", "written",
 ]  # fmt: skip

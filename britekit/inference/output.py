@@ -21,8 +21,7 @@ from britekit import formats
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.scores import ScoreTable
 from britekit.files import UNWRITABLE, atomic_path, make_durable, together, unwritable, write_csv, write_text
-from britekit.formats import Facts, Recording
-from britekit.formats._base import Sink
+from britekit.formats import Facts, Recording, Sink
 from britekit.inference.journal import Done, Journal, Slice, Written
 from britekit.inference.manifest import MANIFEST_HEAD
 from britekit.inference.rendering import LABELS, SCORES, RenderedFacts, wanted_sinks

@@ -11,7 +11,7 @@ from pathlib import Path
 import britekit
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError
-from britekit.formats._base import Sink
+from britekit.formats import Sink
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.rendering import RenderedFacts

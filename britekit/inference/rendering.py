@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from britekit import formats
-from britekit.formats import Facts, Recording
-from britekit.formats._base import Sink
+from britekit.formats import Facts, Recording, Sink
 from britekit.inference.labelling import Labeller
 from britekit.inference.scores import RecordingScores
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from britekit.formats import Facts
-from britekit.formats._base import Sink
+from britekit.formats import Facts, Sink
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas
@@ -67,9 +66,7 @@ def test_columns_are_frozen(name):
     assert not form.table or form.writer
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in formats.written() if name not in ("audacity", "parquet", "jsonl")]
-)
+@pytest.mark.parametrize("name", [name for name in formats.written() if name not in ("audacity", "parquet", "jsonl")])
 def test_the_header_is_these_columns(name):
     separator = "\t" if name.startswith("raven") else ","
     assert written(name).decode().split("\n")[0].split(separator) == list(formats.get(name).columns)
@@ -157,19 +154,14 @@ def test_json_lines_carry_further_columns():
 def test_parquet_is_typed_and_reads_as_a_data_frame():
     frame = pandas.read_parquet(io.BytesIO(written("parquet")))
     assert list(frame.columns) == list(formats.get("parquet").columns)
-    assert (
-        frame["start_time"].dtype == frame["end_time"].dtype == np.float64
-        and frame["score"].dtype == np.float32
-    )
+    assert frame["start_time"].dtype == frame["end_time"].dtype == np.float64 and frame["score"].dtype == np.float32
     assert frame["recording"].tolist() == ["dawn", "dawn", "dawn", "site 1/dusk"]
     assert frame["end_time"].tolist() == [5.25, 1 / 3, 13.0, 4.5]
     assert frame["class_name"].tolist()[1:3] == ["Ovenbird", "Ovenbird"]
     assert len(pandas.read_parquet(io.BytesIO(formats.get("parquet").render(RECORDINGS[0], [], FACTS)))) == 0
 
 
-@pytest.mark.parametrize(
-    "odd", [ODD, "line\nbreak", "carriage\rreturn", "both\r\n", '"quoted"', "\u2028", "semi;0.5"]
-)
+@pytest.mark.parametrize("odd", [ODD, "line\nbreak", "carriage\rreturn", "both\r\n", '"quoted"', "\u2028", "semi;0.5"])
 def test_no_name_breaks_a_table(odd, tmp_path):
     labels = {odd: [(odd, odd, odd, 0.0, 1.0, 0.5, False)]}
     recordings = [Recording(odd, f"/x/{odd}.wav", 2.0)]
@@ -227,33 +219,3 @@ def test_what_programs_wrote_is_no_annotation():
     for name in ("a.txt", "annotations.csv", "a.selections.txt", "a.Table.1.selections.txt"):
         assert not formats.is_detections(name), name
     assert formats.is_detections("a.selections.txt", "\t".join(formats.get("raven").columns))
-
-
-def test_a_new_format_is_one_file(tmp_path, monkeypatch):
-    """The registry lists the folder, so a file dropped there is a format everywhere."""
-    extra = tmp_path / "brief.py"
-    extra.write_text(
-        "from britekit.formats._base import Format, Writer\n"
-        "class Brief(Writer):\n"
-        "    def lines(self, recording, rows):\n"
-        "        return [f'{recording.name} {rows.label} {start:g}\\n' for start in rows.starts]\n"
-        "FORMAT = Format('brief', 'Brief', 'text/plain', '.brief', writer=Brief)\n"
-    )
-    listed = formats.os.listdir
-    monkeypatch.setattr(formats, "__path__", [*formats.__path__, str(tmp_path)])
-    monkeypatch.setattr(formats.os, "listdir", lambda path: [*listed(path), "brief.py"])
-    exists = formats.os.path.exists
-    monkeypatch.setattr(formats.os.path, "exists", lambda path: Path(path).name == "brief.py" or exists(path))
-    for function in (formats.names, formats.get, formats.written):
-        function.cache_clear()
-    try:
-        assert "brief" in formats.written()
-        assert formats.chosen("brief")[0].render(RECORDINGS[0], formats.grouped(LABELS["dawn"]), FACTS) == (
-            b"dawn AMRO 2.25\ndawn OVEN 0\ndawn OVEN 10\n"
-        )
-        from britekit.service.answers import format_names
-
-        assert "brief" in format_names()
-    finally:
-        for function in (formats.names, formats.get, formats.written):
-            function.cache_clear()
