@@ -10,7 +10,7 @@ from britekit.annotations.names import RecordingNames
 from britekit.annotations.tables import iter_rows, parse_number
 from britekit.annotations.text_files import with_points
 from britekit.errors import InputError, some
-from britekit.files import atomic_path, csv_writer
+from britekit.files import write_csv
 
 COLUMNS = ("recording", "class", "start_time", "end_time")
 
@@ -88,12 +88,11 @@ def read_annotations(
 
 def write_annotations(path: str | Path, annotations: Iterable[Annotation]) -> None:
     """Write annotations as `read_annotations` reads them, in the order given; times to a millisecond."""
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
-        writer = csv_writer(stream)
-        writer.writerow(COLUMNS)
-        for item in annotations:
-            times = ["", ""] if item.end <= item.start else [f"{item.start:.3f}", f"{item.end:.3f}"]
-            writer.writerow([item.recording, item.label, *times])
+    rows: list[Sequence[str]] = [COLUMNS]
+    for item in annotations:
+        times = ["", ""] if item.end <= item.start else [f"{item.start:.3f}", f"{item.end:.3f}"]
+        rows.append([item.recording, item.label, *times])
+    write_csv(path, rows)
 
 
 def raise_for_rows(path: str | Path, problems: Sequence[str]) -> None:

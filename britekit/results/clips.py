@@ -7,11 +7,10 @@ clips of a compressed recording overlap.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +23,7 @@ from britekit.audio.decoding import AudioReader
 from britekit.audio.files import shown
 from britekit.audio.metadata import RecordingMetadata, read_metadata
 from britekit.errors import InputError
-from britekit.files import atomic_path, unwritable
+from britekit.files import unwritable, write_csv
 
 COLUMNS = ("file", "recording", "start", "end", "name", "score", "time")
 FAILED_COLUMNS = ("recording", "start", "end", "name", "score", "reason")
@@ -336,7 +335,7 @@ def write_index(path: Path, cuts: list[Cut], folder: Path) -> None:
         for cut in cuts
         if cut.file is not None
     ]
-    _write_table(path, COLUMNS, rows)
+    write_csv(path, [COLUMNS, *rows])
 
 
 def write_failed(path: Path, cuts: list[Cut]) -> None:
@@ -353,11 +352,4 @@ def write_failed(path: Path, cuts: list[Cut]) -> None:
         for cut in cuts
         if cut.file is None
     ]
-    _write_table(path, FAILED_COLUMNS, rows)
-
-
-def _write_table(path: Path, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+    write_csv(path, [FAILED_COLUMNS, *rows])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from britekit.errors import InputError
-from britekit.files import write_text
+from britekit.files import write_csv
 from britekit.results.effort import DetectionTimes, Effort
 
 _EPOCH = date(1970, 1, 1)
@@ -116,11 +116,5 @@ def write_effort(
 
 
 def _write(path: Path, sites: Sequence[str], occasions: Occasions, cells: list[list[str]]) -> None:
-    import csv
-    import io
-
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["site", *occasions.names()])
-    writer.writerows([[site, *row] for site, row in zip(sites, cells, strict=True)])
-    write_text(path, text.getvalue())
+    rows = ([site, *row] for site, row in zip(sites, cells, strict=True))
+    write_csv(path, [["site", *occasions.names()], *rows])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from britekit.annotations.label_table import read_label_table
 from britekit.annotations.verdicts import combine, current_verdicts, read_verdicts
 from britekit.errors import InputError
-from britekit.files import atomic_path, together
+from britekit.files import together, write_csv
 from britekit.results.candidates import Candidates, read_candidates
 from britekit.results.cutting import Archive, unknown_place
 from britekit.results.judged import Matches, match_verdicts
@@ -110,8 +109,8 @@ def report_precision(
     density = _density(candidates, report, period)
     output = Path(output)
     with together():
-        _write(output / "precision.csv", PRECISION_COLUMNS, _precision_rows(report))
-        _write(output / "density.csv", DENSITY_COLUMNS, density)
+        write_csv(output / "precision.csv", [PRECISION_COLUMNS, *_precision_rows(report)])
+        write_csv(output / "density.csv", [DENSITY_COLUMNS, *density])
         _draw(output, report, density, Path(labels))
     return report
 
@@ -288,10 +287,3 @@ def _draw(output: Path, report: PrecisionReport, density: list[tuple[str, ...]],
 
 def _figures(*values: float) -> tuple[str, ...]:
     return tuple(f"{value:.4f}" for value in values)
-
-
-def _write(path: Path, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
