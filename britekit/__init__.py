@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from britekit.api.records import read_labels as read_labels
     from britekit.api.records import read_verdicts as read_verdicts
     from britekit.api.reextractor import Reextractor as Reextractor
+    from britekit.api.scored import ScoredRecording as ScoredRecording
     from britekit.api.testers import PerBlockTester as PerBlockTester
     from britekit.api.testers import PerMinuteTester as PerMinuteTester
     from britekit.api.testers import PerRecordingTester as PerRecordingTester
@@ -62,6 +63,7 @@ _HOMES = {
         "britekit.api.records": "Annotation ClassInfo Label ScoreTable Verdict "
         "read_annotations read_classes read_labels read_verdicts",
         "britekit.api.reextractor": "Reextractor",
+        "britekit.api.scored": "ScoredRecording",
         "britekit.api.testers": "PerSegmentTester PerBlockTester PerMinuteTester PerRecordingTester",
         "britekit.api.trainer": "Trainer",
         "britekit.tuning.tuner": "Tuner",

@@ -45,9 +45,7 @@ _JOINED: dict[type[Base], dict[str, Callable[[Any], ColumnElement[bool]]]] = {
     SegmentClass: {
         "ClassName": lambda value: SegmentClass.class_id.in_(_ids(Class, Class.name == value)),
         "SoundType": lambda value: SegmentClass.soundtype_id.in_(_ids(SoundType, SoundType.name == value)),
-        "RecordingID": lambda value: SegmentClass.segment_id.in_(
-            _ids(Segment, Segment.recording_id == value)
-        ),
+        "RecordingID": lambda value: SegmentClass.segment_id.in_(_ids(Segment, Segment.recording_id == value)),
     },
     SpecValue: {
         "ClassName": lambda value: SpecValue.segment_id.in_(_segments_of_class(value)),
@@ -184,9 +182,7 @@ class TrainingDatabase(TableMethods):
         attributes = _attributes(Segment)
         if not include_audio:
             del attributes["audio"]
-        query = (
-            select(*attributes.values()).where(Segment.id.in_(_segments_of_class(name))).order_by(Segment.id)
-        )
+        query = select(*attributes.values()).where(Segment.id.in_(_segments_of_class(name))).order_by(Segment.id)
         return self._rows(query, list(attributes))
 
     def get_all_segment_counts(self) -> list[Row]:

@@ -9,12 +9,14 @@ import math
 import os
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from britekit import formats
 from britekit.annotations.labels import CSV_COLUMNS, Label
+from britekit.api.scored import ScoredRecording
 from britekit.config import BaseConfig
 from britekit.errors import InputError
 from britekit.files import write_text
@@ -78,6 +80,20 @@ class Predictor:
         self.class_names = [info.name for info in self._ensemble.classes]
         self.class_codes = [info.code for info in self._ensemble.classes]
 
+    def score(self, recording_path: str | os.PathLike[str]) -> ScoredRecording:
+        """Score a recording; raises `InputError` if it cannot be read."""
+        with Engine(self._ensemble, threads=1) as engine:
+            found = ScoredRecording(Path(recording_path), engine.score(recording_path), self)
+        for array in (found.scores, found.frames):  # so that labels of these arrays end where the recording does
+            if array is not None:
+                self._seconds[id(array)] = found.seconds
+                weakref.finalize(array, self._seconds.pop, id(array), None)
+        return found
+
+    def labels_of(self, scored: ScoredRecording) -> list[Label]:
+        """Return the labels of a scored recording."""
+        return self._labels(scored.path.stem, scored.scores, scored.frames, scored.starts.tolist())
+
     def get_raw_scores(
         self, recording_path: str | os.PathLike[str]
     ) -> tuple[np.ndarray, np.ndarray | None, list[float]]:
@@ -97,14 +113,8 @@ class Predictor:
         InputError
             The recording cannot be read.
         """
-        with Engine(self._ensemble, threads=1) as engine:
-            result = engine.score(recording_path)
-        scores, frames = result.scores, result.frames
-        for array in (scores, frames):  # so that labels of these arrays end where the recording does
-            if array is not None:
-                self._seconds[id(array)] = result.seconds
-                weakref.finalize(array, self._seconds.pop, id(array), None)
-        return scores, frames, result.starts.tolist()
+        found = self.score(recording_path)
+        return found.scores, found.frames, found.starts.tolist()
 
     get_recording_scores = get_raw_scores
 
@@ -143,9 +153,7 @@ class Predictor:
         content = formats.get("audacity").render(formats.Recording(""), rows, formats.Facts())
         write_text(file_path, content.decode())
 
-    def to_global_frames(
-        self, frame_scores: np.ndarray, offsets_sec: Sequence[float], duration: float
-    ) -> np.ndarray:
+    def to_global_frames(self, frame_scores: np.ndarray, offsets_sec: Sequence[float], duration: float) -> np.ndarray:
         """Lay the frames of windows on one grid; where windows overlap, their frames are averaged.
 
         Parameters
@@ -188,8 +196,7 @@ class Predictor:
         table = np.asarray(values, np.float32)
         if table.ndim != 2 or table.shape[1] != len(self.class_names):
             raise InputError(
-                f"scores of shape {table.shape}; expected a column for each of "
-                f"{len(self.class_names)} classes"
+                f"scores of shape {table.shape}; expected a column for each of {len(self.class_names)} classes"
             )
         rows = SpilledArray(len(self.class_names))
         rows.append(table)

@@ -54,9 +54,7 @@ class TrainingDataProvider:
     def source_id(self, filename: str, source_name: str | None = None) -> int:
         """Return the ID of a source: the one named, else the one that a recording's file name tells."""
         with self._db.transaction() as session:
-            return get_or_add_source(
-                session, source_name or source_from_name(Path(filename).stem, self._patterns)
-            )
+            return get_or_add_source(session, source_name or source_from_name(Path(filename).stem, self._patterns))
 
     def specgroup_id(self, name: str = "default") -> int:
         """Return the ID of a spectrogram group."""

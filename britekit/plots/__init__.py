@@ -6,6 +6,7 @@
 - ``tuning.py``: a search of settings: history, importances, slices
 - ``training.py``: loss and scores over epochs, loss over rising learning rates
 - ``before_after.py``: spectrograms before and after a change
+- ``scores.py``: scores of a recording over time; ``picture.py``: a picture that a notebook shows
 - ``spectrogram.py``: spectrograms with axes or bare; ``axis_ticks.py``: round numbers on their axes;
   ``lettering.py``: names in any script
 - ``contact_sheet.py``: many segments at a glance

@@ -50,14 +50,10 @@ def sound(cfg: bk.BaseConfig) -> None:
 def database() -> int:
     rows: list[SimpleNamespace]
     with bk.TrainingDatabase("training.db", mode="write") as db:
-        total: int = (
-            db.insert_category("birds") + db.get_category_count() + db.delete_category({"Name": "birds"})
-        )
+        total: int = db.insert_category("birds") + db.get_category_count() + db.delete_category({"Name": "birds"})
         rows = db.get_category()
         total += db.update_category(1, "Name", "frogs")
-        total += db.insert_class(1, "Robin", "ROB", alt_name="Erithacus") + db.get_class_count(
-            {"Code": "ROB"}
-        )
+        total += db.insert_class(1, "Robin", "ROB", alt_name="Erithacus") + db.get_class_count({"Code": "ROB"})
         rows += db.get_class({"Name": "Robin"})
         total += db.update_class(1, "Code", "R") + db.delete_class({"ID": 1})
         total += db.insert_recording(1, "a.wav", "/in/a.wav", 10.0) + db.get_recording_count()
@@ -112,6 +108,11 @@ def training(cfg: bk.BaseConfig) -> None:
 def inference(cfg: bk.BaseConfig) -> None:
     failed: dict[Path, str] = bk.Analyzer(cfg).run("recordings", "labels", rtype="csv").failed
     predictor = bk.Predictor("models", device="cpu", cfg=cfg)
+    scored: bk.ScoredRecording = predictor.score("a.wav")
+    frame: pandas.DataFrame = scored.to_dataframe()
+    scored.to_audacity("a.txt")
+    scored.plot("a.png", limit=3)
+    print(scored.scores.shape, scored.seconds, len(scored.labels()), frame)
     scores, frames, starts = predictor.get_raw_scores("a.wav")
     labels: list[bk.Label] = predictor.get_segment_labels(scores, starts)
     predictor.save_audacity_labels(scores, frames, starts, "a.txt")

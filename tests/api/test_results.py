@@ -38,9 +38,7 @@ def test_audio_of_a_file_and_of_an_array_are_the_same(tmp_path):
         read.plot(9.0)
 
 
-@pytest.mark.parametrize(
-    ("samples", "rate"), [(np.zeros((2, 2, 2)), 8000), ([0.0, np.nan], 8000), ([0.0, 0.1], 0)]
-)
+@pytest.mark.parametrize(("samples", "rate"), [(np.zeros((2, 2, 2)), 8000), ([0.0, np.nan], 8000), ([0.0, 0.1], 0)])
 def test_samples_that_are_no_sound(samples, rate):
     with pytest.raises(bk.InputError, match="expected finite numbers"):
         bk.Audio.from_array(samples, rate)
@@ -70,9 +68,7 @@ def test_a_test_and_a_calibration(tmp_path, monkeypatch):
 
 
 def test_training(tmp_path):
-    epochs = [
-        {"epoch": k, "loss": 1 / (k + 1), "lr": 0.1, "val_loss": None, "val_roc": 0.5} for k in range(3)
-    ]
+    epochs = [{"epoch": k, "loss": 1 / (k + 1), "lr": 0.1, "val_loss": None, "val_roc": 0.5} for k in range(3)]
     result = TrainResult([FoldResult(None, epochs)], 1 / 3, 12.0, 5.0, "cpu", 7, 1)
     assert repr(result) == "<TrainResult: 3 epochs of 1 spectrogram in 12.0 s on cpu; loss 0.3333>"
     assert result.to_dataframe().loss.tolist() == [1, 1 / 2, 1 / 3]

@@ -36,9 +36,7 @@ def test_the_script_uses_every_public_name():
     text = SCRIPT.read_text()
     used = set(re.findall(r"\bbk\.(\w+)", text))
     assert used == set(bk.__all__)
-    methods = {
-        name for name, _ in inspect.getmembers(bk.TrainingDatabase, inspect.isfunction) if name[0] != "_"
-    }
+    methods = {name for name, _ in inspect.getmembers(bk.TrainingDatabase, inspect.isfunction) if name[0] != "_"}
     generic = {"insert", "get", "count", "update", "delete"}
     assert methods - generic <= set(re.findall(r"\bdb\.(\w+)", text))
 

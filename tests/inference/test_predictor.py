@@ -39,6 +39,21 @@ def test_labels_are_those_of_the_command(frames: int | None):
     assert Path("a.txt").read_bytes() == Path("out/a_scores.txt").read_bytes()
 
 
+def test_a_scored_recording_gives_what_the_command_writes(frames: int | None):
+    bk.commands.analyze(input_path="rec", output_path="out")
+    scored = bk.Predictor(device="cpu").score("rec/a.wav")
+    found, written = (
+        [(x.name, x.start, x.end, round(x.score, 6)) for x in y] for y in (scored.labels(), read_labels("out"))
+    )
+    assert sorted(found) == sorted(written) != []
+    scored.to_audacity("a.txt")
+    assert Path("a.txt").read_bytes() == Path("out/a_scores.txt").read_bytes()
+    assert len(scored.to_dataframe()) == len(scored.labels())
+    assert repr(scored) == f"<ScoredRecording a.wav: 40.0 s, {len(scored.starts)} windows, 3 classes>"
+    assert scored.plot("a.png", limit=2).png == Path("a.png").read_bytes()
+    assert bk.Predictor(device="cpu").score(write_recording(Path("b.wav"), 0.05)).plot()  # no window
+
+
 def test_analyzer_writes_the_commands_files(frames: int | None):
     bk.commands.analyze(input_path="rec", output_path="out", rtype="both")
     summary = bk.Analyzer().run("rec", "again")
