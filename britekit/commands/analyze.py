@@ -32,6 +32,12 @@ def analyze(
             help=f"{', '.join(formats.written())}; both (audacity and csv), or several with commas (default: both)",
         ),
     ] = "both",
+    start_seconds: Annotated[
+        Any,
+        opt(
+            "--start", type=str, metavar="TIME", help="skip that much of each recording: 71, 1:11 or 0:01:11"
+        ),
+    ] = None,
     min_score: Annotated[
         Optional[float],
         opt("-m", "--min-score", metavar="FLOAT", help="lowest score of a label (default: infer.min_score)"),
@@ -50,12 +56,10 @@ def analyze(
             "--seg", metavar="SECONDS", help="fixed label length, SED heads only (default: infer.segment_len)"
         ),
     ] = None,
-    start_seconds: Annotated[
-        Any,
-        opt(
-            "--start", type=str, metavar="TIME", help="skip that much of each recording: 71, 1:11 or 0:01:11"
-        ),
-    ] = None,
+    show: Annotated[
+        bool, opt("--show", help="print the ten highest classes of the first spectrogram and stop")
+    ] = False,
+    ckpt_path: CkptPath = None,
     raw: Annotated[
         bool,
         opt(
@@ -71,10 +75,6 @@ def analyze(
             help="use the threshold of each class that calibrate --precision found in place of --min-score",
         ),
     ] = False,
-    show: Annotated[
-        bool, opt("--show", help="print the ten highest classes of the first spectrogram and stop")
-    ] = False,
-    ckpt_path: CkptPath = None,
     recursive: Annotated[
         bool, opt("--recursive", help="also search the directories below the input")
     ] = False,

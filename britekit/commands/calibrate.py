@@ -14,7 +14,6 @@ from britekit.options import ConfigPath, LabelDir, MetricsPath, Recordings, Stri
 
 
 def calibrate(
-    cfg_path: ConfigPath = None,
     annotations_path: Annotated[
         Optional[str],
         opt(
@@ -41,6 +40,7 @@ def calibrate(
         Optional[float],
         opt("--inter", metavar="B", help="judge this intercept instead of fitting; with --coef"),
     ] = None,
+    cfg_path: ConfigPath = None,
     publish_path: Annotated[
         Optional[str],
         opt("--publish", metavar="FILE", help="calibration file (default: calibration.yaml in the output)"),

@@ -20,11 +20,11 @@ def del_seg(
     class_name: Annotated[
         str, opt("--name", "--class", required=True, metavar="NAME", help="class name")
     ] = "",
-    dir_path: Annotated[
-        Optional[str], opt("--dir", metavar="DIR", help="directory of spectrogram images")
-    ] = None,
     csv_path: Annotated[
         Optional[str], opt("--csv", metavar="FILE", help="table with the columns recording and offset")
+    ] = None,
+    dir_path: Annotated[
+        Optional[str], opt("--dir", metavar="DIR", help="directory of spectrogram images")
     ] = None,
 ) -> int:
     """Take a class from segments; return how many were deleted because they had no other class."""

@@ -17,9 +17,6 @@ from britekit.options import ConfigPath, Recordings, opt
 
 def ensemble(
     cfg_path: ConfigPath = None,
-    ckpt_path: Annotated[
-        str, opt("--ckpt-path", "--ckpt", required=True, metavar="DIR", help="directory of checkpoints")
-    ] = "",
     ensemble_size: Annotated[
         int, opt("-e", "--ensemble-size", metavar="INT", help="members (default: 3)")
     ] = 3,
@@ -48,6 +45,9 @@ def ensemble(
         ),
     ] = None,
     greedy: Annotated[bool, opt("--greedy", help="choose greedily, with replacement")] = False,
+    ckpt_path: Annotated[
+        str, opt("--ckpt-path", "--ckpt", required=True, metavar="DIR", help="directory of checkpoints")
+    ] = "",
     scores_dir: Annotated[
         Optional[str],
         opt(

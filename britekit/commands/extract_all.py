@@ -28,6 +28,13 @@ def extract_all(
     class_code: ClassCode = None,
     class_name: ClassName = "",
     dir_path: Annotated[str, opt("--dir", required=True, metavar="DIR", help="directory of recordings")] = "",
+    max_spec: Annotated[
+        Optional[int],
+        opt("--max-spec", metavar="N", help="at most so many segments of a recording, evenly spaced"),
+    ] = None,
+    max_rec: Annotated[
+        Optional[int], opt("--max-rec", metavar="N", help="at most so many recordings, evenly spaced")
+    ] = None,
     overlap: Annotated[
         Optional[float],
         opt(
@@ -41,17 +48,10 @@ def extract_all(
     include_existing: Annotated[
         bool, opt("--include-existing", help="also look at recordings that the class has already")
     ] = False,
-    force: Force = False,
-    max_spec: Annotated[
-        Optional[int],
-        opt("--max-spec", metavar="N", help="at most so many segments of a recording, evenly spaced"),
-    ] = None,
-    max_rec: Annotated[
-        Optional[int], opt("--max-rec", metavar="N", help="at most so many recordings, evenly spaced")
-    ] = None,
     randomize: Annotated[
         bool, opt("--random", help="with --max-spec and --max-rec: drawn by lot, not evenly spaced")
     ] = False,
+    force: Force = False,
 ) -> int:
     """Store the spectrograms of a folder of recordings under one class; return how many are new."""
     import logging

@@ -26,10 +26,10 @@ def plot_db(
     ] = None,
     power: Power = 1.0,
     spec_group: SpecGroup = "default",
-    sheet: Annotated[bool, opt("--sheet", help="many spectrograms on a page, {class}-sheet.jpeg")] = False,
     augment: Annotated[
         bool, opt("--augment", help="mix and augment them first, as training would (see plot-augment)")
     ] = False,
+    sheet: Annotated[bool, opt("--sheet", help="many spectrograms on a page, {class}-sheet.jpeg")] = False,
 ) -> int:
     """Plot the stored spectrograms of a class; return how many were drawn."""
     from britekit.commands._pictures import checked_output, report

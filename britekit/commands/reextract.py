@@ -23,14 +23,14 @@ def reextract(
     classes_path: Annotated[
         Optional[str], opt("--classes", metavar="FILE", help="class list (default: all segments)")
     ] = None,
-    check: Annotated[bool, opt("--check", help="only verify that every recording can be read")] = False,
-    spec_group: SpecGroup = "default",
     offset: Annotated[
         float,
         opt(
             "--offset", metavar="SECONDS", help="added to where each segment begins, not below 0 (default: 0)"
         ),
     ] = 0.0,
+    check: Annotated[bool, opt("--check", help="only verify that every recording can be read")] = False,
+    spec_group: SpecGroup = "default",
 ) -> int:
     """Compute the spectrograms of stored segments again; return how many."""
     import math

@@ -54,6 +54,9 @@ def rpt_test(
             help="threshold of precision and recall (default: infer.min_score)",
         ),
     ] = None,
+    block_size: Annotated[
+        Optional[int], opt("-b", "--block", metavar="SECONDS", help="length of a block (default: 60)")
+    ] = None,
     precision: Annotated[
         float,
         opt(
@@ -62,9 +65,6 @@ def rpt_test(
             help="per recording: report the seconds of true detections at this precision (default: 0.95)",
         ),
     ] = 0.95,
-    block_size: Annotated[
-        Optional[int], opt("-b", "--block", metavar="SECONDS", help="length of a block (default: 60)")
-    ] = None,
     save_matrices: Annotated[
         bool, opt("--skip-matrices", help="do not write the truth and score matrices")
     ] = True,

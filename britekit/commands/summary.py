@@ -1,6 +1,6 @@
 """Show how good the project's recognizer is: five figures, the report, a threshold, what to type next.
 
-    britekit summary
+britekit summary
 """
 
 
