@@ -34,13 +34,14 @@ def contents_of_mp3(file: BinaryIO) -> Contents:
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         stating = _stating_frames(data)
         starts = [0, *(at for at in stating if at != _first_frame(data))]
-        parts = [_part(data, start, stop, stating) for start, stop in pairwise([*starts, len(data)])]
+        known = set(stating)
+        parts = [_part(data, start, stop, known) for start, stop in pairwise([*starts, len(data)])]
     return Contents([] if len(parts) == 1 and not parts[0].start else parts)
 
 
-def _part(data: mmap.mmap, start: int, stop: int, stating: list[int]) -> Part:
-    at = next((at for at in stating if start <= at < stop), None)
-    if at is None:
+def _part(data: mmap.mmap, start: int, stop: int, stating: set[int]) -> Part:
+    at = start or _first_frame(data)
+    if at not in stating or at is None:
         return Part(start, stop)
     size = _frame_size(data, at)
     frames = _stated_frames(data[at : at + size]) or 0
@@ -100,10 +101,11 @@ def _count(data: mmap.mmap, at: int, stop: int) -> int:
             at += tag
         else:
             last = min(stop, at + _LOOKED_THROUGH)
-            place = next((p for p in range(at + 1, last) if _end_of_chain(data, p, _frame_size)), None)
-            if place is None:
+            at = data.find(b"\xff", at + 1, last)
+            while at >= 0 and _end_of_chain(data, at, _frame_size) is None:
+                at = data.find(b"\xff", at + 1, last)
+            if at < 0:
                 break
-            at = place
     return count
 
 

@@ -122,12 +122,7 @@ class ChannelChoice:
         """Return the level of each band, (2, bands), in dB of full scale, without mains hum."""
         count = piece_Cn.shape[1]
         window = blackmanharris(count, sym=False).astype(np.float32)
-        powers = (
-            np.square(np.abs(fft.rfft(piece_Cn * window, axis=1)))
-            * 2.0
-            / float(np.square(window).sum())
-            / count
-        )
+        powers = np.square(np.abs(fft.rfft(piece_Cn * window, axis=1))) * 2.0 / float(np.square(window).sum()) / count
         hz = np.arange(powers.shape[1]) * self._rate / count
         width = max(_HUM_WIDTH_HZ, 5.0 * self._rate / count)
         hum = np.zeros(len(hz), bool)
@@ -187,9 +182,7 @@ class MonoSignal:
         The channel that is used; None: their mean, or not yet known.
     """
 
-    def __init__(
-        self, channels: int, rate: int, cfg: AudioConfig, name: str | os.PathLike[str] | None = None
-    ) -> None:
+    def __init__(self, channels: int, rate: int, cfg: AudioConfig, name: str | os.PathLike[str] | None = None) -> None:
         self._name = name
         self._resampler = Resampler(rate, cfg.sampling_rate)
         self.channel: int | None = 0 if channels == 1 else None

@@ -23,6 +23,7 @@ _WRAP = 1 << 32
 _MAX_HEADER = 1 << 24
 _SEARCHED = 1 << 22
 _MAX_JOINED = 10_000
+_MAX_TRAILING = 50
 _TAGS = (b"TAG", b"APETAGEX", b"ID3", b"3DI", b"LYRICSBEGIN")
 # Chunks that end many files: also known when the file is cut off in one of them.
 _KNOWN = frozenset(
@@ -47,9 +48,7 @@ _KNOWN = frozenset(
 # Bytes before the samples in their chunk: offset and block size of AIFF, edit count of CAF.
 _LEAD = {"AIFF": 8, "CAF": 4}
 _AIFC_BYTES = {b"alaw": 1, b"ulaw": 1, b"ALAW": 1, b"ULAW": 1}
-_AIFC_PLAIN = frozenset(
-    {b"NONE", b"sowt", b"twos", b"raw ", b"fl32", b"FL32", b"fl64", b"FL64", b"in24", b"in32"}
-)
+_AIFC_PLAIN = frozenset({b"NONE", b"sowt", b"twos", b"raw ", b"fl32", b"FL32", b"fl64", b"FL64", b"in24", b"in32"})
 
 
 @dataclass(frozen=True)
@@ -144,6 +143,9 @@ def _layout(file: BinaryIO, start: int) -> Layout | None:
         end = file_end if tail is None or tail.joined_at is None else tail.joined_at
         chunks = [*others, *(tail.chunks if tail else [])]
         joined_at, problem = (tail.joined_at, tail.problem) if tail else (None, None)
+        if problem and form.kind == "RIFF" and (per_s := struct.unpack("<I", description[8:12])[0]):
+            lengths = f"its header states {stated / per_s:.3f} s, the file has room for {there / per_s:.3f} s"
+            problem = f"{lengths}; {problem}"
         if believed and form.kind == "CAF":  # of the others libsndfile says so
             problem = f"its header promises {stated} bytes, {there} are there"
         right = size == max(0, chunk.size - lead) or believed
@@ -180,7 +182,7 @@ class _Tail:
 def _tail(file: BinaryIO, form: Form, at: int, start: int, end: int) -> _Tail | None:
     """Return what follows the samples if they end here, or None if that is more samples."""
     chunks: list[Chunk] = []
-    while at + 1 < end:
+    while at + 1 < end and len(chunks) < _MAX_JOINED:
         file.seek(at)
         head = file.read(40)
         if form_of(head) is not None:
@@ -226,18 +228,10 @@ def _end_of_samples(file: BinaryIO, form: Form, low: int, end: int) -> int:
     order = (0, 1, 2, 3) if form.size.startswith("<") else (3, 2, 1, 0)
     count = len(data) - form.header_bytes + 1
     low_bits = sum(data[first + k : first + k + count] << np.uint32(8 * order[k]) for k in range(4))
-    ends = (
-        low
-        + np.arange(count)
-        + np.asarray(low_bits, np.int64)
-        + (0 if form.kind == "W64" else form.header_bytes)
-    )
-    while True:
-        hits = [
-            int(low + at)
-            for at in np.flatnonzero((ends >= end - (form.align - 1)) & (ends <= end) & (ends > 0))
-            if low + at < end
-        ]
+    ends = low + np.arange(count) + np.asarray(low_bits, np.int64) + (0 if form.kind == "W64" else form.header_bytes)
+    for _ in range(_MAX_TRAILING):
+        places = np.flatnonzero((ends >= end - (form.align - 1)) & (ends <= end) & (ends > 0))
+        hits = [int(low + at) for at in places[:_MAX_TRAILING] if low + at < end]
         chain = [
             at for at in hits
             if (chunk := chunk_at(file, form, at)) is not None
@@ -245,8 +239,9 @@ def _end_of_samples(file: BinaryIO, form: Form, low: int, end: int) -> int:
             and end - form.align < chunk.at + chunk.size <= end
         ]  # fmt: skip
         if not chain:
-            return end
+            break
         end = chain[0]  # the outermost: the file that was joined, not its own chunks
+    return end
 
 
 def _body(file: BinaryIO, chunk: Chunk) -> bytes:

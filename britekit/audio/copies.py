@@ -49,9 +49,7 @@ def held_by_mp3(rate: int) -> float:
     return float(_HELD_HZ.get(rate, _HELD_SHARE * rate))
 
 
-def check_copy(
-    copy: Path, original: Path, codec_frame: int, on_read: Callable[[float], None] | None = None
-) -> None:
+def check_copy(copy: Path, original: Path, codec_frame: int, on_read: Callable[[float], None] | None = None) -> None:
     """Compare an MP3 with its original; return if nothing of it is missing.
 
     The original is decoded by FFmpeg straight from the file, not through the code that mends headers and

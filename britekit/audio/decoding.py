@@ -110,9 +110,7 @@ class AudioReader:
         limit = contents.seconds
         if limit == 0:
             if len(parts) == 1:
-                raise InputError(
-                    f"{shown(path)} cannot be decoded ({contents.problem} before its first sound)"
-                )
+                raise InputError(f"{shown(path)} cannot be decoded ({contents.problem} before its first sound)")
             parts, limit = parts[:-1], None
         self._parts = deque(parts)
         self._problem = contents.problem
@@ -124,9 +122,7 @@ class AudioReader:
         self.channels = self._decoder.channels
         if not MIN_RATE <= self.rate <= MAX_RATE:
             self.close()
-            raise InputError(
-                f"{shown(path)}: a sampling rate of {self.rate} Hz is not that of a sound recording"
-            )
+            raise InputError(f"{shown(path)}: a sampling rate of {self.rate} Hz is not that of a sound recording")
         good, reason = _good_frames(self._first)
         if reason and not good:
             self.close()
@@ -208,11 +204,11 @@ class AudioReader:
             return True, f"another recording begins there: {error}"
         rate, channels = decoder.rate, decoder.channels
         if (rate, channels) != (self.rate, self.channels):
+            frames = decoder.exact_frames()
             decoder.close()
-            return (
-                True,
-                f"another recording of {channels} channel(s) at {rate} Hz begins there; it is not read",
-            )
+            length = "" if frames is None else f"{frames / rate:.3f} s long, "
+            what = f"another recording, {length}of {channels} channel(s) at {rate} Hz"
+            return True, f"{what}, begins there; it is not read"
         self._decoder.close()
         self._decoder, self._first = decoder, first
         self._part_began = self.frames_read

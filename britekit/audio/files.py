@@ -84,9 +84,7 @@ def find_recordings(path: str | os.PathLike[str], recursive: bool = False) -> li
             raise InputError(f"{shown(root)} {kind}; give a recording or a directory of recordings")
         found = sorted(_walk(root) if recursive else _listed(root))
     except OSError as error:
-        raise InputError(
-            f"{shown(error.filename or root)} cannot be listed ({error.strerror or error})"
-        ) from error
+        raise InputError(f"{shown(error.filename or root)} cannot be listed ({error.strerror or error})") from error
     if not found:
         deeper = "" if recursive else " directly in it (--recursive looks further down)"
         raise InputError(f"{shown(root)} holds no recordings{deeper}; extensions looked for: {_extensions()}")

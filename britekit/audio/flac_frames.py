@@ -14,6 +14,7 @@ from britekit.audio.parts import Contents, Part
 
 _MARKERS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
 _SEARCHED = 1 << 20
+_MAX_JOINED = 10_000
 _LEAST_SEARCHED = 1 << 17
 _BLOCK_SIZES = (0, 192, 576, 1152, 2304, 4608, 0, 0, *(256 << k for k in range(8)))
 _CRC8 = [0] * 256
@@ -53,7 +54,7 @@ def _starts(file: BinaryIO) -> list[int]:
                 at = data.find(marker, at + 1)
         base += len(block)
         kept = data[-7:]
-    return sorted(found)
+    return sorted(found)[:_MAX_JOINED]
 
 
 def _part(file: BinaryIO, start: int, end: int) -> Part:

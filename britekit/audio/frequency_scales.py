@@ -50,9 +50,7 @@ def mel_to_hz(mel: np.ndarray) -> np.ndarray:
     return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
 
 
-def mel_weights(
-    bins_hz: np.ndarray, rows: int, min_freq: float, max_freq: float, norm: str | None
-) -> np.ndarray:
+def mel_weights(bins_hz: np.ndarray, rows: int, min_freq: float, max_freq: float, norm: str | None) -> np.ndarray:
     """Return triangular filters, evenly spaced in mel, float64 (bins, rows).
 
     Peaks are 1, or with ``norm="slaney"`` 2/width in Hz, so that every filter has the same area.

@@ -70,9 +70,7 @@ class Inspection:
     damaged_at: float | None = None
 
 
-def inspect_recording(
-    path: str | os.PathLike[str], on_read: Callable[[float], None] | None = None
-) -> Inspection:
+def inspect_recording(path: str | os.PathLike[str], on_read: Callable[[float], None] | None = None) -> Inspection:
     """Decode a file to its end, in constant memory, and return what became known.
 
     Parameters

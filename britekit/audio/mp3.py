@@ -225,9 +225,7 @@ def _tags(source: Path) -> dict[str, str]:
     """Return what tells time, place and device, in words that `read_metadata` finds in an MP3 too."""
     known = read_metadata(source)
     tags = {"comment": known.comment or "", "artist": known.device or ""}
-    guano = (
-        read_chunks(source, frozenset({b"guan"})).get(b"guan", b"").decode("utf-8", "replace").strip("\0 \n")
-    )
+    guano = read_chunks(source, frozenset({b"guan"})).get(b"guan", b"").decode("utf-8", "replace").strip("\0 \n")
     if guano:
         tags["guano"] = guano
     return {key: value for key, value in tags.items() if value}
@@ -316,9 +314,7 @@ def convert_originals(
         if existing_mp3(path) is not None:
             result.left_alone.append(path)
         elif same:
-            result.failures.append(
-                (path, f"{' and '.join(same)} would give an MP3 of the same name; rename one")
-            )
+            result.failures.append((path, f"{' and '.join(same)} would give an MP3 of the same name; rename one"))
         else:
             todo.append(path)
     stop = threading.Event()

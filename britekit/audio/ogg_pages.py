@@ -76,11 +76,7 @@ def contents_of_ogg(file: BinaryIO) -> Contents | None:
             track = track or _begun(serial, number, body)
         else:
             if track is None:
-                return (
-                    None
-                    if len(starts) == 1
-                    else Contents(_parts(starts[:-1], starts[-1]), "no sound follows")
-                )
+                return None if len(starts) == 1 else Contents(_parts(starts[:-1], starts[-1]), "no sound follows")
             in_headers = False
             if serial == track.serial:
                 track.page += 1

@@ -148,9 +148,9 @@ class JoinedColumns:
             room = self._buffer.shape[1] - self._filled
             groups = min(room, waiting.shape[1] // self._joined)
             taken, waiting = np.split(waiting, [groups * self._joined], axis=1)
-            self._buffer[:, self._filled : self._filled + groups] = taken.reshape(
-                len(taken), groups, self._joined
-            ).max(axis=2)
+            self._buffer[:, self._filled : self._filled + groups] = taken.reshape(len(taken), groups, self._joined).max(
+                axis=2
+            )
             self._filled += groups
             if self._filled == self._buffer.shape[1]:
                 self._filled //= 2

@@ -73,9 +73,7 @@ def checked_place(latitude: float, longitude: float) -> tuple[float, float] | No
 
 def zone_of(text: str | None) -> timezone | None:
     """Return the time zone that ``Z``, ``+1000``, ``-03:30``, ``+2`` or ``UTC+5:30`` mean, or None."""
-    found = re.fullmatch(
-        r"(?:UTC|GMT)?\s*(?:Z|([+-])(\d{1,2})(?::?(\d\d))?)?", (text or "").strip(), re.ASCII
-    )
+    found = re.fullmatch(r"(?:UTC|GMT)?\s*(?:Z|([+-])(\d{1,2})(?::?(\d\d))?)?", (text or "").strip(), re.ASCII)
     if found is None or not (text or "").strip():
         return None
     if found[1] is None:

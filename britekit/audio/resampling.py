@@ -18,9 +18,7 @@ class Resampler:
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         same = rate_in == rate_out
-        self._stream = (
-            None if same else soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32", quality=_QUALITY)
-        )
+        self._stream = None if same else soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32", quality=_QUALITY)
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Take float32 (n,), return what is ready, float32 (m,)."""

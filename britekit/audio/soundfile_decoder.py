@@ -15,9 +15,7 @@ from britekit.audio.parts import Part
 
 # A size field that a recorder or a pipe left open says nothing about how long the file should be.
 _OPEN_SIZE = 0x7FFFF000
-_SHORTER = re.compile(
-    r"^\s*(data|SSND|Data Size|Riff size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE
-)
+_SHORTER = re.compile(r"^\s*(data|SSND|Data Size|Riff size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 # A length of which nothing is known.
 _NO_LENGTH = 1 << 50
 # Of an MP3 the library throws away what it decoded in a call that meets damage: read so little at a time.

@@ -70,9 +70,9 @@ class SpectrogramTransform:
             cfg.mel_norm,
         )
         # Periodic Hann, as for every FFT use.
-        self._window = (
-            0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self.window_length) / self.window_length)
-        ).astype(np.float32)
+        self._window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self.window_length) / self.window_length)).astype(
+            np.float32
+        )
         # The window sits in the middle of the FFT's frame; zeros around it change phases only, so a frame is
         # cut out at its window and padded at the end.
         self._lead = self.n_fft // 2 - (self.n_fft - self.window_length) // 2
@@ -115,9 +115,7 @@ class SpectrogramTransform:
             elif self._power != 1.0:
                 np.power(amplitude, np.float32(self._power), out=amplitude)
             for band in scale.bands:
-                work.rows[at : at + now, band.row : band.row_end] = (
-                    amplitude[:, band.bin : band.bin_end] @ band.weights
-                )
+                work.rows[at : at + now, band.row : band.row_end] = amplitude[:, band.bin : band.bin_end] @ band.weights
         return work.rows[:frames]
 
     def _windows(self, segment: np.ndarray, frames: int) -> np.ndarray:

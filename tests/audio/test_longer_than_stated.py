@@ -1,6 +1,7 @@
 """Files that hold more than their headers say: every sample written is read, or the excess is reported."""
 
 import struct
+import time
 
 import av
 import numpy as np
@@ -108,19 +109,20 @@ def test_comments_are_found_behind_samples_of_a_wrong_size(tmp_path):
 
 def test_bytes_of_no_kind_are_reported(tmp_path):
     junk = b"\x80\x01\x99" * 4000
-    assert_reported(tmp_path / "x.wav", wav(BODY, None, LIST + junk), SECONDS, "12000 bytes")
+    lengths = r"its header states 12.000 s, the file has room for 12.273 s; 12000 bytes"
+    assert_reported(tmp_path / "x.wav", wav(BODY, None, LIST + junk), SECONDS, lengths)
 
 
-@pytest.mark.parametrize(
-    "first", [wav(BODY), wav(BODY, None, LIST), wav(BODY, 44)], ids=["plain", "list", "stale"]
-)
+@pytest.mark.parametrize("first", [wav(BODY), wav(BODY, None, LIST), wav(BODY, 44)], ids=["plain", "list", "stale"])
 def test_joined_wav(tmp_path, first):
     samples = assert_holds(tmp_path / "x.wav", first + wav(OTHER, None, LIST), SECONDS + OTHER_SECONDS)
     np.testing.assert_allclose(samples * 32768, np.frombuffer(BODY + OTHER, "<i2"), atol=1e-3)
 
 
 def test_joined_files_of_other_rates_are_reported(tmp_path):
-    assert_reported(tmp_path / "x.wav", wav(BODY) + wav(OTHER, rate=44100), SECONDS, "44100 Hz")
+    assert_reported(
+        tmp_path / "x.wav", wav(BODY) + wav(OTHER, rate=44100), SECONDS, "1.500 s long, of 1 channel(s) at 44100 Hz"
+    )
 
 
 def patched(content, *changes):
@@ -244,9 +246,7 @@ def test_joined_films_are_read_or_reported(tmp_path, suffix, codec, container, r
         form = stream.codec_context.format.name
         frame = av.AudioFrame.from_ndarray(samples[None], "fltp", "mono")
         frame.sample_rate, frame.pts = rate, 0
-        resampler = av.AudioResampler(
-            format=form, layout="mono", rate=rate, frame_size=stream.frame_size or 960
-        )
+        resampler = av.AudioResampler(format=form, layout="mono", rate=rate, frame_size=stream.frame_size or 960)
         for part in [*resampler.resample(frame), *resampler.resample(None)]:
             out.mux(stream.encode(part))
         out.mux(stream.encode(None))
@@ -262,3 +262,19 @@ def test_joined_aac_is_read_whole(files, tmp_path):
     content = (files / "a.aac").read_bytes()
     one = duration_of(files / "a.aac")
     assert_holds(tmp_path / "x.aac", content + content, 2 * one, tolerance=0.05)
+
+
+def test_hostile_tails_end_soon(tmp_path):
+    """Chunks without end, nested or empty, and markers by the thousand: each is read or reported in seconds."""
+    began = time.monotonic()
+    nested = b"".join(b"abcd" + struct.pack("<I", 8 * (49_999 - k)) for k in range(50_000))
+    for number, tail in enumerate((b"aaaa\0\0\0\0" * 200_000, b"\x01" + nested, b"fLaC\0\0\0\x22" * 50_000)):
+        (tmp_path / f"{number}.wav").write_bytes(wav(BODY, 44, tail))
+        read(tmp_path / f"{number}.wav")
+    whole = encoded(tmp_path, noisy(OTHER_SECONDS), suffix="flac")
+    (tmp_path / "x.flac").write_bytes(whole + b"fLaC\0\0\0\x22" * 100_000)
+    assert read(tmp_path / "x.flac")[2] is not None
+    mp3 = encoded(tmp_path, noisy(OTHER_SECONDS), suffix="mp3")
+    (tmp_path / "x.mp3").write_bytes(mp3 + (b"\xff\xfb\x90\x64Info" * 20 + bytes(400)) * 2000)
+    read(tmp_path / "x.mp3")
+    assert time.monotonic() - began < 30
