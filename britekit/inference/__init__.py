@@ -18,11 +18,10 @@ The way through, one file each:
   of overlapping windows on one grid.
 - ``platt``: scores become probabilities. ``label_rules``: scores become labels; ``labelling``
   does both by the settings.
-- ``scoring``: the scores of many recordings as a value, and a cache of them.
-- ``analysis``: a batch of recordings from end to end. ``scorers`` runs the engine for it here, ``cluster`` on
-  a Ray cluster, by a ``ray_worker`` on each node. ``rendering`` makes the bytes of its files, ``output``
-  puts them in place, ``journal`` lets an interrupted run go on, ``manifest`` says what labels were made with,
-  ``meter`` how far the run is.
+- ``scoring``: the scores of many recordings as a value, from the engine of this process; a cache of them.
+- ``analysis``: a batch of recordings from end to end, also on a Ray cluster: ``cluster``, with a
+  ``ray_worker`` on each node. ``output`` writes labels in the formats of ``britekit.formats``, ``journal``
+  lets an interrupted run go on, ``manifest`` says what labels were made with, ``meter`` how far the run is.
 - ``first_window``: a quick look. ``predictor``, ``analyzer``: the same for people at a prompt.
 
 Shapes are named B (windows), C (classes), T (frames of a window), F (frames of a recording), H, W.

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,16 +17,13 @@ from britekit.errors import InferenceError, InputError
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
-from britekit.inference.meter import RecordingMeter
 from britekit.inference.output import OutputFolder, identity_of, recording_name
 from britekit.inference.platt import Calibration
-from britekit.inference.scorers import LocalScorer, Scorer, facts_of_run
-from britekit.inference.scoring import failure_of, reason_of
+from britekit.inference.scoring import LocalScorer, Scorer, failure_of, reason_of, run_metered
 
 logger = logging.getLogger(__name__)
 
-# Of the ensemble, the labeller and the sorts of files that are written.
-MakeScorer = Callable[[Ensemble, Labeller, Sequence[str]], contextlib.AbstractContextManager[Scorer]]
+MakeScorer = Callable[[Ensemble, Labeller], contextlib.AbstractContextManager[Scorer]]
 
 
 @dataclass
@@ -105,8 +102,8 @@ def analyze_recordings(
     thresholds
         Use the thresholds per class that the calibration holds.
     resume
-        True: refuse to start anew where an interrupted run had other models or settings; False: always start
-        anew; None: continue where that is possible.
+        True: refuse to start over where an interrupted run had other models or settings; False: always start
+        over; None: continue where that is possible.
     make_scorer
         Makes what scores; None takes the engine in this process.
     on_done
@@ -137,56 +134,37 @@ def analyze_recordings(
         raise InputError("two recordings have the same name; name them relative to a common directory (root)")
     summary = AnalysisSummary(calibrated=labeller.calibration.describe())
     failed: dict[str, tuple[str, str]] = {}
-    run = facts_of_run(ensemble, labeller)
-    with OutputFolder(Path(output_dir), kinds, cfg.infer.min_score == 0, facts, resume) as output:
+    keep_scores = cfg.infer.min_score == 0
+    with OutputFolder(Path(output_dir), kinds, keep_scores, labeller, facts, resume) as output:
         for name, path in names.items():
             if reason := output.why_not_written(name):
                 _note_failure(name, path, reason, failed, summary)
         todo = _left_to_do(output, {k: v for k, v in names.items() if k not in failed}, summary)
         identities: dict[str, tuple[int, int]] = {}
-        meter = RecordingMeter(len(todo), sum(max(0, identity_of(path)[0]) for path in todo.values()))
 
-        def begin() -> Iterator[tuple[str, Path]]:
-            for name, path in todo.items():
-                identities[name] = identity_of(path)
-                meter.begin_recording(path, max(0, identities[name][0]))
-                yield name, path
+        def on_begin(name: str) -> None:
+            identities[name] = identity_of(todo[name])
 
-        folder = output.journal.path
         if make_scorer is None:
             scoring: contextlib.AbstractContextManager[Scorer] = LocalScorer(
-                ensemble, labeller, start_seconds, folder, len(todo)
+                ensemble, labeller, start_seconds, output.folder, len(todo)
             )
         else:
-            scoring = make_scorer(ensemble, labeller, kinds)
-        try:
-            with scoring as scorer:
-                for name, path, write in scorer.run(begin(), lambda: meter.tick(scorer.scored_s)):
-                    identity = identities.pop(name)
-                    if isinstance(write, BaseException):
-                        _note_failure(name, path, reason_of(write, path), failed, summary)
-                        meter.finish_recording(scorer.scored_s)
-                        continue
-                    rendered = output.add(name, identity, write)
-                    summary.done += 1
-                    summary.labels += rendered.labels
-                    summary.damaged += rendered.damaged_at is not None
-                    summary.audio_seconds += rendered.seconds
-                    if on_done is not None:
-                        on_done(path, rendered.labels)
-                    meter.finish_recording(scorer.scored_s)
-            meter.finish()
-        finally:
-            meter.close()
-        output.finish(
-            {name: path for name, path in names.items() if name not in failed},
-            failed,
-            manifest_text(content),
-            labeller.classes,
-            labeller.unit_s,
-            score_facts(ensemble, labeller),
-            run,
-        )
+            scoring = make_scorer(ensemble, labeller)
+        with scoring as scorer:
+            for name, path, scored in run_metered(scorer, todo, on_begin):
+                if isinstance(scored, BaseException):
+                    _note_failure(name, path, reason_of(scored, path), failed, summary)
+                    continue
+                labels = output.add(name, path, identities.pop(name), scored)
+                summary.done += 1
+                summary.labels += labels
+                summary.damaged += scored.damaged_at is not None
+                summary.audio_seconds += scored.seconds
+                if on_done is not None:
+                    on_done(path, labels)
+        complete = {name: path for name, path in names.items() if name not in failed}
+        output.finish(complete, failed, manifest_text(content), score_facts(ensemble, labeller))
     summary.elapsed_s = time.monotonic() - began
     return summary
 
@@ -203,7 +181,7 @@ def _left_to_do(output: OutputFolder, names: dict[str, Path], summary: AnalysisS
     """Return the recordings that the interrupted run has not finished, and count those it has."""
     if output.journal.set_aside:
         logger.warning(
-            "the interrupted run in %s does not count, since %s: all recordings are scored anew",
+            "the interrupted run in %s does not count, since %s: all recordings are scored again",
             output.folder,
             output.journal.set_aside,
         )

@@ -25,8 +25,7 @@ from britekit.errors import BriteKitError, InferenceError
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.ray_worker import Worker, facts_of
-from britekit.inference.rendering import wanted_sinks
-from britekit.inference.scorers import Write
+from britekit.inference.scoring import Scored
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +60,8 @@ class RayScorer:
         As `analyze_recordings` and `load_ensemble` take them.
     address
         Of the cluster; None takes one that is found, else begins one on this machine.
-    ensemble, labeller, kinds
-        Loaded models of this process, what makes labels, and the sorts of files that are written.
+    ensemble, labeller
+        Loaded models of this process, and what turns scores into labels.
 
     Raises
     ------
@@ -78,15 +77,13 @@ class RayScorer:
         address: str | None,
         ensemble: Ensemble,
         labeller: Labeller,
-        kinds: Sequence[str],
     ) -> None:
         self._ray, self._began = _connect(address)
         # Nodes must not choose by themselves: scores of two backends are never mixed.
         cfg = copy.deepcopy(cfg)
         cfg.infer.backend = ensemble.backend  # type: ignore[assignment]
         cfg.misc.force_cpu = ensemble.device == "cpu"
-        parts = wanted_sinks(list(kinds), cfg.infer.min_score == 0)
-        self._arguments = (cfg, [path.resolve() for path in members], labeller, start_seconds, parts)
+        self._arguments = (cfg, [path.resolve() for path in members], labeller, start_seconds)
         self._facts = facts_of(ensemble)
         self._on_gpu = ensemble.device != "cpu"
         self._capacity = cfg.infer.num_threads + _AHEAD
@@ -112,8 +109,8 @@ class RayScorer:
 
     def run(
         self, recordings: Iterator[tuple[str, Path]], on_tick: Callable[[], None]
-    ) -> Iterator[tuple[str, Path, Write | BaseException]]:
-        """Yield each recording with what writes it, or with its error."""
+    ) -> Iterator[tuple[str, Path, Scored | BaseException]]:
+        """Yield each recording with its labels or with its error."""
         self._alive_at = time.monotonic()
         while self._is_more(recordings) or any(actor.tasks for actor in self._actors):
             self._look_for_nodes()
@@ -155,7 +152,7 @@ class RayScorer:
             self._waiting.extend(itertools.islice(recordings, 1))
         return bool(self._waiting)
 
-    def _answer(self, actor: _Actor, reference: Any, name: str) -> Write | BaseException | None:
+    def _answer(self, actor: _Actor, reference: Any, name: str) -> Scored | BaseException | None:
         """Return what an actor says of a recording; None if it is lost and will be tried again."""
         exceptions = self._ray.exceptions
         try:
@@ -177,12 +174,12 @@ class RayScorer:
         _, path = actor.tasks.pop(reference)
         if isinstance(answer, BriteKitError):
             return answer
-        if answer.facts.damaged_at is not None:  # what a worker says there, nobody hears
+        if answer.damaged_at is not None:  # what a worker says there, nobody hears
             what = "%s is damaged at %.3f s; the part before it is used"
-            logger.warning(what, shown(path), answer.facts.damaged_at)
-        self._scored_s += answer.facts.seconds
-        write: Write = answer.write
-        return write
+            logger.warning(what, shown(path), answer.damaged_at)
+        self._scored_s += answer.seconds
+        scored: Scored = answer
+        return scored
 
     def _look_for_nodes(self) -> None:
         """Start actors on nodes that have none yet, also on those that joined later."""
@@ -257,11 +254,9 @@ class RayScorer:
 
 def ray_scorers(
     cfg: BaseConfig, members: Sequence[Path], start_seconds: float, address: str | None
-) -> Callable[[Ensemble, Labeller, Sequence[str]], RayScorer]:
+) -> Callable[[Ensemble, Labeller], RayScorer]:
     """Return what makes a `RayScorer` for `analyze_recordings`."""
-    return lambda ensemble, labeller, kinds: RayScorer(
-        cfg, members, start_seconds, address, ensemble, labeller, kinds
-    )
+    return lambda ensemble, labeller: RayScorer(cfg, members, start_seconds, address, ensemble, labeller)
 
 
 def _connect(address: str | None) -> tuple[Any, bool]:

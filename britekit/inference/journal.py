@@ -1,58 +1,41 @@
-"""What an interrupted run has done, so that the next one goes on from there.
+"""What an interrupted run has done, so that the next one goes on from there: one SQLite file.
 
-A folder beside the labels: ``run.json`` says with which models and settings, ``done.jsonl`` has a line for
-each finished recording, and the parts of tables that need all recordings lie in two files that only grow. A
-line is written when everything it speaks of is on disk, and bears checksums, so that whatever a killed
-process left half-written is found and done again.
+It lies beside the labels, says with which models and settings the run was started, and holds the labels and
+unrounded scores of each finished recording. SQLite keeps what was committed and nothing half-written when a
+process is killed or the power fails, and locks the file.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import shutil
+import sqlite3
 import time
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+from urllib.parse import quote
 
-from britekit.errors import InferenceError, InputError
-from britekit.files import unwritable, write_json
-from britekit.processes import take_lock
+from britekit.errors import BriteKitError, InferenceError, InputError
+from britekit.files import unwritable
 
 JOURNAL = ".analyze.journal"
-_FORMAT = 3
-_SYNC_SECONDS = 5.0
-_PIECE = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """A stretch of a file and its CRC-32."""
-
-    offset: int
-    length: int
-    crc: int
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A file of one recording.
-
-    Attributes
-    ----------
-    held
-        Name below the journal while the file of an earlier run keeps its place; None: it has its own.
-    length, crc
-        Of its bytes.
-    """
-
-    held: str | None
-    length: int
-    crc: int
+_FORMAT = 4
+# What a kill or a power cut can lose; a commit for each recording would take longer than a short clip.
+_COMMIT_SECONDS = 1.0
+_SCHEMA = """
+CREATE TABLE run(format INTEGER, facts TEXT);
+CREATE TABLE done(
+    name TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, seconds REAL, labels INTEGER, rows INTEGER,
+    damaged_at REAL, files TEXT
+);
+CREATE TABLE piece(recording TEXT, kind TEXT, crc INTEGER, data BLOB);
+CREATE INDEX piece_of ON piece(recording, kind);
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +48,12 @@ class Done:
         What it is called in the output.
     size, mtime_ns
         Of its file when it was scored.
+    labels, rows
+        Number of labels, and of rows of unrounded scores.
     damaged_at
         Second from which on it is damaged; None if it is whole.
-    labels_at, scores
-        Its part of ``labels.part`` (labels, from which tables are written) and of ``scores.part``.
     files
-        Ending of the name to the file.
+        Endings of the files that were written under their names at once, separated by line breaks.
     """
 
     name: str
@@ -80,9 +63,7 @@ class Done:
     labels: int
     rows: int
     damaged_at: float | None
-    labels_at: Slice | None
-    scores: Slice | None
-    files: dict[str, Written]
+    files: str
 
 
 class Journal:
@@ -95,13 +76,13 @@ class Journal:
     facts
         What the results depend on besides the recordings; plain values, nested.
     resume
-        True: refuse where there is another journal; False: start anew; None: go on if the journal is of a
-        run with the same facts, else start anew.
+        True: refuse where there is another journal; False: start over; None: go on if the journal is of a run
+        with the same facts, else start over.
 
     Attributes
     ----------
-    done
-        Names of finished recordings, each with its line: a tenth of the memory that a `Done` takes.
+    resumed
+        Names of the recordings that an interrupted run finished.
     set_aside
         Why a journal that was there does not count; empty if it does, or if there was none.
 
@@ -110,30 +91,30 @@ class Journal:
     InputError
         Another process works here, or the folder cannot be written.
     InferenceError
-        ``resume`` is True, and the journal is of a run with other facts.
+        ``resume`` is True, and the journal is of a run with other facts; or it is of an older version.
     """
 
     def __init__(self, folder: Path, facts: dict[str, Any], resume: bool | None = None) -> None:
         self.path = folder / JOURNAL
-        self.done: dict[str, bytes] = {}
+        self.resumed: frozenset[str] = frozenset()
         self.set_aside = ""
-        self._folder = folder
-        try:
-            self.path.mkdir(exist_ok=True)
-            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise unwritable(folder, error) from error
-        try:
-            if not take_lock(self._lock):
-                raise InputError(
-                    f"another analyze is writing into {folder}; wait for it, or name another output directory"
+        if self.path.is_dir():
+            if resume is not False:
+                raise InferenceError(
+                    f"{self.path} is of a run that an older version began and this one cannot continue; "
+                    "finish it with that version, or start over with --no-resume"
                 )
-            self._open(json.loads(json.dumps(facts)), resume)
+            shutil.rmtree(self.path)
+        self._db = _open(self.path)
+        try:
+            with self._reporting():
+                self._begin(json.loads(json.dumps(facts)), resume)
         except BaseException:
-            os.close(self._lock)
+            self._db.close()
             raise
+        self._committed = time.monotonic()
 
-    def _open(self, facts: dict[str, Any], resume: bool | None) -> None:
+    def _begin(self, facts: dict[str, Any], resume: bool | None) -> None:
         known = self._known_facts()
         if known is not None and resume is not False:
             other = _differences(known, facts)
@@ -141,174 +122,164 @@ class Journal:
                 self.set_aside = f"{', '.join(other[:4])} {'differ' if other[1:] else 'differs'}"
             if other and resume:
                 raise InferenceError(
-                    f"the interrupted run in {self._folder} cannot be continued, since {self.set_aside}; "
-                    "leave out --resume to start anew"
+                    f"the interrupted run in {self.path.parent} cannot be continued, since {self.set_aside}; "
+                    "leave out --resume to start over"
                 )
-        go_on = known is not None and resume is not False and not self.set_aside
-        try:
-            if not go_on:
-                self._clear()
-                write_json(self.path / "run.json", {"format": _FORMAT, "facts": facts})
-            (self.path / "files").mkdir(exist_ok=True)
-            self.labels: BinaryIO = open(self.path / "labels.part", "ab")  # noqa: SIM115
-            self.scores: BinaryIO = open(self.path / "scores.part", "ab")  # noqa: SIM115
-            if go_on:
-                self._read_done()
-            self._lines: BinaryIO = open(self.path / "done.jsonl", "ab")  # noqa: SIM115
-        except OSError as error:
-            raise unwritable(self.path, error) from error
-        # Above all that are there: one of them may wait for the end, and there are gaps below it.
-        self._number = max(
-            (int(name) for name in os.listdir(self.path / "files") if name.isdigit()), default=0
-        )
-        self._synced = time.monotonic()
+        if known is not None and resume is not False and not self.set_aside:
+            self._drop_damaged()
+            self.resumed = frozenset(name for (name,) in self._db.execute("SELECT name FROM done"))
+        else:
+            for kind, name in self._db.execute("SELECT type, name FROM sqlite_master").fetchall():
+                if kind == "table":
+                    self._db.execute(f'DROP TABLE "{name}"')
+            for statement in _SCHEMA.split(";"):
+                self._db.execute(statement)
+            self._db.execute("INSERT INTO run VALUES (?, ?)", (_FORMAT, json.dumps(facts)))
+        self._db.execute("COMMIT")
+        self._db.execute("BEGIN")
 
     def _known_facts(self) -> Any:
         """Return the facts of the journal that is there, None if there is none that can be used."""
         try:
-            content = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return (
-            content.get("facts") if isinstance(content, dict) and content.get("format") == _FORMAT else None
-        )
+            row = self._db.execute("SELECT format, facts FROM run").fetchone()
+            return json.loads(row[1]) if row is not None and row[0] == _FORMAT else None
+        except (sqlite3.OperationalError, ValueError):
+            return None  # no such table: nothing was begun
 
-    def _clear(self) -> None:
-        # run.json goes first: what is left without it counts for nothing.
-        (self.path / "run.json").unlink(missing_ok=True)
-        for name in ("done.jsonl", "labels.part", "scores.part"):
-            (self.path / name).unlink(missing_ok=True)
-        shutil.rmtree(self.path / "files", ignore_errors=True)
+    def _drop_damaged(self) -> None:
+        """Forget recordings of which a piece is not what was written."""
+        damaged = {
+            name
+            for name, crc, data in self._db.execute("SELECT recording, crc, data FROM piece")
+            if zlib.crc32(data) != crc
+        }
+        for name in damaged:
+            self._forget(name)
 
-    def _read_done(self) -> None:
-        """Read the lines whose files are whole; drop the rest."""
-        try:
-            content = (self.path / "done.jsonl").read_bytes()
-        except FileNotFoundError:
-            return
-        good = []
-        for line in content.splitlines(keepends=True):
-            entry = _entry(line)
-            if entry is not None and self._is_whole(entry):
-                self.done[entry.name] = line
-                good.append(line)
-        # Rewritten, so that a torn last line does not spoil the next one.
-        partial = self.path / "done.new"
-        partial.write_bytes(b"".join(good))
-        os.replace(partial, self.path / "done.jsonl")
+    def _forget(self, name: str) -> None:
+        self._db.execute("DELETE FROM piece WHERE recording = ?", (name,))
+        self._db.execute("DELETE FROM done WHERE name = ?", (name,))
 
-    def _is_whole(self, entry: Done) -> bool:
-        for part, name in ((entry.labels_at, "labels.part"), (entry.scores, "scores.part")):
-            if part is not None and _crc(pieces(self.path / name, part)) != (part.length, part.crc):
-                return False
-        for ending, written in entry.files.items():
-            places = [self._folder / f"{entry.name}{ending}"]
-            if written.held is not None:
-                places.insert(0, self.path / "files" / written.held)
-            wanted = (written.length, written.crc)
-            if not any(place.is_file() and _crc(_whole(place)) == wanted for place in places):
-                return False
-        return True
+    def names(self) -> list[str]:
+        """Return the names of finished recordings, sorted."""
+        with self._reporting():
+            return sorted(name for (name,) in self._db.execute("SELECT name FROM done"))
 
     def entry(self, name: str) -> Done | None:
         """Return what is noted about a recording, None if it is not finished."""
-        line = self.done.get(name)
-        return None if line is None else _entry(line)
+        with self._reporting():
+            row = self._db.execute("SELECT * FROM done WHERE name = ?", (name,)).fetchone()
+        return None if row is None else Done(*row)
 
-    def new_file(self) -> Path:
-        """Return a path below the journal that nothing has yet."""
-        self._number += 1
-        return self.path / "files" / str(self._number)
+    def pieces(self, name: str, kind: str) -> Iterator[bytes]:
+        """Yield what was written of one kind about a recording, in the pieces in which it was written."""
+        found = "SELECT data FROM piece WHERE recording = ? AND kind = ? ORDER BY rowid"
+        with self._reporting():
+            for (data,) in self._db.execute(found, (name, kind)):
+                yield data
 
-    def append(self, entry: Done) -> None:
-        """Note a finished recording, whose files are written."""
-        line = _line(entry)
-        try:
-            self.labels.flush()
-            self.scores.flush()
-            self._lines.write(line)
-            self._lines.flush()
-        except OSError as error:
-            raise unwritable(self.path, error) from error
-        self.done[entry.name] = line
-        now = time.monotonic()
-        if now - self._synced > _SYNC_SECONDS:
-            # A killed process loses nothing; a power cut loses these seconds.
-            self._synced = now
-            for file in (self.labels, self.scores, self._lines):
-                os.fsync(file.fileno())
+    @contextmanager
+    def adding(self, name: str) -> Iterator[Callable[[str, bytes], None]]:
+        """Take the pieces of a recording, by kind; with an error all of them are forgotten.
+
+        Inside, `finish` notes the recording as finished.
+        """
+        with self._reporting():
+            self._db.execute("SAVEPOINT one")
+            try:
+                self._forget(name)
+                yield lambda kind, data: self._add(name, kind, data)
+            except BaseException:
+                with suppress(sqlite3.Error):  # the first error is the one to report
+                    self._db.execute("ROLLBACK TO one")
+                    self._db.execute("RELEASE one")
+                raise
+            self._db.execute("RELEASE one")
+            if time.monotonic() - self._committed > _COMMIT_SECONDS:
+                self._db.execute("COMMIT")
+                self._db.execute("BEGIN")
+                self._committed = time.monotonic()
+
+    def _add(self, name: str, kind: str, data: bytes) -> None:
+        self._db.execute("INSERT INTO piece VALUES (?, ?, ?, ?)", (name, kind, zlib.crc32(data), data))
+
+    def finish(self, entry: Done) -> None:
+        """Note a recording as finished, once its files are written."""
+        self._db.execute("INSERT INTO done VALUES (?, ?, ?, ?, ?, ?, ?, ?)", astuple(entry))
 
     def close(self, remove: bool) -> None:
         """Let go of the journal; with ``remove``, or if nothing is in it, it goes."""
-        failed: OSError | None = None
-        for file in (self.labels, self.scores, self._lines):
-            try:
-                file.close()  # writes what is still held
-            except OSError as error:
-                failed = error
-        gone = remove or not self.done
-        if gone:
-            self._clear()
-            shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._lock)
-        if gone and os.name == "nt":  # which removes no file that is open; elsewhere it may be the next run's
-            shutil.rmtree(self.path, ignore_errors=True)
-        if failed is not None:
-            raise unwritable(self.path, failed) from failed
+        try:
+            with self._reporting():
+                self._db.execute("COMMIT")
+                if remove or self._db.execute("SELECT 1 FROM done").fetchone() is None:
+                    remove = True
+                    # Still locked while it goes, so that it cannot be the journal of a run that begins now.
+                    self._db.execute("PRAGMA journal_mode = OFF")
+                    if os.name != "nt":
+                        self._unlink()
+        finally:
+            self._db.close()
+            if remove and os.name == "nt":  # which removes no file that is open
+                self._unlink()
+
+    def _unlink(self) -> None:
+        self.path.with_name(f"{JOURNAL}-journal").unlink(missing_ok=True)  # SQLite's own, empty now
+        self.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Turn errors of SQLite into sentences."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise _reported(self.path, error) from error
 
 
-def pieces(path: Path, part: Slice) -> Iterator[bytes]:
-    """Yield the bytes of a part of a file, as far as they are there."""
-    with open(path, "rb") as file:
-        file.seek(part.offset)
-        left = part.length
-        while left and (piece := file.read(min(left, _PIECE))):
-            left -= len(piece)
-            yield piece
+def _open(path: Path) -> sqlite3.Connection:
+    """Open and lock the file; where another process removed it in between, open the next one."""
+    nolock = 0
+    while True:
+        before = _identity(path)
+        address = f"file:{quote(os.fsencode(path.absolute()))}?nolock={nolock}"
+        db = sqlite3.connect(address, timeout=0, isolation_level=None, uri=True)
+        try:
+            for pragma in ("locking_mode = EXCLUSIVE", "synchronous = FULL"):
+                db.execute(f"PRAGMA {pragma}")
+            db.execute("BEGIN EXCLUSIVE")
+            db.execute("SELECT count(*) FROM sqlite_master")
+        except sqlite3.DatabaseError as error:
+            db.close()
+            if error.sqlite_errorname in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):  # no run can go on from it
+                path.unlink(missing_ok=True)
+                continue
+            if not nolock and error.sqlite_errorname in ("SQLITE_PROTOCOL", "SQLITE_IOERR_LOCK"):
+                nolock = 1  # a file system without locks
+                continue
+            raise _reported(path, error) from error
+        if before is None or before == _identity(path):
+            return db
+        db.close()
 
 
-def _whole(path: Path) -> Iterator[bytes]:
+def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        with open(path, "rb") as file:
-            while piece := file.read(_PIECE):
-                yield piece
+        facts = path.stat()
     except OSError:
-        return
-
-
-def _crc(stream: Iterator[bytes]) -> tuple[int, int]:
-    length = crc = 0
-    for piece in stream:
-        length += len(piece)
-        crc = zlib.crc32(piece, crc)
-    return length, crc
-
-
-def _line(entry: Done) -> bytes:
-    values = dataclasses.astuple(entry)
-    return json.dumps(values, separators=(",", ":")).encode() + b"\n"
-
-
-def _entry(line: bytes) -> Done | None:
-    """Return what a line says, None for one that a killed process left unfinished."""
-    if not line.endswith(b"\n"):
         return None
-    try:
-        name, size, mtime_ns, seconds, labels, rows, damaged_at, labels_at, scores, files = json.loads(line)
-        return Done(
-            name,
-            size,
-            mtime_ns,
-            seconds,
-            labels,
-            rows,
-            damaged_at,
-            None if labels_at is None else Slice(*labels_at),
-            None if scores is None else Slice(*scores),
-            {ending: Written(*file) for ending, file in files.items()},
+    return facts.st_dev, facts.st_ino
+
+
+def _reported(path: Path, error: sqlite3.DatabaseError) -> BriteKitError:
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return InputError(
+            f"another analyze is writing into {path.parent}; wait for it, or name another output directory"
         )
-    except (ValueError, TypeError, AttributeError):
-        return None
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return InputError(f"{path} is damaged ({error}); start over with --no-resume")
+    number = {"SQLITE_FULL": "no space left on the device"}.get(name, str(error))
+    return unwritable(path, OSError(0, number))
 
 
 def _differences(known: Any, facts: Any, where: str = "") -> list[str]:

@@ -9,10 +9,12 @@ from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
+from britekit import formats
 from britekit.annotations.classes import ClassInfo, read_ignore_list
 from britekit.annotations.labels import Label
 from britekit.config import BaseConfig, MiscConfig
 from britekit.errors import InputError
+from britekit.formats import Facts, Rows
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.label_rules import (
     Intervals,
@@ -55,6 +57,8 @@ class Labeller:
         Lowest score of a label, by class; None where that is ``infer.min_score`` for all.
     label_field
         What a label shows.
+    facts
+        What formats show beside labels.
 
     Raises
     ------
@@ -78,6 +82,7 @@ class Labeller:
         self.rules: LabelRules = label_rules(cfg, ensemble.sed_fps is not None)
         self.thresholds = class_thresholds(calibration, self.classes, cfg) if thresholds else None
         self.label_field = cfg.infer.label_field
+        self.facts = Facts(float(cfg.audio.min_freq), float(cfg.audio.max_freq), self.rules.second_pass)
         # Where files sort labels: by what a label shows.
         shown = [info.label(self.label_field) for info in self.classes]
         self._order = sorted(range(len(shown)), key=shown.__getitem__)
@@ -117,6 +122,13 @@ class Labeller:
                 else:
                     found = intervals_of_windows(result.starts, column, rules, result.seconds)
                     yield self._shown[place], found
+
+    def rows(self, result: RecordingScores) -> Iterator[Rows]:
+        """Yield the labels of one recording in pieces of bounded size, as formats take them."""
+        classes = {info.label(self.label_field): info for info in reversed(self.classes)}
+        for label, found in self.intervals(result):
+            columns = (found.starts, found.ends, found.scores, found.confirmed)
+            yield from formats.in_pieces(label, classes[label].name, classes[label].code, *columns)
 
     def raw_starts(self, result: RecordingScores) -> np.ndarray:
         """Return the starts (N,) of the rows of `raw_blocks`, in seconds."""

@@ -9,24 +9,30 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import filecmp
+import io
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from britekit import formats
-from britekit.annotations.classes import ClassInfo
 from britekit.annotations.scores import ScoreTable
 from britekit.files import UNWRITABLE, atomic_path, make_durable, together, unwritable, write_csv, write_text
-from britekit.formats import Facts, Recording, Sink
-from britekit.inference.journal import Done, Journal, Slice, Written
+from britekit.formats import Recording, Rows, Sink, Writer
+from britekit.inference.journal import Done, Journal
+from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import MANIFEST_HEAD
-from britekit.inference.rendering import LABELS, SCORES, RenderedFacts, wanted_sinks
+
+if TYPE_CHECKING:
+    from britekit.inference.scoring import Scored
 
 SCORE_TABLE, MANIFEST, FAILURES, DAMAGES = "scores.npz", "manifest.yaml", "failed.csv", "damaged.csv"
+# Kinds of pieces in the journal: labels as `Rows.to_bytes` gives them, and `Scored.raw`.
+LABELS, SCORES = "labels", "scores"
+_PIECE = 1 << 20
 
 
 class OutputFolder:
@@ -40,6 +46,8 @@ class OutputFolder:
         Names of formats.
     keep_scores
         Also write scores.npz.
+    labeller
+        What turned scores into labels.
     facts, resume
         As `Journal` takes them.
 
@@ -56,14 +64,14 @@ class OutputFolder:
         folder: Path,
         kinds: Iterable[str],
         keep_scores: bool,
+        labeller: Labeller,
         facts: dict[str, Any],
         resume: bool | None = None,
     ) -> None:
-        self.folder = folder
-        self._kinds = sorted(kinds)
-        self._sinks = wanted_sinks(self._kinds, keep_scores)
+        self.folder, self._labeller = folder, labeller
+        kinds = set(kinds)
         known = [formats.get(name) for name in formats.written()]
-        chosen = [form for form in known if form.name in self._kinds]
+        chosen = [form for form in known if form.name in kinds]
         # Format to ending or name of its files: what this run writes, and what an earlier one may have left.
         self._endings = {form.name: form.ending for form in chosen if not form.table}
         self._tables = {form.name: form.table for form in chosen if form.table}
@@ -79,11 +87,9 @@ class OutputFolder:
         except OSError as error:
             raise unwritable(folder, error) from error
         self.journal = Journal(folder, facts, resume)
-        # What a run left that was killed while it put the tables together; nobody else writes here now.
-        for target in (*self._tables.values(), SCORE_TABLE, FAILURES, DAMAGES, MANIFEST):
-            stem, suffix = os.path.splitext(target)
-            for left in folder.glob(f".{stem}.*.partial{suffix}"):
-                left.unlink(missing_ok=True)
+        # What a run that was killed was writing; nobody else writes here now.
+        for left in folder.glob(".analyze.*.partial"):
+            left.unlink(missing_ok=True)
 
     def __enter__(self) -> OutputFolder:
         return self
@@ -111,81 +117,75 @@ class OutputFolder:
                     )
         return ""
 
-    def add(
-        self, name: str, identity: tuple[int, int], write: Callable[[Mapping[str, Sink]], RenderedFacts]
-    ) -> RenderedFacts:
-        """Write one finished recording.
+    def add(self, name: str, path: Path, identity: tuple[int, int], scored: Scored) -> int:
+        """Write one finished recording, and return its number of labels.
 
         Parameters
         ----------
         name
             What it is called in the output.
-        identity
-            From `identity_of`, before it was read.
-        write
-            Puts its parts into the sinks.
+        path, identity
+            Its file, and `identity_of` that before it was read.
+        scored
+            Its labels and scores.
 
         Raises
         ------
         InputError
             The output cannot be written.
         """
-        journal = self.journal
-        try:
-            with contextlib.ExitStack() as stack:
-                sinks = {
-                    key: _Counting(
-                        {LABELS: journal.labels, SCORES: journal.scores}.get(key)
-                        or stack.enter_context(open(journal.new_file(), "wb"))
-                    )
-                    for key in self._sinks
-                }
-                facts = write(sinks)
-            journal.append(
-                Done(
-                    name=name,
-                    size=identity[0],
-                    mtime_ns=identity[1],
-                    seconds=facts.seconds,
-                    labels=facts.labels,
-                    rows=facts.rows,
-                    damaged_at=facts.damaged_at,
-                    labels_at=sinks[LABELS].slice() if LABELS in sinks else None,
-                    scores=sinks[SCORES].slice() if SCORES in sinks else None,
-                    files={
-                        ending: self._publish(name, ending, sinks[kind])
-                        for kind, ending in self._endings.items()
-                    },
-                )
-            )
-        except OSError as error:
-            if error.errno not in UNWRITABLE:
-                raise
-            raise unwritable(self.folder, error) from error
-        return facts
-
-    def _publish(self, name: str, ending: str, file: _Counting) -> Written:
-        """Give a file its name, unless an earlier run's file has it: that is replaced at the end."""
-        written = Path(file.name)
-        target = self.folder / f"{name}{ending}"
         before = self.journal.entry(name)
-        ours = before is not None and ending in before.files and before.files[ending].held is None
-        if ours or not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            # Flushed to the disk at the end: one by one that would take longer than scoring a short clip.
-            os.replace(written, target)
-            return Written(None, file.length, file.crc)
-        return Written(written.name, file.length, file.crc)
+        ours = [] if before is None else before.files.split("\n")
+        # A name that an earlier run's file has is taken at the end.
+        free = {
+            kind: ending
+            for kind, ending in self._endings.items()
+            if ending in ours or not os.path.lexists(self.folder / f"{name}{ending}")
+        }
+        recording = Recording(name, as_text(os.path.abspath(path)), scored.seconds, scored.damaged_at)
+        count = size = 0
+        with self._reporting(), self.journal.adding(name) as add:
+            with contextlib.ExitStack() as stack:
+                writers = [
+                    self._writer(kind, stack.enter_context(open(self._partial(kind), "wb"))) for kind in free
+                ]
+                labels = _Pieces(LABELS, add)
+                for rows in scored.rows():
+                    count += len(rows)
+                    labels.write(rows.to_bytes())
+                    for writer in writers:
+                        writer.add(recording, rows)
+                labels.flush()
+                for writer in writers:
+                    writer.end(recording)
+                    writer.close()
+            if self._keep_scores:
+                for data in scored.raw():
+                    size += len(data)
+                    add(SCORES, data)
+            for kind, ending in free.items():
+                self._give_name(kind, name, ending)
+            rows_written = size // (8 + 4 * len(self._labeller.classes))
+            files = "\n".join(free.values())
+            entry = Done(name, *identity, scored.seconds, count, rows_written, scored.damaged_at, files)
+            self.journal.finish(entry)
+        return count
+
+    def _partial(self, kind: str) -> Path:
+        return self.folder / f".analyze.{kind}.partial"
+
+    def _give_name(self, kind: str, name: str, ending: str) -> None:
+        target = self.folder / f"{name}{ending}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Flushed to the disk at the end: one by one that would take longer than scoring a short clip.
+        os.replace(self._partial(kind), target)
 
     def finish(
         self,
         paths: Mapping[str, Path],
         failed: Mapping[str, tuple[str, str]],
         manifest: str,
-        classes: list[ClassInfo],
-        duration: float,
         meta: dict[str, str],
-        facts: Facts,
     ) -> None:
         """Write the files about all recordings; with failures the journal stays, so that a run can mend them.
 
@@ -197,39 +197,34 @@ class OutputFolder:
             Recordings that are not: name to file and reason.
         manifest
             Text of the manifest.
-        classes, duration, meta
+        meta
             For scores.npz.
-        facts
-            For tables.
         """
-        ordered = sorted(paths)
-        damaged = [
-            (x.name, f"{x.damaged_at:.3f}") for x in self._entries(ordered) if x.damaged_at is not None
-        ]
-        old = [*self._old_tables(bool(failed), bool(damaged)), *self._obsolete(set(ordered), failed)]
-        try:
-            make_durable(self._label_files(ordered))
-            with together():
-                for kind in self._tables:
-                    self._write_table(kind, ordered, paths, facts)
-                if self._keep_scores:
-                    self._write_scores(ordered, classes, duration, meta)
-                if failed:
-                    rows = [(name, *failed[name]) for name in sorted(failed)]
-                    write_csv(self.folder / FAILURES, [("recording", "file", "reason"), *rows])
-                if damaged:
-                    write_csv(self.folder / DAMAGES, [("recording", "damaged_at"), *damaged])
-                write_text(self.folder / MANIFEST, manifest)
-                for path in old:
-                    if os.path.lexists(path):  # false for a name too long to exist
-                        path.unlink()
-                self._replace_held(ordered)
-                # Before the manifest calls them finished, and the journal goes.
-                make_durable(self._label_folders(ordered), directories=True)
-        except OSError as error:
-            if error.errno not in UNWRITABLE:
-                raise
-            raise unwritable(self.folder, error) from error
+        names = sorted(paths)
+        damaged = [(x.name, f"{x.damaged_at:.3f}") for x in self._entries(names) if x.damaged_at is not None]
+        old = [*self._old_tables(bool(failed), bool(damaged)), *self._obsolete(set(names), failed)]
+        with self._reporting(), together():
+            for kind in self._tables:
+                with atomic_path(self.folder / self._tables[kind]) as partial, open(partial, "wb") as table:
+                    self._write(kind, table, names, paths)
+            if self._keep_scores:
+                self._write_scores(names, meta)
+            if failed:
+                rows = [(name, *failed[name]) for name in sorted(failed)]
+                write_csv(self.folder / FAILURES, [("recording", "file", "reason"), *rows])
+            if damaged:
+                write_csv(self.folder / DAMAGES, [("recording", "damaged_at"), *damaged])
+            write_text(self.folder / MANIFEST, manifest)
+            for path in old:
+                if os.path.lexists(path):  # false for a name too long to exist
+                    path.unlink()
+            for entry in self._entries(names):
+                self._write_label_files(entry, paths)
+            # Before the manifest calls them finished, and the journal goes.
+            files = (self.folder / f"{name}{ending}" for name in names for ending in self._endings.values())
+            make_durable(files)
+            below = {parent for name in names for parent in PurePosixPath(name).parents}
+            make_durable({self.folder / folder for folder in below}, directories=True)
         self._complete = not failed
 
     def _entries(self, names: Iterable[str]) -> Iterator[Done]:
@@ -238,27 +233,38 @@ class OutputFolder:
             assert entry is not None
             yield entry
 
-    def _label_files(self, names: list[str]) -> Iterator[Path]:
-        """Yield where each label file of this run is now."""
-        for entry in self._entries(names):
-            for ending, file in entry.files.items():
-                named = self.folder / f"{entry.name}{ending}"
-                yield named if file.held is None else self.journal.path / "files" / file.held
+    def _write_label_files(self, entry: Done, paths: Mapping[str, Path]) -> None:
+        """Write the label files that are not there, or that nobody watched since an interrupted run."""
+        for kind, ending in self._endings.items():
+            if ending in entry.files.split("\n") and entry.name not in self.journal.resumed:
+                continue
+            with open(self._partial(kind), "wb") as file:
+                self._write(kind, file, [entry.name], paths)
+            target = self.folder / f"{entry.name}{ending}"
+            if target.is_file() and filecmp.cmp(self._partial(kind), target, shallow=False):
+                self._partial(kind).unlink()
+            else:
+                self._give_name(kind, entry.name, ending)
 
-    def _label_folders(self, names: list[str]) -> set[Path]:
-        """Return every folder that holds a label file, or one that does."""
-        below = {parent for name in names for parent in PurePosixPath(name).parents}
-        return {self.folder / folder for folder in below}
+    def _writer(self, kind: str, out: Sink) -> Writer:
+        make = formats.get(kind).writer
+        assert make is not None
+        return make(out, self._labeller.facts)
 
-    def _replace_held(self, names: list[str]) -> None:
+    def _write(self, kind: str, out: Sink, names: list[str], paths: Mapping[str, Path]) -> None:
+        """Write the labels of recordings in a format, from the journal."""
+        writer = self._writer(kind, out)
         for entry in self._entries(names):
-            for ending, file in entry.files.items():
-                if file.held is not None:
-                    # Gone where a run was killed in the midst of this.
-                    with contextlib.suppress(FileNotFoundError):
-                        os.replace(
-                            self.journal.path / "files" / file.held, self.folder / f"{entry.name}{ending}"
-                        )
+            path = as_text(os.path.abspath(paths[entry.name]))
+            recording = Recording(entry.name, path, entry.seconds, entry.damaged_at)
+            for rows in self._rows(entry.name):
+                writer.add(recording, rows)
+            writer.end(recording)
+        writer.close()
+
+    def _rows(self, name: str) -> Iterator[Rows]:
+        for piece in self.journal.pieces(name, LABELS):
+            yield from formats.read_rows(io.BytesIO(piece), len(piece))
 
     def _is_ours(self) -> bool:
         """Tell whether an earlier analyze wrote this folder: nothing else may be removed from it."""
@@ -284,74 +290,61 @@ class OutputFolder:
         gone = {name: ours for name in failed if not self.why_not_written(name)}
         if self._is_ours():
             gone |= {name: [*gone.get(name, []), *self._other_endings] for name in [*names, *gone]}
-        for entry in self._entries(self.journal.done.keys() - names):
-            if entry.name not in gone:
-                gone[entry.name] = [ending for ending, file in entry.files.items() if file.held is None]
+        for entry in self._entries(set(self.journal.names()) - names - gone.keys()):
+            gone[entry.name] = [ending for ending in entry.files.split("\n") if ending]
         return [self.folder / f"{name}{ending}" for name, endings in gone.items() for ending in endings]
 
-    def _write_table(self, kind: str, names: list[str], paths: Mapping[str, Path], facts: Facts) -> None:
-        make = formats.get(kind).writer
-        assert make is not None
-        with (
-            atomic_path(self.folder / self._tables[kind]) as partial,
-            open(partial, "wb") as table,
-            open(self.journal.path / "labels.part", "rb") as labels,
-        ):
-            writer = make(table, facts)
-            for entry in self._entries(names):
-                assert entry.labels_at is not None
-                recording = Recording(
-                    entry.name, as_text(os.path.abspath(paths[entry.name])), entry.seconds, entry.damaged_at
-                )
-                labels.seek(entry.labels_at.offset)
-                for rows in formats.read_rows(labels, entry.labels_at.offset + entry.labels_at.length):
-                    writer.add(recording, rows)
-                writer.end(recording)
-            writer.close()
-
-    def _write_scores(
-        self, names: list[str], classes: list[ClassInfo], duration: float, meta: dict[str, str]
-    ) -> None:
+    def _write_scores(self, names: list[str], meta: dict[str, str]) -> None:
         counts = [entry.rows for entry in self._entries(names)]
-        total, width = sum(counts), len(classes)
+        total, width = sum(counts), len(self._labeller.classes)
         starts, scores = np.empty(total, np.float64), np.empty((total, width), np.float32)
         row = 0
-        with open(self.journal.path / "scores.part", "rb") as parts:
-            for entry in self._entries(names):
-                assert entry.scores is not None
-                parts.seek(entry.scores.offset)
-                past = row + entry.rows
-                parts.readinto(starts[row:past].data)
-                parts.readinto(scores[row:past].data)
-                row = past
+        for name, count in zip(names, counts, strict=True):
+            data = b"".join(self.journal.pieces(name, SCORES))
+            starts[row : row + count] = np.frombuffer(data, "<f8", count)
+            scores[row : row + count] = np.frombuffer(data, "<f4", offset=8 * count).reshape(count, width)
+            row += count
         ScoreTable(
             recordings=names,
             seconds=np.array([entry.seconds for entry in self._entries(names)], np.float64),
             row_recording=np.repeat(np.arange(len(names), dtype=np.int32), counts),
             starts=starts,
-            duration=duration,
-            classes=classes,
+            duration=self._labeller.unit_s,
+            classes=self._labeller.classes,
             scores=scores,
             meta=meta,
         ).save(self.folder / SCORE_TABLE)
 
+    @contextlib.contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Turn what the operating system refuses into a sentence."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            raise unwritable(self.folder, error) from error
 
-class _Counting:
-    """A file that knows where its writer began, how much was written, and the CRC-32 of that."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.name = str(file.name)
-        self.length = self.crc = 0
-        self._file = file
-        self._offset = file.tell()
+class _Pieces:
+    """Collects bytes of one kind into pieces; what is written at once stays together."""
+
+    def __init__(self, kind: str, add: Callable[[str, bytes], None]) -> None:
+        self.kind = kind
+        self._add = add
+        self._held: list[bytes] = []
+        self._size = 0
 
     def write(self, data: bytes, /) -> None:
-        self._file.write(data)
-        self.length += len(data)
-        self.crc = zlib.crc32(data, self.crc)
+        self._held.append(data)
+        self._size += len(data)
+        if self._size >= _PIECE:
+            self.flush()
 
-    def slice(self) -> Slice:
-        return Slice(self._offset, self.length, self.crc)
+    def flush(self) -> None:
+        if self._held:
+            self._add(self.kind, b"".join(self._held))
+        self._held, self._size = [], 0
 
 
 def recording_name(path: Path, root: Path) -> str:

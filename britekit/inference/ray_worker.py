@@ -1,35 +1,41 @@
-"""What runs on another node: the engine with the models, and a recording's output as bytes."""
+"""What runs on another node: the engine with the models, and a recording's labels as bytes."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import britekit
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError
-from britekit.formats import Sink
-from britekit.inference.ensemble import Ensemble
+from britekit.formats import Rows, read_rows
+from britekit.inference.engine import Engine
+from britekit.inference.ensemble import Ensemble, load_ensemble
 from britekit.inference.labelling import Labeller
-from britekit.inference.rendering import RenderedFacts
-from britekit.inference.scorers import LocalScorer
+from britekit.inference.scoring import Labelled
 
 
 @dataclasses.dataclass(frozen=True)
-class Rendered:
-    """The parts of a recording's output as bytes, as an actor sends them."""
+class Sent:
+    """A scored recording as an actor sends it: labels and unrounded scores as bytes."""
 
-    facts: RenderedFacts
-    parts: dict[str, bytes]
+    seconds: float
+    damaged_at: float | None
+    labels: list[bytes]
+    scores: list[bytes]
 
-    def write(self, sinks: Mapping[str, Sink]) -> RenderedFacts:
-        """Write them into sinks."""
-        for name, content in self.parts.items():
-            sinks[name].write(content)
-        return self.facts
+    def rows(self) -> Iterator[Rows]:
+        """Yield its labels."""
+        for piece in self.labels:
+            yield from read_rows(io.BytesIO(piece), len(piece))
+
+    def raw(self) -> Iterator[bytes]:
+        """Yield its unrounded scores: starts (N,), float64, then scores (N, C), float32."""
+        return iter(self.scores)
 
 
 class Worker:
@@ -42,38 +48,35 @@ class Worker:
     members
         Models, as absolute paths.
     labeller
-        Makes labels of scores.
+        Turns scores into labels.
     start_seconds
         Seconds to skip at the start of each recording.
-    parts
-        Sinks that are wanted.
     """
 
     def __init__(
-        self, cfg: BaseConfig, members: list[Path], labeller: Labeller, start_seconds: float, parts: list[str]
+        self, cfg: BaseConfig, members: list[Path], labeller: Labeller, start_seconds: float
     ) -> None:
-        self._given = (cfg, members, labeller, start_seconds)
-        self._parts = parts
-        self._local: LocalScorer | None = None
+        self._cfg, self._members = cfg, members
+        self._labeller, self._start_seconds = labeller, start_seconds
+        self._engine: Engine | None = None
 
     def load(self) -> tuple[str, ...]:
         """Load the models, and return what must be the same on all nodes."""
-        from britekit.inference.ensemble import load_ensemble
-
-        cfg, members, labeller, start_seconds = self._given
-        ensemble = load_ensemble(cfg, members)
-        self._local = LocalScorer(ensemble, labeller, start_seconds, tempfile.gettempdir())
+        ensemble = load_ensemble(self._cfg, self._members)
+        self._engine = Engine(ensemble, folder=tempfile.gettempdir())
         return facts_of(ensemble)
 
-    def score(self, name: str, path: str) -> Rendered | BriteKitError:
+    def score(self, name: str, path: str) -> Sent | BriteKitError:
         """Score a recording; what is wrong with it is returned, since Ray wraps what is raised."""
-        assert self._local is not None
-        buffers = {part: io.BytesIO() for part in self._parts}
+        assert self._engine is not None
         try:
-            facts = self._local.score(name, Path(path), buffers)
+            with contextlib.closing(self._engine.score(path, self._start_seconds)) as result:
+                found = Labelled(self._labeller, result)
+                scores = list(found.raw()) if self._cfg.infer.min_score == 0 else []
+                labels = [rows.to_bytes() for rows in found.rows()]
+                return Sent(found.seconds, found.damaged_at, labels, scores)
         except BriteKitError as error:
             return error
-        return Rendered(facts, {part: buffer.getvalue() for part, buffer in buffers.items()})
 
 
 def facts_of(ensemble: Ensemble) -> tuple[str, ...]:

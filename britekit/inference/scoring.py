@@ -11,10 +11,11 @@ import copy
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from britekit.audio.files import shown
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InferenceError
 from britekit.files import sha256_of
+from britekit.formats import Rows
 from britekit.inference.backend import choose_backend
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble
@@ -84,6 +86,141 @@ def score_recordings(
             future.cancel()
 
 
+class Scored(Protocol):
+    """A scored recording, labelled as its rows are asked for."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the recording."""
+
+    @property
+    def damaged_at(self) -> float | None:
+        """Second at which a damaged recording ends; None if it is whole."""
+
+    def rows(self) -> Iterator[Rows]:
+        """Yield its labels."""
+
+    def raw(self) -> Iterator[bytes]:
+        """Yield its unrounded scores: starts (N,), float64, then scores (N, C), float32."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A recording scored in this process."""
+
+    labeller: Labeller
+    result: RecordingScores
+
+    @property
+    def seconds(self) -> float:
+        """Length of the recording."""
+        return self.result.seconds
+
+    @property
+    def damaged_at(self) -> float | None:
+        """Second at which a damaged recording ends; None if it is whole."""
+        return self.result.damaged_at
+
+    def rows(self) -> Iterator[Rows]:
+        """Yield its labels."""
+        return self.labeller.rows(self.result)
+
+    def raw(self) -> Iterator[bytes]:
+        """Yield its unrounded scores: starts (N,), float64, then scores (N, C), float32."""
+        yield self.labeller.raw_starts(self.result).astype("<f8").tobytes()
+        for block in self.labeller.raw_blocks(self.result):
+            yield block.astype("<f4").tobytes()
+
+
+class Scorer(Protocol):
+    """What scores many recordings for `analyze`: threads of this process, or actors of a cluster."""
+
+    @property
+    def scored_s(self) -> float:
+        """Seconds scored so far."""
+
+    def run(
+        self, recordings: Iterator[tuple[str, Path]], on_tick: Callable[[], None]
+    ) -> Iterator[tuple[str, Path, Scored | BaseException]]:
+        """Yield each recording, named in the output, with its labels or with its error."""
+
+
+class LocalScorer:
+    """The engine in this process; a context manager.
+
+    Parameters
+    ----------
+    ensemble, labeller
+        Loaded models and what turns their scores into labels.
+    start_seconds
+        Seconds to skip at the start of each recording.
+    folder
+        Where the scores of long recordings may wait; None keeps them in memory.
+    recordings
+        How many there will be.
+    """
+
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        labeller: Labeller,
+        start_seconds: float,
+        folder: Path | None,
+        recordings: int,
+    ) -> None:
+        self._labeller, self._start_seconds = labeller, start_seconds
+        threads = max(1, min(ensemble.cfg.infer.num_threads, recordings))
+        self._engine = Engine(ensemble, threads=threads, folder=folder)
+
+    def __enter__(self) -> LocalScorer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.close()
+
+    @property
+    def scored_s(self) -> float:
+        """Seconds scored so far."""
+        return self._engine.scored_s
+
+    def run(
+        self, recordings: Iterator[tuple[str, Path]], on_tick: Callable[[], None]
+    ) -> Iterator[tuple[str, Path, Scored | BaseException]]:
+        """Yield each recording with its labels or with its error."""
+        for name, path, result in score_recordings(self._engine, recordings, self._start_seconds, on_tick):
+            if isinstance(result, BaseException):
+                yield name, path, result
+            else:
+                with contextlib.closing(result):
+                    yield name, path, Labelled(self._labeller, result)
+
+
+def run_metered(
+    scorer: Scorer, recordings: Mapping[str, Path], on_begin: Callable[[str], None] | None = None
+) -> Iterator[tuple[str, Path, Scored | BaseException]]:
+    """Yield each recording with its labels or with its error, and show how far the run is.
+
+    Parameters
+    ----------
+    on_begin
+        Called with the name of each recording before it is read.
+    """
+    sizes = {name: max(0, identity_of(path)[0]) for name, path in recordings.items()}
+    with contextlib.closing(RecordingMeter(len(recordings), sum(sizes.values()))) as meter:
+
+        def begin() -> Iterator[tuple[str, Path]]:
+            for name, path in recordings.items():
+                if on_begin is not None:
+                    on_begin(name)
+                meter.begin_recording(path, sizes[name])
+                yield name, path
+
+        for item in scorer.run(begin(), lambda: meter.tick(scorer.scored_s)):
+            yield item
+            meter.finish_recording(scorer.scored_s)
+        meter.finish()
+
+
 def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path) -> ScoreTable:
     """Return the scores of recordings as the models give them, which ``analyze`` writes as ``scores.npz``.
 
@@ -100,34 +237,22 @@ def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path) -> ScoreTab
     cfg = copy.deepcopy(ensemble.cfg)
     cfg.infer.min_score = 0.0
     labeller = Labeller(cfg, ensemble, Calibration())
-    named = sorted((recording_name(path, root), path) for path in paths)
-    sizes = [max(0, identity_of(path)[0]) for _, path in named]
-    meter = RecordingMeter(len(named), sum(sizes))
+    named = dict(sorted((recording_name(path, root), path) for path in paths))
     found: dict[str, tuple[float, np.ndarray, np.ndarray]] = {}
     failed: dict[Path, str] = {}
-
-    def begin() -> Iterator[tuple[str, Path]]:
-        for item, size in zip(named, sizes, strict=True):
-            meter.begin_recording(item[1], size)
-            yield item
-
-    threads = max(1, min(cfg.infer.num_threads, len(named)))
-    with contextlib.closing(meter), Engine(ensemble, threads=threads) as engine:
-        scored = score_recordings(engine, begin(), on_tick=lambda: meter.tick(engine.scored_s))
-        for name, path, result in scored:
-            if isinstance(result, BaseException):
-                failed[path] = reason_of(result, path)
-            else:
-                with contextlib.closing(result):
-                    empty = np.empty((0, len(labeller.classes)), np.float32)
-                    scores = np.concatenate([empty, *labeller.raw_blocks(result)])
-                    found[name] = (result.seconds, labeller.raw_starts(result), scores)
-            meter.finish_recording(engine.scored_s)
-        meter.finish()
+    width = len(labeller.classes)
+    with LocalScorer(ensemble, labeller, 0.0, None, len(named)) as scorer:
+        for name, path, scored in run_metered(scorer, named):
+            if isinstance(scored, BaseException):
+                failed[path] = reason_of(scored, path)
+                continue
+            starts, *blocks = scored.raw()
+            scores = np.frombuffer(b"".join(blocks), np.float32).reshape(-1, width)
+            found[name] = (scored.seconds, np.frombuffer(starts, np.float64), scores)
     failure = failure_of(failed, len(named))
     if failure is not None:
         raise failure
-    names = list(dict(named))
+    names = list(named)
     seconds, starts, scores_of = zip(*(found[name] for name in names), strict=True)
     return ScoreTable(
         recordings=names,

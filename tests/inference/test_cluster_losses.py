@@ -13,8 +13,7 @@ import pytest
 from britekit.errors import InferenceError
 from britekit.inference import cluster
 from britekit.inference.cluster import RayScorer
-from britekit.inference.ray_worker import Rendered
-from britekit.inference.rendering import RenderedFacts
+from britekit.inference.ray_worker import Sent
 
 pytest.importorskip("ray")
 
@@ -77,7 +76,7 @@ class PlayedRay:
         reference.actor.left.remove(reference)
         if not reference.name:
             return ("facts",)
-        return Rendered(RenderedFacts(1.0, 0, 0, 7.5 if reference.name in self.damaged else None), {})
+        return Sent(1.0, 7.5 if reference.name in self.damaged else None, [], [])
 
     def kill(self, _: Any) -> None:
         pass
@@ -94,7 +93,7 @@ def play(
     cfg: Any = SimpleNamespace(infer=infer, misc=SimpleNamespace(force_cpu=True))
     ensemble: Any = SimpleNamespace(backend="openvino", device="cpu")
     recordings = iter([(f"r{number:02d}", Path(f"r{number:02d}.wav")) for number in range(40)])
-    with RayScorer(cfg, [], 0.0, None, ensemble, SimpleNamespace(), ["csv"]) as scorer:  # type: ignore[arg-type]
+    with RayScorer(cfg, [], 0.0, None, ensemble, SimpleNamespace()) as scorer:  # type: ignore[arg-type]
         found = {name: answer for name, _, answer in scorer.run(recordings, lambda: None)}
     assert len(found) == 40
     return played, {name for name, answer in found.items() if isinstance(answer, BaseException)}, found

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import json
 import os
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
 
 from britekit.cli import main
-from britekit.inference.journal import JOURNAL, Done, Journal, Slice, Written
+from britekit.inference.journal import JOURNAL, Done, Journal
 from tests.inference.conftest import CLASSES, content, write_recording
 from tests.inference.fakes import make_fake_member
 
@@ -29,18 +31,19 @@ def recordings(place: Path) -> list[Path]:
 @pytest.fixture
 def stopped_after(monkeypatch: pytest.MonkeyPatch):
     """Return a function that runs analyze and stops it after so many recordings."""
-    from britekit.inference import journal
+    from britekit.inference.output import OutputFolder
 
     def run(count: int, *arguments: str) -> None:
-        append = journal.Journal.append
+        add = OutputFolder.add
 
-        def counting(self: Journal, entry: Done) -> None:
-            append(self, entry)
-            if len(self.done) == count:
+        def counting(self: OutputFolder, *given: Any) -> int:
+            labels = add(self, *given)
+            if len(self.journal.names()) == count:
                 raise KeyboardInterrupt
+            return labels
 
         with monkeypatch.context() as patch:
-            patch.setattr(journal.Journal, "append", counting)
+            patch.setattr(OutputFolder, "add", counting)
             assert analyze(*arguments) == 130
 
     return run
@@ -56,7 +59,7 @@ def scored(capsys: pytest.CaptureFixture[str]) -> int:
 def test_goes_on_where_it_stopped(recordings, stopped_after, capsys, arguments: tuple[str, ...]):
     assert analyze("-o", "whole", *arguments) == 0
     stopped_after(5, "-o", "out", *arguments)
-    assert Path("out", JOURNAL).is_dir() and not Path("out/manifest.yaml").exists()
+    assert Path("out", JOURNAL).is_file() and not Path("out/manifest.yaml").exists()
     scored(capsys)
     assert analyze("-o", "out", *arguments) == 0
     assert scored(capsys) == 3
@@ -139,7 +142,7 @@ def test_starts_anew_where_something_changed(recordings, stopped_after, capsys, 
     assert "cannot be continued" in errors and name in errors
     assert analyze("-o", "out", *arguments) == 0
     captured = capsys.readouterr()
-    assert "all recordings are scored anew" in captured.err and captured.out.count(" labels\n") == 8
+    assert "all recordings are scored again" in captured.err and captured.out.count(" labels\n") == 8
     assert analyze("-o", "fresh", *arguments) == 0
     for path, data in content("fresh").items():
         assert Path("out", path).read_bytes() == data
@@ -147,7 +150,8 @@ def test_starts_anew_where_something_changed(recordings, stopped_after, capsys, 
 
 def test_a_changed_recording_is_scored_again_and_a_removed_one_forgotten(recordings, stopped_after, capsys):
     stopped_after(6, "-o", "out", "-m", "0")
-    done = [json.loads(line)[0] for line in Path("out", JOURNAL, "done.jsonl").read_text().splitlines()]
+    with contextlib.closing(sqlite3.connect(Path("out", JOURNAL))) as db:
+        done = [name for (name,) in db.execute("SELECT name FROM done ORDER BY name")]
     write_recording(Path(f"rec/{done[0]}.wav"), 9.0, 77)
     Path(f"rec/{done[1]}.wav").unlink()
     scored(capsys)
@@ -203,19 +207,23 @@ def test_labels_of_another_sort_do_not_outlive_their_manifest(recordings):
 @pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
 def test_a_run_that_begins_as_another_ends_keeps_its_journal(place: Path, monkeypatch: pytest.MonkeyPatch):
     folder = _made("out")
-    first = Journal(folder, {"a": 1})
+    first = _noted(folder, "r0")
     began: list[Journal] = []
-    close = os.close
+    unlink = Path.unlink
 
-    def close_and_begin(handle: int) -> None:
-        close(handle)
-        if handle == first._lock and not began:
-            began.append(Journal(folder, {"a": 1}))
+    def unlink_and_begin(self: Path, missing_ok: bool = False) -> None:
+        unlink(self, missing_ok)
+        if self.name == JOURNAL and not began:
+            began.append(_noted(folder, "r1"))
 
-    monkeypatch.setattr(os, "close", close_and_begin)
+    monkeypatch.setattr(Path, "unlink", unlink_and_begin)
     first.close(remove=True)
-    assert began and (folder / JOURNAL / "run.json").exists()
-    began[0].close(remove=True)
+    assert began
+    began[0].close(remove=False)
+    last = Journal(folder, {"a": 1})
+    assert last.resumed == {"r1"}
+    last.close(remove=True)
+    assert os.listdir(folder) == []
 
 
 def test_two_runs_do_not_write_into_one_folder(recordings, capsys):
@@ -226,45 +234,53 @@ def test_two_runs_do_not_write_into_one_folder(recordings, capsys):
     assert analyze("-o", "out", "-m", "0.3") == 0
 
 
-def test_what_is_not_whole_does_not_count(place: Path):
+def test_a_damaged_piece_makes_its_recording_count_as_not_done(place: Path):
     folder = _made("out")
+    _noted(folder, *(f"r{number}" for number in range(4))).close(remove=False)
+    content = (folder / JOURNAL).read_bytes()
+    assert content.count(b"row of r1") == 1
+    (folder / JOURNAL).write_bytes(content.replace(b"row of r1", b"row of r7"))
     journal = Journal(folder, {"a": 1})
-    for number in range(4):
-        data = f"row {number}\n".encode() * 100
-        offset = journal.labels.tell()
-        journal.labels.write(data)
-        Path(folder, f"r{number}_scores.txt").write_bytes(data)
-        crc = __import__("binascii").crc32(data)
-        journal.append(
-            Done(f"r{number}", 1, 2, 3.0, 4, 0, None, Slice(offset, len(data), crc), None,
-                 {"_scores.txt": Written(None, len(data), crc)})
-        )  # fmt: skip
+    assert journal.resumed == {"r0", "r2", "r3"} and journal.entry("r1") is None
+    assert [b"".join(journal.pieces(f"r{k}", "labels")) for k in (0, 1)] == [b"row of r0", b""]
     journal.close(remove=False)
-    files = {name: Path(folder, JOURNAL, name) for name in ("labels.part", "done.jsonl", "run.json")}
-    whole = {name: path.read_bytes() for name, path in files.items()}
+    (folder / JOURNAL).write_bytes(b"no database" * 1000)
+    journal = Journal(folder, {"a": 1})
+    assert journal.names() == []
+    journal.close(remove=True)
 
-    def left() -> list[str]:
-        journal = Journal(folder, {"a": 1})
-        journal.close(remove=False)
-        return sorted(journal.done)
 
-    assert left() == ["r0", "r1", "r2", "r3"]
-    files["done.jsonl"].write_bytes(whole["done.jsonl"][:-5])  # killed while writing the last line
-    assert left() == ["r0", "r1", "r2"]
-    files["done.jsonl"].write_bytes(whole["done.jsonl"])
-    files["labels.part"].write_bytes(whole["labels.part"][:-1])
-    assert left() == ["r0", "r1", "r2"]
-    files["labels.part"].write_bytes(whole["labels.part"].replace(b"row 1", b"row 7"))
-    files["done.jsonl"].write_bytes(whole["done.jsonl"])
-    assert left() == ["r0", "r2", "r3"]
-    files["labels.part"].write_bytes(whole["labels.part"])
-    files["done.jsonl"].write_bytes(whole["done.jsonl"])
-    Path(folder, "r2_scores.txt").write_text("edited\n")
-    assert left() == ["r0", "r1", "r3"]
-    files["done.jsonl"].write_bytes(b'{"name": 1}\n[1, 2, 3]\n[]\nnull\n\xff\n' + whole["done.jsonl"])
-    assert left() == ["r0", "r1", "r3"]
-    files["run.json"].write_bytes(b"{")
-    assert left() == []
+def test_what_fails_half_way_is_forgotten(place: Path):
+    journal = _noted(_made("out"), "r0")
+    for name in ("r0", "r1"):
+        with pytest.raises(ValueError), journal.adding(name) as add:
+            add("labels", b"another")
+            raise ValueError
+    assert journal.names() == ["r0"] and list(journal.pieces("r0", "labels")) == [b"row of r0"]
+    journal.close(remove=True)
+
+
+def test_an_older_journal_is_refused_until_told_to_start_over(recordings, capsys):
+    Path("out", JOURNAL).mkdir(parents=True)
+    Path("out", JOURNAL, "run.json").write_text("{}")
+    for arguments in ((), ("--resume",)):
+        assert analyze("-o", "out", *arguments) == 1
+        assert "an older version began and this one cannot continue" in capsys.readouterr().err
+    assert Path("out", JOURNAL, "run.json").exists()
+    assert analyze("-o", "out", "--no-resume") == 0
+    assert not Path("out", JOURNAL).exists()
+
+
+def test_an_edited_label_file_is_written_again(recordings, stopped_after, capsys):
+    stopped_after(5, "-o", "out", "-m", "0.3")
+    edited = sorted(Path("out").glob("*_scores.txt"))[:2]
+    edited[0].write_text("edited\n")
+    edited[1].unlink()
+    scored(capsys)
+    assert analyze("-o", "out", "-m", "0.3") == 0
+    assert scored(capsys) == 3
+    assert analyze("-o", "fresh", "-m", "0.3") == 0
+    assert content("out") == content("fresh")
 
 
 def test_nothing_is_left_where_nothing_was_done(recordings, stopped_after, monkeypatch: pytest.MonkeyPatch):
@@ -281,3 +297,13 @@ def test_nothing_is_left_where_nothing_was_done(recordings, stopped_after, monke
 def _made(name: str) -> Path:
     Path(name).mkdir()
     return Path(name)
+
+
+def _noted(folder: Path, *names: str) -> Journal:
+    """Return a journal in which recordings are finished."""
+    journal = Journal(folder, {"a": 1})
+    for name in names:
+        with journal.adding(name) as add:
+            add("labels", f"row of {name}".encode())
+            journal.finish(Done(name, 1, 2, 3.0, 4, 0, None, "_scores.txt"))
+    return journal

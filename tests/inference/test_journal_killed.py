@@ -28,6 +28,11 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
+def has_begun(folder: str) -> bool:
+    path = Path(folder, JOURNAL)
+    return path.exists() and path.stat().st_size > 0
+
+
 def kill_at_random(moments: int, seed: int, count: int) -> None:
     """Kill runs at random moments of their work; continue each; compare with an uninterrupted one."""
     make_fake_member(Path("models/ckpt"), CLASSES, frames=12)
@@ -36,7 +41,7 @@ def kill_at_random(moments: int, seed: int, count: int) -> None:
     arguments = ("-m", "0", "-r", "raven,both")
     whole = start("-o", "whole", *arguments)
     began = time.monotonic()
-    while not Path("whole", JOURNAL, "run.json").exists():
+    while not has_begun("whole"):
         assert whole.poll() is None
         time.sleep(0.002)
     ready = time.monotonic()
@@ -48,7 +53,7 @@ def kill_at_random(moments: int, seed: int, count: int) -> None:
     shutil.copytree("whole", "out")  # an earlier result is there half of the time
     for moment in rng.uniform(0, 1.1 * working, moments):
         run = start("-o", "out", *arguments)
-        while not Path("out", JOURNAL, "run.json").exists() and run.poll() is None:
+        while not has_begun("out") and run.poll() is None:
             time.sleep(0.002)
         time.sleep(float(moment))
         if run.poll() is None:
