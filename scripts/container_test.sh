@@ -107,7 +107,7 @@ say "answers with no network, as user $(docker exec "$name" id -u), on a read-on
 docker run --rm --interactive --network "container:$name" "$image" python - 3600 < "$work/ask.py" > "$work/answer" 2>&1 &
 asker=$!
 for _ in $(seq 300); do
-    docker exec "$name" sh -c 'ls -d /tmp/britekit-upload-*' > /dev/null 2>&1 && sent=1 && break
+    docker exec "$name" sh -c 'ls -d /tmp/.britekit-uploads.*/britekit-upload-*' > /dev/null 2>&1 && sent=1 && break
     sleep 0.1
 done
 [ -n "${sent:-}" ] || fail "the long request did not arrive"

@@ -26,6 +26,7 @@ from britekit.audio.files import shown
 from britekit.errors import BriteKitError, InferenceError, InputError, suggest
 from britekit.formats import Facts, Recording
 from britekit.inference.engine import RecordingScores, TooLong
+from britekit.leftovers import temporary_folder
 from britekit.service.analysis import Analyst, Found
 from britekit.service.answers import JSON, JSON_TYPE, format_titles, rendered
 from britekit.service.contents import read_contents
@@ -72,6 +73,7 @@ class Recognizer:
     def __init__(self, folder: Path, limits: Limits) -> None:
         self._folder, self._limits = folder, limits
         self._analyst: Analyst | None = None
+        self._stack = contextlib.ExitStack()
         self._working = self._arriving = 0
         self.metrics = Metrics(lambda: self._working, lambda: self._arriving)
 
@@ -80,6 +82,8 @@ class Recognizer:
         if self._analyst is None:
             self._contents = read_contents(self._folder)
             self._analyst = Analyst(self._contents, self._limits)
+            # Locked: a later start removes it if this process is killed.
+            self._uploads = self._stack.enter_context(temporary_folder("uploads"))
             self._threads = ThreadPoolExecutor(self._limits.threads, thread_name_prefix="recording")
             for info in self.analyst.found_classes:
                 self.metrics.detections.labels(info.name)
@@ -90,6 +94,7 @@ class Recognizer:
             self._threads.shutdown(cancel_futures=True)
             self._analyst.close()
             self._analyst = None
+            self._stack.close()
 
     @property
     def analyst(self) -> Analyst:
@@ -133,7 +138,9 @@ class Recognizer:
             self._arriving += 1
             try:
                 instead = KEY_FIELD if KEY_FIELD in form.model_fields else None
-                upload = await receive_upload(request, FILE_FIELD, self._limits.max_bytes, instead)
+                upload = await receive_upload(
+                    request, FILE_FIELD, self._limits.max_bytes, instead, self._uploads
+                )
             finally:
                 self._arriving -= 1
             with contextlib.closing(upload):

@@ -64,8 +64,10 @@ class Upload:
         Whether a recording was sent.
     """
 
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="britekit-upload-", ignore_cleanup_errors=True)
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="britekit-upload-", dir=folder, ignore_cleanup_errors=True
+        )
         self._file: BinaryIO | None = None
         self.path = Path(self._folder.name) / "recording"
         self.name = "recording"
@@ -108,7 +110,9 @@ class Upload:
         self._folder.cleanup()
 
 
-async def receive_upload(request: Request, field: str, max_bytes: int, instead: str | None = None) -> Upload:
+async def receive_upload(
+    request: Request, field: str, max_bytes: int, instead: str | None = None, folder: Path | None = None
+) -> Upload:
     """Stream the form of ``request`` to disk.
 
     Parameters
@@ -119,6 +123,8 @@ async def receive_upload(request: Request, field: str, max_bytes: int, instead: 
         Most bytes of the file.
     instead
         Form field that may take the file's place.
+    folder
+        Where to store it; None takes ``TMPDIR``.
 
     Raises
     ------
@@ -136,11 +142,11 @@ async def receive_upload(request: Request, field: str, max_bytes: int, instead: 
     size = int(declared) if declared.isdecimal() and declared.isascii() and len(declared) < 20 else 0
     body = request.stream()
     # The form's own lines are small; a declared length beyond them is refused before anything is stored.
-    refused = too_large if size > max_bytes + 65536 else no_room if size > _free_bytes() else None
+    refused = too_large if size > max_bytes + 65536 else no_room if size > _free_bytes(folder) else None
     if refused:
         await _drain(body)
         raise refused
-    upload = Upload()
+    upload = Upload(folder)
     try:
         try:
             form = _Form(upload, field, instead, options[b"boundary"])
@@ -278,8 +284,8 @@ def safe_name(file_name: str) -> tuple[str, str]:
     return stem or "recording", suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,5}", suffix) else ""
 
 
-def _free_bytes() -> int:
-    return shutil.disk_usage(tempfile.gettempdir()).free
+def _free_bytes(folder: Path | None) -> int:
+    return shutil.disk_usage(folder or tempfile.gettempdir()).free
 
 
 async def _next_chunk(body: AsyncIterator[bytes]) -> bytes | None:

@@ -328,6 +328,8 @@ def test_serve_on_loopback_answers_to_its_own_names_alone(server):
     port = server.url.rpartition(":")[2]
     for name, status in ((f"localhost:{port}", 200), (f"attacker.example:{port}", 421)):
         assert httpx.get(f"{server.url}/model", headers={"Host": name}).status_code == status
+
+
 def test_min_score_0_is_calibrated_like_any_other(tmp_path):
     (tmp_path / "calibration.yaml").write_text("coefficient: 0.7\nintercept: -0.4\n")
     settings = str(write_project(tmp_path, calibration=str(tmp_path / "calibration.yaml")))
