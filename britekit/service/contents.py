@@ -185,9 +185,8 @@ def _copy_sample(cfg: BaseConfig, folder: Path) -> None:
         return
     source = Path(cfg.pipeline.sample)
     if not source.is_file():
-        raise InputError(
-            f"sample recording {source} (pipeline.sample) does not exist; set it to null for none"
-        )
+        logger.warning("sample recording %s (pipeline.sample) does not exist; the page offers none", source)
+        return
     (folder / SAMPLE).mkdir()
     shutil.copyfile(source, folder / SAMPLE / source.name)
 
