@@ -6,6 +6,7 @@ import logging
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from britekit.errors import InputError
@@ -24,6 +25,29 @@ def shown(path: str | os.PathLike[str]) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode("ascii") for c in text
     )
+
+
+@dataclass(kw_only=True)
+class Failures:
+    """Recordings that a run could not use, each with the reason."""
+
+    failures: list[tuple[Path, str]] = field(default_factory=list)
+
+    def fail(self, path: Path, error: Exception, what: str = "is left out") -> None:
+        """Note a recording and warn of it; the run goes on with the others."""
+        reason = str(error) or type(error).__name__
+        self.failures.append((path, reason))
+        reason = reason.removeprefix(shown(path)).lstrip(": ").removeprefix("is ")
+        log.warning("%s %s: %s", shown(path), what, reason)
+
+    def raise_for(self, total: int, what: str) -> None:
+        """Raise `InputError` if any of ``total`` recordings failed; ``what`` says what could not be done."""
+        if self.failures:
+            first = shown(self.failures[0][0])
+            raise InputError(
+                f"{len(self.failures)} of {total} recordings could not be {what}, the first is {first}; "
+                "repair or remove them and repeat the command"
+            )
 
 
 def check_name(path: str | os.PathLike[str]) -> None:

@@ -1,4 +1,4 @@
-"""Spectrograms of segments that exist, computed anew with the audio settings in force."""
+"""Spectrograms of stored segments, computed again with the audio settings in force."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from britekit.audio.decoding import AudioReader
+from britekit.audio.files import Failures
 from britekit.config import BaseConfig
 from britekit.database.classes import require_class
 from britekit.database.schema import Recording, Segment, SegmentClass, SpecGroup, SpecValue
@@ -30,9 +31,9 @@ log = logging.getLogger("britekit.datasets.reextraction")
 _IDS_AT_ONCE = 500
 
 
-@dataclass
-class Reextraction:
-    """What was computed anew.
+@dataclass(kw_only=True)
+class Reextraction(Failures):
+    """What was computed again.
 
     Attributes
     ----------
@@ -40,8 +41,6 @@ class Reextraction:
         Numbers of those stored; with ``check``, of those needed.
     too_late
         Segments that begin too close to the end of their recording: (path, offset in seconds).
-    failures
-        Recordings that could not be read, with the reason.
     seconds
         Time it took.
     """
@@ -49,17 +48,11 @@ class Reextraction:
     recordings: int = 0
     spectrograms: int = 0
     too_late: list[tuple[Path, float]] = field(default_factory=list)
-    failures: list[tuple[Path, str]] = field(default_factory=list)
     seconds: float = 0.0
 
     def raise_for_failures(self) -> None:
         """Raise `InputError` if any recording could not be read; the others are stored."""
-        if self.failures:
-            total = len(self.failures) + self.recordings
-            raise InputError(
-                f"{len(self.failures)} of {total} recordings could not be read and keep the spectrograms "
-                f"they had, the first is {self.failures[0][0]}; repair them and repeat the command"
-            )
+        self.raise_for(len(self.failures) + self.recordings, "read and keep the spectrograms they had")
 
 
 @dataclass(frozen=True)
@@ -79,7 +72,7 @@ def reextract_segments(
     offset: float = 0.0,
     check: bool = False,
 ) -> Reextraction:
-    """Compute the spectrograms of segments anew, a transaction per recording.
+    """Compute the spectrograms of segments again, a transaction per recording.
 
     Every recording is opened before anything changes. Only the spectrograms of the chosen segments in the
     group are replaced. A segment that cannot be computed any more keeps the spectrogram it had, unless that
@@ -111,9 +104,7 @@ def reextract_segments(
     jobs = _jobs(session, class_names, offset)
     session.rollback()  # the lock is not needed while files are looked at
     if not jobs:
-        raise DatabaseError(
-            f"{session.info['where']} has no segment of these classes; nothing to extract again"
-        )
+        raise DatabaseError(f"{session.info['where']} has no segment of these classes; nothing to extract again")
     _refuse_unreadable(jobs)
     result = Reextraction()
     if check:
@@ -132,8 +123,7 @@ def reextract_segments(
             stored = _replace(session, job, stream, group, changed)
         except (BriteKitError, OSError, MemoryError) as error:
             session.rollback()
-            result.failures.append((job.path, str(error)))
-            log.warning("%s keeps its spectrograms: %s", job.path, error)
+            result.fail(job.path, error, "keeps its spectrograms")
             continue
         result.recordings += 1
         result.spectrograms += stored

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from britekit.annotations.held import Unheard
-from britekit.audio.files import shown
+from britekit.audio.files import Failures
 from britekit.audio.windows import WindowGrid, Windows
 from britekit.config.audio import AudioConfig
 from britekit.database.classes import find_class
@@ -39,8 +39,8 @@ _SAME_LENGTH_S = 0.1
 _SAME_OFFSET_S = 1e-3
 
 
-@dataclass
-class Extraction:
+@dataclass(kw_only=True)
+class Extraction(Failures):
     """What an extraction stored, and what it could not read.
 
     Attributes
@@ -51,8 +51,6 @@ class Extraction:
         Windows that were looked at.
     skipped
         Recordings that the class has already and that were not looked at; of a folder only.
-    failures
-        Recordings that could not be read, with the reason.
     per_class
         Segments by class name; of a tree only.
     unheard
@@ -64,24 +62,12 @@ class Extraction:
     spectrograms: int = 0
     computed: int = 0
     skipped: int = 0
-    failures: list[tuple[Path, str]] = field(default_factory=list)
     per_class: dict[str, int] = field(default_factory=dict)
     unheard: Unheard = field(default_factory=Unheard)
 
-    def fail(self, path: Path, error: Exception) -> None:
-        """Note and report a recording that could not be read."""
-        reason = str(error) or type(error).__name__
-        self.failures.append((path, reason))
-        log.warning("%s is left out: %s", shown(path), reason.removeprefix(shown(path)).lstrip(": "))
-
     def raise_for_failures(self) -> None:
         """Raise `InputError` if any recording could not be read; the others are stored."""
-        if self.failures:
-            total = len(self.failures) + self.recordings
-            raise InputError(
-                f"{len(self.failures)} of {total} recordings could not be read and are left out, the first "
-                f"is {shown(self.failures[0][0])}; repair or remove them and repeat the command"
-            )
+        self.raise_for(len(self.failures) + self.recordings, "read and are left out")
 
 
 @dataclass(frozen=True)

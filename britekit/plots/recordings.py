@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from britekit.audio.files import shown
+from britekit.audio.files import Failures, shown
 from britekit.audio.overview import recording_overview
 from britekit.audio.windows import WindowGrid, Windows
 from britekit.config.audio import AudioConfig
@@ -46,33 +46,17 @@ class PictureStyle:
             raise InputError(f"power {self.power:g} of the picture must be above 0; 0.5 shows faint sounds")
 
 
-@dataclass
-class Drawn:
+@dataclass(kw_only=True)
+class Drawn(Failures):
     """What a run made, what was there already, what could not be drawn, and the pages of contact sheets."""
 
     made: int = 0
     kept: int = 0
-    failures: list[tuple[Path, str]] = field(default_factory=list)
     pages: list[Path] = field(default_factory=list)
-
-    def fail(self, path: Path, error: Exception) -> None:
-        """Note a recording that could not be drawn, and say so."""
-        reason = str(error) or type(error).__name__
-        self.failures.append((path, reason))
-        logger.warning(
-            "%s is left out: %s",
-            shown(path),
-            reason.removeprefix(shown(path)).lstrip(": ").removeprefix("is "),
-        )
 
     def raise_for_failures(self, total: int) -> None:
         """Raise `InputError` if any of the recordings could not be drawn; the others are."""
-        if self.failures:
-            first = shown(self.failures[0][0])
-            raise InputError(
-                f"{len(self.failures)} of {total} recordings could not be drawn, the first is {first}; "
-                f"the others are"
-            )
+        self.raise_for(total, "drawn")
 
 
 class Unwritable(InputError):

@@ -21,7 +21,7 @@ def project(tmp_path_factory) -> Path:
     (root / "small.yaml").write_text(SETTINGS)
     (root / "in").mkdir()
     rng = np.random.default_rng(1)
-    for name, seconds in (("Alpha-1", 7), ("beta", 4)):
+    for name, seconds in (("Alpha-1", 6), ("beta", 3)):
         soundfile.write(root / "in" / f"{name}.wav", rng.uniform(-0.5, 0.5, seconds * 8000), 8000)
     arguments = ["--name", "Wren", "--code", "WR", "--dir", str(root / "in"), "-d", str(root / "t.db")]
     assert main(["extract-all", *arguments, "-c", str(root / "small.yaml")]) == 0
