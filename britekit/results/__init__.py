@@ -3,6 +3,7 @@
 In: arrays of detection scores, verdicts about a sample of them, sites and times. Out: estimates with
 intervals. Nothing here knows models.
 
+- ``recordings``: recordings by name, with site and time
 - ``candidates``: detections by columns, with site and clock time
 - ``queues``: ways to draw a sample of them, one file each
 - ``clips``: stretches of a recording cut out into files; ``cutting`` does so for a sample of detections

@@ -45,8 +45,7 @@ class Candidates:
     def take(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Candidates:
         """Return some of them."""
         columns = {
-            name: getattr(self, name)[which]
-            for name in ("recording_M", "name_M", "start_M", "end_M", "score_M")
+            name: getattr(self, name)[which] for name in ("recording_M", "name_M", "start_M", "end_M", "score_M")
         }
         return replace(self, **columns)
 
@@ -125,9 +124,9 @@ def _first_of_runs(
     end: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """Return which detections begin a run of touching ones; rows are sorted by recording, class and start."""
-    group = np.cumsum(
-        np.concatenate([[True], (recording[1:] != recording[:-1]) | (name[1:] != name[:-1])])
-    ).astype(np.float64)
+    group = np.cumsum(np.concatenate([[True], (recording[1:] != recording[:-1]) | (name[1:] != name[:-1])])).astype(
+        np.float64
+    )
     # The latest end so far within each group: groups are put far apart on one axis first.
     span = float(end.max() - min(0.0, start.min())) + 1.0
     latest = np.maximum.accumulate(end + group * span)

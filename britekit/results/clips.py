@@ -11,7 +11,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
+from britekit.annotations.recording_info import RecordingInfo
 from britekit.audio.decoding import AudioReader
 from britekit.audio.files import shown
 from britekit.audio.metadata import RecordingMetadata, read_metadata
@@ -72,7 +73,7 @@ def cut_clips(
     folder: Path,
     pad_s: float = 0.0,
     file_format: str = "wav",
-    site_start: datetime | None = None,
+    info: RecordingInfo | None = None,
 ) -> Iterator[Cut]:
     """Cut stretches out of one recording, in the order of their starts.
 
@@ -87,8 +88,8 @@ def cut_clips(
     file_format
         ``wav`` or ``flac``. FLAC holds at most 24 bits: recordings with more, or with floating-point samples,
         are refused, since their samples would change.
-    site_start
-        Clock time of the recording's first sample; by default what the recording says.
+    info
+        When and where the recording was made; by default what its file says.
 
     Yields
     ------
@@ -100,7 +101,12 @@ def cut_clips(
         yield from (Cut(clip, reason="the recording was not found") for clip in clips)
         return
     metadata = read_metadata(path)
-    start_time = site_start or metadata.time
+    if info is not None:
+        metadata = replace(
+            metadata, time=info.start, latitude=info.latitude, longitude=info.longitude,
+            device=metadata.device or info.recorder,
+        )  # fmt: skip
+    start_time = metadata.time
     try:
         source = _open(path, file_format)
     except InputError as error:
@@ -126,9 +132,7 @@ def _cut(
     samples = source.read(first, stop)
     held = first + len(samples)
     if held < wanted_stop - _ROUNDING_S * source.rate or not len(samples):
-        return Cut(
-            clip, reason=f"the recording ends at {source.length_s(held):.3f} s, before the detection does"
-        )
+        return Cut(clip, reason=f"the recording ends at {source.length_s(held):.3f} s, before the detection does")
     start, end = first / source.rate, held / source.rate
     when = None if start_time is None else start_time + timedelta(seconds=start)
     file = _free(folder / safe_name(clip.name) / f"{_stem(clip, start, when)}.{file_format}")
@@ -230,18 +234,14 @@ def _open(path: Path, file_format: str) -> _Source:
     except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError):
         return _Decoded(reader)
     # A header that states the wrong length is repaired by our reader alone.
-    exact = (
-        file.format in _SEEKABLE and file.subtype in _EXACT and reader.exact_frames() in (None, file.frames)
-    )
+    exact = file.format in _SEEKABLE and file.subtype in _EXACT and reader.exact_frames() in (None, file.frames)
     if not exact:
         file.close()
         return _Decoded(reader)
     reader.close()
     if file_format == "flac" and file.subtype not in ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24"):
         file.close()
-        raise InputError(
-            f"{shown(path)} has {file.subtype_info} samples, which FLAC cannot hold; use --format wav"
-        )
+        raise InputError(f"{shown(path)} has {file.subtype_info} samples, which FLAC cannot hold; use --format wav")
     return _Exact(file)
 
 
@@ -252,9 +252,7 @@ def _write(path: Path, samples: np.ndarray, source: _Source, file_format: str, g
     elif file_format == "wav" and subtype == "PCM_S8":
         subtype = "PCM_U8"
     kind = "FLAC" if file_format == "flac" else "WAV"
-    with soundfile.SoundFile(
-        os.fspath(path), "w", source.rate, source.channels, subtype=subtype, format=kind
-    ) as file:
+    with soundfile.SoundFile(os.fspath(path), "w", source.rate, source.channels, subtype=subtype, format=kind) as file:
         if kind == "FLAC":
             file.comment = guano
         file.write(samples)

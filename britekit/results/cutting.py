@@ -4,69 +4,23 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from britekit.annotations.label_table import read_label_table
-from britekit.audio.files import composed, find_recordings
-from britekit.audio.metadata import read_metadata
 from britekit.errors import InputError
 from britekit.files import make_durable
-from britekit.results.candidates import Candidates, Place, read_candidates
+from britekit.results.candidates import Candidates, read_candidates
 from britekit.results.clips import FORMATS, Clip, Cut, cut_clips, write_failed, write_index
 from britekit.results.queues import Drawn, find_queue
+from britekit.results.recordings import Recordings
 
 INDEX, FAILED = "clips.csv", "not_cut.csv"
 
 
-class Archive:
-    """The recordings of a folder by the names that tables give them.
-
-    Parameters
-    ----------
-    root
-        A folder, searched with all folders below it, or one recording.
-    """
-
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
-        self._paths: dict[str, list[Path]] = defaultdict(list)
-        for path in find_recordings(self.root, recursive=True):
-            below = path.relative_to(self.root) if self.root.is_dir() else Path(path.name)
-            self._paths[composed(below.with_suffix("").as_posix())].append(path)
-
-    def find(self, recording: str) -> Path | None:
-        """Return the recording of a name, below the folder and without extension; None if it is not there.
-
-        Raises
-        ------
-        InputError
-            Two recordings have this name.
-        """
-        found = self._paths.get(composed(recording), [])
-        if len(found) > 1:
-            raise InputError(
-                f"{found[0]} and {found[1].name} have the same name without extension, so it is not clear "
-                f'which of them "{recording}" means; rename or move one'
-            )
-        return found[0] if found else None
-
-    def place(self, recording: str) -> Place:
-        """Return site and start of a recording: its folder below the root, and what its file says."""
-        path = self.find(recording)
-        return Place(unknown_place(recording).site, None if path is None else read_metadata(path).time)
-
-
-def unknown_place(recording: str) -> Place:
-    """Return the site of a recording whose file is not at hand: its folder, without a time."""
-    return Place(recording.rpartition("/")[0])
-
-
-def choose_clips(
-    candidates: Candidates, by: str = "all", num: int | None = None, seed: int = 0
-) -> list[Drawn]:
+def choose_clips(candidates: Candidates, by: str = "all", num: int | None = None, seed: int = 0) -> list[Drawn]:
     """Choose detections by one of the ways in `britekit.results.queues`.
 
     Raises
@@ -129,10 +83,8 @@ def cut_detections(
         raise InputError(f"--pad {pad_s:g}: expected seconds from 0 to 3600")
     folder = Path(output)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            f"{folder} is not an empty folder; clips go into a new or empty one, so choose another"
-        )
-    archive = Archive(recordings)
+        raise InputError(f"{folder} is not an empty folder; clips go into a new or empty one, so choose another")
+    archive = Recordings(recordings)
     candidates = read_candidates(read_label_table(Path(labels)), archive.place, names, min_score)
     chosen = choose_clips(candidates, by, num, seed)
     by_recording: dict[int, list[Clip]] = defaultdict(list)
@@ -150,7 +102,7 @@ def cut_detections(
     cuts: list[Cut] = []
     for place in sorted(by_recording, key=lambda place: candidates.recordings[place]):
         recording = candidates.recordings[place]
-        for cut in cut_clips(archive.find(recording), by_recording[place], folder, pad_s, file_format):
+        for cut in _cut_recording(archive, recording, by_recording[place], folder, pad_s, file_format):
             cuts.append(cut)
             if on_clip is not None:
                 on_clip(len(cuts), len(chosen))
@@ -159,3 +111,11 @@ def cut_detections(
     if any(cut.file is None for cut in cuts):
         write_failed(folder / FAILED, cuts)
     return cuts
+
+
+def _cut_recording(
+    archive: Recordings, recording: str, clips: list[Clip], folder: Path, pad_s: float, file_format: str
+) -> Iterator[Cut]:
+    path = archive.find(recording)
+    info = None if path is None else archive.info(path)
+    yield from cut_clips(path, clips, folder, pad_s, file_format, info)

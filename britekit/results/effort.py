@@ -39,9 +39,7 @@ class RecordingTimes:
         return len(self.start_R)
 
 
-def recording_times(
-    sites: Sequence[str], starts: Sequence[datetime], seconds: Sequence[float]
-) -> RecordingTimes:
+def recording_times(sites: Sequence[str], starts: Sequence[datetime], seconds: Sequence[float]) -> RecordingTimes:
     """Return the times of recordings as columns.
 
     Raises

@@ -41,8 +41,7 @@ class Occasions:
     def names(self) -> list[str]:
         """Return the first date of each occasion, as 2026-05-01."""
         return [
-            (_EPOCH + timedelta(days=self.first_day + number * self.days)).isoformat()
-            for number in range(self.count)
+            (_EPOCH + timedelta(days=self.first_day + number * self.days)).isoformat() for number in range(self.count)
         ]
 
 
@@ -68,9 +67,7 @@ def occasions_of(effort: Effort, length: str) -> Occasions:
     else:
         raise InputError(f'--occasion "{length}": expected day, week, or a number of days such as 10')
     if not len(effort.day_K):
-        raise InputError(
-            "no recording has a known time, so there are no occasions; see `britekit audio-info`"
-        )
+        raise InputError("no recording has a known time, so there are no occasions; see `britekit audio-info`")
     first, last = int(effort.day_K.min()), int(effort.day_K.max())
     if length == "week":
         first = (first - _MONDAY) // 7 * 7 + _MONDAY
@@ -84,9 +81,7 @@ def effort_table(effort: Effort, occasions: Occasions) -> NDArray[np.float64]:
     return hours
 
 
-def history(
-    hours_SO: NDArray[np.float64], detections: DetectionTimes, occasions: Occasions
-) -> NDArray[np.float64]:
+def history(hours_SO: NDArray[np.float64], detections: DetectionTimes, occasions: Occasions) -> NDArray[np.float64]:
     """Return the detection history (S, O) of one class: 1, 0, or nan where nothing was recorded.
 
     Parameters
@@ -101,16 +96,12 @@ def history(
     return found
 
 
-def write_history(
-    path: Path, sites: Sequence[str], occasions: Occasions, values_SO: NDArray[np.float64]
-) -> None:
+def write_history(path: Path, sites: Sequence[str], occasions: Occasions, values_SO: NDArray[np.float64]) -> None:
     """Write a history: first column ``site``, then one per occasion; 1, 0 or NA."""
     _write(path, sites, occasions, [["NA" if np.isnan(x) else f"{x:.0f}" for x in row] for row in values_SO])
 
 
-def write_effort(
-    path: Path, sites: Sequence[str], occasions: Occasions, hours_SO: NDArray[np.float64]
-) -> None:
+def write_effort(path: Path, sites: Sequence[str], occasions: Occasions, hours_SO: NDArray[np.float64]) -> None:
     """Write effort in the same shape: hours, 0 where nothing was recorded."""
     _write(path, sites, occasions, [[f"{x:.6f}".rstrip("0").rstrip(".") for x in row] for row in hours_SO])
 

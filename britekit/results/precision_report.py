@@ -15,7 +15,6 @@ from britekit.annotations.verdicts import combine, current_verdicts, read_verdic
 from britekit.errors import InputError
 from britekit.files import together, write_csv
 from britekit.results.candidates import Candidates, read_candidates
-from britekit.results.cutting import Archive, unknown_place
 from britekit.results.judged import Matches, match_verdicts
 from britekit.results.page import Section, picture_of, write_page
 from britekit.results.precision import (
@@ -26,6 +25,7 @@ from britekit.results.precision import (
     pooled,
     verdicts_needed,
 )
+from britekit.results.recordings import Recordings, unknown_place
 
 PRECISION_COLUMNS = ("name", "threshold", "verdicts", "precision", "low", "high")
 DENSITY_COLUMNS = ("name", "site", "period", "detections", "true", "low", "high")
@@ -97,7 +97,7 @@ def report_precision(
     if not 0 < half_width < 0.5:
         raise InputError(f"--half-width {half_width:g}: expected a number above 0 and below 0.5")
     rows = current_verdicts(read_verdicts(verdicts))
-    place_of = unknown_place if recordings is None else Archive(recordings).place
+    place_of = unknown_place if recordings is None else Recordings(recordings).place
     candidates = read_candidates(read_label_table(Path(labels)), place_of, min_score=min_score)
     matches = match_verdicts(combine(rows), candidates)
     report = _estimates(candidates, matches, rows, half_width)
@@ -115,9 +115,7 @@ def report_precision(
     return report
 
 
-def _estimates(
-    candidates: Candidates, matches: Matches, rows: Sequence, half_width: float
-) -> PrecisionReport:
+def _estimates(candidates: Candidates, matches: Matches, rows: Sequence, half_width: float) -> PrecisionReport:
     judged = np.array(sorted(matches.yes), np.int64)
     classes, without = [], {}
     for name, part in candidates.by_class():
@@ -168,9 +166,7 @@ def _notes(matches: Matches, without: dict[str, int], classes: list[ClassResult]
         )
     few = [each.name for each in classes if each.rows[0][1].verdicts < FEW]
     if few:
-        notes.append(
-            f"fewer than {FEW} verdicts, so intervals are less sure than they claim: {', '.join(few)}"
-        )
+        notes.append(f"fewer than {FEW} verdicts, so intervals are less sure than they claim: {', '.join(few)}")
     if without:
         listed = ", ".join(f"{name} ({count})" for name, count in sorted(without.items()))
         notes.append(f"no usable verdict on detections of: {listed}")
@@ -196,9 +192,7 @@ def _precision_rows(report: PrecisionReport) -> list[tuple[str, ...]]:
     rows = []
     for name, estimates in [*((each.name, each.rows) for each in report.classes), (ALL, report.together)]:
         for threshold, found in estimates:
-            rows.append(
-                (name, f"{threshold:.2f}", str(found.verdicts), *_figures(found.value, found.low, found.high))
-            )
+            rows.append((name, f"{threshold:.2f}", str(found.verdicts), *_figures(found.value, found.low, found.high)))
     return rows
 
 

@@ -225,9 +225,7 @@ class Review:
             self._read()
         done = [item for item in self.items if item.key in self._own]
         confirmed = self._confirmed()
-        passed_over = sum(
-            item.key not in self._own and (item.name, item.stratum) in confirmed for item in self.items
-        )
+        passed_over = sum(item.key not in self._own and (item.name, item.stratum) in confirmed for item in self.items)
         left = len(self.items) - len(done) - passed_over
         answers = [self._own[item.key].verdict for item in done]
         return {

@@ -14,8 +14,9 @@ from britekit.annotations.label_table import read_label_table
 from britekit.annotations.tables import iter_rows, parse_number
 from britekit.errors import InputError
 from britekit.results.candidates import read_candidates
-from britekit.results.cutting import Archive, choose_clips
+from britekit.results.cutting import choose_clips
 from britekit.results.queues import find_queue
+from britekit.results.recordings import Recordings
 from britekit.results.review import Item, Review, items_of
 
 CSV_COLUMNS = ("recording", "start", "end", "name", "score")
@@ -33,7 +34,7 @@ def build_review(
     verdicts: str | os.PathLike[str] = "data/verdicts.csv",
     reviewer: str | None = None,
     blind: bool = False,
-) -> tuple[Review, Archive]:
+) -> tuple[Review, Recordings]:
     """Return a review and where its recordings are.
 
     Parameters
@@ -48,7 +49,7 @@ def build_review(
     InputError
         Something cannot be read, or there is nothing to hear.
     """
-    archive = Archive(recordings)
+    archive = Recordings(recordings)
     until_confirmed = False
     model = ""
     if queue.endswith(".csv"):
@@ -67,7 +68,7 @@ def build_review(
     return Review(items, verdicts, reviewer, label, model, _class_names(), blind, until_confirmed), archive
 
 
-def read_queue(path: Path, archive: Archive) -> list[Item]:
+def read_queue(path: Path, archive: Recordings) -> list[Item]:
     """Read a table of detections, heard in its order.
 
     Raises
@@ -103,14 +104,8 @@ def model_of(labels: Path) -> str:
         content = yaml.safe_load((labels / "manifest.yaml").read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return ""  # labels of another program
-    models = (
-        [content[key] for key in content if str(key).startswith("model ")]
-        if isinstance(content, dict)
-        else []
-    )
-    return " ".join(
-        str(model.get("identifier") or model.get("file")) for model in models if isinstance(model, dict)
-    )
+    models = [content[key] for key in content if str(key).startswith("model ")] if isinstance(content, dict) else []
+    return " ".join(str(model.get("identifier") or model.get("file")) for model in models if isinstance(model, dict))
 
 
 def _class_names() -> list[str]:

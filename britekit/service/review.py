@@ -28,7 +28,7 @@ from starlette.routing import Route
 
 from britekit.audio.decoding import AudioReader
 from britekit.errors import BriteKitError, InputError
-from britekit.results.cutting import Archive
+from britekit.results.recordings import Recordings
 from britekit.results.review import Review
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ _HEADERS = {
 class Sounds:
     """Stretches of recordings as WAV, the last few kept."""
 
-    def __init__(self, archive: Archive, review: Review) -> None:
+    def __init__(self, archive: Recordings, review: Review) -> None:
         self._archive, self._review = archive, review
         self._kept: OrderedDict[int, tuple[bytes, float]] = OrderedDict()
         self._lock = Lock()
@@ -132,7 +132,7 @@ class ReviewApp:
         Values of the header ``Host`` that are answered.
     """
 
-    def __init__(self, review: Review, archive: Archive, token: str, hosts: set[str]) -> None:
+    def __init__(self, review: Review, archive: Recordings, token: str, hosts: set[str]) -> None:
         self.review, self._token, self._hosts = review, token, hosts
         self._sounds = Sounds(archive, review)
 
@@ -292,13 +292,11 @@ def listen(port: int) -> socket.socket:
         listener.listen()
     except OSError as error:
         listener.close()
-        raise InputError(
-            f"port {port} cannot be used ({error.strerror}); choose another with --port"
-        ) from None
+        raise InputError(f"port {port} cannot be used ({error.strerror}); choose another with --port") from None
     return listener
 
 
-def serve_review(review: Review, archive: Archive, token: str, listener: socket.socket) -> None:
+def serve_review(review: Review, archive: Recordings, token: str, listener: socket.socket) -> None:
     """Answer until the process is interrupted."""
     import uvicorn
 

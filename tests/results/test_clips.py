@@ -229,3 +229,25 @@ def test_an_hours_long_recording_takes_little_memory(tmp_path: Path) -> None:
     cuts = cut_detections(recordings, where, tmp_path / "out")
     assert sum(cut.file is not None for cut in cuts) == 1000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB; the samples take 460 MB
+
+
+def test_site_and_zone_come_from_deployments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from britekit.results.recordings import Recordings
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in" / "A1").mkdir(parents=True)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "deployments.csv").write_text(
+        "site,folder,latitude,longitude,time_zone\nold pond,A1,52.5,13.25,Europe/Berlin\n"
+    )
+    soundfile.write(tmp_path / "in" / "A1" / "20260501_233000.wav", np.zeros(RATE * 60), RATE)
+    place = Recordings("in").place("A1/20260501_233000")
+    assert place.site == "old pond" and place.start is not None
+    assert place.start == datetime.fromisoformat("2026-05-01T23:30:00+02:00")  # summer time
+    where = labels(tmp_path / "l", ("A1/20260501_233000.WAV", "Wren", 45, 50, 0.9))
+    (cut,) = cut_detections("in", where, tmp_path / "out")
+    assert cut.file is not None
+    found = read_metadata(cut.file)
+    assert found.time == datetime.fromisoformat("2026-05-01T23:30:45+02:00")
+    assert (found.latitude, found.longitude) == (52.5, 13.25)
+    assert Recordings("in").place("elsewhere/x").site == "elsewhere"

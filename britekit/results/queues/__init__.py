@@ -29,9 +29,7 @@ class Drawn:
 
 def queue_names() -> list[str]:
     """Return the names of all ways, ``site-day`` for ``site_day.py``."""
-    return sorted(
-        info.name.replace("_", "-") for info in pkgutil.iter_modules(__path__) if info.name[0] != "_"
-    )
+    return sorted(info.name.replace("_", "-") for info in pkgutil.iter_modules(__path__) if info.name[0] != "_")
 
 
 def find_queue(name: str) -> ModuleType:
@@ -45,7 +43,6 @@ def find_queue(name: str) -> ModuleType:
     names = queue_names()
     if name not in names:
         raise InputError(
-            f'"{name}" is not a way to choose detections; use one of {", ".join(names)}'
-            + suggest(name, names)
+            f'"{name}" is not a way to choose detections; use one of {", ".join(names)}' + suggest(name, names)
         )
     return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")

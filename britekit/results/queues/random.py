@@ -13,7 +13,5 @@ def draw(candidates: Candidates, num: int | None, rng: np.random.Generator) -> l
     drawn = []
     for _, part in candidates.by_class():
         size = len(part) if num is None else min(num, len(part))
-        drawn += [
-            Drawn(int(index), "all", size / len(part)) for index in rng.choice(part, size, replace=False)
-        ]
+        drawn += [Drawn(int(index), "all", size / len(part)) for index in rng.choice(part, size, replace=False)]
     return [drawn[place] for place in rng.permutation(len(drawn))]
