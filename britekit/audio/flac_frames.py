@@ -7,6 +7,7 @@ file tell.
 
 from __future__ import annotations
 
+import mmap
 import os
 from typing import BinaryIO
 
@@ -43,18 +44,14 @@ def contents_of_flac(file: BinaryIO) -> Contents | None:
 
 def _starts(file: BinaryIO) -> list[int]:
     """Return where FLAC files begin in this one: more than one where such files were joined."""
-    found, base, kept = [], 0, b""
-    file.seek(0)
-    while block := file.read(1 << 22):
-        data = kept + block
-        for marker in _MARKERS:
-            at = data.find(marker)
-            while at >= 0:
-                found.append(base - len(kept) + at)
-                at = data.find(marker, at + 1)
-        base += len(block)
-        kept = data[-7:]
-    return sorted(found)[:_MAX_JOINED]
+    found: list[int] = []
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = data.find(b"fLaC")
+        while at >= 0 and len(found) < _MAX_JOINED:
+            if data[at : at + 8] in _MARKERS:
+                found.append(at)
+            at = data.find(b"fLaC", at + 4)
+    return found
 
 
 def _part(file: BinaryIO, start: int, end: int) -> Part:
