@@ -305,3 +305,30 @@ def test_a_sample_recording_to_try(browser, tmp_path):
         analysed(page)
         assert page.inner_text("#heard") == "meadow.flac (0:08.00)"
         page.close()
+
+
+def test_each_class_at_its_own_threshold(browser, tmp_path):
+    # Low tones score about 0.9, high tones too: one threshold above, one for which none was found.
+    (tmp_path / "cal.yaml").write_text(
+        "coefficient: 0.3\nintercept: 0.0\n"
+        "thresholds: {precision: 0.95, classes: {Low Tone: 0.9999, High Tone: null}}\n"
+    )
+    settings = write_project(tmp_path, calibration=str(tmp_path / "cal.yaml"))
+    with serving(["-c", str(settings)], tmp_path) as server:
+        opened = browser.new_page()
+        opened.set_default_timeout(WAIT_MS)
+        opened.goto(server.url)
+        opened.set_input_files("#file", write_tones(tmp_path / "x.wav", seed=5))
+        analysed(opened)
+        holds(opened, "document.querySelectorAll('#rows tr').length === 2")
+        assert "precision 0.95, 1 class" in opened.inner_text("#each")
+        opened.check("#own")
+        holds(opened, "document.querySelectorAll('#rows tr').length === 1")
+        assert opened.locator("#rows td.class_name").all_inner_texts() == ["High Tone"]
+        with opened.expect_download() as caught:
+            opened.get_by_role("button", name="Audacity").click()
+        caught.value.save_as(tmp_path / "x.txt")
+        assert "LOWT" not in (tmp_path / "x.txt").read_text() and "HIGT" in (tmp_path / "x.txt").read_text()
+        opened.uncheck("#own")
+        holds(opened, "document.querySelectorAll('#rows tr').length === 2")
+        opened.close()

@@ -9,7 +9,7 @@ let player;
 
 function say(text, bad) { $("status").textContent = text; $("status").classList.toggle("bad", Boolean(bad)); }
 function plural(count, noun) { return count + " " + noun + (count === 1 ? "" : noun.endsWith("s") ? "es" : "s"); }
-const threshold = () => Number($("threshold").value);
+const threshold = () => Number($("threshold").value), own = () => $("own").checked;
 
 // --- the server ---
 
@@ -37,9 +37,9 @@ async function ask(recording, fields, signal) {
 }
 
 async function label(recording, signal) {
-  const min_score = threshold();
-  const found = await (await ask(recording, { min_score, format: "json" }, signal)).json();
-  Object.assign(recording, { key: found.key, seconds: found.seconds, damaged: found.damaged_at, calibrated: found.calibrated, base: min_score });
+  const min_score = threshold(), thresholds = own();
+  const found = await (await ask(recording, { min_score, thresholds, format: "json" }, signal)).json();
+  Object.assign(recording, { key: found.key, seconds: found.seconds, damaged: found.damaged_at, calibrated: found.calibrated, base: min_score, own: thresholds });
   recording.found = found.detections.map(d => ({ ...d, recording }));
 }
 
@@ -129,7 +129,7 @@ async function open(recording) {
 const place = name => Math.max(0, state.facts.classes.findIndex(c => c.name === name));
 // Labels at the threshold they were made for are all shown: a long sound may have weaker parts. Until the server has
 // answered for a higher one, those below it are hidden.
-const above = r => threshold() <= r.base ? r.found : r.found.filter(d => d.score >= threshold());
+const above = r => own() || threshold() <= r.base ? r.found : r.found.filter(d => d.score >= threshold());
 const visible = r => above(r).filter(d => !state.hidden.has(d.class_name));
 const listed = () => $("all").checked && state.recordings.length > 1 ? state.recordings.filter(r => r.found) : state.shown ? [state.shown] : [];
 
@@ -211,7 +211,7 @@ async function relabel() {
   labelling = true;
   try {
     for (;;) {
-      const stale = r => r.found && r.base !== threshold();
+      const stale = r => r.found && (r.base !== threshold() || r.own !== own());
       const next = stale(state.shown || {}) ? state.shown : state.recordings.find(stale);
       if (!next) break;
       await label(next);
@@ -225,12 +225,13 @@ $("threshold").addEventListener("input", () => {
   $("value").textContent = threshold().toFixed(2);
   draw(); list(); relabel();
 });
+$("own").addEventListener("change", relabel);
 $("all").addEventListener("change", draw);
 
 // --- downloads ---
 
 async function download(format) {
-  const fields = { min_score: threshold(), format };
+  const fields = { min_score: threshold(), thresholds: own(), format };
   const chosen = listed().filter(r => r.found);
   if (state.hidden.size) {
     fields.classes = state.facts.classes.map(c => c.name).filter(name => !state.hidden.has(name)).join("\n");
@@ -281,6 +282,9 @@ fetch("model").then(a => a.json()).then(facts => {
   $("threshold").value = facts.settings.min_score;
   $("value").textContent = threshold().toFixed(2);
   $("kind").textContent = facts.calibration ? "Lowest probability" : "Lowest score";
+  const thresholds = Object.values(facts.calibration?.thresholds || {}).filter(t => t !== null);
+  $("each").hidden = !thresholds.length;
+  $("precision").textContent = "precision " + (facts.calibration?.precision ?? 0).toFixed(2) + ", " + plural(thresholds.length, "class");
   $("sample").hidden = !facts.sample;
   for (const { name, title } of facts.formats) {
     const button = element("button", { type: "button", textContent: title });
