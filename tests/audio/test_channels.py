@@ -103,3 +103,12 @@ def test_a_short_time_to_choose_still_chooses(song, clean):
     for seconds in (0.3, 0.02):
         assert cleaner_channel(pair(song, clean), 44100, AudioConfig(check_seconds=seconds)) == clean
     assert cleaner_channel(pair(song, clean), 44100, AudioConfig(check_seconds=1e-9)) == 0
+
+
+@pytest.mark.parametrize("count", [16, 1001, 48000])
+def test_the_window_is_that_of_scipy(count):
+    from scipy.signal.windows import blackmanharris
+
+    from britekit.audio.channels import _blackman_harris
+
+    np.testing.assert_allclose(_blackman_harris(count), blackmanharris(count, sym=False), atol=1e-7)
