@@ -286,7 +286,7 @@ def draw_pr_roc(path: Path) -> None:
 
 @picture
 def draw_macro_micro(path: Path) -> None:
-    """Per-class PR-AUC, their mean, and that of all cells as one list."""
+    """Per-class PR-AUC, their mean, and that of all cells pooled."""
     from britekit.metrics.ranking import average_precision
 
     sizes = {"very common": (900, 3.0), "common": (300, 2.8), "uncommon": (60, 2.2), "rare": (12, 1.6)}

@@ -3,7 +3,7 @@
 Fits P = sigmoid(a * logit(score) + b) on all scores of at least the cutoff, and per class where there is
 evidence. The error after calibration is measured on recordings that the fit had not seen. Writes
 calibration.yaml, which infer.calibration names, a reliability diagram and its bins, and the lowest threshold
-of each class whose precision is surely the wanted one; prints the two values and the errors.
+of each class that reaches the precision asked for (95 % confidence); prints the two values and the errors.
 
     britekit calibrate -a data/test/annotations.csv -l results/labels -o results/calibration --cutoff 0
 """

@@ -57,7 +57,7 @@ def ensemble(
         ),
     ] = None,
     no_holdout: Annotated[
-        bool, opt("--no-holdout", help="choose on all recordings; the winner's score is then flattered")
+        bool, opt("--no-holdout", help="choose on all recordings; the winner's score is then optimistic")
     ] = False,
     seed: Annotated[int, opt("--seed", metavar="INT", help="of halves and random choices (default: 0)")] = 0,
 ) -> tuple[float, list[str]]:

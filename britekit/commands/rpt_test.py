@@ -1,8 +1,8 @@
 """Measure the ensemble: metrics from annotations and labels.
 
-Compares what people annotated with what analyze said, per segment, per block or per recording, and writes
-a summary, tables per class and per recording, curves with their pictures, what was said where a class was
-missed, and one page (report.html) with all of it and the worst mistakes as spectrograms. Every headline
+Compares annotations with the output of analyze, per segment, per block or per recording, and writes
+a summary, tables per class and per recording, curves with their pictures, what was detected instead of missed
+classes, and one page (report.html) with all of it and the worst mistakes as spectrograms. Every headline
 figure has a 95 % interval, from resampling recordings.
 
 Annotations per segment are a CSV with recording, class, start_time, end_time, Audacity labels or Raven

@@ -16,7 +16,7 @@ Figures:
 - ``unit_report.py``: all figures of a test; ``intervals.py``: their intervals; ``seconds.py``: how long
   detections last
 - ``decisions.py``: what a threshold is applied to
-- ``class_views.py``: detection curves, and what was said where a class was missed
+- ``class_views.py``: detection curves, and what was detected instead of missed classes
 - ``examples.py``: the worst mistakes and their spectrograms
 - ``report_files.py``: which files a test leaves; ``summary.py``, ``report_tables.py``, ``curve_files.py``,
   ``matrix_file.py`` and ``html_page.py``: what stands in them; ``report_tracking.py``: what its run records

@@ -155,10 +155,10 @@ def calibration_metrics(result: CalibrationResult) -> dict[str, Any]:
     return {
         "coefficient": result.fit.coefficient,
         "intercept": result.fit.intercept,
-        "classes_of_their_own": len(result.fit.per_class),
+        "classes_calibrated_separately": len(result.fit.per_class),
         "ece_before": result.before.error.error,
         "ece_after": result.after.error.error,
-        "ece_by_chance": result.after.error.by_chance,
+        "ece_expected_by_chance": result.after.error.by_chance,
         "brier_before": result.before.brier,
         "brier_after": result.after.brier,
         **{
@@ -203,7 +203,7 @@ def write_calibration(
         "cells_counted": result.after.error.cells,
         "ece_before": _rounded(result.before.error.error),
         "ece_after": _rounded(result.after.error.error),
-        "ece_by_chance": _rounded(result.after.error.by_chance),
+        "ece_expected_by_chance": _rounded(result.after.error.by_chance),
         "brier_before": _rounded(result.before.brier),
         "brier_after": _rounded(result.after.brier),
         "intervals": {

@@ -45,7 +45,7 @@ class ClassThresholds:
 
 
 def find_thresholds(data: ScoredSet, values_NC: NDArray[np.floating], wanted: float) -> ClassThresholds:
-    """Find, for each annotated class, the lowest threshold whose precision is surely the wanted one.
+    """Find, for each annotated class, the lowest threshold that reaches the precision asked for (95 % confidence).
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """What a threshold is applied to: what the user will see at the threshold.
 
 Scores, or calibrated probabilities where there is a calibration; per segment cross-fitted ones, since a
-calibration flatters the recordings it was fitted on.
+calibration is too good on the recordings it was fitted on.
 """
 
 from __future__ import annotations

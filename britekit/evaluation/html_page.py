@@ -23,9 +23,9 @@ PAGE_NAME = "report.html"
 
 _FIGURES = (
     ("macro_pr", "Macro PR-AUC", "mean over annotated classes of the area under the precision-recall curve"),
-    ("micro_pr", "Micro PR-AUC", "all cells of annotated classes as one list"),
+    ("micro_pr", "Micro PR-AUC", "pooled over all annotated species and segments"),
     ("macro_roc", "Macro ROC-AUC", "mean over classes of the chance that a true cell outranks a false one"),
-    ("micro_roc", "Micro ROC-AUC", "all cells of annotated classes as one list"),
+    ("micro_roc", "Micro ROC-AUC", "pooled over all annotated species and segments"),
     ("cmap", "cmAP, padded by 5", "macro PR-AUC with five true units added to each class"),
     ("precision", "Precision", "share of detections at the threshold that are true"),
     ("precision_seconds", "Precision in seconds", "the same, weighted by how long detections last"),

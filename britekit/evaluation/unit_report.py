@@ -35,7 +35,7 @@ from britekit.metrics.thresholds import Detections, detect, top_one_accuracy
 from britekit.plots.curves import plot_pr_curve
 from britekit.plots.picture import Picture, draw_picture
 
-# Below, intervals are known to hold the truth less often than they claim (benchmarks/coverage.py).
+# With fewer, intervals are too narrow (benchmarks/coverage.py).
 FEW_RECORDINGS = 30
 # Labels of a test without a lower limit begin far below.
 CUT_FROM = 0.01
@@ -177,11 +177,11 @@ class UnitReport:
         data, unit = self.data, self.data.unit
         notes = []
         if len(data.recordings) == 1:
-            notes.append("only 1 recording: there is no telling what others would give, so no intervals")
+            notes.append("only 1 recording: no intervals, since nothing shows how much recordings differ")
         elif len(data.recordings) < FEW_RECORDINGS:
             notes.append(
-                f"only {len(data.recordings)} recordings: others could give quite different figures, and the "
-                f"intervals hold the truth less often than they claim; test {FEW_RECORDINGS} or more"
+                f"only {len(data.recordings)} recordings: with so few, other recordings could give quite different "
+                f"figures, and the intervals are too narrow; test {FEW_RECORDINGS} or more"
             )
         lowest = _lowest_kept(data)
         if lowest >= CUT_FROM:

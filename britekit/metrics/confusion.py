@@ -1,4 +1,4 @@
-"""What was said where a class was missed.
+"""What was detected instead of missed classes.
 
 N: units, C: classes.
 """

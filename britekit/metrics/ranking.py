@@ -127,7 +127,7 @@ def ranking_summary(
     -------
     dict
         ``macro_pr``, ``macro_roc`` (means over annotated classes, without those for which the area is not
-        defined), ``micro_pr``, ``micro_roc`` (all cells of the annotated columns as one list),
+        defined), ``micro_pr``, ``micro_roc`` (pooled over the annotated columns),
         ``micro_pr_trained``, ``micro_roc_trained`` (all cells). NaN where undefined.
     """
     truth, scores = np.asarray(truth_NC), np.asarray(scores_NC)

@@ -1,4 +1,4 @@
-"""Many classes at once: detection curves side by side, and what was said where a class was missed."""
+"""Many classes at once: detection curves side by side, and what was detected instead of missed classes."""
 
 from __future__ import annotations
 
@@ -138,4 +138,4 @@ def plot_missed_for(
                     )  # fmt: skip
         bar = drawn.colorbar(image, ax=axes, shrink=1 if len(missed) < 12 else 0.7)
         bar.set_label(f"Share of the {unit}s missed")
-        axes.set_title("What was said where a class was missed")
+        axes.set_title("Missed species: what was detected instead")

@@ -1,7 +1,7 @@
 """Choosing: which checkpoints work best together, and which settings give the best test.
 
-In: checkpoints or settings, and annotated recordings. Out: the best of them with their scores, kept from
-flattering themselves where that is possible.
+In: checkpoints or settings, and annotated recordings. Out: the best of them with their scores, on
+recordings that did not take part in the choice where that is possible.
 
 Ensembles:
 

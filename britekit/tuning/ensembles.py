@@ -38,7 +38,7 @@ class FoundEnsemble:
         On the held-out half: of the member that is best where the choice is made, and of all members
         together.
     held_out
-        False where all recordings chose: then the scores are flattered.
+        False if all recordings were used to choose; scores are then optimistic.
     """
 
     all_paths: list[Path]
@@ -119,7 +119,7 @@ def find_ensemble(
         _warn_of_one_sided(data, chooses_N, metric)
     else:
         chooses_N = rest_N = np.ones(len(data.truth_NC), dtype=bool)
-        log.warning("all recordings choose, so the score of the winner is flattered")
+        log.warning("all recordings were used to choose, so the score of the winner is optimistic")
     judging = MeanScores(data.truth_NC[chooses_N], data.scores_MNC[:, chooses_N], metric)
     unseen = MeanScores(data.truth_NC[rest_N], data.scores_MNC[:, rest_N], metric) if hold_out else judging
     del data

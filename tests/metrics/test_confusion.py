@@ -1,4 +1,4 @@
-"""What was said where a class was missed, counted unit by unit."""
+"""What was detected instead of missed classes, counted unit by unit."""
 
 import numpy as np
 
