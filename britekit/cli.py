@@ -63,7 +63,7 @@ usage: britekit COMMAND [OPTIONS] [--debug]
 
 
 class _Ended(KeyboardInterrupt):
-    """Somebody asked the process to end: a scheduler, Docker, or whoever closed the terminal."""
+    """The process received SIGTERM or SIGHUP: from a scheduler, Docker or a closed terminal."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
         _insist_on_utf8()
     arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in ("stdout", "stderr"):
-        if getattr(sys, stream) is None:  # closed by whoever started us; nobody wants to read it
+        if getattr(sys, stream) is None:  # closed by the parent process
             setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
         _say("Interrupted")
         return 130
     except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not complain about it at exit.
+        # The reader of our output has gone; the interpreter must not complain about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
@@ -163,7 +163,7 @@ def _run(arguments: list[str], debug: bool) -> int:
 def _tidy_end() -> Iterator[None]:
     """Let SIGTERM and SIGHUP raise, as ctrl-C does, so that what is half written is removed.
 
-    A process forked from this one, and one that was told to ignore them (nohup), end or go on as before.
+    A process forked from this one, and one that ignores them (nohup), end or continue as before.
     """
     owner = os.getpid()
 
@@ -286,14 +286,14 @@ def _prepare_output(debug: bool) -> None:
     ours.propagate = False
     if not debug:
         threading.excepthook = _thread_failed
-        # What libraries announce to programmers is no news to whoever types a command.
+        # Warnings for programmers do not concern users of a command.
         for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
             warnings.simplefilter("ignore", category)
     warnings.showwarning = _show_warning
 
 
 def _thread_failed(failure: Any) -> None:
-    """Leave out the trace of a thread that could not write: whoever waits for it meets the same error."""
+    """Omit the traceback of a thread that could not write: its caller raises the same error."""
     if _sentence(failure.exc_value) is None:
         threading.__excepthook__(failure)
 
@@ -303,7 +303,7 @@ def _show_warning(message: Any, *place: Any, **more: Any) -> None:
 
 
 def _sentence(error: Exception) -> str | None:
-    """Return what to tell the user about an error, or None if it is a bug and keeps its traceback."""
+    """Return the message for an error, or None if it is a bug and keeps its traceback."""
     from britekit.errors import BriteKitError
 
     if isinstance(error, BriteKitError):

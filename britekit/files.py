@@ -167,7 +167,7 @@ def refuse_overwriting(
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write ``text`` as UTF-8 with ``\\n`` line ends, whole or not at all."""
+    r"""Write ``text`` as UTF-8 with ``\\n`` line ends, whole or not at all."""
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
@@ -188,7 +188,7 @@ def render_page(template: Path, **values: Any) -> str:
 
 
 def csv_writer(stream: SupportsWrite) -> Any:
-    """Return a CSV writer with ``\\n`` line ends whose rows read back on every Python.
+    r"""Return a CSV writer with ``\\n`` line ends whose rows read back on every Python.
 
     Before 3.11.9 the standard writer quotes a line break only if its own line end contains that character,
     so a recording with ``\\r`` in its name would break the table.
@@ -217,7 +217,7 @@ class SupportsWrite(Protocol):
 
 
 class _LineFeeds:
-    """Passes each row on with ``\\n`` in place of the writer's ``\\r\\n``."""
+    r"""Passes each row on with ``\\n`` in place of the writer's ``\\r\\n``."""
 
     def __init__(self, stream: SupportsWrite) -> None:
         self._stream = stream

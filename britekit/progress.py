@@ -9,7 +9,7 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-# A loop shorter than this shows nothing: a flash of text tells nobody anything.
+# A loop shorter than this shows nothing.
 QUIET_SECONDS = 2.0
 _REFRESH_SECONDS = 0.2
 
@@ -75,7 +75,7 @@ class Meter:
                 self._write(self._text(now) + "\n")
 
     def finish(self) -> None:
-        """Say that the work is complete, if anything was said before or it took long."""
+        """Report that the work is complete, if progress was shown before or it took long."""
         now = time.monotonic()
         if now - self._start < QUIET_SECONDS:
             return

@@ -45,9 +45,9 @@ def facts() -> dict[str, object]:
         found[name] = signature_of(value)
         if inspect.isclass(value):
             for inner, method in inspect.getmembers(value, callable):
-                if inner[0] != "_" and inner not in dir(object) and not inspect.isclass(method):
-                    if getattr(method, "__module__", "").startswith("britekit"):
-                        found[f"{name}.{inner}"] = signature_of(method)
+                own = getattr(method, "__module__", "").startswith("britekit")
+                if inner[0] != "_" and inner not in dir(object) and not inspect.isclass(method) and own:
+                    found[f"{name}.{inner}"] = signature_of(method)
     listed = getattr(commands, "__all__", None) or dir(commands)
     for name in sorted(listed):
         value = getattr(commands, name, None)  # 1.8.4 lists one name that it does not have

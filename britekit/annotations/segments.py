@@ -1,6 +1,7 @@
 """Annotations of segment granularity: who is heard from when until when in which recording."""
 
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,7 +96,7 @@ def write_annotations(path: str | Path, annotations: Iterable[Annotation]) -> No
     write_csv(path, rows)
 
 
-def raise_for_rows(path: str | Path, problems: Sequence[str]) -> None:
+def raise_for_rows(path: str | os.PathLike[str], problems: Sequence[str]) -> None:
     """Raise `InputError` for the problems of a file, ``row n: …`` each, if there is any; names five."""
     if problems:
         raise InputError(f"{path}, {some(problems, 5, '; ')}")

@@ -98,8 +98,10 @@ def next_at(form: Form, chunk: Chunk, start: int = 0) -> int:
 
 
 def chunks_from(file: BinaryIO, form: Form, at: int, start: int = 0) -> Iterator[Chunk]:
-    """Yield the chunks from a place on, up to the end of the file; of RF64, ``ds64`` has the size of
-    ``data``."""
+    """Yield the chunks from a place to the end of the file.
+
+    In RF64, ``ds64`` holds the size of ``data``.
+    """
     long_size = None
     for _ in range(_MAX_CHUNKS):
         chunk = chunk_at(file, form, at)

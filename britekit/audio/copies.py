@@ -147,8 +147,10 @@ def _compare(
 def _compare_second(
     given: np.ndarray, part: np.ndarray, rate: int, copy_rate: int, held_hz: float, second: int
 ) -> None:
-    """Compare a second of both, (C, n) and (C, m), by their spectra: of one second, bins are 1 Hz wide in
-    each."""
+    """Compare a second of both, (C, n) and (C, m), by their spectra.
+
+    The bins of one second are 1 Hz wide in each.
+    """
     band = slice(_LOWEST_HZ, int(held_hz))
     ours = fft.rfft(given, rate, axis=1)[:, band] / rate
     theirs = fft.rfft(part, copy_rate, axis=1)[:, band] / copy_rate

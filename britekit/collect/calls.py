@@ -93,7 +93,7 @@ def drum(rng: Generator, one: Individual) -> Samples:
 
 
 def buzz(rng: Generator, one: Individual) -> Samples:
-    """A long insect-like note at a high pitch, chopped about a hundred times a second."""
+    """Return a long insect-like note at a high pitch, chopped about a hundred times a second."""
     size = _count(rng.uniform(0.7, 1.2) / one.tempo)
     carrier_hz = 5300 * one.pitch * np.linspace(1.0, 1.06, size) * (1 + 0.02 * _slow_noise(rng, size, 400))
     chops = np.sin(_phase(np.full(size, 95 * one.tempo)))
@@ -112,7 +112,7 @@ def two_note(rng: Generator, one: Individual) -> Samples:
 
 
 def warble(rng: Generator, one: Individual) -> Samples:
-    """A whistle whose pitch loops up and down seven times a second."""
+    """Return a whistle whose pitch loops up and down seven times a second."""
     size = _count(rng.uniform(0.9, 1.4) / one.tempo)
     loops = np.sin(_phase(np.full(size, 7 * one.tempo)) + rng.uniform(0, 2 * np.pi))
     return _normalise(_tone(3200 * one.pitch * (1 + 0.16 * loops), one.colour * 0.2) * _fade(size, 0.15, 0.2))
@@ -128,7 +128,7 @@ def croak(rng: Generator, one: Individual) -> Samples:
 
 
 def beep(rng: Generator, one: Individual) -> Samples:
-    """A plain note or click of no species, which a good recognizer ignores."""
+    """Return a plain note or click of no species, which a good recognizer ignores."""
     if rng.uniform() < 0.4:
         size = _count(0.03)
         return _normalise(rng.normal(size=size).astype(np.float32) * np.exp(-np.arange(size) / (0.1 * size)))

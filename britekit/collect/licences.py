@@ -12,8 +12,7 @@ _ADDRESS = re.compile(
 
 
 def normalise_licence(text: str) -> str:
-    """Return one spelling for a licence given as text or address, such as ``CC-BY-NC``; versions are left
-    out.
+    """Return one spelling of a licence given as text or address, such as ``CC-BY-NC``, without version.
 
     Public domain dedications become ``CC0``. What is not a Creative Commons licence is returned in upper
     case.

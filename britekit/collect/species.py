@@ -1,5 +1,7 @@
-"""The imaginary species. The first six hold two pairs that are easily confused: trills of different rate, and
-whistles that rise or fall."""
+"""The imaginary species.
+
+The first six hold two pairs that are easily confused: trills of different rate, and whistles that rise or fall.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

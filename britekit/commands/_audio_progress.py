@@ -15,7 +15,7 @@ _MANY = 50
 
 @contextmanager
 def seconds_meter(paths: Sequence[Path], what: str) -> "Iterator[Callable[[float], None]]":
-    """Yield a function that threads tell how many seconds they have read; progress goes to stderr."""
+    """Yield a function with which threads report the seconds they have read; progress goes to stderr."""
     from britekit.audio.inspection import stated_seconds
     from britekit.progress import Meter
 
@@ -38,7 +38,7 @@ def seconds_meter(paths: Sequence[Path], what: str) -> "Iterator[Callable[[float
 
 
 def are_many(paths: Sequence[Path]) -> bool:
-    """Tell whether progress should count files: to ask many for their lengths would take long itself."""
+    """Return whether progress should count files: reading the lengths of many takes long itself."""
     return len(paths) > _MANY
 
 

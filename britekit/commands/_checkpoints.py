@@ -1,4 +1,4 @@
-"""What commands on one checkpoint or a directory of them share."""
+"""Shared by commands on one checkpoint or a directory of them."""
 
 import logging
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from britekit.errors import BriteKitError, InputError, ModelError
 
-log = logging.getLogger("britekit.commands")
+log = logging.getLogger(__name__)
 
 
 def find_checkpoints(input_path: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What extract-by-image and extract-by-csv share: store the segments that somebody listed under one class."""
+"""Shared by extract-by-image and extract-by-csv: store listed segments under one class."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Optional

@@ -1,4 +1,4 @@
-"""What the commands that draw spectrograms have in common."""
+"""Shared code of the commands that draw spectrograms."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Compare two tests of the same recordings: is B better than A?
+"""Compare two tests of the same recordings, to see whether B is better than A.
 
 A and B are Git revisions, DVC experiments, `workspace`, or folders that rpt-test wrote. Prints each figure of
 both with the difference and its 95 % interval, by resampling recordings, the same ones for both; then the
@@ -27,8 +27,8 @@ def compare(
     from britekit.tracking.dvc import results_file
 
     with ExitStack() as stack:
-        cells = [read_cells(stack.enter_context(results_file(name, CELLS_NAME))) for name in (first, second)]
-        found = compare_tests(*cells)
+        old, new = (read_cells(stack.enter_context(results_file(name, CELLS_NAME))) for name in (first, second))
+        found = compare_tests(old, new)
     print(f"A = {first}\nB = {second}\nrecordings = {found.recordings}")
     for sentence in found.left_out:
         print(sentence)

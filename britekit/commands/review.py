@@ -55,7 +55,7 @@ def review(
         Optional[str], opt("--reviewer", metavar="NAME", help="who listens (default: the user's name)")
     ] = None,
     blind: Annotated[
-        bool, opt("--blind", help="listen a second time without regard to what others said")
+        bool, opt("--blind", help="judge again without seeing the verdicts of others")
     ] = False,
     port: Annotated[int, opt("--port", metavar="N", help="port of the page (default: a free one)")] = 0,
     dry_run: Annotated[

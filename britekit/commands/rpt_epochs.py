@@ -23,7 +23,6 @@ def rpt_epochs(
     ] = None,
 ) -> dict[int, tuple[float, float]]:
     """Score the checkpoints; return PR-AUC and ROC-AUC by epoch."""
-
     from britekit.errors import InputError
     from britekit.evaluation import epochs
     from britekit.evaluation.left_out import root_of

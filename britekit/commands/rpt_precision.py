@@ -15,7 +15,7 @@ from britekit.options import TablesDir, opt
 
 def rpt_precision(
     verdicts: Annotated[
-        str, opt("--verdicts", metavar="FILE", help="what reviewers said (default: data/verdicts.csv)")
+        str, opt("--verdicts", metavar="FILE", help="verdicts of reviewers (default: data/verdicts.csv)")
     ] = "data/verdicts.csv",
     label_dir: Annotated[
         Optional[str],

@@ -3,9 +3,10 @@
 Reads the training file (train.train_pickle) and writes checkpoints, curves and settings to logs/version_N.
 With --publish, as the pipeline calls it, the frozen checkpoint of the last epoch goes to the checkpoint
 folder as seed-S.ckpt, with its export beside it, metrics to metrics/train-S.json, all figures to
-results/runs/train-S.json and curves to results/curves/train-S.csv; a run that was killed is continued where it stopped. Without --publish, --resume
-does that: same data, settings and seed. --devices N shares each batch among N GPUs (or CPU processes with
-misc.force_cpu); over several machines, start the command with torchrun on each.
+results/runs/train-S.json and curves to results/curves/train-S.csv; a killed run is continued where it
+stopped. Without --publish, --resume does that: same data, settings and seed. --devices N shares each batch
+among N GPUs (or CPU processes with misc.force_cpu); over several machines, start the command with torchrun
+on each.
 
     britekit train -c yaml/samples/train_effnet.yaml --prefix first --seed 7
     britekit train -c yaml/samples/train_effnet.yaml --prefix first --seed 7 --resume
@@ -134,7 +135,7 @@ def _publish(result: Any) -> None:
     write_text(f"results/curves/train-{result.seed}.csv", "\n".join(lines) + "\n")
     figures = _metrics(result)
     write_figures(f"results/runs/train-{result.seed}.json", figures)
-    # Named by seed, so that a table of experiments needs no path to tell them apart.
+    # Named by seed, so that a table of experiments needs no paths.
     leading = {name: figures[name] for name in ("loss", "val_pr_macro") if name in figures}
     write_metrics(
         f"metrics/train-{result.seed}.json", {f"{name}_{result.seed}": x for name, x in leading.items()}

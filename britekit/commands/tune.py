@@ -3,7 +3,7 @@
 The tuning file lists settings with the values they may take. Each trial trains with one combination (--runs
 times, with the same seeds in every trial), scores the test recordings and measures. Every combination is
 tried, or --trials of them at random, or, with --sampler tpe, each where those before were good. Audio
-settings need --extract: spectrograms are then made anew for each trial, in a temporary database. With
+settings need --extract: spectrograms are then computed for each trial, in a temporary database. With
 --notrain only settings of inference are searched, on the checkpoints of misc.ckpt_folder.
 
 The search is kept in the output directory: the same command goes on after an interruption, and several at the
@@ -48,7 +48,7 @@ def tune(
         opt("--trials", "--tries", metavar="INT", help="tries in all; 0 = every combination (default: 0)"),
     ] = 0,
     num_runs: Annotated[int, opt("--runs", metavar="INT", help="runs averaged per trial (default: 1)")] = 1,
-    extract: Annotated[bool, opt("--extract", help="make spectrograms anew for each trial")] = False,
+    extract: Annotated[bool, opt("--extract", help="compute spectrograms for each trial")] = False,
     skip_training: Annotated[
         bool, opt("--notrain", help="only inference, with existing checkpoints")
     ] = False,

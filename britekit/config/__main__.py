@@ -5,10 +5,14 @@ a recording for the page.
 """
 
 import sys
+from typing import Any
 
 from britekit.config import reference_text, template_text
 
-DEMO = {"train": {"num_epochs": 10}, "pipeline": {"sample": "data/test/soundscape-0001.flac"}}
+DEMO: dict[str, dict[str, Any]] = {
+    "train": {"num_epochs": 10},
+    "pipeline": {"sample": "data/test/soundscape-0001.flac"},
+}
 
 if __name__ == "__main__":
     texts = {"template": template_text, "demo": lambda: template_text(DEMO), "reference": reference_text}

@@ -72,8 +72,7 @@ def create_tables(session: Session) -> None:
 
 
 def _create(session: Session, mapped: type[Base]) -> None:
-    """Create one table and its indexes; ``create_all`` would take the indexes in any order, and bytes with
-    it."""
+    """Create one table and its indexes in a fixed order, so that the bytes of the file are reproducible."""
     table = cast(Table, mapped.__table__)
     session.execute(CreateTable(table))
     for index in sorted(table.indexes, key=lambda index: str(index.name)):

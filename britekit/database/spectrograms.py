@@ -81,8 +81,7 @@ def _full_size(unpacker: Any, seen: int) -> str:
 
 
 def get_or_add_group(session: Session, name: str, audio: dict[str, Any] | None = None) -> int:
-    """Return the ID of a spectrogram group, adding it if it is new; a group keeps its first audio
-    settings."""
+    """Return the ID of a spectrogram group, added if new; a group keeps its first audio settings."""
     found = session.scalar(select(SpecGroup.id).where(SpecGroup.name == name))
     config = None if audio is None else json.dumps(audio, sort_keys=True)
     if found is None:
@@ -150,8 +149,7 @@ def segments_with_value(session: Session, group_id: int, recording_id: int) -> s
 
 
 def iter_values(session: Session, value_ids: Sequence[int], chunk: int = 256) -> Iterator[list[bytes]]:
-    """Yield the stored values of ``value_ids`` in that order, ``chunk`` at a time, so that few are in
-    memory."""
+    """Yield the stored values of ``value_ids`` in that order, with at most ``chunk`` in memory."""
     for start in range(0, len(value_ids), chunk):
         wanted = value_ids[start : start + chunk]
         query = select(SpecValue.id, SpecValue.value).where(SpecValue.id.in_(wanted))

@@ -18,8 +18,7 @@ _CURATION = Path("data/curation.csv")
 
 
 def refuse_new_recordings(target: str | os.PathLike[str], command: str) -> None:
-    """Raise if ``target`` is made by the pipeline: recordings brought in by hand would vanish with a
-    rebuild."""
+    """Raise if the pipeline builds ``target``: a rebuild would drop recordings added by hand."""
     if is_pipeline_output(target):
         raise DatabaseError(
             f"{target} is built by the pipeline (dvc.lock names it), and what {command} adds would be lost "

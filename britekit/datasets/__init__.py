@@ -2,7 +2,7 @@
 
 From recordings to the database:
 
-- `recordings_csv`: what is known about recordings, and what their names tell
+- `recordings_csv`: facts about recordings, from a table and from file names
 - `tree`: the tree ``<class>/<recording>``, checked against the class list
 - `annotated`: which classes are heard where people annotated recordings
 - `curation`: decisions of people, replayed at every build
@@ -17,7 +17,7 @@ From recordings to the database:
 - `extraction`: builds the database from a tree
 - `adding`: adds a folder, or listed segments, to a database; `pipeline_edits` adds listed segments to one that
   the pipeline builds
-- `reextraction`: computes stored spectrograms anew
+- `reextraction`: recomputes stored spectrograms
 
 What the database holds:
 

@@ -59,7 +59,7 @@ class FolderAnnotations:
         report_absent(absent, folder, unannotated)
 
     def of(self, path: Path) -> list[Annotation] | None:
-        """Return the annotations of a recording, perhaps none; or None if nobody annotated it."""
+        """Return the annotations of a recording, possibly empty; None if it was not annotated."""
         return self._by_recording.get(recording_key(path))
 
 

@@ -19,7 +19,7 @@ from britekit.datasets.augmentations.registry import Chain
 from britekit.datasets.mixing import Mixer, MixSettings, cutmix_boxes, inside_boxes, rows_where
 from britekit.datasets.transfers import send
 
-log = logging.getLogger("britekit.datasets.batches")
+log = logging.getLogger(__name__)
 
 # Share of a GPU's free memory that the spectrograms may take; the rest is for the network.
 _DEVICE_SHARE = 0.5
@@ -45,7 +45,7 @@ class Batch:
 
 
 class Samples(Protocol):
-    """What this room reads of a training set."""
+    """The parts of a training set that are used here."""
 
     @property
     def images(self) -> np.ndarray:
@@ -129,7 +129,7 @@ def batch_bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
 
 
 def derived_seed(*parts: int) -> int:
-    """A 63-bit seed from whole numbers; near ones give unrelated seeds."""
+    """Return a 63-bit seed from whole numbers; near ones give unrelated seeds."""
     words = np.random.SeedSequence([p & 0xFFFFFFFFFFFFFFFF for p in parts]).generate_state(2, np.uint32)
     return (int(words[0]) << 31) ^ int(words[1])
 
@@ -192,7 +192,7 @@ class TrainingBatches:
         self.mixer = Mixer(bank.labels, members, noise_class, mixing or MixSettings())
 
     def __len__(self) -> int:
-        """Steps per epoch."""
+        """Return the number of steps per epoch."""
         return len(self.bounds)
 
     def order(self, epoch: int) -> torch.Tensor:
@@ -216,7 +216,7 @@ class TrainingBatches:
             yield order[begin:end]
 
     def make_part(self, index: torch.Tensor, part: slice) -> Batch:
-        """A process's part of a batch that several processes share.
+        """Return one rank's part of a batch that several processes share.
 
         On a CPU every process draws for the whole batch and keeps its part: the parts together are, to the
         bit, what one process would have made. On a GPU each draws for its own part only (see `begin_epoch`),

@@ -1,4 +1,4 @@
-"""What each way of changing spectrograms does to some of them, one at a time and all together."""
+"""Effect of each augmentation on some spectrograms, one at a time and all together."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from britekit.datasets.batches import Bank, TrainingBatches
 from britekit.datasets.excerpt import Excerpt
 from britekit.datasets.mixing import MixSettings
 
-log = logging.getLogger("britekit.datasets")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ def augmentation_examples(
         batches = TrainingBatches(
             bank, members, excerpt.shown, seed, chain, mix, excerpt.noise_class, shuffle=False
         )
-        # What training leaves out, with a warning that has been said now, has nothing to show.
+        # Skipped by training with a warning, so there is nothing to show.
         if name != "training" and chain.needs_noise and not len(batches.noise):
             return
         if name == "simple_merge" and batches.mixer.picker is None:

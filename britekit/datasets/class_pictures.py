@@ -20,7 +20,7 @@ from britekit.errors import DatabaseError, InputError
 from britekit.plots.contact_sheet import ContactSheet
 from britekit.plots.recordings import Drawn, PictureStyle, SegmentPictures, sheet_legend
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _AT_ONCE = 64
 
@@ -115,7 +115,7 @@ def plot_class(
             pictures.draw(name, image, offset, filename)
         names.add(name)
     if twice:
-        logger.warning(
+        log.warning(
             "%d spectrograms are not drawn: another recording of the same name has one at the same second",
             twice,
         )

@@ -17,7 +17,7 @@ from britekit.datasets.catalogue import Catalogue
 from britekit.datasets.curation_rows import EVERY_CLASS, Decision, read_decisions, refuse
 from britekit.errors import InputError, some
 
-log = logging.getLogger("britekit.datasets.curation")
+log = logging.getLogger(__name__)
 
 
 class Curation:
@@ -35,7 +35,7 @@ class Curation:
     catalogue
         The names that exist in the end.
     step_s
-        Seconds from one segment to the next, which tell how near an offset must be.
+        Seconds from one segment to the next, which decide how near an offset must be.
     """
 
     step_s: float = math.inf
@@ -144,7 +144,7 @@ class Curation:
     def _compare(self, earlier: Decision | None, later: Decision) -> None:
         if earlier is None or (earlier.action, earlier.new_class) == (later.action, later.new_class):
             return
-        if len(self._contradictions) < 10_000:  # enough to tell of
+        if len(self._contradictions) < 10_000:  # enough to report
             self._contradictions[earlier.row, later.row] = None
 
 

@@ -73,11 +73,11 @@ class Decision:
 
     @property
     def is_about_segments(self) -> bool:
-        """Tell whether the row names a recording."""
+        """Return whether the row names a recording."""
         return self.action in ABOUT_SEGMENTS
 
     def concerns(self, offset: float, step_s: float = math.inf) -> bool:
-        """Tell whether the row is about the segment at ``offset`` seconds.
+        """Return whether the row is about the segment at ``offset`` seconds.
 
         Segments begin every ``step_s`` seconds: a row that names one of these starts exactly is about no
         other, and a rounded offset is about the nearest segment alone.

@@ -33,7 +33,7 @@ class RecordingPair:
 
 @dataclass
 class RecordingDuplicates:
-    """What `find_duplicate_recordings` found.
+    """Result of `find_duplicate_recordings`.
 
     Attributes
     ----------

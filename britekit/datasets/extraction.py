@@ -27,7 +27,7 @@ from britekit.datasets.storing import DEFAULT_GROUP, Extraction, Place, store_pl
 from britekit.datasets.tree import read_tree
 from britekit.errors import InputError, some
 
-log = logging.getLogger("britekit.datasets.extraction")
+log = logging.getLogger(__name__)
 
 
 def build_training_database(

@@ -28,7 +28,7 @@ from britekit.errors import DatabaseError, InputError
 from britekit.files import atomic_path, write_text
 from britekit.leftovers import create
 
-log = logging.getLogger("britekit.datasets.hand_edits")
+log = logging.getLogger(__name__)
 
 
 class HandEdits:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-log = logging.getLogger("britekit.datasets.mixing")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class MixSettings:
 
 @dataclass
 class Plan:
-    """What happens to the samples of one batch; all tensors on the CPU, one entry per batch row.
+    """Draws for the samples of one batch; all tensors on the CPU, one entry per batch row.
 
     Attributes
     ----------

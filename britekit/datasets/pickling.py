@@ -111,7 +111,7 @@ def _checked_values(session: Session, selection: Selection, height: int, width: 
                         raise DatabaseError(
                             f"{session.info['where']}: the spectrogram of segment {segments[place]} does "
                             f"not fit the configured {height} × {width}: {problem}; set audio.spec_height "
-                            "and audio.spec_width as they were, or extract anew"
+                            "and audio.spec_width as they were, or run extract again"
                         )
                     yield value
                 done += len(values)

@@ -35,7 +35,7 @@ from britekit.datasets.recordings_csv import RecordingTable, describe_recording
 from britekit.datasets.storing import DEFAULT_GROUP, Extraction, Place, store_plans, warn_of_settings
 from britekit.errors import InputError
 
-log = logging.getLogger("britekit.datasets.pipeline_edits")
+log = logging.getLogger(__name__)
 
 
 def extract_replayed(

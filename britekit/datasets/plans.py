@@ -19,7 +19,7 @@ from britekit.datasets.annotated import classes_heard
 from britekit.datasets.window_streams import Starts
 from britekit.errors import some, suggest
 
-log = logging.getLogger("britekit.datasets.plans")
+log = logging.getLogger(__name__)
 
 
 @dataclass

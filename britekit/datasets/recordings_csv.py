@@ -1,4 +1,4 @@
-"""What a tree of recordings says about them: ``recordings.csv``, and what their names tell."""
+"""Facts about the recordings of a tree: from ``recordings.csv`` and from file names."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from britekit.config.misc import MiscConfig
 from britekit.database.recordings import Facts
 from britekit.errors import InputError
 
-log = logging.getLogger("britekit.datasets.recordings_csv")
+log = logging.getLogger(__name__)
 
 DEFAULT_SOURCE = "default"
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a recording comes from (empty if not said), and what is known about it."""
+    """Where a recording comes from (empty if unknown), and facts about it."""
 
     source: str
     facts: Facts
@@ -131,7 +131,7 @@ def describe_beside(
 
 
 def describe_recording(filename: str, row: Provenance | None, misc: MiscConfig) -> Provenance:
-    """Return source and facts of a recording: its row's, else what its name tells.
+    """Return source and facts of a recording: from its row, else from its name.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def describe_recording(filename: str, row: Provenance | None, misc: MiscConfig) 
 
 
 def with_metadata(facts: Facts, path: Path) -> Facts:
-    """Return the facts with time and place from the recording itself, where nobody has stated them."""
+    """Return the facts with time and place from the recording itself, where the table does not state them."""
     if facts.time and facts.latitude is not None and facts.longitude is not None:
         return facts
     found = read_metadata(path)

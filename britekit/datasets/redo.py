@@ -24,7 +24,7 @@ from britekit.database.schema import (
 from britekit.database.segments import add_links
 from britekit.datasets.curation_rows import EVERY_CLASS, Decision
 
-log = logging.getLogger("britekit.datasets.redo")
+log = logging.getLogger(__name__)
 
 # What removes a thing by name, and the table that says whether it is there.
 _REMOVALS: dict[str, tuple[type, Callable[[Session, str], object]]] = {

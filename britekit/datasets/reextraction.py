@@ -26,7 +26,7 @@ from britekit.errors import BriteKitError, DatabaseError, InputError, some
 from britekit.processes import available_cores
 from britekit.progress import track
 
-log = logging.getLogger("britekit.datasets.reextraction")
+log = logging.getLogger(__name__)
 
 _IDS_AT_ONCE = 500
 
@@ -181,7 +181,7 @@ def _problem(path: Path) -> str:
 
 
 class Change(Enum):
-    """What becomes of a group's settings."""
+    """How the settings of a group change."""
 
     NONE = 0
     """It has those in force already."""
@@ -240,7 +240,7 @@ def _replace(session: Session, job: _Job, stream: WindowStream, group: str, chan
                 SpecValue.segment_id.in_(outdated[first : first + _IDS_AT_ONCE]),
             )
         )
-    # A segment may have been deleted meanwhile by somebody else.
+    # Another process may have deleted a segment meanwhile.
     there = set(session.scalars(select(Segment.id).where(Segment.recording_id == job.recording_id)))
     values = [(segment, value) for segment, value in values if segment in there]
     add_values(session, group_id, values)

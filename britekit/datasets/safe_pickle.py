@@ -104,7 +104,7 @@ class SafePickle(pickle._Unpickler):  # type: ignore[misc, name-defined]
 
     def current_key(self) -> str | None:
         """Return the top-level key whose value is being read."""
-        # The stack does not tell a key from a lone text inside a value, so only known keys count.
+        # The stack does not distinguish a key from a text inside a value, so only known keys count.
         return next((e for e in reversed(self._entries()) if isinstance(e, str) and e in self._keys), None)
 
     def _entries(self) -> list[Any]:

@@ -15,12 +15,12 @@ from britekit.database.schema import Segment
 from britekit.datasets.curation_rows import TOLERANCE_S, drop
 from britekit.datasets.hand_edits import HandEdits
 
-log = logging.getLogger("britekit.datasets.segment_removal")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class PointedOut:
-    """What names a segment: ``what`` for messages, and the reading if there is one."""
+    """A reference to a segment: ``what`` for messages, and the parsed reading if there is one."""
 
     what: str
     recording: str = ""

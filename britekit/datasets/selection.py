@@ -17,7 +17,7 @@ from britekit.database.recordings import group_ids
 from britekit.database.schema import Class, Segment, SegmentClass, SpecValue
 from britekit.errors import DatabaseError, suggest
 
-log = logging.getLogger("britekit.datasets.selection")
+log = logging.getLogger(__name__)
 
 # Fixed, so that a second group of the same segments is thinned to the same ones.
 _SEED = 101
@@ -170,7 +170,7 @@ def _resolve(session: Session, wanted: Sequence[ClassInfo] | None) -> tuple[list
         if owner != info.name:
             raise DatabaseError(
                 f'{where}: classes "{owner}" and "{info.name}" have the same code "{info.code}"; '
-                "labels could not tell them apart, so give one of them another code"
+                "labels could not distinguish them; give one of them another code"
             )
     for info, listed_info in zip(classes, wanted or ()):
         for field in ("code", "alt_name", "alt_code"):

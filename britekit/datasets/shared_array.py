@@ -56,5 +56,5 @@ class SharedRows:
 
 def map_rows(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Return the array of another process, (N, H, W); read-only for this one."""
-    # Copy-on-write: torch warns of arrays that cannot be written, and nobody writes.
+    # Copy-on-write: torch warns about read-only arrays, and nothing writes to it.
     return np.memmap(path, dtype=np.uint8, mode="c", shape=shape)

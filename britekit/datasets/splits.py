@@ -12,7 +12,7 @@ import numpy as np
 
 from britekit.errors import TrainingError
 
-log = logging.getLogger("britekit.datasets.splits")
+log = logging.getLogger(__name__)
 
 # The same everywhere, so that runs with different seeds are judged on the same held-out data.
 _SHUFFLE_SEED = 6823
@@ -44,7 +44,7 @@ def make_splits(
     val_portion: float = 0.0,
     class_names: Sequence[str] | None = None,
 ) -> list[Split]:
-    """Splits of a training run: one per fold, or a single one.
+    """Return the splits of a training run: one per fold, or a single one.
 
     Parameters
     ----------

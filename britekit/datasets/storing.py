@@ -31,7 +31,7 @@ from britekit.datasets.window_streams import WindowStream, stream_windows
 from britekit.errors import BriteKitError, InputError
 from britekit.progress import track
 
-log = logging.getLogger("britekit.datasets.storing")
+log = logging.getLogger(__name__)
 
 DEFAULT_GROUP = "default"
 # Two files of one name and source whose lengths differ by more are two recordings.

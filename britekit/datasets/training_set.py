@@ -290,7 +290,7 @@ class _Checks:
         if height is None or width is None:
             if given is None:
                 key = "spec_height" if height is None else "spec_width"
-                raise self._wrong(key, "the file does not say the size of its spectrograms; write it anew")
+                raise self._wrong(key, "the file does not give the size of its spectrograms; run pickle again")
             height, width = given
         for key, value in (("spec_height", height), ("spec_width", width)):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -299,7 +299,7 @@ class _Checks:
             raise self._wrong(
                 "spec_height",
                 f"its spectrograms are {height} × {width}, the settings say {given[0]} × {given[1]}; "
-                "set audio.spec_height and audio.spec_width as they were, or write it anew",
+                "set audio.spec_height and audio.spec_width as they were, or run pickle again",
             )
         if found is not None and found != height * width:
             raise self._wrong(

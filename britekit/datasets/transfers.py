@@ -4,7 +4,7 @@ import torch
 
 
 def send(values: torch.Tensor, device: torch.device | str) -> torch.Tensor:
-    """A CPU tensor on the device; on the CPU the tensor itself.
+    """Return a CPU tensor on the device; on the CPU the tensor itself.
 
     CUDA copies ordinary memory only after all work before it is done, and then the device has nothing to do
     while the next step is prepared; from pinned memory the copy is one more piece of work in the queue.

@@ -1,6 +1,6 @@
 """The tree ``<class>/<recording>`` that the stage `extract` reads, checked against the class list.
 
-A recording holds the class of its folder over its whole length, unless somebody annotated it: then its
+A recording holds the class of its folder over its whole length unless it is annotated: then its
 segments have the classes that are heard in them. Annotated recordings may also lie in other folders, or in
 none.
 """
@@ -24,7 +24,7 @@ from britekit.errors import InputError, some, suggest
 from britekit.files import sha256_of
 from britekit.formats import holds_annotations
 
-log = logging.getLogger("britekit.datasets.tree")
+log = logging.getLogger(__name__)
 
 
 def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig) -> list[Plan]:

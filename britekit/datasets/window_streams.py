@@ -35,7 +35,7 @@ _WINDOWS_PER_BATCH = 32
 # recording.
 _BATCHES_HELD = 32
 
-log = logging.getLogger("britekit.datasets.window_streams")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What people annotated against what the models said: metrics, calibration, reports.
+"""Annotations against the output of models: metrics, calibration, reports.
 
 In: annotations and the output directory of ``analyze``. Out: truth and score matrices, the figures computed
 from them with their intervals, a calibration, and report files.

@@ -17,7 +17,7 @@ from britekit.evaluation.grid import build_grid, mark_truth
 from britekit.evaluation.left_out import audio_files, root_of
 from britekit.formats import read_any_annotations
 
-log = logging.getLogger("britekit.evaluation")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

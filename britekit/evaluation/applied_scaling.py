@@ -1,4 +1,4 @@
-"""What inference had done to the scores in label files, as its manifest tells."""
+"""Scaling that inference applied to the scores in label files, read from its manifest."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from britekit.plots.reliability import ReliabilityLine, plot_reliability
 # Below, nearly every cell is silence rightly called so, which would hide the errors that matter.
 COUNTED_FROM = 0.1
 
-log = logging.getLogger("britekit.evaluation")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How each class fares: detection curves over thresholds, and what was said where it was missed."""
+"""How each class fares: detection curves over thresholds, and what was detected instead where it was missed."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ class Comparison:
         size += f", 95 % interval {found.low:+.3f} to {found.high:+.3f} on {self.recordings} recordings"
         if found.low > 0 or found.high < 0:
             return f"B is {'better' if found.value > 0 else 'worse'} than A: {size}"
-        return f"no difference can be told: {size}"
+        return f"no difference is detectable: {size}"
 
 
 def compare_tests(first: Cells, second: Cells, replicates: int = REPLICATES) -> Comparison:
@@ -146,10 +146,10 @@ def compare_tests(first: Cells, second: Cells, replicates: int = REPLICATES) -> 
     one, two, left_out = _common(first, second)
     names, groups = np.unique(one.recordings, return_inverse=True)
     sampling = resample(len(names), replicates)
-    pairs = [_figures(cells, groups, sampling) for cells in (one, two)]
+    figures, others = (_figures(cells, groups, sampling) for cells in (one, two))
     intervals = [
-        Difference(name, exact, pairs[1][name][0], sampling.interval(pairs[1][name][1] - drawn, pairs[1][name][0] - exact))
-        for name, (exact, drawn) in pairs[0].items()
+        Difference(name, exact, others[name][0], sampling.interval(others[name][1] - drawn, others[name][0] - exact))
+        for name, (exact, drawn) in figures.items()
     ]
     split = next(k for k, item in enumerate(intervals) if item.name.startswith("class "))
     return Comparison(intervals[:split], intervals[split:], len(names), left_out)
@@ -206,7 +206,8 @@ def _figures(
     }
 
     def per_recording(mask_NC: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.bincount(groups_N, np.count_nonzero(mask_NC, axis=1).astype(np.float64), sampling.recordings)
+        counts = np.count_nonzero(mask_NC, axis=1)
+        return np.bincount(groups_N, counts, sampling.recordings).astype(np.float64)
 
     hits = per_recording(truth & cells.found)
     for name, of in (("precision", cells.found), ("recall", truth)):

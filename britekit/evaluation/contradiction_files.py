@@ -1,4 +1,4 @@
-"""What is left of a look at stored spectrograms: tables, a summary, pictures of the most contradicted."""
+"""Output of analyze-db: tables, a summary, pictures of the most contradicted."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from britekit.progress import Meter
 
 _BATCH = 64
 
-log = logging.getLogger("britekit.evaluation")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

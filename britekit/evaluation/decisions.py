@@ -1,4 +1,4 @@
-"""What a threshold is applied to: what the user will see at the threshold.
+"""Values that a threshold is applied to: those that the user sees.
 
 Scores, or calibrated probabilities where there is a calibration; per segment cross-fitted ones, since a
 calibration is too good on the recordings it was fitted on.
@@ -24,7 +24,7 @@ from britekit.evaluation.unit_set import UnitSet
 from britekit.files import require_file
 from britekit.inference.platt import project_calibration, read_calibration
 
-log = logging.getLogger("britekit.evaluation")
+log = logging.getLogger(__name__)
 
 Apply = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -39,7 +39,7 @@ class Decisions:
 
     values_NC: NDArray[np.float32]
     basis: str
-    """What they are, to complete "at the threshold, on …"."""
+    """Description of the values, to complete "at the threshold, on …"."""
     fitted: bool = False
     """Whether they are calibrated probabilities."""
     apply: Apply = _as_they_are

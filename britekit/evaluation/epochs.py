@@ -23,7 +23,7 @@ from britekit.plots.training import plot_training_curve
 
 _EPOCH = re.compile(r"-e(\d+)$")
 
-log = logging.getLogger("britekit.evaluation")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

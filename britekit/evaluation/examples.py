@@ -26,7 +26,7 @@ _OF_A_CLASS, _OF_A_RECORDING = 2, 2
 _CANDIDATES = 5000
 _CONTEXT_S, _LONGEST_S = 2.0, 30.0
 
-log = logging.getLogger("britekit.evaluation")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -299,7 +299,7 @@ class _Column:
         score_G2 = np.stack(sums, axis=1)[chosen_G]
         total = score_G2.sum(axis=0)
         variance = score_G2.T @ score_G2
-        if np.linalg.cond(variance) > 1e12:  # all scores alike: slope and intercept cannot be told apart
+        if np.linalg.cond(variance) > 1e12:  # nearly equal scores: slope and intercept are not identifiable
             return False
         return float(total @ np.linalg.solve(variance, total)) > _DEPARTURE
 

@@ -46,7 +46,7 @@ class Grid:
     @cached_property
     def starts_N(self) -> NDArray[np.float64]:
         """(N,) where each row begins in its recording, in seconds."""
-        starts = self.row_index_N * self.step_s
+        starts = (self.row_index_N * self.step_s).astype(np.float64)
         last = self.first_R + self.rows_R - 1
         off_grid = np.isfinite(self.ends_R)
         starts[last[off_grid]] = self.ends_R[off_grid]

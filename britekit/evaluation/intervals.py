@@ -21,7 +21,7 @@ from britekit.metrics.ranking import PADDING
 if TYPE_CHECKING:
     from britekit.evaluation.unit_report import UnitReport
 
-# Distinct scores told apart over all classes, and in one. Finer bins move an end by less than a thousandth.
+# Bins of scores over all classes, and in one. Finer bins move an end by less than a thousandth.
 _EDGES, _CLASS_EDGES = 1000, 64
 
 
@@ -42,7 +42,7 @@ def compute_intervals(report: UnitReport, replicates: int) -> dict[str, Interval
         ranks.areas(sampling)
     )
     if others:
-        # Nobody annotated them, so they add false cells alone.
+        # They have no annotations, so they add only false cells.
         areas = ranks.with_negatives(ranks_of(others)).areas(sampling)
         values["micro_pr_trained"], values["micro_roc_trained"] = areas
     values |= _macro(report, sampling)

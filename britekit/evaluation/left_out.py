@@ -1,4 +1,4 @@
-"""What a test could not use, and how long the recordings are that it can."""
+"""Annotations and scores that a test cannot use, and lengths of recordings."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from britekit.audio.files import composed, find_recordings
 from britekit.errors import InputError, closest, some, suggest
 from britekit.evaluation.score_sources import ScoreSource
 
-log = logging.getLogger("britekit.evaluation")
+log = logging.getLogger(__name__)
 
 
 @dataclass
 class LeftOut:
-    """What a test could not use; each is listed once."""
+    """Annotations and scores that a test cannot use, each listed once."""
 
     unknown_classes: dict[str, int] = field(default_factory=dict)
     """Annotated classes that the models do not know, with their number of annotations."""
@@ -91,7 +91,7 @@ def find_lengths(
     first_row
         The recordings, each with file and row of its first annotation.
     source
-        Scores, which may tell lengths.
+        Scores, which may contain lengths.
     folder
         Where the audio is.
     left_out

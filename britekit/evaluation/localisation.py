@@ -53,7 +53,7 @@ class Localisation:
 
     @property
     def cautions(self) -> list[str]:
-        """What a reader must know, a sentence each."""
+        """Return notes for the reader, a sentence each."""
         notes = [self.unlabelled_sentence] if self.unlabelled else []
         if self.cut_at > self.thresholds[0]:
             notes.append(
@@ -69,7 +69,7 @@ class Localisation:
 
     @property
     def unlabelled_sentence(self) -> str:
-        """What a reader must know about recordings without labels."""
+        """Return notes about recordings without labels."""
         return f"there are no labels of {some(self.unlabelled)}: counted as 0"
 
     @property
@@ -183,7 +183,7 @@ def measure_localisation(
 
 
 def _cut_of(manifest: dict[str, Any], table: LabelTable) -> float:
-    """Return the score that labels were cut at: as their manifest tells, else the lowest they have."""
+    """Return the lowest score of labels: from their manifest, else the lowest they have."""
     made_with = (manifest.get("inference") or {}).get("min_score")
     if isinstance(made_with, (int, float)):
         return float(made_with)

@@ -78,7 +78,7 @@ def annotated_class_rows(report: UnitReport) -> Rows:
 
 
 def other_class_rows(report: UnitReport) -> Rows:
-    """Yield how often the models claimed a class that nobody annotated."""
+    """Yield how often the models detected a class without annotations."""
     yield "class", "predictions >= .25", "predictions >= .5", "predictions >= .75"
     known = set(report.data.annotated)
     for c, label in enumerate(report.data.labels):

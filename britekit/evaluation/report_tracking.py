@@ -1,4 +1,4 @@
-"""What a test leaves in its tracked run: figures, the table of classes, curves."""
+"""Output of a test in its tracked run: figures, the table of classes, curves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``analyze`` left in its output directory: ``scores.npz`` if present, else label files."""
+"""Output of ``analyze`` as scores: ``scores.npz`` if present, else label files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from britekit.evaluation.grid import ROUNDED_S, Grid, Scored, find_step, place_l
 TABLE_NAME = "scores.npz"
 _LABELS_AT_ONCE = 1 << 20
 
-log = logging.getLogger("britekit.evaluation")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ScoreSource:
     classes: list[ClassInfo]
     """The trained classes."""
     labels: list[str]
-    """What annotations call each of them."""
+    """Name of each in annotations."""
     seconds: dict[str, float]
     """Length of each recording, where the source knows it."""
     length_s: float
@@ -108,7 +108,7 @@ def read_scores(
     map_codes
         Old label to new, for the output of old checkpoints.
     classes_path
-        Class list, where it exists; it tells what else the classes in other programs' labels are called.
+        Class list, where it exists; it gives other names of the classes in labels of other programs.
 
     Raises
     ------

@@ -44,7 +44,7 @@ class ScoredSet:
 
     @property
     def labels(self) -> list[str]:
-        """What annotations call each column."""
+        """Name of each column in annotations."""
         return self.source.labels
 
     @property

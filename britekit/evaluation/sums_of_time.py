@@ -19,7 +19,7 @@ from britekit.files import together
 from britekit.formats import read_any_annotations
 from britekit.metrics.durations import join_stretches
 
-log = logging.getLogger("britekit.evaluation")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

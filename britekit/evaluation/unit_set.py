@@ -28,7 +28,7 @@ from britekit.evaluation.score_sources import ScoreSource, find_label_dir, read_
 # Blocks are computed from times divided by their length; this much forgives what the division rounds off.
 _EPSILON = 1e-6
 
-log = logging.getLogger("britekit.evaluation")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class UnitSet:
 
     @property
     def labels(self) -> list[str]:
-        """What annotations call each column."""
+        """Name of each column in annotations."""
         return self.source.labels
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What the stages of a pipeline leave where no test recording is annotated yet.
+"""Outputs of the stages of a pipeline while no test recording is annotated.
 
 DVC wants every output of a stage, and a project should train, analyze and be packaged before somebody has
 annotated a test. So each stage of the test leaves files that hold no figures and say why.
@@ -24,7 +24,7 @@ NEXT = (
 )
 _FIGURES = ("macro_pr", "micro_pr", "macro_roc", "precision", "recall")
 
-log = logging.getLogger("britekit.evaluation")
+log = logging.getLogger(__name__)
 
 
 def is_untested(annotations: str | Path) -> bool:

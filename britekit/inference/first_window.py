@@ -17,8 +17,9 @@ from britekit.inference.labelling import Labeller
 def score_first_window(
     cfg: BaseConfig, members: Sequence[Path], path: Path, start_seconds: float = 0.0, raw: bool = False
 ) -> tuple[float, list[tuple[ClassInfo, float]], str]:
-    """Return the start of a recording's first window, its classes with their scores, highest first, and
-    whether those are calibrated.
+    """Return start, classes and scores of a recording's first window, and whether they are calibrated.
+
+    The highest score comes first.
 
     Ignored classes are left out, as in labels; ``raw`` scores are not calibrated.
 

@@ -283,8 +283,10 @@ class OutputFolder:
         return [self.folder / name for name, replaced in tables if not replaced]
 
     def _obsolete(self, names: set[str], failed: Iterable[str]) -> list[Path]:
-        """Return label files of recordings that failed or that only the interrupted run had, and an earlier
-        run's of a sort that is not written now: they would be read under this run's manifest.
+        """Return label files that do not belong to this run but would be read under its manifest.
+
+        They are those of failed recordings, of recordings that only the interrupted run had, and files of
+        formats that are not written now.
         """
         ours = list(self._endings.values())
         gone = {name: ours for name in failed if not self.why_not_written(name)}
@@ -348,7 +350,7 @@ class _Pieces:
 
 
 def recording_name(path: Path, root: Path) -> str:
-    """Return what a recording is called in the output: its path below ``root`` without extension.
+    r"""Return what a recording is called in the output: its path below ``root`` without extension.
 
     Bytes that are not UTF-8 are written as ``\\x..``.
     """
@@ -358,7 +360,7 @@ def recording_name(path: Path, root: Path) -> str:
 
 
 def as_text(path: str | os.PathLike[str]) -> str:
-    """Return a path as text, with bytes that are not UTF-8 as ``\\x..``."""
+    r"""Return a path as text, with bytes that are not UTF-8 as ``\\x..``."""
     return os.fspath(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

@@ -175,8 +175,9 @@ def project_calibration(members: Collection[str], beside: Path | None = None) ->
 def choose_calibration(
     cfg: BaseConfig, members: Collection[str], beside: Path | None = None, raw: bool = False
 ) -> Calibration:
-    """Return what a person's command applies: nothing if ``raw``; else `configured_calibration`, but the
-    project's comes before the two numbers.
+    """Return the calibration that a command applies, or none if ``raw``.
+
+    It is `configured_calibration`, but the project's file comes before the two numbers.
     """
     if raw:
         return Calibration()

@@ -190,7 +190,7 @@ def bin_ranks(
     recordings
         R.
     edges
-        Most distinct scores to tell apart, or these scores (`score_edges`).
+        Limit of distinct scores, or the edges themselves (`score_edges`).
     columns
         Of the cells that count; default all.
     """

@@ -20,9 +20,9 @@ class MissedFor:
     misses_C: NDArray[np.int64]
     """(C,) units in which a class is true and not detected."""
     wrong_CC: NDArray[np.int64]
-    """[missed, said]: of them, those in which another class was detected that is not true there."""
+    """[missed, detected]: of them, those in which another class was detected wrongly."""
     right_CC: NDArray[np.int64]
-    """[missed, said]: those in which another class was detected that is true there."""
+    """[missed, detected]: those in which another class was detected rightly."""
     nothing_C: NDArray[np.int64]
     """(C,) those in which nothing at all was detected."""
 

@@ -63,7 +63,7 @@ def is_average(path: str | Path) -> bool:
 
 
 def _source(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
-    # The file's name alone: where it lay is nobody's business.
+    # The file name only; its directory is private.
     return {"file": Path(path).name, "identifier": str(content["identifier"])}
 
 

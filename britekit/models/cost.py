@@ -1,4 +1,4 @@
-"""What a network costs: parameters and multiply-adds, counted on the built network.
+"""Cost of a network: parameters and multiply-adds, counted on the built network.
 
 Nothing is computed: the network is built and run on the ``meta`` device, where tensors have shapes alone, so
 that the whole catalogue takes seconds.

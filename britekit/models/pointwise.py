@@ -17,7 +17,7 @@ class _EveryOther(nn.Conv2d):
     """A 1×1 convolution that skips rows and columns before it, not in it."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """What the convolution with its stride gives."""
+        """Return the output of the strided convolution."""
         down, right = self.stride
         return functional.conv2d(input[:, :, ::down, ::right], self.weight, self.bias, groups=self.groups)
 

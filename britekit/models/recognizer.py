@@ -43,7 +43,7 @@ class Recognizer(nn.Module):
     def forward_and_embed(
         self, x_B1HW: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
-        """What `forward` gives, and the embedding, with one pass through the backbone."""
+        """Return the output of `forward` and the embedding, with one pass through the backbone."""
         features = self.backbone(x_B1HW)
         segment, frames = self.head(features)
         return segment, frames, self._averaged(features)

@@ -90,7 +90,7 @@ def time_ticks(start_s: float, seconds: float, most: int = 10) -> Ticks:
 
 
 def _is_even(row_hz: NDArray[np.float64]) -> bool:
-    """Tell whether rows are equally far apart; on a linear scale neighbours may share a bin of the FFT."""
+    """Return whether rows are equally far apart; on a linear scale neighbours may share a bin of the FFT."""
     straight = np.linspace(row_hz[0], row_hz[-1], len(row_hz))
     return bool(np.abs(row_hz - straight).max() <= 0.03 * (row_hz[-1] - row_hz[0]))
 

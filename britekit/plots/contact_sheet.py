@@ -85,7 +85,7 @@ class ContactSheet:
         save_picture(path, page)
         self.pages.append(path)
         self._cells, self._captions = [], []
-        # A figure and its canvas hold each other: 20 MB a page, until somebody collects them.
+        # A figure and its canvas form a reference cycle: 20 MB per page until garbage collection.
         gc.collect()
 
     def _lettered(self, height: int, corners: list[tuple[int, int]]) -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ from britekit.plots.axis_ticks import row_centres_hz
 from britekit.plots.contact_sheet import ContactSheet
 from britekit.plots.spectrogram import SpectrogramPlot, plot_bare_spectrogram
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 # A whole recording: ten pixels a second between these widths, 300 high.
 _PIXELS_PER_SECOND = 10.0
@@ -72,7 +72,7 @@ class SegmentPictures:
         self._plot: SpectrogramPlot | None = None
 
     def is_there(self, name: str) -> bool:
-        """Tell, and count, whether a picture exists already."""
+        """Return whether a picture already exists, and count it."""
         there = (self._directory / name).exists()
         self._drawn.kept += there
         return there
@@ -100,7 +100,7 @@ def plot_segments(pictures: SegmentPictures, windows: Windows, decimals: int) ->
     count, path = 0, Path(windows.path)
     for start, image in windows:
         if image is None:
-            logger.warning("%s: too little sound is left at %g s; no picture", shown(path), start)
+            log.warning("%s: too little sound is left at %g s; no picture", shown(path), start)
             continue
         count += 1
         name = f"{path.stem}-{offset_text(start, decimals, pictures.seconds)}.jpeg"
@@ -117,7 +117,7 @@ def plot_whole(
     drawn: Drawn,
     on_seconds: Callable[[float], None] | None = None,
 ) -> None:
-    """Draw a whole recording as ``{stem}.jpeg``, 640 to 4000 pixels wide as its length tells, 300 high.
+    """Draw a whole recording as ``{stem}.jpeg``, 640 to 4000 pixels wide depending on its length, 300 high.
 
     Memory does not grow with the length of the recording.
 
@@ -146,7 +146,7 @@ def plot_on_sheet(sheet: ContactSheet, windows: Windows) -> int:
     count, path = 0, Path(windows.path)
     for start, image in windows:
         if image is None:
-            logger.warning("%s: too little sound is left at %g s; no picture", shown(path), start)
+            log.warning("%s: too little sound is left at %g s; no picture", shown(path), start)
             continue
         with _writing():
             sheet.add(image, f"{path.stem} {start:.6g} s")
@@ -281,7 +281,7 @@ class _Metered(Windows):
 
 @contextmanager
 def _writing() -> Iterator[None]:
-    """Tell a place that cannot be written from a recording that cannot be read."""
+    """Raise errors of writing as `Unwritable`, apart from those of reading."""
     try:
         yield
     except BriteKitError as error:

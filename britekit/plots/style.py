@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from britekit.errors import InputError
 from britekit.files import atomic_path
 
-# Okabe & Ito (2008): told apart by people with any colour vision, and in grey.
+# Okabe & Ito (2008): distinguishable with any colour vision, and in grey.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 GREY, LIGHT = "#595959", "#D9D9D9"
 DPI = 150

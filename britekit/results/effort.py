@@ -180,7 +180,7 @@ def detection_times(
 
 
 def _group(*keys: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Number the runs of equal keys of sorted rows, from 0."""
+    """Return the number of each row's run of equal keys, from 0; rows are sorted."""
     if not len(keys[0]):
         return np.empty(0)
     changed = np.zeros(len(keys[0]), bool)

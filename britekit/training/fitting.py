@@ -65,7 +65,7 @@ def as_run(
     layout: torch.memory_format,
     world: World,
 ) -> Callable[..., Any]:
-    """The network as a training step runs it: compiled where that is wanted, replayed as graphs on a GPU.
+    """Return the network as a training step runs it: compiled where that is wanted, replayed as graphs on a GPU.
 
     With ``train.flat_weights``, what is replayed has its weights in few long parameters, which the optimizer is
     given in their place.

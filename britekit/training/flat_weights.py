@@ -99,7 +99,7 @@ class FlatNetwork(nn.Module):
         optimizer.register_state_dict_post_hook(self._state_by_weight)
 
     def forward(self, *inputs: torch.Tensor) -> Any:
-        """What the network gives."""
+        """Return the output of the network."""
         views: dict[str, torch.Tensor] = {}
         for long, kind, places in zip(self.long, self._kinds, self._places, strict=True):
             views.update(zip((p.name for p in places), _Parts.apply(long, kind, places), strict=True))
@@ -120,7 +120,7 @@ class FlatNetwork(nn.Module):
         self._places.append(places)
 
     def _state_by_weight(self, optimizer: torch.optim.Optimizer, found: dict[str, Any]) -> dict[str, Any]:
-        """The optimizer's state as if it had the weights themselves."""
+        """Return the optimizer's state as if it had the weights themselves."""
         states = {
             place.weight: _state_of(place, optimizer.state[long], long)
             for long, places in zip(self.long, self._places, strict=True)
@@ -223,7 +223,7 @@ def _join_state(optimizer: torch.optim.Optimizer, long: nn.Parameter, places: li
 
 
 def _state_of(place: _Place, state: dict[str, Any], long: torch.Tensor) -> dict[str, Any]:
-    """A weight's part of the state; its own memory, counts too, since optimizers change it in place."""
+    """Return a weight's part of the state; its own memory, counts too, since optimizers change it in place."""
     return {
         key: (place.view_of(value) if value.shape == long.shape else value).clone()
         if isinstance(value, torch.Tensor)

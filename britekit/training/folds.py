@@ -32,7 +32,7 @@ from britekit.training.schedule import default_epochs
 from britekit.training.sync_norm import synchronise_batch_norm
 from britekit.training.watch import Watch
 
-log = logging.getLogger("britekit.training")
+log = logging.getLogger(__name__)
 
 # Checkpoints of shorter epochs that others follow anyway are left out.
 _SAVE_EVERY_S = 2.0
@@ -84,7 +84,7 @@ class Folds:
         self.result = TrainResult([], math.nan, 0.0, 0.0, device_name(self.device), seed, len(samples.images))
 
     def settings_after(self, epochs: int) -> dict[str, Any]:
-        """Settings for a checkpoint: the number of epochs is the one completed."""
+        """Return settings for a checkpoint: the number of epochs is the one completed."""
         settings = copy.deepcopy(self.settings)
         settings["train"]["num_epochs"] = epochs
         return settings

@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from britekit.models.recognizer import Recognizer
 
-log = logging.getLogger("britekit.training")
+log = logging.getLogger(__name__)
 
 
 class GraphedNetwork:

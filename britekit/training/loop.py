@@ -186,7 +186,7 @@ class TrainingLoop:
             self._read_losses()
 
     def _batch(self, index: torch.Tensor) -> tuple[Batch, float]:
-        """This process's part of a batch, and its share of the samples."""
+        """Return this process's part of a batch, and its share of the samples."""
         world = self.world
         if world.size == 1:
             return self.batches.make(index), 1.0
@@ -224,7 +224,7 @@ class TrainingLoop:
         return self._peaks[0] * rate_factor(step, self._total, self._warmup)
 
     def failed(self, what: str, step: int, epoch: int) -> TrainingError:
-        """The sentence for numbers that are none after a zero-based step, with the likely cause."""
+        """Return the message for non-finite numbers after a zero-based step, with the likely cause."""
         cause = (
             f"the learning rate {self._rate(step):.3g} is probably too high; lower train.learning_rate or "
             "raise train.warmup_fraction"

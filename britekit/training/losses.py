@@ -52,7 +52,7 @@ def compute_loss(
 
 
 def smooth(targets_BC: torch.Tensor, positive: float, negative: float) -> torch.Tensor:
-    """y (1 - positive) + (1 - y) negative."""
+    """Y (1 - positive) + (1 - y) negative."""
     return targets_BC * (1.0 - positive - negative) + negative
 
 

@@ -5,7 +5,7 @@ import time
 
 from britekit.progress import Meter, clock
 
-log = logging.getLogger("britekit.training")
+log = logging.getLogger(__name__)
 
 # Speed is known after so many seconds of steps; the first step, which starts threads and kernels, is left out.
 _KNOWN_AFTER_S = 1.0

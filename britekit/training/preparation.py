@@ -24,7 +24,7 @@ from britekit.training.losses import LossSettings
 from britekit.training.optimizers import check_optimizer, needs_second_derivatives
 from britekit.training.ranks import World
 
-log = logging.getLogger("britekit.training")
+log = logging.getLogger(__name__)
 
 
 def check_names(cfg: BaseConfig) -> None:
@@ -231,7 +231,7 @@ def _load_backbone(recognizer: Recognizer, source: Recognizer, path: str) -> Non
 
 
 def make_chain(cfg: BaseConfig) -> Chain | None:
-    """The configured augmentations, or None with ``train.augment`` off."""
+    """Return the configured augmentations, or None with ``train.augment`` off."""
     train = cfg.train
     if not train.augment:
         return None
@@ -240,7 +240,7 @@ def make_chain(cfg: BaseConfig) -> Chain | None:
 
 
 def make_mixing(cfg: BaseConfig) -> MixSettings:
-    """The configured chances of mixing; merging needs multi-label targets."""
+    """Return the configured chances of mixing; merging needs multi-label targets."""
     train = cfg.train
     if not train.augment:
         return MixSettings()
@@ -249,7 +249,7 @@ def make_mixing(cfg: BaseConfig) -> MixSettings:
 
 
 def loss_settings(cfg: BaseConfig) -> LossSettings:
-    """The configured loss."""
+    """Return the configured loss."""
     train = cfg.train
     return LossSettings(
         train.multi_label,
@@ -266,5 +266,5 @@ def noise_index(classes: Sequence[ClassInfo], name: str) -> int | None:
 
 
 def as_index(values: np.ndarray) -> torch.Tensor:
-    """Indices as a tensor."""
+    """Return indices as a tensor."""
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64))

@@ -57,7 +57,7 @@ class World:
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def from_leader(self, value: _T) -> _T:
-        """The leading process's value, in all of them."""
+        """Return the leading process's value, in all of them."""
         if self.size == 1:
             return value
         box = [value]
@@ -91,7 +91,7 @@ class World:
 
 
 def told_world(environment: Mapping[str, str] = os.environ) -> World | None:
-    """The place that torchrun (or the process that started this one) told; None where nobody did.
+    """Return the rank given by torchrun or the parent process, or None.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def wanted_processes(devices: int, force_cpu: bool) -> int:
 
 @contextlib.contextmanager
 def open_world(devices: int, force_cpu: bool, call: Mapping[str, Any]) -> Iterator[World]:
-    """The processes of a run, joined; started here if ``devices`` asks for several and nobody else did.
+    """Return the process group of a run; start its processes if ``devices`` asks for several.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def _joined(world: World, force_cpu: bool, own_port: int | None = None) -> Itera
 
 
 def _place(rank: int, count: int) -> dict[str, str]:
-    """What torchrun would tell a process on a single machine."""
+    """Return the environment that torchrun would give a process on a single machine."""
     return {
         "RANK": str(rank),
         "WORLD_SIZE": str(count),

@@ -18,7 +18,7 @@ from britekit.errors import ModelError
 from britekit.files import sha256_of
 from britekit.models.checkpoint import read_archive, write_archive
 
-log = logging.getLogger("britekit.training.resume")
+log = logging.getLogger(__name__)
 
 # Settings that change neither the weights nor what is to be computed.
 _IRRELEVANT = {"num_workers", "save_last_n", "train_db", "seed"} | {
@@ -47,7 +47,7 @@ class ResumeState:
         self._saved_at = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """The state of a run to continue, or None."""
+        """Return the state of a run to continue, or None."""
         if not self.path.is_file():
             return None
         try:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-log = logging.getLogger("britekit.training")
+log = logging.getLogger(__name__)
 
 
 class Watch:

@@ -21,7 +21,7 @@ from britekit.tuning.mean_scores import METRICS, MeanScores
 from britekit.tuning.member_scores import MemberScores, halves, score_members
 from britekit.tuning.selection import Choice, Combination, choose
 
-log = logging.getLogger("britekit.tuning")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

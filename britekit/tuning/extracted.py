@@ -1,4 +1,4 @@
-"""Spectrograms with a trial's audio settings, in a database of their own: the user's is only read."""
+"""Spectrograms with a trial's audio settings, in a separate database; the user's is only read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from britekit.database.session import open_database
 from britekit.datasets.pickling import write_training_pickle
 from britekit.datasets.reextraction import reextract_segments
 
-log = logging.getLogger("britekit.tuning")
+log = logging.getLogger(__name__)
 
 _ROWS = 2_000
 

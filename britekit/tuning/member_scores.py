@@ -19,7 +19,7 @@ from britekit.evaluation.scored_set import ScoredSet, read_scored_set
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.scoring import ScoreCache
 
-log = logging.getLogger("britekit.tuning")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a search leaves: tables after every trial, the best settings as YAML, pictures."""
+"""Output of a search: tables after every trial, the best settings as YAML, pictures."""
 
 from __future__ import annotations
 

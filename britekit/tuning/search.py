@@ -2,7 +2,7 @@
 
 What the grid and random tries will be is written down when the study is made; each process takes the next
 one that waits. TPE proposes one trial at a time from what is known. A process that was killed leaves a trial
-marked as running: whoever works on the study next sees that its process is gone and puts it back, with the
+marked as running: the next process that works on the study notices that its owner is gone and puts it back, with the
 runs that were complete. A trial that failed is tried again when the command is typed again. A lock file is
 held while trials are written down, taken or put back, and while the results are written, so that no process
 works on another's half-taken trial or writes older results last.
@@ -133,7 +133,7 @@ class Study:
                 self._put_back(fixed, {})
 
     def _try_again(self) -> None:
-        """Put failed trials back, unless somebody is at work: what made them fail may have been mended."""
+        """Put failed trials back unless another process is running: their cause may have been fixed."""
         trials = self.all()
         if not any(t.state is TrialState.RUNNING for t in trials):
             for failed in self._failed(trials):
@@ -256,7 +256,7 @@ class Study:
         self._study.tell(trial, state=TrialState.FAIL)
 
     def importances(self) -> dict[str, float]:
-        """Return the share of each parameter in the differences of score; empty if that cannot be told."""
+        """Return the share of each parameter in the differences of score; empty if it cannot be computed."""
         varied = [p for p in self.parameters if len(p.values) > 1]
         complete = [t for t in self.all() if t.state is TrialState.COMPLETE]
         if not varied or len(complete) < 4 or len({t.value for t in complete}) < 2:

@@ -59,7 +59,7 @@ class Parameter:
 
     @property
     def keys(self) -> list[Any]:
-        """What stands for the values in the study: the numbers themselves, or texts of the choices."""
+        """Values as stored in the study: the numbers themselves, or choices as text."""
         return [yaml_text(v) for v in self.values] if self.kind == "categorical" else list(self.values)
 
     def value_of(self, key: Any) -> Any:

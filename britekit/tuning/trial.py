@@ -1,4 +1,4 @@
-"""What a trial does: train with its settings, score the test recordings, measure."""
+"""One trial: train with its settings, score the test recordings, measure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from britekit.metrics.ranking import ranking_summary
 from britekit.tuning.extracted import ExtractedPickles
 from britekit.tuning.mean_scores import METRICS
 
-log = logging.getLogger("britekit.tuning")
+log = logging.getLogger(__name__)
 
 # Called with each epoch's figures, from 0; may raise to give the run up.
 OnEpoch = Callable[[dict[str, Any]], None]

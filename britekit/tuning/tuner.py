@@ -32,13 +32,13 @@ from britekit.tuning.space import Parameter, read_space, space_of, with_values
 from britekit.tuning.stored_scores import StoredScores
 from britekit.tuning.trial import Evaluator, TestSet, TrainAndTest
 
-log = logging.getLogger("britekit.tuning")
+log = logging.getLogger(__name__)
 
 _SEED = 100
 _PICTURES_S = 60.0
 # Optuna wants rising steps: the epochs of a trial's second run count from here.
 _RUN_STRIDE = 100_000
-# What a run's held-out figures are called that tell the same as each metric.
+# Name of the held-out figure of a run that corresponds to each metric.
 _HELD_OUT = {
     "macro_roc": "val_roc_macro", "micro_roc": "val_roc", "macro_pr": "val_pr_macro", "micro_pr": "val_pr",
 }  # fmt: skip
@@ -74,7 +74,7 @@ class Tuner:
     sampler
         ``grid``, ``random`` or ``tpe``; None = ``random`` where trials are counted, else ``grid``.
     prune
-        Give up trials that are worse than half of the others so far: between runs, and where
+        Stop trials worse than the median so far: between runs, and where
         ``train.val_portion`` holds data out, between epochs.
     cfg_path
         File of base settings, which is copied beside the results and part of the best settings.
@@ -228,7 +228,7 @@ class Tuner:
             study.tell_pruned(trial)
             return
         except (BriteKitError, RuntimeError, ArithmeticError, ValueError, MemoryError, OSError) as error:
-            # The next combination may well work; whoever reads the table sees why this one did not.
+            # The next combination may work; the table gives the reason for this one.
             text = " ".join(str(error).split()) or type(error).__name__
             log.warning("trial %d failed: %s", number, text)
             log.debug("trial %d", number, exc_info=error)
@@ -276,7 +276,7 @@ class Tuner:
             raise optuna.TrialPruned
 
     def _group(self) -> str:
-        """Return the W&B group that all trials of the study share, whoever works on them."""
+        """Return the W&B group that all trials of the study share, across processes."""
         return f"tune-{self.output.resolve().name}"
 
 

@@ -1,4 +1,4 @@
-"""The chosen checkpoints copied to a directory of their own, with their exports, for `package` to take."""
+"""The chosen checkpoints copied to a separate directory with their exports, for `package`."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Draws:
         self._noise_images = noise_images
 
     def subset(self, count: int) -> "Draws":
-        """The same source of numbers for fewer samples."""
+        """Return the same source of numbers for fewer samples."""
         return Draws(count, self.generator, self.device, self.device_generator, self._noise_images)
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
@@ -65,7 +65,7 @@ class Draws:
         return numbers_KB < torch.tensor(probabilities).reshape(-1, 1)
 
     def normal_like(self, images: torch.Tensor) -> torch.Tensor:
-        """Standard normal numbers of the images' shape, drawn on their device."""
+        """Return standard normal numbers of the images' shape, drawn on their device."""
         return torch.empty_like(images).normal_(generator=self.device_generator)
 
     def noise_images(self) -> torch.Tensor:

@@ -17,13 +17,13 @@ from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.transfers import send
 from britekit.errors import ConfigError, suggest
 
-log = logging.getLogger("britekit.datasets.augmentations")
+log = logging.getLogger(__name__)
 
 Function = Callable[..., torch.Tensor]
 
 
 class Entry(Protocol):
-    """What this room reads of a ``train.augmentations`` entry."""
+    """The parts of a ``train.augmentations`` entry that are used here."""
 
     name: str
     prob: float
@@ -36,7 +36,7 @@ def augmentation_names() -> list[str]:
 
 
 def find_augmentation(name: str) -> Function:
-    """Function of one augmentation.
+    """Return the function of one augmentation.
 
     Raises
     ------
@@ -68,7 +68,7 @@ class Step:
 
 
 def build_steps(entries: Sequence[Entry], height: int, width: int) -> list[Step]:
-    """Checked entries with a probability above 0, in order.
+    """Return the checked entries with a probability above 0, in order.
 
     Raises
     ------
@@ -127,7 +127,7 @@ class Chain:
         self.max_augmentations = max_augmentations
 
     def without_noise(self) -> "Chain":
-        """The same list without the entries that need spectrograms of the noise class."""
+        """Return the same list without the entries that need spectrograms of the noise class."""
         kept = [step for step in self.steps if not _needs_noise(step)]
         return Chain(kept, self.fade, self.max_augmentations)
 

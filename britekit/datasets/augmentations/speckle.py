@@ -12,6 +12,6 @@ SETTINGS = {
 
 
 def speckle(images_BHW: torch.Tensor, draws: Draws, *, std2: float = 0.1) -> torch.Tensor:
-    """x + x * N(0, ``std2``) per pixel, clipped to [0, 1]."""
+    """X + x * N(0, ``std2``) per pixel, clipped to [0, 1]."""
     factor = draws.normal_like(images_BHW).mul_(std2).add_(1.0)
     return factor.mul_(images_BHW).clamp_(0.0, 1.0)
