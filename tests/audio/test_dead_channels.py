@@ -82,9 +82,7 @@ def test_the_channel_with_sound_is_chosen(alive, dead, side):
 def test_a_channel_that_hears_the_place_beats_a_dead_one(dead, side):
     """Ten seconds without a call: what tells the channels apart is the noise of wind."""
     rng = np.random.default_rng(3)
-    spectrum = (
-        np.fft.rfft(rng.standard_normal(len(TIME))) / np.maximum(1, np.arange(len(TIME) // 2 + 1)) ** 0.5
-    )
+    spectrum = np.fft.rfft(rng.standard_normal(len(TIME))) / np.maximum(1, np.arange(len(TIME) // 2 + 1)) ** 0.5
     wind = np.fft.irfft(spectrum, len(TIME))
     both = np.stack([DEAD[dead], quantised(0.01 * wind / wind.std())])
     if side == 0:
@@ -151,9 +149,15 @@ def test_what_is_held_back_is_bounded():
 def test_blocks_do_not_matter():
     both = np.stack([DEAD["loud hiss"], quantised(ALIVE["late call"])])
     whole = mono_signal([both], 2, RATE, AudioConfig())
-    cut = mono_signal(
-        [both[:, at : at + 30011] for at in range(0, both.shape[1], 30011)], 2, RATE, AudioConfig()
-    )
+    cut = mono_signal([both[:, at : at + 30011] for at in range(0, both.shape[1], 30011)], 2, RATE, AudioConfig())
     np.testing.assert_array_equal(whole, cut)
     choice = ChannelChoice(RATE, AudioConfig())
     assert choice.piece_frames == 3 * RATE
+
+
+def test_the_window_is_that_of_scipy():
+    from scipy.signal.windows import blackmanharris
+
+    from britekit.audio.channels import _blackman_harris
+
+    np.testing.assert_allclose(_blackman_harris(1001), blackmanharris(1001, sym=False), atol=1e-7)
