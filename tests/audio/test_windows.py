@@ -306,15 +306,14 @@ class TestAudio:
         assert audio.signal_len() == 0
 
 
-@pytest.mark.parametrize("seconds", [5.35, 5.81, 6.299])
+@pytest.mark.parametrize("seconds", [5.35, 5.81])
 def test_the_last_window_has_its_samples_where_its_start_is_rounded_down(tmp_path, seconds):
     cfg = AudioConfig(sampling_rate=18000, max_freq=8900)
-    samples = np.random.default_rng(1).normal(0, 0.1, round(seconds * 18000)).astype(np.float32)
-    soundfile.write(tmp_path / "r.wav", samples, 18000, subtype="FLOAT")
-    grid = WindowGrid.for_overlap(5.0, 0.0)
-    found = list(Windows(tmp_path / "r.wav", cfg, grid))
+    samples = np.random.default_rng(1).normal(0, 0.1, round(seconds * 22050)).astype(np.float32)
+    soundfile.write(tmp_path / "r.wav", samples, 22050, subtype="FLOAT")
+    found = list(Windows(tmp_path / "r.wav", cfg, WindowGrid.for_overlap(5.0, 0.0)))
     starts = [start for start, _image in found]
     assert starts[-1] == pytest.approx(math.floor((seconds - 5) * 100 + 1e-6) / 100)
-    expected, _raw, _present = compute_spectrograms(samples, starts, cfg)
+    expected, _raw, _present = compute_spectrograms(load_signal(tmp_path / "r.wav", cfg)[0], starts, cfg)
     for (_start, image), other in zip(found, expected, strict=True):
         assert np.allclose(image, other, atol=1e-6)
