@@ -313,7 +313,7 @@ def test_the_last_window_has_its_samples_where_its_start_is_rounded_down(tmp_pat
     soundfile.write(tmp_path / "r.wav", samples, 22050, subtype="FLOAT")
     found = list(Windows(tmp_path / "r.wav", cfg, WindowGrid.for_overlap(5.0, 0.0)))
     starts = [start for start, _image in found]
-    assert starts[-1] == pytest.approx(math.floor((seconds - 5) * 100 + 1e-6) / 100)
+    assert 0 < seconds - 5 - starts[-1] < 0.0101
     expected, _raw, _present = compute_spectrograms(load_signal(tmp_path / "r.wav", cfg)[0], starts, cfg)
     for (_start, image), other in zip(found, expected, strict=True):
         assert np.allclose(image, other, atol=1e-6)
