@@ -14,6 +14,8 @@ from britekit.errors import InputError
 from britekit.files import unwritable, write_text
 
 _DOTTED = {"gitignore": ".gitignore", "dvcignore": ".dvcignore"}
+# Goes to .dvc/, which dvc init makes: pages of dvc plots that need no network.
+_PLOTS_PAGE = "plots.html"
 _FOLDERS = ("data/audioset/curated", "models/ckpt", "logs", "yaml/samples")
 
 
@@ -42,7 +44,7 @@ def project_files() -> dict[str, str]:
             Path(path.relative_to(here).parent, _DOTTED.get(path.name, path.name)).as_posix()
         ): path.read_text(encoding="utf-8")
         for path in sorted(here.rglob("*"))
-        if path.is_file() and path.suffix not in (".py", ".pyc")
+        if path.is_file() and path.suffix not in (".py", ".pyc") and path.name != _PLOTS_PAGE
     }
     return texts | {"params.yaml": template_text(), "yaml/base_config.yaml": template_text()}
 
@@ -106,6 +108,9 @@ def _init_repositories(root: Path) -> None:
     if Path(top).resolve() != root.resolve():
         command.append("--subdir")  # the project lies inside a larger repository
     _must(command, root, "dvc init")
+    write_text(root / ".dvc" / _PLOTS_PAGE, Path(__file__).with_name(_PLOTS_PAGE).read_text(encoding="utf-8"))
+    dvc_config = [sys.executable, "-m", "dvc", "config", "--quiet", "plots.html_template", _PLOTS_PAGE]
+    _must(dvc_config, root, "dvc config")
 
 
 def _must(command: list[str], root: Path, what: str) -> None:
