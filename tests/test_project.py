@@ -142,3 +142,19 @@ def test_init_says_what_is_next(tmp_path, monkeypatch, capsys):
     git(tmp_path / "my owls", "commit", "-qm", "Begin")
     init("my owls")
     assert "first commit" not in capsys.readouterr().out
+
+
+def test_pages_of_plots_need_no_network(tmp_path):
+    lay_out(tmp_path)
+    for seed in (1, 2):
+        path = tmp_path / f"results/curves/train-{seed}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("epoch,step,loss,lr\n0,10,0.7,0.1\n1,20,0.5,0.1\n")
+    dvc = [sys.executable, "-m", "dvc", "plots", "show", "Training loss"]
+    subprocess.run(dvc, cwd=tmp_path, check=False, capture_output=True)
+    page = (tmp_path / "dvc_plots/index.html").read_text()
+    assert "https://cdn" not in page and "<script src" not in page
+    assert '"filename": "train-1.csv"' in page and '"filename": "train-2.csv"' in page and "loess" not in page
+    assert (ROOT / ".dvc/plots.html").read_text() == (ROOT / "britekit/project/plots.html").read_text()
+    for plot in yaml.safe_load((tmp_path / "dvc.yaml").read_text())["plots"]:
+        assert [options["template"] for options in plot.values()] == ["simple"], "DVC's default smooths"

@@ -25,12 +25,8 @@ def is_dvc_stage() -> bool:
 
 
 def experiment_name() -> str:
-    """Return the name runs of one experiment share: DVC's, else the Git branch, else ``workspace``."""
-    name = os.environ.get("DVC_EXP_NAME")
-    if name:
-        return name
-    branch = _git("rev-parse", "--abbrev-ref", "HEAD")
-    return branch if branch and branch != "HEAD" else "workspace"
+    """Return the name runs of one experiment share: DVC's, else the short commit, else ``workspace``."""
+    return os.environ.get("DVC_EXP_NAME") or _git("rev-parse", "--short", "HEAD") or "workspace"
 
 
 def project_root(start: Path | None = None) -> Path:

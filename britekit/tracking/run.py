@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import netrc
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +19,6 @@ from britekit.tracking.facts import experiment_name, hashes_of, is_dvc_stage, ma
 
 log = logging.getLogger(__name__)
 
-_PROJECT = "britekit"
 _SERVER = "https://api.wandb.ai"
 # Long enough for a slow login, short enough that a stage does not seem to hang.
 _LOGIN_SECONDS = 20
@@ -50,6 +50,17 @@ class StageRun:
     def image(self, name: str, path: str | Path) -> None:
         """Record a picture file."""
         self._try(lambda run: run.log({name: _wandb().Image(str(path))}))
+
+    def curve(self, name: str, x: str, y: str, points: Iterable[tuple[float, float]]) -> None:
+        """Record a curve as a chart of its own, in which W&B overlays those of several runs."""
+
+        def draw(run: Any) -> None:
+            run.define_metric(f"{name}/{x}", hidden=True)
+            run.define_metric(f"{name}/{y}", step_metric=f"{name}/{x}", summary="none")
+            for first, second in points:
+                run.log({f"{name}/{x}": first, f"{name}/{y}": second})
+
+        self._try(draw)
 
     def table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Record a table; ``rows`` in the order of ``columns``."""
@@ -92,6 +103,8 @@ def stage_run(
 ) -> Iterator[StageRun]:
     """Record one stage as a W&B run: group = experiment, job type = stage, config = settings and hashes.
 
+    The project is named after its folder; a run of training bears its seed as a tag and in its job type.
+
     Active inside a DVC stage, or where ``WANDB_MODE`` or ``WANDB_PROJECT`` asks for it. Without a key runs
     are offline, below ``wandb/`` of the user's repository; W&B's own variables rule.
 
@@ -130,13 +143,15 @@ def _start(
     os.environ.setdefault("WANDB_SILENT", "true")
     facts = {**provenance(), "stage": os.environ.get("DVC_STAGE", stage), "inputs": hashes_of(inputs)}
     folder = Path(os.environ.get("WANDB_DIR") or main_root())
+    seed = f"seed-{cfg.train.seed}" if stage == "train" and cfg.train.seed is not None else ""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         wandb = _wandb()
         arguments: dict[str, Any] = {
-            "project": os.environ.get("WANDB_PROJECT", _PROJECT),
+            "project": os.environ.get("WANDB_PROJECT") or _project_name(),
             "group": os.environ.get("WANDB_RUN_GROUP") or group or experiment_name(),
-            "job_type": os.environ.get("WANDB_JOB_TYPE", stage),
+            "job_type": os.environ.get("WANDB_JOB_TYPE") or (f"{stage}-{seed}" if seed else stage),
+            "tags": [seed] if seed else [],
             "name": os.environ.get("WANDB_NAME") or name or facts["stage"],
             "config": {**to_shown_dict(cfg), "provenance": facts},
             "dir": str(folder),
@@ -158,6 +173,11 @@ def _start(
             more = "" if attempt == "offline" else ": the run is kept offline"
             log.warning("W&B could not start %s (%s)%s", attempt, _first_line(error), more)
     return None
+
+
+def _project_name() -> str:
+    """Return the name of the project's folder, without the characters that W&B does not take."""
+    return re.sub(r"[/\\#?%:]", "-", main_root().name)[:128] or "britekit"
 
 
 @contextmanager

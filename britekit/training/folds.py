@@ -16,6 +16,7 @@ from britekit.datasets.batches import Bank, TrainingBatches, batch_size_for, der
 from britekit.datasets.splits import Split
 from britekit.models.checkpoint import hyper_parameters, load_weights, read_archive
 from britekit.models.recognizer import Recognizer
+from britekit.tracking.facts import experiment_name
 from britekit.training import preparation as prepare
 from britekit.training.devices import choose_device, device_name, memory_format, place
 from britekit.training.fitting import as_run, explained, fit
@@ -137,7 +138,10 @@ class Folds:
         folder = None
         if self.world.leads:
             root = self.log_root if fold is None else self.log_root / f"fold-{fold}"
-            folder = LogFolder(root, version, self.prefix, train.save_last_n, first * len(batches))
+            run_name = f"seed-{self.seed}-{experiment_name()}"
+            folder = LogFolder(
+                root, version, self.prefix, train.save_last_n, first * len(batches), run_name
+            )
             result.log_folder = folder.path
             folder.describe(recognizer, self.hyper, self.settings_after(self.epochs))
             if result.epochs:

@@ -30,9 +30,19 @@ class LogFolder:
         Epochs whose checkpoints are kept.
     first_step
         Of this process: curves of a run that is continued are cut off there.
+    run_name
+        Folder of the events, which TensorBoard shows; those of a run that is continued stay where they are.
     """
 
-    def __init__(self, root: Path, version: int | None, prefix: str, save_last_n: int, first_step: int = 0):
+    def __init__(
+        self,
+        root: Path,
+        version: int | None,
+        prefix: str,
+        save_last_n: int,
+        first_step: int = 0,
+        run_name: str = "",
+    ):
         self.version, self.path = _claim(root) if version is None else (version, root / f"version_{version}")
         self.path.mkdir(parents=True, exist_ok=True)
         self.checkpoints = self.path / "checkpoints"
@@ -41,7 +51,9 @@ class LogFolder:
         self._saved_at = -math.inf
         with self._writing():
             cut = first_step if version is not None else None
-            self.writer = SummaryWriter(log_dir=str(self.path), purge_step=cut)
+            earlier = [path.parent for path in sorted(self.path.rglob("events.out.*"))]
+            events = earlier[0] if earlier else self.path / run_name
+            self.writer = SummaryWriter(log_dir=str(events), purge_step=cut)
 
     def describe(self, recognizer: Recognizer, hyper: dict[str, Any], settings: dict[str, Any]) -> None:
         """Write structure and settings."""

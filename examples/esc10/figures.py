@@ -21,6 +21,7 @@ from scipy.stats import t as student
 
 from britekit import commands, get_config
 from britekit.errors import BriteKitError, InputError
+from britekit.tracking.metrics_file import FIGURES_NAME
 
 FIGURES = {
     "accuracy": "accuracy",
@@ -34,7 +35,7 @@ FIGURES = {
 def test_member(checkpoint: Path, annotations: str) -> dict[str, float]:
     """Score the test recordings with one checkpoint alone and return its figures."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        labels, metrics = f"{folder}/labels", Path(folder, "test.json")
+        labels = f"{folder}/labels"
         recordings = str(Path(annotations).parent)
         commands.analyze(input_path=recordings, output_path=labels, min_score=0.0, ckpt_path=str(checkpoint))
         commands.rpt_test(
@@ -42,34 +43,41 @@ def test_member(checkpoint: Path, annotations: str) -> dict[str, float]:
             label_dir=labels,
             output_path=f"{folder}/test",
             calibration_path="none",
-            metrics_path=str(metrics),
         )
-        return json.loads(metrics.read_text(encoding="utf-8"))
+        return json.loads(Path(folder, "test", FIGURES_NAME).read_text(encoding="utf-8"))
+
+
+def spread_of(values: list[float]) -> list[str]:
+    """Return mean, standard deviation and 95 % interval of the mean; one seed tells nothing of its spread."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return [f"{mean:.3f}", "-", "-"]
+    spread = statistics.stdev(values)
+    half = student.ppf(0.975, len(values) - 1) * spread / math.sqrt(len(values))
+    return [f"{mean:.3f}", f"{spread:.3f}", f"{mean - half:.3f} to {mean + half:.3f}"]
 
 
 def show_figures() -> None:
     """Print the table of the project in the working directory."""
-    if not Path("metrics/test.json").is_file():
-        raise InputError("metrics/test.json does not exist; type dvc repro in the project first")
+    results = Path("results/test") / FIGURES_NAME
+    if not results.is_file():
+        raise InputError(f"{results} does not exist; type dvc repro in the project first")
     pipeline, folder = get_config().pipeline, Path(get_config().misc.ckpt_folder)
     members = {
         seed: test_member(folder / f"seed-{seed}.ckpt", pipeline.test_annotations) for seed in pipeline.seeds
     }
-    ensemble = json.loads(Path("metrics/test.json").read_text(encoding="utf-8"))
+    ensemble = json.loads(results.read_text(encoding="utf-8"))
     table = Table(title="ESC-10, trained on folds 1 to 3, tested on fold 4", title_justify="left")
     headings = ["figure", *(f"seed {seed}" for seed in members), "mean", "stdev", "95 % interval", "ensemble"]
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "figure" else "right")
     for key, name in FIGURES.items():
         values = [figures[key] for figures in members.values()]
-        mean, spread = statistics.fmean(values), statistics.stdev(values)
-        half = student.ppf(0.975, len(values) - 1) * spread / math.sqrt(len(values))
-        interval = f"{mean - half:.3f} to {mean + half:.3f}"
-        cells = [*(f"{value:.3f}" for value in values), f"{mean:.3f}", f"{spread:.3f}", interval]
+        cells = [*(f"{value:.3f}" for value in values), *spread_of(values)]
         table.add_row(name, *cells, f"{ensemble[key]:.3f}")
     Console(width=110).print(table)
     for seed in members:
-        run = json.loads(Path(f"metrics/train-{seed}.json").read_text(encoding="utf-8"))
+        run = json.loads(Path(f"results/runs/train-{seed}.json").read_text(encoding="utf-8"))
         print(f"seed {seed}: {run['seconds'] / 60:.1f} minutes of training on {run['device']}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -33,3 +34,18 @@ def test_what_is_missing_is_told_without_a_traceback(line, said, tmp_path):
     done = run(*line, folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ") and said in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.8], ["0.800", "-", "-"]),  # one seed: nothing is known of the spread
+        # By hand: mean 0.8, standard deviation 0.1, t of 2 degrees of freedom 4.303, half width 0.248.
+        ([0.7, 0.8, 0.9], ["0.800", "0.100", "0.552 to 1.048"]),
+    ],
+)
+def test_spread_over_seeds(values, expected):
+    spec = importlib.util.spec_from_file_location("esc10_figures", EXAMPLE / "figures.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.spread_of(values) == expected

@@ -20,6 +20,8 @@ class OfflineRun:
     group: str = ""
     job_type: str = ""
     name: str = ""
+    project: str = ""
+    tags: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
@@ -50,6 +52,7 @@ def read_run(path: Path) -> OfflineRun:
                 record.run.job_type,
                 record.run.display_name,
             )
+            run.project, run.tags = record.run.project, list(record.run.tags)
             run.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
         elif kind == "history":
             run.history.append({_key(item): json.loads(item.value_json) for item in record.history.item})

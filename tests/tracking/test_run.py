@@ -13,9 +13,9 @@ pytestmark = pytest.mark.xdist_group("wandb")
 
 SCRIPT = """
 import sys
-from britekit.config import BaseConfig
+from britekit.config import resolve
 from britekit.tracking.run import stage_run
-with stage_run("train", BaseConfig(), ["data/in.txt"]) as run:
+with stage_run("train", resolve(overrides={"train.seed": 1}), ["data/in.txt"]) as run:
     for step in range(3):
         run.log({"loss": 1.0 / (step + 1)}, step=step)
     run.table("classes", ["class", "pr"], [["A", 0.5]])
@@ -48,7 +48,7 @@ def test_offline_without_account(tmp_path: Path) -> None:
     assert done.stdout.split() == ["active", "True", "result"]
     assert done.stderr == ""
     (run,) = read_runs(tmp_path)
-    assert (run.group, run.job_type, run.name, run.exit_code) == ("brave-owl", "train", "train@1", 0)
+    assert (run.group, run.job_type, run.name, run.exit_code) == ("brave-owl", "train-seed-1", "train@1", 0)
     assert run.curve("loss") == [1.0, 0.5, pytest.approx(1 / 3)]
     assert run.summary["macro_pr"] == 0.25
     assert run.config["train"]["model_type"] == "effnet.2"
@@ -85,8 +85,7 @@ def test_runs_of_a_temporary_experiment_survive_it(tmp_path: Path) -> None:
 
 def test_a_databases_password_is_not_recorded(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("train:\n  train_db: postgresql://me:hunter2@host/birds\n")
-    script = SCRIPT.replace("import BaseConfig", "import resolve").replace("BaseConfig()", "resolve()")
-    script = script.replace(
+    script = SCRIPT.replace(
         "import sys\n", "import sys\nsys.argv += ['--db=postgresql://me:hunter2@host/birds']\n"
     )
     script = script.replace("+= [", "+= ['-d', 'postgresql://me:hunter2@host/x', ")
@@ -109,3 +108,30 @@ def test_a_failing_stage_is_recorded_as_failed(tmp_path: Path) -> None:
     assert done.returncode == 1 and "broken" in done.stderr
     (run,) = read_runs(tmp_path)
     assert run.exit_code == 1
+
+
+CURVES = """
+from britekit.config import BaseConfig
+from britekit.tracking.run import stage_run
+with stage_run("rpt-test", BaseConfig()) as run:
+    run.curve("PR", "recall", "precision", [(0.0, 1.0), (0.5, 0.75), (1.0, 0.25)])
+"""
+
+
+def test_a_run_bears_project_group_and_tag_of_its_own(tmp_path: Path) -> None:
+    """Without WANDB_PROJECT the folder names the project; without an experiment the commit names the group."""
+    folder = tmp_path / "barn owls"
+    folder.mkdir()
+    identity = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "One"]):
+        subprocess.run([*identity, *words], cwd=folder, check=True)
+    short = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=folder, capture_output=True, text=True
+    ).stdout.strip()
+    run_stage(folder, DVC_EXP_NAME="")
+    (run,) = read_runs(folder)
+    assert (run.project, run.group, run.tags) == ("barn owls", short, ["seed-1"])
+    run_stage(folder, CURVES, DVC_EXP_NAME="", DVC_STAGE="rpt-test", WANDB_PROJECT="mine")
+    run = next(run for run in read_runs(folder) if run.project == "mine")
+    assert (run.job_type, run.tags) == ("rpt-test", [])
+    assert (run.curve("PR/recall"), run.curve("PR/precision")) == ([0.0, 0.5, 1.0], [1.0, 0.75, 0.25])

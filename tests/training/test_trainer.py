@@ -228,3 +228,11 @@ def test_null_epochs_are_counted_and_announced(project, cfg, caplog, monkeypatch
     assert cfg.train.num_epochs is None
     cfg.train.num_epochs = 2
     assert len(train(cfg, seed=1).epochs) == 2
+
+
+def test_runs_of_tensorboard_carry_seed_and_experiment(project, cfg, monkeypatch):
+    monkeypatch.setenv("DVC_EXP_NAME", "brave-owl")
+    cfg.train.num_epochs = 1
+    train(cfg, seed=7)
+    (events,) = (project / "logs/version_0").rglob("events.out.*")
+    assert events.parent.name == "seed-7-brave-owl"
