@@ -114,13 +114,13 @@ def test_pick_play_and_download(server, page, tmp_path):
     page.get_by_role("button", name="Play High Tone").click()
     holds(page, "document.querySelector('audio').currentTime > 4")
     with page.expect_download() as caught:
-        page.get_by_role("button", name="CSV").click()
+        page.get_by_role("button", name="CSV", exact=True).click()
     assert caught.value.suggested_filename == "dawn chorus_scores.csv"
     caught.value.save_as(tmp_path / "table.csv")
     expected = server.post("detections", tmp_path / "dawn chorus.wav", "dawn chorus.wav", format="csv")
     assert (tmp_path / "table.csv").read_text() == expected.text != ""
     with page.expect_download() as caught:
-        page.get_by_role("button", name="JSON").click()
+        page.get_by_role("button", name="JSON", exact=True).click()
     assert caught.value.suggested_filename == "dawn chorus.json"
 
 
@@ -147,7 +147,7 @@ def test_threshold_filter_and_sorting_send_no_recording(server, page, tmp_path):
     hue = "document.querySelector('.box').style.getPropertyValue('--hue')"
     assert page.locator(".box").count() == 1 and page.evaluate(hue) == colours[1]  # its colour stays
     with page.expect_download() as caught:
-        page.get_by_role("button", name="Audacity").click()
+        page.get_by_role("button", name="Audacity labels").click()
     caught.value.save_as(tmp_path / caught.value.suggested_filename)
     (line,) = (tmp_path / "x_scores.txt").read_text().splitlines()
     assert "HIGT" in line
