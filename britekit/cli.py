@@ -56,7 +56,6 @@ SYNONYMS = {
 }
 
 _LONGEST_LINE = 2000
-_REMEMBERED = 100_000
 _USAGE = """\
 usage: britekit COMMAND [OPTIONS] [--debug]
        britekit [--help | --version | --print-completion SHELL]"""
@@ -272,8 +271,6 @@ def _prepare_output(debug: bool) -> None:
                 key = hash(record.getMessage())
                 if key in self.said:
                     return
-                if len(self.said) >= _REMEMBERED:  # a service runs for months
-                    self.said.clear()
                 self.said.add(key)
             self.stream = sys.stderr
             super().emit(record)

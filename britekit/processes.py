@@ -59,21 +59,17 @@ def alone(path: Path, sentence: str) -> Iterator[None]:
 
 
 def take_lock(handle: int) -> bool:
-    """Lock an open file until it is closed or this process ends; False if another one holds it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
+    """Lock an open file until it is closed or this process ends; False if another process holds it.
 
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except OSError:
-            return False
-        return True
+    Not on Windows, where such a lock would also keep readers out.
+    """
+    import fcntl
+
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:
-        return True  # a file system that knows no locks
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
     return True

@@ -232,21 +232,6 @@ def test_warnings_are_one_line_each_on_stderr(command, capsys):
     assert printed.err.splitlines() == expected
 
 
-def test_what_was_said_is_forgotten_at_last(command, capsys, monkeypatch):
-    """A service that runs for months must not keep all it ever said."""
-    monkeypatch.setattr("britekit.cli._REMEMBERED", 2)
-
-    def warn(options):
-        import logging
-
-        for name in "aabbca":
-            logging.getLogger("britekit").warning(name)
-
-    command(warn)
-    assert main(["init"]) == 0
-    assert capsys.readouterr().err.split() == [word for name in "abca" for word in ("Warning:", name)]
-
-
 @pytest.mark.parametrize(
     ("number", "code", "said"),
     [
