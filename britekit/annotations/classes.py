@@ -84,9 +84,7 @@ def read_classes(path: str | Path) -> list[ClassInfo]:
             raise InputError(f"{path}, row {row}: the class has no Name")
         for value in (info.name, info.code, info.alt_name, info.alt_code):
             if _breaks_lines(value):
-                raise InputError(
-                    f"{path}, row {row}: {value!r} contains a line break or tab, which labels cannot hold"
-                )
+                raise InputError(f"{path}, row {row}: {value!r} contains a line break or tab, which labels cannot hold")
         if info.name in names:
             raise InputError(f'{path}, row {row}: class "{info.name}" is already in row {names[info.name]}')
         label = info.label("codes")
@@ -121,9 +119,7 @@ def read_ignore_list(path: str | Path | None, required: bool) -> set[str]:
             "correct misc.ignore_file or make the file, which may be empty"
         ) from None
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"ignore file {path} is not UTF-8 text (byte {error.start}); save it as UTF-8"
-        ) from None
+        raise InputError(f"ignore file {path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
     except OSError as error:
         raise InputError(f"ignore file {path} cannot be read: {error.strerror or error}") from None
     lines = (line.strip() for line in text.splitlines())

@@ -14,6 +14,7 @@ from britekit.annotations.tables import iter_rows, parse_number
 from britekit.audio.recording_names import zone_of
 from britekit.errors import InputError, suggest
 
+DEFAULT_PATH = "data/deployments.csv"
 COLUMNS = (
     "recorder", "folder", "pattern", "serial", "latitude", "longitude", "time_zone", "from", "until",
     "clock_offset_s", "clock_offset_end_s", "note",
@@ -111,9 +112,7 @@ class Deployment:
 
     def spell(self) -> str:
         """Return the row and its span in words."""
-        ends = [
-            f"{word} {at.isoformat(' ')}" for word, at in (("from", self.begin), ("until", self.end)) if at
-        ]
+        ends = [f"{word} {at.isoformat(' ')}" for word, at in (("from", self.begin), ("until", self.end)) if at]
         return f'row {self.row} ("{self.site}"' + "".join(f", {text}" for text in ends) + ")"
 
 
@@ -138,9 +137,7 @@ def doubtful_deployments(deployments: Sequence[Deployment]) -> list[str]:
         for other in deployments[place + 1 :]:
             for kind in ("recorder", "serial"):
                 name = getattr(one, kind)
-                different = one.site != other.site or (
-                    one.serial and other.serial and one.serial != other.serial
-                )
+                different = one.site != other.site or (one.serial and other.serial and one.serial != other.serial)
                 if name and name == getattr(other, kind) and different and _overlap(one, other):
                     found.append(f'{kind} "{name}" is in {one.spell()} and {other.spell()} at the same time')
                     break

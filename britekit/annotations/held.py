@@ -102,9 +102,7 @@ def spots(items: Iterable[Annotation], with_file: bool = False) -> list[str]:
     ]
 
 
-def split_at_ends(
-    annotations: Iterable[Annotation], seconds_of: Callable[[str], float | None]
-) -> list[Annotation]:
+def split_at_ends(annotations: Iterable[Annotation], seconds_of: Callable[[str], float | None]) -> list[Annotation]:
     """Return annotations with each box that runs over into the next recording as a part in both.
 
     Parameters

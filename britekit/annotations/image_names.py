@@ -46,9 +46,7 @@ def images_in(folder: str | os.PathLike[str]) -> list[str]:
         raise InputError(f"{shown(directory)} cannot be listed ({error.strerror or error})") from error
     names = [name for name in names if name[0] != "." and name.lower().endswith(IMAGE_EXTENSIONS)]
     if not names:
-        raise InputError(
-            f"{shown(directory)} holds no images; extensions looked for: {' '.join(IMAGE_EXTENSIONS)}"
-        )
+        raise InputError(f"{shown(directory)} holds no images; extensions looked for: {' '.join(IMAGE_EXTENSIONS)}")
     return names
 
 
@@ -73,9 +71,7 @@ def parse_image_name(
     exists = known if callable(known) else known.__contains__
     for stem, offset in image_name_readings(name):
         # File systems and archives change the way accents are composed.
-        for form in dict.fromkeys(
-            (stem, unicodedata.normalize("NFC", stem), unicodedata.normalize("NFD", stem))
-        ):
+        for form in dict.fromkeys((stem, unicodedata.normalize("NFC", stem), unicodedata.normalize("NFD", stem))):
             if exists(form):
                 return form, offset
     return None

@@ -74,16 +74,13 @@ def label_texts(directory: Path) -> list[tuple[Path, str]]:
     )
     texts += _texts_below(directory, _BELOW_ENDINGS)
     if not texts:
-        raise InputError(
-            f"{directory} holds no labels; expected scores.csv or *_scores.txt as analyze writes them"
-        )
+        raise InputError(f"{directory} holds no labels; expected scores.csv or *_scores.txt as analyze writes them")
     owners: dict[str, Path] = {}
     for path in texts:
         recording = _named_below(directory, path)
         if recording in owners:
             raise InputError(
-                f'{owners[recording]} and {path} both hold labels of the recording "{recording}"; '
-                "keep one of them"
+                f'{owners[recording]} and {path} both hold labels of the recording "{recording}"; keep one of them'
             )
         owners[recording] = path
     return [(path, recording) for recording, path in owners.items()]
@@ -153,9 +150,7 @@ def read_label_text(path: str | Path, recording: str) -> list[Label]:
                 raise ValueError("expected a score from 0 to 1")
         except ValueError as error:
             reason = str(error) if str(error).startswith(("expected", "the ")) else "a number is expected"
-            raise InputError(
-                f"{path}, line {number}: {line!r} is not a label like the others; {reason}"
-            ) from None
+            raise InputError(f"{path}, line {number}: {line!r} is not a label like the others; {reason}") from None
         labels.append(Label(recording, name, start, end, score))
     return labels
 
@@ -205,18 +200,14 @@ def find_label_table(directory: Path) -> Path | None:
         If there is no such directory, or several tables could be meant.
     """
     if not directory.is_dir():
-        raise InputError(
-            f"label directory {directory} does not exist; expected the output directory of analyze"
-        )
+        raise InputError(f"label directory {directory} does not exist; expected the output directory of analyze")
     named = directory / "scores.csv"
     if named.is_file():
         return named
     found = [path for path in sorted(directory.glob("*.csv")) if has_columns(path, CSV_COLUMNS)]
     if len(found) > 1:
         listed = ", ".join(path.name for path in found)
-        raise InputError(
-            f"{directory} holds several label tables ({listed}); keep one, or name it scores.csv"
-        )
+        raise InputError(f"{directory} holds several label tables ({listed}); keep one, or name it scores.csv")
     return found[0] if found else None
 
 
@@ -229,9 +220,7 @@ def read_label_csv(path: Path) -> list[Label]:
             try:
                 numbers.append(parse_number(cells[column]))
             except ValueError:
-                raise InputError(
-                    f'{path}, row {row}: {column} is "{cells[column]}"; expected a number'
-                ) from None
+                raise InputError(f'{path}, row {row}: {column} is "{cells[column]}"; expected a number') from None
         start, end, score = numbers
         if start < 0 or end < start or not 0 <= score <= 1:
             raise InputError(

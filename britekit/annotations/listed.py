@@ -98,9 +98,7 @@ def _listed(
             # 3.0 is what spreadsheets make of a 3
             whole = text.removesuffix(".0")
             if not whole.isdecimal() or int(whole) < 1:
-                raise InputError(
-                    f'{path}, row {row}: {column} is "{text}"; expected a whole number, 1 for the first'
-                )
+                raise InputError(f'{path}, row {row}: {column} is "{text}"; expected a whole number, 1 for the first')
             block = int(whole)
         labels = [map_name(label.strip(), map_codes) for label in cells["classes"].split(",")]
         yield ListedClasses(recording, block, tuple(dict.fromkeys(filter(None, labels))), row, str(path))

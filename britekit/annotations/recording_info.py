@@ -158,9 +158,7 @@ class RecordingInfos:
                 found.append(f"{name} is {len(devices)} devices: {', '.join(sorted(devices))}")
         return found
 
-    def _clocks(
-        self, path: Path, known: RecordingMetadata, written: dict[str, str]
-    ) -> list[tuple[str, datetime]]:
+    def _clocks(self, path: Path, known: RecordingMetadata, written: dict[str, str]) -> list[tuple[str, datetime]]:
         """Return every time that is stated, with its source, the most trusted first."""
         named: list[tuple[str, datetime]] = []
         own = next(filter(None, (_by_pattern(pattern, path.name) for pattern in self._patterns)), None)
@@ -257,9 +255,7 @@ def _deployment_at(
     return inside[0], []
 
 
-def _different_times(
-    times: Sequence[tuple[str, datetime]], clocks: Sequence[tuple[str, datetime]]
-) -> list[str]:
+def _different_times(times: Sequence[tuple[str, datetime]], clocks: Sequence[tuple[str, datetime]]) -> list[str]:
     """Return a sentence for each time that is neither the first one nor shows the same on a clock."""
     found = []
     for (source, when), (_, clock) in zip(times[1:], clocks[1:], strict=True):
@@ -274,9 +270,7 @@ def _different_times(
         if when.tzinfo is not None and first.tzinfo is not None:
             gaps.append(abs((when - first).total_seconds()))
         if min(gaps, default=0.0) > _SAME_TIME_S:
-            found.append(
-                f"two times: {first.isoformat(' ')} by {first_source}, {when.isoformat(' ')} by {source}"
-            )
+            found.append(f"two times: {first.isoformat(' ')} by {first_source}, {when.isoformat(' ')} by {source}")
     return found
 
 

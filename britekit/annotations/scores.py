@@ -88,9 +88,7 @@ class ScoreTable:
                     with archive.open(f"{key}.npy") as stream:
                         arrays[key] = np.lib.format.read_array(stream, allow_pickle=False)
         except FileNotFoundError:
-            raise InputError(
-                f"{where} does not exist; run analyze with a min_score of 0 to make it"
-            ) from None
+            raise InputError(f"{where} does not exist; run analyze with a min_score of 0 to make it") from None
         except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
             raise InputError(f"{where} is not a readable score file ({error}); run analyze again") from None
         for key, kind in _KINDS.items():

@@ -49,9 +49,7 @@ def iter_rows(
             lines = _text_lines(path, stream)
             head = list(itertools.islice(lines, HEADING_LINES))
             above, separator = find_header(head, required) or (0, ",")
-            notes += [
-                f"row {number} is a heading: {shown_line(head[number - 1])}" for number in range(1, above + 1)
-            ]
+            notes += [f"row {number} is a heading: {shown_line(head[number - 1])}" for number in range(1, above + 1)]
             if separator != ",":
                 notes.append(f"columns are separated by {_SPOKEN[separator]}")
             if notes:
@@ -92,8 +90,7 @@ def _text_lines(path: Path, stream: Iterable[str]) -> Iterator[str]:
     for number, line in enumerate(stream, start=1):
         if "\0" in line:
             raise InputError(
-                f"{path}, line {number}: not text, since it holds zero bytes; restore the file, "
-                "or save it as UTF-8"
+                f"{path}, line {number}: not text, since it holds zero bytes; restore the file, or save it as UTF-8"
             )
         yield line
 
@@ -146,9 +143,7 @@ def _check_header(
         hints = "".join(suggest(name, header) for name in missing)
         listed = ", ".join(f'"{name}"' for name in missing)
         found = ", ".join(name for name in header if name)
-        raise InputError(
-            f"{path} has no column {listed} (it has {found}); expected the columns {wanted}{hints}"
-        )
+        raise InputError(f"{path} has no column {listed} (it has {found}); expected the columns {wanted}{hints}")
     doubled = sorted({name for name in (*required, *optional) if header.count(name) > 1})
     if doubled:
         raise InputError(f"{path} has the column {', '.join(doubled)} more than once; keep one of each")
@@ -158,6 +153,4 @@ def _check_header(
         if unknown:
             hint = suggest(unknown[0], known)
             listed = ", ".join(f'"{name}"' for name in unknown)
-            raise InputError(
-                f"{path} has the unknown column {listed}; expected only {', '.join(known)}{hint}"
-            )
+            raise InputError(f"{path} has the unknown column {listed}; expected only {', '.join(known)}{hint}")

@@ -13,9 +13,7 @@ from britekit.files import require_file
 _CHUNK = 1 << 20
 # Bytes without a character in Windows-1252, or of control; runs of three, or pairs valid in UTF-8: another
 # encoding.
-_NOT_WESTERN = re.compile(
-    rb"[\x00-\x08\x0b\x0e-\x1f\x7f\x81\x8d\x8f\x90\x9d]|[\x80-\xff]{3}|[\xc2-\xf4][\x80-\xbf]"
-)
+_NOT_WESTERN = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f\x81\x8d\x8f\x90\x9d]|[\x80-\xff]{3}|[\xc2-\xf4][\x80-\xbf]")
 
 log = logging.getLogger("britekit.annotations")
 
@@ -124,11 +122,7 @@ def with_points(texts: Iterable[str]) -> tuple[list[str], bool]:
     """
     found = list(texts)
     commas = [text for text in found if "," in text]
-    if (
-        not commas
-        or any("." in text or text.count(",") > 1 for text in commas)
-        or any("." in t for t in found)
-    ):
+    if not commas or any("." in text or text.count(",") > 1 for text in commas) or any("." in t for t in found):
         return found, False
     thousands = re.compile(r"-?[1-9]\d{0,2},\d{3}")
     if all(thousands.fullmatch(text) for text in commas) and any(t and "," not in t for t in found):

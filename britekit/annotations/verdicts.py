@@ -270,7 +270,5 @@ def _parse(path: Path, row: int, cells: dict[str, str]) -> Verdict:
     if share is not None and not 0 < share <= 1:
         raise InputError(f"{where}: share is {share:g}; expected a number above 0 and at most 1, or nothing")
     others = tuple(name.strip() for name in cells["others"].split(_SEPARATOR) if name.strip())
-    texts = {
-        name: cells[name] for name in COLUMNS if name not in numbers and name not in ("verdict", "others")
-    }
+    texts = {name: cells[name] for name in COLUMNS if name not in numbers and name not in ("verdict", "others")}
     return Verdict(**texts, **numbers, verdict=verdict, others=others)  # type: ignore[arg-type]

@@ -33,9 +33,7 @@ BOTH = ("audacity", "csv")
 @functools.cache
 def names() -> tuple[str, ...]:
     """Return the names of all formats, sorted."""
-    files = (
-        name[:-3] for name in os.listdir(os.path.dirname(__file__)) if name.endswith(".py") and name[0] != "_"
-    )
+    files = (name[:-3] for name in os.listdir(os.path.dirname(__file__)) if name.endswith(".py") and name[0] != "_")
     return tuple(sorted(name.rstrip("_").replace("_", "-") for name in files))
 
 
@@ -74,9 +72,7 @@ def chosen(rtype: str) -> list[Format]:
         fits = [name for name in known if word and name.startswith(word)]
         # "raven" is also the beginning of "raven-all"
         if not fits or not all(name.startswith(fits[0]) for name in fits):
-            raise InputError(
-                f'--rtype "{rtype}": "{word}" is not one of {", ".join(known)}{suggest(word, known)}'
-            )
+            raise InputError(f'--rtype "{rtype}": "{word}" is not one of {", ".join(known)}{suggest(word, known)}')
         found.update(BOTH if fits[0] == "both" else fits[:1])
     return [get(name) for name in sorted(found)]
 

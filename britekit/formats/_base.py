@@ -15,6 +15,8 @@ from britekit.annotations.text_files import TextFile
 if TYPE_CHECKING:
     import numpy as np
 
+    from britekit.annotations.recording_info import RecordingInfo
+
 # Rows are handed on in pieces, so that memory does not grow with their number.
 _MOST_ROWS = 1 << 16
 _KINDS = ("<f8", "<f8", "<f4", "?")
@@ -40,6 +42,8 @@ class Recording:
     """Its length."""
     damaged_at: float | None = None
     """Second at which a damaged recording ends; None if it is whole."""
+    info: RecordingInfo | None = None
+    """When and where it was made; None where nobody asked."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Facts:
     marks: bool = False
     """Whether labels below the threshold may be there (`Rows.confirmed`), so that tables have a column."""
     more: Mapping[str, Any] = field(default_factory=dict)
-    """Whatever else a format shows, such as model and threshold."""
+    """What else a format shows: ``model``, ``calibrated``, ``threshold``, and ``thresholds`` by class name."""
 
 
 @dataclass(frozen=True)

@@ -146,9 +146,7 @@ def read_folder(
             other, its_form = seen.setdefault(recording, (text.path, form.name))
             # Several Raven tables of one recording are what Raven makes; anything else is a leftover.
             if other != text.path and not form.name == its_form == "raven":
-                raise InputError(
-                    f'{other} and {text.path} both annotate the recording "{recording}"; keep one of them'
-                )
+                raise InputError(f'{other} and {text.path} both annotate the recording "{recording}"; keep one of them')
         found.annotations += its_own
         found.files.append(text.path)
         found.lists_all |= form.lists_all
@@ -187,9 +185,7 @@ def _names(path: Path, known: Iterable[str] = ()) -> RecordingNames:
     return names
 
 
-def _annotation_texts(
-    folder: Path, names: RecordingNames, quiet: bool = False
-) -> Iterator[tuple[TextFile, Format]]:
+def _annotation_texts(folder: Path, names: RecordingNames, quiet: bool = False) -> Iterator[tuple[TextFile, Format]]:
     """Yield the annotation files of a folder, each read once, with its form; the table comes first."""
     try:
         entries = sorted(entry for entry in folder.iterdir() if entry.name[0] != "." and entry.is_file())
@@ -239,16 +235,12 @@ def _annotation_texts(
     yield from _with_one_table(folder, found, quiet)
 
 
-def _with_one_table(
-    folder: Path, found: list[tuple[TextFile, Format]], quiet: bool
-) -> list[tuple[TextFile, Format]]:
+def _with_one_table(folder: Path, found: list[tuple[TextFile, Format]], quiet: bool) -> list[tuple[TextFile, Format]]:
     tables = [text for text, form in found if form.lists_all]
     named = [text for text in tables if text.path.name == TABLE_NAME]
     if len(tables) > 1 and not named:
         listed = ", ".join(text.path.name for text in tables)
-        raise InputError(
-            f"{folder} holds several annotation tables ({listed}); name the right one {TABLE_NAME}"
-        )
+        raise InputError(f"{folder} holds several annotation tables ({listed}); name the right one {TABLE_NAME}")
     chosen = named or tables
     extra = [text.path.name for text in tables if text not in chosen]
     if extra and not quiet:
@@ -267,9 +259,7 @@ def _why_annotations(text: TextFile, names: RecordingNames) -> tuple[int, str] |
     """Return the row and the reason why a text that no reader understands looks like annotations."""
     for number, line in enumerate(text.lines[:100], start=1):
         cells = [cell.strip().strip('"') for cell in re.split(r"[\t;,]|\s{2,}", line) if cell.strip()]
-        words = [
-            set(re.findall("[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cell).lower())) for cell in cells
-        ]
+        words = [set(re.findall("[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cell).lower())) for cell in cells]
         starts = [k for k, found in enumerate(words) if found & _STARTS and len(found) < 5]
         if any(found & _ENDS and len(found) < 5 for k, found in enumerate(words) if [k] != starts) and starts:
             return number, "looks like the columns of a table of annotations"
@@ -337,6 +327,5 @@ def _mapped(annotations: list[Annotation], map_codes: Mapping[str, str] | None) 
     if not map_codes and all(item.recording.isascii() for item in annotations):
         return annotations
     return [
-        replace(item, recording=composed(item.recording), label=map_name(item.label, map_codes))
-        for item in annotations
+        replace(item, recording=composed(item.recording), label=map_name(item.label, map_codes)) for item in annotations
     ]

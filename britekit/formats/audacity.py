@@ -82,8 +82,7 @@ def read_audacity_labels(file: TextFile, names: RecordingNames, default_label: s
             file.note(f"row {number} is a heading: {shown_line(line)}")
         else:
             raise InputError(
-                f"{path}, row {number}: {line[:60]!r} is not an Audacity label; "
-                "expected start TAB end TAB class"
+                f"{path}, row {number}: {line[:60]!r} is not an Audacity label; expected start TAB end TAB class"
             )
     times, commas = with_points(text for row in rows for text in row[1:3])
     if commas:
@@ -116,9 +115,7 @@ class AudacityWriter(Writer):
         tails = {False: "\n", True: f"{CONFIRMED}\n"}
         return [
             f"{start:.2f}\t{end:.2f}\t{label};{score:.3f}{tails[confirmed]}"
-            for start, end, score, confirmed in zip(
-                rows.starts, rows.ends, rows.scores, rows.confirmed, strict=True
-            )
+            for start, end, score, confirmed in zip(rows.starts, rows.ends, rows.scores, rows.confirmed, strict=True)
         ]
 
 

@@ -27,9 +27,7 @@ class CsvWriter(Writer):
         tails = {False: ",0\n", True: ",1\n"} if self.facts.marks else {False: "\n", True: "\n"}
         return [
             f"{head},{format_time(start)},{format_time(end)},{score:.6f}{tails[confirmed]}"
-            for start, end, score, confirmed in zip(
-                rows.starts, rows.ends, rows.scores, rows.confirmed, strict=True
-            )
+            for start, end, score, confirmed in zip(rows.starts, rows.ends, rows.scores, rows.confirmed, strict=True)
         ]
 
 

@@ -246,9 +246,7 @@ def _split_rows(file: TextFile, first: int, separator: str) -> Iterable[tuple[in
             yield number, [cell.strip() for cell in cells]
             number = first + reader.line_num + 1
     except csv.Error as error:
-        raise InputError(
-            f"{file.path}, row {number}: not valid CSV ({error}); check the quotes there"
-        ) from None
+        raise InputError(f"{file.path}, row {number}: not valid CSV ({error}); check the quotes there") from None
 
 
 def _plain(name: str) -> str:

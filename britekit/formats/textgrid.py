@@ -18,9 +18,7 @@ from britekit.errors import InputError
 from britekit.formats._base import Format
 
 # A quote in a text is doubled; numbers and flags stand alone.
-_VALUES = re.compile(
-    r'"((?:[^"]|"")*)"|(?<!\S)([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?!\S)|(?<!\S)(<exists>)(?!\S)'
-)
+_VALUES = re.compile(r'"((?:[^"]|"")*)"|(?<!\S)([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?!\S)|(?<!\S)(<exists>)(?!\S)')
 
 
 def is_textgrid(lines: Sequence[str]) -> bool:

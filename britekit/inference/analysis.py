@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from britekit import formats
+from britekit.annotations.deployments import DEFAULT_PATH, read_deployments
+from britekit.annotations.recording_info import RecordingInfo, RecordingInfos
 from britekit.audio.files import check_stems, shown
 from britekit.config import BaseConfig
 from britekit.errors import InferenceError, InputError
@@ -135,7 +137,9 @@ def analyze_recordings(
     summary = AnalysisSummary(calibrated=labeller.calibration.describe())
     failed: dict[str, tuple[str, str]] = {}
     keep_scores = cfg.infer.min_score == 0
-    with OutputFolder(Path(output_dir), kinds, keep_scores, labeller, facts, resume) as output:
+    timed = any("time_start" in formats.get(kind).columns for kind in kinds)
+    info_of = _info_of(cfg, paths, root) if timed else None
+    with OutputFolder(Path(output_dir), kinds, keep_scores, labeller, facts, resume, info_of) as output:
         for name, path in names.items():
             if reason := output.why_not_written(name):
                 _note_failure(name, path, reason, failed, summary)
@@ -169,6 +173,13 @@ def analyze_recordings(
     return summary
 
 
+def _info_of(cfg: BaseConfig, paths: Sequence[Path], root: Path | None) -> Callable[[Path], RecordingInfo]:
+    """Return what tells when and where a recording was made: deployments, metadata and names."""
+    if root is None:
+        root = Path(os.path.commonpath([path.absolute().parent for path in paths])) if paths else Path()
+    return RecordingInfos(root, read_deployments(DEFAULT_PATH), cfg.misc.time_regex).of
+
+
 def _note_failure(
     name: str, path: Path, reason: str, failed: dict[str, tuple[str, str]], summary: AnalysisSummary
 ) -> None:
@@ -196,7 +207,5 @@ def _left_to_do(output: OutputFolder, names: dict[str, Path], summary: AnalysisS
             summary.labels += entry.labels
             summary.damaged += entry.damaged_at is not None
     if summary.continued:
-        logger.info(
-            "%d recordings were finished by the interrupted run; %d are left", summary.continued, len(todo)
-        )
+        logger.info("%d recordings were finished by the interrupted run; %d are left", summary.continued, len(todo))
     return todo

@@ -115,6 +115,4 @@ def _why_not(checkpoint: Path, export: Path) -> str:
 
 def _need_torch(why: str) -> None:
     if importlib.util.find_spec("torch") is None:
-        raise ModelError(
-            f"the models need PyTorch ({why}), which is not installed; install it or make exports"
-        )
+        raise ModelError(f"the models need PyTorch ({why}), which is not installed; install it or make exports")

@@ -166,11 +166,7 @@ class RayScorer:
             if at_fault:
                 del actor.tasks[reference]
             self._lose(actor, error)
-            return (
-                InferenceError(f"the process that scored it was lost {_MOST_LOSSES} times")
-                if at_fault
-                else None
-            )
+            return InferenceError(f"the process that scored it was lost {_MOST_LOSSES} times") if at_fault else None
         _, path = actor.tasks.pop(reference)
         if isinstance(answer, BriteKitError):
             return answer
@@ -278,8 +274,7 @@ def _connect(address: str | None) -> tuple[Any, bool]:
     except (ConnectionError, ValueError, RuntimeError, SystemExit) as error:  # Ray exits where it waited long
         if address is not None:
             raise InferenceError(
-                f'no Ray cluster answers at "{address}" ({_last_line(error)}); '
-                'start one with "ray start --head"'
+                f'no Ray cluster answers at "{address}" ({_last_line(error)}); start one with "ray start --head"'
             ) from error
         ray.init(include_dashboard=False, **quiet)
     return ray, True

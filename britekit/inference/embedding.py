@@ -91,8 +91,7 @@ def open_search_model(cfg_path: str | os.PathLike[str] | None) -> SearchModel:
     place = chosen.misc.search_ckpt_path
     if not place:
         raise ModelError(
-            "misc.search_ckpt_path is not set; name the checkpoint, or a folder of them, that makes "
-            "embeddings"
+            "misc.search_ckpt_path is not set; name the checkpoint, or a folder of them, that makes embeddings"
         )
     if not Path(place).exists():
         raise ModelError(f"misc.search_ckpt_path is {place}, which does not exist; name a checkpoint")
@@ -105,13 +104,10 @@ def _load(cfg: BaseConfig, paths: Sequence[Path]) -> list[Embedder]:
     if choice.exports:
         without = [path for path in choice.exports if not _has_embedding(path)]
         if not without:
-            return [
-                ExportedEmbedder(path, cfg.audio.spec_height, cfg.audio.spec_width) for path in choice.exports
-            ]
+            return [ExportedEmbedder(path, cfg.audio.spec_height, cfg.audio.spec_width) for path in choice.exports]
         if cfg.infer.backend == "openvino" or any(path.suffix != CHECKPOINT for path in paths):
             raise ModelError(
-                f"{without[0]} was made by a version without embeddings; "
-                'run "britekit ckpt-onnx" on its checkpoint'
+                f'{without[0]} was made by a version without embeddings; run "britekit ckpt-onnx" on its checkpoint'
             )
         log.info("%s gives no embeddings; PyTorch computes them", without[0].name)
     from britekit.inference.torch_embedder import TorchEmbedder

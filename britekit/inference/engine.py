@@ -243,9 +243,7 @@ class Engine:
         try:
             if chunks:
                 images = [batch.spectrograms for _, batch in chunks]
-                segment, frames = self.ensemble.score(
-                    images[0] if len(images) == 1 else np.concatenate(images)
-                )
+                segment, frames = self.ensemble.score(images[0] if len(images) == 1 else np.concatenate(images))
                 row = 0
                 for job, batch in chunks:
                     past = row + len(batch.starts)

@@ -266,8 +266,7 @@ def _check_members(members: Sequence[MemberFacts]) -> None:
                 )
         if member.multi_label != first.multi_label:
             raise ModelError(
-                f"{member.path} and {first.path} differ in train.multi_label; "
-                "members of an ensemble must agree"
+                f"{member.path} and {first.path} differ in train.multi_label; members of an ensemble must agree"
             )
 
 

@@ -118,9 +118,7 @@ def _convert(network: Recognizer, images: np.ndarray, names: list[str], source: 
                 dynamo=False,
             )
     except Exception as error:  # torch raises many kinds for a network it cannot trace
-        raise ModelError(
-            f"{source} cannot be converted to ONNX: {' '.join(str(error).split())[:300]}"
-        ) from error
+        raise ModelError(f"{source} cannot be converted to ONNX: {' '.join(str(error).split())[:300]}") from error
     finally:
         exporter_log.setLevel(level)
     return onnx.load_from_string(buffer.getvalue())
@@ -152,9 +150,7 @@ def _check_images(settings: dict[str, Any]) -> np.ndarray:
     return images
 
 
-def _largest_difference(
-    content: bytes, names: list[str], images: np.ndarray, expected: list[np.ndarray]
-) -> float:
+def _largest_difference(content: bytes, names: list[str], images: np.ndarray, expected: list[np.ndarray]) -> float:
     """Run the export by its runtime, in two batch sizes, against PyTorch's logits."""
     openvino = load_openvino()
     model = openvino.Core().read_model(content)

@@ -228,8 +228,7 @@ def _facts(model: Any, path: Path) -> ExportFacts:
         # OpenVINO keeps an ONNX file's metadata under this name.
         if not model.has_rt_info(["framework", name]):
             raise ModelError(
-                f"{path} carries no {name}: it was not made by britekit; "
-                'run "britekit ckpt-onnx" on its checkpoint'
+                f'{path} carries no {name}: it was not made by britekit; run "britekit ckpt-onnx" on its checkpoint'
             )
         return str(model.get_rt_info(["framework", name]).astype(str))
 
@@ -240,10 +239,7 @@ def _facts(model: Any, path: Path) -> ExportFacts:
         classes = [ClassInfo(*row) for row in json.loads(entry("classes"))]
         training_cfg = json.loads(entry("training_cfg"))
         multi_label = bool(json.loads(entry("multi_label")))
-        if (
-            INPUT_NAME not in {name for port in model.inputs for name in port.names}
-            or SEGMENT_NAME not in outputs
-        ):
+        if INPUT_NAME not in {name for port in model.inputs for name in port.names} or SEGMENT_NAME not in outputs:
             raise ValueError(f"its network has no {INPUT_NAME} or {SEGMENT_NAME}")
         if not isinstance(training_cfg, dict) or not isinstance(training_cfg.get("audio"), dict):
             raise ValueError("training_cfg has no section audio")
@@ -279,12 +275,9 @@ def _frames_of(model: Any) -> int:
 def _check_size(model: Any, path: Path, height: int, width: int) -> None:
     shape = model.input(INPUT_NAME).partial_shape
     wanted = (shape[2], shape[3])
-    if not all(
-        dim.is_dynamic or dim.get_length() == size for dim, size in zip(wanted, (height, width), strict=True)
-    ):
+    if not all(dim.is_dynamic or dim.get_length() == size for dim, size in zip(wanted, (height, width), strict=True)):
         raise ModelError(
-            f"{path} wants spectrograms of {wanted[0]} x {wanted[1]}; "
-            f"spec_height and spec_width are {height} x {width}"
+            f"{path} wants spectrograms of {wanted[0]} x {wanted[1]}; spec_height and spec_width are {height} x {width}"
         )
 
 

@@ -82,7 +82,13 @@ class Labeller:
         self.rules: LabelRules = label_rules(cfg, ensemble.sed_fps is not None)
         self.thresholds = class_thresholds(calibration, self.classes, cfg) if thresholds else None
         self.label_field = cfg.infer.label_field
-        self.facts = Facts(float(cfg.audio.min_freq), float(cfg.audio.max_freq), self.rules.second_pass)
+        more = {
+            "model": " ".join(member.identifier or member.path.name for member in ensemble.members),
+            "calibrated": not calibration.is_identity,
+            "threshold": self.rules.min_score,
+            "thresholds": dict(zip((info.name for info in self.classes), self.thresholds or (), strict=False)),
+        }
+        self.facts = Facts(float(cfg.audio.min_freq), float(cfg.audio.max_freq), self.rules.second_pass, more)
         # Where files sort labels: by what a label shows.
         shown = [info.label(self.label_field) for info in self.classes]
         self._order = sorted(range(len(shown)), key=shown.__getitem__)
@@ -168,9 +174,7 @@ def class_thresholds(calibration: Calibration, classes: Sequence[ClassInfo], cfg
     """
     if not calibration.thresholds:
         why = f"{calibration.source} holds none" if calibration.source else "scores are not calibrated"
-        raise InputError(
-            f'thresholds of classes were asked for, but {why}; run "britekit calibrate" on these models'
-        )
+        raise InputError(f'thresholds of classes were asked for, but {why}; run "britekit calibrate" on these models')
     found = [calibration.threshold_of(info) for info in classes]
     without = [info.name for info, value in zip(classes, found, strict=True) if value is None]
     if without:

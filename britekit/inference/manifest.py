@@ -59,9 +59,7 @@ def manifest_content(
         content["calibration"] = {
             "coefficient": calibration.coefficient,
             "intercept": calibration.intercept,
-            "classes": {
-                name: {"coefficient": a, "intercept": b} for name, (a, b) in calibration.per_class.items()
-            },
+            "classes": {name: {"coefficient": a, "intercept": b} for name, (a, b) in calibration.per_class.items()},
             "sha256": sha256_of(calibration.source),
         }
     for number, member in enumerate(ensemble.members, start=1):

@@ -50,22 +50,17 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
     where = f"{folder} (misc.ckpt_folder)" if ckpt_path is None else str(folder)
     if folder.is_file():
         if folder.suffix not in (CHECKPOINT, EXPORT):
-            raise ModelError(
-                f"{folder} is not a model; expected a name that ends in {CHECKPOINT} or {EXPORT}"
-            )
+            raise ModelError(f"{folder} is not a model; expected a name that ends in {CHECKPOINT} or {EXPORT}")
         return [folder]
     if not folder.is_dir():
-        raise ModelError(
-            f"{where} does not exist, so there are no models; {_HOW_TO_FILL}, or name another folder"
-        )
+        raise ModelError(f"{where} does not exist, so there are no models; {_HOW_TO_FILL}, or name another folder")
     # What else lies in the folder must not change what the pipeline gives.
     if ckpt_path is None and is_dvc_stage():
         found = [folder / f"seed-{seed}{CHECKPOINT}" for seed in cfg.pipeline.seeds]
         for path in found:
             if not path.is_file():
                 raise ModelError(
-                    f"{path} is missing, which pipeline.seeds names as a member; "
-                    f'run "dvc repro train@{path.stem[5:]}"'
+                    f'{path} is missing, which pipeline.seeds names as a member; run "dvc repro train@{path.stem[5:]}"'
                 )
     else:
         found = _visible(folder, CHECKPOINT) or _visible(folder, EXPORT)
@@ -146,9 +141,7 @@ def _stored_settings(cfg: BaseConfig, paths: list[Path]) -> tuple[dict[str, Any]
 
 
 def _visible(folder: Path, suffix: str) -> list[Path]:
-    return sorted(
-        path for path in folder.glob(f"*{suffix}") if path.is_file() and not path.name.startswith(".")
-    )
+    return sorted(path for path in folder.glob(f"*{suffix}") if path.is_file() and not path.name.startswith("."))
 
 
 @contextmanager

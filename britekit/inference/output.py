@@ -22,14 +22,18 @@ from britekit import formats
 from britekit.annotations.scores import ScoreTable
 from britekit.files import UNWRITABLE, atomic_path, make_durable, together, unwritable, write_csv, write_text
 from britekit.formats import Recording, Rows, Sink, Writer
+from britekit.formats._base import format_time
 from britekit.inference.journal import Done, Journal
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import MANIFEST_HEAD
 
 if TYPE_CHECKING:
+    from britekit.annotations.recording_info import RecordingInfo
     from britekit.inference.scoring import Scored
 
 SCORE_TABLE, MANIFEST, FAILURES, DAMAGES = "scores.npz", "manifest.yaml", "failed.csv", "damaged.csv"
+# Every recording that was analyzed, also those without a detection: what was listened to.
+ANALYZED = "analyzed.csv"
 # Kinds of pieces in the journal: labels as `Rows.to_bytes` gives them, and `Scored.raw`.
 LABELS, SCORES = "labels", "scores"
 _PIECE = 1 << 20
@@ -50,6 +54,8 @@ class OutputFolder:
         What turned scores into labels.
     facts, resume
         As `Journal` takes them.
+    info_of
+        When and where a recording was made, for formats that show it.
 
     Raises
     ------
@@ -67,17 +73,16 @@ class OutputFolder:
         labeller: Labeller,
         facts: dict[str, Any],
         resume: bool | None = None,
+        info_of: Callable[[Path], RecordingInfo] | None = None,
     ) -> None:
-        self.folder, self._labeller = folder, labeller
+        self.folder, self._labeller, self._info_of = folder, labeller, info_of
         kinds = set(kinds)
         known = [formats.get(name) for name in formats.written()]
         chosen = [form for form in known if form.name in kinds]
         # Format to ending or name of its files: what this run writes, and what an earlier one may have left.
         self._endings = {form.name: form.ending for form in chosen if not form.table}
         self._tables = {form.name: form.table for form in chosen if form.table}
-        self._other_endings = [
-            form.ending for form in known if not form.table and form.name not in self._endings
-        ]
+        self._other_endings = [form.ending for form in known if not form.table and form.name not in self._endings]
         self._other_tables = [form.table for form in known if form.table and form.name not in self._tables]
         self._keep_scores = keep_scores
         self._complete = False
@@ -142,13 +147,11 @@ class OutputFolder:
             for kind, ending in self._endings.items()
             if ending in ours or not os.path.lexists(self.folder / f"{name}{ending}")
         }
-        recording = Recording(name, as_text(os.path.abspath(path)), scored.seconds, scored.damaged_at)
+        recording = self._recording(name, path, scored.seconds, scored.damaged_at)
         count = size = 0
         with self._reporting(), self.journal.adding(name) as add:
             with contextlib.ExitStack() as stack:
-                writers = [
-                    self._writer(kind, stack.enter_context(open(self._partial(kind), "wb"))) for kind in free
-                ]
+                writers = [self._writer(kind, stack.enter_context(open(self._partial(kind), "wb"))) for kind in free]
                 labels = _Pieces(LABELS, add)
                 for rows in scored.rows():
                     count += len(rows)
@@ -170,6 +173,10 @@ class OutputFolder:
             entry = Done(name, *identity, scored.seconds, count, rows_written, scored.damaged_at, files)
             self.journal.finish(entry)
         return count
+
+    def _recording(self, name: str, path: Path, seconds: float, damaged_at: float | None) -> Recording:
+        info = None if self._info_of is None else self._info_of(path)
+        return Recording(name, as_text(os.path.abspath(path)), seconds, damaged_at, info)
 
     def _partial(self, kind: str) -> Path:
         return self.folder / f".analyze.{kind}.partial"
@@ -214,6 +221,8 @@ class OutputFolder:
                 write_csv(self.folder / FAILURES, [("recording", "file", "reason"), *rows])
             if damaged:
                 write_csv(self.folder / DAMAGES, [("recording", "damaged_at"), *damaged])
+            lengths = [(entry.name, format_time(entry.seconds)) for entry in self._entries(names)]
+            write_csv(self.folder / ANALYZED, [("recording", "seconds"), *lengths])
             write_text(self.folder / MANIFEST, manifest)
             for path in old:
                 if os.path.lexists(path):  # false for a name too long to exist
@@ -255,8 +264,7 @@ class OutputFolder:
         """Write the labels of recordings in a format, from the journal."""
         writer = self._writer(kind, out)
         for entry in self._entries(names):
-            path = as_text(os.path.abspath(paths[entry.name]))
-            recording = Recording(entry.name, path, entry.seconds, entry.damaged_at)
+            recording = self._recording(entry.name, paths[entry.name], entry.seconds, entry.damaged_at)
             for rows in self._rows(entry.name):
                 writer.add(recording, rows)
             writer.end(recording)

@@ -83,9 +83,7 @@ class Calibration:
         b: Any = self.intercept
         if self.per_class:
             if len(classes) != np.shape(scores)[-1]:
-                raise InputError(
-                    f"{np.shape(scores)[-1]} columns of scores need as many classes; got {len(classes)}"
-                )
+                raise InputError(f"{np.shape(scores)[-1]} columns of scores need as many classes; got {len(classes)}")
             pairs = [self._of(info) for info in classes]
             a, b = (np.array(values, np.float64) for values in zip(*pairs, strict=True))
         p = np.clip(np.asarray(scores, np.float64), CLIP, 1 - CLIP)
@@ -221,9 +219,7 @@ def read_calibration(path: str | Path) -> Calibration:
         )
     per_class = content.get("classes") or {}
     if not isinstance(per_class, dict):
-        raise InputError(
-            f"calibration file {path}: classes is not a map of class to coefficient and intercept"
-        )
+        raise InputError(f"calibration file {path}: classes is not a map of class to coefficient and intercept")
     a, b = _pair(content, str(path))
     values = {str(name): _pair(entry, f"{path}, class {name}") for name, entry in per_class.items()}
     listed = content.get("members")
@@ -241,14 +237,10 @@ def _thresholds(entry: Any, where: str) -> tuple[dict[str, float | None], float 
         return {}, None
     classes = entry.get("classes") if isinstance(entry, dict) else None
     if not isinstance(classes, dict):
-        raise InputError(
-            f'{where}: thresholds is not a map with precision and classes; run "britekit calibrate"'
-        )
+        raise InputError(f'{where}: thresholds is not a map with precision and classes; run "britekit calibrate"')
     for name, value in classes.items():
         if value is not None and not (_is_number(value) and 0 <= value <= 1):
-            raise InputError(
-                f"{where}: threshold of {name} is {value!r}; expected a number from 0 to 1, or null"
-            )
+            raise InputError(f"{where}: threshold of {name} is {value!r}; expected a number from 0 to 1, or null")
     precision = entry.get("precision")
     found = {str(name): None if value is None else float(value) for name, value in classes.items()}
     return found, None if precision is None or not _is_number(precision) else float(precision)

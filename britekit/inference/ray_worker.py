@@ -53,9 +53,7 @@ class Worker:
         Seconds to skip at the start of each recording.
     """
 
-    def __init__(
-        self, cfg: BaseConfig, members: list[Path], labeller: Labeller, start_seconds: float
-    ) -> None:
+    def __init__(self, cfg: BaseConfig, members: list[Path], labeller: Labeller, start_seconds: float) -> None:
         self._cfg, self._members = cfg, members
         self._labeller, self._start_seconds = labeller, start_seconds
         self._engine: Engine | None = None

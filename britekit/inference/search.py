@@ -76,8 +76,7 @@ def read_targets(path: str | Path, offsets: Sequence[float], model: SearchModel)
         image = images[offset]
         if image is None:
             raise InputError(
-                f"{shown(path)} lasts {windows.seconds or 0.0:g} s, too short for a spectrogram at "
-                f"{offset:g} s"
+                f"{shown(path)} lasts {windows.seconds or 0.0:g} s, too short for a spectrogram at {offset:g} s"
             )
         # Rounded as stored, so that a stored segment is at distance 0 from itself.
         targets.append(Target(Path(path), offset, np.rint(image * 255.0).astype(np.float32) / 255.0))
@@ -121,8 +120,7 @@ def search_class(
     segments = read_embeddings(session, group_id, require_class(session, class_name).id)
     if not len(segments.vectors):
         raise DatabaseError(
-            f'{session.info["where"]} has no embeddings of class "{class_name}" in group "{group}"; '
-            "run embed first"
+            f'{session.info["where"]} has no embeddings of class "{class_name}" in group "{group}"; run embed first'
         )
     if segments.vectors.shape[1] != model.num_features:
         raise DatabaseError(
@@ -176,9 +174,7 @@ def write_results(
     Pictures that exist are kept.
     """
     pictures = Pictures(model.cfg.audio, axes, power)
-    legend = (
-        f"{model.cfg.audio.spec_duration:g} s by {model.cfg.audio.min_freq} to {model.cfg.audio.max_freq} Hz"
-    )
+    legend = f"{model.cfg.audio.spec_duration:g} s by {model.cfg.audio.min_freq} to {model.cfg.audio.max_freq} Hz"
 
     def page(number: int) -> Path:
         return output / (f"{SHEET_NAME}.jpeg" if number == 1 else f"{SHEET_NAME}-{number}.jpeg")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,15 @@ class Place:
 
     site: str = ""
     start: datetime | None = None
+
+
+def later(start: datetime, seconds: float) -> datetime:
+    """Return the time some seconds later, by the same clock.
+
+    Through UTC: adding to a local time moves the hands of the clock, also on nights on which it changes.
+    """
+    passed = timedelta(seconds=seconds)
+    return start + passed if start.tzinfo is None else (start.astimezone(UTC) + passed).astimezone(start.tzinfo)
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ class Candidates:
     def time(self, index: int) -> datetime | None:
         """Return the clock time at which a detection begins, or None."""
         start = self.places[self.recording_M[index]].start
-        return None if start is None else start + timedelta(seconds=float(self.start_M[index]))
+        return None if start is None else later(start, float(self.start_M[index]))
 
     def site(self, index: int) -> str:
         """Return the site of a detection, or an empty text."""

@@ -12,7 +12,7 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +134,7 @@ def _cut(
     if held < wanted_stop - _ROUNDING_S * source.rate or not len(samples):
         return Cut(clip, reason=f"the recording ends at {source.length_s(held):.3f} s, before the detection does")
     start, end = first / source.rate, held / source.rate
-    when = None if start_time is None else start_time + timedelta(seconds=start)
+    when = None if start_time is None else later(start_time, start)
     file = _free(folder / safe_name(clip.name) / f"{_stem(clip, start, when)}.{file_format}")
     # The folder is new and its index is written last, so a killed run cannot be taken for a finished one.
     try:

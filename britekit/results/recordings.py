@@ -6,15 +6,13 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
-from britekit.annotations.deployments import read_deployments
+from britekit.annotations.deployments import DEFAULT_PATH, read_deployments
 from britekit.annotations.names import RecordingNames
 from britekit.annotations.recording_info import RecordingInfo, RecordingInfos
 from britekit.audio.files import composed, find_recordings
 from britekit.config import resolve
 from britekit.errors import InputError
 from britekit.results.candidates import Place
-
-DEPLOYMENTS = "data/deployments.csv"
 
 
 class Recordings:
@@ -28,7 +26,7 @@ class Recordings:
         Table of deployments; one that is missing has no rows.
     """
 
-    def __init__(self, root: str | os.PathLike[str], deployments: str | Path = DEPLOYMENTS) -> None:
+    def __init__(self, root: str | os.PathLike[str], deployments: str | Path = DEFAULT_PATH) -> None:
         self.root = Path(root)
         self._paths: dict[str, list[Path]] = defaultdict(list)
         for path in find_recordings(self.root, recursive=True):
