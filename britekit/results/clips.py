@@ -25,6 +25,7 @@ from britekit.audio.files import shown
 from britekit.audio.metadata import RecordingMetadata, read_metadata
 from britekit.errors import InputError
 from britekit.files import unwritable, write_csv
+from britekit.results.candidates import later
 
 COLUMNS = ("file", "recording", "start", "end", "name", "score", "time")
 FAILED_COLUMNS = ("recording", "start", "end", "name", "score", "reason")
