@@ -8,6 +8,7 @@ intervals. Nothing here knows models.
 - ``queues``: ways to draw a sample of them, one file each
 - ``clips``: stretches of a recording cut out into files; ``cutting`` does so for a sample of detections
 - ``effort``: hours of sound per site, date and hour, and detections on the same calendar
+- ``activity``, ``sun``: when and where classes are heard, as tables, pictures and a page
 - ``histories``: detection histories for occupancy models
 - ``review``: one reviewer's way through a sample, stored as verdicts; ``review_queue`` builds one
 - ``judged``: verdicts matched with detections

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from datetime import tzinfo
 from pathlib import Path
 
 from britekit.annotations.deployments import DEFAULT_PATH, read_deployments
@@ -59,6 +60,18 @@ class Recordings:
         if path not in self._known:
             self._known[path] = self._infos.of(path)
         return self._known[path]
+
+    def site_place(self, site: str) -> tuple[float, float, tzinfo | None] | None:
+        """Return latitude, longitude and time zone of a site, by the first recording that has them."""
+        for name in self._paths:
+            for path in self._paths[name]:
+                info = self.info(path)
+                if info.latitude is None or info.longitude is None:
+                    continue
+                if (info.site or unknown_place(name).site) == site:
+                    zone = info.zone or (info.start.tzinfo if info.start is not None else None)
+                    return info.latitude, info.longitude, zone
+        return None
 
     def place(self, recording: str) -> Place:
         """Return site and start of a recording: what deployments and its file say, else its folder."""

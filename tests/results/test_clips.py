@@ -68,9 +68,7 @@ def test_compressed_recordings_are_decoded_once_and_cut_to_16_bits(tmp_path: Pat
     recordings.mkdir()
     tone = 0.5 * np.sin(np.arange(44100 * 30) * 0.05)
     soundfile.write(recordings / f"a.{kind}", tone, 44100)
-    where = labels(
-        tmp_path / "l", ("a", "B", 3.0, 8.0, 0.7), ("a", "A", 4.0, 5.0, 0.9), ("a", "A", 25.0, 26.0, 0.5)
-    )
+    where = labels(tmp_path / "l", ("a", "B", 3.0, 8.0, 0.7), ("a", "A", 4.0, 5.0, 0.9), ("a", "A", 25.0, 26.0, 0.5))
     cut_detections(recordings, where, tmp_path / "out")
     whole = read_audio(recordings / f"a.{kind}").samples[0]
     rows = index(tmp_path / "out")
@@ -104,9 +102,7 @@ def test_what_cannot_be_cut_is_listed(tmp_path: Path) -> None:
     )  # fmt: skip
     cuts = cut_detections(recordings, where, tmp_path / "out")
     assert len(cuts) == 5 and len(index(tmp_path / "out")) == 1
-    reasons = {
-        (row["recording"], row["start"]): row["reason"] for row in index(tmp_path / "out", "not_cut.csv")
-    }
+    reasons = {(row["recording"], row["start"]): row["reason"] for row in index(tmp_path / "out", "not_cut.csv")}
     assert reasons[("a", "4.000")] == "the recording ends at 5.000 s, before the detection does"
     assert reasons[("a", "9.000")].startswith("the recording ends at 5.000 s")
     assert reasons[("gone", "0.000")] == "the recording was not found"
@@ -162,9 +158,7 @@ def test_odd_names_stay_apart(tmp_path: Path) -> None:
     recordings.mkdir()
     soundfile.write(recordings / "a.wav", np.zeros(RATE * 5), RATE)
     long = "x" * 240
-    rows = [
-        ("a", name, 1, 2, 0.9) for name in ("A/B", "A:B", "../up", "=cmd()", long + "1", long + "2", "con. ")
-    ]
+    rows = [("a", name, 1, 2, 0.9) for name in ("A/B", "A:B", "../up", "=cmd()", long + "1", long + "2", "con. ")]
     cuts = cut_detections(recordings, labels(tmp_path / "l", *rows), tmp_path / "out")
     files = [cut.file for cut in cuts if cut.file is not None]
     assert len(set(files)) == 7

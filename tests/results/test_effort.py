@@ -38,9 +38,7 @@ def test_the_night_on_which_the_clock_goes_back_has_25_hours() -> None:
     # Berlin, 2026-10-25: from 3:00 CEST back to 2:00 CET
     found = hours(("a", datetime(2026, 10, 25, 0, tzinfo=BERLIN), 25 * 3600))
     assert {key[1] for key in found} == {"2026-10-25"}
-    assert {key[2]: value for key, value in found.items()} == {
-        hour: 2.0 if hour == 2 else 1.0 for hour in range(24)
-    }
+    assert {key[2]: value for key, value in found.items()} == {hour: 2.0 if hour == 2 else 1.0 for hour in range(24)}
 
 
 def test_the_night_on_which_the_clock_goes_forward_has_23_hours() -> None:

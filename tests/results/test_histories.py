@@ -34,9 +34,7 @@ def table(path: Path) -> tuple[list[str], dict[str, list[str]]]:
 
 def test_one_zero_and_na(tmp_path: Path) -> None:
     # a: days 0, 1, 3; b: day 1. Detected at a on day 1 and, at b, on day 1 another class only.
-    recordings = recording_times(
-        ["a", "a", "a", "b"], [day(0), day(1), day(3), day(1)], [1800, 3600, 600, 60]
-    )
+    recordings = recording_times(["a", "a", "a", "b"], [day(0), day(1), day(3), day(1)], [1800, 3600, 600, 60])
     effort = compute_effort(recordings)
     occasions = occasions_of(effort, "day")
     hours = effort_table(effort, occasions)
@@ -93,10 +91,7 @@ def occupancy(y: np.ndarray) -> tuple[float, float]:
         for j in range(2):
             a, b = np.eye(2)[i] * step, np.eye(2)[j] * step
             hessian[i, j] = (
-                negative(best + a + b)
-                - negative(best + a - b)
-                - negative(best - a + b)
-                + negative(best - a - b)
+                negative(best + a + b) - negative(best + a - b) - negative(best - a + b) + negative(best - a - b)
             ) / (4 * step * step)
     return float(best[0]), float(np.sqrt(np.linalg.inv(hessian)[0, 0]))
 

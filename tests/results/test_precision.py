@@ -60,9 +60,7 @@ def test_jeffreys_is_a_beta_quantile(yes: float, total: float) -> None:
     assert jeffreys(yes, total) == pytest.approx((low if yes else 0.0, high if yes < total else 1.0))
 
 
-def simulate(
-    rng: np.random.Generator, verdicts: int, way: str
-) -> tuple[SampledDetections, np.ndarray, np.ndarray]:
+def simulate(rng: np.random.Generator, verdicts: int, way: str) -> tuple[SampledDetections, np.ndarray, np.ndarray]:
     """A class with some thousand detections whose truth is known, a sample of them judged."""
     count = int(rng.integers(800, 4000))
     scores = np.round(0.1 + 0.9 * rng.beta(rng.uniform(0.5, 2), rng.uniform(0.5, 2), count), 3)

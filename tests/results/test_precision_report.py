@@ -26,9 +26,7 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def say(
-    path: Path, row: tuple[str, str, float, float, float], verdict: str, share: float | None = 1.0, **more
-) -> None:
+def say(path: Path, row: tuple[str, str, float, float, float], verdict: str, share: float | None = 1.0, **more) -> None:
     recording, name, start, end, score = row
     facts = {
         "id": new_id(), "recording": recording, "start": start, "end": end, "detection_start": start,
@@ -151,14 +149,10 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     soundfile.write(tmp_path / "rec" / "x_20260501_060000.wav", np.zeros(8000 * 30), 8000)
     rows = [("x_20260501_060000", "Wren", 3.0, 8.0, 0.9), ("x_20260501_060000", "Wren", 25.0, 28.0, 0.4)]
     labels = write_labels(tmp_path / "l", [*rows, ("missing", "Wren", 0.0, 5.0, 0.8)])
-    with pytest.raises(
-        InputError, match=r"1 of 3 clips could not be cut, the first of them missing at 0\.00 s"
-    ):
+    with pytest.raises(InputError, match=r"1 of 3 clips could not be cut, the first of them missing at 0\.00 s"):
         commands.clips(str(tmp_path / "rec"), str(labels), str(tmp_path / "clips"))
     assert "clips = 2" in capsys.readouterr().out
-    cuts = commands.clips(
-        str(tmp_path / "rec"), str(labels), str(tmp_path / "some"), by="bins", num=1, min_score=0.85
-    )
+    cuts = commands.clips(str(tmp_path / "rec"), str(labels), str(tmp_path / "some"), by="bins", num=1, min_score=0.85)
     assert len(cuts) == 1
     say(tmp_path / "v.csv", rows[0], "yes")
     say(tmp_path / "v.csv", rows[1], "no")

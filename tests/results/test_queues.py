@@ -68,9 +68,7 @@ def test_merging_equals_a_loop() -> None:
     for _ in range(400):
         start = round(float(rng.uniform(0, 300)), 1)
         end = start + round(float(rng.uniform(0.1, 6)), 1)
-        rows.append(
-            (f"r{rng.integers(3)}", "AB"[rng.integers(2)], start, end, float(rng.integers(1, 100)) / 100)
-        )
+        rows.append((f"r{rng.integers(3)}", "AB"[rng.integers(2)], start, end, float(rng.integers(1, 100)) / 100))
     expected = []
     for key in sorted({row[:2] for row in rows}):
         open_: list[float] | None = None
@@ -133,9 +131,7 @@ def test_shares_are_drawn_over_available(way: str) -> None:
 def test_random_is_uniform() -> None:
     candidates = many({"A": 40})
     draw = find_queue("random").draw
-    counts = Counter(
-        item.index for seed in range(2000) for item in draw(candidates, 5, np.random.default_rng(seed))
-    )
+    counts = Counter(item.index for seed in range(2000) for item in draw(candidates, 5, np.random.default_rng(seed)))
     assert stats.chisquare([counts[index] for index in range(40)]).pvalue > 0.001
 
 
@@ -152,10 +148,7 @@ def test_top_and_uncertain_are_sorted() -> None:
     candidates = many({"A": 200})
     top = [candidates.score_M[item.index] for item in find_queue("top").draw(candidates, 15, None)]
     assert top == sorted(candidates.score_M, reverse=True)[:15]
-    near = [
-        abs(candidates.score_M[item.index] - 0.5)
-        for item in find_queue("uncertain").draw(candidates, 15, None)
-    ]
+    near = [abs(candidates.score_M[item.index] - 0.5) for item in find_queue("uncertain").draw(candidates, 15, None)]
     assert near == sorted(abs(candidates.score_M - 0.5))[:15]
 
 

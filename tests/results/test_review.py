@@ -111,9 +111,7 @@ def test_items_that_were_chosen_give_no_precision(tmp_path: Path) -> None:
         ({"number": 0, "verdict": "yes", "end": float("nan")}, "not possible"),
     ],
 )
-def test_impossible_verdicts_are_refused_and_nothing_is_written(
-    tmp_path: Path, call: dict, message: str
-) -> None:
+def test_impossible_verdicts_are_refused_and_nothing_is_written(tmp_path: Path, call: dict, message: str) -> None:
     review = Review([item(0)], tmp_path / "v.csv", "Jo")
     with pytest.raises(InputError, match=message):
         review.judge(**call)

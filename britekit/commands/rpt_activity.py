@@ -1,0 +1,60 @@
+"""Report when and where classes are detected, and detection histories for occupancy models.
+
+From the output of analyze and the times of the recordings (data/deployments.csv, metadata, file names): activity per
+hour of sound by site, date and hour (activity.csv), presence per site and day with first and last detection
+(presence.csv), detection histories of sites by occasions with 1, 0 or NA (history-CLASS.csv) and hours of sound in the
+same shape (effort.csv), a picture per class and a page (activity.html). NA is what was not recorded, never 0.
+
+    britekit rpt-activity -i recordings -l results/labels -o results/activity --occasion week
+"""
+
+from typing import Annotated, Any, Optional
+
+from britekit.options import TablesDir, opt
+
+
+def rpt_activity(
+    input_path: Annotated[
+        str, opt("-i", "--input", required=True, metavar="DIR", help="recordings, for their times and sites")
+    ] = "",
+    label_dir: Annotated[
+        Optional[str], opt("-l", "--labels", required=True, metavar="DIR", help="output of analyze")
+    ] = None,
+    output_path: TablesDir = None,
+    deployments_path: Annotated[
+        str,
+        opt("--deployments", metavar="FILE", help="where recorders stood (default: data/deployments.csv)"),
+    ] = "data/deployments.csv",
+    verdicts: Annotated[
+        Optional[str],
+        opt("--verdicts", metavar="FILE", help="what reviewers said; rejected detections are left out"),
+    ] = None,
+    occasion: Annotated[
+        str, opt("--occasion", metavar="LENGTH", help="day, week or a number of days (default: day)")
+    ] = "day",
+    min_score: Annotated[
+        float, opt("-m", "--min-score", metavar="SCORE", help="detections of at least this (default: 0)")
+    ] = 0.0,
+) -> Any:
+    """Report when and where classes are detected, and detection histories for occupancy models.
+
+    Returns
+    -------
+    britekit.results.activity.ActivityReport
+        What was found.
+    """
+    from britekit.errors import InputError
+    from britekit.results.activity import report_activity
+
+    if not (input_path and label_dir and output_path):
+        raise InputError("recordings, labels and output directory are all needed")
+    report = report_activity(input_path, label_dir, output_path, deployments_path, verdicts, occasion, min_score)
+    for name, count in sorted(report.detections.items()):
+        print(f"{name} = {count}")
+    print(f"sites = {len(report.effort.sites)}")
+    print(f"occasions = {report.occasions.count}")
+    print(f"hours = {report.effort.hours_K.sum():.1f}")
+    for note in report.notes:
+        print(f"Note: {note}")
+    print(f"report = {output_path}/activity.html")
+    return report
