@@ -47,6 +47,7 @@ from britekit.commands.plot_rec import plot_rec as plot_rec
 from britekit.commands.plot_test import plot_test as plot_test
 from britekit.commands.reextract import reextract as reextract
 from britekit.commands.review import review as review
+from britekit.commands.rpt_activity import rpt_activity as rpt_activity
 from britekit.commands.rpt_ann import rpt_ann as rpt_ann
 from britekit.commands.rpt_db import rpt_db as rpt_db
 from britekit.commands.rpt_epochs import rpt_epochs as rpt_epochs
