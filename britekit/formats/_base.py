@@ -76,6 +76,8 @@ class Rows:
     """Below the threshold, and kept because the class is confirmed elsewhere in the recording."""
     more: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """Further columns of plain values, by name, which a format may show."""
+    arrays: Sequence[Any] = field(default=(), repr=False, compare=False)
+    """Starts, ends, scores and confirmed as arrays, where they came so: `to_bytes` takes them as they are."""
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -91,7 +93,7 @@ class Rows:
             len(self),
             {k: list(v) for k, v in self.more.items()},
         ]
-        columns = (self.starts, self.ends, self.scores, self.confirmed)
+        columns = self.arrays or (self.starts, self.ends, self.scores, self.confirmed)
         arrays = [np.asarray(column, kind) for column, kind in zip(columns, _KINDS, strict=True)]
         return json.dumps(head).encode() + b"\n" + b"".join(array.tobytes() for array in arrays)
 
@@ -111,8 +113,9 @@ def read_rows(stream: BinaryIO, end: int) -> Iterator[Rows]:
 def in_pieces(label: str, class_name: str, class_code: str, *columns: np.ndarray) -> Iterator[Rows]:
     """Yield rows of one class in pieces of bounded size; columns: starts, ends, scores, confirmed."""
     for at in range(0, len(columns[0]), _MOST_ROWS):
-        starts, ends, scores, confirmed = (x[at : at + _MOST_ROWS].tolist() for x in columns)
-        yield Rows(label, class_name, class_code, starts, ends, scores, confirmed)
+        arrays = [column[at : at + _MOST_ROWS] for column in columns]
+        starts, ends, scores, confirmed = (array.tolist() for array in arrays)
+        yield Rows(label, class_name, class_code, starts, ends, scores, confirmed, arrays=arrays)
 
 
 def grouped(labels: Iterable[tuple[str, str, str, float, float, float, bool]]) -> Iterator[Rows]:
