@@ -99,6 +99,7 @@ def rpt_test(
     from britekit.errors import InputError
     from britekit.evaluation.compare import CELLS_NAME, write_cells
     from britekit.evaluation.decisions import choose_decisions
+    from britekit.evaluation.example_sounds import cut_sounds
     from britekit.evaluation.examples import draw_examples, worst_examples
     from britekit.evaluation.granularity import check_precision, find_granularity, read_units
     from britekit.evaluation.headline import all_figures, leading_figures
@@ -138,12 +139,13 @@ def rpt_test(
         figures = report.metrics()
         worst = worst_examples(report, examples)
         spectrograms = draw_examples(worst, recordings_dir, cfg.audio)
+        sounds = cut_sounds(worst, recordings_dir)
         page = Path(output_path) / PAGE_NAME
         with together():
             write_report(report, output_path, save_matrices)
             write_figures(Path(output_path) / FIGURES_NAME, all_figures(report))
             write_cells(report, Path(output_path) / CELLS_NAME)
-            write_page(page, report, output_path, worst, spectrograms, recordings_dir)
+            write_page(page, report, output_path, worst, spectrograms, recordings_dir, sounds)
             if metrics_path is not None:
                 write_metrics(metrics_path, leading_figures(report))
         track_report(run, report, output_path)

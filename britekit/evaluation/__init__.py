@@ -17,7 +17,8 @@ Figures:
   detections last
 - ``decisions.py``: what a threshold is applied to
 - ``class_views.py``: detection curves, and what was detected instead of missed classes
-- ``examples.py``: the worst mistakes and their spectrograms
+- ``examples.py``: the worst mistakes and their spectrograms; ``example_sounds.py``: their sound
+- ``headline.py``: the few figures that people compare; ``compare.py``: two tests compared
 - ``report_files.py``: which files a test leaves; ``summary.py``, ``report_tables.py``, ``curve_files.py``,
   ``matrix_file.py`` and ``html_page.py``: what stands in them; ``report_tracking.py``: what its run records
 - ``untested.py``: what the stages leave where no test recording is annotated yet

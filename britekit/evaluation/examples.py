@@ -140,9 +140,14 @@ def draw_examples(examples: Sequence[Example], folder: str | Path, cfg: AudioCon
     return pictures
 
 
-def _draw(example: Example, path: Path, cfg: AudioConfig, plot: ExamplePlot) -> bytes:
+def excerpt_of(example: Example) -> tuple[float, float]:
+    """Return start and length, in seconds, of what is shown of an example: two seconds around it."""
     first = max(0.0, example.start_s - _CONTEXT_S)
-    seconds = min(example.start_s + example.length_s, example.start_s + _LONGEST_S) + _CONTEXT_S - first
+    return first, min(example.start_s + example.length_s, example.start_s + _LONGEST_S) + _CONTEXT_S - first
+
+
+def _draw(example: Example, path: Path, cfg: AudioConfig, plot: ExamplePlot) -> bytes:
+    first, seconds = excerpt_of(example)
     _, image = next(iter(Windows(path, replace(cfg, spec_duration=seconds), [first])))
     if image is None:
         raise InputError(f"{path} ends before {example.start_s:g} s; annotations or labels belong to another")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,19 @@ from britekit.evaluation.report_tables import annotated_class_rows
 from britekit.evaluation.summary import units_line
 from britekit.evaluation.unit_report import UnitReport
 from britekit.files import render_page, waiting_path, write_text
+from britekit.tracking.facts import main_root, provenance
 
 PAGE_NAME = "report.html"
 
 _FIGURES = (
-    ("macro_pr", "Macro PR-AUC", "mean over annotated classes of the area under the precision-recall curve"),
+    ("macro_pr", "Macro PR-AUC", "how purely true ones come first when a species' segments are sorted by score, mean over species; 1 is perfect"),
     ("micro_pr", "Micro PR-AUC", "pooled over all annotated species and segments"),
-    ("macro_roc", "Macro ROC-AUC", "mean over classes of the chance that a true cell outranks a false one"),
+    ("macro_roc", "Macro ROC-AUC", "chance that a true one scores higher than a false one, mean over species; 0.5 is random guessing"),
     ("micro_roc", "Micro ROC-AUC", "pooled over all annotated species and segments"),
     ("cmap", "cmAP, padded by 5", "macro PR-AUC with five true units added to each class"),
-    ("precision", "Precision", "share of detections at the threshold that are true"),
+    ("precision", "Precision", "of 100 detections at the threshold, so many per cent are right"),
     ("precision_seconds", "Precision in seconds", "the same, weighted by how long detections last"),
-    ("recall", "Recall", "share of true cells that are detected at the threshold"),
+    ("recall", "Recall", "of 100 segments in which a species is heard, so many per cent are detected"),
     ("accuracy", "Accuracy", "how often the highest score is that of the one true class"),
     ("micro_pr_trained", "Micro PR-AUC, trained", "all classes that the models know"),
     ("micro_roc_trained", "Micro ROC-AUC, trained", "all classes that the models know"),
@@ -54,6 +56,7 @@ def write_page(
     examples: Sequence[Example],
     pictures: Sequence[bytes | None],
     recordings_dir: str | Path,
+    sounds: Sequence[bytes | None] | None = None,
 ) -> None:
     """Write the page of a test.
 
@@ -69,14 +72,21 @@ def write_page(
         Worst mistakes and their spectrograms (`draw_examples`).
     recordings_dir
         Where the recordings were looked for.
+    sounds
+        Ogg Vorbis of each example (`cut_sounds`).
     """
     data, folder = report.data, Path(folder)
     header, *rows = annotated_class_rows(report)
     endings = ("",) if data.unit == "recording" else ("_annotated", "_trained")
+    if len(data.annotated) == len(data.labels):
+        endings = endings[:1]  # all trained classes are annotated: their curves are the same
+    names = {label: info.name for label, info in zip(data.labels, data.source.classes) if info.name != label}
     text = render_page(
         Path(__file__).with_suffix(".html"),
         title=f"Test per {data.unit}",
         intro=_intro(report),
+        facts=_facts(report, recordings_dir),
+        names=names,
         notes=list(report.notes()),
         figures=list(_figures(report)),
         has_intervals=bool(report.intervals),
@@ -95,14 +105,18 @@ def write_page(
                 "number": number,
                 "kind": example.kind,
                 "label": example.label,
+                "name": names.get(example.label, ""),
                 "value": f"{example.value:.3f}",
                 "recording": example.recording,
                 "at": _clock(example.start_s),
                 "heard": ", ".join(example.heard),
                 "said": ", ".join(example.said),
+                "sound": sound and "data:audio/ogg;base64," + base64.b64encode(sound).decode(),
                 "picture": picture and "data:image/jpeg;base64," + base64.b64encode(picture).decode(),
             }
-            for number, (example, picture) in enumerate(zip(examples, pictures, strict=True))
+            for number, (example, picture, sound) in enumerate(
+                zip(examples, pictures, sounds or [None] * len(examples), strict=True)
+            )
         ],
         recordings_dir=recordings_dir,
         version=__version__,
@@ -121,6 +135,19 @@ def _intro(report: UnitReport) -> str:
     )
 
 
+def _facts(report: UnitReport, recordings_dir: str | Path) -> list[tuple[str, str]]:
+    """Return what the page is about: project, models, data, date and revision."""
+    models = [str(x.get("name") or x.get("path") or "") for x in report.data.source.members if isinstance(x, dict)]
+    revision = provenance()["revision"]
+    return [
+        ("Project", main_root().name),
+        ("Models", ", ".join(Path(name).name for name in models if name) or "not known"),
+        ("Recordings", str(recordings_dir)),
+        ("Date", date.today().isoformat()),
+        ("Revision", revision[:10] if revision else "none"),
+    ]
+
+
 def _figures(report: UnitReport) -> Iterator[dict[str, Any]]:
     """Yield each figure with its meaning and, as ends and as percent of a bar, its interval."""
     figures = report.metrics()
@@ -132,7 +159,8 @@ def _figures(report: UnitReport) -> Iterator[dict[str, Any]]:
         }
     for key, name, meaning in _FIGURES:
         value, found = figures.get(key), report.intervals.get(key)
-        if value is None:
+        same = key.endswith("_trained") and len(report.data.annotated) == len(report.data.labels)
+        if value is None or same:
             continue
         shown = {"name": name, "meaning": meaning, "value": f"{value:.3f}"}
         if math.isnan(value):

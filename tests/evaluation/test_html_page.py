@@ -1,6 +1,7 @@
 """The page of a test: one file that needs no other, with what a reader looks for."""
 
 import html
+import io
 import re
 from html.parser import HTMLParser
 
@@ -12,6 +13,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig
 from britekit.evaluation.class_views import detection_curves
 from britekit.evaluation.decisions import Decisions
+from britekit.evaluation.example_sounds import cut_sounds
 from britekit.evaluation.examples import draw_examples, worst_examples
 from britekit.evaluation.html_page import write_page
 from britekit.evaluation.report_files import write_report
@@ -159,3 +161,38 @@ def test_nothing_missed_or_nothing_said(tmp_path, threshold):
         rows = (tmp_path / "out" / "confusion.csv").read_text().splitlines()
         assert rows[0] == "missed,misses,said,segments,share,wrongly in segments"
         assert all(row.split(",")[2] == "(nothing)" and row.endswith("1.000,0") for row in rows[1:])
+
+
+def test_the_page_lets_one_hear_a_mistake_and_says_what_it_is_about(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    simulate(tmp_path, recordings=3, segments=10)
+    rate = 18000
+    tone = {k: 0.1 * np.sin(2 * np.pi * (500 + 300 * k) * np.arange(60 * rate) / rate) for k in range(3)}
+    for k in range(2):  # the third recording is missing
+        soundfile.write(tmp_path / f"rec{k:03}.wav", np.stack([tone[k], tone[k]], 1), rate)
+    report = report_of(tmp_path)
+    worst = worst_examples(report, 4)
+    sounds = cut_sounds(worst, tmp_path)
+    write_report(report, tmp_path / "out", save_matrices=False, pictures=False)
+    write_page(tmp_path / "out/report.html", report, tmp_path / "out", worst, [b"jpeg"] * len(worst), tmp_path, sounds)
+    text = (tmp_path / "out/report.html").read_text()
+    assert text.count("data:audio/ogg;base64,") == sum(sound is not None for sound in sounds) > 0
+    for example, sound in zip(worst, sounds, strict=True):
+        assert (sound is None) == (example.recording == "rec002")
+        if sound is not None:
+            samples, found_rate = soundfile.read(io.BytesIO(sound))
+            # Two seconds around it, cut at the beginning of the recording; the recording's own tone.
+            expected = example.start_s + example.length_s + 2 - max(0, example.start_s - 2)
+            assert found_rate == rate and len(samples) / rate == pytest.approx(expected, abs=0.01)
+            peak = np.argmax(np.abs(np.fft.rfft(samples))) * rate / len(samples)
+            assert peak == pytest.approx(500 + 300 * int(example.recording[3:]), abs=2)
+    assert tmp_path.name in text and "Revision" in text and 'loading="lazy"' not in text
+
+
+def test_figures_and_curves_come_once_where_all_trained_classes_are_annotated(tmp_path):
+    simulate(tmp_path, recordings=6, segments=20)
+    report = report_of(tmp_path)
+    text, _worst, _drawn = page_of(tmp_path, report)
+    every = len(report.data.annotated) == len(report.data.labels)
+    assert ("Micro PR-AUC, trained" in text) is not every
+    assert text.count('alt="Precision against recall') == (1 if every else 2)
