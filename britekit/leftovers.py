@@ -96,6 +96,21 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
         partial.discard()
 
 
+def is_held(path: Path) -> bool:
+    """Whether a living process, this one included, holds something that `create` made."""
+    if _WINDOWS:
+        try:
+            path.unlink(missing_ok=True)
+        except PermissionError:
+            return True
+        return False
+    handle = _claim(path)
+    if handle is None:
+        return path.exists()
+    os.close(handle)
+    return False
+
+
 def remove_leftovers(directory: Path) -> None:
     """Remove what killed processes left in a directory; looks once in the life of a process."""
     directory = directory.absolute()

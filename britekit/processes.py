@@ -1,4 +1,4 @@
-"""What processes know of one another and of the machine: which live, who holds a file, how many cores."""
+"""What processes know of one another and of the machine: who holds a file, how many cores there are."""
 
 from __future__ import annotations
 
@@ -18,17 +18,6 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def is_alive(process: int) -> bool:
-    """Whether a process of this machine is running."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
 
 
 @contextmanager

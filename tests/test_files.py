@@ -33,7 +33,7 @@ from britekit.files import (
     write_text,
 )
 from britekit.inference.platt import read_calibration
-from britekit.leftovers import temporary_folder
+from britekit.leftovers import create, is_held, temporary_folder
 from britekit.models.checkpoint import read_archive
 
 
@@ -41,9 +41,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize(
-    "cell", ["a\rb", "a\nb", "a\r\nb", 'a"b', "a,b", "\r", "\n", "plain", "", "a\u2028b"]
-)
+@pytest.mark.parametrize("cell", ["a\rb", "a\nb", "a\r\nb", 'a"b', "a,b", "\r", "\n", "plain", "", "a\u2028b"])
 def test_rows_read_back_whatever_is_in_them(cell):
     text = csv_text([["name", "value"], [cell, 1], ["end", 2]])
     rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
@@ -252,3 +250,14 @@ def test_settings_of_the_project_are_not_overwritten(tmp_path, monkeypatch, name
         refuse_overwriting(name)
     with pytest.raises(InputError, match="holds settings of the project"):
         refuse_overwriting(tmp_path / name)
+
+
+def test_what_a_process_holds_is_told_from_what_a_dead_one_left(tmp_path):
+    """Process numbers would say nothing: each container counts from 1."""
+    mine = create(tmp_path / "worker")
+    code = f"from pathlib import Path\nx = create(Path({str(tmp_path / 'x')!r}))\n"
+    killed(f"from britekit.leftovers import create\n{code}if x:\n")
+    (dead,) = [path for path in tmp_path.iterdir() if path != mine.path]
+    assert is_held(mine.path) and not is_held(dead) and not is_held(tmp_path / "none")
+    mine.discard()
+    assert not is_held(mine.path)

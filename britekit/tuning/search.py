@@ -14,7 +14,7 @@ import itertools
 import json
 import os
 import random
-import socket
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +27,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from britekit.errors import InputError
-from britekit.processes import is_alive
+from britekit.leftovers import create, is_held
 from britekit.tuning.space import Parameter, number_of_combinations
 
 Sampler = Literal["grid", "random", "tpe"]
@@ -95,6 +95,8 @@ class Study:
             raise InputError(
                 f"{path} cannot be used as a study ({error}); name another directory with -o"
             ) from None
+        self._worker = create(folder / "worker")  # held while this process lives
+        weakref.finalize(self, self._worker.discard)
         self.lock = FileLock(folder / "study.lock")  # Optuna locks study.journal.lock
         with self.lock:
             self._agree(folder, facts)
@@ -181,10 +183,8 @@ class Study:
             if trial.state is not TrialState.RUNNING:
                 continue
             worker = trial.user_attrs.get("worker")  # missing: killed while it took the trial, under the lock
-            if worker is not None:
-                host, _, process = worker.rpartition(":")
-                if host != socket.gethostname() or is_alive(int(process)):
-                    continue
+            if worker is not None and is_held(self._worker.path.with_name(worker)):
+                continue
             self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
             lost.append(trial)
         return lost
@@ -230,7 +230,7 @@ class Study:
             elif not any(t.state is TrialState.WAITING for t in trials):
                 return None
             trial = self._study.ask()
-            trial.set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
+            trial.set_user_attr("worker", self._worker.path.name)
             return trial
 
     def suggest(self, trial: Trial) -> list[Any]:
