@@ -106,6 +106,8 @@ def read_scored_set(
         If a file cannot be read, or no annotation can be used.
     """
     folder = root_of(annotations_path, recordings_dir)
+    if not Path(annotations_path).exists():
+        raise InputError(f"{annotations_path} does not exist; expected annotations per segment")
     field, codes = cfg.infer.label_field, cfg.misc.map_codes
     if isinstance(label_dir, ScoreTable):
         source = source_of_table(label_dir, Path("scores"), field, codes)
