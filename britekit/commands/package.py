@@ -34,7 +34,7 @@ def package(
     from britekit.files import refuse_overwriting
     from britekit.inference.model_files import resolve_for_models
     from britekit.inference.platt import is_unfitted
-    from britekit.project.summary import summary_text
+    from britekit.project.summary import is_tested, summary_text
     from britekit.service.bento import build_bento
     from britekit.service.server import DEFAULT_BENTO
     from britekit.tracking.facts import is_dvc_stage, project_root
@@ -60,7 +60,7 @@ def package(
     print(f"classes = {made.classes}")
     print(f"bytes = {made.bytes}")
     print(f"serve = britekit serve --bento {made.path}")
-    if is_dvc_stage():
+    if is_dvc_stage() and is_tested(project_root()):
         print(f"\n{summary_text(project_root())}")
     if containerize:
         print(f"image = {made.tag}")

@@ -20,6 +20,11 @@ _FIGURES = (
 _RESULTS = ("dvc.lock", "metrics", "models/calibration.yaml")
 
 
+def is_tested(root: Path) -> bool:
+    """Return whether the stage `rpt-test` has left its figures."""
+    return (root / "results" / "test" / FIGURES_NAME).is_file()
+
+
 def summary_text(root: Path) -> str:
     """Return the figures of the last test with their intervals, where to look, and what to type next.
 
@@ -30,7 +35,7 @@ def summary_text(root: Path) -> str:
     """
     test = root / "results" / "test"
     path = test / FIGURES_NAME
-    if not path.is_file():
+    if not is_tested(root):
         raise InputError(f"{path} does not exist: nothing was tested here yet; type dvc repro in the project")
     figures = json.loads(path.read_text(encoding="utf-8"))
     if not figures["recordings"]:
