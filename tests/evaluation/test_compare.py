@@ -70,7 +70,7 @@ def test_verdicts():
     assert compare_tests(one, made(2, 3.0)).verdict().startswith("B is better than A: macro PR-AUC +0.")
     assert compare_tests(made(2, 3.0), one).verdict().startswith("B is worse than A: macro PR-AUC -0.")
     same = compare_tests(one, one)
-    assert same.verdict().startswith("no difference can be told: macro PR-AUC +0.000")
+    assert same.verdict().startswith("no difference is detectable: macro PR-AUC +0.000")
     assert all(item.difference.value == 0 for item in (*same.figures, *same.classes))
 
 
