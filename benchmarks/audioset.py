@@ -32,9 +32,7 @@ CLASSES = 527
 
 def main() -> None:
     """Make the table, run the command for a frequent and a rare class, compare."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="100,000 rows")
     rows = 100_000 if parser.parse_args().quick else 2_000_000
     with tempfile.TemporaryDirectory() as folder:
@@ -62,8 +60,7 @@ def main() -> None:
             good &= same and seconds <= 10 and peak <= 500
             print(f"{kind} class: clips alone = {alone}, other labels = {len(counts)}, counts right = {same}")
             print(
-                f"{kind} class: seconds = {seconds:.2f} (at most 10; of CPU {cpu:.2f}), "
-                f"MB = {peak:.0f} (at most 500)"
+                f"{kind} class: seconds = {seconds:.2f} (at most 10; of CPU {cpu:.2f}), MB = {peak:.0f} (at most 500)"
             )
     sys.exit(0 if good else 1)
 

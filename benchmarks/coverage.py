@@ -58,9 +58,7 @@ def coverage(simulations: int, recordings: int, truth: dict[str, float], seed: i
 
 def main() -> None:
     """Print the coverage for each number of recordings."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=1000)
     parser.add_argument("--recordings", type=int, nargs="+", default=[200, 20])
     parser.add_argument("--quick", action="store_true", help="100 simulations")

@@ -63,9 +63,7 @@ sys.exit(code)
 def timed(*command: str, cwd: Path) -> tuple[float, float]:
     """Run a command; return seconds and the highest memory in MiB. Its failure ends the measurement."""
     start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, *command], cwd=cwd, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", RUN, *command], cwd=cwd, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start
     if done.returncode:
         sys.exit(f"britekit {' '.join(command)} failed:\n{done.stdout}{done.stderr}")
@@ -179,9 +177,7 @@ def insertion(work: Path, public: str | None, count: int, public_count: int) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--segments", type=int, default=1_000_000)
     parser.add_argument("--inserted", type=int, default=100_000)
     parser.add_argument("--public-inserted", type=int, default=2_000, help="spectrograms for public britekit")

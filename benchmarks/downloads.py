@@ -37,9 +37,7 @@ sys.exit(code)
 
 def main() -> None:
     """Run, check and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="50 results")
     parser.add_argument("--results", type=int, default=500)
     options = parser.parse_args()

@@ -35,16 +35,12 @@ Result = TypeVar("Result")
 
 def main() -> None:
     """Measure and print, one ``name = value`` a line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100_000, help="embeddings (default: 100000)")
     parser.add_argument("--width", type=int, default=320, help="numbers of each (default: 320)")
     parser.add_argument("--targets", type=int, default=8, help="targets searched at once (default: 8)")
     parser.add_argument("--repeats", type=int, default=7, help="runs of each measurement (default: 7)")
-    parser.add_argument(
-        "--no-pairs", action="store_true", help="leave out dedup-seg, which compares all pairs"
-    )
+    parser.add_argument("--no-pairs", action="store_true", help="leave out dedup-seg, which compares all pairs")
     parser.add_argument("--quick", action="store_true", help="5,000 embeddings, 3 runs")
     options = parser.parse_args()
     if options.quick:
@@ -63,9 +59,7 @@ def main() -> None:
     print(f"normalising s = {norming:.3f}")
     target = vectors[:1] + np.float32(0.01)
     single, (found,) = timed(lambda: matrix.search(target, 0.5, 200), options.repeats)
-    print(
-        f"search s = {single:.3f} (limit {_LIMIT_SECONDS}: {'met' if single <= _LIMIT_SECONDS else 'MISSED'})"
-    )
+    print(f"search s = {single:.3f} (limit {_LIMIT_SECONDS}: {'met' if single <= _LIMIT_SECONDS else 'MISSED'})")
     targets = vectors[: options.targets] + np.float32(0.01)
     several, _ = timed(lambda: matrix.search(targets, 0.5, 200), options.repeats)
     print(f"search of {options.targets} targets s = {several:.3f}")
@@ -117,9 +111,7 @@ def build(path: Path, vectors: np.ndarray) -> None:
             )
 
 
-def brute_search(
-    vectors: np.ndarray, target: np.ndarray, max_dist: float, most: int
-) -> tuple[np.ndarray, np.ndarray]:
+def brute_search(vectors: np.ndarray, target: np.ndarray, max_dist: float, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Compare the target with every row in double precision."""
     rows = vectors.astype(np.float64)
     wanted = target.astype(np.float64)

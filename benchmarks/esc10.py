@@ -253,9 +253,7 @@ def begin_worker() -> None:
 
 def final_jobs(model: str, chosen: dict[int, str], seed: int) -> list[dict[str, Any]]:
     """One network for each held-out fold."""
-    return [
-        {"model": model, "candidate": name, "held_out": [fold], "seed": seed} for fold, name in chosen.items()
-    ]
+    return [{"model": model, "candidate": name, "held_out": [fold], "seed": seed} for fold, name in chosen.items()]
 
 
 def choose(truth: dict[str, int], tried: Sequence[dict[str, Any]]) -> dict[int, str]:
@@ -320,8 +318,7 @@ def report(work: Path) -> None:
             line(f"{best}, seed {seed}", scores, clips)
     single = np.array([figures(scores, clips, np.arange(len(row_of))) for scores in seeds])
     means = "".join(
-        f"{f'{m:.3f} (stdev {s:.3f})':>22}"
-        for m, s in zip(single.mean(0), single.std(0, ddof=1), strict=True)
+        f"{f'{m:.3f} (stdev {s:.3f})':>22}" for m, s in zip(single.mean(0), single.std(0, ddof=1), strict=True)
     )
     print(f"{f'{best}, mean of three seeds':28}{means}")
     line(f"{best}, ensemble of three", np.mean(seeds, axis=0), clips)

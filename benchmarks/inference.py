@@ -38,9 +38,7 @@ class Task:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--public", default=os.environ.get("BRITEKIT_PUBLIC"), help="program to compare with")
     parser.add_argument("--quick", action="store_true", help="two minutes for thirty, ten clips for eighty")
     parser.add_argument("--rounds", type=int, default=2)

@@ -34,9 +34,7 @@ _CONSTANT_WINDOWS = 256
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="recordings of two minutes for thirty")
     parser.add_argument("--model", default="effnet.1")
     parser.add_argument("--members", type=int, default=1)
@@ -45,9 +43,7 @@ def main() -> None:
     seconds = 120 if options.quick else 1800
     folder = options.work / f"recordings-{seconds}"
     paths = [joined(folder / f"{end}.{end}", seconds, number) for number, end in enumerate(FORMATS)]
-    models = own_models(
-        options.work / "ours" / f"{options.model}-{options.members}", options.model, options.members
-    )
+    models = own_models(options.work / "ours" / f"{options.model}-{options.members}", options.model, options.members)
     steps = dict.fromkeys(("decode", "resample", "transform"), 0.0)
     windows = 0
     with single_threaded_products():

@@ -19,9 +19,7 @@ from processes import Measured, measure, ours
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="2 min against 20 min, 20 files against 200")
     parser.add_argument("--head", default=None)
     parser.add_argument("--classes", type=int, default=50)
@@ -39,9 +37,7 @@ def main() -> None:
     show(f"{lengths[0]} s", short)
     show(f"{lengths[1]} s", long)
     ratio = long.peak_mb / short.peak_mb
-    print(
-        f"memory, long over short = {ratio:.3f} (at most 1.1 wanted: {'held' if ratio <= 1.1 else 'MISSED'})"
-    )
+    print(f"memory, long over short = {ratio:.3f} (at most 1.1 wanted: {'held' if ratio <= 1.1 else 'MISSED'})")
     counts = (20, 200) if options.quick else (100, 10000)
     few, many = (run(linked(work, count), models, extra, work) for count in counts)
     show(f"{counts[0]} files", few)

@@ -30,17 +30,14 @@ def make_database(path: Path, segments: int, classes: int = 200, embedded: int =
     """
     rng = np.random.default_rng(0)
     values = [
-        zlib.compress((rng.random((SIZE, SIZE)) ** 8 * 6).astype(np.uint8).tobytes(), 4)
-        for _ in range(_DISTINCT)
+        zlib.compress((rng.random((SIZE, SIZE)) ** 8 * 6).astype(np.uint8).tobytes(), 4) for _ in range(_DISTINCT)
     ]
     target = min(TARGET_SEGMENTS, segments // 10)
     with open_database(path, "create") as session:
         ids = [add_class(session, f"Species {number:03}", f"SP{number:03}") for number in range(classes)]
         target_id = add_class(session, TARGET, "TARG")
         sources = [get_or_add_source(session, name) for name in _SOURCES]
-        group = get_or_add_group(
-            session, "default", {"spec_duration": 1.0, "spec_height": SIZE, "spec_width": SIZE}
-        )
+        group = get_or_add_group(session, "default", {"spec_duration": 1.0, "spec_height": SIZE, "spec_width": SIZE})
         # Some classes are common and some are rare, as everywhere.
         shares = rng.random(classes) ** 3 + 1e-3
         of_class = rng.choice(classes, size=-(-segments // PER_RECORDING), p=shares / shares.sum())

@@ -36,13 +36,9 @@ def joined(path: Path, seconds: float, seed: int) -> Path:
         left = round(seconds * target.samplerate)
         number = 0
         while left > 0:
-            samples, rate = soundfile.read(
-                str(sources[order[number % len(order)]]), dtype="float32", always_2d=True
-            )
+            samples, rate = soundfile.read(str(sources[order[number % len(order)]]), dtype="float32", always_2d=True)
             if rate != target.samplerate:
-                raise SystemExit(
-                    f"{sources[order[number % len(order)]]} has another rate than the first clip"
-                )
+                raise SystemExit(f"{sources[order[number % len(order)]]} has another rate than the first clip")
             mono = samples.mean(axis=1)[:left]
             for first in range(0, len(mono), _BLOCK):
                 target.write(mono[first : first + _BLOCK])

@@ -47,9 +47,7 @@ def wanted(options: argparse.Namespace) -> list[str]:
 
 def main() -> None:
     """Measure, and print a row as soon as it is there."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--families", default="")
     parser.add_argument("--models", default="")

@@ -38,18 +38,14 @@ def run(*arguments: str) -> tuple[float, float]:
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
     )
     start = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
     scale = 1e6 if sys.platform == "darwin" else 1e3
     return time.monotonic() - start, float(done.stderr.split()[-1]) / scale
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     short, long = (600, 2400) if parser.parse_args().quick else (3600, 86_400)
     with tempfile.TemporaryDirectory() as folder:
@@ -73,20 +69,13 @@ def main() -> None:
             for seconds, path in files.items():
                 took, peak = run(*command(path))
                 peaks.append(peak)
-                print(
-                    f"{name}, {seconds} s: {took:.1f} s, {seconds / took:.0f} x real time, peak {peak:.0f} MB"
-                )
-            print(
-                f"{name}: peak memory of the long one is {peaks[1] / peaks[0]:.2f} of the short one's "
-                f"(at most 1.10)"
-            )
+                print(f"{name}, {seconds} s: {took:.1f} s, {seconds / took:.0f} x real time, peak {peak:.0f} MB")
+            print(f"{name}: peak memory of the long one is {peaks[1] / peaks[0]:.2f} of the short one's (at most 1.10)")
         some = root / "some.flac"
         make_recording(some, 300)
         took, _ = run("plot-rec", "-i", str(some), "-o", str(root / "segments"))
         bare, _ = run("plot-rec", "-i", str(some), "-o", str(root / "bare"), "--ndims")
-        print(
-            f"60 pictures with axes: {took / 60 * 1000:.0f} ms each, without: {bare / 60 * 1000:.0f} ms each"
-        )
+        print(f"60 pictures with axes: {took / 60 * 1000:.0f} ms each, without: {bare / 60 * 1000:.0f} ms each")
 
 
 if __name__ == "__main__":

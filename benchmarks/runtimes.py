@@ -66,9 +66,7 @@ print(json.dumps(found))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("export")
     parser.add_argument("--other-python")
     parser.add_argument("--windows", type=int, default=128)
@@ -91,10 +89,7 @@ def main() -> None:
         print(side)
         for key in ("start", "batch 1", "batch 4", "batch 16"):
             cpu, wall = found[key]
-            print(
-                f"  {key:9} {cpu:8.2f} ms of processor, {wall:8.2f} ms"
-                + (" a window" if key != "start" else "")
-            )
+            print(f"  {key:9} {cpu:8.2f} ms of processor, {wall:8.2f} ms" + (" a window" if key != "start" else ""))
         print(f"  memory    {found['memory'][0]:8.0f} MB at most")
 
 

@@ -72,12 +72,8 @@ class Clips:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="few requests, and ten minutes for the two hours"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few requests, and ten minutes for the two hours")
     parser.add_argument("--members", type=int, default=1)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "britekit-benchmark")
     options = parser.parse_args()
@@ -104,9 +100,7 @@ def start(folder: Path, models: Path) -> tuple[subprocess.Popen[str], int]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-m", "britekit", "serve", "-c", str(folder / "c.yaml"), "--port", str(port)]
     with open(folder / "log", "wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
-        )
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     if not process.stdout.readline().startswith("url"):
         raise SystemExit((folder / "log").read_text())

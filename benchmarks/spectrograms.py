@@ -41,11 +41,7 @@ def against_torchaudio() -> None:
 
     cfg = AudioConfig()
     duration = cfg.spec_duration
-    signal = (
-        np.random.default_rng(0)
-        .standard_normal(int(SEGMENTS * duration * cfg.sampling_rate))
-        .astype(np.float32)
-    )
+    signal = np.random.default_rng(0).standard_normal(int(SEGMENTS * duration * cfg.sampling_rate)).astype(np.float32)
     starts = [k * duration for k in range(SEGMENTS)]
     segments = torch.from_numpy(signal.reshape(SEGMENTS, -1))
     transform = MelSpectrogram(

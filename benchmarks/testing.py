@@ -83,9 +83,7 @@ def measure(command: list[str], log: Path) -> dict[str, float]:
 
 def main() -> None:
     """Measure both programs on the same test and print their ratios."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--public", default=os.environ.get("BRITEKIT_PUBLIC"), metavar="PROGRAM")
     parser.add_argument("--recordings", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=10)

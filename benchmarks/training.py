@@ -177,9 +177,7 @@ def measure(
             times = [program.train(model, epochs, *arguments) for epochs in (short, long)]
             speeds[name] = max(speeds[name], (long - short) * count / max(1e-3, times[1] - times[0]))
     for name, speed in speeds.items():
-        ratio = (
-            f" ({speed / speeds['public']:.2f} × public)" if "public" in speeds and name != "public" else ""
-        )
+        ratio = f" ({speed / speeds['public']:.2f} × public)" if "public" in speeds and name != "public" else ""
         print(f"{model} {name}: {speed:.1f} spectrograms/s{ratio}", flush=True)
 
 

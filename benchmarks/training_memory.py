@@ -117,9 +117,7 @@ def _peak_mb(work: Path, workers: int) -> float:
     }
     (work / "settings.yaml").write_text(yaml.safe_dump(settings))
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1]), "WANDB_MODE": "disabled"}
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD], cwd=work, env=env, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", CHILD], cwd=work, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"train failed: {done.stderr.strip()[-800:]}")
     return float(done.stdout.strip().splitlines()[-1])

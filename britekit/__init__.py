@@ -51,8 +51,7 @@ _HOMES = {
     name: module
     for module, names in {
         "britekit.config": "BaseConfig get_config",
-        "britekit.errors": "BriteKitError ConfigError DatabaseError InferenceError InputError ModelError "
-        "TrainingError",
+        "britekit.errors": "BriteKitError ConfigError DatabaseError InferenceError InputError ModelError TrainingError",
         "britekit.api.analyzer": "Analyzer",
         "britekit.api.audio": "Audio",
         "britekit.api.database": "TrainingDatabase",

@@ -76,9 +76,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         return "\n\n".join(parts)
 
 
-def completion_script(
-    shell: str, summaries: dict[str, str], build: Callable[..., argparse.ArgumentParser]
-) -> str:
+def completion_script(shell: str, summaries: dict[str, str], build: Callable[..., argparse.ArgumentParser]) -> str:
     """Return the text that a shell evaluates to complete commands, options and files.
 
     Parameters

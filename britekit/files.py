@@ -50,9 +50,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     try:
         if target.is_dir():
-            raise InputError(
-                f"{target} is a directory; a file is to be written there, so choose another name"
-            )
+            raise InputError(f"{target} is a directory; a file is to be written there, so choose another name")
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = create(target)
     except OSError as error:
@@ -148,9 +146,7 @@ def unwritable(path: str | os.PathLike[str], error: OSError) -> InputError:
     return InputError(f"{path} could not be written: {(error.strerror or str(error)).lower()}")
 
 
-def refuse_overwriting(
-    output: str | os.PathLike[str] | None, *sources: str | os.PathLike[str] | None
-) -> None:
+def refuse_overwriting(output: str | os.PathLike[str] | None, *sources: str | os.PathLike[str] | None) -> None:
     """Raise `InputError` if a file to be written is read here or a settings file of the project.
 
     None is no file.

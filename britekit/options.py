@@ -101,9 +101,7 @@ Jobs = Annotated[int, opt("--jobs", metavar="N", help="simultaneous downloads, 1
 Licences = Annotated[
     Optional[str], opt("--license", metavar="LIST", help="take only these licences, such as CC0,CC-BY")
 ]
-PicturesDir = Annotated[
-    str, opt("-o", "--output", required=True, metavar="DIR", help="directory of the pictures")
-]
+PicturesDir = Annotated[str, opt("-o", "--output", required=True, metavar="DIR", help="directory of the pictures")]
 Power = Annotated[
     float,
     opt("--power", metavar="EXPONENT", help="display exponent; below 1 shows faint sounds (default: 1)"),
@@ -137,9 +135,7 @@ Strict = Annotated[
 MetricsPath = Annotated[
     Optional[str], opt("--metrics", metavar="FILE", help="also write the figures as a small JSON file")
 ]
-TablesDir = Annotated[
-    Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="where the tables go")
-]
+TablesDir = Annotated[Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="where the tables go")]
 
 
 def options_of(function: Callable[..., Any]) -> type:
@@ -158,9 +154,7 @@ def document(function: Callable[..., Any]) -> Callable[..., Any]:
         return function
     signature = inspect.signature(function)
     kinds = {name: kind for name, (kind, _) in _declared(function)}
-    parameters = [
-        p.replace(annotation=kinds.get(p.name, p.annotation)) for p in signature.parameters.values()
-    ]
+    parameters = [p.replace(annotation=kinds.get(p.name, p.annotation)) for p in signature.parameters.values()]
     vars(function)["__signature__"] = signature.replace(parameters=parameters)
     lines = ["Parameters", "----------"]
     for name, (_, option) in _declared(function):

@@ -69,16 +69,12 @@ def call_of(species: int, number: int = 3) -> np.ndarray:
     return _written(list(plan_training(kind, number, 1))[-1], AudioConfig().sampling_rate)
 
 
-def image_of(
-    signal: np.ndarray, cfg: AudioConfig, start: float = 0.0, seconds: float | None = None
-) -> np.ndarray:
+def image_of(signal: np.ndarray, cfg: AudioConfig, start: float = 0.0, seconds: float | None = None) -> np.ndarray:
     """Return the normalised spectrogram (H, W)."""
     return compute_spectrograms(signal, [start], cfg, seconds)[0][0]
 
 
-def show(
-    axes: Any, image: np.ndarray, cfg: AudioConfig, seconds: float, title: str = "", power: float = 0.6
-) -> None:
+def show(axes: Any, image: np.ndarray, cfg: AudioConfig, seconds: float, title: str = "", power: float = 0.6) -> None:
     """Draw a spectrogram with its seconds and kilohertz."""
     ticks = frequency_ticks(row_centres_hz(cfg), most=6)
     axes.imshow(
@@ -243,9 +239,7 @@ def draw_size_speed(path: Path) -> None:
 # Metrics: two classes whose scores overlap equally, one common and one rare
 
 
-def _scored(
-    seed: int, positives: int, negatives: int, distance: float = 2.2
-) -> tuple[np.ndarray, np.ndarray]:
+def _scored(seed: int, positives: int, negatives: int, distance: float = 2.2) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     logits = np.concatenate([rng.normal(distance, 1.0, positives), rng.normal(0.0, 1.0, negatives)])
     truth = np.concatenate([np.ones(positives, bool), np.zeros(negatives, bool)])
@@ -377,8 +371,7 @@ def draw_augment(path: Path) -> None:
         "shift_horizontal": {"max_shift": 60},
     }
     entries = [
-        dataclasses.replace(entry, params=entry.params | stronger.get(entry.name, {}))
-        for entry in train.augmentations
+        dataclasses.replace(entry, params=entry.params | stronger.get(entry.name, {})) for entry in train.augmentations
     ]
     for example in augmentation_examples(
         excerpt,
@@ -442,9 +435,7 @@ def measure(what: str, project: Path, number: int, offset: float) -> None:
 def _shrink(path: Path) -> None:
     """Keep 96 colours: a third of the size, and no difference to see."""
     with Image.open(path) as opened:
-        reduced = opened.convert("RGB").quantize(
-            96, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
-        )
+        reduced = opened.convert("RGB").quantize(96, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     reduced.save(path, optimize=True)
 
 

@@ -6,11 +6,7 @@ from britekit import errors
 
 
 def test_every_kind_is_a_britekit_error():
-    kinds = [
-        kind
-        for kind in vars(errors).values()
-        if isinstance(kind, type) and kind.__module__ == errors.__name__
-    ]
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__ == errors.__name__]
     assert len(kinds) >= 7
     assert all(issubclass(kind, errors.BriteKitError) for kind in kinds)
 

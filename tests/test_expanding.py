@@ -29,9 +29,7 @@ from britekit.models.checkpoint import check_entries, read_archive
 
 LEVELS = 22
 # 613 bytes that stand for 2^22 times "lol", and with a level more for twice as many.
-LAUGHS = "coefficient: &a0 [lol, lol]\n" + "".join(
-    f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, LEVELS)
-)
+LAUGHS = "coefficient: &a0 [lol, lol]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, LEVELS))
 LAUGHS += f"intercept: *a{LEVELS - 1}\n"
 MERGES = "a: &a {coefficient: 1}\n<<: [*a, *a]\nintercept: 0\n"
 
@@ -47,9 +45,7 @@ def little_memory():
     resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-@pytest.mark.parametrize(
-    "text", [LAUGHS, MERGES, "coefficient: " + "[" * 100_000, "coefficient: 0x" + "f" * 5000]
-)
+@pytest.mark.parametrize("text", [LAUGHS, MERGES, "coefficient: " + "[" * 100_000, "coefficient: 0x" + "f" * 5000])
 def test_files_of_ours_have_no_aliases_and_no_depth(tmp_path, little_memory, text):
     path = tmp_path / "manifest.yaml"
     path.write_text(text)

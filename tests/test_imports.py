@@ -30,9 +30,7 @@ NEED_TORCH = {
     "britekit.inference.torch_embedder",
     "britekit.inference.export",
 }
-WITHOUT_TORCH = (
-    "annotations audio collect config database evaluation inference metrics plots project service tracking"
-)
+WITHOUT_TORCH = "annotations audio collect config database evaluation inference metrics plots project service tracking"
 
 
 def loaded_by(code: str) -> set[str]:

@@ -36,9 +36,7 @@ def test_the_repository_holds_the_same_files(name):
 
 
 def test_what_the_pipeline_needs_is_there():
-    needed = (
-        "dvc.yaml params.yaml data/sources.csv data/classes.csv data/curation.csv data/ignore.txt .gitignore"
-    )
+    needed = "dvc.yaml params.yaml data/sources.csv data/classes.csv data/curation.csv data/ignore.txt .gitignore"
     assert set(needed.split()) | {".dvcignore", "yaml/base_config.yaml"} <= set(project_files())
 
 

@@ -45,9 +45,7 @@ def credits_of_directory(directory: Path) -> list[Credit]:
     for table in sorted(directory.rglob(FILE_NAME)):
         for row in read_recordings_table(table):
             details = row.details
-            credit = Credit(
-                row.recording, details.source, details.author, details.licence, details.url, details.time
-            )
+            credit = Credit(row.recording, details.source, details.author, details.licence, details.url, details.time)
             known[table.parent, row.class_name, row.recording] = credit
             beside[table.parent, row.recording].add(credit)
     found = set()
@@ -65,9 +63,7 @@ def credits_of_directory(directory: Path) -> list[Credit]:
 def credits_of_database(session: Session) -> list[Credit]:
     """Return the credits of the recordings that a training database has segments of."""
     used = Recording.id.in_(select(Segment.recording_id))
-    names = select(Recording.id, Recording.filename, Source.name).join(
-        Source, Source.id == Recording.source_id
-    )
+    names = select(Recording.id, Recording.filename, Source.name).join(Source, Source.id == Recording.source_id)
     facts: dict[int, RecordingInfo] = {}
     if session.info["has_recording_info"]:
         facts = {info.recording_id: info for info in session.scalars(select(RecordingInfo))}
@@ -96,9 +92,7 @@ def write_credits(path: Path, credits: Sequence[Credit]) -> None:
         raise InputError("there is no recording to credit")
     makers = {".md": _markdown, ".txt": _plain_text, ".csv": _table}
     if path.suffix.lower() not in makers:
-        raise InputError(
-            f"{path}: credits are written as {', '.join(FORMATS)}; choose one of these extensions"
-        )
+        raise InputError(f"{path}: credits are written as {', '.join(FORMATS)}; choose one of these extensions")
     write_text(path, makers[path.suffix.lower()](credits))
 
 
@@ -131,11 +125,7 @@ def _markdown(credits: Sequence[Credit]) -> str:
         lines += [f"## {_escaped(source)}: {_escaped(licence)}", ""]
         for item in items:
             # angle brackets, so that no letter of an address is taken for markup
-            name = (
-                f"[{_escaped(item.recording)}](<{item.url}>)"
-                if _is_link(item.url)
-                else _escaped(item.recording)
-            )
+            name = f"[{_escaped(item.recording)}](<{item.url}>)" if _is_link(item.url) else _escaped(item.recording)
             lines.append(f"- {name}, {_escaped(item.author or 'author unknown')}{_when(item)}")
         lines.append("")
     return "\n".join(lines)
@@ -154,8 +144,7 @@ def _plain_text(credits: Sequence[Credit]) -> str:
 
 def _table(credits: Sequence[Credit]) -> str:
     rows = (
-        [item.recording, item.source, item.author, item.licence or "unknown", item.url, item.time]
-        for item in credits
+        [item.recording, item.source, item.author, item.licence or "unknown", item.url, item.time] for item in credits
     )
     return csv_text([COLUMNS, *rows])
 

@@ -151,9 +151,7 @@ def read_curated(path: Path) -> list[Segment]:
         except ValueError:
             start = -1.0
         if start < 0:
-            raise InputError(
-                f'{path}, row {number}: start_seconds "{cells["start_seconds"]}" is not 0 or more'
-            )
+            raise InputError(f'{path}, row {number}: start_seconds "{cells["start_seconds"]}" is not 0 or more')
         try:
             segments.append(Segment(check_identifier(cells["YTID"]), start, start + 10.0))
         except InputError as error:
@@ -184,9 +182,7 @@ def _matching(path: Path, identifier: str) -> Iterator[tuple[int, bytes, set[byt
 
 
 def _segment(path: Path, number: int, line: bytes) -> Segment:
-    video, start, end = (
-        field.strip().strip(b'"').decode("utf-8", "replace") for field in line.split(b",", 3)[:3]
-    )
+    video, start, end = (field.strip().strip(b'"').decode("utf-8", "replace") for field in line.split(b",", 3)[:3])
     try:
         segment = Segment(check_identifier(video), parse_number(start), parse_number(end))
     except ValueError:

@@ -40,9 +40,7 @@ def trill(rng: Generator, one: Individual, rate_hz: float) -> Samples:
     note = _tone(np.geomspace(top_hz * 1.15, top_hz * 0.87, _count(note_s)), one.colour * 0.2)
     note *= _fade(note.size, 0.3, 0.5)
     count = max(4, round(rng.uniform(0.9, 1.7) * rate_hz * one.tempo))
-    times = (
-        np.arange(count) / (rate_hz * one.tempo) + rng.normal(0, 0.0015, count).clip(-0.004, 0.004) + 0.004
-    )
+    times = np.arange(count) / (rate_hz * one.tempo) + rng.normal(0, 0.0015, count).clip(-0.004, 0.004) + 0.004
     loudness = np.sqrt(np.linspace(0.35, 1.0, count))
     return _normalise(_place(note, times, loudness))
 
@@ -157,9 +155,7 @@ def _tone(frequency_hz: ArrayLike, overtone: float) -> Samples:
 def _fade(size: int, rise: float, fall: float) -> Samples:
     """Return an envelope that rises and falls over these parts of its length, without clicks."""
     place = np.linspace(0, 1, size, dtype=np.float32)
-    return np.asarray(
-        np.sin(np.pi / 2 * np.minimum(1, np.minimum(place / rise, (1 - place) / fall))) ** 2, np.float32
-    )
+    return np.asarray(np.sin(np.pi / 2 * np.minimum(1, np.minimum(place / rise, (1 - place) / fall))) ** 2, np.float32)
 
 
 def _slow_noise(rng: Generator, size: int, rate_hz: float) -> NDArray[np.float64]:

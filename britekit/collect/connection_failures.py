@@ -10,9 +10,7 @@ def reason_of(error: BaseException, connect_s: float, read_s: float) -> str:
     seen: BaseException | None = error
     while seen is not None and len(chain) < 10:
         chain.append(seen)
-        inner = [
-            item for item in (*seen.args, getattr(seen, "reason", None)) if isinstance(item, BaseException)
-        ]
+        inner = [item for item in (*seen.args, getattr(seen, "reason", None)) if isinstance(item, BaseException)]
         seen = inner[0] if inner else seen.__cause__ or seen.__context__
     kinds = (urllib3.exceptions.NameResolutionError,)
     if any(isinstance(item, kinds) for item in chain):

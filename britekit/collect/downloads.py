@@ -65,9 +65,7 @@ class Downloads:
 
     def known(self, source: str) -> dict[str, Details]:
         """Return what is recorded about the recordings that are kept, by stem."""
-        return {
-            row.recording: row.details for row in read_recordings_table(self.directory(source) / FILE_NAME)
-        }
+        return {row.recording: row.details for row in read_recordings_table(self.directory(source) / FILE_NAME)}
 
     def offer(self, row: SourceRow, remote: Remote) -> Offer:
         """Return a recording of the network as an offer."""
@@ -86,9 +84,7 @@ class Downloads:
         store.bring(remote)
         kept = store.find(remote)
         if kept is None:
-            raise InputError(
-                f"{remote.file_name} has gone from {store.directory} meanwhile; repeat the command"
-            )
+            raise InputError(f"{remote.file_name} has gone from {store.directory} meanwhile; repeat the command")
         shutil.copyfile(kept, target)
 
     def _details(self, source: str, remote: Remote) -> Details:

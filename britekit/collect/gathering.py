@@ -51,9 +51,7 @@ class Planned:
     @property
     def place(self) -> Path:
         """Path below the directory of training or test recordings."""
-        return (
-            Path(self.offer.file_name) if self.is_test else Path(self.offer.class_name, self.offer.file_name)
-        )
+        return Path(self.offer.file_name) if self.is_test else Path(self.offer.class_name, self.offer.file_name)
 
     def is_there(self, directory: Path) -> bool:
         """Return whether it is a recording of the network that was collected before."""
@@ -189,9 +187,7 @@ def collect(
         )
     kept = len([item for item in good if id(item) in there])
     annotated = len({item.recording for item in labelled})
-    return Collected(
-        sum(new for new, _ in counts), sum(present for _, present in counts) + kept, len(gone), annotated
-    )
+    return Collected(sum(new for new, _ in counts), sum(present for _, present in counts) + kept, len(gone), annotated)
 
 
 def _fetch_all(
@@ -213,9 +209,7 @@ def _fetch_all(
     gone: set[int] = set()
     with ThreadPoolExecutor(jobs) as pool:
         futures = {
-            pool.submit(
-                _fetch, item, (places if id(item) in there else stages)[item.is_test], id(item) in there
-            ): item
+            pool.submit(_fetch, item, (places if id(item) in there else stages)[item.is_test], id(item) in there): item
             for item in planned
         }
         try:

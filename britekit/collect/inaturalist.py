@@ -162,9 +162,7 @@ def _remote(observation: dict[str, Any], sound: dict[str, Any], address: str, pr
     )
     extension = _extension(link, str(sound.get("file_content_type") or ""))
     stem = f"N{sound['id']}" if prefix else str(sound["id"])
-    return Remote(
-        stem + extension, link, partial(_bring, link=link, details=details), details, None, (f"{stem}.mp3",)
-    )
+    return Remote(stem + extension, link, partial(_bring, link=link, details=details), details, None, (f"{stem}.mp3",))
 
 
 def _bring(web: Web, target: Path, link: str, details: Details) -> Details:

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from britekit.errors import InputError
 
 _CREATIVE_COMMONS = re.compile(r"^(?:CC[-_ ]?)?(BY(?:[-_ ]?(?:NC|ND|SA))*)(?:[-_ /]?\d.*)?$")
-_ADDRESS = re.compile(
-    r"^(?:HTTPS?:)?(?://)?(?:WWW\.)?CREATIVECOMMONS\.ORG/(?:LICENSES|PUBLICDOMAIN)/([A-Z+-]+)"
-)
+_ADDRESS = re.compile(r"^(?:HTTPS?:)?(?://)?(?:WWW\.)?CREATIVECOMMONS\.ORG/(?:LICENSES|PUBLICDOMAIN)/([A-Z+-]+)")
 
 
 def normalise_licence(text: str) -> str:
@@ -24,9 +22,7 @@ def normalise_licence(text: str) -> str:
     if path:
         text = path[1]
     # a bare 0 is a number that strayed into the column, no dedication
-    if re.fullmatch(
-        r"(CC[-_ ]?(0|ZERO)|(CC[-_ ]?)?(PDM?|PUBLIC[-_ ]?DOMAIN([-_ ]?MARK)?))([-_ ]?\d\.\d)?", text
-    ):
+    if re.fullmatch(r"(CC[-_ ]?(0|ZERO)|(CC[-_ ]?)?(PDM?|PUBLIC[-_ ]?DOMAIN([-_ ]?MARK)?))([-_ ]?\d\.\d)?", text):
         return "CC0"
     found = _CREATIVE_COMMONS.match(text)
     if found:

@@ -102,9 +102,7 @@ class Outcome:
         """Return the summary as lines ``name = value``; what never happens with a source is left out."""
         counts = {"fetched": self.fetched, "present": self.present, "failed": len(self.failed)}
         rare = {"unavailable": self.unavailable, "not wanted": self.unwanted}
-        return [
-            f"{name} = {count}" for name, count in (counts | {k: v for k, v in rare.items() if v}).items()
-        ]
+        return [f"{name} = {count}" for name, count in (counts | {k: v for k, v in rare.items() if v}).items()]
 
     def raise_for_failures(self) -> None:
         """Raise `InputError` if a recording failed."""
@@ -144,8 +142,7 @@ class Store:
             self._stack.enter_context(
                 alone(
                     self.directory / _LOCK_NAME,
-                    f"another command is downloading into {self.directory}; wait until it has ended, or "
-                    "choose another",
+                    f"another command is downloading into {self.directory}; wait until it has ended, or choose another",
                 )
             )
         except OSError as error:
@@ -206,11 +203,7 @@ class Store:
     def details_of(self, remote: Remote) -> Details:
         """Return what is recorded about a recording."""
         row = self._row(Path(remote.file_name).stem)
-        return (
-            remote.details
-            if row is None
-            else Details(**{key: row.get(key, "") for key in asdict(remote.details)})
-        )
+        return remote.details if row is None else Details(**{key: row.get(key, "") for key in asdict(remote.details)})
 
     def bring_all(
         self, remotes: Iterable[Remote], most: int, jobs: int, count_present: bool, total: int | None = None

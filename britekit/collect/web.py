@@ -99,9 +99,7 @@ class Web:
         Kept open per host.
     """
 
-    def __init__(
-        self, limits: Limits | None = None, secrets: Iterable[str] = (), connections: int = 8
-    ) -> None:
+    def __init__(self, limits: Limits | None = None, secrets: Iterable[str] = (), connections: int = 8) -> None:
         self.limits = limits or Limits()
         self.stop = Event()
         self.pacer = Pacer(self.limits.pause_s, self.stop)
@@ -225,9 +223,7 @@ class Web:
         total = 0
         promised = _length(response)
         if promised is not None and promised > most:
-            raise WebError(
-                self.scrub(f"{_place(response.url)}: {promised} bytes are more than {most} allowed")
-            )
+            raise WebError(self.scrub(f"{_place(response.url)}: {promised} bytes are more than {most} allowed"))
         while True:
             if self.stop.is_set():
                 raise Interrupted("interrupted")
@@ -276,20 +272,14 @@ class Web:
         except ValueError:
             known = False
         if not known:
-            raise WebError(
-                self.scrub(f"{url[:200]!r} is not an address that begins with http:// or https://")
-            )
+            raise WebError(self.scrub(f"{url[:200]!r} is not an address that begins with http:// or https://"))
         if came_from is None:
             return url
         before = urlsplit(came_from)
         if before.scheme == "https" and parts.scheme == "http":
-            raise WebError(
-                self.scrub(f"{_place(came_from)} redirects to unprotected http, which is not followed")
-            )
+            raise WebError(self.scrub(f"{_place(came_from)} redirects to unprotected http, which is not followed"))
         if before.netloc != parts.netloc and self._scrubber.is_in(url):
-            raise WebError(
-                f"{self.scrub(_place(came_from))} redirects to another host with the key; not followed"
-            )
+            raise WebError(f"{self.scrub(_place(came_from))} redirects to another host with the key; not followed")
         return url
 
     def _reason(self, error: BaseException) -> str:

@@ -93,9 +93,7 @@ def find_recordings(
         kind = "scientific name" if scientific else "English name"
         raise InputError(f'Xeno-canto has no recording of the {kind} "{name}"{suggest(name, others)}')
     if not found:
-        raise InputError(
-            f'Xeno-canto has {named} recordings of "{name}", none as asked for (licence, animal seen)'
-        )
+        raise InputError(f'Xeno-canto has {named} recordings of "{name}", none as asked for (licence, animal seen)')
     return [found[number] for number in sorted(found, key=lambda number: qualities[number])]
 
 
@@ -107,9 +105,7 @@ def _query(name: str, scientific: bool) -> str:
     if not scientific:
         return f'en:"{clean}"'
     if len(words) not in (2, 3):
-        raise InputError(
-            f'"{clean}" is not a scientific name; expected genus and species, such as Larus fuscus'
-        )
+        raise InputError(f'"{clean}" is not a scientific name; expected genus and species, such as Larus fuscus')
     return f'sp:"{words[0]} {words[1]}"'
 
 

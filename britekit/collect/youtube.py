@@ -81,9 +81,7 @@ def clip(
     """Return some seconds of a video's sound track, named ``{identifier}-{whole start}.mp3``."""
     link = address + check_identifier(identifier)
     details = Details(group=identifier, source=source, url=f"{link}&t={int(start_s)}")
-    bring = partial(
-        _bring, link=link, rate=rate, listed=details, licences=licences, start_s=start_s, seconds=seconds
-    )
+    bring = partial(_bring, link=link, rate=rate, listed=details, licences=licences, start_s=start_s, seconds=seconds)
     return Remote(f"{identifier}-{int(start_s)}.mp3", link, bring, details, seconds)
 
 
@@ -209,9 +207,7 @@ def _options(limits: Limits, folder: Path | None) -> dict[str, Any]:
         "fragment_retries": limits.tries - 1,
         "extractor_retries": limits.tries - 1,
         "file_access_retries": 1,
-        "retry_sleep_functions": {
-            kind: lambda n: pause * 2 ** min(n, 6) for kind in ("http", "fragment", "extractor")
-        },
+        "retry_sleep_functions": {kind: lambda n: pause * 2 ** min(n, 6) for kind in ("http", "fragment", "extractor")},
         "sleep_interval_requests": limits.pause_s,
         "max_filesize": _MOST_BYTES,
         "overwrites": False,

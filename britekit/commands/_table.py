@@ -38,8 +38,7 @@ def table_lines(
     lines = []
     for row in (heading, *rows):
         cells = [
-            _set(shortened(cell, size), size, k in right)
-            for k, (cell, size) in enumerate(zip(row, sizes, strict=True))
+            _set(shortened(cell, size), size, k in right) for k, (cell, size) in enumerate(zip(row, sizes, strict=True))
         ]
         lines.append(_GAP.join(cells).rstrip())
     return lines

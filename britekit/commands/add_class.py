@@ -13,14 +13,10 @@ from britekit.options import ClassName, DbPath, opt
 
 def add_class(
     db_path: DbPath = None,
-    category: Annotated[
-        str, opt("--cat", metavar="NAME", help="category of the class (default: default)")
-    ] = "default",
+    category: Annotated[str, opt("--cat", metavar="NAME", help="category of the class (default: default)")] = "default",
     name: ClassName = "",
     code: Annotated[str, opt("--code", required=True, metavar="CODE", help="class code")] = "",
-    alt_name: Annotated[
-        str, opt("--alt-name", metavar="NAME", help="another name, usually the scientific one")
-    ] = "",
+    alt_name: Annotated[str, opt("--alt-name", metavar="NAME", help="another name, usually the scientific one")] = "",
     alt_code: Annotated[str, opt("--alt-code", metavar="CODE", help="another code")] = "",
 ) -> None:
     """Add a class."""

@@ -17,16 +17,10 @@ from britekit.options import CkptPath, ConfigPath, DbPath, SpecGroup, opt
 def analyze_db(
     cfg_path: ConfigPath = None,
     db_path: DbPath = None,
-    class_name: Annotated[
-        Optional[str], opt("--name", metavar="NAME", help="one class (default: all)")
-    ] = None,
-    classes_path: Annotated[
-        Optional[str], opt("--classes", metavar="FILE", help="class list (default: all)")
-    ] = None,
+    class_name: Annotated[Optional[str], opt("--name", metavar="NAME", help="one class (default: all)")] = None,
+    classes_path: Annotated[Optional[str], opt("--classes", metavar="FILE", help="class list (default: all)")] = None,
     spec_group: SpecGroup = "default",
-    output_path: Annotated[
-        str, opt("-o", "--output", required=True, metavar="DIR", help="where the report goes")
-    ] = "",
+    output_path: Annotated[str, opt("-o", "--output", required=True, metavar="DIR", help="where the report goes")] = "",
     plot: Annotated[bool, opt("--plot", help="also a picture of each spectrogram below --max")] = False,
     max_score: Annotated[
         float, opt("--max", metavar="FLOAT", help="details and pictures only below it (default: 0.95)")

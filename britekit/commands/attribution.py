@@ -13,9 +13,7 @@ from britekit.options import ConfigPath, DbPath, opt
 
 def attribution(
     db_path: DbPath = None,
-    dir_path: Annotated[
-        Optional[str], opt("--dir", metavar="DIR", help="directory of recordings instead")
-    ] = None,
+    dir_path: Annotated[Optional[str], opt("--dir", metavar="DIR", help="directory of recordings instead")] = None,
     output_path: Annotated[
         str, opt("-o", "--output", metavar="FILE", help=".md, .txt or .csv (default: credits.md)")
     ] = "credits.md",

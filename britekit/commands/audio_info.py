@@ -31,9 +31,7 @@ _PLACED = ("by", "site")
 
 
 def audio_info(
-    path: Annotated[
-        str, opt("path", metavar="PATH", required=True, help="recording, or directory of recordings")
-    ] = "",
+    path: Annotated[str, opt("path", metavar="PATH", required=True, help="recording, or directory of recordings")] = "",
     csv_path: Annotated[
         Optional[str], opt("--csv", metavar="FILE", help="also write a table there; - is standard output")
     ] = None,

@@ -20,17 +20,13 @@ def audioset(
     curated_csv_path: Annotated[
         Optional[str], opt("--curated", metavar="FILE", help="list of clips: CSV with YTID and start_seconds")
     ] = None,
-    output_dir: Annotated[
-        Optional[str], opt("-o", "--output", metavar="DIR", help="directory to fill")
-    ] = None,
+    output_dir: Annotated[Optional[str], opt("-o", "--output", metavar="DIR", help="directory to fill")] = None,
     max_downloads: Annotated[
         int, opt("--max", metavar="N", help="most clips, those there already included (default: 500)")
     ] = 500,
     sampling_rate: Annotated[int, opt("--sr", metavar="HZ", help="sampling rate (default: 32000)")] = 32000,
     num_to_skip: Annotated[int, opt("--skip", metavar="N", help="leave out the first N (default: 0)")] = 0,
-    do_report: Annotated[
-        bool, opt("--rpt", help="only print how the clips of the class are labelled")
-    ] = False,
+    do_report: Annotated[bool, opt("--rpt", help="only print how the clips of the class are labelled")] = False,
     root_dir: Annotated[
         str, opt("--root", metavar="DIR", help="directory that contains data/audioset (default: .)")
     ] = ".",
@@ -38,9 +34,7 @@ def audioset(
     licences: Annotated[
         Optional[str], opt("--license", metavar="LIST", help="take only these licences, such as CC-BY")
     ] = None,
-    dry_run: Annotated[
-        bool, opt("--dry-run", help="only list what would come (asks YouTube about each clip)")
-    ] = False,
+    dry_run: Annotated[bool, opt("--dry-run", help="only list what would come (asks YouTube about each clip)")] = False,
     jobs: Jobs = 4,
 ) -> int:
     """Download 10-second clips of AudioSet.
@@ -81,9 +75,7 @@ def audioset(
             if curated_csv_path
             else clips.clips_of_class(web, cfg.misc.audioset_url, root, class_name or "")
         )
-        remotes = clips.as_remotes(
-            segments, cfg.misc.youtube_url, sampling_rate, num_to_skip, parse_licences(licences)
-        )
+        remotes = clips.as_remotes(segments, cfg.misc.youtube_url, sampling_rate, num_to_skip, parse_licences(licences))
         directory = Path(output_dir or "")
         if dry_run:
             print(LISTING)

@@ -29,9 +29,7 @@ def calibrate(
         Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="where the files go")
     ] = None,
     recordings_path: Recordings = None,
-    cutoff: Annotated[
-        float, opt("--cutoff", metavar="SCORE", help="fit scores of at least this (default: 0.4)")
-    ] = 0.4,
+    cutoff: Annotated[float, opt("--cutoff", metavar="SCORE", help="fit scores of at least this (default: 0.4)")] = 0.4,
     coef: Annotated[
         Optional[float],
         opt("--coef", metavar="A", help="judge this coefficient instead of fitting; with --inter"),
@@ -85,9 +83,7 @@ def calibrate(
         raise InputError("--coef and --inter go together; give both or neither")
     given = None if coef is None or inter is None else (coef, inter)
     if given is not None and not (math.isfinite(given[0]) and math.isfinite(given[1]) and given[0]):
-        raise InputError(
-            f"--coef {given[0]:g} and --inter {given[1]:g}: expected numbers, the coefficient not 0"
-        )
+        raise InputError(f"--coef {given[0]:g} and --inter {given[1]:g}: expected numbers, the coefficient not 0")
     if given is not None and publish_path is not None:
         raise InputError("--publish writes a fitted calibration; leave it out with --coef and --inter")
     for path in (publish_path, plot_path, metrics_path):

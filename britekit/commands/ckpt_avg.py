@@ -39,9 +39,7 @@ def ckpt_avg(
     from britekit.models.averaging import average_checkpoints, is_average
 
     if len(paths) < len(every) and not is_average(output):
-        raise InputError(
-            f"{output} is one of the {len(every)} checkpoints to average; give another name to write to"
-        )
+        raise InputError(f"{output} is one of the {len(every)} checkpoints to average; give another name to write to")
     average_checkpoints(paths, output)
     print(f"averaged = {len(paths)}")
     print(f"checkpoint = {output}")

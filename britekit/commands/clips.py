@@ -46,9 +46,7 @@ def clips(
     ] = "all",
     num: Annotated[
         Optional[int],
-        opt(
-            "--num", metavar="N", help="clips per class; with site-day per class, site and day (default: all)"
-        ),
+        opt("--num", metavar="N", help="clips per class; with site-day per class, site and day (default: all)"),
     ] = None,
     name: Annotated[
         Optional[str],

@@ -24,9 +24,7 @@ def collect(
         Optional[str],
         opt("--license", metavar="LIST", help="take only these licences, such as CC0,CC-BY (default: all)"),
     ] = None,
-    jobs: Annotated[
-        Optional[int], opt("--jobs", metavar="N", help="recordings at a time (default: up to 4)")
-    ] = None,
+    jobs: Annotated[Optional[int], opt("--jobs", metavar="N", help="recordings at a time (default: up to 4)")] = None,
     refresh: Annotated[
         bool, opt("--refresh", help="run the stage again, for what is new in folders; alone, in a project")
     ] = False,

@@ -49,8 +49,7 @@ def dedup_seg(
         segments = read_embeddings(session, group_id, class_id)
         if not len(segments.vectors):
             raise DatabaseError(
-                f'class "{class_name}" has no embeddings in group "{spec_group}"; '
-                f'run embed --name "{class_name}"'
+                f'class "{class_name}" has no embeddings in group "{spec_group}"; run embed --name "{class_name}"'
             )
         sounds = compare_sounds(session, group_id, cfg.audio)
         pairs = find_duplicate_segments(segments, threshold, sounds)

@@ -17,15 +17,11 @@ from britekit.options import DbPath, opt
 
 def del_seg(
     db_path: DbPath = None,
-    class_name: Annotated[
-        str, opt("--name", "--class", required=True, metavar="NAME", help="class name")
-    ] = "",
+    class_name: Annotated[str, opt("--name", "--class", required=True, metavar="NAME", help="class name")] = "",
     csv_path: Annotated[
         Optional[str], opt("--csv", metavar="FILE", help="table with the columns recording and offset")
     ] = None,
-    dir_path: Annotated[
-        Optional[str], opt("--dir", metavar="DIR", help="directory of spectrogram images")
-    ] = None,
+    dir_path: Annotated[Optional[str], opt("--dir", metavar="DIR", help="directory of spectrogram images")] = None,
 ) -> int:
     """Take a class from segments; return how many were deleted because they had no other class."""
     from pathlib import Path

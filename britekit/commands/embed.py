@@ -14,9 +14,7 @@ from britekit.options import ConfigPath, DbPath, SpecGroup, opt
 def embed(
     cfg_path: ConfigPath = None,
     db_path: DbPath = None,
-    class_name: Annotated[
-        Optional[str], opt("--name", metavar="NAME", help="one class (default: all)")
-    ] = None,
+    class_name: Annotated[Optional[str], opt("--name", metavar="NAME", help="one class (default: all)")] = None,
     spec_group: SpecGroup = "default",
 ) -> int:
     """Compute and store embeddings; return how many spectrograms have one now."""

@@ -17,9 +17,7 @@ from britekit.options import ConfigPath, Recordings, opt
 
 def ensemble(
     cfg_path: ConfigPath = None,
-    ensemble_size: Annotated[
-        int, opt("-e", "--ensemble-size", metavar="INT", help="members (default: 3)")
-    ] = 3,
+    ensemble_size: Annotated[int, opt("-e", "--ensemble-size", metavar="INT", help="members (default: 3)")] = 3,
     num_tries: Annotated[
         int, opt("-n", "--num-tries", metavar="INT", help="most combinations to rate (default: 100)")
     ] = 100,
@@ -80,9 +78,7 @@ def ensemble(
         scores_dir=scores_dir,
         hold_out=not no_holdout,
         seed=seed,
-        on_member=lambda path, is_there: print(
-            f"{path.name}: {'scores were there' if is_there else 'scored'}"
-        ),
+        on_member=lambda path, is_there: print(f"{path.name}: {'scores were there' if is_there else 'scored'}"),
     )
     for each in found.choice.rated:
         mark = "" if each.is_exact else "~"

@@ -14,9 +14,7 @@ from britekit.options import ConfigPath, opt
 
 def find_lr(
     cfg_path: ConfigPath = None,
-    num_batches: Annotated[
-        int, opt("-n", "--num-batches", metavar="INT", help="batches (default: 100)")
-    ] = 100,
+    num_batches: Annotated[int, opt("-n", "--num-batches", metavar="INT", help="batches (default: 100)")] = 100,
 ) -> float:
     """Suggest a learning rate; see `britekit.training.find_lr.find_learning_rate`.
 
@@ -32,8 +30,6 @@ def find_lr(
     from britekit.training.find_lr import find_learning_rate
 
     search = find_learning_rate(cfg, num_batches)
-    plot_learning_rates(
-        "learning_rates.jpeg", search.rates, search.losses, search.smoothed, search.suggestion
-    )
+    plot_learning_rates("learning_rates.jpeg", search.rates, search.losses, search.smoothed, search.suggestion)
     print(f"learning_rate = {search.suggestion:.6f}")
     return search.suggestion

@@ -19,9 +19,7 @@ def inat(
         int, opt("--max", metavar="N", help="most recordings, those there already included (default: 500)")
     ] = 500,
     no_prefix: Annotated[bool, opt("--noprefix", help="file names without N before the number")] = False,
-    include_unverified: Annotated[
-        bool, opt("--nover", help="include observations that need identification")
-    ] = False,
+    include_unverified: Annotated[bool, opt("--nover", help="include observations that need identification")] = False,
     cfg_path: ConfigPath = None,
     licences: Licences = None,
     dry_run: DryRun = False,
@@ -48,9 +46,7 @@ def inat(
         raise InputError("no directory was given to download into")
     directory, cfg, wanted = Path(output_dir), resolve(cfg_path), parse_licences(licences)
     with Web(Limits.paced(cfg.misc.request_pause)) as web:
-        remotes = inaturalist.find_sounds(
-            web, cfg.misc.inat_url, name, not no_prefix, include_unverified, wanted
-        )
+        remotes = inaturalist.find_sounds(web, cfg.misc.inat_url, name, not no_prefix, include_unverified, wanted)
         if dry_run:
             print(LISTING)
             for line in listing(remotes, directory, max_downloads, count_present=True):

@@ -18,9 +18,7 @@ def models(
     cfg_path: ConfigPath = None,
     csv_path: Annotated[
         Optional[str],
-        opt(
-            "--csv", metavar="FILE", help="write model, parameters, gmacs to this file; - is standard output"
-        ),
+        opt("--csv", metavar="FILE", help="write model, parameters, gmacs to this file; - is standard output"),
     ] = None,
     head: Annotated[
         Optional[str],

@@ -24,9 +24,7 @@ def package(
         Optional[str],
         opt("--calibration", metavar="FILE", help="calibration to put in (default: infer.calibration)"),
     ] = None,
-    containerize: Annotated[
-        bool, opt("--containerize", help="also build the container image, with Docker")
-    ] = False,
+    containerize: Annotated[bool, opt("--containerize", help="also build the container image, with Docker")] = False,
 ) -> int:
     """Build the Bento and say how to serve it."""
     from pathlib import Path
@@ -41,9 +39,7 @@ def package(
     from britekit.tracking.run import stage_run
 
     if calibration_path is not None and is_unfitted(calibration_path):
-        print(
-            f"calibrated = no: {calibration_path} holds no fit yet, so the service gives scores, not probabilities"
-        )
+        print(f"calibrated = no: {calibration_path} holds no fit yet, so the service gives scores, not probabilities")
         calibration_path = None
     overrides = {"pipeline.bento_name": name, "infer.calibration": calibration_path}
     cfg, members = resolve_for_models(cfg_path, overrides)

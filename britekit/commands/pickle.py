@@ -22,12 +22,8 @@ def pickle(
         Optional[str],
         opt("-o", "--output", metavar="FILE", help="file to write (default: data/training.pkl below --root)"),
     ] = None,
-    root_dir: Annotated[
-        str, opt("--root", metavar="DIR", help="directory of the default output (default: .)")
-    ] = ".",
-    max_per_class: Annotated[
-        Optional[int], opt("-m", "--max", metavar="N", help="most spectrograms per class")
-    ] = None,
+    root_dir: Annotated[str, opt("--root", metavar="DIR", help="directory of the default output (default: .)")] = ".",
+    max_per_class: Annotated[Optional[int], opt("-m", "--max", metavar="N", help="most spectrograms per class")] = None,
     spec_group: SpecGroup = "default",
     keep_mixed: Annotated[
         bool, opt("--keep-mixed", help="keep segments that also carry another class, ignoring that class")

@@ -20,9 +20,7 @@ def plot_augment(
     ] = None,
     pickle_path: Annotated[
         Optional[str],
-        opt(
-            "--pickle", metavar="FILE", help="take them from this training file (default: train.train_pickle)"
-        ),
+        opt("--pickle", metavar="FILE", help="take them from this training file (default: train.train_pickle)"),
     ] = None,
     output_path: Annotated[
         str, opt("-o", "--output", metavar="DIR", required=True, help="directory for the pictures")
@@ -104,7 +102,5 @@ def _excerpt(
             return read_database_excerpt(session, size, class_name, noise, count, group, seed)
     path = pickle_path or cfg.train.train_pickle
     if not Path(path).exists():
-        raise InputError(
-            f"{path} does not exist; make it with `britekit pickle`, or name a database with --db"
-        )
+        raise InputError(f"{path} does not exist; make it with `britekit pickle`, or name a database with --db")
     return read_pickle_excerpt(path, size, class_name, noise, count, seed)

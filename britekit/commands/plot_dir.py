@@ -14,9 +14,7 @@ from britekit.options import ConfigPath, NoAxes, PicturesDir, Power, opt
 def plot_dir(
     cfg_path: ConfigPath = None,
     ndims: NoAxes = False,
-    input_path: Annotated[
-        str, opt("-i", "--input", required=True, metavar="DIR", help="directory of recordings")
-    ] = "",
+    input_path: Annotated[str, opt("-i", "--input", required=True, metavar="DIR", help="directory of recordings")] = "",
     output_path: PicturesDir = "",
     all: Annotated[bool, opt("--all", help="one picture of each whole recording")] = False,
     overlap: Annotated[

@@ -25,9 +25,7 @@ def reextract(
     ] = None,
     offset: Annotated[
         float,
-        opt(
-            "--offset", metavar="SECONDS", help="added to where each segment begins, not below 0 (default: 0)"
-        ),
+        opt("--offset", metavar="SECONDS", help="added to where each segment begins, not below 0 (default: 0)"),
     ] = 0.0,
     check: Annotated[bool, opt("--check", help="only verify that every recording can be read")] = False,
     spec_group: SpecGroup = "default",

@@ -37,9 +37,7 @@ def review(
             help="which detections, in which order, or a CSV file (default: strata)",
         ),
     ] = "strata",
-    num: Annotated[
-        Optional[int], opt("--num", metavar="N", help="detections of each class (default: 60)")
-    ] = 60,
+    num: Annotated[Optional[int], opt("--num", metavar="N", help="detections of each class (default: 60)")] = 60,
     name: Annotated[
         Optional[str],
         opt("--name", metavar="LIST", help="only these classes, separated by commas (default: all)"),
@@ -54,13 +52,9 @@ def review(
     reviewer: Annotated[
         Optional[str], opt("--reviewer", metavar="NAME", help="who listens (default: the user's name)")
     ] = None,
-    blind: Annotated[
-        bool, opt("--blind", help="judge again without seeing the verdicts of others")
-    ] = False,
+    blind: Annotated[bool, opt("--blind", help="judge again without seeing the verdicts of others")] = False,
     port: Annotated[int, opt("--port", metavar="N", help="port of the page (default: a free one)")] = 0,
-    dry_run: Annotated[
-        bool, opt("--dry-run", help="only say how many detections there are, and stop")
-    ] = False,
+    dry_run: Annotated[bool, opt("--dry-run", help="only say how many detections there are, and stop")] = False,
 ) -> None:
     """Judge detections in the browser, one after the other."""
     import secrets

@@ -13,12 +13,8 @@ from britekit.options import FillDir, opt
 
 def sample(
     output_path: FillDir,
-    num_classes: Annotated[
-        int, opt("--classes", help="number of species, 1 to 10; Noise is added (default 6)")
-    ] = 6,
-    num_recordings: Annotated[
-        int, opt("--recordings", help="training recordings per class (default 40)")
-    ] = 40,
+    num_classes: Annotated[int, opt("--classes", help="number of species, 1 to 10; Noise is added (default 6)")] = 6,
+    num_recordings: Annotated[int, opt("--recordings", help="training recordings per class (default 40)")] = 40,
     num_test: Annotated[int, opt("--test", help="test recordings (default 13)")] = 13,
     seed: Annotated[int, opt("--seed", help="0 or more (default 1)")] = 1,
 ) -> tuple[int, int]:

@@ -60,9 +60,7 @@ def search(
     if not 0 <= max_dist <= 2:
         raise InputError(f"--dist is {max_dist:g}; expected a distance from 0 to 2")
     if class_name2 and exclude_db is None:
-        raise InputError(
-            "--name2 is the class in the database of --exclude; give that too, or leave both out"
-        )
+        raise InputError("--name2 is the class in the database of --exclude; give that too, or leave both out")
     if num_to_plot < 1:
         raise InputError(f"--num is {num_to_plot}; expected 1 or more")
     if not 0 < exp < float("inf"):

@@ -34,9 +34,7 @@ def train(
             help="publish the last epoch as misc.ckpt_folder/seed-S.ckpt with its export, metrics and curves",
         ),
     ] = False,
-    resume: Annotated[
-        bool, opt("--resume", help="continue a killed run of the same data, settings and seed")
-    ] = False,
+    resume: Annotated[bool, opt("--resume", help="continue a killed run of the same data, settings and seed")] = False,
     devices: Annotated[
         Optional[int],
         opt(
@@ -129,17 +127,14 @@ def _publish(result: Any) -> None:
     columns += [name for name in _HELD_OUT if name in result.epochs[0]]
     lines = [",".join(columns)]
     lines += [
-        ",".join("" if row.get(name) is None else f"{row[name]:.8g}" for name in columns)
-        for row in result.epochs
+        ",".join("" if row.get(name) is None else f"{row[name]:.8g}" for name in columns) for row in result.epochs
     ]
     write_text(f"results/curves/train-{result.seed}.csv", "\n".join(lines) + "\n")
     figures = _metrics(result)
     write_figures(f"results/runs/train-{result.seed}.json", figures)
     # Named by seed, so that a table of experiments needs no paths.
     leading = {name: figures[name] for name in ("loss", "val_pr_macro") if name in figures}
-    write_metrics(
-        f"metrics/train-{result.seed}.json", {f"{name}_{result.seed}": x for name, x in leading.items()}
-    )
+    write_metrics(f"metrics/train-{result.seed}.json", {f"{name}_{result.seed}": x for name, x in leading.items()})
 
 
 def _metrics(result: Any) -> dict[str, Any]:

@@ -40,18 +40,14 @@ def tune(
         ),
     ] = "macro_roc",
     recordings_path: Recordings = None,
-    train_log_path: Annotated[
-        str, opt("--log", metavar="DIR", help="training logs (default: logs)")
-    ] = "logs",
+    train_log_path: Annotated[str, opt("--log", metavar="DIR", help="training logs (default: logs)")] = "logs",
     num_trials: Annotated[
         int,
         opt("--trials", "--tries", metavar="INT", help="tries in all; 0 = every combination (default: 0)"),
     ] = 0,
     num_runs: Annotated[int, opt("--runs", metavar="INT", help="runs averaged per trial (default: 1)")] = 1,
     extract: Annotated[bool, opt("--extract", help="compute spectrograms for each trial")] = False,
-    skip_training: Annotated[
-        bool, opt("--notrain", help="only inference, with existing checkpoints")
-    ] = False,
+    skip_training: Annotated[bool, opt("--notrain", help="only inference, with existing checkpoints")] = False,
     classes_path: Annotated[
         Optional[str],
         opt("--classes", metavar="FILE", help="classes to extract (with --extract; default: all)"),

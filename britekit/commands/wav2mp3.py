@@ -16,9 +16,7 @@ from britekit.options import opt
 
 def wav2mp3(
     dir: Annotated[str, opt("--dir", required=True, metavar="DIR", help="directory of recordings")] = "",
-    sampling_rate: Annotated[
-        int, opt("--sr", metavar="HZ", help="sampling rate of the MP3s (default: 32000)")
-    ] = 32000,
+    sampling_rate: Annotated[int, opt("--sr", metavar="HZ", help="sampling rate of the MP3s (default: 32000)")] = 32000,
 ) -> int:
     """Convert uncompressed recordings of a directory to MP3, in place; return how many.
 

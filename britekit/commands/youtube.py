@@ -12,9 +12,7 @@ from britekit.options import ConfigPath, FillDir, opt
 
 
 def youtube(
-    id: Annotated[
-        str, opt("--id", required=True, metavar="TEXT", help="identifier of the video, 11 letters")
-    ] = "",
+    id: Annotated[str, opt("--id", required=True, metavar="TEXT", help="identifier of the video, 11 letters")] = "",
     output_dir: FillDir = "",
     sampling_rate: Annotated[int, opt("--sr", metavar="HZ", help="sampling rate (default: 32000)")] = 32000,
     cfg_path: ConfigPath = None,

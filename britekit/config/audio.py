@@ -146,14 +146,12 @@ class AudioConfig(Section):
         low, high = (2595.0 * math.log10(1.0 + hz / 700.0) for hz in (self.min_freq, self.max_freq))
         count = self.spec_height
         edges = [
-            700.0 * (10.0 ** ((low + (high - low) * step / (count + 1)) / 2595.0) - 1.0)
-            for step in range(count + 2)
+            700.0 * (10.0 ** ((low + (high - low) * step / (count + 1)) / 2595.0) - 1.0) for step in range(count + 2)
         ]
         bin_hz = self.sampling_rate / self.fft_samples
         # A triangle is empty if no bin lies strictly between its outer edges.
         return sum(
-            (math.floor(left / bin_hz) + 1) * bin_hz >= right
-            for left, right in zip(edges, edges[2:], strict=False)
+            (math.floor(left / bin_hz) + 1) * bin_hz >= right for left, right in zip(edges, edges[2:], strict=False)
         )
 
     def _without_drift(self) -> str:

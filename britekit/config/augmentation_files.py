@@ -100,9 +100,7 @@ def _read(path: Path) -> Known | None:
         settings = ast.literal_eval(value)
     except ValueError:
         raise _wrong(path, "is not a literal of numbers, texts and maps") from None
-    function = next(
-        (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == path.stem), None
-    )
+    function = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == path.stem), None)
     if function is None:
         raise ConfigError(f'{path.name} has SETTINGS but no function "{path.stem}"; name it like the file')
     unknown = set(settings) - _KEYS

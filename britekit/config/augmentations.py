@@ -43,9 +43,7 @@ def default_augmentations() -> list[AugmentationConfig]:
     ]
 
 
-def merge_augmentations(
-    base: list[AugmentationConfig], given: Any
-) -> tuple[list[AugmentationConfig], list[str]]:
+def merge_augmentations(base: list[AugmentationConfig], given: Any) -> tuple[list[AugmentationConfig], list[str]]:
     """Lay the entries of a file over a list, matched by name.
 
     Parameters
@@ -65,9 +63,7 @@ def merge_augmentations(
     for place, item in enumerate(given, start=1):
         entry = _as_map(item)
         if entry is None or not isinstance(entry.get("name"), str):
-            problems.append(
-                f"entry {place}: a map with a name is expected, as {{name: freq_mask, prob: 0.5}}"
-            )
+            problems.append(f"entry {place}: a map with a name is expected, as {{name: freq_mask, prob: 0.5}}")
             continue
         name = entry["name"]
         if name not in KNOWN:
@@ -77,9 +73,7 @@ def merge_augmentations(
         if name in seen:
             problems.append(f'entry {place}: augmentation "{name}" appears twice')
         seen.add(name)
-        target = merged.setdefault(
-            name, next(entry for entry in default_augmentations() if entry.name == name)
-        )
+        target = merged.setdefault(name, next(entry for entry in default_augmentations() if entry.name == name))
         problems += _lay_over(target, entry)
     return list(merged.values()), problems
 
@@ -91,9 +85,7 @@ def augmentation_problems(entries: list[AugmentationConfig]) -> list[Problem]:
         for low, high in KNOWN[entry.name].pairs():
             least, most = entry.params.get(low), entry.params.get(high)
             if (least is None) != (most is None):
-                problems.append(
-                    Problem(("train.augmentations",), f"{entry.name}: give both {low} and {high}")
-                )
+                problems.append(Problem(("train.augmentations",), f"{entry.name}: give both {low} and {high}"))
             elif least is not None and most is not None and least > most:
                 problems.append(
                     Problem(
@@ -145,9 +137,7 @@ def _lay_over(target: AugmentationConfig, entry: dict[str, Any]) -> list[str]:
         elif key in known.params:
             problems.append(f"{target.name}: {key} belongs under params")
         elif key != "name":
-            problems.append(
-                f"{target.name}: unknown key {show(key)}{suggest(str(key), ('name', 'prob', 'params'))}"
-            )
+            problems.append(f"{target.name}: unknown key {show(key)}{suggest(str(key), ('name', 'prob', 'params'))}")
     return problems
 
 

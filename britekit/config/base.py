@@ -18,8 +18,7 @@ from britekit.config.train import TrainConfig
 from britekit.errors import ConfigError, suggest
 
 SECTIONS: dict[str, type[Section]] = {
-    section.SECTION: section
-    for section in (AudioConfig, TrainConfig, InferConfig, MiscConfig, PipelineConfig)
+    section.SECTION: section for section in (AudioConfig, TrainConfig, InferConfig, MiscConfig, PipelineConfig)
 }
 
 

@@ -15,9 +15,7 @@ class InferConfig(Section):
 
     SECTION: ClassVar[str] = "infer"
 
-    segment_len: float | None = setting(
-        None, "SED heads: length of labels; null = as long as the sounds", "s", above=0
-    )
+    segment_len: float | None = setting(None, "SED heads: length of labels; null = as long as the sounds", "s", above=0)
     overlap: float = setting(0.0, "shared by neighbouring spectrograms", "s", low=0)
     min_score: float = setting(0.8, "lowest score that makes a label", low=0, high=1)
     num_threads: int = setting(3, "recordings decoded side by side", low=1)
@@ -27,20 +25,12 @@ class InferConfig(Section):
     scaling_intercept: float = setting(0.0, "Platt intercept")
     label_field: Literal["names", "codes", "alt_names", "alt_codes"] = setting("codes", "what a label shows")
     block_size: int = setting(200, "spectrograms per pass through a model", low=1)
-    lower_min_if_confirmed: bool = setting(
-        False, "second pass with a lower threshold where a class is confirmed"
-    )
+    lower_min_if_confirmed: bool = setting(False, "second pass with a lower threshold where a class is confirmed")
     raise_min_to_confirm: float = setting(0.5, "how far above min_score a score confirms", low=0, high=1)
     confirmed_if_seconds: float = setting(8.0, "length above that score that confirms", "s", above=0)
-    lower_min_factor: float = setting(
-        0.6, "min_score is multiplied by this for confirmed classes", low=0, high=1
-    )
-    calibration: str | None = setting(
-        None, "calibration file; null = scaling_coefficient and scaling_intercept"
-    )
-    backend: Literal["auto", "torch", "openvino"] = setting(
-        "auto", "runs the models; auto on a CPU prefers exports"
-    )
+    lower_min_factor: float = setting(0.6, "min_score is multiplied by this for confirmed classes", low=0, high=1)
+    calibration: str | None = setting(None, "calibration file; null = scaling_coefficient and scaling_intercept")
+    backend: Literal["auto", "torch", "openvino"] = setting("auto", "runs the models; auto on a CPU prefers exports")
     max_models: int | None = setting(None, "use at most this many checkpoints of the ensemble", low=1)
 
     def relations(self) -> Iterator[Problem]:

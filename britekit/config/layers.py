@@ -68,9 +68,7 @@ class _Stack:
         if body.value is None:
             return
         if not isinstance(body.value, dict):
-            self.problems.append(
-                f"{path}:{body.line}: {section}: {show(body.plain())} is not a map of fields"
-            )
+            self.problems.append(f"{path}:{body.line}: {section}: {show(body.plain())} is not a map of fields")
             return
         for key, node in body.value.items():
             origin = f"{path}:{node.line}"

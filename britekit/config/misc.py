@@ -30,9 +30,7 @@ class MiscConfig(Section):
 
     force_cpu: bool = setting(False, "use no GPU even if there is one")
     ckpt_folder: str = setting("models/ckpt", "all checkpoints here form the ensemble")
-    search_ckpt_path: str | None = setting(
-        None, "what makes embeddings: checkpoint, export or folder of these"
-    )
+    search_ckpt_path: str | None = setting(None, "what makes embeddings: checkpoint, export or folder of these")
     classes_file: str = setting("data/classes.csv", "the classes and their codes")
     ignore_file: str | None = setting("data/ignore.txt", "class names left out of inference output")
     source_regexes: list[list[str]] | None = setting(
@@ -42,22 +40,16 @@ class MiscConfig(Section):
     map_names: dict[str, str] | None = setting(
         None, "old class name: new name; in annotations, '*' stands for all others"
     )
-    map_codes: dict[str, str] | None = setting(
-        None, "old class code: new code, in annotations and old checkpoints"
-    )
+    map_codes: dict[str, str] | None = setting(None, "old class code: new code, in annotations and old checkpoints")
     other_species: list[str] | None = setting(
         None, "names in annotations that are left out; ['*'] = all that are no class"
     )
     group_regex: str | None = setting(None, "part of a recording's stem that names what it was cut from")
-    time_regex: list[str] | None = setting(
-        None, "patterns of file names, with groups year, month, day, hour, minute"
-    )
+    time_regex: list[str] | None = setting(None, "patterns of file names, with groups year, month, day, hour, minute")
     xeno_url: str = setting("https://xeno-canto.org/api/3/recordings", "Xeno-canto's interface, version 3")
     inat_url: str = setting("https://api.inaturalist.org/v1", "iNaturalist's interface, version 1")
     youtube_url: str = setting("https://www.youtube.com/watch?v=", "put before a video's identifier")
-    audioset_url: str = setting(
-        "https://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv", "AudioSet's tables"
-    )
+    audioset_url: str = setting("https://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv", "AudioSet's tables")
     request_pause: float = setting(
         1.0, "between requests to one site; new tries wait in proportion", "s", low=0, high=60
     )
@@ -72,9 +64,7 @@ class MiscConfig(Section):
         for name in ("xeno_url", "inat_url", "youtube_url", "audioset_url"):
             address = getattr(self, name)
             if not re.fullmatch(r"https?://[^\s/?#@]+([/?][^\s#]*)?", address):
-                yield Problem(
-                    (f"misc.{name}",), f'"{address}" is no address that begins with http:// or https://'
-                )
+                yield Problem((f"misc.{name}",), f'"{address}" is no address that begins with http:// or https://')
         if self.group_regex is not None and (wrong := _compile(self.group_regex)):
             yield Problem(("misc.group_regex",), f'"{self.group_regex}" {wrong}')
         for place, pattern in enumerate(self.time_regex or [], start=1):

@@ -92,12 +92,7 @@ def _limits(text: str, meta: Setting) -> str:
 def _choices(hint: Any) -> list[str]:
     """Return the texts of a Literal, with null if that is allowed."""
     parts = typing.get_args(hint) if typing.get_origin(hint) is not Literal else (hint,)
-    found = [
-        str(choice)
-        for part in parts
-        if typing.get_origin(part) is Literal
-        for choice in typing.get_args(part)
-    ]
+    found = [str(choice) for part in parts if typing.get_origin(part) is Literal for choice in typing.get_args(part)]
     return [*found, "null"] if found and type(None) in parts else found
 
 
@@ -147,9 +142,7 @@ def reference_text() -> str:
                 "",
                 "Applied in this order; a file may name only the ones it ",
             ]
-            lines[-1] += (
-                "changes, and of an entry only the parameters it changes. A `prob` of 0 switches one off."
-            )
+            lines[-1] += "changes, and of an entry only the parameters it changes. A `prob` of 0 switches one off."
             lines += ["", "| Name | prob | Parameters | Effect |", "|---|---|---|---|"]
             lines += [
                 f"| {name} | {known.prob:g} | {_params_text(known.params)} | {known.doc} |"
@@ -184,11 +177,7 @@ def _type_text(hint: Any) -> str:
     parts = (hint,) if _is_single(hint) else typing.get_args(hint)
     kind = next(part for part in parts if part is not type(None))
     origin = typing.get_origin(kind)
-    word = (
-        "str"
-        if origin is Literal
-        else {list: "list", dict: "map"}.get(origin, getattr(kind, "__name__", str(kind)))
-    )
+    word = "str" if origin is Literal else {list: "list", dict: "map"}.get(origin, getattr(kind, "__name__", str(kind)))
     return word + ("?" if type(None) in parts else "")
 
 

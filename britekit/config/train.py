@@ -42,16 +42,12 @@ class TrainConfig(Section):
     batch_size: int = setting(64, "spectrograms per step", low=1)
     min_steps: int = setting(40, "fewest steps per epoch; the batch shrinks for it, not below 8", low=1)
     shuffle: bool = setting(True, "new order in each epoch")
-    num_epochs: int | None = setting(
-        None, "passes over the data; null = about 2,500 steps, at least 10", low=1
-    )
+    num_epochs: int | None = setting(None, "passes over the data; null = about 2,500 steps, at least 10", low=1)
     warmup_fraction: float = setting(0.1, "share of all steps used to warm up", low=0, below=1)
     monitor: Literal["val_loss", "val_roc", "val_roc_macro", "val_pr", "val_pr_macro"] = setting(
         "val_loss", "what is best"
     )
-    patience: int | None = setting(
-        None, "stop after so many epochs without a better one; null = never", low=1
-    )
+    patience: int | None = setting(None, "stop after so many epochs without a better one; null = never", low=1)
     keep_best: bool = setting(False, "keep the best epoch's checkpoint beside the latest ones")
     publish_best: bool = setting(False, "`--publish` takes the best epoch, not the last")
     save_last_n: int = setting(3, "checkpoints kept, of the latest epochs", low=1)
@@ -67,12 +63,8 @@ class TrainConfig(Section):
     mixed_precision: bool | None = setting(None, "16-bit mixed precision; null = on GPUs only")
     optimizer: str = setting("adamw", "any optimizer name known to timm")
     opt_weight_decay: float | None = setting(0.01, "weight decay; null = the optimizer's own", low=0)
-    opt_beta1: float | None = setting(
-        0.9, "null = the optimizer's own; both betas or neither", low=0, below=1
-    )
-    opt_beta2: float | None = setting(
-        0.999, "null = the optimizer's own; both betas or neither", low=0, below=1
-    )
+    opt_beta1: float | None = setting(0.9, "null = the optimizer's own; both betas or neither", low=0, below=1)
+    opt_beta2: float | None = setting(0.999, "null = the optimizer's own; both betas or neither", low=0, below=1)
     use_class_weights: bool = setting(False, "weight classes by rarity")
     weight_exponent: float = setting(0.5, "softens those weights", low=0)
 
@@ -93,9 +85,7 @@ class TrainConfig(Section):
     prob_fade1: float = setting(0.5, "chance of a final fade", low=0, high=1)
     min_fade1: float = setting(0.1, "smallest fade factor", low=0, high=1)
     max_fade1: float = setting(1.0, "largest fade factor", low=0, high=1)
-    max_augmentations: int | None = setting(
-        None, "most augmentations per spectrogram; null = no limit", low=1
-    )
+    max_augmentations: int | None = setting(None, "most augmentations per spectrogram; null = no limit", low=1)
     augmentations: list[AugmentationConfig] = setting(
         default_augmentations, "applied in this order; a file may name only the ones it changes"
     )

@@ -92,9 +92,7 @@ def read_yaml(path: str | os.PathLike[str]) -> tuple[Node, list[str]]:
     except OSError as error:
         raise ConfigError(f"{path}: {(error.strerror or str(error)).lower()}") from error
     if len(data) > _MAX_BYTES:
-        raise ConfigError(
-            f"{path}: {len(data)} bytes are too many for a file of settings (at most {_MAX_BYTES})"
-        )
+        raise ConfigError(f"{path}: {len(data)} bytes are too many for a file of settings (at most {_MAX_BYTES})")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -175,9 +173,7 @@ class _Builder:
         line = node.start_mark.line + 1
         self._count += 1
         if self._count > self._limit or depth > _MAX_DEPTH:
-            raise ConfigError(
-                f"{self.path}:{line}: too many values or nested too deeply for a file of settings"
-            )
+            raise ConfigError(f"{self.path}:{line}: too many values or nested too deeply for a file of settings")
         if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
             self._refuse_tag(node, line)
         if isinstance(node, yaml.MappingNode):

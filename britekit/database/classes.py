@@ -17,9 +17,7 @@ def get_or_add_category(session: Session, name: str = DEFAULT_NAME) -> int:
     if found is not None:
         return found
     date = session.info["inserted_date"]
-    return session.scalars(
-        insert(Category).values(name=name, inserted_date=date).returning(Category.id)
-    ).one()
+    return session.scalars(insert(Category).values(name=name, inserted_date=date).returning(Category.id)).one()
 
 
 def find_class(session: Session, name: str) -> Class | None:
@@ -85,9 +83,7 @@ def get_or_add_class(session: Session, name: str, code: str = "", category: str 
     if found is None:
         return add_class(session, name, code, get_or_add_category(session, category or DEFAULT_NAME))
     if code and found.code and found.code != code:
-        raise DatabaseError(
-            f'class "{name}" already has the code "{found.code}", not "{code}"; leave out --code'
-        )
+        raise DatabaseError(f'class "{name}" already has the code "{found.code}", not "{code}"; leave out --code')
     if code and not found.code:
         check_code(session, name, code)
         session.execute(update(Class).where(Class.id == found.id).values(code=code))

@@ -128,10 +128,7 @@ class _Conversion:
                     doubled += 1
                     continue
                 segments.append(
-                    {
-                        key: row[key]
-                        for key in ("id", "recording_id", "audio", "sampling_rate", "inserted_date")
-                    }
+                    {key: row[key] for key in ("id", "recording_id", "audio", "sampling_rate", "inserted_date")}
                     | {"offset": place[1]}
                 )
                 values.append(
@@ -140,9 +137,7 @@ class _Conversion:
                 )
                 class_id = class_of.get(row["recording_id"])
                 if class_id is not None:
-                    links.append(
-                        {"segment_id": row["id"], "class_id": class_id, "soundtype_id": row["soundtype_id"]}
-                    )
+                    links.append({"segment_id": row["id"], "class_id": class_id, "soundtype_id": row["soundtype_id"]})
             for table, found in ((Segment, segments), (SpecValue, values), (SegmentClass, links)):
                 if found:
                     self._session.execute(insert(table), found)
@@ -180,8 +175,7 @@ class _Conversion:
         for needed in ("ID", "Name", "FileName", "RecordingID", "Offset", "Value"):
             if needed in columns.values() and needed not in present:
                 raise DatabaseError(
-                    f"{self._path} has a schema that is not known: {name} lacks {needed}; "
-                    "it was left as it is"
+                    f"{self._path} has a schema that is not known: {name} lacks {needed}; it was left as it is"
                 )
         parts = [f'"{old}"' if old in present else "NULL" for old in columns.values()]
         cursor = self._old.execute(f'SELECT {", ".join(parts)} FROM "{name}" ORDER BY ID')

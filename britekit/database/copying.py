@@ -171,9 +171,7 @@ def _copy_audio(origin: Session, destination: Session, new_of: dict[int, int]) -
             )
 
 
-def _copy_values(
-    origin: Session, destination: Session, new_of: dict[int, int], names: _Names, copied: Copied
-) -> None:
+def _copy_values(origin: Session, destination: Session, new_of: dict[int, int], names: _Names, copied: Copied) -> None:
     keys = list(new_of)
     for start in range(0, len(keys), _VALUES_AT_ONCE):
         chunk = keys[start : start + _VALUES_AT_ONCE]
@@ -193,9 +191,7 @@ def _copy_values(
         for segment_id, group, value, embedding in origin.execute(query):
             key = new_of[segment_id or 0], _group(origin, destination, group, names)
             if key not in there:
-                rows.append(
-                    {"segment_id": key[0], "specgroup_id": key[1], "value": value, "embedding": embedding}
-                )
+                rows.append({"segment_id": key[0], "specgroup_id": key[1], "value": value, "embedding": embedding})
         if rows:
             destination.execute(insert(SpecValue), rows)
             copied.spectrograms += len(rows)

@@ -41,11 +41,7 @@ class Removed(Counter[str]):
 
     def lines(self) -> list[str]:
         """Return ``table = rows`` for each table that lost any, in the order of the schema."""
-        return [
-            f"{table.__tablename__} = {self[table.__tablename__]}"
-            for table in TABLES
-            if self[table.__tablename__]
-        ]
+        return [f"{table.__tablename__} = {self[table.__tablename__]}" for table in TABLES if self[table.__tablename__]]
 
 
 def require_named(session: Session, table: Any, what: str, name: str) -> int:
@@ -97,9 +93,7 @@ def require_recordings(session: Session, filename: str) -> Sequence[int]:
     if not found:
         # Not every name is fetched for the suggestion: a database may hold a million.
         near = session.scalars(
-            select(Recording.filename)
-            .where(Recording.filename.startswith(filename[:3], autoescape=True))
-            .limit(1000)
+            select(Recording.filename).where(Recording.filename.startswith(filename[:3], autoescape=True)).limit(1000)
         )
         raise DatabaseError(
             f'recording "{filename}" is not in {session.info["where"]}'
@@ -150,9 +144,7 @@ def delete_segments(session: Session, segment_ids: Iterable[int]) -> Removed:
     removed = Removed()
     for chunk in _chunks(segment_ids):
         recordings = session.scalars(
-            select(Segment.recording_id)
-            .where(Segment.id.in_(chunk), Segment.recording_id.is_not(None))
-            .distinct()
+            select(Segment.recording_id).where(Segment.id.in_(chunk), Segment.recording_id.is_not(None)).distinct()
         ).all()
         _delete(session, removed, SpecValue, SpecValue.segment_id.in_(chunk))
         _delete(session, removed, SegmentClass, SegmentClass.segment_id.in_(chunk))

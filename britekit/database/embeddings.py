@@ -133,9 +133,7 @@ def write_embeddings(session: Session, embeddings: Sequence[tuple[int, bytes]]) 
         session.connection().execute(statement, [{"key": key, "new": value} for key, value in embeddings])
 
 
-def iter_stored(
-    session: Session, value_ids: Sequence[int], at_once: int
-) -> Iterator[list[tuple[int, int, bytes]]]:
+def iter_stored(session: Session, value_ids: Sequence[int], at_once: int) -> Iterator[list[tuple[int, int, bytes]]]:
     """Yield (spectrogram ID, segment ID, spectrogram) of those that still exist, ``at_once`` at a time.
 
     After each query the transaction is ended, so that others can write while the caller computes.

@@ -61,9 +61,7 @@ def find_problems(
             )
         )
     if summary.unclassed:
-        found.append(
-            Finding("segments without class", "", f"{summary.unclassed} segments carry no class at all")
-        )
+        found.append(Finding("segments without class", "", f"{summary.unclassed} segments carry no class at all"))
     empty = len(summary.recordings) - len(summary.segments_of)
     if empty > 0:
         found.append(Finding("recordings without segments", "", f"{empty} recordings have no segment"))
@@ -115,16 +113,13 @@ def _of_group(
             "mixed settings", group.name, f"group {group.name} holds spectrograms of several sizes ({listed})"
         )
     if not group.settings:
-        yield Finding(
-            "unknown settings", group.name, f"the audio settings of group {group.name} are not recorded"
-        )
+        yield Finding("unknown settings", group.name, f"the audio settings of group {group.name} are not recorded")
     different = differing_settings(group.settings, audio)
     if different:
         yield Finding(
             "other settings",
             group.name,
-            f"group {group.name} was made with other audio settings than those in force: "
-            f"{'; '.join(different)}",
+            f"group {group.name} was made with other audio settings than those in force: {'; '.join(different)}",
         )
     if group.spectrograms < summary.segments:
         yield Finding(

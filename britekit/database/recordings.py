@@ -59,14 +59,8 @@ def _named_exactly(session: Session, name: str, source: str) -> list[int]:
         # Between "stem." and "stem/" lie the names that begin with "stem.": a range that the index answers.
         begins = Recording.filename.between(f"{name}.", f"{name}/")
     else:
-        begins = Recording.filename.startswith(
-            f"{name}.", autoescape=True
-        )  # servers have orders of their own
-    query = (
-        select(Recording.id, Recording.filename)
-        .where((Recording.filename == name) | begins)
-        .order_by(Recording.id)
-    )
+        begins = Recording.filename.startswith(f"{name}.", autoescape=True)  # servers have orders of their own
+    query = select(Recording.id, Recording.filename).where((Recording.filename == name) | begins).order_by(Recording.id)
     if source:
         query = query.join(Source, Source.id == Recording.source_id).where(Source.name == source)
     found = session.execute(query)

@@ -44,11 +44,7 @@ def add_links(session: Session, links: Iterable[tuple[int, int]]) -> None:
 
 def segments_of(session: Session, recording_id: int) -> dict[float, int]:
     """Return the segments of a recording: offset in seconds → ID, ascending."""
-    query = (
-        select(Segment.offset, Segment.id)
-        .where(Segment.recording_id == recording_id)
-        .order_by(Segment.offset)
-    )
+    query = select(Segment.offset, Segment.id).where(Segment.recording_id == recording_id).order_by(Segment.offset)
     return {offset: segment_id for offset, segment_id in session.execute(query)}  # noqa: C416
 
 

@@ -109,9 +109,7 @@ def publish_database(target: str | os.PathLike[str]) -> Iterator[Session]:
     """
     path = sqlite_path(target)
     if path is None:
-        raise DatabaseError(
-            f"{describe(target)} is on a server; here a file is built, so give a path with -d"
-        )
+        raise DatabaseError(f"{describe(target)} is on a server; here a file is built, so give a path with -d")
     if not _check_file(path, "create"):
         refuse_foreign(path)
     with atomic_path(path) as partial:
@@ -170,9 +168,7 @@ def _sqlite_engine(path: Path, mode: str) -> Engine:
     address = f"file:{quote(str(path.absolute()))}?{options}"
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(
-            address, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None
-        )
+        return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
 
     engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool)
     # A writer takes its lock at once: two that had both read first could never both go on.
@@ -258,9 +254,7 @@ def _remove_untouched(path: Path) -> None:
         if path.stat().st_size:
             connection = sqlite3.connect(path, timeout=0)
             try:
-                tables = [
-                    row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
-                ]
+                tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")]
                 if "Class" in tables and connection.execute("SELECT count(*) FROM Class").fetchone()[0]:
                     return  # another command has begun to use it
             finally:

@@ -57,9 +57,7 @@ def roll_back(path: Path) -> None:
         return
     # Where that is not allowed, whoever opens the file says so.
     with contextlib.suppress(sqlite3.Error):
-        connection = sqlite3.connect(
-            f"file:{quote(str(path.absolute()))}?mode=rw", uri=True, timeout=_PATIENCE_S
-        )
+        connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=rw", uri=True, timeout=_PATIENCE_S)
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         finally:
@@ -69,18 +67,12 @@ def roll_back(path: Path) -> None:
 def refuse_foreign(path: Path) -> None:
     """Raise if a file of SQLite is another program's, which a training database may not replace."""
     try:
-        with contextlib.closing(
-            sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
-        ) as found:
-            tables = {
-                name for (name,) in found.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            }
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as found:
+            tables = {name for (name,) in found.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except (sqlite3.Error, UnicodeDecodeError):
         return  # a damaged one is rebuilt
     if tables and not tables & {"Recording", "SchemaVersion"}:
-        raise DatabaseError(
-            f"{path} is a database of another program and stays as it is; choose another path with -d"
-        )
+        raise DatabaseError(f"{path} is a database of another program and stays as it is; choose another path with -d")
 
 
 def settle(path: Path) -> None:

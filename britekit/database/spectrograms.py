@@ -100,9 +100,7 @@ def require_group(session: Session, name: str) -> int:
     found = session.scalar(select(SpecGroup.id).where(SpecGroup.name == name))
     if found is None:
         names = session.scalars(select(SpecGroup.name))
-        raise DatabaseError(
-            f'spectrogram group "{name}" is not in {session.info["where"]}{suggest(name, names)}'
-        )
+        raise DatabaseError(f'spectrogram group "{name}" is not in {session.info["where"]}{suggest(name, names)}')
     return found
 
 
@@ -116,9 +114,7 @@ def group_settings(session: Session, group_id: int) -> dict[str, Any]:
     except ValueError:
         settings = None
     if not isinstance(settings, dict):
-        raise DatabaseError(
-            f"{session.info['where']}: the settings of spectrogram group {group_id} cannot be read"
-        )
+        raise DatabaseError(f"{session.info['where']}: the settings of spectrogram group {group_id} cannot be read")
     return settings
 
 

@@ -179,9 +179,7 @@ def _recordings(session: Session) -> dict[int, RecordingFacts]:
 
 def _groups(session: Session) -> list[GroupSummary]:
     counts = dict(
-        session.execute(select(SpecValue.specgroup_id, func.count()).group_by(SpecValue.specgroup_id))
-        .tuples()
-        .all()
+        session.execute(select(SpecValue.specgroup_id, func.count()).group_by(SpecValue.specgroup_id)).tuples().all()
     )
     rows = session.execute(select(SpecGroup.id, SpecGroup.name)).all()
     groups = [GroupSummary(key, name, counts.get(key, 0), group_settings(session, key)) for key, name in rows]

@@ -17,9 +17,7 @@ from britekit.files import render_page
 _MOST_PER_KIND = 200
 
 
-def render_summary(
-    summary: DatabaseSummary, findings: Sequence[Finding], near: NearPairs, duration_s: float
-) -> str:
+def render_summary(summary: DatabaseSummary, findings: Sequence[Finding], near: NearPairs, duration_s: float) -> str:
     """Return the page.
 
     Parameters

@@ -93,9 +93,7 @@ def extract_folder(
     described = describe_beside(paths, class_name, cfg.misc, source)
     new = [path for path in paths if include_existing or (described[path].source, path.name) not in known]
     starts = spread(grid, max_per_recording, at_random) if max_per_recording else grid
-    plans = [
-        Plan(path, described[path].source, described[path].facts, [class_name], starts=starts) for path in new
-    ]
+    plans = [Plan(path, described[path].source, described[path].facts, [class_name], starts=starts) for path in new]
     result = store_plans(session, cfg.audio, plans, target.place, grid.tolerance_s, on_recording=on_recording)
     result.skipped = len(paths) - len(new)
     return result
@@ -156,9 +154,7 @@ def extract_given(
 
 
 def _grid(cfg: BaseConfig, overlap: float | None) -> WindowGrid:
-    return WindowGrid.for_extraction(
-        cfg.audio.spec_duration, cfg.infer.overlap if overlap is None else overlap
-    )
+    return WindowGrid.for_extraction(cfg.audio.spec_duration, cfg.infer.overlap if overlap is None else overlap)
 
 
 class _Target:

@@ -110,7 +110,9 @@ def batch_size_for(count: int, batch_size: int, min_steps: int, smallest: int = 
     if size < min(batch_size, count):
         log.info(
             "Small data set: batch size reduced from %d to %d (train.min_steps = %d)",
-            min(batch_size, count), size, min_steps,
+            min(batch_size, count),
+            size,
+            min_steps,
         )
     return size
 

@@ -65,9 +65,7 @@ def augmentation_examples(
 
     def example(name: str, title: str, chain: Chain, mix: MixSettings) -> Iterator[Example]:
         members = torch.arange(len(bank))
-        batches = TrainingBatches(
-            bank, members, excerpt.shown, seed, chain, mix, excerpt.noise_class, shuffle=False
-        )
+        batches = TrainingBatches(bank, members, excerpt.shown, seed, chain, mix, excerpt.noise_class, shuffle=False)
         # Skipped by training with a warning, so there is nothing to show.
         if name != "training" and chain.needs_noise and not len(batches.noise):
             return

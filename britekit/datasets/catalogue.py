@@ -104,8 +104,7 @@ class Catalogue:
             self.problems.append(f'row {decision.row}: code "{code}" is already used by class "{owners[0]}"')
         if category not in self.categories:
             self.problems.append(
-                f'row {decision.row}: category "{category}" does not exist'
-                f"{suggest(category, self.categories)}"
+                f'row {decision.row}: category "{category}" does not exist{suggest(category, self.categories)}'
             )
         info = ClassInfo(name, code, details.get("alt_name", ""), details.get("alt_code", ""))
         self.classes[name] = (category, info)

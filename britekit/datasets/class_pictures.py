@@ -83,9 +83,7 @@ def plot_class(
     wanted = _find(session, class_id, group_id, prefix)[:max_count]
     if not wanted:
         of = f' of recordings whose name begins with "{prefix}"' if prefix else ""
-        raise InputError(
-            f'class "{class_name}" has no spectrograms{of} in group "{group}"; there is nothing to plot'
-        )
+        raise InputError(f'class "{class_name}" has no spectrograms{of} in group "{group}"; there is nothing to plot')
     shown_cfg = _settings_of(group_settings(session, group_id), cfg)
     drawn = Drawn()
     values = _decoded(session, wanted, cfg, change)

@@ -180,8 +180,7 @@ def report_problems(curation: Curation, path: Path | None, strict: bool) -> None
     """
     problems = [f"{decision} matched {_what(decision)}" for decision in curation.dangling()]
     problems += [
-        f"{second} contradicts {first}; the later row was applied"
-        for first, second in curation.contradictions()
+        f"{second} contradicts {first}; the later row was applied" for first, second in curation.contradictions()
     ]
     if problems and strict:
         listed = some(problems, 10, "; ")

@@ -94,9 +94,7 @@ class Decision:
         return f'row {self.row} ({self.action} "{self.recording}"{where}, class "{_short(self.class_name)}")'
 
 
-def drop(
-    filename: str, offset: float | None = None, class_name: str = EVERY_CLASS, source: str = ""
-) -> Decision:
+def drop(filename: str, offset: float | None = None, class_name: str = EVERY_CLASS, source: str = "") -> Decision:
     """Return the decision that a recording, or one segment of it, is not of a class, or of none at all."""
     return Decision(0, filename, offset, class_name, "drop", details={"source": source} if source else {})
 
@@ -150,9 +148,7 @@ def appended(text: str, decisions: Iterable[Decision]) -> str:
     rows = [_cells(decision) for decision in decisions]
     for cell in (cell for row in rows for cell in row.values()):
         if cell != cell.strip():
-            raise InputError(
-                f'"{_short(cell)}" begins or ends with a space, which a table of decisions cannot hold'
-            )
+            raise InputError(f'"{_short(cell)}" begins or ends with a space, which a table of decisions cannot hold')
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     text = text.removeprefix("\ufeff")
     reading = io.StringIO(text, newline="")
@@ -192,9 +188,7 @@ def _line(cells: list[str]) -> str:
 def _parse(number: int, cells: dict[str, str]) -> Decision:
     action = cells["decision"]
     if action not in DECISIONS:
-        raise ValueError(
-            f'decision "{action}" is not one of {", ".join(DECISIONS)}{suggest(action, DECISIONS)}'
-        )
+        raise ValueError(f'decision "{action}" is not one of {", ".join(DECISIONS)}{suggest(action, DECISIONS)}')
     details = _details(cells["details"], action)
     if action in ABOUT_SEGMENTS:
         return _parse_segment_row(number, cells, details)
@@ -203,9 +197,7 @@ def _parse(number: int, cells: dict[str, str]) -> Decision:
         raise ValueError(f"{action} needs a name in the column {column}")
     foreign = [name for name in (*COLUMNS, "name") if name not in (column, "decision") and cells[name]]
     if foreign:
-        raise ValueError(
-            f"{action} takes its name from the column {column}, and nothing from {', '.join(foreign)}"
-        )
+        raise ValueError(f"{action} takes its name from the column {column}, and nothing from {', '.join(foreign)}")
     return Decision(number, "", None, cells["class"], action, name=cells["name"], details=details)
 
 
@@ -242,18 +234,10 @@ def _details(text: str, action: str) -> dict[str, str]:
         found = None
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise ValueError(f'details "{_short(text)}" is not a JSON object of texts')
-    known = (
-        _SEGMENT_DETAILS
-        if action in ABOUT_SEGMENTS
-        else _CLASS_DETAILS
-        if action == "add-class"
-        else frozenset()
-    )
+    known = _SEGMENT_DETAILS if action in ABOUT_SEGMENTS else _CLASS_DETAILS if action == "add-class" else frozenset()
     for name in found:
         if name not in known:
-            raise ValueError(
-                f'details has "{_short(name)}", which {action} does not use{suggest(name, known)}'
-            )
+            raise ValueError(f'details has "{_short(name)}", which {action} does not use{suggest(name, known)}')
     return found
 
 

@@ -25,9 +25,7 @@ def write_pairs(path: Path, pairs: Sequence[SegmentPair], segments: EmbeddedSegm
     rows: list[Sequence[object]] = [_COLUMNS]
     for number, pair in enumerate(pairs, start=1):
         cells = [
-            cell
-            for row in (pair.first, pair.second)
-            for cell in (segments.name(row), f"{segments.offsets[row]:.2f}")
+            cell for row in (pair.first, pair.second) for cell in (segments.name(row), f"{segments.offsets[row]:.2f}")
         ]
         rows.append([number, *cells, f"{pair.similarity:.6f}"])
     write_csv(path, rows)

@@ -119,9 +119,7 @@ def _candidates(segments: EmbeddedSegments, max_dist: float) -> list[tuple[int, 
 
 def _difference(segments: EmbeddedSegments, sounds: SoundComparison, first: int, second: int) -> float:
     """Return the largest difference in sound of two recordings' segments at like offsets."""
-    few, many = sorted(
-        (np.flatnonzero(segments.recording_ids == key) for key in (first, second)), key=len
-    )
+    few, many = sorted((np.flatnonzero(segments.recording_ids == key) for key in (first, second)), key=len)
     apart = np.abs(segments.offsets[few][:, None] - segments.offsets[many])
     if (apart.min(axis=1) > _SAME_LENGTH_S).any():
         return 2.0

@@ -72,9 +72,7 @@ def read_pickle_excerpt(
         No training pickle, unknown class, a spectrogram of another size.
     """
     classes, labels, rows = read_labels(path, size)
-    chosen, shown, noise = _choose(
-        [info.name for info in classes], labels, name, noise_name, count, seed, path
-    )
+    chosen, shown, noise = _choose([info.name for info in classes], labels, name, noise_name, count, seed, path)
     wanted = rows[chosen].tolist()  # a file may name one value twice
     of_interest = set(wanted)
     values: dict[int, bytes] = {}

@@ -79,9 +79,7 @@ def build_training_database(
         class_ids = _add_classes(session, curation)
         place = Place(class_ids, get_or_add_group(session, group, asdict(cfg.audio)))
         session.commit()
-        result = store_plans(
-            session, cfg.audio, plans, lambda: place, 0.0, choose=choose, stored_path=project_path
-        )
+        result = store_plans(session, cfg.audio, plans, lambda: place, 0.0, choose=choose, stored_path=project_path)
         if not result.computed:
             result.raise_for_failures()
             raise InputError(f"{root}: no recording gives a segment; see the warnings above")

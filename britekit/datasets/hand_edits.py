@@ -120,9 +120,7 @@ def _catch_up(session: Session, table: Path) -> None:
     changed = [redo(session, decision) for decision in missing]
     if any(changed):
         where = session.info["where"]
-        log.warning(
-            "%s: the last %d decisions were missing in %s; they are in it now", table, len(missing), where
-        )
+        log.warning("%s: the last %d decisions were missing in %s; they are in it now", table, len(missing), where)
     note_applied_rows(session, len(read_decisions(table)) if table.exists() else 0)
 
 

@@ -127,9 +127,7 @@ class Mixer:
         if settings.prob_merge > 0:
             self.picker = PartnerPicker(labels_NC, members, noise_class)
             if not self.picker.possible():
-                log.warning(
-                    "simple merge is off: no two training spectrograms have different classes beside noise"
-                )
+                log.warning("simple merge is off: no two training spectrograms have different classes beside noise")
                 self.picker = None
 
     @property

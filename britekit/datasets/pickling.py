@@ -56,9 +56,7 @@ def write_training_pickle(
         Group or class missing, class without code or spectrograms, a value of another size.
     """
     if max_per_class is not None and max_per_class < 1:
-        raise InputError(
-            f"at most {max_per_class} spectrograms per class would be none; give --max at least 1"
-        )
+        raise InputError(f"at most {max_per_class} spectrograms per class would be none; give --max at least 1")
     group_id = require_group(session, group)
     selection = select_spectrograms(session, group_id, classes, max_per_class, keep_mixed)
     settings = group_settings(session, group_id)

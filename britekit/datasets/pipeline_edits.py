@@ -132,9 +132,7 @@ def _on_grid(cfg: BaseConfig, wanted: Wanted, folder: Path, class_name: str) -> 
             continue
         starts = _window_starts(
             path,
-            WindowGrid.for_extraction(
-                cfg.audio.spec_duration, cfg.pipeline.extract_overlap, bool(annotations)
-            ),
+            WindowGrid.for_extraction(cfg.audio.spec_duration, cfg.pipeline.extract_overlap, bool(annotations)),
         )
         for offset in offsets:
             begins = min(starts, key=lambda start: abs(start - offset)) if starts else offset

@@ -47,9 +47,7 @@ def redo(session: Session, decision: Decision) -> bool:
         if is_there:
             remove(session, name)
         return is_there
-    table = {"add-class": Class, "add-cat": Category, "add-src": Source, "add-stype": SoundType}[
-        decision.action
-    ]
+    table = {"add-class": Class, "add-cat": Category, "add-src": Source, "add-stype": SoundType}[decision.action]
     if _has(session, table, name):
         return False
     if table is Class:
@@ -82,17 +80,13 @@ def _redo_segments(session: Session, decision: Decision) -> bool:
     if old is None:
         return False
     linked = session.scalars(
-        segments.join(SegmentClass, SegmentClass.segment_id == Segment.id).where(
-            SegmentClass.class_id == old.id
-        )
+        segments.join(SegmentClass, SegmentClass.segment_id == Segment.id).where(SegmentClass.class_id == old.id)
     ).all()
     if decision.action == "move":
         new = find_class(session, decision.new_class)
         if new is None:
             return False
-        carrying = set(
-            session.scalars(select(SegmentClass.segment_id).where(SegmentClass.class_id == new.id))
-        )
+        carrying = set(session.scalars(select(SegmentClass.segment_id).where(SegmentClass.class_id == new.id)))
         add_links(session, [(segment, new.id) for segment in linked if segment not in carrying])
     deletion.unlink_segments(session, linked, old.id)
     return bool(linked)

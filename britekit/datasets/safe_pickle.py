@@ -80,9 +80,7 @@ class SafePickle(pickle._Unpickler):  # type: ignore[misc, name-defined]
         except FileNotFoundError:
             raise InputError(f"{self.path} does not exist; make it with britekit pickle") from None
         except OSError as error:
-            raise InputError(
-                f"{self.path} could not be read: {(error.strerror or str(error)).lower()}"
-            ) from error
+            raise InputError(f"{self.path} could not be read: {(error.strerror or str(error)).lower()}") from error
         except Refused as error:
             key = self.current_key()
             place = f', key "{key}"' if key is not None else ""
@@ -149,9 +147,7 @@ def _reader(name: str) -> Callable[[Any], None]:
         what = f" ({'.'.join(parts)})" if parts and all(isinstance(part, str) for part in parts) else ""
         if name in _CALLING:
             raise Refused(f"the file would run code when loaded{what}, so it is refused; do not use it")
-        raise Refused(
-            f"it holds a value that is not dict, list, tuple, str, int, float, bytes or None ({name})"
-        )
+        raise Refused(f"it holds a value that is not dict, list, tuple, str, int, float, bytes or None ({name})")
 
     return refuse
 

@@ -66,9 +66,7 @@ def remove_segments(
     """
     session = edits.session
     segments = ClassSegments(session, class_name)
-    pointed = (
-        segments_of_images(images, segments) if images is not None else segments_of_table(Path(table or ""))
-    )
+    pointed = segments_of_images(images, segments) if images is not None else segments_of_table(Path(table or ""))
     chosen: dict[int, FoundSegment] = {}
     for item in pointed:
         segment = _resolve(segments, item, class_name)

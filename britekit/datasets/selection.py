@@ -103,9 +103,7 @@ def select_spectrograms(
         2,
     )
     label_segments = links[:, 0]
-    label_classes = np.array(
-        [index_of.get(class_id, -1) for class_id in links[:, 1].tolist()], dtype=np.int64
-    )
+    label_classes = np.array([index_of.get(class_id, -1) for class_id in links[:, 1].tolist()], dtype=np.int64)
     if not keep_mixed:
         mixed = np.unique(label_segments[label_classes < 0])
         values = values[~np.isin(values[:, 0], mixed)]
@@ -126,9 +124,7 @@ def select_spectrograms(
         value_ids=values[:, 1],
         segment_ids=values[:, 0],
         recording_ids=recordings,
-        group_ids=np.array(
-            [group_of.get(recording, recording) for recording in recordings.tolist()], np.int64
-        ),
+        group_ids=np.array([group_of.get(recording, recording) for recording in recordings.tolist()], np.int64),
         label_starts=np.append(starts, len(label_segments)).astype(np.int64),
         label_classes=label_classes,
     )
@@ -191,9 +187,7 @@ def _fetch(session: Session, query: Any, columns: int) -> NDArray[np.int64]:
     return np.concatenate([np.empty((0, columns), dtype=np.int64), *arrays])
 
 
-def _thin(
-    segments: NDArray[np.int64], classes: NDArray[np.int64], num_classes: int, most: int
-) -> NDArray[np.int64]:
+def _thin(segments: NDArray[np.int64], classes: NDArray[np.int64], num_classes: int, most: int) -> NDArray[np.int64]:
     """Return the segments kept when no class may have more than ``most``."""
     of_segment: dict[int, list[int]] = {}
     for segment, index in zip(segments.tolist(), classes.tolist()):
@@ -227,6 +221,4 @@ def _refuse_empty(session: Session, selection: Selection, hint: bool) -> None:
     if empty:
         listed = ", ".join(f'"{name}"' for name in empty)
         mixed = " (segments that also carry a class left out do not count; see --keep-mixed)" if hint else ""
-        raise DatabaseError(
-            f"{session.info['where']} has no spectrogram of class {listed} in this group{mixed}"
-        )
+        raise DatabaseError(f"{session.info['where']} has no spectrogram of class {listed} in this group{mixed}")

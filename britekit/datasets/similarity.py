@@ -59,9 +59,7 @@ class EmbeddingMatrix:
     def __len__(self) -> int:
         return len(self._vectors)
 
-    def search(
-        self, targets_KF: NDArray[np.floating], max_dist: float, most: int | None = None
-    ) -> list[Neighbours]:
+    def search(self, targets_KF: NDArray[np.floating], max_dist: float, most: int | None = None) -> list[Neighbours]:
         """Return, for each target, the rows at most ``max_dist`` away, at most ``most`` of them."""
         targets = np.asarray(targets_KF, np.float64)
         norms = _norms(targets)
@@ -70,9 +68,7 @@ class EmbeddingMatrix:
         columns = units.T.astype(np.float32)
         for first in range(0, len(self), _BLOCK):
             near[:, first : first + _BLOCK] = (self._units[first : first + _BLOCK] @ columns).T
-        return [
-            self._refined(unit, cosines, max_dist, most) for unit, cosines in zip(units, near, strict=True)
-        ]
+        return [self._refined(unit, cosines, max_dist, most) for unit, cosines in zip(units, near, strict=True)]
 
     def _refined(
         self, unit: NDArray[np.float64], cosines: NDArray[np.float32], max_dist: float, most: int | None
@@ -83,10 +79,7 @@ class EmbeddingMatrix:
             limit = max(limit, float(np.partition(cosines, place)[place]) - 2 * _SLACK)
         rows = np.flatnonzero(cosines >= limit)
         distances = 1.0 - np.concatenate(
-            [
-                self._exact(part) @ unit
-                for part in np.array_split(rows, max(1, -(-len(rows) // _REFINED_AT_ONCE)))
-            ]
+            [self._exact(part) @ unit for part in np.array_split(rows, max(1, -(-len(rows) // _REFINED_AT_ONCE)))]
         )
         inside = distances <= max_dist
         rows, distances = rows[inside], distances[inside]

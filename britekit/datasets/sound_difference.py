@@ -34,17 +34,13 @@ class SoundComparison:
         Settings they were made with.
     """
 
-    def __init__(
-        self, images: Callable[[Sequence[int]], Iterable[NDArray[np.float32]]], audio: AudioConfig
-    ) -> None:
+    def __init__(self, images: Callable[[Sequence[int]], Iterable[NDArray[np.float32]]], audio: AudioConfig) -> None:
         self._images = images
         self._lag = max(1, round(_LAG_S * audio.spec_width / audio.spec_duration))
         self._length = 1 << (audio.spec_width + self._lag - 1).bit_length()
         self._known: dict[int, NDArray[np.complex64]] = {}
 
-    def differences(
-        self, first_N: NDArray[np.int64], second_N: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def differences(self, first_N: NDArray[np.int64], second_N: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the difference of each pair of IDs, float64 (N,) from 0 to 2; 1 where one has no sound."""
         self._read(np.union1d(first_N, second_N))
         result = np.empty(len(first_N))

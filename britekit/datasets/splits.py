@@ -66,9 +66,7 @@ def make_splits(
     """
     count = len(labels_NC)
     if num_folds > 1 and val_portion > 0:
-        raise TrainingError(
-            f"train.num_folds is {num_folds} and train.val_portion {val_portion}; use one of the two"
-        )
+        raise TrainingError(f"train.num_folds is {num_folds} and train.val_portion {val_portion}; use one of the two")
     if not 0 <= val_portion < 1:
         raise TrainingError(f"train.val_portion is {val_portion}; it must be at least 0 and below 1")
     if num_folds <= 1 and val_portion == 0:
@@ -98,9 +96,7 @@ def make_splits(
     return splits
 
 
-def assign_groups(
-    classes_N: np.ndarray, group_ids: np.ndarray, shares: Sequence[float], seed: int
-) -> np.ndarray:
+def assign_groups(classes_N: np.ndarray, group_ids: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
     """(N,) side of each sample, groups whole, each side near its share of each class.
 
     Groups are dealt out from the largest to the smallest (equal ones in random order), each to the side that

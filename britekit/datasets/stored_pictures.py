@@ -42,9 +42,7 @@ class Pictures:
             self._plot.save(path, image_FT, self._audio.spec_duration, offset, title, self._power)
 
 
-def iter_images(
-    session: Session, value_ids: Sequence[int], audio: AudioConfig
-) -> Iterator[NDArray[np.float32]]:
+def iter_images(session: Session, value_ids: Sequence[int], audio: AudioConfig) -> Iterator[NDArray[np.float32]]:
     """Yield stored spectrograms in the order of their IDs given, float32 (H, W) in 0 to 1.
 
     Raises

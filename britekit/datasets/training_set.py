@@ -218,9 +218,7 @@ class _Checks:
     def __init__(self, path: Path, content: Any) -> None:
         self._path = path
         if not isinstance(content, dict):
-            raise InputError(
-                f"{path} holds a {type(content).__name__}, expected the dictionary of a training pickle"
-            )
+            raise InputError(f"{path} holds a {type(content).__name__}, expected the dictionary of a training pickle")
         self._content = content
 
     def training_set(
@@ -250,9 +248,7 @@ class _Checks:
             audio=audio,
         )
 
-    def labels(
-        self, size: tuple[int, int] | None
-    ) -> tuple[list[ClassInfo], NDArray[np.uint8], NDArray[np.int64]]:
+    def labels(self, size: tuple[int, int] | None) -> tuple[list[ClassInfo], NDArray[np.uint8], NDArray[np.int64]]:
         classes = self._classes()
         count, order = self._rows()
         self._size(size, None)
@@ -319,9 +315,7 @@ class _Checks:
                 raise self._wrong(key, f"entry {row} is no list with at least one class index")
             for index in indexes:
                 if type(index) is not int or not 0 <= index < num_classes:
-                    raise self._wrong(
-                        key, f"entry {row} names class {index!r}, expected 0 to {num_classes - 1}"
-                    )
+                    raise self._wrong(key, f"entry {row} names class {index!r}, expected 0 to {num_classes - 1}")
                 labels[row, index] = 1
         return labels
 

@@ -112,9 +112,7 @@ class WindowStream:
             if self.absent:
                 listed = ", ".join(f"{start:g}" for start in self.absent[:10])
                 more = f" and {len(self.absent) - 10} more" if self.absent[10:] else ""
-                log.warning(
-                    "%s ends before a spectrogram at %s%s s; left out", shown(self.path), listed, more
-                )
+                log.warning("%s ends before a spectrogram at %s%s s; left out", shown(self.path), listed, more)
         except BaseException as error:
             self._error = error
         finally:

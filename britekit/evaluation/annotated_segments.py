@@ -80,9 +80,7 @@ def annotated_segments(
     found: dict[tuple[str, str], AnnotatedSegments] = {}
     unheard = Unheard()
     seconds: dict[str, float] = {}
-    for recording in {
-        name for a in claims for name in (a.recording, a.ends_in) if len(audio.get(name, [])) == 1
-    }:
+    for recording in {name for a in claims for name in (a.recording, a.ends_in) if len(audio.get(name, [])) == 1}:
         seconds[recording] = duration_of(audio[recording][0])
     claims = split_at_ends(claims, seconds.get)
     for recording in sorted({a.recording for a in claims}):
@@ -95,16 +93,12 @@ def annotated_segments(
         grid = build_grid([seconds[recording]], length_s, length_s, "windows")
         unheard.judge(here, seconds[recording], grid.starts_N.tolist(), length_s)
         columns = [labels.index(a.label) for a in here]
-        marked = mark_truth(
-            grid, [0] * len(here), columns, [a.start for a in here], [a.end for a in here], len(labels)
-        )
+        marked = mark_truth(grid, [0] * len(here), columns, [a.start for a in here], [a.end for a in here], len(labels))
         for c in np.flatnonzero(marked.any(axis=0)):
             starts = grid.starts_N[marked[:, c]].tolist()
             found[labels[c], recording] = AnnotatedSegments(paths[0], labels[c], starts)
     for sentence in unheard.sentences():
         log.warning("%s", sentence)
     if not found:
-        raise InputError(
-            f"{root} holds none of the annotated recordings, or no segment holds enough of any class"
-        )
+        raise InputError(f"{root} holds none of the annotated recordings, or no segment holds enough of any class")
     return [found[key] for key in sorted(found)]

@@ -206,9 +206,7 @@ def write_calibration(
         "ece_expected_by_chance": _rounded(result.after.error.by_chance),
         "brier_before": _rounded(result.before.brier),
         "brier_after": _rounded(result.after.brier),
-        "intervals": {
-            name: [_rounded(found.low), _rounded(found.high)] for name, found in _intervals(result).items()
-        },
+        "intervals": {name: [_rounded(found.low), _rounded(found.high)] for name, found in _intervals(result).items()},
     }
     if thresholds is not None:
         content["thresholds"] = thresholds.as_dict(data)

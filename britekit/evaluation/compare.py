@@ -171,7 +171,7 @@ def _common(first: Cells, second: Cells) -> tuple[Cells, Cells, list[str]]:
         if len(own) > len(shared)
     ]
     one, two = _part(first, a_rows, a_labels), _part(second, b_rows, b_labels)
-    if (differ := int(np.count_nonzero(one.truth != two.truth))):
+    if differ := int(np.count_nonzero(one.truth != two.truth)):
         raise InputError(
             f"the annotations of the two tests differ in {differ} of {one.truth.size} cells, so that a difference "
             "would not be that of the models; test both on the same annotations"

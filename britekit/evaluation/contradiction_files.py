@@ -24,9 +24,7 @@ _RIVALS = 3
 SHEET_SIZE = 72
 
 
-def write_contradictions(
-    folder: str | Path, views: Sequence[ClassView], most: float, facts: str
-) -> list[Path]:
+def write_contradictions(folder: str | Path, views: Sequence[ClassView], most: float, facts: str) -> list[Path]:
     """Write ``class_summary.csv``, ``summary.txt`` and a table for each class; all appear together.
 
     Parameters
@@ -72,9 +70,7 @@ def file_names(views: Sequence[ClassView]) -> list[str]:
     names = []
     for view in views:
         text = view.info.code or view.info.name
-        name = (
-            "".join("_" if c in '/\\:*?"<>|' or not c.isprintable() else c for c in text).strip(". ") or "_"
-        )
+        name = "".join("_" if c in '/\\:*?"<>|' or not c.isprintable() else c for c in text).strip(". ") or "_"
         while name.casefold() in taken:
             name += "_"
         taken.add(name.casefold())
@@ -94,9 +90,7 @@ def plot_contradictions(
     for view, name in zip(views, file_names(views), strict=True):
         rows = list(enumerate(below(view, most), start=1))
         targets = {
-            row.value_id: Path(folder)
-            / name
-            / f"{k}-{Path(row.recording).stem}-{row.offset:.2f}-{row.score:.3f}.jpeg"
+            row.value_id: Path(folder) / name / f"{k}-{Path(row.recording).stem}-{row.offset:.2f}-{row.score:.3f}.jpeg"
             for k, row in rows
         }
         for row, image in _images(session, [row for _, row in rows], audio):
@@ -115,9 +109,7 @@ def write_sheet(
     size: int = SHEET_SIZE,
 ) -> list[Path]:
     """Write ``most_contradicted.jpeg``: of all classes, the spectrograms with the lowest scores."""
-    pairs = sorted(((row, view) for view in views for row in view.rows), key=lambda pair: pair[0].score)[
-        :size
-    ]
+    pairs = sorted(((row, view) for view in views for row in view.rows), key=lambda pair: pair[0].score)[:size]
     view_of = {id(row): view for row, view in pairs}
     place = Path(folder)
 
@@ -131,9 +123,7 @@ def write_sheet(
     with ContactSheet(page, "Training segments that the models contradict most", legend) as sheet:
         for row, image in _images(session, [row for row, _ in pairs], audio):
             info = view_of[id(row)].info
-            sheet.add(
-                image, f"{info.code or info.name} {row.score:.3f} {Path(row.recording).stem} {row.offset:.2f}"
-            )
+            sheet.add(image, f"{info.code or info.name} {row.score:.3f} {Path(row.recording).stem} {row.offset:.2f}")
     return sheet.pages
 
 

@@ -136,8 +136,7 @@ def find_contradictions(
     found = [view for _, view in sorted(views.items(), key=lambda item: item[1].info.name) if view.rows]
     if not found:
         raise DatabaseError(
-            f'{session.info["where"]} has no spectrogram of these classes in group "{group}"; '
-            "extract some first"
+            f'{session.info["where"]} has no spectrogram of these classes in group "{group}"; extract some first'
         )
     for view in found:
         column = column_of[view.info.name]
@@ -204,9 +203,7 @@ def _scored(
         yield [key for key, _, _ in rows], scores_BC
 
 
-def stored_image(
-    session: Session, segment: int, value: bytes, height: int, width: int
-) -> NDArray[np.float32]:
+def stored_image(session: Session, segment: int, value: bytes, height: int, width: int) -> NDArray[np.float32]:
     """Return a stored spectrogram with values 0 to 1; raises `DatabaseError` if it has another size."""
     try:
         return decode(value, height, width).astype(np.float32) / np.float32(255)

@@ -89,9 +89,7 @@ def _calibrated(data: ScoredSet | UnitSet, path: str | Path) -> Decisions:
     calibration = read_calibration(path)
     members = data.source.sha256s
     if calibration.members and members and calibration.members != members:
-        log.warning(
-            "%s was fitted on other checkpoints than those of the scores in %s", path, data.source.path
-        )
+        log.warning("%s was fitted on other checkpoints than those of the scores in %s", path, data.source.path)
 
     def apply(scores: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(calibration.apply(scores, data.source.classes), dtype=np.float32)

@@ -66,9 +66,7 @@ def find_epochs(directory: str | Path) -> list[tuple[int, Path]]:
     return sorted(found.items())
 
 
-def annotated_recordings(
-    annotations_path: str | Path, recordings_dir: str | Path | None = None
-) -> list[Path]:
+def annotated_recordings(annotations_path: str | Path, recordings_dir: str | Path | None = None) -> list[Path]:
     """Return the audio of the annotated recordings, in a directory or beside the annotations.
 
     Raises
@@ -98,9 +96,7 @@ def score_epoch(
 
 def best_epoch(scores: Sequence[EpochScore], figure: str) -> EpochScore:
     """Return the epoch with the highest ``pr_auc`` or ``roc_auc``; the first of equals."""
-    return max(
-        scores, key=lambda s: (-math.inf if math.isnan(getattr(s, figure)) else getattr(s, figure), -s.epoch)
-    )
+    return max(scores, key=lambda s: (-math.inf if math.isnan(getattr(s, figure)) else getattr(s, figure), -s.epoch))
 
 
 def write_epochs(directory: str | Path, scores: Sequence[EpochScore]) -> list[Path]:

@@ -26,8 +26,7 @@ def find_granularity(text: str, block_s: float | None = None) -> tuple[Unit, flo
     found = [word for word in words if text and word.startswith(text.lower())]
     if len(found) != 1:
         raise InputError(
-            f'granularity "{text}" is not known; expected segment, block, recording or minute, or the '
-            "beginning of one"
+            f'granularity "{text}" is not known; expected segment, block, recording or minute, or the beginning of one'
         )
     if block_s is not None and not block_s > 0:
         raise InputError(f"--block is {block_s:g}; expected a positive number of seconds")

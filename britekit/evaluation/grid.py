@@ -165,9 +165,7 @@ def mark_truth(
     return truth
 
 
-def count_marked(
-    grid: Grid, recording_M: ArrayLike, start_M: ArrayLike, end_M: ArrayLike
-) -> NDArray[np.int64]:
+def count_marked(grid: Grid, recording_M: ArrayLike, start_M: ArrayLike, end_M: ArrayLike) -> NDArray[np.int64]:
     """Return how many rows each annotation marks: none if no row holds enough of it."""
     _, marked, closing = _marked_rows(grid, np.asarray(recording_M, dtype=np.int64), start_M, end_M)
     return marked + closing
@@ -234,9 +232,7 @@ def place_labels(
     np.maximum.at(scores_NC.reshape(-1), rows, np.asarray(score_M, dtype=np.float32)[kept])
 
 
-def _rows_of(
-    grid: Grid, recording: ArrayLike, starts: ArrayLike, forgiven_s: float
-) -> tuple[NDArray, NDArray]:
+def _rows_of(grid: Grid, recording: ArrayLike, starts: ArrayLike, forgiven_s: float) -> tuple[NDArray, NDArray]:
     """Return the row of each start, without those beyond the last row, and which were kept."""
     recordings = np.asarray(recording, dtype=np.int64)
     exact = np.asarray(starts, dtype=np.float64)

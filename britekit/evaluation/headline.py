@@ -25,9 +25,7 @@ def leading_figures(report: UnitReport) -> dict[str, Any]:
 
 def all_figures(report: UnitReport) -> dict[str, Any]:
     """Return every figure, the intervals as pairs, and the suggested threshold with what it would give."""
-    intervals = {
-        name: [found.low, found.high] for name, found in report.intervals.items() if not math.isnan(found.low)
-    }
+    intervals = {name: [found.low, found.high] for name, found in report.intervals.items() if not math.isnan(found.low)}
     return {**report.metrics(), "intervals": intervals, "suggested": suggest_threshold(report)}
 
 

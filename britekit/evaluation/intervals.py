@@ -38,8 +38,8 @@ def compute_intervals(report: UnitReport, replicates: int) -> dict[str, Interval
 
     values: dict[str, NDArray[np.float64]] = {}
     ranks = ranks_of(columns)
-    values["micro_pr"], values["micro_roc"] = values["micro_pr_trained"], values["micro_roc_trained"] = (
-        ranks.areas(sampling)
+    values["micro_pr"], values["micro_roc"] = values["micro_pr_trained"], values["micro_roc_trained"] = ranks.areas(
+        sampling
     )
     if others:
         # They have no annotations, so they add only false cells.
@@ -58,9 +58,7 @@ def _macro(report: UnitReport, sampling: Resampling) -> dict[str, NDArray[np.flo
     data = report.data
     collected: dict[str, list[NDArray[np.float64]]] = {"macro_pr": [], "macro_roc": [], "cmap": []}
     for c in data.annotated:
-        ranks = bin_ranks(
-            data.truth_NC, data.scores_NC, data.groups_N, sampling.recordings, _CLASS_EDGES, [c]
-        )
+        ranks = bin_ranks(data.truth_NC, data.scores_NC, data.groups_N, sampling.recordings, _CLASS_EDGES, [c])
         pr, roc, padded = ranks.areas_with_padding(sampling, PADDING)
         for values, found in zip(collected.values(), (pr, roc, padded), strict=True):
             values.append(found)

@@ -45,12 +45,8 @@ class LeftOut:
     def sentences(self, classes: Iterable[str] = ()) -> list[str]:
         """Return what a person should know, a sentence each."""
         said = [f"{text}, and left out" for text in self._unknown(classes)]
-        said += [
-            f'recording "{name}" is annotated but left out: {why}' for name, why in self.without_audio.items()
-        ]
-        said += [
-            f'recording "{name}" is too short to hold a segment, and left out' for name in self.too_short
-        ]
+        said += [f'recording "{name}" is annotated but left out: {why}' for name, why in self.without_audio.items()]
+        said += [f'recording "{name}" is too short to hold a segment, and left out' for name in self.too_short]
         said += time_sentences(self.beyond_end, self.unmarked, self.past_end)
         if self.not_annotated:
             many = len(self.not_annotated) > 1
@@ -111,8 +107,7 @@ def find_lengths(
             seconds[name] = source.seconds[name]
         elif name not in audio:
             left_out.without_audio[name] = (
-                f"{folder} holds no audio of that name ({first_row[name]})"
-                f"{suggest(name, [*audio, *source.seconds])}"
+                f"{folder} holds no audio of that name ({first_row[name]}){suggest(name, [*audio, *source.seconds])}"
             )
         elif len(audio[name]) > 1:
             listed = " and ".join(path.name for path in audio[name])
@@ -139,7 +134,5 @@ def audio_files(folder: Path, recursive: bool) -> dict[str, list[Path]]:
         return {}  # each annotated recording is then listed as one without audio
     files: dict[str, list[Path]] = {}
     for path in paths:
-        files.setdefault(composed(path.relative_to(folder).with_suffix("").as_posix()).strip(), []).append(
-            path
-        )
+        files.setdefault(composed(path.relative_to(folder).with_suffix("").as_posix()).strip(), []).append(path)
     return files

@@ -121,9 +121,7 @@ def measure_localisation(
         raise InputError(f"{annotations_path} holds no annotation of a sound")
     manifest = read_manifest(folder)
     field = (manifest.get("inference") or {}).get("label_field", cfg.infer.label_field)
-    classes, labels = trained_classes(
-        folder, manifest, field, cfg.misc.map_codes, table, cfg.misc.classes_file
-    )
+    classes, labels = trained_classes(folder, manifest, field, cfg.misc.map_codes, table, cfg.misc.classes_file)
     # As in a test: what labels call a class comes first, then its name, code and alternates.
     meant = dict(zip(labels, labels, strict=True))
     label_of = {id(info): label for info, label in zip(classes, labels, strict=True)}

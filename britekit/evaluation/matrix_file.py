@@ -55,10 +55,7 @@ def write_columns(path: Path, columns: Mapping[str, NDArray[np.floating]], decim
     """Write columns of numbers; lines that look alike once rounded are written once."""
     template = ",".join(f"%.{decimals}f" for _ in columns)
     # + 0.0 turns a negative zero, from 1 - 1, into one without a sign
-    lines = [
-        template % values
-        for values in zip(*(np.round(c, decimals) + 0.0 for c in columns.values()), strict=True)
-    ]
+    lines = [template % values for values in zip(*(np.round(c, decimals) + 0.0 for c in columns.values()), strict=True)]
     write_text(path, "\n".join([csv_line(list(columns)).rstrip("\n"), *dict.fromkeys(lines)]) + "\n")
     return path
 

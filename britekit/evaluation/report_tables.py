@@ -35,9 +35,7 @@ def detail_rows(report: UnitReport) -> Rows:
     rows = zip(data.groups_N.tolist(), data.numbers_N.tolist(), strict=True)
     for n, (recording, number) in enumerate(rows):
         cells = [names[n] for names in named]
-        place = (
-            directory_and_stem(data.recordings[recording]) if whole else (data.recordings[recording], number)
-        )
+        place = directory_and_stem(data.recordings[recording]) if whole else (data.recordings[recording], number)
         yield *place, *map(len, cells), *(", ".join(names) for names in cells)
 
 
@@ -47,9 +45,7 @@ def recording_rows(report: UnitReport) -> Rows:
     yield *(("directory", "recording") if whole else ("recording",)), "TP count", "FP count", "FN count"
     recordings = len(report.data.recordings)
     sums = [
-        np.bincount(report.data.groups_N, np.count_nonzero(mask, axis=1), minlength=recordings)
-        .astype(int)
-        .tolist()
+        np.bincount(report.data.groups_N, np.count_nonzero(mask, axis=1), minlength=recordings).astype(int).tolist()
         for mask in _outcomes(report)
     ]
     for name, *counts in zip(report.data.recordings, *sums, strict=True):

@@ -122,9 +122,7 @@ def read_scores(
     inference = manifest.get("inference") or {}
     chosen = inference.get("label_field", label_field)
     if chosen not in LABEL_FIELDS:
-        raise InputError(
-            f'{folder / "manifest.yaml"}: inference.label_field is "{chosen}"; run analyze again'
-        )
+        raise InputError(f'{folder / "manifest.yaml"}: inference.label_field is "{chosen}"; run analyze again')
     if (folder / TABLE_NAME).is_file():
         path = folder / TABLE_NAME
         return source_of_table(ScoreTable.load(path), path, chosen, map_codes)
@@ -155,9 +153,7 @@ def source_of_table(
     labels = [map_name(info.label(label_field), map_codes) for info in table.classes]
     for label in labels:
         if labels.count(label) > 1:
-            raise InputError(
-                f'{path}: two classes are called "{label}"; use another infer.label_field or map_codes'
-            )
+            raise InputError(f'{path}: two classes are called "{label}"; use another infer.label_field or map_codes')
 
     def chosen(recordings: list[str]) -> Windows:
         order = {name: k for k, name in enumerate(recordings)}
@@ -205,9 +201,7 @@ def _from_labels(
 ) -> ScoreSource:
     found = read_label_table(folder)
     if not len(found):
-        raise InputError(
-            f"{folder} holds no label, so the length of labels is unknown; run analyze with --min-score 0"
-        )
+        raise InputError(f"{folder} holds no label, so the length of labels is unknown; run analyze with --min-score 0")
     inference = manifest.get("inference") or {}
     if manifest.get("sed_fps") and inference.get("segment_len") is None and inference.get("min_score"):
         # They may be of one length by chance, such as that of the recordings.
@@ -281,9 +275,7 @@ def _stated_step(where: Path, facts: Mapping[str, Any]) -> float | None:
     except (TypeError, ValueError):
         step_s = 0.0
     if not 0.0 < step_s < np.inf:
-        raise InputError(
-            f'{where}: step_s is "{facts["step_s"]}"; expected seconds above 0; run analyze again'
-        )
+        raise InputError(f'{where}: step_s is "{facts["step_s"]}"; expected seconds above 0; run analyze again')
     return step_s
 
 

@@ -116,9 +116,7 @@ def read_scored_set(
     known = {*source.recordings, *audio_files(folder, recursive=False)}
     annotations = read_any_annotations(annotations_path, cfg.misc.map_codes, known=sorted(known))
     if not annotations:
-        raise InputError(
-            f"{annotations_path} holds no annotation; a row with an empty class keeps a silent recording"
-        )
+        raise InputError(f"{annotations_path} holds no annotation; a row with an empty class keeps a silent recording")
     annotations = _as_labelled(annotations, source)
     left_out = LeftOut()
     first_row: dict[str, str] = {}

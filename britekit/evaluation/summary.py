@@ -55,9 +55,7 @@ def units_line(report: UnitReport) -> str:
 
 def _facts(report: UnitReport) -> list[str]:
     data = report.data
-    silent = (
-        f", {len(data.without_scores)} of them without scores (counted as 0)" if data.without_scores else ""
-    )
+    silent = f", {len(data.without_scores)} of them without scores (counted as 0)" if data.without_scores else ""
     source = data.source
     return [
         _line("Recordings", f"{len(data.recordings)}{silent}"),
@@ -90,9 +88,7 @@ def _area(report: UnitReport, key: str) -> str:
 
 def _percent(report: UnitReport, key: str, of: str = "") -> str:
     found = report.intervals.get(key)
-    shown = (
-        "" if found is None or math.isnan(found.low) else f"  [{100 * found.low:.1f}, {100 * found.high:.1f}]"
-    )
+    shown = "" if found is None or math.isnan(found.low) else f"  [{100 * found.low:.1f}, {100 * found.high:.1f}]"
     return f"{100 * report.metrics()[key]:.1f} %{of}{shown}"
 
 

@@ -55,9 +55,7 @@ def annotated_seconds(path: str | Path, map_codes: Mapping[str, str] | None = No
     )
 
 
-def labelled_seconds(
-    directory: str | Path, min_score: float, map_codes: Mapping[str, str] | None = None
-) -> Seconds:
+def labelled_seconds(directory: str | Path, min_score: float, map_codes: Mapping[str, str] | None = None) -> Seconds:
     """Sum the time of labels with at least this score, per recording and class as `misc.map_codes` calls it.
 
     Raises

@@ -66,9 +66,7 @@ class UnitReport:
 
     def __repr__(self) -> str:
         data, figures = self.data, self.metrics()
-        shown = ", ".join(
-            f"{name} {figures[name]:.3f}" for name in ("macro_pr", "micro_roc", "precision", "recall")
-        )
+        shown = ", ".join(f"{name} {figures[name]:.3f}" for name in ("macro_pr", "micro_roc", "precision", "recall"))
         size = f"{counted(len(data.groups_N), data.unit)} of {counted(len(data.recordings), 'recording')}"
         return f"<UnitReport: {size}, {counted(len(data.annotated), 'class', 'classes')}; {shown}>"
 
@@ -190,13 +188,9 @@ class UnitReport:
                 "figures at lower thresholds are not those of the models; run analyze with --min-score 0"
             )
         if self.without_positives:
-            notes.append(
-                f"no {unit} is marked by {some(self.without_positives)}: left out of the macro means"
-            )
+            notes.append(f"no {unit} is marked by {some(self.without_positives)}: left out of the macro means")
         if self.always_positive:
-            notes.append(
-                f"every {unit} is marked by {some(self.always_positive)}: no ROC-AUC, left out of its mean"
-            )
+            notes.append(f"every {unit} is marked by {some(self.always_positive)}: no ROC-AUC, left out of its mean")
         highest = float(self.decisions.values_NC.max())
         if highest < self.threshold:
             notes.append(
@@ -250,11 +244,7 @@ def report_units(
     columns = data.annotated
     all_annotated = len(columns) == len(data.labels)
     trained = count_by_threshold(data.truth_NC, data.scores_NC)
-    annotated = (
-        trained
-        if all_annotated
-        else count_by_threshold(data.truth_NC[:, columns], data.scores_NC[:, columns])
-    )
+    annotated = trained if all_annotated else count_by_threshold(data.truth_NC[:, columns], data.scores_NC[:, columns])
     found = decisions.values_NC >= threshold
     hits = data.scores_NC[data.truth_NC & found]
     report = UnitReport(

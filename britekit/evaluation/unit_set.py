@@ -280,9 +280,7 @@ def trim(
     return trimmed
 
 
-def _until_next(
-    recording: NDArray[np.integer], start: NDArray[np.float64], length_s: float
-) -> NDArray[np.float32]:
+def _until_next(recording: NDArray[np.integer], start: NDArray[np.float64], length_s: float) -> NDArray[np.float32]:
     seconds = np.full(len(start), length_s)
     same = recording[1:] == recording[:-1]
     seconds[:-1][same] = np.minimum(length_s, np.diff(start)[same])

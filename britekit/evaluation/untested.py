@@ -55,9 +55,7 @@ def leave_untested(folder: Path, metrics: str | Path | None) -> None:
     text = f"Not tested: {WHY}.\nNext: {NEXT}.\n"
     with together():
         write_text(folder / "summary_report.txt", text)
-        page = "<p>".join(
-            ["<!doctype html><meta charset=utf-8><title>Not tested</title>", *text.splitlines()]
-        )
+        page = "<p>".join(["<!doctype html><meta charset=utf-8><title>Not tested</title>", *text.splitlines()])
         write_text(folder / PAGE_NAME, page)
         write_figures(folder / FIGURES_NAME, {"recordings": 0})
         if metrics is not None:

@@ -99,9 +99,7 @@ class Resampling:
             return _all_or_nothing(exact, heard, end == 1)
         return Interval(exact, *np.clip([found.low, found.high], 0.0, 1.0).tolist())
 
-    def share_interval(
-        self, part_R: NDArray[np.floating], whole_R: NDArray[np.floating], exact: float
-    ) -> Interval:
+    def share_interval(self, part_R: NDArray[np.floating], whole_R: NDArray[np.floating], exact: float) -> Interval:
         """Return the interval of a share, such as precision: sums over recordings, one by the other.
 
         Where all or nothing of every recording counts, all replicates are equal. Then the far end is that of

@@ -24,9 +24,7 @@ class CalibrationError:
     cells: int
 
 
-def expected_calibration_error(
-    truth: ArrayLike, probabilities: ArrayLike, bins: int = 15
-) -> CalibrationError:
+def expected_calibration_error(truth: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> CalibrationError:
     """Compute the expected calibration error over bins of equal numbers of cells.
 
     Equal-mass bins, since with equal widths nearly all cells of a detector fall into the first. Nixon et al.,

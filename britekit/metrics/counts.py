@@ -53,9 +53,7 @@ def count_by_threshold(truth: ArrayLike, scores: ArrayLike) -> ThresholdCounts:
     truth_N = np.asarray(truth).ravel()
     scores_N = np.asarray(scores).ravel()
     if np.shape(truth) != np.shape(scores):
-        raise InputError(
-            f"truth has shape {np.shape(truth)}, scores {np.shape(scores)}; expected the same shape"
-        )
+        raise InputError(f"truth has shape {np.shape(truth)}, scores {np.shape(scores)}; expected the same shape")
     if truth_N.dtype != bool:
         truth_N = truth_N.astype(bool)
     if scores_N.dtype == np.float32:
@@ -65,9 +63,7 @@ def count_by_threshold(truth: ArrayLike, scores: ArrayLike) -> ThresholdCounts:
         order = np.argsort(scores_N)[::-1]
         ordered, ordered_truth = scores_N[order], truth_N[order]
     if len(ordered) and (np.isnan(ordered[0]) or np.isnan(ordered[-1])):
-        raise InputError(
-            f"{int(np.isnan(scores_N).sum())} of {scores_N.size} scores are NaN; expected numbers"
-        )
+        raise InputError(f"{int(np.isnan(scores_N).sum())} of {scores_N.size} scores are NaN; expected numbers")
     # A threshold is the last of a run of equal scores: only there are all its members counted.
     ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
     last_K = ends[ends >= 0].astype(np.int64)  # no scores, no thresholds

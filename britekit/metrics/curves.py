@@ -29,9 +29,7 @@ class Curve:
 
     def take(self, index: NDArray[np.int64]) -> Curve:
         """Return the chosen points."""
-        return Curve(
-            self.thresholds[index], self.precision[index], self.recall[index], self.false_positive_rate[index]
-        )
+        return Curve(self.thresholds[index], self.precision[index], self.recall[index], self.false_positive_rate[index])
 
 
 def curve_of(counts: ThresholdCounts) -> Curve:

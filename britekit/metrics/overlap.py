@@ -11,9 +11,7 @@ from britekit.metrics.durations import Stretches, begins
 _SHARED_S = 1e-6
 
 
-def component_overlaps(
-    claimed: Stretches, labelled: Stretches
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def component_overlaps(claimed: Stretches, labelled: Stretches) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the group and the intersection over union of each component.
 
     A component is what hangs together by overlaps between the two: annotations of one class in a recording

@@ -73,9 +73,7 @@ def bound_precision(truth: ArrayLike, values: ArrayLike, groups: ArrayLike) -> P
         worth = np.where((tp == 0) | (tp == n) | (recordings < 2), recordings, n / effect)
     lower = wilson_interval(p * worth, worth, Z)[0]
     recall = tp / positives if positives else np.full(len(tp), np.nan)
-    return PrecisionBounds(
-        sorted_values[ends], p, lower, recall, n.astype(np.int64), recordings.astype(np.int64)
-    )
+    return PrecisionBounds(sorted_values[ends], p, lower, recall, n.astype(np.int64), recordings.astype(np.int64))
 
 
 def _earlier(group: NDArray[np.int64], weight: NDArray[np.float64] | None = None) -> NDArray[np.float64]:

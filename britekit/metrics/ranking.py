@@ -88,9 +88,7 @@ class ClassRanking:
         return np.flatnonzero(self.positives_C == self.rows) if self.rows else np.zeros(0, dtype=np.int64)
 
 
-def rank_classes(
-    truth_NC: ArrayLike, scores_NC: ArrayLike, columns: Sequence[int] | None = None
-) -> ClassRanking:
+def rank_classes(truth_NC: ArrayLike, scores_NC: ArrayLike, columns: Sequence[int] | None = None) -> ClassRanking:
     """Compute the areas of each column, or of those named."""
     truth, scores = np.asarray(truth_NC), np.asarray(scores_NC)
     chosen = range(truth.shape[1]) if columns is None else columns

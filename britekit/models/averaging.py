@@ -47,8 +47,7 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> None
             total += other["state_dict"][name].double()
         sources.append(_source(other, path))
     mean = {
-        name: (sums[name] / len(paths)).to(value.dtype) if name in sums else value
-        for name, value in weights.items()
+        name: (sums[name] / len(paths)).to(value.dtype) if name in sums else value for name, value in weights.items()
     }
     content = {key: value for key, value in first.items() if key in LASTING}
     write_archive(
@@ -72,9 +71,7 @@ def _compare(first: dict[str, Any], first_path: Any, other: dict[str, Any], path
     if names != others:
         only = sorted(set(names or ()) ^ set(others or ()))
         what = f'"{only[0]}" is in one of them only' if only else "their order differs"
-        raise ModelError(
-            f"{path} was trained for other classes than {first_path} ({what}); choose ones of one list"
-        )
+        raise ModelError(f"{path} was trained for other classes than {first_path} ({what}); choose ones of one list")
     ours, theirs = first["state_dict"], other["state_dict"]
     stray = sorted(set(ours) ^ set(theirs))
     if stray:

@@ -198,10 +198,7 @@ def check_entries(content: Mapping[str, Any], path: str | Path) -> None:
 
 def _is_whole(value: Any) -> bool:
     """Whether it is a tensor whose every number is in the file; a view could repeat one millions of times."""
-    return (
-        isinstance(value, torch.Tensor)
-        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
-    )
+    return isinstance(value, torch.Tensor) and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def _damaged(path: Path) -> str:

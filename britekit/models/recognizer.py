@@ -40,9 +40,7 @@ class Recognizer(nn.Module):
         """Backbone features averaged over frequency and time, (B, F)."""
         return self._averaged(self.backbone(x_B1HW))
 
-    def forward_and_embed(
-        self, x_B1HW: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+    def forward_and_embed(self, x_B1HW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
         """Return the output of `forward` and the embedding, with one pass through the backbone."""
         features = self.backbone(x_B1HW)
         segment, frames = self.head(features)

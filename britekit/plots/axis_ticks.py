@@ -63,9 +63,7 @@ def frequency_ticks(row_hz: NDArray[np.float64], most: int = 12) -> Ticks:
         chosen = _ticks_of_even_scale(row_hz, low, high, most)
     unit, factor = ("kHz", 1000.0) if high >= 1000 else ("Hz", 1.0)
     ordered = sorted(chosen)
-    return Ticks(
-        [chosen[mark] for mark in ordered], [f"{mark / factor:g}" for mark in ordered], f"Frequency ({unit})"
-    )
+    return Ticks([chosen[mark] for mark in ordered], [f"{mark / factor:g}" for mark in ordered], f"Frequency ({unit})")
 
 
 def time_ticks(start_s: float, seconds: float, most: int = 10) -> Ticks:
@@ -78,9 +76,7 @@ def time_ticks(start_s: float, seconds: float, most: int = 10) -> Ticks:
     first = math.ceil(start_s / step - 1e-9)
     places = [step * k for k in range(first, math.floor(end / step + 1e-9) + 1)]
     if seconds <= 120:
-        return Ticks(
-            places, [f"{place:.6g}" if place < 1e5 else f"{place:.0f}" for place in places], "Time (s)"
-        )
+        return Ticks(places, [f"{place:.6g}" if place < 1e5 else f"{place:.0f}" for place in places], "Time (s)")
     if end < 3600:
         return Ticks(places, [f"{int(place // 60)}:{int(place % 60):02}" for place in places], "Time (min:s)")
     if step < 60:
@@ -95,9 +91,7 @@ def _is_even(row_hz: NDArray[np.float64]) -> bool:
     return bool(np.abs(row_hz - straight).max() <= 0.03 * (row_hz[-1] - row_hz[0]))
 
 
-def _ticks_of_even_scale(
-    row_hz: NDArray[np.float64], low: float, high: float, most: int
-) -> dict[float, float]:
+def _ticks_of_even_scale(row_hz: NDArray[np.float64], low: float, high: float, most: int) -> dict[float, float]:
     """Return every multiple of the smallest round step that leaves room, with its place."""
     chosen: dict[float, float] = {}
     for step in _FREQUENCY_STEPS:
@@ -108,9 +102,7 @@ def _ticks_of_even_scale(
     return chosen
 
 
-def _ticks_of_curved_scale(
-    row_hz: NDArray[np.float64], low: float, high: float, most: int
-) -> dict[float, float]:
+def _ticks_of_curved_scale(row_hz: NDArray[np.float64], low: float, high: float, most: int) -> dict[float, float]:
     """Return 1, 5, 2 … of each decade, with their places, as far as they do not crowd each other."""
     chosen: dict[float, float] = {}
     gap = (len(row_hz) - 1) / most

@@ -77,9 +77,7 @@ def plot_detection_curves(
                 for k in range(len(labels))
             ]
             shown = [line for line in lines if len(line)]
-            axes.add_collection(
-                LineCollection(shown, colors=colour, linewidths=1.2, linestyles=style, label=name)
-            )
+            axes.add_collection(LineCollection(shown, colors=colour, linewidths=1.2, linestyles=style, label=name))
         for x, y, label in zip(left, bottom, labels, strict=True):
             heading = axes.text(x + 0.5, y + 1.03, "", ha="center", va="bottom", fontsize=7)
             set_name(heading, shorten(label, 18))
@@ -96,9 +94,7 @@ def plot_detection_curves(
         drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 
-def plot_missed_for(
-    path: str | Path, shares: Array, missed: Sequence[str], said: Sequence[str], unit: str
-) -> None:
+def plot_missed_for(path: str | Path, shares: Array, missed: Sequence[str], said: Sequence[str], unit: str) -> None:
     """Draw how often other classes were wrongly detected where a class was missed.
 
     Parameters

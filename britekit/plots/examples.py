@@ -47,9 +47,7 @@ class ExamplePlot:
             self._axes.tick_params(labelsize=7)
             self._axes.grid(visible=False)
 
-    def draw(
-        self, image_HW: ArrayLike, seconds: float, start_s: float, marked_s: tuple[float, float]
-    ) -> bytes:
+    def draw(self, image_HW: ArrayLike, seconds: float, start_s: float, marked_s: tuple[float, float]) -> bytes:
         """Return a picture.
 
         Parameters

@@ -10,9 +10,7 @@ from britekit.plots.style import BLUE, GREY, figure
 _COLUMNS = 3
 
 
-def plot_precision(
-    path: str | Path, curves: Mapping[str, Sequence[tuple[float, float, float, float]]]
-) -> None:
+def plot_precision(path: str | Path, curves: Mapping[str, Sequence[tuple[float, float, float, float]]]) -> None:
     """Draw one panel per class.
 
     Parameters

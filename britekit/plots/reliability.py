@@ -33,9 +33,7 @@ def plot_message(path: str | Path, text: str) -> None:
         axes.text(0.5, 0.5, text, ha="center", va="center")
 
 
-def plot_reliability(
-    path: str | Path, before: ReliabilityLine, after: ReliabilityLine | None, title: str
-) -> None:
+def plot_reliability(path: str | Path, before: ReliabilityLine, after: ReliabilityLine | None, title: str) -> None:
     """Draw observed frequency against mean prediction, with intervals, the diagonal and the cells per bin.
 
     Parameters

@@ -143,9 +143,7 @@ def plot_bare_spectrogram(
     """
     image = np.asarray(image_FT, dtype=np.float32)
     scale = max(1, WIDTH_PX // max(1, image.shape[1]))
-    save_picture(
-        path, coloured(image, power, height or image.shape[0] * scale, width or image.shape[1] * scale)
-    )
+    save_picture(path, coloured(image, power, height or image.shape[0] * scale, width or image.shape[1] * scale))
 
 
 def coloured(image_FT: NDArray[np.float32], power: float, height: int, width: int) -> NDArray[np.uint8]:

@@ -78,9 +78,7 @@ def figure(path: str | Path, width: float = 4.0, height: float = 4.0) -> Iterato
     """
     suffix = Path(path).suffix.lower()
     if suffix not in _NO_METADATA:
-        raise InputError(
-            f'{path}: no picture can be written as "{suffix}"; expected {", ".join(_NO_METADATA)}'
-        )
+        raise InputError(f'{path}: no picture can be written as "{suffix}"; expected {", ".join(_NO_METADATA)}')
     # No pyplot: it keeps every figure alive.
     with common_style():
         drawn = Figure(figsize=(width, height), dpi=DPI, layout="constrained")

@@ -47,9 +47,7 @@ def plot_training_curve(
             for k, (name, series) in enumerate(values.items()):
                 # A line of one point is invisible.
                 marker = "o" if len(series) < 3 else None
-                axes.plot(
-                    epochs, series, color=_COLOURS[k % 4], linestyle=_LINES[k % 4], marker=marker, label=name
-                )
+                axes.plot(epochs, series, color=_COLOURS[k % 4], linestyle=_LINES[k % 4], marker=marker, label=name)
             axes.set_ylabel(label)
             if label == "Loss":
                 axes.set_ylim(bottom=0)

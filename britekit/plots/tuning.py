@@ -25,13 +25,9 @@ def plot_history(path: str | Path, numbers: Sequence[int], scores: Sequence[floa
     with figure(path, width=5.5, height=3.4) as drawn:
         axes = drawn.subplots()
         axes.plot(numbers, scores, "o", color=BLUE, markersize=4, label="Trial")
-        axes.step(
-            numbers, np.maximum.accumulate(scores), where="post", color=ORANGE, label="Best so far", zorder=1
-        )
+        axes.step(numbers, np.maximum.accumulate(scores), where="post", color=ORANGE, label="Best so far", zorder=1)
         best = int(np.argmax(scores))
-        axes.plot(
-            numbers[best], scores[best], "o", color=RED, markersize=6, label=f"Best: {scores[best]:.4f}"
-        )
+        axes.plot(numbers[best], scores[best], "o", color=RED, markersize=6, label=f"Best: {scores[best]:.4f}")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="Trial", ylabel=metric, title="Score of each trial")
         axes.legend(loc="best")
@@ -51,9 +47,7 @@ def plot_importances(path: str | Path, importances: Mapping[str, float]) -> None
         axes.set_title("Which settings matter")
 
 
-def plot_slices(
-    path: str | Path, values: Mapping[str, Sequence[Any]], scores: Sequence[float], metric: str
-) -> None:
+def plot_slices(path: str | Path, values: Mapping[str, Sequence[Any]], scores: Sequence[float], metric: str) -> None:
     """Draw the score of each trial over the value of each setting, and the mean of values tried repeatedly.
 
     Parameters
@@ -77,9 +71,7 @@ def plot_slices(
             if 2 * len(distinct) <= len(given):
                 axes.plot(at, means, "-" if is_number else "_", color=ORANGE, markersize=14, label="Mean")
             if is_number and len(distinct) <= _MOST_TICKS:
-                axes.set_xticks(
-                    distinct, [f"{v:g}" for v in distinct], rotation=45 if len(distinct) > 4 else 0
-                )
+                axes.set_xticks(distinct, [f"{v:g}" for v in distinct], rotation=45 if len(distinct) > 4 else 0)
             elif not is_number:
                 axes.set_xticks(at, distinct, rotation=30, ha="right")
                 axes.set_xlim(-0.5, len(distinct) - 0.5)

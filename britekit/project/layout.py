@@ -40,9 +40,9 @@ def project_files() -> dict[str, str]:
     """Return the text of each file of a project by its path there."""
     here = Path(__file__).parent
     texts = {
-        str(
-            Path(path.relative_to(here).parent, _DOTTED.get(path.name, path.name)).as_posix()
-        ): path.read_text(encoding="utf-8")
+        str(Path(path.relative_to(here).parent, _DOTTED.get(path.name, path.name)).as_posix()): path.read_text(
+            encoding="utf-8"
+        )
         for path in sorted(here.rglob("*"))
         if path.is_file() and path.suffix not in (".py", ".pyc") and path.name != _PLOTS_PAGE
     }
@@ -96,9 +96,7 @@ def uncommitted(root: Path, path: str) -> bool:
 def _init_repositories(root: Path) -> None:
     git = shutil.which("git")
     if git is None:
-        raise InputError(
-            "git was not found; install it and run init again (the project's files are in place)"
-        )
+        raise InputError("git was not found; install it and run init again (the project's files are in place)")
     if _run([git, "rev-parse", "--is-inside-work-tree"], root).returncode != 0:
         _must([git, "init", "--quiet"], root, "git init")
     if (root / ".dvc").exists():

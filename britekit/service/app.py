@@ -138,9 +138,7 @@ class Recognizer:
             self._arriving += 1
             try:
                 instead = KEY_FIELD if KEY_FIELD in form.model_fields else None
-                upload = await receive_upload(
-                    request, FILE_FIELD, self._limits.max_bytes, instead, self._uploads
-                )
+                upload = await receive_upload(request, FILE_FIELD, self._limits.max_bytes, instead, self._uploads)
             finally:
                 self._arriving -= 1
             with contextlib.closing(upload):
@@ -210,10 +208,7 @@ class Recognizer:
             text = _json_text(facts, "detections", rows)
             return StreamingResponse(text, media_type=JSON_TYPE, headers=headers)
         recording = Recording(name, seconds=result.seconds, damaged_at=result.damaged_at)
-        labels = (
-            (x.info.label(field), x.info.name, x.info.code, x.start, x.end, x.score, x.confirmed)
-            for x in found
-        )
+        labels = ((x.info.label(field), x.info.name, x.info.code, x.start, x.end, x.score, x.confirmed) for x in found)
         run = Facts(audio.min_freq, audio.max_freq, infer.lower_min_if_confirmed)
         content, media_type, filename = rendered(fields.format, recording, labels, run)
         headers = {
@@ -226,9 +221,7 @@ class Recognizer:
         known = [info.name for info in self.analyst.found_classes]
         wanted = {name.strip() for name in names}
         for name in wanted.difference(known):
-            raise Refusal(
-                400, f'field classes: "{name[:40]}" is not a class of the model{suggest(name, known)}'
-            )
+            raise Refusal(400, f'field classes: "{name[:40]}" is not a class of the model{suggest(name, known)}')
         return wanted
 
     async def _scores(self, upload: Upload, fields: RecordingForm) -> Response:
@@ -248,9 +241,7 @@ class Recognizer:
 
     async def _spectrogram(self, upload: Upload, fields: PictureForm) -> Response:
         cfg = self._contents.cfg.audio
-        with contextlib.closing(
-            Drawing(upload.path, cfg, self._limits.max_seconds, fields.max_width)
-        ) as drawing:
+        with contextlib.closing(Drawing(upload.path, cfg, self._limits.max_seconds, fields.max_width)) as drawing:
             picture = None
             while picture is None:  # between two pieces others get their turn
                 piece = asyncio.ensure_future(self._run(drawing.advance))

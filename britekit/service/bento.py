@@ -97,14 +97,10 @@ def build_bento(
         A file that the settings name is missing, or there is no container engine.
     """
     if containerize and shutil.which("docker") is None:
-        raise InputError(
-            "--containerize needs the docker client on the PATH; leave the option out or install it"
-        )
+        raise InputError("--containerize needs the docker client on the PATH; leave the option out or install it")
     if shutil.which("uv", path=_path_with_scripts()) is None:
         # BentoML would install it into the user's environment, unasked and unpinned.
-        raise InputError(
-            'the program "uv" is not installed, which BentoML needs; install it with "pip install uv"'
-        )
+        raise InputError('the program "uv" is not installed, which BentoML needs; install it with "pip install uv"')
     with temporary_folder("bento") as place:
         context = place / "context"
         contents = write_contents(cfg, members, context / MODEL_FOLDER)
@@ -174,9 +170,7 @@ def _build_image(bento: Path, tag: str, context: Path) -> None:
     # It takes minutes: people want to see what it does, and standard output is for results.
     code = subprocess.run(command, stdout=2, check=False).returncode
     if code != 0:
-        raise ModelError(
-            f"{bento} is written, but docker could not build {tag} (exit code {code}); it says why above"
-        )
+        raise ModelError(f"{bento} is written, but docker could not build {tag} (exit code {code}); it says why above")
 
 
 def _base_image() -> str:

@@ -102,9 +102,7 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
     facts = [read_export_facts(path) for path in exports]
     for path, other in zip(exports, facts, strict=True):
         if {info.name for info in other.classes} != {info.name for info in facts[0].classes}:
-            raise ModelError(
-                f"{path} knows other classes than {exports[0]}; members of an ensemble must agree"
-            )
+            raise ModelError(f"{path} knows other classes than {exports[0]}; members of an ensemble must agree")
 
     settings = _plain_settings(cfg, facts[0].training_cfg)
     settings["misc"]["ckpt_folder"] = EXPORTS

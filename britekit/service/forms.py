@@ -26,33 +26,26 @@ class RecordingForm(BaseModel):
         description="In place of the recording: `key` of an earlier answer. Scores of recent recordings are "
         "kept; status 410 asks to send the recording again.",
     )
-    name: str | None = Field(
-        None, max_length=255, description="With `key`: name of the recording in the answer."
-    )
+    name: str | None = Field(None, max_length=255, description="With `key`: name of the recording in the answer.")
 
 
 class DetectionsForm(RecordingForm):
     """How detections are wanted."""
 
-    format: str = Field(
-        JSON, description="Form of the answer.", json_schema_extra={"enum": [*format_names()]}
-    )
+    format: str = Field(JSON, description="Form of the answer.", json_schema_extra={"enum": [*format_names()]})
     min_score: float | None = Field(
         None,
         ge=0,
         le=1,
         description="Lowest score that makes a detection; the model's own setting if absent.",
     )
-    classes: str | None = Field(
-        None, description="Names of the classes to return, one per line; all if absent."
-    )
+    classes: str | None = Field(None, description="Names of the classes to return, one per line; all if absent.")
     thresholds: bool = Field(
         False, description="Use the threshold of each class that the calibration holds in place of min_score."
     )
     label_field: Literal["names", "codes", "alt_names", "alt_codes"] | None = Field(
         None, description="What a label shows; the model's own setting if absent."
     )
-
 
     @field_validator("format")
     @classmethod

@@ -45,9 +45,7 @@ class Stop:
 class Front:
     """Middleware around the whole application."""
 
-    def __init__(
-        self, app: ASGIApp, routes: frozenset[str], limits: Limits, metrics: Metrics, stop: Stop
-    ) -> None:
+    def __init__(self, app: ASGIApp, routes: frozenset[str], limits: Limits, metrics: Metrics, stop: Stop) -> None:
         self._app, self._routes, self._limits = app, routes, limits
         self._metrics, self._stop = metrics, stop
 
@@ -84,9 +82,7 @@ class Front:
                     # A client chooses path and address (X-Forwarded-For), so both are quoted in ASCII.
                     client = ascii((scope.get("client") or ("",))[0])[:60]
                     path = route if route != "other" else ascii(scope["path"][:200])
-                    logger.info(
-                        "%s %s status=%d seconds=%.3f client=%s", scope["method"], path, status, took, client
-                    )
+                    logger.info("%s %s status=%d seconds=%.3f client=%s", scope["method"], path, status, took, client)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         """Return what to answer a request that is refused by its head alone."""
@@ -130,9 +126,7 @@ class Front:
         if begun():
             return
         answer = self._given_up()
-        await send(
-            {"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers}
-        )
+        await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
         await send({"type": "http.response.body", "body": answer.body, "more_body": True})
         with move_on_after(_DRAIN_SECONDS):
             while more_body:
@@ -142,10 +136,6 @@ class Front:
     def _given_up(self) -> JSONResponse:
         headers = {"Connection": "close"}
         if not self._stop.over.is_set():
-            return JSONResponse(
-                {"error": f"the server was not done within {REQUEST_SECONDS} s"}, 504, headers
-            )
+            return JSONResponse({"error": f"the server was not done within {REQUEST_SECONDS} s"}, 504, headers)
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        return JSONResponse(
-            {"error": "the server is stopping; send the recording again in a moment"}, 503, headers
-        )
+        return JSONResponse({"error": "the server is stopping; send the recording again in a moment"}, 503, headers)

@@ -107,9 +107,7 @@ def describe() -> dict[str, Any]:
             **fields["properties"],
         }  # fmt: skip
         fields["required"] = [] if "key" in fields["properties"] else [FILE_FIELD]
-        content = {
-            kind.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}} for kind in kinds
-        }
+        content = {kind.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}
         if answer is not None:
             schemas[answer.__name__] = _schema(answer, schemas)
             content["application/json"] = {"schema": {"$ref": f"#/components/schemas/{answer.__name__}"}}
@@ -119,9 +117,7 @@ def describe() -> dict[str, Any]:
                 "description": text,
                 "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": fields}}},
                 "responses": {"200": {"description": "The answer", "content": content}, **refusals},
-                "x-curl": " ".join(
-                    f"curl -F audio=@recording.wav {options} http://127.0.0.1:3000/{name}".split()
-                ),
+                "x-curl": " ".join(f"curl -F audio=@recording.wav {options} http://127.0.0.1:3000/{name}".split()),
             }
         }
     for name, (text, kind) in _GETS.items():

@@ -217,6 +217,4 @@ def _palette() -> np.ndarray:
     places = np.linspace(0, 1, len(_COLOURS))
     anchors = np.asarray([list(bytes.fromhex(colour)) for colour in _COLOURS], float)
     at = np.linspace(0, 1, 256)
-    return np.stack([np.rint(np.interp(at, places, anchors[:, c])) for c in range(3)], axis=1).astype(
-        np.uint8
-    )
+    return np.stack([np.rint(np.interp(at, places, anchors[:, c])) for c in range(3)], axis=1).astype(np.uint8)

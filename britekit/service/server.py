@@ -95,9 +95,7 @@ def unpack(bento: Path, folder: Path) -> None:
             with tarfile.open(bento) as archive:
                 _extract(archive, folder)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise InputError(
-            f"{bento} cannot be unpacked ({error}); expected a file made by britekit package"
-        ) from None
+        raise InputError(f"{bento} cannot be unpacked ({error}); expected a file made by britekit package") from None
     if not (folder / "src" / "service.py").is_file() or not (folder / "src" / MODEL_FOLDER).is_dir():
         raise InputError(f"{bento} is not a Bento made by britekit package")
     if not (folder / "src/britekit/service/run.py").is_file():
@@ -190,7 +188,5 @@ def _address(host: str, port: int) -> str:
             trial.bind(place)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise InputError(
-                f"cannot listen on {host}, port {port}: {reason}; choose another --port"
-            ) from None
+            raise InputError(f"cannot listen on {host}, port {port}: {reason}; choose another --port") from None
     return str(place[0])

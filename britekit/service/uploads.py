@@ -65,9 +65,7 @@ class Upload:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="britekit-upload-", dir=folder, ignore_cleanup_errors=True
-        )
+        self._folder = tempfile.TemporaryDirectory(prefix="britekit-upload-", dir=folder, ignore_cleanup_errors=True)
         self._file: BinaryIO | None = None
         self.path = Path(self._folder.name) / "recording"
         self.name = "recording"
@@ -135,9 +133,7 @@ async def receive_upload(
     if content_type != b"multipart/form-data" or not options.get(b"boundary"):
         raise Refusal(415, f'send the recording as multipart/form-data with a file in the field "{field}"')
     too_large = Refusal(413, f"the upload is larger than {_size(max_bytes)}, the most this server accepts")
-    no_room = Refusal(
-        429, "the server has no room for this recording now; try again soon", {"Retry-After": "10"}
-    )
+    no_room = Refusal(429, "the server has no room for this recording now; try again soon", {"Retry-After": "10"})
     declared = request.headers.get("content-length", "")
     size = int(declared) if declared.isdecimal() and declared.isascii() and len(declared) < 20 else 0
     body = request.stream()
@@ -195,9 +191,7 @@ class _Form:
         self._text = bytearray()
         self._complete = False
         names = ("part_begin", "part_data", "part_end", "header_field", "header_value", "header_end")
-        callbacks: Any = {
-            f"on_{name}": getattr(self, f"_{name}") for name in (*names, "headers_finished", "end")
-        }
+        callbacks: Any = {f"on_{name}": getattr(self, f"_{name}") for name in (*names, "headers_finished", "end")}
         self._parser = MultipartParser(boundary, callbacks)
 
     def feed(self, chunk: bytes) -> None:

@@ -164,9 +164,7 @@ def _start(
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     for attempt in dict.fromkeys((mode, "offline")):
         try:
-            settings = wandb.Settings(
-                init_timeout=_LOGIN_SECONDS, console="off", silent=True, x_disable_stats=True
-            )
+            settings = wandb.Settings(init_timeout=_LOGIN_SECONDS, console="off", silent=True, x_disable_stats=True)
             with _shown_arguments():
                 return wandb.init(mode=attempt, settings=settings, **arguments)
         except Exception as error:  # a wrong key, a server that is away, a full disk
@@ -219,9 +217,7 @@ def _reachable() -> bool:
     try:
         socket.create_connection((address.hostname or "", port), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
-        log.warning(
-            "W&B's server %s cannot be reached (%s): the run is kept offline", address.hostname, error
-        )
+        log.warning("W&B's server %s cannot be reached (%s): the run is kept offline", address.hostname, error)
         return False
     return True
 

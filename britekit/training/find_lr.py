@@ -123,9 +123,7 @@ def _losses(cfg: BaseConfig, rates: NDArray[np.float64]) -> NDArray[np.float64]:
     samples = prepare.read_samples(train.train_pickle, cfg, "train.train_pickle")
     prepare.check_samples(samples, cfg)
     names = [info.name for info in samples.classes]
-    members = make_splits(samples.labels, samples.group_ids, train.num_folds, train.val_portion, names)[
-        0
-    ].train
+    members = make_splits(samples.labels, samples.group_ids, train.num_folds, train.val_portion, names)[0].train
     device = choose_device(cfg.misc.force_cpu)
     layout = memory_format(device)
     with torch.random.fork_rng(enabled=True):

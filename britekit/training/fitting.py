@@ -87,9 +87,7 @@ def as_run(
 
 
 @contextmanager
-def explained(
-    recognizer: Recognizer, cfg: BaseConfig, batch_size: int, layout: torch.memory_format
-) -> Iterator[None]:
+def explained(recognizer: Recognizer, cfg: BaseConfig, batch_size: int, layout: torch.memory_format) -> Iterator[None]:
     """Turn failures of memory and of the compiler into one sentence.
 
     Raises

@@ -149,9 +149,7 @@ class _Parts(torch.autograd.Function):
     """A long parameter, cast whole, to its weights; their gradients into one, back in 32 bits."""
 
     @staticmethod
-    def forward(
-        ctx: Any, long: torch.Tensor, kind: torch.dtype, places: list[_Place]
-    ) -> tuple[torch.Tensor, ...]:
+    def forward(ctx: Any, long: torch.Tensor, kind: torch.dtype, places: list[_Place]) -> tuple[torch.Tensor, ...]:
         ctx.set_materialize_grads(False)
         ctx.places, ctx.count = places, long.numel()
         copy = long.to(kind, copy=True)
@@ -189,9 +187,7 @@ def _fits(weight: nn.Parameter) -> bool:
 
     The state of a single number looks as the count of steps does.
     """
-    sides = sorted(
-        (stride, size) for size, stride in zip(weight.shape, weight.stride(), strict=True) if size > 1
-    )
+    sides = sorted((stride, size) for size, stride in zip(weight.shape, weight.stride(), strict=True) if size > 1)
     expected = 1
     for stride, size in sides:
         if stride != expected:

@@ -97,9 +97,7 @@ class Folds:
         saved = self.world.from_leader(state.load() if state is not None and self.resume else None)
         torch.manual_seed(derived_seed(self.seed, 0))
         recognizer = prepare.make_recognizer(cfg, self.samples.classes)
-        self.hyper = hyper_parameters(
-            recognizer.blueprint, self.samples.classes, len(split.train), train.multi_label
-        )
+        self.hyper = hyper_parameters(recognizer.blueprint, self.samples.classes, len(split.train), train.multi_label)
         if self.world.size > 1:
             synchronise_batch_norm(recognizer, self.device)
         place(recognizer, self.device)
@@ -139,9 +137,7 @@ class Folds:
         if self.world.leads:
             root = self.log_root if fold is None else self.log_root / f"fold-{fold}"
             run_name = f"seed-{self.seed}-{experiment_name()}"
-            folder = LogFolder(
-                root, version, self.prefix, train.save_last_n, first * len(batches), run_name
-            )
+            folder = LogFolder(root, version, self.prefix, train.save_last_n, first * len(batches), run_name)
             result.log_folder = folder.path
             folder.describe(recognizer, self.hyper, self.settings_after(self.epochs))
             if result.epochs:
@@ -248,11 +244,7 @@ class Folds:
                 "spectrograms_per_second": len(split.train) / max(1e-9, seconds),
             }
             if len(held_out):
-                row.update(
-                    _named(
-                        "val_", evaluate(recognizer, self.bank, held_out, settings, self.layout, self.world)
-                    )
-                )
+                row.update(_named("val_", evaluate(recognizer, self.bank, held_out, settings, self.layout, self.world)))
                 if not math.isfinite(row["val_loss"]):
                     what = f"the held-out loss is {row['val_loss']}"
                     raise loop.failed(what, loop.step_number - 1, epoch)
@@ -269,9 +261,7 @@ class Folds:
                 # One that goes again within a moment is not written, unless the run may end before.
                 passing = epoch + train.save_last_n < self.epochs and train.patience is None
                 if best == epoch or not (passing and folder.saved_within(_SAVE_EVERY_S)):
-                    folder.save(
-                        recognizer, self.hyper, self.settings_after(epoch + 1), epoch, training_state, best
-                    )
+                    folder.save(recognizer, self.hyper, self.settings_after(epoch + 1), epoch, training_state, best)
             # A fold that is done is kept too, while the others are not.
             if state is not None and folder is not None and (not ends or result.fold is not None):
                 folder.flush()

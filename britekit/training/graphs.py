@@ -124,9 +124,7 @@ def _recorded(
     try:
         # Cached casts of weights would be recorded as they are now.
         with torch.autocast("cuda", dtype=mixed, enabled=mixed is not None, cache_enabled=False):
-            return torch.cuda.make_graphed_callables(
-                _TensorsOnly(network, norms), (example,), allow_unused_input=True
-            )
+            return torch.cuda.make_graphed_callables(_TensorsOnly(network, norms), (example,), allow_unused_input=True)
     finally:
         with torch.no_grad():
             for name, value in recognizer.named_buffers():

@@ -15,9 +15,7 @@ _USABLE = 0.92
 _SMALL, _LARGE = 2, 6
 
 
-def fitting_batch_size(
-    small: int, small_bytes: float, large: int, large_bytes: float, usable_bytes: float
-) -> int:
+def fitting_batch_size(small: int, small_bytes: float, large: int, large_bytes: float, usable_bytes: float) -> int:
     """Largest batch whose step fits, from the memory that two smaller ones took; 0 if none does.
 
     Memory is a + b n for n spectrograms; n = (usable - a) / b.
@@ -70,10 +68,7 @@ def out_of_memory(batch_size: int, fits: int | None, measured: bool) -> str:
     """
     told = f"the device ran out of memory with {batch_size} spectrograms per step"
     if not measured:
-        return (
-            f"{told}; lower train.batch_size (try {max(1, batch_size // 2)}) or choose a smaller "
-            "train.model_type"
-        )
+        return f"{told}; lower train.batch_size (try {max(1, batch_size // 2)}) or choose a smaller train.model_type"
     if not fits:
         return f"{told}, and not one fits; choose a smaller train.model_type or audio.spec_width"
     # What did not fit does not fit, whatever the estimate says.

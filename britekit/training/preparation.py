@@ -40,9 +40,7 @@ def check_names(cfg: BaseConfig) -> None:
     if train.head_type is not None:
         find_head(train.head_type)
     if is_sed_head(train.head_type) and not train.multi_label:
-        raise TrainingError(
-            f"train.head_type {train.head_type} finds sounds in time and needs train.multi_label true"
-        )
+        raise TrainingError(f"train.head_type {train.head_type} finds sounds in time and needs train.multi_label true")
     if train.batch_size < 2:
         raise TrainingError(
             "train.batch_size is 1, but batch norm needs two spectrograms per step; set it to 2 or more"
@@ -135,9 +133,7 @@ def check_samples(samples: Any, cfg: BaseConfig) -> None:
         log.warning("only one training spectrogram of: %s", ", ".join(single))
     if not cfg.train.multi_label:
         if len(names) < 2:
-            raise TrainingError(
-                f'train.multi_label is false, but {path} has one class, "{names[0]}"; two are needed'
-            )
+            raise TrainingError(f'train.multi_label is false, but {path} has one class, "{names[0]}"; two are needed')
         several = int((np.asarray(labels).sum(axis=1) != 1).sum())
         if several:
             raise TrainingError(
@@ -179,9 +175,7 @@ def check_same_classes(train: Sequence[ClassInfo], test: Sequence[ClassInfo], te
     else:
         only = sorted(set(ours) ^ set(theirs))
         what = f'other classes ("{only[0]}" is in one of them only)' if only else "other classes"
-    raise TrainingError(
-        f"train.test_pickle: {test_path} has {what} than train.train_pickle; pickle both alike"
-    )
+    raise TrainingError(f"train.test_pickle: {test_path} has {what} than train.train_pickle; pickle both alike")
 
 
 def make_recognizer(cfg: BaseConfig, classes: Sequence[ClassInfo]) -> Recognizer:

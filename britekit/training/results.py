@@ -94,12 +94,8 @@ class TrainResult:
         from britekit.plots.training import plot_training_curve
 
         rows = self.epochs
-        series = {
-            name: [math.nan if row.get(name) is None else row[name] for row in rows] for name in rows[0]
-        }
-        losses: dict[str, list[float]] = {
-            name: series[name] for name in ("loss", "val_loss") if name in series
-        }
+        series = {name: [math.nan if row.get(name) is None else row[name] for row in rows] for name in rows[0]}
+        losses: dict[str, list[float]] = {name: series[name] for name in ("loss", "val_loss") if name in series}
         scores = {name: values for name, values in series.items() if name.startswith(("val_roc", "val_pr"))}
         return draw_picture(lambda file: plot_training_curve(file, series["epoch"], losses, scores), path)
 

@@ -71,9 +71,7 @@ def train(
     if Path(prefix).name != prefix:
         raise TrainingError(f'--prefix "{prefix}": expected part of a file name, not a path')
     if publish is not None and cfg.train.num_folds > 1:
-        raise TrainingError(
-            f"train.num_folds is {cfg.train.num_folds}; a run that publishes has one fold: set it to 1"
-        )
+        raise TrainingError(f"train.num_folds is {cfg.train.num_folds}; a run that publishes has one fold: set it to 1")
     if cfg.misc.force_cpu or not torch.cuda.is_available():
         keep_freed_memory()
     if seed is None:
@@ -89,17 +87,13 @@ def train(
         samples = prepare.share_samples(cfg.train.train_pickle, cfg, "train.train_pickle", world)
         prepare.check_samples(samples, cfg)
         names = [c.name for c in samples.classes]
-        splits = make_splits(
-            samples.labels, samples.group_ids, cfg.train.num_folds, cfg.train.val_portion, names
-        )
+        splits = make_splits(samples.labels, samples.group_ids, cfg.train.num_folds, cfg.train.val_portion, names)
         test = None
         if cfg.train.test_pickle is not None:
             test = prepare.share_samples(cfg.train.test_pickle, cfg, "train.test_pickle", world)
             prepare.check_same_classes(samples.classes, test.classes, cfg.train.test_pickle)
         with _settled_randomness(cfg):
-            folds = Folds(
-                cfg, seed, named, prefix, Path(log_root), resume, samples, test, on_step, on_epoch, world
-            )
+            folds = Folds(cfg, seed, named, prefix, Path(log_root), resume, samples, test, on_step, on_epoch, world)
             for number, split in enumerate(splits):
                 recognizer = folds.train_fold(number if len(splits) > 1 else None, split)
             folds.sum_up()

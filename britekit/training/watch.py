@@ -34,9 +34,7 @@ class Watch:
         if value is None:
             if self.figure in row and not self._told:
                 self._told = True
-                log.warning(
-                    "train.monitor: %s is undefined on the held-out data: by it none is best", self.figure
-                )
+                log.warning("train.monitor: %s is undefined on the held-out data: by it none is best", self.figure)
             return False
         goodness = -float(value) if self.figure == "val_loss" else float(value)
         if not goodness > self._best:

@@ -107,9 +107,7 @@ def find_ensemble(
     root = root_of(annotations_path, recordings_dir)
     cfg, paths = resolve_for_models(cfg_path, None, ckpt_path)
     if len(paths) < size and not greedy:
-        raise InputError(
-            f"{ckpt_path} holds {len(paths)} checkpoints, fewer than --ensemble-size {size}; lower it"
-        )
+        raise InputError(f"{ckpt_path} holds {len(paths)} checkpoints, fewer than --ensemble-size {size}; lower it")
     keeping = temporary_folder("ensemble") if scores_dir is None else nullcontext(Path(scores_dir))
     with keeping as folder:
         data = score_members(cfg, paths, recordings, root, annotations_path, folder, on_member)

@@ -58,9 +58,7 @@ class ExtractedPickles:
                 reextract_segments(session, cfg, names).raise_for_failures()
             with open_database(self._database) as session:
                 audio = cfg.audio
-                write_training_pickle(
-                    session, self._pickle, audio.spec_height, audio.spec_width, self._classes
-                )
+                write_training_pickle(session, self._pickle, audio.spec_height, audio.spec_width, self._classes)
             self._key = key
         return self._pickle
 

@@ -128,9 +128,7 @@ def mean_of(scores_MN: NDArray[np.float32], combination: Sequence[int]) -> NDArr
     return total
 
 
-def _mean_into(
-    total_N: NDArray[np.float32], scores_MN: NDArray[np.float32], combination: Sequence[int]
-) -> None:
+def _mean_into(total_N: NDArray[np.float32], scores_MN: NDArray[np.float32], combination: Sequence[int]) -> None:
     total_N[:] = scores_MN[combination[0]]
     for member in combination[1:]:
         total_N += scores_MN[member]

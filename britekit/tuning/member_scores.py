@@ -82,9 +82,7 @@ def score_members(
         if on_member is not None:
             on_member(path, is_there)
         sets.append(read_scored_set(annotations_path, table, root, cfg))
-        if sets[-1].source.classes != sets[0].source.classes or len(sets[-1].truth_NC) != len(
-            sets[0].truth_NC
-        ):
+        if sets[-1].source.classes != sets[0].source.classes or len(sets[-1].truth_NC) != len(sets[0].truth_NC):
             raise ModelError(f"{path} gives other classes or windows than {paths[0]}; members must agree")
     first = sets[0]
     columns = first.annotated

@@ -24,9 +24,7 @@ _NAMES = {
 }
 
 
-def write_results(
-    folder: Path, study: Study, metric: str, base: dict[str, Any], pictures: bool = True
-) -> None:
+def write_results(folder: Path, study: Study, metric: str, base: dict[str, Any], pictures: bool = True) -> None:
     """Write tables, best settings and pictures of all trials that are over; all appear together.
 
     Parameters

@@ -67,9 +67,7 @@ class Parameter:
         return self.values[self.keys.index(key)] if self.kind == "categorical" else key
 
 
-def read_space(
-    path: str | os.PathLike[str], base: BaseConfig, extract: bool, skip_training: bool
-) -> list[Parameter]:
+def read_space(path: str | os.PathLike[str], base: BaseConfig, extract: bool, skip_training: bool) -> list[Parameter]:
     """Read and check a tuning file.
 
     Raises
@@ -80,9 +78,7 @@ def read_space(
     root, problems = read_yaml(path)
     if not isinstance(root.value, list):
         raise ConfigError(*problems, f"{path}:{root.line}: a list of settings is expected, each with a name")
-    return _checked(
-        [(f"{path}:{item.line}", item) for item in root.value], problems, base, extract, skip_training
-    )
+    return _checked([(f"{path}:{item.line}", item) for item in root.value], problems, base, extract, skip_training)
 
 
 def space_of(
@@ -259,9 +255,7 @@ def _not_searchable(parameter: Parameter, extract: bool, skip_training: bool) ->
     return []
 
 
-def _impossible(
-    parameters: list[Parameter], where_of: dict[tuple[str, ...], str], base: BaseConfig
-) -> list[str]:
+def _impossible(parameters: list[Parameter], where_of: dict[tuple[str, ...], str], base: BaseConfig) -> list[str]:
     """Return values that are no valid setting, whatever the other parameters are."""
     problems = []
     rng = random.Random(0)

@@ -54,9 +54,7 @@ class StoredScores:
     def run(self, cfg: BaseConfig, seed: int, on_epoch: OnEpoch) -> dict[str, float]:
         """Return the four metrics with these settings; nothing is random here."""
         test, members = self._test, self._members[: cfg.infer.max_models]
-        table, was_kept = self._cache.get(
-            cfg, members, test.recordings, test.root, lambda: load_ensemble(cfg, members)
-        )
+        table, was_kept = self._cache.get(cfg, members, test.recordings, test.root, lambda: load_ensemble(cfg, members))
         self.inferences += not was_kept
         calibration = configured_calibration(cfg)
         if not calibration.is_identity:

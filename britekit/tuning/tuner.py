@@ -128,9 +128,7 @@ class Tuner:
             entries: Any = param_space
             self.parameters = space_of(list(entries), self.base, extract, skip_training)
         if skip_training and num_runs > 1:
-            log.warning(
-                "nothing is random without training, so each trial is run once instead of %d times", num_runs
-            )
+            log.warning("nothing is random without training, so each trial is run once instead of %d times", num_runs)
             self.runs = 1
         beside = Path(annotation_path)
         root = root_of(annotation_path, recording_dir)
@@ -254,9 +252,7 @@ class Tuner:
 
             found = evaluator.run(copy.deepcopy(cfg), first + place, on_epoch)
             if math.isnan(found[self.metric]):
-                raise InputError(
-                    f"{self.metric} is not defined on this test: no class is both present and absent"
-                )
+                raise InputError(f"{self.metric} is not defined on this test: no class is both present and absent")
             runs.append(found)
             trial.set_user_attr("runs", runs)
             seconds = time.monotonic() - began

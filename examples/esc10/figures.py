@@ -63,9 +63,7 @@ def show_figures() -> None:
     if not results.is_file():
         raise InputError(f"{results} does not exist; type dvc repro in the project first")
     pipeline, folder = get_config().pipeline, Path(get_config().misc.ckpt_folder)
-    members = {
-        seed: test_member(folder / f"seed-{seed}.ckpt", pipeline.test_annotations) for seed in pipeline.seeds
-    }
+    members = {seed: test_member(folder / f"seed-{seed}.ckpt", pipeline.test_annotations) for seed in pipeline.seeds}
     ensemble = json.loads(results.read_text(encoding="utf-8"))
     table = Table(title="ESC-10, trained on folds 1 to 3, tested on fold 4", title_justify="left")
     headings = ["figure", *(f"seed {seed}" for seed in members), "mean", "stdev", "95 % interval", "ensemble"]
@@ -83,9 +81,7 @@ def show_figures() -> None:
 
 def main() -> int:
     """Read the command line."""
-    argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     try:
         show_figures()
     except BriteKitError as error:

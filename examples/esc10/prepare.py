@@ -29,9 +29,7 @@ def prepare(data: Path, dest: Path, test_fold: int = 4) -> None:
     """Make the project in ``dest`` for ``data/recordings/<class>/<fold>-<source>-<take>.ogg``."""
     data = data.resolve()
     if not (data / "recordings").is_dir() or not (data / "classes.csv").is_file():
-        raise InputError(
-            f"{data} holds no recordings folder and classes.csv; expected the ESC-10 clips there"
-        )
+        raise InputError(f"{data} holds no recordings folder and classes.csv; expected the ESC-10 clips there")
     commands.init(dest=str(dest))
     settings = yaml.safe_load((HERE / "settings.yaml").read_text(encoding="utf-8"))
     (dest / "params.yaml").write_text(template_text(settings), encoding="utf-8")
@@ -47,14 +45,10 @@ def prepare(data: Path, dest: Path, test_fold: int = 4) -> None:
 
 def main() -> int:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with recordings/ and classes.csv")
     parser.add_argument("dest", type=Path, help="folder of the project")
-    parser.add_argument(
-        "--test-fold", type=int, default=4, choices=[int(fold) for fold in FOLDS], help="default: 4"
-    )
+    parser.add_argument("--test-fold", type=int, default=4, choices=[int(fold) for fold in FOLDS], help="default: 4")
     options = parser.parse_args()
     try:
         prepare(options.data, options.dest, options.test_fold)

@@ -31,9 +31,7 @@ def test_what_no_window_holds_is_named_with_its_reason():
     found.judge(items[3:4], 10.0, [5.0], 5.0)
     assert [x.row for x in found.unmarked] == [3, 5] and [x.row for x in found.beyond_end] == [4]
     first, second, third = found.sentences()
-    assert first == (
-        "1 annotation left out that begins after the end of the recording (row 4 of x/annotations.csv)"
-    )
+    assert first == ("1 annotation left out that begins after the end of the recording (row 4 of x/annotations.csv)")
     assert "2 annotations left out that mark no segment" in second and "3 of x/annotations.csv" in second
     assert "1 annotation ends more than 1 s after the recording" in third
 

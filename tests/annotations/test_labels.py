@@ -109,14 +109,10 @@ def test_nothing_to_read(tmp_path):
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Z")), min_size=1)
 
 
-@given(
-    st.lists(st.tuples(NAMES, st.integers(0, 10**6), st.integers(1, 500), st.integers(0, 1000)), min_size=1)
-)
+@given(st.lists(st.tuples(NAMES, st.integers(0, 10**6), st.integers(1, 500), st.integers(0, 1000)), min_size=1))
 def test_text_round_trip(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("l") / "r_scores.txt"
-    labels = [
-        Label("r", name, at / 100, (at + length) / 100, score / 1000) for name, at, length, score in rows
-    ]
+    labels = [Label("r", name, at / 100, (at + length) / 100, score / 1000) for name, at, length, score in rows]
     write_label_text(path, labels)
     key = attrgetter("name", "start", "end", "score")
     assert sorted(read_label_text(path, "r"), key=key) == sorted(labels, key=key)

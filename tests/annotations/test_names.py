@@ -41,9 +41,7 @@ def raven_column(folder, name):
 
 
 def segments(folder, name):
-    return read_any_annotations(csv(folder, f"recording,class,start_time,end_time\n{name},Wren,1,2\n"))[
-        0
-    ].recording
+    return read_any_annotations(csv(folder, f"recording,class,start_time,end_time\n{name},Wren,1,2\n"))[0].recording
 
 
 def blocks(folder, name):

@@ -212,9 +212,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 def test_folder_of_all_forms(tmp_path, caplog):
     caplog.set_level(logging.INFO, "britekit.annotations")
-    (tmp_path / "annotations.csv").write_text(
-        "recording,class,start_time,end_time\r\n007,A,0,1\r\n007,A,0,1\r\n"
-    )
+    (tmp_path / "annotations.csv").write_text("recording,class,start_time,end_time\r\n007,A,0,1\r\n007,A,0,1\r\n")
     (tmp_path / "b.txt").write_text("")
     table(tmp_path / "c.Table.1.selections.txt", [[1, "S", 1, 0, 1, 5, "Wren"]])
     table(tmp_path / "c.Table.2.selections.txt", [[1, "S", 1, 2, 3, 5, "Owl"]])
@@ -274,9 +272,7 @@ def test_reconciling_takes_name_then_code_then_alternate():
 
 def test_unknown_classes_are_told_once_with_file_and_row(tmp_path):
     path = tmp_path / "a.csv"
-    path.write_text(
-        "recording,class,start_time,end_time\na,Wern,0,1\na,Owl,0,1\na,Wern,1,2\na,Xylophone,1,2\n"
-    )
+    path.write_text("recording,class,start_time,end_time\na,Wern,0,1\na,Owl,0,1\na,Wern,1,2\na,Xylophone,1,2\n")
     with pytest.raises(InputError) as caught:
         Reconciler(CLASSES).reconcile(read_any_annotations(path))
     assert str(caught.value) == (

@@ -82,9 +82,7 @@ def test_a_recorder_that_does_not_change_its_clock(tmp_path):
     """Its deployment has a fixed offset: every night has 24 hours, none is doubtful."""
     infos = RecordingInfos(tmp_path, table(tmp_path, "site,pattern,time_zone\nMarsh,A_*,+01:00\n"))
     starts = [infos.of(tmp_path / f"A_20241027_{hour:02}3000.wav", NOTHING) for hour in range(5)]
-    assert [(b.start - a.start).total_seconds() for a, b in zip(starts[:-1], starts[1:], strict=True)] == [
-        3600.0
-    ] * 4
+    assert [(b.start - a.start).total_seconds() for a, b in zip(starts[:-1], starts[1:], strict=True)] == [3600.0] * 4
     assert not any(info.contradictions for info in starts)
 
 
@@ -96,9 +94,7 @@ def test_the_order_of_sources(tmp_path):
     infos = RecordingInfos(tmp_path)
     by_name = infos.of(path, NOTHING)
     assert by_name.start == datetime(2024, 5, 1, 6, 30) and by_name.start_source == "name"
-    inside = RecordingMetadata(
-        time=utc(2024, 5, 1, 5, 0), time_source="comment", latitude=52.5, longitude=13.4
-    )
+    inside = RecordingMetadata(time=utc(2024, 5, 1, 5, 0), time_source="comment", latitude=52.5, longitude=13.4)
     by_comment = infos.of(path, inside)
     assert by_comment.start == utc(2024, 5, 1, 5, 0) and by_comment.start_source == "comment"
     assert (by_comment.latitude, by_comment.place_source) == (52.5, "metadata")
@@ -198,9 +194,7 @@ def test_two_recorders_with_one_name(tmp_path):
 
 
 def test_own_patterns_of_names(tmp_path):
-    pattern = (
-        r"d(?P<day>\d\d)(?P<month>\d\d)(?P<year>\d{4})h(?P<hour>\d\d)(?P<minute>\d\d)(?P<zone>[+-]\d\d)?"
-    )
+    pattern = r"d(?P<day>\d\d)(?P<month>\d\d)(?P<year>\d{4})h(?P<hour>\d\d)(?P<minute>\d\d)(?P<zone>[+-]\d\d)?"
     infos = RecordingInfos(tmp_path, (), [pattern])
     assert infos.of(tmp_path / "x_d31122024h2359.wav", NOTHING).start == datetime(2024, 12, 31, 23, 59)
     info = infos.of(tmp_path / "x_d31122024h2359-03.wav", NOTHING)
@@ -251,15 +245,8 @@ def test_audio_info_shows_what_was_understood(tmp_path, capsys, monkeypatch):
     assert main(["audio-info", "rec"]) == 0
     out = capsys.readouterr().out
     assert "2024-05-01 06:30+02:00" in out and "Marsh" in out and "contradictions = 1" in out
-    assert (
-        '20240615_063000.wav: recorded at 2024-06-15 06:30:00+02:00, outside its deployment, row 2 ("Marsh"'
-        in out
-    )
+    assert '20240615_063000.wav: recorded at 2024-06-15 06:30:00+02:00, outside its deployment, row 2 ("Marsh"' in out
     assert main(["audio-info", "rec", "--csv", "-"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert (
-        rows[0]["start"] == "2024-05-01T06:30:00+02:00" and rows[0]["site_source"] == "deployments.csv row 2"
-    )
-    assert (rows[0]["recorder"], rows[0]["contradictions"]) == ("R1", "") and "outside" in rows[1][
-        "contradictions"
-    ]
+    assert rows[0]["start"] == "2024-05-01T06:30:00+02:00" and rows[0]["site_source"] == "deployments.csv row 2"
+    assert (rows[0]["recorder"], rows[0]["contradictions"]) == ("R1", "") and "outside" in rows[1]["contradictions"]

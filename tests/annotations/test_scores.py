@@ -28,14 +28,8 @@ def test_round_trip_is_exact(tmp_path):
     before = table()
     before.save(tmp_path / "scores.npz")
     after = ScoreTable.load(tmp_path / "scores.npz")
-    assert (
-        after.recordings == before.recordings
-        and after.classes == before.classes
-        and after.meta == before.meta
-    )
-    assert (
-        after.duration == 5.0 and after.scores.dtype == np.float32 and after.row_recording.dtype == np.int32
-    )
+    assert after.recordings == before.recordings and after.classes == before.classes and after.meta == before.meta
+    assert after.duration == 5.0 and after.scores.dtype == np.float32 and after.row_recording.dtype == np.int32
     for name in ("seconds", "row_recording", "starts", "scores"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
 
@@ -48,9 +42,7 @@ def test_numpy_alone_reads_it(tmp_path):
 
 
 def test_empty_table(tmp_path):
-    empty = ScoreTable(
-        [], np.empty(0), np.empty(0, np.int32), np.empty(0), 5.0, [ClassInfo("A")], np.empty((0, 1))
-    )
+    empty = ScoreTable([], np.empty(0), np.empty(0, np.int32), np.empty(0), 5.0, [ClassInfo("A")], np.empty((0, 1)))
     empty.save(tmp_path / "scores.npz")
     assert ScoreTable.load(tmp_path / "scores.npz").scores.shape == (0, 1)
 

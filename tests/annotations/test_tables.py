@@ -81,11 +81,7 @@ def test_closed_tables_refuse_unknown_columns(tmp_path):
         list(iter_rows(path, ["a"], ["limit"], closed=True))
 
 
-@given(
-    st.lists(
-        st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x00")), min_size=2, max_size=2)
-    )
-)
+@given(st.lists(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x00")), min_size=2, max_size=2)))
 def test_reads_back_what_csv_writes(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("t") / "t.csv"
     with open(path, "w", encoding="utf-8", newline="") as stream:

@@ -35,9 +35,7 @@ def verdict(**values: object) -> Verdict:
 def test_what_was_appended_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "data" / "verdicts.csv"
     rows = [
-        verdict(
-            others=("Robin", "Chiffchaff"), score=0.123456, share=0.25, note='she said "far away", then left'
-        ),
+        verdict(others=("Robin", "Chiffchaff"), score=0.123456, share=0.25, note='she said "far away", then left'),
         verdict(name="Küken, junge", recording="ä/é;x.wav", verdict="unsure", channel="2"),
     ]
     for row in rows:
@@ -96,9 +94,7 @@ def test_one_answer_per_item_by_majority() -> None:
         ("replaces", "abc", 'row 2: it replaces "abc", which no earlier row has'),
     ],
 )
-def test_a_row_that_cannot_be_understood_is_named(
-    tmp_path: Path, column: str, value: str, message: str
-) -> None:
+def test_a_row_that_cannot_be_understood_is_named(tmp_path: Path, column: str, value: str, message: str) -> None:
     path = tmp_path / "verdicts.csv"
     append_verdict(path, verdict())
     with open(path, encoding="utf-8", newline="") as file:
@@ -159,9 +155,7 @@ def test_kills_and_two_writers_lose_and_double_nothing(tmp_path: Path) -> None:
     acknowledged: list[str] = []
     for round_ in range(4):
         writers = [
-            subprocess.Popen(
-                [sys.executable, "-c", code, f"{round_}{name}"], stdout=subprocess.PIPE, text=True
-            )
+            subprocess.Popen([sys.executable, "-c", code, f"{round_}{name}"], stdout=subprocess.PIPE, text=True)
             for name in "ab"
         ]
         time.sleep(0.7 + chance.random() * 0.3)

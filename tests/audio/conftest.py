@@ -25,9 +25,7 @@ def song() -> np.ndarray:
     """Eight seconds at 44.1 kHz, float32: whistles that rise and fall over soft noise."""
     rate, seconds = 44100, 8.0
     time = np.arange(int(rate * seconds)) / rate
-    whistle = np.sin(2 * np.pi * (3000 * time + 180 * np.sin(2 * np.pi * 3 * time))) * (
-        np.sin(np.pi * time) ** 2
-    )
+    whistle = np.sin(2 * np.pi * (3000 * time + 180 * np.sin(2 * np.pi * 3 * time))) * (np.sin(np.pi * time) ** 2)
     noise = np.random.default_rng(7).standard_normal(len(time))
     return (0.3 * whistle + 0.02 * noise).astype(np.float32)
 
@@ -75,9 +73,7 @@ def files(tmp_path_factory, sound):
     for suffix, (codec, container_format) in FFMPEG.items():
         with av.open(str(folder / f"a.{suffix}"), "w", format=container_format) as container:
             stream = container.add_stream(codec, rate=48000, layout="mono", bit_rate=96000)
-            frame = av.AudioFrame.from_ndarray(
-                (sound * 32767).astype("<i2")[None], format="s16", layout="mono"
-            )
+            frame = av.AudioFrame.from_ndarray((sound * 32767).astype("<i2")[None], format="s16", layout="mono")
             frame.sample_rate = 48000
             frame.pts = 0
             to_codec = av.AudioResampler(

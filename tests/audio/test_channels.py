@@ -42,9 +42,7 @@ def test_under_a_second_the_left_channel_is_used(song):
 
 def test_only_the_beginning_counts(song):
     both = np.tile(pair(song, 0), 2)
-    both[0, 3 * RATE :] += (
-        np.random.default_rng(0).standard_normal(both.shape[1] - 3 * RATE).astype(np.float32)
-    )
+    both[0, 3 * RATE :] += np.random.default_rng(0).standard_normal(both.shape[1] - 3 * RATE).astype(np.float32)
     np.testing.assert_array_equal(mono_signal([both], 2, RATE, AudioConfig()), both[0])
     np.testing.assert_array_equal(mono_signal([both], 2, RATE, AudioConfig(check_seconds=15.0)), both[1])
 
@@ -65,9 +63,7 @@ def test_the_result_does_not_depend_on_the_blocks(sizes, channels, choose):
     sound[-1] *= 0.1
     edges = np.cumsum([0, *sizes])
     blocks = [sound[:, a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    np.testing.assert_array_equal(
-        mono_signal(blocks, channels, 44100, cfg), mono_signal([sound], channels, 44100, cfg)
-    )
+    np.testing.assert_array_equal(mono_signal(blocks, channels, 44100, cfg), mono_signal([sound], channels, 44100, cfg))
 
 
 def test_nothing_gives_nothing():

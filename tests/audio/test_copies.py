@@ -25,14 +25,8 @@ def song(seconds=6.0, rate=44100, channels=1, seed=0):
     """Whistles at 3 kHz over soft noise, different in each channel."""
     rng = np.random.default_rng(seed)
     time = np.arange(int(seconds * rate)) / rate
-    whistle = (
-        0.3
-        * np.sin(2 * np.pi * 3000 * time + 20 * np.sin(2 * np.pi * 1.3 * time))
-        * np.sin(np.pi * time) ** 2
-    )
-    return np.stack([whistle / (k + 1) for k in range(channels)], 1) + 0.01 * rng.standard_normal(
-        (len(time), channels)
-    )
+    whistle = 0.3 * np.sin(2 * np.pi * 3000 * time + 20 * np.sin(2 * np.pi * 1.3 * time)) * np.sin(np.pi * time) ** 2
+    return np.stack([whistle / (k + 1) for k in range(channels)], 1) + 0.01 * rng.standard_normal((len(time), channels))
 
 
 def pair(tmp_path, sound, rate=44100, change=None, copy_rate=RATE):

@@ -47,9 +47,7 @@ def test_a_cut_file_gives_its_beginning_and_the_second(files, tmp_path, caplog, 
     assert waveform.damaged_at == pytest.approx(waveform.seconds)
     assert f"cut.{suffix} is damaged at {waveform.damaged_at:.3f} s" in caplog.text
     beginning = read_audio(files / f"a.{suffix}").samples[:, : waveform.samples.shape[1]]
-    np.testing.assert_allclose(
-        waveform.samples[:, :-5000], beginning[:, : waveform.samples.shape[1] - 5000], atol=1e-5
-    )
+    np.testing.assert_allclose(waveform.samples[:, :-5000], beginning[:, : waveform.samples.shape[1] - 5000], atol=1e-5)
 
 
 @pytest.mark.parametrize("suffix", [*SOUNDFILE, *FFMPEG])
@@ -191,11 +189,7 @@ def test_field_recordings(data_dir, caplog):
         assert waveform.damaged_at is None
         assert duration_of(path) == pytest.approx(waveform.seconds)
     assert not caplog.records
-    assert (
-        lengths["silence_10s.mp3"] == 10.0
-        and lengths["veryshort.wav"] == 0.14
-        and lengths["1min.wav"] == 60.0
-    )
+    assert lengths["silence_10s.mp3"] == 10.0 and lengths["veryshort.wav"] == 0.14 and lengths["1min.wav"] == 60.0
     assert lengths["20180530_213516-EPTSER-LR_0_0.5.wav"] == 0.5 and len(lengths) == 14
 
 

@@ -34,14 +34,10 @@ def unbanded(scale, bins, rows):
 @settings(max_examples=60, deadline=None)
 def test_mel_equals_torchaudio(rows, rate, n_fft, low, share, norm):
     high = int(low + (rate / 2 - low) * share)
-    expected = melscale_fbanks(
-        n_fft // 2 + 1, float(low), float(high), rows, rate, norm=norm, mel_scale="htk"
-    ).numpy()
+    expected = melscale_fbanks(n_fft // 2 + 1, float(low), float(high), rows, rate, norm=norm, mel_scale="htk").numpy()
     got = filter_matrix("mel", rows, low, high, rate, n_fft, mel_norm=norm)
     # torchaudio computes in float32, where a bin's place on a steep flank is known to some 1e-4.
-    np.testing.assert_allclose(
-        got / max(expected.max(), 1e-30), expected / max(expected.max(), 1e-30), atol=5e-4
-    )
+    np.testing.assert_allclose(got / max(expected.max(), 1e-30), expected / max(expected.max(), 1e-30), atol=5e-4)
 
 
 @given(**SHAPES)
@@ -57,9 +53,7 @@ def test_linear_is_area_interpolation_of_the_bins_between_the_limits(rows, rate,
         return
     x = torch.from_numpy(spectrum[inside])[None, None]
     expected = torch.nn.functional.interpolate(x, size=rows, mode="area")[0, 0].numpy()
-    np.testing.assert_allclose(
-        spectrum @ filter_matrix("linear", rows, low, high, rate, n_fft), expected, rtol=1e-9
-    )
+    np.testing.assert_allclose(spectrum @ filter_matrix("linear", rows, low, high, rate, n_fft), expected, rtol=1e-9)
 
 
 @given(**SHAPES, gain=st.floats(-0.5, 1.5))
@@ -83,9 +77,7 @@ def test_log_equals_the_formula(rows, rate, n_fft, low, share, gain):
 @pytest.mark.parametrize("scale", ["mel", "linear", "log"])
 def test_bands_hold_the_whole_matrix(scale):
     args = (scale, 100, 200, 8000, 18000, 1980)
-    np.testing.assert_array_equal(
-        unbanded(frequency_scale(*args), 991, 100), filter_matrix(*args).astype(np.float32)
-    )
+    np.testing.assert_array_equal(unbanded(frequency_scale(*args), 991, 100), filter_matrix(*args).astype(np.float32))
 
 
 def test_scales_are_cached_by_settings_and_cannot_be_written():

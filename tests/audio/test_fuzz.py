@@ -46,9 +46,7 @@ def test_a_hundred_bad_inputs(folder):
     outcomes = fuzz(folder, 0, 100)
     assert len(outcomes) == 100
     # The inputs are what they should be: some refused, some read in part, some whole.
-    assert (
-        sum("refused" in what for what in outcomes) > 10 and sum("cut at" in what for what in outcomes) > 30
-    )
+    assert sum("refused" in what for what in outcomes) > 10 and sum("cut at" in what for what in outcomes) > 30
 
 
 @pytest.mark.soak

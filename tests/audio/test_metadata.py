@@ -190,9 +190,7 @@ def test_guano_positions(value, expected):
 
 def test_audiomoth_place_from_guano_time_from_either(tmp_path):
     path = tmp_path / "x.wav"
-    guano = (
-        b"GUANO|Version:1.0\nLoc Position:-1.500000 36.800000\nOAD|Loc Source:GPS\nOAD|Battery Voltage:4.1\n"
-    )
+    guano = b"GUANO|Version:1.0\nLoc Position:-1.500000 36.800000\nOAD|Loc Source:GPS\nOAD|Battery Voltage:4.1\n"
     path.write_bytes(
         wav(
             FORMAT,

@@ -66,9 +66,7 @@ def test_original_gives_way_to_its_mp3(suffix, tmp_path):
 
 
 def test_time_and_place_stay(tmp_path):
-    guano = (
-        b"GUANO|Version:1.0\nTimestamp:2024-05-01T06:30:00+02:00\nLoc Position:52.5 -13.4\nMake:A\nModel:B"
-    )
+    guano = b"GUANO|Version:1.0\nTimestamp:2024-05-01T06:30:00+02:00\nLoc Position:52.5 -13.4\nMake:A\nModel:B"
     comment = (
         b"Recorded at 04:30:00 01/05/2024 (UTC) by AudioMoth 24526B065D325963 at low gain while battery was "
         b"3.8V and temperature was 12.8C."

@@ -18,9 +18,7 @@ CFG = AudioConfig(spec_height=32, spec_width=96, spec_duration=3.0, sampling_rat
 def noise(seconds, rate=8000, seed=1):
     rng = np.random.default_rng(seed)
     samples = rng.standard_normal(int(seconds * rate)).astype(np.float32) * 0.1
-    return samples * np.repeat(rng.uniform(0, 1, len(samples) // 400 + 1), 400)[: len(samples)].astype(
-        np.float32
-    )
+    return samples * np.repeat(rng.uniform(0, 1, len(samples) // 400 + 1), 400)[: len(samples)].astype(np.float32)
 
 
 @pytest.mark.parametrize("seconds", [0.6, 1.2, 3.0, 19.99, 20.0, 40.0, 41.7, 75.3])
@@ -57,9 +55,7 @@ def test_overview_is_normalised_over_the_whole(tmp_path):
     np.testing.assert_allclose(decibels.image_FT[:, :width], expected[:, :width], atol=2e-3)
 
 
-@pytest.mark.parametrize(
-    ("columns", "most"), [(5, 10), (10, 10), (11, 10), (20, 10), (21, 10), (999, 10), (64, 1)]
-)
+@pytest.mark.parametrize(("columns", "most"), [(5, 10), (10, 10), (11, 10), (20, 10), (21, 10), (999, 10), (64, 1)])
 def test_columns_are_joined_into_their_maximum(columns, most):
     image = np.random.default_rng(3).random((4, columns)).astype(np.float32)
     joined = JoinedColumns(4, most)

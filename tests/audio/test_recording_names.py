@@ -76,6 +76,4 @@ def test_time_zones():
     assert zone_of("UTC+5:30") == timezone(timedelta(hours=5, minutes=30))
     assert zone_of("-0330") == timezone(-timedelta(hours=3, minutes=30))
     assert zone_of("Z") is UTC and zone_of("UTC") is UTC
-    assert (
-        zone_of("+25:00") is None and zone_of("") is None and zone_of(None) is None and zone_of("EST") is None
-    )
+    assert zone_of("+25:00") is None and zone_of("") is None and zone_of(None) is None and zone_of("EST") is None

@@ -152,9 +152,7 @@ def test_stft_equals_scipys_short_time_fft():
     )  # fmt: skip
     signal = signal_of(2, 8000)
     window = scipy.signal.get_window("hann", 200, fftbins=True)
-    stft = scipy.signal.ShortTimeFFT(
-        window, hop=320, fs=8000, mfft=400, fft_mode="onesided", phase_shift=None
-    )
+    stft = scipy.signal.ShortTimeFFT(window, hop=320, fs=8000, mfft=400, fft_mode="onesided", phase_shift=None)
     padded = np.pad(signal.astype(np.float64), 200, mode="reflect")
     columns = [np.abs(np.fft.rfft(padded[200 + t * 320 - 100 :][:200] * window, 400)) for t in range(50)]
     full = np.abs(stft.stft(np.pad(signal.astype(np.float64), 320 * 2, mode="reflect"), p0=2, p1=52))
@@ -207,9 +205,7 @@ def test_short_recordings_give_none():
 
 @pytest.mark.parametrize("decibels", [False, True])
 def test_silence_is_zeros(decibels):
-    normalised, raw, present = compute_spectrograms(
-        np.zeros(90000, np.float32), [0.0], AudioConfig(decibels=decibels)
-    )
+    normalised, raw, present = compute_spectrograms(np.zeros(90000, np.float32), [0.0], AudioConfig(decibels=decibels))
     assert present.all() and not normalised.any() and not raw.any()
 
 
@@ -246,8 +242,7 @@ def test_a_spectrogram_does_not_depend_on_its_company_or_its_thread():
         np.testing.assert_array_equal(compute_spectrograms(signal, [start], cfg)[0][0], image)
     results: list[np.ndarray] = []
     threads = [
-        threading.Thread(target=lambda: results.append(compute_spectrograms(signal, starts, cfg)[0]))
-        for _ in range(4)
+        threading.Thread(target=lambda: results.append(compute_spectrograms(signal, starts, cfg)[0])) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -266,9 +261,7 @@ def test_transforms_are_cached_by_all_settings():
 
 def test_settings_without_a_hop_are_refused():
     with pytest.raises(ConfigError):
-        compute_spectrograms(
-            np.zeros(9000, np.float32), [0.0], AudioConfig(spec_duration=0.02, spec_width=480)
-        )
+        compute_spectrograms(np.zeros(9000, np.float32), [0.0], AudioConfig(spec_duration=0.02, spec_width=480))
 
 
 def test_the_room_needs_no_torch():

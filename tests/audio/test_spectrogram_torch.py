@@ -32,9 +32,7 @@ def sound(seconds, rate, seed):
     t = np.arange(int(seconds * rate)) / rate
     calls = np.sin(2 * np.pi * (500 * t + 200 * t**2)) * (rng.random(len(t)) > 0.01)
     # Weaker noise would be of the size of what 32 bits round, which decibels make large.
-    return (calls * np.sin(3 * t) ** 2 + 10 ** rng.uniform(-3, -1) * rng.standard_normal(len(t))).astype(
-        np.float32
-    )
+    return (calls * np.sin(3 * t) ** 2 + 10 ** rng.uniform(-3, -1) * rng.standard_normal(len(t))).astype(np.float32)
 
 
 def assert_twins(device, signal, starts, cfg, duration=None):

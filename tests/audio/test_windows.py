@@ -28,9 +28,7 @@ CFG = AudioConfig(spec_height=32, spec_width=96, spec_duration=3.0, sampling_rat
 def noise(seconds, rate=8000, seed=1):
     rng = np.random.default_rng(seed)
     samples = rng.standard_normal(int(seconds * rate)).astype(np.float32) * 0.1
-    return samples * np.repeat(rng.uniform(0, 1, len(samples) // 400 + 1), 400)[: len(samples)].astype(
-        np.float32
-    )
+    return samples * np.repeat(rng.uniform(0, 1, len(samples) // 400 + 1), 400)[: len(samples)].astype(np.float32)
 
 
 def collected(windows):
@@ -65,9 +63,7 @@ def test_stream_equals_whole_file(song_file, monkeypatch, step, start_seconds, b
 @pytest.mark.parametrize("duration", [0.4, 3.0, 5.0])
 def test_tails(song_file, monkeypatch, tail_s, duration):
     monkeypatch.setattr(windows_module, "BLOCK_SECONDS", 0.9)
-    assert_like_whole_file(
-        song_file, AudioConfig(spec_duration=duration, win_length=0.02), 0.7, tail_s=tail_s
-    )
+    assert_like_whole_file(song_file, AudioConfig(spec_duration=duration, win_length=0.02), 0.7, tail_s=tail_s)
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
@@ -77,9 +73,7 @@ def test_formats_and_channels(tmp_path, song, suffix, channels):
         pytest.skip("MP3 has two channels at most")
     path = tmp_path / f"song.{suffix}"
     noise = np.random.default_rng(1).standard_normal(song.shape).astype(np.float32)
-    soundfile.write(
-        path, np.stack([song, 0.5 * song + 0.1 * noise, noise * 0.1], axis=1)[:, :channels], 44100
-    )
+    soundfile.write(path, np.stack([song, 0.5 * song + 0.1 * noise, noise * 0.1], axis=1)[:, :channels], 44100)
     assert_like_whole_file(path, AudioConfig(), 2.5)
 
 
@@ -196,9 +190,7 @@ def test_memory_does_not_grow_with_length(tmp_path):
         with soundfile.SoundFile(path, "w", 16000, 1) as file:
             for _ in range(minutes):
                 file.write(minute)
-        run = subprocess.run(
-            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
-        )
+        run = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
         count, peak = map(int, run.stdout.split())
         assert count == 2 * minutes + 1  # and one that ends with the recording
         peaks.append(peak)
@@ -284,9 +276,7 @@ class TestAudio:
         audio = Audio(cfg=cfg)
         audio.load(song_file)
         plain = audio.get_spectrograms([0.0])[1][0]
-        louder = audio.get_spectrograms(
-            [0.0], decibels=True, freq_scale="log", top_db=20.0, spec_duration=2.5
-        )[1][0]
+        louder = audio.get_spectrograms([0.0], decibels=True, freq_scale="log", top_db=20.0, spec_duration=2.5)[1][0]
         assert louder.shape == (128, 240) and louder.max() == pytest.approx(20.0)
         np.testing.assert_array_equal(audio.get_spectrograms([0.0])[1][0], plain)
         assert cfg == AudioConfig()

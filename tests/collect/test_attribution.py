@@ -76,9 +76,7 @@ def test_from_a_database(tmp_path):
     path = tmp_path / "t.db"
     with open_database(path, "create") as session:
         source = get_or_add_source(session, "Xeno-Canto")
-        for number, facts in enumerate(
-            [Facts(licence="CC-BY", author="Ann", url="https://x"), None, Facts()]
-        ):
+        for number, facts in enumerate([Facts(licence="CC-BY", author="Ann", url="https://x"), None, Facts()]):
             recording = add_recording(session, source, f"XC{number}.mp3", "", 1.0, facts)
             if number < 2:
                 session.add(Segment(recording_id=recording, offset=0.0))

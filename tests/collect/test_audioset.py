@@ -173,9 +173,7 @@ def test_bad_options(take, options, said):
         take(**options)
 
 
-@pytest.mark.parametrize(
-    "body, kind", [(b"<html>no</html>", "text/html"), (b"", "text/csv"), (b"a,b\n", "text/csv")]
-)
+@pytest.mark.parametrize("body, kind", [(b"<html>no</html>", "text/html"), (b"", "text/csv"), (b"a,b\n", "text/csv")])
 def test_tables_that_are_none_are_not_kept(take, tables, tmp_path, body, kind):
     good = tables.files["/tables/class_labels_indices.csv"]
     tables.files["/tables/class_labels_indices.csv"] = (body, kind)

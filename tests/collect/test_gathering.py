@@ -17,9 +17,7 @@ def rows_of(path):
 
 
 def tree(root):
-    return {
-        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
-    }
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
 def test_folders_become_a_tree_with_annotations_over_the_whole_length(project, sources, capsys):
@@ -196,11 +194,7 @@ def test_dry_run_writes_nothing(project, sources, capsys):
     sources("*,sample,Silver Triller,2,test", "Silver Triller,sample,,3,train")
     assert collect(dry_run=True) == 9
     out = capsys.readouterr().out
-    assert (
-        "train\tBee/Bee1.wav\t\tunknown\t" in out
-        and "test\tsoundscape-0001.flac\t" in out
-        and "\tCC0\t" in out
-    )
+    assert "train\tBee/Bee1.wav\t\tunknown\t" in out and "test\tsoundscape-0001.flac\t" in out and "\tCC0\t" in out
     assert sorted(path.name for path in (project / "data").iterdir()) == ["classes.csv", "sources.csv"]
 
 
@@ -316,9 +310,7 @@ def test_a_test_folder_without_annotations_is_collected_and_said_so(project, sou
 def test_a_training_folder_named_as_no_class_is_refused(project, sources):
     make_recording(project / "field" / "x.wav")
     sources("*,folder,field,,train")
-    with pytest.raises(
-        InputError, match='folder .*field: class "field" is not known; add it to the class list'
-    ):
+    with pytest.raises(InputError, match='folder .*field: class "field" is not known; add it to the class list'):
         collect()
 
 
@@ -370,8 +362,7 @@ def test_all_problems_of_the_list_at_once(project):
     text = str(caught.value)
     for part in (
         'unknown column "remark"',
-        f'row 2: source "foldr" is not known; available are {", ".join(available_sources())}; '
-        'did you mean "folder"',
+        f'row 2: source "foldr" is not known; available are {", ".join(available_sources())}; did you mean "folder"',
         'row 3: class "Bea" is not known; did you mean "Bee"',
         'row 3: split "training"',
         'row 3: limit "0"',

@@ -21,9 +21,7 @@ def toads(site):
 @pytest.fixture
 def take(site, settings, tmp_path):
     def run(out="out", **options):
-        return inat(
-            **({"name": "American Toad", "output_dir": str(tmp_path / out), "cfg_path": settings} | options)
-        )
+        return inat(**({"name": "American Toad", "output_dir": str(tmp_path / out), "cfg_path": settings} | options))
 
     return run
 
@@ -45,9 +43,7 @@ def test_names_match_exactly(web, toads, name):
 
 
 def test_partial_names_are_no_names(web, toads):
-    with pytest.raises(
-        InputError, match='no taxon by exactly the name "American Toa"; did you mean "American Toad"'
-    ):
+    with pytest.raises(InputError, match='no taxon by exactly the name "American Toa"; did you mean "American Toad"'):
         names(web, toads, "American Toa")
     with pytest.raises(InputError, match="not the name of a taxon"):
         names(web, toads, " ")
@@ -129,9 +125,7 @@ def test_the_command_writes_its_tables(take, toads, tmp_path, capsys):
     toads.add_observation(1, sounds=2)
     toads.add_observation(2, location="hidden", user=None)
     (tmp_path / "out").mkdir()
-    (tmp_path / "out/inat.csv").write_text(
-        "Media ID,URL\n20,https://www.inaturalist.org/observations/2\n5,https://x\n"
-    )
+    (tmp_path / "out/inat.csv").write_text("Media ID,URL\n20,https://www.inaturalist.org/observations/2\n5,https://x\n")
     assert take(jobs=1) == 3
     assert [tuple(row.values()) for row in rows_of(tmp_path / "out/inat.csv")] == [
         ("20", "https://www.inaturalist.org/observations/2"), ("5", "https://x"),

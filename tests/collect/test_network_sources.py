@@ -118,10 +118,7 @@ def test_licences_count_before_the_limit(gather, site, project, sources):
 def test_dry_run(gather, site, project, capsys):
     site.add_recording(1, length="0:42")
     assert gather("Bee,xeno,Barred Owl,,train", dry_run=True) == 5
-    assert (
-        "train\tBee/XC1.mp3\t42.0\thttps://creativecommons.org/licenses/by-nc-sa/4.0/\t"
-        in capsys.readouterr().out
-    )
+    assert "train\tBee/XC1.mp3\t42.0\thttps://creativecommons.org/licenses/by-nc-sa/4.0/\t" in capsys.readouterr().out
     assert not (project / "_local").exists() and not (project / "data/recordings").exists()
 
 

@@ -39,9 +39,7 @@ def written(tmp_path_factory):
 
 def test_the_tree(written):
     found = sorted(digest(written / "a"))
-    assert (
-        found[0] == "classes.csv" and "recordings/recordings.csv" in found and "test/annotations.csv" in found
-    )
+    assert found[0] == "classes.csv" and "recordings/recordings.csv" in found and "test/annotations.csv" in found
     assert [info.name for info in read_classes(written / "a/classes.csv")] == [
         "Silver Triller",
         "Rising Whistler",
@@ -77,9 +75,7 @@ def test_repeating_is_harmless_and_other_content_is_kept(written):
     assert digest(written / "a") == before
 
 
-@pytest.mark.parametrize(
-    "change", [{"classes": 0}, {"classes": 11}, {"recordings": 0}, {"test": -1}, {"seed": -1}]
-)
+@pytest.mark.parametrize("change", [{"classes": 0}, {"classes": 11}, {"recordings": 0}, {"test": -1}, {"seed": -1}])
 def test_impossible_numbers(tmp_path, change):
     with pytest.raises(InputError, match="expected"):
         write_samples(tmp_path / "x", **change)
@@ -105,8 +101,7 @@ def test_sweeps_rise_and_fall_and_trills_keep_their_rates():
         call = calls.sweep(rng, one, rising)[: round(0.3 * RATE)]
         half = call.size // 2
         centre = [
-            np.average(np.fft.rfftfreq(x.size), weights=np.abs(np.fft.rfft(x)))
-            for x in (call[:half], call[half:])
+            np.average(np.fft.rfftfreq(x.size), weights=np.abs(np.fft.rfft(x))) for x in (call[:half], call[half:])
         ]
         assert (centre[1] > centre[0]) == rising
     for rate in (20.0, 11.5):

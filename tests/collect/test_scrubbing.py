@@ -38,9 +38,7 @@ def test_other_texts_stay():
     assert not Scrubber([SECRET]).is_in(base64.b64encode(b"x").decode())
 
 
-@given(
-    st.text(st.characters(codec="utf-8"), min_size=6, max_size=20), st.text(max_size=20), st.text(max_size=20)
-)
+@given(st.text(st.characters(codec="utf-8"), min_size=6, max_size=20), st.text(max_size=20), st.text(max_size=20))
 def test_no_key_survives(secret, before, after):
     scrubber = Scrubber([secret])
     for spelling in (secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret)):

@@ -171,9 +171,7 @@ class TestRedirects:
         assert other.asked and all(KEY not in str(asked) and asked[1] == {} for asked in other.asked)
         other.close()
 
-    @pytest.mark.parametrize(
-        "spelling", [KEY, "s3cr%26t%2Fkey%2B1", "S3CR%26T%2fkey%2b1", "s3cr%2526t%252Fkey%252B1"]
-    )
+    @pytest.mark.parametrize("spelling", [KEY, "s3cr%26t%2Fkey%2B1", "S3CR%26T%2fkey%2b1", "s3cr%2526t%252Fkey%252B1"])
     def test_do_not_carry_the_key_to_another_host(self, web, site, spelling):
         other = FakeSites("127.0.0.2")
         site.faults["/xc"] = [f"redirect:{other.address}/xc?key={spelling}"]

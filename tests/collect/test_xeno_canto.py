@@ -37,9 +37,7 @@ def test_names_match_exactly_and_case_does_not_matter(web, site):
     assert found(web, site) == ["XC1.mp3"]
     assert found(web, site, "  barred   OWL ") == ["XC1.mp3"]
     assert site.asked[0][1]["query"] == 'en:"Barred Owl"'
-    with pytest.raises(
-        InputError, match='no recording of the English name "Barred"; did you mean "Barred Owl"'
-    ):
+    with pytest.raises(InputError, match='no recording of the English name "Barred"; did you mean "Barred Owl"'):
         found(web, site, "Barred")
 
 
@@ -142,9 +140,7 @@ def test_the_command_fills_a_directory(take, site, tmp_path, capsys):
         "latitude": "45.5", "longitude": "-75.7",
     }  # fmt: skip
     assert capsys.readouterr().out == "fetched = 3\npresent = 0\nfailed = 0\n"
-    assert all(KEY not in str(asked) for asked in site.asked if asked[0] != "/xc"), (
-        "audio is asked for without key"
-    )
+    assert all(KEY not in str(asked) for asked in site.asked if asked[0] != "/xc"), "audio is asked for without key"
 
 
 def test_present_files_are_skipped_and_not_counted(take, site, tmp_path, capsys):
@@ -163,9 +159,7 @@ def test_present_files_are_skipped_and_not_counted(take, site, tmp_path, capsys)
 
 def test_a_table_of_others_is_added_to(take, site, tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out/recordings.csv").write_text(
-        "recording,remark,licence\nmine,my own,CC0\nXC1,checked,CC-BY"
-    )
+    (tmp_path / "out/recordings.csv").write_text("recording,remark,licence\nmine,my own,CC0\nXC1,checked,CC-BY")
     site.add_recording(1)
     site.add_recording(2)
     take()
@@ -237,9 +231,7 @@ def test_the_key_comes_from_the_environment_or_is_missed(take, site, monkeypatch
 
 def test_a_wrong_key_is_told_and_not_shown(take, site, caplog, capsys):
     caplog.set_level(logging.DEBUG)
-    with pytest.raises(
-        InputError, match=r"answered 401 Unauthorized: The key \[key\] is not valid"
-    ) as caught:
+    with pytest.raises(InputError, match=r"answered 401 Unauthorized: The key \[key\] is not valid") as caught:
         take(key="other-key-9")
     captured = capsys.readouterr()
     assert "other-key" not in str(caught.value) + caplog.text + captured.out + captured.err

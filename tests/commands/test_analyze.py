@@ -45,9 +45,7 @@ def analyze(*arguments: str) -> int:
 
 def content(folder: str) -> dict[str, bytes]:
     return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(Path(folder).rglob("*"))
-        if path.is_file()
+        str(path.relative_to(folder)): path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()
     }
 
 
@@ -226,9 +224,7 @@ def test_equal_stems_are_refused_before_any_work(capsys: pytest.CaptureFixture[s
 
 def test_calibration_acts_on_labels_not_on_raw_scores(capsys: pytest.CaptureFixture[str]):
     assert analyze("-i", "rec", "-o", "raw", "-m", "0") == 0
-    Path("cal.yaml").write_text(
-        "coefficient: 2\nintercept: 1\nclasses: {OWL: {coefficient: 0.5, intercept: 0}}\n"
-    )
+    Path("cal.yaml").write_text("coefficient: 2\nintercept: 1\nclasses: {OWL: {coefficient: 0.5, intercept: 0}}\n")
     Path("mine.yaml").write_text("infer: {calibration: cal.yaml}\n")
     assert analyze("-i", "rec", "-o", "cal", "-m", "0.000001", "-c", "mine.yaml") == 0
     table = ScoreTable.load("raw/scores.npz")
@@ -341,9 +337,7 @@ def test_labels_below_the_threshold_are_marked_in_every_output():
 def test_scaling_numbers_in_the_settings():
     Path("mine.yaml").write_text("infer: {scaling_coefficient: 1, scaling_intercept: 20}\n")
     assert analyze("-i", "rec", "-o", "out", "-m", "0.99", "-c", "mine.yaml") == 0
-    windows = sum(
-        len(list(Windows(f"rec/r{n}.wav", SMALL_AUDIO, WindowGrid(3.0, 3.0, 1.0)))) for n in range(3)
-    )
+    windows = sum(len(list(Windows(f"rec/r{n}.wav", SMALL_AUDIO, WindowGrid(3.0, 3.0, 1.0)))) for n in range(3))
     assert len(read_labels("out")) == 2 * windows
 
 
@@ -363,9 +357,7 @@ def test_sed_labels(tmp_path: Path):
     assert max(lengths) > 3.0
 
 
-@pytest.mark.parametrize(
-    "arguments", [("-m", "0"), ("-m", "0", "--seg", "0.75"), ("-m", "0.2", "-r", "raven,both")]
-)
+@pytest.mark.parametrize("arguments", [("-m", "0"), ("-m", "0", "--seg", "0.75"), ("-m", "0.2", "-r", "raven,both")])
 @pytest.mark.parametrize("frames", [None, 12])
 def test_same_bytes_with_scores_on_disk(
     frames: int | None, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
@@ -410,9 +402,7 @@ def test_a_label_length_that_models_cannot_give_is_told(capsys: pytest.CaptureFi
         (["-i", "rec", "-c", "cal.yaml"], "calibration file gone.yaml"),
     ],
 )
-def test_one_sentence_for_what_cannot_be_done(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
-):
+def test_one_sentence_for_what_cannot_be_done(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]):
     Path("other.yaml").write_text("misc: {ignore_file: gone.txt}\n")
     Path("cal.yaml").write_text("infer: {calibration: gone.yaml}\n")
     assert analyze(*arguments, "-o", "out") == 1
@@ -454,9 +444,7 @@ def test_neither_torch_nor_anything_that_counts_users_is_imported(project: Path)
         "print(sorted(heavy)); sys.exit(code)"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
 

@@ -42,9 +42,7 @@ def rows_of(path):
 def test_table_and_csv_of_a_folder(card, tmp_path, capsys):
     assert main(["audio-info", str(card), "--csv", str(tmp_path / "out" / "t.csv")]) == 1
     out, errors = capsys.readouterr()
-    assert errors == (
-        "Error: 3 of 5 recordings cannot be decoded to their end: cut.wav, empty.mp3, noise.mp3\n"
-    )
+    assert errors == ("Error: 3 of 5 recordings cannot be decoded to their end: cut.wav, empty.mp3, noise.mp3\n")
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert lines["20240501_063000Z.wav"].split()[1:] == (
         ["WAV", "16-bit", "8", "1", "2.00", "s", "2024-05-01", "06:30Z", "yes"]
@@ -138,14 +136,11 @@ def test_table_fits():
         lines = table_lines(["recording", "decodes"], rows, width)
         assert all(columns_of(line) <= width for line in lines)
         assert [
-            line.rstrip().endswith(end)
-            for line, end in zip(lines, ("decodes", "yes", "12.30 s"), strict=False)
+            line.rstrip().endswith(end) for line, end in zip(lines, ("decodes", "yes", "12.30 s"), strict=False)
         ] == [True] * 3
     assert table_lines(["recording", "decodes"], rows, None)[1] == "a" * 60 + ".wav" + " " * 62 + "yes"
 
 
-@pytest.mark.parametrize(
-    ("size", "expected"), [(20, "20240501_063000.wav"), (10, "202…00.wav"), (1, "…"), (0, "")]
-)
+@pytest.mark.parametrize(("size", "expected"), [(20, "20240501_063000.wav"), (10, "202…00.wav"), (1, "…"), (0, "")])
 def test_shortened_names_keep_their_end(size, expected):
     assert shortened("20240501_063000.wav", size) == expected

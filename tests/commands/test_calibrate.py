@@ -74,9 +74,7 @@ def test_given_values_are_judged_not_written(project, capsys):
 def test_python_gets_both_values(project):
     from britekit.commands.calibrate import calibrate
 
-    a, b = calibrate(
-        annotations_path="test/annotations.csv", label_dir="labels", output_path="out", cutoff=0.0
-    )
+    a, b = calibrate(annotations_path="test/annotations.csv", label_dir="labels", output_path="out", cutoff=0.0)
     assert a == pytest.approx(0.6, abs=0.1) and b == pytest.approx(-0.4, abs=0.15)
 
 

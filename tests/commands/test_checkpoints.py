@@ -43,9 +43,7 @@ def test_average_is_never_its_own_input(folder, capsys):
     assert said(capsys)[0].count("averaged = 3") == 2
 
 
-@pytest.mark.parametrize(
-    "case", ["missing", "file", "empty", "one", "evil", "classes", "output", "input", "cut"]
-)
+@pytest.mark.parametrize("case", ["missing", "file", "empty", "one", "evil", "classes", "output", "input", "cut"])
 def test_average_in_one_sentence(folder, capsys, case):
     target, output = folder, folder / "average.ckpt"
     if case == "missing":

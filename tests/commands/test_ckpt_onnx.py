@@ -22,9 +22,7 @@ def test_converts_a_checkpoint_and_a_folder(tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("name", ["none.ckpt", "", "notes.txt", "empty", "broken.ckpt"])
-def test_one_sentence_for_what_cannot_be_converted(
-    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
-):
+def test_one_sentence_for_what_cannot_be_converted(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "broken.ckpt").write_bytes(b"PK\x03\x04 not really")

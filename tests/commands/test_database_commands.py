@@ -55,11 +55,7 @@ def test_a_day_of_curation(project, target, capsys):
         "E",
     ]
     assert typed("add-class", "-d", target, *options) == 0
-    assert (
-        typed("add-src", "-d", target, "--name", "Wood")
-        == typed("add-stype", "-d", target, "--name", "song")
-        == 0
-    )
+    assert typed("add-src", "-d", target, "--name", "Wood") == typed("add-stype", "-d", target, "--name", "song") == 0
     assert capsys.readouterr().out.splitlines() == [
         'Added category "birds"', 'Added class "Robin"', 'Added source "Wood"', 'Added sound type "song"',
     ]  # fmt: skip
@@ -94,9 +90,7 @@ def test_a_day_of_curation(project, target, capsys):
         "Deleted 2 segments", "Recording = 1", "Segment = 4", "SegmentClass = 4", "SpecValue = 4",
     ]  # fmt: skip
     left = {(row[1], row[2]) for row in contents(target)["segments"]}
-    every = {
-        (f"XC{letter}{number}.wav", float(k)) for letter in (82, 87) for number in range(3) for k in range(4)
-    }
+    every = {(f"XC{letter}{number}.wav", float(k)) for letter in (82, 87) for number in range(3) for k in range(4)}
     gone = {("XC820.wav", 1.0), ("XC821.wav", 2.0), ("XC820.wav", 3.0), ("XC822.wav", 0.0)}
     assert left == {place for place in every - gone if place[0] != "XC872.wav"}
 

@@ -44,9 +44,7 @@ def test_no_database_for_a_mistake(project):
 
 
 def test_pipeline_database_is_refused(project):
-    Path("dvc.lock").write_text(
-        "schema: '2.0'\nstages:\n  extract:\n    outs:\n    - path: data/training.db\n"
-    )
+    Path("dvc.lock").write_text("schema: '2.0'\nstages:\n  extract:\n    outs:\n    - path: data/training.db\n")
     with pytest.raises(DatabaseError, match=r"data/sources\.csv"):
         commands.extract_all(class_name="Robin", dir_path="in")
     assert not Path("data").exists()

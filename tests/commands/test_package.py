@@ -44,9 +44,7 @@ def packaged(tmp_path_factory):
         "tones",
     ]
     began = time.monotonic()
-    done = subprocess.run(
-        command, cwd=folder / "work", env=environment, capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run(command, cwd=folder / "work", env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout, time.monotonic() - began
 
@@ -76,9 +74,7 @@ def test_what_is_inside(packaged):
         texts = [
             archive.extractfile(member).read().decode()
             for member in archive.getmembers()
-            if member.isfile()
-            and "/britekit/" not in member.name
-            and member.name.endswith((".yaml", ".json", ".csv"))
+            if member.isfile() and "/britekit/" not in member.name and member.name.endswith((".yaml", ".json", ".csv"))
         ]
     assert {"src/model/exports/seed-1.onnx", "src/model/settings.yaml", "src/model/classes.csv"} <= names
     assert "src/britekit/service/app.py" in names and "src/britekit/service/static/page.html" in names
@@ -101,9 +97,7 @@ def test_the_bento_serves_what_it_was_packaged_with(packaged, tmp_path):
 def test_the_list_is_part_of_the_lock():
     def versions(path: Path) -> dict[str, str]:
         lines = [line.strip() for line in path.read_text().splitlines() if "==" in line]
-        return {
-            name.lower().replace("_", "-"): version for name, _, version in (x.partition("==") for x in lines)
-        }
+        return {name.lower().replace("_", "-"): version for name, _, version in (x.partition("==") for x in lines)}
 
     lock = versions(ROOT / "requirements/lock.txt")
     serve = versions(ROOT / "britekit/service/requirements.txt")
@@ -118,9 +112,7 @@ def test_the_list_has_all_that_its_packages_need():
 
     path = ROOT / "britekit/service/requirements.txt"
     listed = {
-        line.partition("==")[0].lower().replace("_", "-")
-        for line in path.read_text().splitlines()
-        if "==" in line
+        line.partition("==")[0].lower().replace("_", "-") for line in path.read_text().splitlines() if "==" in line
     }
     for name in sorted(listed):
         for text in requires(name) or []:

@@ -94,9 +94,7 @@ def test_examples_are_what_the_names_say(project):
     excerpt = read_pickle_excerpt("data/training.pkl", SIZE, "Low", "Noise", 3)
     examples = {
         example.name: example
-        for example in augmentation_examples(
-            excerpt, train.augmentations, MixSettings(0.3), Fade(0.4, 0.1, 0.2)
-        )
+        for example in augmentation_examples(excerpt, train.augmentations, MixSettings(0.3), Fade(0.4, 0.1, 0.2))
     }
     assert list(examples) == [
         "simple_merge", "mixup", "cutmix", *[entry.name for entry in train.augmentations], "fade", "training",
@@ -125,10 +123,7 @@ def test_without_noise_and_with_one_class_what_cannot_be_is_left_out(project, ca
     excerpt = read_pickle_excerpt("one.pkl", SIZE, None, "Noise", 2)
     with caplog.at_level(logging.WARNING):
         names = [
-            e.name
-            for e in augmentation_examples(
-                excerpt, BaseConfig().train.augmentations, MixSettings(0.3), Fade()
-            )
+            e.name for e in augmentation_examples(excerpt, BaseConfig().train.augmentations, MixSettings(0.3), Fade())
         ]
     assert set(names) == WAYS - {"simple_merge", "add_real_noise"}
     assert "add_real_noise is off" in caplog.text and "simple merge is off" in caplog.text
@@ -144,10 +139,7 @@ def test_a_database_gives_the_class_asked_for(project, capsys):
     assert set(levels[3:6] % 3) == {2} and set(levels[6:] % 3) == {0}
     assert [excerpt.classes[k].name for k in excerpt.labels.argmax(1)[[0, 3, 6]]] == ["Low", "High", "Noise"]
     assert everything.shown == 8, "all but noise"
-    assert (
-        main(["plot-augment", "-c", "c.yaml", "--db", "t.db", "--name", "High", "-o", "pics", "--num", "1"])
-        == 0
-    )
+    assert main(["plot-augment", "-c", "c.yaml", "--db", "t.db", "--name", "High", "-o", "pics", "--num", "1"]) == 0
     assert len(list((project / "pics").iterdir())) == len(WAYS)
 
 

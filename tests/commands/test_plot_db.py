@@ -10,9 +10,7 @@ from PIL import Image
 from britekit.annotations.image_names import parse_image_name
 from britekit.cli import main
 
-SETTINGS = (
-    "audio: {spec_height: 32, spec_width: 96, spec_duration: 3.0, sampling_rate: 8000, max_freq: 3800}\n"
-)
+SETTINGS = "audio: {spec_height: 32, spec_width: 96, spec_duration: 3.0, sampling_rate: 8000, max_freq: 3800}\n"
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +103,7 @@ def test_one_sentence_for_what_cannot_be_done(more, name, words, project, tmp_pa
 
 
 def test_a_missing_database_is_not_created(project, tmp_path, capsys):
-    assert (
-        main(["plot-db", "--name", "Wren", "-d", str(tmp_path / "no.db"), "-o", str(tmp_path / "out")]) == 1
-    )
+    assert main(["plot-db", "--name", "Wren", "-d", str(tmp_path / "no.db"), "-o", str(tmp_path / "out")]) == 1
     assert "does not exist" in capsys.readouterr().err and names(tmp_path) == []
 
 

@@ -92,18 +92,14 @@ def test_exponent_changes_the_picture_only(recordings, tmp_path):
 
 def test_a_directory(recordings, tmp_path, capsys):
     assert run("plot-dir", "-i", str(recordings), tmp_path=tmp_path) == 0
-    assert names(tmp_path / "out") == (
-        ["a-0.0.jpeg", "a-3.0.jpeg", "a-6.0.jpeg", "a-9.0.jpeg", "дрозд 'q'-0.0.jpeg"]
-    )
+    assert names(tmp_path / "out") == (["a-0.0.jpeg", "a-3.0.jpeg", "a-6.0.jpeg", "a-9.0.jpeg", "дрозд 'q'-0.0.jpeg"])
     assert run("plot-dir", "-i", str(recordings), "--sheet", tmp_path=tmp_path) == 0
     assert Image.open(tmp_path / "out" / "in-sheet.jpeg").size[0] > 1000
     assert "Plotted 5 spectrograms\nsheet = " in capsys.readouterr().out
 
 
 def test_only_the_rows_of_a_table(recordings, tmp_path, capsys):
-    (tmp_path / "t.csv").write_text(
-        "recording,offset\na,1.25\na.wav,4\nдрозд 'q',0\na,11.5\nnobody,1\na,4.0\n"
-    )
+    (tmp_path / "t.csv").write_text("recording,offset\na,1.25\na.wav,4\nдрозд 'q',0\na,11.5\nnobody,1\na,4.0\n")
     assert run("plot-dir", "-i", str(recordings), "--csv", str(tmp_path / "t.csv"), tmp_path=tmp_path) == 0
     assert names(tmp_path / "out") == ["a-1.25.jpeg", "a-4.00.jpeg", "дрозд 'q'-0.0.jpeg"]
     errors = capsys.readouterr().err

@@ -33,12 +33,7 @@ def test_report_metrics_and_figures(project, capsys):
     assert all(few[name] == round(stored[name], 4) for name in few)
     for key in ("macro_pr", "micro_pr", "macro_roc", "micro_roc", "precision", "recall"):
         assert float(figures[key]) == pytest.approx(stored[key], abs=1e-4)
-    assert (
-        stored["threshold"] == 0.6
-        and stored["segments"] == 160
-        and "version" in stored
-        and "revision" in stored
-    )
+    assert stored["threshold"] == 0.6 and stored["segments"] == 160 and "version" in stored and "revision" in stored
     text = (project / "out" / "summary_report.txt").read_text()
     assert f"{stored['macro_pr']:.4f}" in text and "0.6, on scores, not calibrated" in text
     assert not list((project / "out").glob("y_*")) and (project / "out" / "pr_curve_annotated.png").exists()
@@ -62,10 +57,7 @@ def test_threshold_comes_from_the_settings(project, capsys):
 
 def test_calibration_of_the_pipeline(project, capsys):
     common = ["-a", "test/annotations.csv", "-l", "labels"]
-    assert (
-        main(["calibrate", *common, "-o", "out", "--cutoff", "0", "--publish", "models/calibration.yaml"])
-        == 0
-    )
+    assert main(["calibrate", *common, "-o", "out", "--cutoff", "0", "--publish", "models/calibration.yaml"]) == 0
     assert main([*BASE, "--calibration", "models/calibration.yaml", "--skip-matrices"]) == 0
     assert printed(capsys.readouterr().out)["threshold_on_probabilities"] == "True"
     assert "cross-fitted" in (project / "out" / "summary_report.txt").read_text()

@@ -51,9 +51,7 @@ class TestAnnotations:
         assert printed(capsys.readouterr().out) == {"recordings": "3", "classes": "2", "seconds": "13.5"}
 
     def test_a_call_of_forty_milliseconds_is_not_zero(self, capsys):
-        Path("a.csv").write_text(
-            "recording,class,start_time,end_time\na,BAT,1,1.04\na,OWL,1,2.04\na,OWL,3,3.6\n"
-        )
+        Path("a.csv").write_text("recording,class,start_time,end_time\na,BAT,1,1.04\na,OWL,1,2.04\na,OWL,3,3.6\n")
         assert main(["rpt-ann", "-a", "a.csv", "-o", "out"]) == 0
         assert rows_of("out/test_summary.csv")[1:] == [["BAT", "0.04"], ["OWL", "1.6"]]
 
@@ -185,9 +183,7 @@ class TestOverlap:
 
     def test_labels_cut_at_a_score_are_told(self, capsys):
         self.write()
-        Path("labels/manifest.yaml").write_text(
-            "classes: [{name: OWL}, {name: X}]\ninference: {min_score: 0.5}\n"
-        )
+        Path("labels/manifest.yaml").write_text("classes: [{name: OWL}, {name: X}]\ninference: {min_score: 0.5}\n")
         typed = ["rpt-iou", "-a", "a.csv", "-l", "labels", "-o", "out"]
         assert main(typed) == 0
         assert "no labels of scores below 0.5" in capsys.readouterr().err
@@ -220,9 +216,7 @@ class TestEpochs:
         for k, seconds in enumerate([30.0, 12.0, 21.0]):
             write_recording(Path(f"test/r{k}.wav"), seconds, k)
             lines += [
-                f"r{k},{info.code},{a:.2f},{a + 2:.2f}"
-                for info in CLASSES[:2]
-                for a in rng.uniform(0, seconds - 2, 3)
+                f"r{k},{info.code},{a:.2f},{a + 2:.2f}" for info in CLASSES[:2] for a in rng.uniform(0, seconds - 2, 3)
             ]
         Path("test/annotations.csv").write_text("\n".join(lines) + "\n")
         return folder
@@ -278,9 +272,7 @@ class TestPictures:
             f"recording,class,start_time,end_time\na,OWL,{2 * LENGTH},{2 * LENGTH + 0.5}\n"
             f"a,OWL,{LENGTH - 0.1},{LENGTH + 1}\na,A/B,0,1\ngone,OWL,0,1\n"
         )
-        Path("params.yaml").write_text(
-            "audio:\n" + "".join(f"  {key}: {value}\n" for key, value in AUDIO.items())
-        )
+        Path("params.yaml").write_text("audio:\n" + "".join(f"  {key}: {value}\n" for key, value in AUDIO.items()))
 
     def test_a_folder_per_class(self, capsys):
         self.write()

@@ -131,6 +131,4 @@ def test_failures_are_one_line_and_exit_1(project, capsys):
     (project / "data/training.pkl").unlink()
     assert cli.main(["train"]) == 1
     error = capsys.readouterr().err.strip()
-    assert (
-        error.startswith("Error: train.train_pickle: data/training.pkl does not exist") and "\n" not in error
-    )
+    assert error.startswith("Error: train.train_pickle: data/training.pkl does not exist") and "\n" not in error

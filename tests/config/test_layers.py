@@ -103,8 +103,7 @@ def test_all_problems_of_a_file_at_once(tmp_path):
         ":4: audio.overlap: unknown field; it belongs in infer",
         ':5: audio.spec_height: "128" is not a whole number (>= 16); remove the quotes',
         ":7: infer.min_score: 1.5 is out of range; a number (0 to 1) is expected",
-        ':8: infer.label_field: "code" is not one of names, codes, alt_names, alt_codes; '
-        'did you mean "codes"?',
+        ':8: infer.label_field: "code" is not one of names, codes, alt_names, alt_codes; did you mean "codes"?',
         ":9: infer.segment_len: inf is not a finite number",
         ':10: trian: unknown section; did you mean "train"?',
         ":14: train.min_steps: null is not allowed; a whole number (>= 1) is expected",
@@ -242,8 +241,7 @@ def test_a_bad_setting_in_a_checkpoint_names_the_checkpoint(stored, said):
 
 def test_a_setting_that_only_public_britekit_has_is_explained(tmp_path):
     found = problems_of(
-        "audio: {use_spec_cache: true}\ntrain: {max_per_recording: 5}\n"
-        "infer: {openvino_block_size: 100, seed: 1}\n",
+        "audio: {use_spec_cache: true}\ntrain: {max_per_recording: 5}\ninfer: {openvino_block_size: 100, seed: 1}\n",
         tmp_path,
     )
     expected = [

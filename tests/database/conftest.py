@@ -83,14 +83,10 @@ def postgres_url(postgres_server):
     global _count
     _count += 1
     name = f"birds_{os.getpid()}_{_count}"
-    with psycopg.connect(
-        host=str(postgres_server), user=ROLE, dbname="postgres", autocommit=True
-    ) as connection:
+    with psycopg.connect(host=str(postgres_server), user=ROLE, dbname="postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     yield f"postgresql://{ROLE}@/{name}?host={postgres_server}"
-    with psycopg.connect(
-        host=str(postgres_server), user=ROLE, dbname="postgres", autocommit=True
-    ) as connection:
+    with psycopg.connect(host=str(postgres_server), user=ROLE, dbname="postgres", autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -210,9 +210,7 @@ db.insert_specvalue(bytes.fromhex(sys.argv[2]), 1, segment)
         subprocess.run([program, "rpt-db", "-d", path, "-o", tmp_path / "rpt"], check=True, cwd=tmp_path)
         assert "Wren,WREN,1,1" in (tmp_path / "rpt/class_summary.csv").read_text()
         assert problems(path) == []
-    subprocess.run(
-        [program, "del-class", "-d", ours, "--name", "Robin"], check=True, cwd=tmp_path, input=b"y\n"
-    )
+    subprocess.run([program, "del-class", "-d", ours, "--name", "Robin"], check=True, cwd=tmp_path, input=b"y\n")
     found = contents(ours)
     assert [row[1] for row in found["classes"]] == ["Wren"] and all(
         rows == contents(theirs).get(name, rows) for name, rows in found.items()

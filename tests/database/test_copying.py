@@ -23,12 +23,8 @@ def origin(tmp_path):
     with open_database(path, "create") as session:
         robin = add_class(session, "Robin", "ROB", get_or_add_category(session, "birds"), "Erithacus", "E")
         wren = add_class(session, "Wren", "WREN")
-        groups = [
-            get_or_add_group(session, name, {"max_freq": n}) for n, name in enumerate(("default", "it's"))
-        ]
-        song = session.scalars(
-            insert(SoundType).values(name="song", description="d").returning(SoundType.id)
-        ).one()
+        groups = [get_or_add_group(session, name, {"max_freq": n}) for n, name in enumerate(("default", "it's"))]
+        song = session.scalars(insert(SoundType).values(name="song", description="d").returning(SoundType.id)).one()
         for number in range(5):
             source = get_or_add_source(session, "Wood" if number else "Field")
             facts = Facts("tape", "CC0", "me", "u", "t", 1.5, -2.5)

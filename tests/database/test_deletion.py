@@ -35,9 +35,7 @@ def fill(target, seed):
             if (source, filename) in recordings:
                 continue
             facts = Facts(licence="CC0") if rng.random() < 0.5 else None
-            key = add_recording(
-                session, get_or_add_source(session, source), filename, f"/{filename}", 9.0, facts
-            )
+            key = add_recording(session, get_or_add_source(session, source), filename, f"/{filename}", 9.0, facts)
             offsets = sorted(rng.sample(range(9), rng.randint(1, 5)))
             held = {float(offset): set(rng.sample(NAMES, rng.choice([1, 1, 2]))) for offset in offsets}
             segments = add_segments(session, key, list(held))
@@ -88,9 +86,9 @@ def test_classes_and_categories(target, seed):
     assert stored(target) == expected
     assert removed["Class"] == 1 and removed["Recording"] == len(recordings) - len(expected)
 
-    assert removed["SegmentClass"] == sum(
-        len(names) for held in recordings.values() for names in held.values()
-    ) - sum(len(names) for held in expected.values() for names in held.values())
+    assert removed["SegmentClass"] == sum(len(names) for held in recordings.values() for names in held.values()) - sum(
+        len(names) for held in expected.values() for names in held.values()
+    )
 
     with open_database(target, "write") as session:
         deletion.delete_category(session, "birds") if "birds" in set(categories.values()) else None
@@ -183,8 +181,6 @@ def test_rows_that_hang_on_nothing(target):
         assert group is not None
         from britekit.database.schema import Segment
 
-        key = session.scalars(
-            insert(Segment).values(recording_id=None, offset=0.0).returning(Segment.id)
-        ).one()
+        key = session.scalars(insert(Segment).values(recording_id=None, offset=0.0).returning(Segment.id)).one()
         add_links(session, [(key, ClassSegments(session, "Robin").class_id)])
         deletion.delete_class(session, "Robin")

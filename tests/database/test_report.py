@@ -96,11 +96,7 @@ def test_warnings(target, tmp_path):
     assert "few recordings" in kinds(findings, ODD)
     assert kinds(findings, "Empty") == ["no code", "no segments"]
     (near,) = [finding for finding in findings if finding.kind == "near duplicates"]
-    assert (
-        near.sentence.startswith("1 pairs")
-        and "r04.wav at 0 s" in near.sentence
-        and "r13.wav" in near.sentence
-    )
+    assert near.sentence.startswith("1 pairs") and "r04.wav at 0 s" in near.sentence and "r13.wav" in near.sentence
     few = next(finding for finding in findings if finding.kind == "few recordings")
     assert "cut from 2 originals" in few.sentence  # r12 and r13 are of one tape
     assert len(summary.recordings) == 14 and summary.segments == 27
@@ -112,9 +108,7 @@ def test_warnings_about_settings_and_sources(target, tmp_path):
         other = get_or_add_group(session, "fine", SETTINGS | {"spec_height": 64})
         unknown = get_or_add_group(session, "old")
         for key in session.scalars(select(SpecValue.segment_id).limit(5)).all():
-            session.execute(
-                insert(SpecValue).values(segment_id=key, specgroup_id=other, value=zlib.compress(b"x"))
-            )
+            session.execute(insert(SpecValue).values(segment_id=key, specgroup_id=other, value=zlib.compress(b"x")))
             session.execute(insert(SpecValue).values(segment_id=key, specgroup_id=unknown, value=b"no zlib"))
         session.execute(
             update(SpecValue).where(SpecValue.specgroup_id == other, SpecValue.segment_id == key)
@@ -162,9 +156,7 @@ class Page(html.parser.HTMLParser):
 def test_page_needs_nothing_beside_it(target, tmp_path):
     fill(target)
     with open_database(target, "write") as session:
-        session.execute(
-            update(Class).where(Class.name == "Empty").values(name="</table><script>alert(1)</script>")
-        )
+        session.execute(update(Class).where(Class.name == "Empty").values(name="</table><script>alert(1)</script>"))
         add_class(session, "z" * 10_000)
     summary, _findings, _tables = report(target, tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")

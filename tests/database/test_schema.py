@@ -81,8 +81,7 @@ def test_columns(connection, table):
 def test_keys_and_indexes(connection):
     for table in [*COLUMNS, "RecordingInfo"]:
         foreign = {
-            tuple(row[i] for i in (3, 2, 6))
-            for row in connection.execute(f'PRAGMA foreign_key_list("{table}")')
+            tuple(row[i] for i in (3, 2, 6)) for row in connection.execute(f'PRAGMA foreign_key_list("{table}")')
         }
         assert foreign == FOREIGN.get(table, set())
         unique, plain = set(), set()

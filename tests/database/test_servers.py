@@ -111,9 +111,7 @@ def test_reading_does_not_write(target):
     assert names(target) == ["Robin"]
 
 
-@pytest.mark.parametrize(
-    "name", ["it's", 'say "hi"', "100%", "a; DROP TABLE Class", "🦉", "x" * 10_000, ":y"]
-)
+@pytest.mark.parametrize("name", ["it's", 'say "hi"', "100%", "a; DROP TABLE Class", "🦉", "x" * 10_000, ":y"])
 def test_odd_names(target, name):
     with TrainingDatabase(target) as db:
         db.insert_class(1, name, name)

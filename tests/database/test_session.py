@@ -108,9 +108,7 @@ def test_newer_version(tmp_path):
         pass
 
 
-@pytest.mark.parametrize(
-    "name", ["it's", 'say "hi"', "100%", "a; DROP TABLE Class", "🦉", "x" * 10_000, "_%"]
-)
+@pytest.mark.parametrize("name", ["it's", 'say "hi"', "100%", "a; DROP TABLE Class", "🦉", "x" * 10_000, "_%"])
 def test_odd_names(tmp_path, name):
     with open_database(tmp_path / "a b%20?#.db", "create") as session:
         add_class(session, name, code=name)
@@ -131,9 +129,7 @@ def test_readers_while_a_writer_works(tmp_path):
     with open_database(path, "create") as writer:
         add_class(writer, "Robin")
         writer.commit()
-        writer.execute(
-            insert(Category), [{"name": "x" * 1000 + str(n)} for n in range(5000)]
-        )  # spills the cache
+        writer.execute(insert(Category), [{"name": "x" * 1000 + str(n)} for n in range(5000)])  # spills the cache
         assert names(path) == ["Robin"]
     assert names(path) == ["Robin"]
 

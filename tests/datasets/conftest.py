@@ -49,9 +49,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for number, name in enumerate(["Robin", "Wren", "Owl"]):
         for take in range(2):
-            write_recording(
-                Path(f"data/recordings/{name}/{name[0]}{take}-1.wav"), 4.2, seed=10 * number + take
-            )
+            write_recording(Path(f"data/recordings/{name}/{name[0]}{take}-1.wav"), 4.2, seed=10 * number + take)
     Path("data/classes.csv").write_text("Name,Code\nWren,WREN\nRobin,ROB\nOwl,OWL\n")
     return tmp_path
 

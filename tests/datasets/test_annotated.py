@@ -92,9 +92,7 @@ def test_silent_recordings_give_nothing(root):
 
 
 def test_decisions_apply_to_annotated_segments(root):
-    Path("curation.csv").write_text(
-        "recording,offset,class,decision,new_class\nw0,2,Owl,drop,\nw0,3,Owl,move,Robin\n"
-    )
+    Path("curation.csv").write_text("recording,offset,class,decision,new_class\nw0,2,Owl,drop,\nw0,3,Owl,move,Robin\n")
     build_training_database(small_config(), root, Path("classes.csv"), Path("curation.csv"), "t.db")
     assert links()["w0.wav"] == {0.0: {"Wren"}, 3.0: {"Robin"}, 4.0: {"Wren"}}
 
@@ -172,9 +170,7 @@ def test_windows_reach_every_annotation(root, caplog):
     # Nobody said that anything is heard in the last 0.2 s of w1.
     assert sorted(found["w1.wav"]) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
     assert [(item.row, item.start) for item in result.unheard.beyond_end] == [(2, 7.0)]
-    told = (
-        "1 annotation left out that begins after the end of the recording (row 2 of rec/Wren/w0_labels.txt)"
-    )
+    told = "1 annotation left out that begins after the end of the recording (row 2 of rec/Wren/w0_labels.txt)"
     assert told in caplog.text
 
 

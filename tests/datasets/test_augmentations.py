@@ -67,9 +67,7 @@ def gaussian_blur_1d(line, sigma):
     reach = max(1, int(4.0 * sigma + 0.5))
     weights = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(-reach, reach + 1)]
     padded = np.pad(line, reach, mode="reflect")
-    return np.array(
-        [sum(w * padded[i + k] for k, w in enumerate(weights)) / sum(weights) for i in range(len(line))]
-    )
+    return np.array([sum(w * padded[i + k] for k, w in enumerate(weights)) / sum(weights) for i in range(len(line))])
 
 
 # A twin takes one image, the logged draws (each indexed by sample) and the sample's number.
@@ -135,9 +133,7 @@ def twin_stretch(x, log, i):
     # numpy interpolates each row; a column of zeros on either side is what lies beyond.
     places = np.arange(-1, W + 1)
     source = centre + (np.arange(W) - centre) / factor
-    return np.array(
-        [np.interp(source, places, np.concatenate([[0], row, [0]]), left=0, right=0) for row in x]
-    )
+    return np.array([np.interp(source, places, np.concatenate([[0], row, [0]]), left=0, right=0) for row in x])
 
 
 def twin_shift_vertical(x, log, i):
@@ -202,9 +198,7 @@ def test_shifts_are_uniform_and_every_sample_has_its_own():
     count, reach = 6000, 3
     one = torch.zeros(count, 1, 9)
     one[:, 0, 4] = 1
-    out = find_augmentation("shift_horizontal")(
-        one, Draws(count, torch.Generator().manual_seed(0)), max_shift=reach
-    )
+    out = find_augmentation("shift_horizontal")(one, Draws(count, torch.Generator().manual_seed(0)), max_shift=reach)
     counts = torch.bincount(out[:, 0].argmax(1), minlength=9).double()
     assert counts[0] == 0 and counts[8] == 0
     expected = count / 7
@@ -234,9 +228,7 @@ def test_gains_lie_in_their_range_and_differ_between_samples():
 
 def test_noise_has_the_configured_deviation():
     flat = torch.full((4, 100, 100), 0.5)
-    out = find_augmentation("add_white_noise")(
-        flat.clone(), Draws(4, torch.Generator().manual_seed(0)), std1=0.05
-    )
+    out = find_augmentation("add_white_noise")(flat.clone(), Draws(4, torch.Generator().manual_seed(0)), std1=0.05)
     assert (out - 0.5).std().item() == pytest.approx(0.05, rel=0.02)
     out = find_augmentation("speckle")(flat.clone(), Draws(4, torch.Generator().manual_seed(0)), std2=0.1)
     assert (out - 0.5).std().item() == pytest.approx(0.05, rel=0.02)

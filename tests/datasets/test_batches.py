@@ -100,9 +100,7 @@ def test_without_mixing_and_augmentation_nothing_changes():
 
 
 def test_partners_are_uniform_over_what_shares_no_class_and_is_no_noise():
-    labels = torch.tensor(
-        [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
-    )
+    labels = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
     members = torch.tensor([0, 1, 2, 3, 4, 5])
     picker = PartnerPicker(labels, members, noise_class=3)
     generator = torch.Generator().manual_seed(0)
@@ -120,9 +118,7 @@ def test_partners_are_uniform_over_what_shares_no_class_and_is_no_noise():
 
 def test_merge_adds_spectrograms_and_labels():
     bank = coded([[1, 0, 0], [0, 1, 0], [0, 0, 1]])
-    batches = TrainingBatches(
-        bank, torch.arange(3), 3, seed=0, mixing=MixSettings(prob_merge=1.0), noise_class=2
-    )
+    batches = TrainingBatches(bank, torch.arange(3), 3, seed=0, mixing=MixSettings(prob_merge=1.0), noise_class=2)
     batches.begin_epoch(0)
     batch = batches.make(torch.tensor([0, 1, 2]))
     assert byte(batch.images[:, 0, 0, 0]).tolist() == [1, 1, 2]  # 0 + 1, 1 + 0, noise alone
@@ -165,9 +161,7 @@ def test_mixup_is_the_weighted_mean_of_image_and_label():
 
 def test_cutmix_labels_are_weighted_by_the_pasted_area():
     bank = coded([[1, 0], [0, 1]], height=20, width=30)
-    batches = TrainingBatches(
-        bank, torch.arange(2), 2, seed=0, mixing=MixSettings(prob_cutmix=1.0, alpha=1.0)
-    )
+    batches = TrainingBatches(bank, torch.arange(2), 2, seed=0, mixing=MixSettings(prob_cutmix=1.0, alpha=1.0))
     batches.begin_epoch(0)
     batch = batches.make(torch.zeros(500, dtype=torch.long))
     pasted = (batch.images[:, 0] > 0).float().mean((1, 2))
@@ -181,9 +175,7 @@ def test_cutmix_labels_are_weighted_by_the_pasted_area():
 
 def test_cutmix_boxes_stay_inside_and_reach_every_edge():
     generator = torch.Generator().manual_seed(0)
-    boxes = cutmix_boxes(
-        torch.rand(5000, generator=generator), torch.rand(5000, 2, generator=generator), 12, 17
-    )
+    boxes = cutmix_boxes(torch.rand(5000, generator=generator), torch.rand(5000, 2, generator=generator), 12, 17)
     top, left, bottom, right = boxes.T
     assert top.min() == 0 and left.min() == 0 and bottom.max() == 12 and right.max() == 17
     assert (bottom >= top).all() and (right >= left).all()
@@ -207,9 +199,7 @@ def mixed_alone(image, label, partner_image, partner_label, plan, i):
         top = min(int(float(plan.place[i, 0]) * (height - rows + 1)), height - rows)
         left = min(int(float(plan.place[i, 1]) * (width - columns + 1)), width - columns)
         image = image.copy()
-        image[top : top + rows, left : left + columns] = partner_image[
-            top : top + rows, left : left + columns
-        ]
+        image[top : top + rows, left : left + columns] = partner_image[top : top + rows, left : left + columns]
         area = rows * columns / (height * width)
         return image, (1 - area) * label + area * partner_label, 1.0
     return image, label, 0.0

@@ -44,9 +44,7 @@ def test_a_tree(project, caplog):
     Path("data/recordings/recordings.csv").write_text(
         typed("recording,class,licence\nÜbel,Größe,CC0\nÄrger.wav,,CC-BY\n")
     )
-    Path("data/curation.csv").write_text(
-        typed("recording,offset,class,decision,new_class\nÜbel,1,Größe,drop,\n")
-    )
+    Path("data/curation.csv").write_text(typed("recording,offset,class,decision,new_class\nÜbel,1,Größe,drop,\n"))
     (folder / "annotations.csv").write_text(
         typed("recording,class,start_time,end_time\nÜbel,Größe,0,3\nÄrger,Größe,2,3\n")
     )

@@ -44,14 +44,12 @@ def one(db, query):
 
 def test_new_recordings(db, folder):
     seen = []
-    result = extract(
-        db, folder, code="ROB", category="Birds", on_recording=lambda path, n: seen.append((path.name, n))
-    )
+    result = extract(db, folder, code="ROB", category="Birds", on_recording=lambda path, n: seen.append((path.name, n)))
     assert (result.recordings, result.spectrograms) == (3, 9)
     assert seen == [("XC0.wav", 3), ("XC1.wav", 3), ("XC2.wav", 3)]
-    assert one(
-        db, "SELECT Class.Name, Code, Category.Name FROM Class JOIN Category ON Category.ID = CategoryID"
-    ) == [("Robin", "ROB", "Birds")]
+    assert one(db, "SELECT Class.Name, Code, Category.Name FROM Class JOIN Category ON Category.ID = CategoryID") == [
+        ("Robin", "ROB", "Birds")
+    ]
     assert one(db, "SELECT DISTINCT Source.Name FROM Recording JOIN Source ON Source.ID = SourceID") == [
         ("Xeno-Canto",)
     ]
@@ -108,9 +106,7 @@ def test_close_offsets_are_one_segment_and_missing_spectrograms_are_added(db, fo
     audio = Audio(cfg=small_config())
     audio.load(folder / "XC0.wav")
     (image,), _raw = audio.get_spectrograms([1.0])
-    assert (
-        np.abs(np.frombuffer(zlib.decompress(value), np.uint8).reshape(32, 32) - 255.0 * image).max() <= 0.51
-    )
+    assert np.abs(np.frombuffer(zlib.decompress(value), np.uint8).reshape(32, 32) - 255.0 * image).max() <= 0.51
     assert extract(db, folder, overlap=0.4, group="fine", include_existing=True).spectrograms == 0
 
 

@@ -40,10 +40,7 @@ def rows(query, db="t.db"):
         connection.close()
 
 
-STORED = (
-    "SELECT FileName, Offset FROM Segment JOIN Recording ON Recording.ID = RecordingID"
-    " ORDER BY FileName, Offset"
-)
+STORED = "SELECT FileName, Offset FROM Segment JOIN Recording ON Recording.ID = RecordingID ORDER BY FileName, Offset"
 
 
 def test_images_of_every_form(place, caplog):
@@ -57,17 +54,13 @@ def test_images_of_every_form(place, caplog):
     }  # fmt: skip
     assert (wanted.unreadable, wanted.absent) == (["whole.jpeg"], {"gone": ["gone-1.00.jpeg"]})
     assert (
-        commands.extract_by_image(
-            db_path="t.db", class_name="Wren", class_code="W", rec_dir="in", spec_dir="images"
-        )
+        commands.extract_by_image(db_path="t.db", class_name="Wren", class_code="W", rec_dir="in", spec_dir="images")
         == 4
     )
     assert rows(STORED, "t.db") == [
         ("12345678.wav", 3.0), ("XC1.wav", 0.0), ("XC1.wav", 2.5), ("a-b.wav", 1.25),
     ]  # fmt: skip
-    assert rows("SELECT DISTINCT Name, Code FROM Class JOIN SegmentClass ON ClassID = Class.ID") == [
-        ("Wren", "W")
-    ]
+    assert rows("SELECT DISTINCT Name, Code FROM Class JOIN SegmentClass ON ClassID = Class.ID") == [("Wren", "W")]
     sources = "SELECT FileName, Source.Name FROM Recording JOIN Source ON Source.ID = SourceID ORDER BY 1"
     assert rows(sources) == [
         ("12345678.wav", "Macaulay Library"), ("XC1.wav", "Xeno-Canto"), ("a-b.wav", "default"),

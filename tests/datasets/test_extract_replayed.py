@@ -24,8 +24,7 @@ def project(tmp_path, monkeypatch):
     Path("params.yaml").write_text(PARAMS)
     # w0 has lost three of its segments by hand, w1 all of them.
     Path("data/curation.csv").write_text(
-        "recording,offset,class,decision,new_class\n"
-        "w0,1,Wren,drop,\nw0,2,Wren,drop,\nw0,3,Wren,drop,\nw1,,Wren,drop,\n"
+        "recording,offset,class,decision,new_class\nw0,1,Wren,drop,\nw0,2,Wren,drop,\nw0,3,Wren,drop,\nw1,,Wren,drop,\n"
     )
     commands.extract()
     Path("dvc.lock").write_text(LOCK.replace("    outs:", "    - path: data/recordings\n    outs:"))
@@ -96,9 +95,7 @@ def test_annotations_count_as_in_a_rebuild(project, caplog):
 
 
 def annotate_only(name):
-    Path("data/recordings/Wren/annotations.csv").write_text(
-        f"recording,class,start_time,end_time\n{name},WREN,0,5\n"
-    )
+    Path("data/recordings/Wren/annotations.csv").write_text(f"recording,class,start_time,end_time\n{name},WREN,0,5\n")
     Path("data/curation.csv").unlink()
     commands.extract(db_path="data/training.db")
 

@@ -64,9 +64,7 @@ def test_tree_becomes_database(project):
         "W0-1.wav", "W1-1.wav", "R0-1.wav", "R1-1.wav", "O0-1.wav", "O1-1.wav",
     ]  # fmt: skip
     assert {offset for _name, offset in links()} == {0.0, 1.0, 2.0, 3.0}
-    assert rows("SELECT DISTINCT InsertedDate FROM Recording UNION SELECT InsertedDate FROM Class") == [
-        (None,)
-    ]
+    assert rows("SELECT DISTINCT InsertedDate FROM Recording UNION SELECT InsertedDate FROM Class") == [(None,)]
     assert rows("SELECT Path, Seconds FROM Recording WHERE FileName = 'R0-1.wav'") == [
         ("data/recordings/Robin/R0-1.wav", 4.2)
     ]
@@ -239,9 +237,7 @@ def test_odd_class_names(project):
     quoted = "".join('"' + name.replace('"', '""') + f'",N{number}\n' for number, name in enumerate(names))
     with open("data/classes.csv", "a") as file:
         file.write(quoted)
-    assert {name: count for name, count in build().per_class.items() if name in names} == dict.fromkeys(
-        names, 1
-    )
+    assert {name: count for name, count in build().per_class.items() if name in names} == dict.fromkeys(names, 1)
 
 
 def test_target_on_a_server_is_refused(project):

@@ -114,8 +114,7 @@ def test_linked_cache_stays_as_it_is(pipeline):
 
 def test_contradictions_and_dangling_rows(pipeline, caplog):
     TABLE.write_text(
-        HEADER
-        + "W0-1,1,Wren,drop,\nW0-1,1,Wren,keep,\ngone,,*,drop,\nR0-1,,Wrenn,drop,\nR0-1,2,Robin,drop,\n"
+        HEADER + "W0-1,1,Wren,drop,\nW0-1,1,Wren,keep,\ngone,,*,drop,\nR0-1,,Wrenn,drop,\nR0-1,2,Robin,drop,\n"
         "R0-1,2,Robin,drop,\n"
     )
     with caplog.at_level(logging.WARNING):

@@ -97,10 +97,7 @@ def test_database_that_refuses_the_commit_takes_the_rows_back(pipeline, monkeypa
 
 def test_two_processes_at_once(pipeline):
     """Each decision of two writers is in the database and, whole, in the table."""
-    code = (
-        "import sys\nfrom britekit import commands\n"
-        "for n in range(6): commands.add_cat(None, sys.argv[1] + str(n))"
-    )
+    code = "import sys\nfrom britekit import commands\nfor n in range(6): commands.add_cat(None, sys.argv[1] + str(n))"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     both = [subprocess.Popen([sys.executable, "-c", code, name], env=environment) for name in "ab"]
     assert [process.wait(60) for process in both] == [0, 0]

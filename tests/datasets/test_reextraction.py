@@ -69,9 +69,7 @@ def test_all_classes_with_other_settings(db):
     found = values(db)
     assert len(found) == 12
     for (path, offset), value in found.items():
-        np.testing.assert_allclose(
-            decode(value, 48, 32) / 255.0, expected(path, offset, FINE), atol=0.51 / 255
-        )
+        np.testing.assert_allclose(decode(value, 48, 32) / 255.0, expected(path, offset, FINE), atol=0.51 / 255)
     assert settings(db)["spec_height"] == 48
     assert one(db, "SELECT count(*) FROM Segment") == [(12,)]
 
@@ -196,9 +194,7 @@ def test_what_a_rebuild_would_lose_is_refused(db, monkeypatch):
     monkeypatch.chdir(db.parent)
     Path("dvc.lock").write_text("stages: {extract: {outs: [{path: t.db}]}}\n")
     audio = small_config().audio
-    lines = [
-        f"  {key}: {value}\n" for key, value in vars(audio).items() if value != getattr(AudioConfig(), key)
-    ]
+    lines = [f"  {key}: {value}\n" for key, value in vars(audio).items() if value != getattr(AudioConfig(), key)]
     Path("params.yaml").write_text("audio:\n" + "".join(lines))
     before = values(db)
     lost = [

@@ -112,9 +112,7 @@ class Told:
 
 def brute_recordings(segments, max_dist):
     """Walk the definition: pairs, then what each that is kept takes with it."""
-    of = {
-        key: segments.vectors[segments.recording_ids == key].astype(np.float64) for key in segments.recordings
-    }
+    of = {key: segments.vectors[segments.recording_ids == key].astype(np.float64) for key in segments.recordings}
     pairs = []
     for i, first in segments.recordings.items():
         for j, second in segments.recordings.items():

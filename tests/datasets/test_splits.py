@@ -74,9 +74,7 @@ def test_a_class_whose_recordings_all_fell_on_one_side_is_named(caplog):
     labels, groups = data(groups=20, classes=2)
     second = np.zeros((len(labels), 1), np.uint8)
     second[np.isin(groups, np.unique(groups)[:2])] = 1  # two recordings, and never the first class
-    split = make_splits(np.hstack([labels, second]), groups, val_portion=0.1, class_names=["a", "b", "Rare"])[
-        0
-    ]
+    split = make_splits(np.hstack([labels, second]), groups, val_portion=0.1, class_names=["a", "b", "Rare"])[0]
     assert not second[split.held_out].any()
     assert "on every side of the split: Rare" in caplog.text
 

@@ -52,9 +52,7 @@ def test_arrays(path, protocol, workers):
     assert found.images.shape == (100, H, W) and found.images.dtype == np.uint8
     assert (found.images == np.arange(100)[:, None, None]).all()
     assert found.labels.dtype == np.uint8 and found.labels[:3].tolist() == [[1, 0], [0, 1], [1, 0]]
-    assert [info.name for info in found.classes] == ["Robin", "Wren"] and found.classes[
-        1
-    ].alt_name == "Troglodytes"
+    assert [info.name for info in found.classes] == ["Robin", "Wren"] and found.classes[1].alt_name == "Troglodytes"
     assert found.group_ids.tolist() == [7] * 100 and found.group_ids.dtype == np.int64
     assert found.recording_ids[:4].tolist() == [0, 0, 1, 1] and found.segment_ids[0] == 10
     assert found.audio == {"max_freq": 8000, "choose_channel": True, "n_fft": None}

@@ -36,6 +36,4 @@ def test_it_runs(tmp_path, monkeypatch):
     last = [cell for cell in notebook.cells if cell.cell_type == "code"][-1]
     kinds = {output.output_type for output in last.outputs}
     assert "display_data" in kinds and "execute_result" in kinds
-    assert (
-        next(o for o in last.outputs if o.output_type == "execute_result").data["text/plain"].startswith("(")
-    )
+    assert next(o for o in last.outputs if o.output_type == "execute_result").data["text/plain"].startswith("(")

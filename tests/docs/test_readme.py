@@ -158,9 +158,7 @@ def test_python_names_exist() -> None:
     assert calls
     for call in calls:
         name = ast.unparse(call.func).removeprefix("bk.commands.")
-        inspect.signature(getattr(britekit.commands, name)).bind(
-            **{str(word.arg): None for word in call.keywords}
-        )
+        inspect.signature(getattr(britekit.commands, name)).bind(**{str(word.arg): None for word in call.keywords})
 
 
 def test_links_lead_somewhere() -> None:

@@ -51,9 +51,7 @@ def simulate(root, recordings=30, segments=20, slope=0.6, shift=-0.4, seed=0, on
     scores = (1 / (1 + np.exp(-z))).astype(np.float32)
     names = [f"rec{k:03}" for k in range(recordings)]
     rows = [(r, k * LENGTH) for r in range(recordings) for k in range(segments)]
-    found = [
-        (names[rows[n][0]], CLASSES[c].code, rows[n][1] + 1, rows[n][1] + 2) for n, c in np.argwhere(truth)
-    ]
+    found = [(names[rows[n][0]], CLASSES[c].code, rows[n][1] + 1, rows[n][1] + 2) for n, c in np.argwhere(truth)]
     silent = [(name, "", "", "") for name in names]
     root.mkdir(parents=True, exist_ok=True)
     write_annotations(root / "annotations.csv", found + silent)

@@ -64,9 +64,7 @@ def test_one_file_is_a_test_of_its_recording(tmp_path):
     truth, _scores = simulate(tmp_path, recordings=6, segments=8)
     found = rows_of(tmp_path)
     write_raven(tmp_path, {"rec002": found["rec002"]})
-    data = read_scored_set(
-        tmp_path / "rec002.Table.1.selections.txt", tmp_path / "labels", None, BaseConfig()
-    )
+    data = read_scored_set(tmp_path / "rec002.Table.1.selections.txt", tmp_path / "labels", None, BaseConfig())
     assert data.recordings == ["rec002"]
     np.testing.assert_array_equal(data.truth_NC, truth[16:24])
 

@@ -53,9 +53,7 @@ def test_inference_reads_the_file(tmp_path):
     result = calibrate_scores(data, 0.0)
     write_calibration(tmp_path / "c.yaml", result, data)
     read_back = read_calibration(tmp_path / "c.yaml")
-    np.testing.assert_allclose(
-        read_back.apply(data.scores_NC, CLASSES), result.fit.apply(data.scores_NC), atol=1e-6
-    )
+    np.testing.assert_allclose(read_back.apply(data.scores_NC, CLASSES), result.fit.apply(data.scores_NC), atol=1e-6)
     content = yaml.safe_load((tmp_path / "c.yaml").read_text())
     assert content["members"] == [{"name": "seed-1.ckpt", "sha256": "abc"}] and content["backend"] == "torch"
     assert content["cells"] == 40 * 20 * 3 and content["ece_after"] < content["ece_before"]
@@ -169,10 +167,7 @@ def test_intervals_and_thresholds_stand_in_the_file(tmp_path):
         found = result.probabilities_NC[:, column] >= threshold
         assert int(row["detections"]) == found.sum()
         truth = data.truth_NC[:, column]
-        assert (
-            float(row["precision"]) == pytest.approx(truth[found].mean(), abs=6e-4)
-            and truth[found].mean() > 0.8
-        )
+        assert float(row["precision"]) == pytest.approx(truth[found].mean(), abs=6e-4) and truth[found].mean() > 0.8
         assert float(row["recall"]) == pytest.approx((truth & found).sum() / truth.sum(), abs=6e-4)
         assert float(row["lower bound"]) >= 0.8
 

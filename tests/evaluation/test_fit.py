@@ -81,10 +81,7 @@ def test_a_class_that_departs_gets_values_of_its_own_towards_the_global_ones():
 
 
 def test_classes_alike_rarely_depart():
-    own = [
-        len(fit_calibration(*simulated(np.random.default_rng(seed), classes=10)).per_class)
-        for seed in range(30)
-    ]
+    own = [len(fit_calibration(*simulated(np.random.default_rng(seed), classes=10)).per_class) for seed in range(30)]
     assert sum(own) <= 10  # 3 expected of 300 at 1 %
 
 

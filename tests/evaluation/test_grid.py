@@ -34,9 +34,7 @@ def cases(draw):
     durations = draw(st.lists(seconds(0.1, 40), min_size=1, max_size=4))
     annotations = draw(
         st.lists(
-            st.tuples(
-                st.integers(0, len(durations) - 1), st.integers(0, 2), seconds(0, 45), seconds(0.001, 12)
-            ),
+            st.tuples(st.integers(0, len(durations) - 1), st.integers(0, 2), seconds(0, 45), seconds(0.001, 12)),
             max_size=12,
         )
     )
@@ -44,9 +42,7 @@ def cases(draw):
     edges = draw(st.lists(st.tuples(st.integers(0, 8), st.booleans()), max_size=4))
     for k, early in edges:
         at = k * step + (length - Fraction(3, 10) if early else Fraction(3, 10))
-        annotations.append(
-            (0, 0, at, Fraction(1, 2)) if early else (0, 1, max(at - 1, Fraction(0)), min(at, 1))
-        )
+        annotations.append((0, 0, at, Fraction(1, 2)) if early else (0, 1, max(at - 1, Fraction(0)), min(at, 1)))
     return length, step, durations, [(r, c, a, a + d) for r, c, a, d in annotations if d > 0]
 
 

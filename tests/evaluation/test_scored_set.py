@@ -163,9 +163,7 @@ def test_a_short_recording_has_one_segment_and_one_that_cannot_be_scored_none(tm
     assert data.grid.rows_R.tolist()[0] == 1
 
 
-@pytest.mark.parametrize(
-    "rows", [[("rec000", "GHOST", 0, 1)], [("rec000", "", "", "")], [("nowhere", "OVEN", 0, 1)]]
-)
+@pytest.mark.parametrize("rows", [[("rec000", "GHOST", 0, 1)], [("rec000", "", "", "")], [("nowhere", "OVEN", 0, 1)]])
 def test_nothing_usable_is_an_error(tmp_path, rows):
     simulate(tmp_path, recordings=1)
     write_annotations(tmp_path / "bad.csv", rows)
@@ -183,9 +181,7 @@ def test_empty_annotations_are_an_error(tmp_path):
 def test_labels_of_differing_length_are_an_error(tmp_path):
     folder = tmp_path / "labels"
     folder.mkdir()
-    (folder / "a_scores.txt").write_text(
-        "0.00\t3.00\tOVEN;0.9\n3.00\t6.00\tOVEN;0.9\n6.00\t10.00\tOVEN;0.9\n"
-    )
+    (folder / "a_scores.txt").write_text("0.00\t3.00\tOVEN;0.9\n3.00\t6.00\tOVEN;0.9\n6.00\t10.00\tOVEN;0.9\n")
     write_annotations(tmp_path / "annotations.csv", [("a", "OVEN", 0, 1)])
     with pytest.raises(InputError, match=r'recording "a".*--seg'):
         read(tmp_path)

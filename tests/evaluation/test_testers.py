@@ -22,9 +22,7 @@ def test_granularities(text, block, expected):
     assert find_granularity(text, block) == expected
 
 
-@pytest.mark.parametrize(
-    ("text", "block"), [("", None), ("x", None), ("segments", None), ("m", 30), ("b", -1)]
-)
+@pytest.mark.parametrize(("text", "block"), [("", None), ("x", None), ("segments", None), ("m", 30), ("b", -1)])
 def test_what_is_no_granularity(text, block):
     with pytest.raises(InputError):
         find_granularity(text, block)
@@ -33,13 +31,9 @@ def test_what_is_no_granularity(text, block):
 def test_per_segment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     truth, scores = simulate(tmp_path, recordings=10)
-    tester = bk.PerSegmentTester(
-        tmp_path / "annotations.csv", None, "labels", tmp_path / "out", 0.5, cfg=BaseConfig()
-    )
+    tester = bk.PerSegmentTester(tmp_path / "annotations.csv", None, "labels", tmp_path / "out", 0.5, cfg=BaseConfig())
     tester.initialize()
-    assert tester.get_pr_auc_stats()["macro"] == pytest.approx(
-        reference.average_precision_score(truth, scores)
-    )
+    assert tester.get_pr_auc_stats()["macro"] == pytest.approx(reference.average_precision_score(truth, scores))
     roc = tester.get_roc_auc_stats()
     assert roc["micro_trained"] == pytest.approx(reference.roc_auc_score(truth.ravel(), scores.ravel()))
     assert roc["classes"]["WOTH"] == pytest.approx(reference.roc_auc_score(truth[:, 1], scores[:, 1]))
@@ -60,9 +54,7 @@ def test_per_segment(tmp_path, monkeypatch):
 def test_calibration_by_the_tester(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     simulate(tmp_path, recordings=40, slope=0.6, shift=-0.4)
-    tester = bk.PerSegmentTester(
-        tmp_path / "annotations.csv", None, "labels", tmp_path / "out", 0.5, True, 0.0
-    )
+    tester = bk.PerSegmentTester(tmp_path / "annotations.csv", None, "labels", tmp_path / "out", 0.5, True, 0.0)
     assert tester.run().fit.coefficient == pytest.approx(0.6, abs=0.1)
     assert {p.suffix for p in (tmp_path / "out").iterdir()} == {".png", ".csv", ".yaml"}
 
@@ -73,8 +65,7 @@ def test_per_block_and_recording(tmp_path, monkeypatch):
     codes = ["OVEN", "WOTH", "VEER"]
     whole = truth.reshape(4, 20, 3).any(axis=1)
     lines = [
-        f'rec{r:03},1,"{",".join(c for c, x in zip(codes, row, strict=True) if x)}"'
-        for r, row in enumerate(whole)
+        f'rec{r:03},1,"{",".join(c for c, x in zip(codes, row, strict=True) if x)}"' for r, row in enumerate(whole)
     ]
     (tmp_path / "blocks.csv").write_text("recording,minute,classes\n" + "\n".join(lines) + "\n")
     (tmp_path / "whole.csv").write_text(
@@ -89,6 +80,4 @@ def test_per_block_and_recording(tmp_path, monkeypatch):
         np.testing.assert_array_equal(tester.data.truth_NC, whole)
         np.testing.assert_array_equal(tester.data.scores_NC, highest)
         tester.run()
-    assert (
-        not list((tmp_path / "out" / "b").glob("pr_*")) and (tmp_path / "out" / "r" / "pr_table.csv").exists()
-    )
+    assert not list((tmp_path / "out" / "b").glob("pr_*")) and (tmp_path / "out" / "r" / "pr_table.csv").exists()

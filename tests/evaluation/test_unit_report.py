@@ -90,8 +90,7 @@ def test_files_hold_what_was_counted(tmp_path):
     assert (row["recording"], row["segment"]) == ("rec001", "1")
     assert int(row["FP count"]) == (~truth & found)[21].sum()
     assert (
-        row["FP class"].split(", ")
-        == [["OVEN", "WOTH", "VEER"][c] for c in np.flatnonzero((~truth & found)[21])]
+        row["FP class"].split(", ") == [["OVEN", "WOTH", "VEER"][c] for c in np.flatnonzero((~truth & found)[21])]
         or row["FP class"] == ""
     )
     summary = rows_of(tmp_path / "out" / "recording_summary.csv")
@@ -134,9 +133,7 @@ def test_curve_tables_are_exact_and_modest(tmp_path):
     roc = rows_of(tmp_path / "out" / "roc_inverted_curve_annotated.csv")
     x = [1 - float(row["one_minus_fpr"]) for row in roc]
     y = [float(row["roc_recall"]) for row in roc]
-    assert np.trapezoid(y, x) == pytest.approx(
-        reference.roc_auc_score(truth.ravel(), scores.ravel()), abs=2e-3
-    )
+    assert np.trapezoid(y, x) == pytest.approx(reference.roc_auc_score(truth.ravel(), scores.ravel()), abs=2e-3)
 
 
 def test_same_test_gives_the_same_bytes(tmp_path):
@@ -157,9 +154,7 @@ def test_one_label_test_has_an_accuracy(tmp_path):
 
 def test_classes_without_an_area_are_left_out_and_said(tmp_path):
     # the first class is heard in all of both segments, the second nowhere inside them
-    write_annotations(
-        tmp_path / "annotations.csv", [("a", "OVEN", 0, 6), ("a", "WOTH", 7, 7.2), ("a", "VEER", 0, 2)]
-    )
+    write_annotations(tmp_path / "annotations.csv", [("a", "OVEN", 0, 6), ("a", "WOTH", 7, 7.2), ("a", "VEER", 0, 2)])
     write_table(tmp_path / "labels", ["a"], [7.5], [(0, 0.0), (0, 3.0)], [[0.9, 0.1, 0.8], [0.8, 0.2, 0.3]])
     report = report_of(read(tmp_path))
     assert report.always_positive == ["OVEN"] and report.without_positives == ["WOTH"]
@@ -230,9 +225,7 @@ class TestDecisions:
         write_calibration(tmp_path / "c.yaml", calibrate_scores(data, 0.0), data)
         decisions = choose_decisions(data, BaseConfig(), tmp_path / "c.yaml")
         assert decisions.fitted and "cross-fitted" in decisions.basis
-        np.testing.assert_array_equal(
-            decisions.values_NC, cross_fit(data.truth_NC, data.scores_NC, data.groups_N)
-        )
+        np.testing.assert_array_equal(decisions.values_NC, cross_fit(data.truth_NC, data.scores_NC, data.groups_N))
         report = report_units(data, 0.5, decisions)
         assert report.metrics()["micro_pr"] == report_of(data).metrics()["micro_pr"]
         assert report.metrics()["recall"] != report_of(data).metrics()["recall"]
@@ -274,9 +267,7 @@ class TestDecisions:
     def test_scaled_labels_stay_as_they_are(self, tmp_path):
         simulate(tmp_path, recordings=1)
         folder = table_as_labels(tmp_path / "labels", tmp_path / "text", "csv")
-        (folder / "manifest.yaml").write_text(
-            "inference: {scaling_coefficient: 2.0, scaling_intercept: 0.5}\n"
-        )
+        (folder / "manifest.yaml").write_text("inference: {scaling_coefficient: 2.0, scaling_intercept: 0.5}\n")
         import soundfile
 
         soundfile.write(tmp_path / "rec000.wav", np.zeros(60 * 8000), 8000)

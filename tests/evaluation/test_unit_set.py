@@ -23,9 +23,7 @@ CODES = [info.code for info in CLASSES]
 
 def random_test(rng, root, block_s):
     """Write a test of random windows and lists; return recordings, windows and what is listed."""
-    seconds = {
-        f"r{k}": float(np.round(rng.uniform(3, 3 * block_s), 2)) for k in range(int(rng.integers(2, 5)))
-    }
+    seconds = {f"r{k}": float(np.round(rng.uniform(3, 3 * block_s), 2)) for k in range(int(rng.integers(2, 5)))}
     step = float(rng.choice([1.5, 3.0]))
     windows = [
         (name, k * step, np.round(rng.random(3), 2).astype(np.float32))
@@ -132,9 +130,7 @@ def test_recordings_equal_labels_walked_one_by_one(tmp_path, seed):
 
 
 def small(tmp_path, annotations, scores=((0.9, 0.2, 0.4), (0.3, 0.8, 0.1), (0.2, 0.1, 0.6)), name="a.csv"):
-    write_table(
-        tmp_path / "labels", ["a", "b"], [6.0, 3.0], [(0, 0.0), (0, 3.0), (1, 0.0)], list(scores), CLASSES
-    )
+    write_table(tmp_path / "labels", ["a", "b"], [6.0, 3.0], [(0, 0.0), (0, 3.0), (1, 0.0)], list(scores), CLASSES)
     (tmp_path / name).write_text(annotations)
     return tmp_path / name
 
@@ -201,9 +197,7 @@ def test_a_calibration_is_applied_to_blocks(tmp_path, monkeypatch):
     data = read_block_set(path, tmp_path / "labels", None, BaseConfig(), 3.0)
     decisions = choose_decisions(data, BaseConfig(), "c.yaml")
     p = data.scores_NC.astype(float)
-    np.testing.assert_allclose(
-        decisions.values_NC, 1 / (1 + np.exp(-(2 * np.log(p / (1 - p)) - 1))), atol=1e-6
-    )
+    np.testing.assert_allclose(decisions.values_NC, 1 / (1 + np.exp(-(2 * np.log(p / (1 - p)) - 1))), atol=1e-6)
     report = report_units(data, 0.5, decisions, replicates=0)
     assert report.seconds.precision() == 1.0  # 0.9 and 0.8 alone exceed one half
 

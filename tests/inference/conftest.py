@@ -41,9 +41,7 @@ def write_recording(path: Path, seconds: float, seed: int = 0) -> Path:
 
 
 def content(folder: str | Path) -> dict[str, bytes]:
-    return {
-        str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()
-    }
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
 
 
 CFG = BaseConfig(audio=SMALL_AUDIO)

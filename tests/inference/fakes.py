@@ -85,9 +85,7 @@ def make_fake_member(
             helper.make_node("MatMul", ["weights_CH", "stretches"], ["frame_products"]),  # (B, C, T)
             helper.make_node("Add", ["frame_products", "bias_C1"], [FRAMES_NAME]),
         ]
-        outputs.append(
-            helper.make_tensor_value_info(FRAMES_NAME, TensorProto.FLOAT, ["windows", count, frames])
-        )
+        outputs.append(helper.make_tensor_value_info(FRAMES_NAME, TensorProto.FLOAT, ["windows", count, frames]))
     graph = helper.make_graph(
         nodes,
         "fake",
@@ -96,9 +94,7 @@ def make_fake_member(
         [numpy_helper.from_array(value, key) for key, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(
-        model, metadata_of(classes, settings, multi_label, f"FAKE-{name}-{seed}", None, sha256)
-    )
+    helper.set_model_props(model, metadata_of(classes, settings, multi_label, f"FAKE-{name}-{seed}", None, sha256))
     path = folder / f"{name}.onnx"
     onnx.save(model, path)
     return path

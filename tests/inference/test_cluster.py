@@ -44,9 +44,7 @@ def recordings(place: Path) -> None:
 
 
 def content(folder: str) -> dict[str, bytes]:
-    return {
-        str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()
-    }
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
 
 
 def test_equal_bytes_with_a_node_killed_and_a_bad_recording(recordings, cluster, capsys):

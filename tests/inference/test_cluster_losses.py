@@ -112,9 +112,7 @@ def test_damage_is_told_here(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Log
     assert "r05.wav is damaged at 7.500 s; the part before it is used" in caplog.text
 
 
-def test_waiting_for_a_busy_cluster_is_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
+def test_waiting_for_a_busy_cluster_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     monkeypatch.setattr(cluster, "_PATIENCE_SECONDS", 0.05)
     with caplog.at_level(logging.WARNING):
         assert play(monkeypatch, set(), busy=2)[1] == set()

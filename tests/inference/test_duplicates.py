@@ -68,16 +68,9 @@ def test_dedup_seg(project, capsys):
         ("w0.wav", "copy.wav", True)
     ] * 2
     assert {path.name for path in Path("dup").glob("*.jpeg")} == {
-        f"{pair}-{name}-{offset}.jpeg"
-        for pair, offset in ((1, "0.00"), (2, "3.00"))
-        for name in ("w0.wav", "copy.wav")
+        f"{pair}-{name}-{offset}.jpeg" for pair, offset in ((1, "0.00"), (2, "3.00")) for name in ("w0.wav", "copy.wav")
     }
-    assert (
-        commands.dedup_seg(
-            class_name="Wren", output_path="none", threshold=0.999999, no_plot=True, delete=True
-        )
-        == 2
-    )
+    assert commands.dedup_seg(class_name="Wren", output_path="none", threshold=0.999999, no_plot=True, delete=True) == 2
     assert not list(Path("none").glob("*.jpeg"))
     assert stored("SELECT count(*) FROM Recording WHERE FileName = 'copy.wav'") == [(0,)]
     assert stored("SELECT count(*) FROM Segment") == [(12,)]
@@ -142,9 +135,7 @@ def test_a_recording_of_which_a_segment_was_not_compared_stays(project):
 
 
 @pytest.mark.skipif(not ESC10.is_dir(), reason="the recordings are not here")
-@pytest.mark.parametrize(
-    ("name", "same"), [("Rooster", []), ("Person sneeze", []), ("Fire crackling", [FIRE])]
-)
+@pytest.mark.parametrize(("name", "same"), [("Rooster", []), ("Person sneeze", []), ("Fire crackling", [FIRE])])
 def test_different_recordings_are_different_whatever_the_network_says(name, same, place):
     """ESC-10 numbers its originals; all embeddings are equal here, so that only the sound decides."""
     cfg = BaseConfig()
@@ -158,6 +149,4 @@ def test_different_recordings_are_different_whatever_the_network_says(name, same
     count = len(segments.recordings)
     pairs = len(found.matches) + len(found.others)  # some fire clips have other lengths
     assert count > 18 and 0.8 * count * (count - 1) / 2 < pairs <= count * (count - 1) / 2
-    assert [
-        tuple(segments.recordings[k].filename for k in (x.first, x.second)) for x in found.matches
-    ] == same
+    assert [tuple(segments.recordings[k].filename for k in (x.first, x.second)) for x in found.matches] == same

@@ -53,9 +53,7 @@ def scored(capsys: pytest.CaptureFixture[str]) -> int:
     return sum(": " in line and line.endswith(" labels") for line in capsys.readouterr().out.splitlines())
 
 
-@pytest.mark.parametrize(
-    "arguments", [("-m", "0"), ("-m", "0.3", "-r", "raven,both"), ("-m", "0.3", "-r", "csv")]
-)
+@pytest.mark.parametrize("arguments", [("-m", "0"), ("-m", "0.3", "-r", "raven,both"), ("-m", "0.3", "-r", "csv")])
 def test_goes_on_where_it_stopped(recordings, stopped_after, capsys, arguments: tuple[str, ...]):
     assert analyze("-o", "whole", *arguments) == 0
     stopped_after(5, "-o", "out", *arguments)

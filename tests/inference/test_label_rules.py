@@ -121,9 +121,7 @@ def test_a_test_run_with_frames_gets_labels_of_a_windows_length(caplog: pytest.L
 def test_runs_cover_exactly_the_frames_above(scores: list[float], min_score: float):
     rules = dataclasses.replace(RULES, min_score=min_score, fps=1)
     covered = {frame for start, end, _ in _frames(rules, scores) for frame in range(round(start), round(end))}
-    assert covered == {
-        frame for frame, score in enumerate(scores) if np.float32(score) >= np.float32(min_score)
-    }
+    assert covered == {frame for frame, score in enumerate(scores) if np.float32(score) >= np.float32(min_score)}
 
 
 @given(
@@ -132,13 +130,9 @@ def test_runs_cover_exactly_the_frames_above(scores: list[float], min_score: flo
     st.floats(0.0625, 0.9375, width=32),
     st.sampled_from([5.0, 8.0, 20.0]),
 )
-def test_second_pass_against_the_definition(
-    scores: list[float], step: float, min_score: float, confirmed_if: float
-):
+def test_second_pass_against_the_definition(scores: list[float], step: float, min_score: float, confirmed_if: float):
     """Confirmed time is counted on a grid of half seconds, one class alone."""
-    rules = dataclasses.replace(
-        RULES, min_score=min_score, second_pass=True, confirmed_if_seconds=confirmed_if
-    )
+    rules = dataclasses.replace(RULES, min_score=min_score, second_pass=True, confirmed_if_seconds=confirmed_if)
     starts = [number * step for number in range(len(scores))]
     singles = [np.float32(score) for score in scores]
     confirm = min_score + rules.raise_min_to_confirm * (1 - min_score)

@@ -25,9 +25,7 @@ def _many(count: int) -> tuple[list[Path], dict[str, str]]:
     Path("rec").mkdir()
     for number in range(count):
         path = Path(f"rec/r{number:04d}.wav")
-        kind = {3: "corrupt", 7: "empty", 11: "vanished", 13: "unreadable", 17: "cut", 19: "text"}.get(
-            number % 31
-        )
+        kind = {3: "corrupt", 7: "empty", 11: "vanished", 13: "unreadable", 17: "cut", 19: "text"}.get(number % 31)
         path.write_bytes(good)
         if kind == "corrupt":
             path.write_bytes(os.urandom(500))

@@ -47,9 +47,7 @@ def test_a_class_has_its_own_values_by_code_or_name():
 
 def test_reads_the_file(tmp_path: Path):
     path = tmp_path / "calibration.yaml"
-    path.write_text(
-        "coefficient: 1.5\nintercept: -1\nclasses:\n  WREN: {coefficient: 2, intercept: 0.5}\ncells: 40\n"
-    )
+    path.write_text("coefficient: 1.5\nintercept: -1\nclasses:\n  WREN: {coefficient: 2, intercept: 0.5}\ncells: 40\n")
     found = read_calibration(path)
     assert (found.coefficient, found.intercept) == (1.5, -1.0)
     assert found.per_class == {"WREN": (2.0, 0.5)}

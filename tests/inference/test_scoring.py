@@ -20,9 +20,7 @@ from tests.inference.fakes import make_fake_member
 def paths(place: Path) -> list[Path]:
     make_fake_member(Path("models/ckpt"), CLASSES)
     make_fake_member(Path("models/ckpt"), CLASSES[::-1], name="seed-2", seed=1)
-    return [
-        write_recording(Path(f"rec/{name}.wav"), 2.0 + 7 * n, n) for n, name in enumerate(("b", "a", "c"))
-    ]
+    return [write_recording(Path(f"rec/{name}.wav"), 2.0 + 7 * n, n) for n, name in enumerate(("b", "a", "c"))]
 
 
 @pytest.mark.parametrize("frames", [None, 12])
@@ -42,9 +40,7 @@ def test_every_recording_that_fails_is_named(paths: list[Path]):
     bad = [Path("rec/bad.wav"), Path("rec/gone.wav")]
     bad[0].write_bytes(b"no sound")
     cfg, members = resolve_for_models(None, None)
-    with pytest.raises(
-        InferenceError, match=r"2 of 5 recordings could not be scored \(rec/bad.wav: .*; rec/gone"
-    ):
+    with pytest.raises(InferenceError, match=r"2 of 5 recordings could not be scored \(rec/bad.wav: .*; rec/gone"):
         score_all(load_ensemble(cfg, members), [*paths, *bad], Path("rec"))
 
 

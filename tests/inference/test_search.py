@@ -101,9 +101,7 @@ def test_interrupted_embedding_is_repeated(project, monkeypatch):
 
 def test_search_finds_the_segment_itself_first_and_ranks_by_brute_force(project):
     commands.embed()
-    found = commands.search(
-        class_name="Wren", input_path="Wren/w1.wav", offset=3.0, output_path="out", max_dist=2.0
-    )
+    found = commands.search(class_name="Wren", input_path="Wren/w1.wav", offset=3.0, output_path="out", max_dist=2.0)
     assert found == 6
     rows = results("out")
     assert list(rows[0]) == ["rank", "recording", "offset", "distance"]
@@ -124,8 +122,7 @@ def test_search_finds_the_segment_itself_first_and_ranks_by_brute_force(project)
     (image,), _raw = audio.get_spectrograms([3.0])
     target = np.rint(image * 255).mean(axis=1) / 255
     distances = {
-        key: 1 - target @ vector / np.linalg.norm(target) / np.linalg.norm(vector)
-        for key, vector in vectors.items()
+        key: 1 - target @ vector / np.linalg.norm(target) / np.linalg.norm(vector) for key, vector in vectors.items()
     }
     order = sorted(distances, key=distances.get)
     assert [(row["recording"], float(row["offset"])) for row in rows] == order
@@ -198,8 +195,7 @@ def test_a_server_gives_what_a_file_gives(project, postgres_url, capsys):
         printed = capsys.readouterr().out.replace(str(folder), "FOLDER").replace(db, "DB")
         printed = re.sub(r"seconds = .*", "", printed)
         tables = {
-            str(path.relative_to(folder)): path.read_text().replace(db, "DB")
-            for path in sorted(folder.rglob("*.csv"))
+            str(path.relative_to(folder)): path.read_text().replace(db, "DB") for path in sorted(folder.rglob("*.csv"))
         }
         outputs[folder.name] = printed, tables, (folder / "t.pkl").read_bytes()
     assert outputs["file"][0] == outputs["server"][0]
@@ -256,7 +252,5 @@ def test_search_model_that_is_missing(project):
 
 def test_embedding_another_size_names_the_segment(project):
     change("UPDATE SpecValue SET Value = ? WHERE ID = 3", (zlib.compress(bytes(10)),))
-    with pytest.raises(
-        DatabaseError, match="spectrogram of segment 3 is not one of the 32 × 64.*holds 10 bytes"
-    ):
+    with pytest.raises(DatabaseError, match="spectrogram of segment 3 is not one of the 32 × 64.*holds 10 bytes"):
         commands.embed()

@@ -25,9 +25,7 @@ def random_set(rng):
 
 def repeated(group, weights):
     """Return the rows of a resampled set, one recording after the other."""
-    return np.concatenate(
-        [np.tile(np.flatnonzero(group == r), int(w)) for r, w in enumerate(weights)]
-    ).astype(int)
+    return np.concatenate([np.tile(np.flatnonzero(group == r), int(w)) for r, w in enumerate(weights)]).astype(int)
 
 
 def test_weighted_areas_equal_scikit_learn_on_repeated_recordings():
@@ -36,9 +34,7 @@ def test_weighted_areas_equal_scikit_learn_on_repeated_recordings():
         for seed in range(30):
             recordings, group, truth, scores = random_set(rng)
             sampling = resample(recordings, 10, seed)
-            pr, roc, padded = bin_ranks(truth, scores, group, recordings, 10_000).areas_with_padding(
-                sampling, 5
-            )
+            pr, roc, padded = bin_ranks(truth, scores, group, recordings, 10_000).areas_with_padding(sampling, 5)
             for w, weights in enumerate(sampling.weights_WR):
                 rows = repeated(group, weights)
                 y, p = truth[rows].ravel(), scores[rows].ravel()

@@ -49,9 +49,7 @@ def test_areas_equal_scikit_learn_on_thousands_of_cases():
     rng = np.random.default_rng(1)
     for _ in range(2000):
         truth, scores = random_case(rng)
-        assert average_precision(truth, scores) == pytest.approx(
-            expected_pr(truth, scores), abs=1e-12, nan_ok=True
-        )
+        assert average_precision(truth, scores) == pytest.approx(expected_pr(truth, scores), abs=1e-12, nan_ok=True)
         assert roc_auc(truth, scores) == pytest.approx(expected_roc(truth, scores), abs=1e-12, nan_ok=True)
 
 
@@ -97,9 +95,7 @@ def test_order_of_ties_does_not_matter(dtype):
 
 
 def test_float32_keys_sort_as_floats_do():
-    values = np.array(
-        [0.0, -0.0, 1e-45, -1e-45, 3.4e38, -3.4e38, np.inf, -np.inf, 0.7, -0.7], dtype=np.float32
-    )
+    values = np.array([0.0, -0.0, 1e-45, -1e-45, 3.4e38, -3.4e38, np.inf, -np.inf, 0.7, -0.7], dtype=np.float32)
     counts = count_by_threshold(np.ones(len(values), dtype=bool), values)
     assert counts.thresholds.tolist() == sorted(set(values.tolist()), reverse=True)
     assert counts.tp[-1] == len(values)

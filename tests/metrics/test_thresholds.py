@@ -25,17 +25,11 @@ def test_precision_and_recall_equal_scikit_learn():
         found = detect(truth, scores, threshold)
         said = scores >= threshold
         options = {"zero_division": 0}
-        assert found.precision() == pytest.approx(
-            reference.precision_score(truth.ravel(), said.ravel(), **options)
-        )
+        assert found.precision() == pytest.approx(reference.precision_score(truth.ravel(), said.ravel(), **options))
         assert found.recall() == pytest.approx(reference.recall_score(truth.ravel(), said.ravel(), **options))
         for c in range(classes):
-            assert found.precision_C[c] == pytest.approx(
-                reference.precision_score(truth[:, c], said[:, c], **options)
-            )
-            assert found.recall_C[c] == pytest.approx(
-                reference.recall_score(truth[:, c], said[:, c], **options)
-            )
+            assert found.precision_C[c] == pytest.approx(reference.precision_score(truth[:, c], said[:, c], **options))
+            assert found.recall_C[c] == pytest.approx(reference.recall_score(truth[:, c], said[:, c], **options))
         assert found.precision([0]) == found.precision_C[0]
 
 
@@ -44,9 +38,7 @@ def test_accuracy_equals_scikit_learn_without_ties():
     right = rng.integers(0, 4, 200)
     scores = rng.random((200, 4))
     truth = np.eye(4, dtype=bool)[right]
-    assert top_one_accuracy(truth, scores) == pytest.approx(
-        reference.accuracy_score(right, scores.argmax(axis=1))
-    )
+    assert top_one_accuracy(truth, scores) == pytest.approx(reference.accuracy_score(right, scores.argmax(axis=1)))
 
 
 def test_accuracy_of_equal_scores_is_that_of_a_draw():

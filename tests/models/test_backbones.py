@@ -208,16 +208,12 @@ def test_weights_that_do_not_exist(name, said):
 
 def test_registry_lists_are_the_folders():
     assert {*TABLES, "timm"} <= set(model_names.backbone_families())
-    assert {"basic", "effnet", "hgnet", "basic_sed", "scalable_sed", "temporal_sed"} <= set(
-        model_names.head_names()
-    )
+    assert {"basic", "effnet", "hgnet", "basic_sed", "scalable_sed", "temporal_sed"} <= set(model_names.head_names())
 
 
 @pytest.mark.parametrize("sample", sorted(SAMPLES.glob("train_*.yaml")), ids=lambda path: path.stem)
 def test_the_samples_name_networks_that_can_be_built(sample):
     train = resolve(sample).train
     with torch.device("meta"):
-        network = build(
-            Blueprint(train.model_type, train.head_type, 3, 64, 64, drop_path_rate=train.drop_path_rate)
-        )
+        network = build(Blueprint(train.model_type, train.head_type, 3, 64, 64, drop_path_rate=train.drop_path_rate))
     assert millions(network) > 0

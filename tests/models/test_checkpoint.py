@@ -40,10 +40,7 @@ def test_published_checkpoints_of_equal_weights_are_equal_bytes(tmp_path):
     first, second = (tmp_path / "first.ckpt").read_bytes(), (tmp_path / "other" / "second.ckpt").read_bytes()
     assert first == second
     save(tmp_path / "third.ckpt", make(1), published=True)
-    assert (
-        load_checkpoint(tmp_path / "third.ckpt").identifier
-        != load_checkpoint(tmp_path / "first.ckpt").identifier
-    )
+    assert load_checkpoint(tmp_path / "third.ckpt").identifier != load_checkpoint(tmp_path / "first.ckpt").identifier
 
 
 def test_what_comes_back(tmp_path):
@@ -149,15 +146,11 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
     content, _ = read_archive(tmp_path / "a.ckpt")
     content["state_dict"]["head.classify.bias"][0] = value
     write_archive(tmp_path / "b.ckpt", content)
-    with pytest.raises(
-        ModelError, match=r"b.ckpt: weights that are not finite numbers \(head.classify.bias\)"
-    ):
+    with pytest.raises(ModelError, match=r"b.ckpt: weights that are not finite numbers \(head.classify.bias\)"):
         load_checkpoint(tmp_path / "b.ckpt")
 
 
-@pytest.mark.parametrize(
-    ("names", "said"), [("ab", "a list of class names"), (["a"], "as many codes as class")]
-)
+@pytest.mark.parametrize(("names", "said"), [("ab", "a list of class names"), (["a"], "as many codes as class")])
 def test_classes_that_do_not_fit_are_refused(tmp_path, names, said):
     save(tmp_path / "a.ckpt", make())
     content, _ = read_archive(tmp_path / "a.ckpt")

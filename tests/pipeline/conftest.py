@@ -41,9 +41,7 @@ class Project:
             "GIT_CONFIG_SYSTEM": os.devnull,
         }
 
-    def run(
-        self, *command: str, check: bool = True, timeout: float = 420
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, check: bool = True, timeout: float = 420) -> subprocess.CompletedProcess[str]:
         """Run a program in the project; ``check`` fails the test with its output."""
         done = subprocess.run(
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout

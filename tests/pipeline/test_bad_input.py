@@ -191,9 +191,7 @@ def test_without_git_history(made: Project, tmp_path: Path) -> None:
     project = Project(tmp_path / "project")
     project.dvc("config", "--local", "core.no_scm", "true")
     project.dvc("repro", "extract")
-    assert (project.folder / "data/training.db").read_bytes() == (
-        made.folder / "data/training.db"
-    ).read_bytes()
+    assert (project.folder / "data/training.db").read_bytes() == (made.folder / "data/training.db").read_bytes()
 
 
 class _Refusing(http.server.BaseHTTPRequestHandler):

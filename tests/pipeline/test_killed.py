@@ -86,9 +86,7 @@ def project(tmp_path, monkeypatch):
     make_fake_member(Path("search"), [ClassInfo("Wren", "W"), ClassInfo("Owl", "O")], AudioConfig(**audio))
     commands.add_cat(str(DB), "birds")
     for name, category in (("Wren", "birds"), ("Owl", "default")):
-        commands.extract_all(
-            class_name=name, class_code=name.upper(), cat_name=category, dir_path=f"in/{name}"
-        )
+        commands.extract_all(class_name=name, class_code=name.upper(), cat_name=category, dir_path=f"in/{name}")
     return tmp_path
 
 

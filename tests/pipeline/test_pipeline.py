@@ -87,9 +87,7 @@ def test_offline_runs_can_be_read(done_project: Project) -> None:
 
 
 def test_experiment_repeats_train_and_what_follows(done_project: Project) -> None:
-    output = done_project.dvc(
-        "exp", "run", "--name", "other-model", "-S", "train.learning_rate=0.0025"
-    ).stdout
+    output = done_project.dvc("exp", "run", "--name", "other-model", "-S", "train.learning_rate=0.0025").stdout
     try:
         assert ran(output) == STAGES[3:]
         table = done_project.dvc("exp", "show", "--csv").stdout
@@ -107,9 +105,7 @@ def test_experiment_repeats_train_and_what_follows(done_project: Project) -> Non
 
 def test_queue_of_three(done_project: Project) -> None:
     for index, score in enumerate((0.5, 0.6, 0.7)):  # nothing is trained or analyzed again for these
-        done_project.dvc(
-            "exp", "run", "--queue", "--name", f"queued-{index}", "-S", f"infer.min_score={score}"
-        )
+        done_project.dvc("exp", "run", "--queue", "--name", f"queued-{index}", "-S", f"infer.min_score={score}")
     done_project.dvc("exp", "run", "--run-all")
     names = done_project.dvc("exp", "list", "--name-only").stdout.split()
     assert {"queued-0", "queued-1", "queued-2"} <= set(names)

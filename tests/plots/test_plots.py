@@ -34,16 +34,10 @@ FIGURES = {
     "one_point": lambda path: plot_pr_curve(path, np.ones(1), np.ones(1), 1.0, 1.0, "Title"),
     "reliability": lambda path: plot_reliability(path, line(), line("after"), "Title"),
     "reliability_before": lambda path: plot_reliability(path, line(), None, "Title"),
-    "training": lambda path: plot_training_curve(
-        path, range(5), {"loss": [5, 4, 3, 2, 1]}, {"roc": [0.5] * 5}
-    ),
+    "training": lambda path: plot_training_curve(path, range(5), {"loss": [5, 4, 3, 2, 1]}, {"roc": [0.5] * 5}),
     "one_epoch": lambda path: plot_training_curve(path, [3], {"loss": [5.0]}),
-    "spectrogram": lambda path: plot_spectrogram(
-        path, np.eye(16), np.linspace(100, 16000, 16), 3.0, title="T"
-    ),
-    "constant": lambda path: plot_spectrogram(
-        path, np.zeros((16, 20)), np.linspace(10, 900, 16), 3.0, power=0.5
-    ),
+    "spectrogram": lambda path: plot_spectrogram(path, np.eye(16), np.linspace(100, 16000, 16), 3.0, title="T"),
+    "constant": lambda path: plot_spectrogram(path, np.zeros((16, 20)), np.linspace(10, 900, 16), 3.0, power=0.5),
 }
 
 

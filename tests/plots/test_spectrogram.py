@@ -53,9 +53,7 @@ def test_a_tone_lies_in_the_row_of_its_frequency(cfg):
         strong = np.where(rows > 0.5 * rows.max(), rows, 0)
         found = float((strong * np.arange(len(rows))).sum() / strong.sum())
         bins_per_row = cfg.sampling_rate / cfg.fft_samples / np.interp(tone, hz[1:], np.diff(hz))
-        assert abs(found - place) < 1.0 + bins_per_row, (
-            f"{tone} Hz is drawn in row {found}, its tick at {place}"
-        )
+        assert abs(found - place) < 1.0 + bins_per_row, f"{tone} Hz is drawn in row {found}, its tick at {place}"
 
 
 @scales
@@ -125,9 +123,7 @@ def test_power_shows_faint_values():
     image = np.array([[0.0, 0.1, 1.0]], np.float32)
     faint = [int(coloured(image, power, 1, 3)[0, 1].sum()) for power in (0.3, 1.0, 2.0)]
     assert faint == sorted(faint)
-    np.testing.assert_array_equal(
-        coloured(image, 0.3, 1, 3)[0, [0, 2]], coloured(image, 1.0, 1, 3)[0, [0, 2]]
-    )
+    np.testing.assert_array_equal(coloured(image, 0.3, 1, 3)[0, [0, 2]], coloured(image, 1.0, 1, 3)[0, [0, 2]])
 
 
 def test_one_plot_draws_many_alike(tmp_path):

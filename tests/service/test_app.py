@@ -52,10 +52,7 @@ def test_the_texts_equal_the_files_of_analyze(server, folder, analyzed):
     answer = server.post("detections", folder / "x.wav", format="audacity")
     assert answer.headers["content-disposition"] == 'attachment; filename="x_scores.txt"'
     assert answer.text == (analyzed / "x_scores.txt").read_text() != ""
-    assert (
-        server.post("detections", folder / "x.wav", format="csv").text
-        == (analyzed / "scores.csv").read_text()
-    )
+    assert server.post("detections", folder / "x.wav", format="csv").text == (analyzed / "scores.csv").read_text()
     raven = server.post("detections", folder / "x.wav", format="raven").text.splitlines()
     assert len(raven) == 1 + len((analyzed / "x_scores.txt").read_text().splitlines())
 
@@ -164,9 +161,7 @@ def test_refusals(server, folder, content, fields, status, part):
     assert answer.status_code == status
     error = answer.json()["error"]
     assert part in error
-    assert (
-        "\n" not in error and str(server.temporary) not in error and "/" not in error.replace("form-data", "")
-    )
+    assert "\n" not in error and str(server.temporary) not in error and "/" not in error.replace("form-data", "")
 
 
 def test_many_at_once_and_nothing_left(server, folder):
@@ -207,9 +202,7 @@ def test_the_service_imports_no_training_package():
     code = "import sys, britekit.service.app; print(*sys.modules, sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert "britekit.service.app" in done.stdout.splitlines()
-    assert not {"torch", "pandas", "sqlalchemy", "lightning", "matplotlib", "bentoml"} & set(
-        done.stdout.splitlines()
-    )
+    assert not {"torch", "pandas", "sqlalchemy", "lightning", "matplotlib", "bentoml"} & set(done.stdout.splitlines())
 
 
 def _is_running(pid: int) -> bool:

@@ -30,9 +30,7 @@ def arriving(server, path: str = "detections", declared: int = 10**6) -> socket.
     """Begin an upload that does not end."""
     host, port = server.url.removeprefix("http://").split(":")
     connection = socket.create_connection((host, int(port)))
-    connection.sendall(
-        (HEAD.format(path=path) + f"Content-Length: {declared}\r\n\r\n").encode() + FORM + b"RIFF"
-    )
+    connection.sendall((HEAD.format(path=path) + f"Content-Length: {declared}\r\n\r\n").encode() + FORM + b"RIFF")
     return connection
 
 

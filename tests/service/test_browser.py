@@ -139,9 +139,7 @@ def test_threshold_filter_and_sorting_send_no_recording(server, page, tmp_path):
     set_threshold(page, 0.5)
     holds(page, "document.querySelectorAll('#rows tr').length === 2")
 
-    colours = page.evaluate(
-        "[...document.querySelectorAll('.box')].map(b => b.style.getPropertyValue('--hue'))"
-    )
+    colours = page.evaluate("[...document.querySelectorAll('.box')].map(b => b.style.getPropertyValue('--hue'))")
     page.get_by_role("button", name="Low Tone 1", exact=True).click()
     assert page.locator("#rows td.class_name").all_inner_texts() == ["High Tone"]
     hue = "document.querySelector('.box').style.getPropertyValue('--hue')"

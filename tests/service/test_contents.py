@@ -39,9 +39,7 @@ def test_round_trip_and_same_bytes_twice(tmp_path, monkeypatch):
     assert Path(contents.cfg.infer.calibration).read_text() == "coefficient: 1.2\nintercept: -0.1\n"
     assert Path(contents.cfg.misc.ignore_file).read_text() == "Noise\n"
     assert len((tmp_path / "a" / "classes.csv").read_text().splitlines()) == len(CLASSES) + 1
-    assert str(tmp_path) not in "".join(
-        path.read_text() for path in (tmp_path / "a").iterdir() if path.is_file()
-    )
+    assert str(tmp_path) not in "".join(path.read_text() for path in (tmp_path / "a").iterdir() if path.is_file())
     # It can be moved: nothing in it knows where it was made.
     (tmp_path / "a").rename(tmp_path / "moved")
     assert read_contents(tmp_path / "moved").cfg.infer.calibration.startswith(str(tmp_path / "moved"))
@@ -129,9 +127,7 @@ def test_a_calibration_of_other_members_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     project = write_project(tmp_path, calibration="calibration.yaml")
     text = "coefficient: 1.2\nintercept: -0.1\nmembers:\n"
-    hashes = [
-        hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted((tmp_path / "models/ckpt").glob("*.ckpt"))
-    ]
+    hashes = [hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted((tmp_path / "models/ckpt").glob("*.ckpt"))]
     (tmp_path / "calibration.yaml").write_text(text + "".join(f"- sha256: {value}\n" for value in hashes))
     assert gather(project, tmp_path / "a").cfg.infer.calibration
     (tmp_path / "calibration.yaml").write_text(text + f"- sha256: {hashes[0]}\n")
@@ -148,9 +144,7 @@ def test_what_a_bento_says_of_its_training_and_test(tmp_path, monkeypatch):
     (tmp_path / "metrics").mkdir()
     noted = '{"epochs": 10, "spectrograms": 700, "version": "0.1.0", "revision": "abc", "seconds": 12.5}'
     (tmp_path / "metrics/train-1.json").write_text(noted)
-    (tmp_path / "metrics/test.json").write_text(
-        '{"macro_pr": 0.83, "per_class": {"a": 1}, "revision": "abc"}'
-    )
+    (tmp_path / "metrics/test.json").write_text('{"macro_pr": 0.83, "per_class": {"a": 1}, "revision": "abc"}')
     project = write_project(tmp_path)
     facts = gather(project, tmp_path / "a").facts
     assert facts["data"] == {"data/training.pkl": "0123456789abcdef0123456789abcdef"}

@@ -109,9 +109,7 @@ def test_every_truncation_of_a_head(server):
     with httpx.Client(base_url=server.url, timeout=60) as client:
         for content in sounds().values():
             for length in (1, 4, 12, 44, 100):
-                assert (
-                    checked(server, client.post("/scores", files={"audio": ("x", content[:length])})) == 422
-                )
+                assert checked(server, client.post("/scores", files={"audio": ("x", content[:length])})) == 422
 
 
 @pytest.mark.parametrize("seed", [1])

@@ -51,10 +51,6 @@ def test_they_are_made_into_text_piece_by_piece(service, windows):
     content = json.loads(text)
     found = content["detections"]
     assert content["recording"] == "鸟" and len(found) == windows * len(CLASSES)
-    assert [(x["start"], x["class_name"]) for x in found] == sorted(
-        (x["start"], x["class_name"]) for x in found
-    )
+    assert [(x["start"], x["class_name"]) for x in found] == sorted((x["start"], x["class_name"]) for x in found)
     by_code = {(x["start"], x["label"]): x["score"] for x in found}
-    assert all(
-        by_code[start, "B7"] == row[7] for start, row in zip(scores.starts, scores.scores, strict=True)
-    )
+    assert all(by_code[start, "B7"] == row[7] for start, row in zip(scores.starts, scores.scores, strict=True))

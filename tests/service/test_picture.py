@@ -71,9 +71,7 @@ def test_a_steady_hum_is_dark_and_a_call_is_not(tmp_path):
     """The noise floor of each band goes: a hum 20 dB louder than the call is not brighter."""
     rate = 8000
     time = np.arange(8 * rate) / rate
-    sound = 1e-3 * np.random.default_rng(0).standard_normal(len(time)) + 0.5 * np.sin(
-        2 * np.pi * LOW_HZ * time
-    )
+    sound = 1e-3 * np.random.default_rng(0).standard_normal(len(time)) + 0.5 * np.sin(2 * np.pi * LOW_HZ * time)
     sound += 0.05 * np.sin(2 * np.pi * HIGH_HZ * time) * ((time > 3) & (time < 4))
     soundfile.write(tmp_path / "x.wav", sound, rate)
     image = pixels(draw_spectrogram(tmp_path / "x.wav", AUDIO, 100).png)

@@ -16,9 +16,7 @@ from tests.service.tone_model import write_tones
 
 pytestmark = [
     pytest.mark.xdist_group("service"),
-    pytest.mark.skipif(
-        shutil.which("nginx") is None, reason="no nginx on the PATH: its configuration is not tested"
-    ),
+    pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx on the PATH: its configuration is not tested"),
 ]
 
 

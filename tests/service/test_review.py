@@ -76,9 +76,7 @@ def test_sound_is_the_recordings_with_seconds_around(client, tmp_path: Path) -> 
 
 def test_a_verdict_is_on_the_disk_before_the_answer(client, tmp_path: Path) -> None:
     http, app = client
-    answer = http.post(
-        "/api/items/0/verdict", json={"verdict": "yes", "others": ["Wren"], "note": "far away"}
-    )
+    answer = http.post("/api/items/0/verdict", json={"verdict": "yes", "others": ["Wren"], "note": "far away"})
     assert answer.status_code == 200 and answer.json()["next"] == 1
     (row,) = read_verdicts(tmp_path / "v.csv")
     assert (row.verdict, row.others, row.note, row.queue) == ("yes", ("Wren",), "far away", "random")
@@ -138,9 +136,7 @@ def test_a_recording_that_is_gone_or_was_cut(client, tmp_path: Path) -> None:
 def test_stretches_of_every_kind(tmp_path: Path, kind: str) -> None:
     from britekit.audio.decoding import read_audio
 
-    soundfile.write(
-        tmp_path / f"a.{kind}", np.random.default_rng(1).uniform(-0.5, 0.5, (44100 * 6, 2)), 44100
-    )
+    soundfile.write(tmp_path / f"a.{kind}", np.random.default_rng(1).uniform(-0.5, 0.5, (44100 * 6, 2)), 44100)
     found, rate = read_stretch(tmp_path / f"a.{kind}", 2.5, 9.0)
     whole = read_audio(tmp_path / f"a.{kind}").samples.mean(axis=0)[round(2.5 * 44100) :]
     assert rate == 44100
@@ -150,9 +146,7 @@ def test_stretches_of_every_kind(tmp_path: Path, kind: str) -> None:
 def test_a_queue_from_a_table(tmp_path: Path) -> None:
     project(tmp_path)
     table = tmp_path / "queue.csv"
-    table.write_text(
-        "recording,start,end,name,score\nb/20260502_060000,3,4,Wren,0.5\na/20260501_060000,1,2,Owl,\n"
-    )
+    table.write_text("recording,start,end,name,score\nb/20260502_060000,3,4,Wren,0.5\na/20260501_060000,1,2,Owl,\n")
     _, app = client_of(tmp_path, str(table))
     assert [(item.recording, item.start, item.share) for item in app.review.items] == [
         ("b/20260502_060000", 3, None), ("a/20260501_060000", 1, None),
@@ -171,8 +165,7 @@ def test_a_queue_from_a_table(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_queue(tmp_path: Path) -> None:
     project(tmp_path, 60)
     first, again, other = (
-        [item.key for item in client_of(tmp_path, "random", num=10, seed=seed)[1].review.items]
-        for seed in (4, 4, 5)
+        [item.key for item in client_of(tmp_path, "random", num=10, seed=seed)[1].review.items] for seed in (4, 4, 5)
     )
     assert first == again != other
 

@@ -97,9 +97,7 @@ def test_five_ways_give_one_number(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert decisions.fitted
     tested = {
         (data.recordings[r], label, start): p
-        for r, start, row in zip(
-            data.groups_N, data.starts_N.tolist(), decisions.apply(data.scores_NC), strict=True
-        )
+        for r, start, row in zip(data.groups_N, data.starts_N.tolist(), decisions.apply(data.scores_NC), strict=True)
         for label, p in zip(data.labels, row.tolist(), strict=True)
     }
     assert tested == {(r, n, a): pytest.approx(p, abs=6e-7) for (r, n, a, _), p in typed.items()}

@@ -70,9 +70,7 @@ def test_file_and_fields_arrive():
 def test_boundary_like_bytes_inside_a_file_stay():
     body = b"\r\n--xyz\r\n--abc--\r\n--" * 50
     content = (
-        b'--abcd\r\nContent-Disposition: form-data; name="audio"; filename="x"\r\n\r\n'
-        + body
-        + b"\r\n--abcd--\r\n"
+        b'--abcd\r\nContent-Disposition: form-data; name="audio"; filename="x"\r\n\r\n' + body + b"\r\n--abcd--\r\n"
     )
     answer = post(content=content, headers={"content-type": "multipart/form-data; boundary=abcd"}).json()
     assert answer["key"] == hashlib.sha256(body).hexdigest()
@@ -167,9 +165,7 @@ def test_silent_client_is_given_up(monkeypatch):
 
 def test_limits_come_from_the_environment():
     assert read_limits({}).max_bytes == Limits().max_bytes
-    limits = read_limits(
-        {"BRITEKIT_MAX_UPLOAD_MIB": "2", "BRITEKIT_MAX_HOURS": "0.5", "BRITEKIT_MAX_REQUESTS": "3"}
-    )
+    limits = read_limits({"BRITEKIT_MAX_UPLOAD_MIB": "2", "BRITEKIT_MAX_HOURS": "0.5", "BRITEKIT_MAX_REQUESTS": "3"})
     assert (limits.max_bytes, limits.max_seconds, limits.max_requests) == (2 << 20, 1800.0, 3)
     assert read_limits({"BRITEKIT_STOP_SECONDS": "55"}).stop_seconds == 55.0
     with pytest.raises(ConfigError) as caught:

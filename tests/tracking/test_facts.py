@@ -48,9 +48,7 @@ def test_a_damaged_lock_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         facts.hashes_of(["data/training.db"])
 
 
-def test_a_large_file_that_dvc_has_hashed_is_not_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_file_that_dvc_has_hashed_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dvc.repo import Repo
 
     monkeypatch.chdir(tmp_path)
@@ -60,9 +58,7 @@ def test_a_large_file_that_dvc_has_hashed_is_not_read_again(
     monkeypatch.setattr(facts, "_LARGE_BYTES", 1000)
     reading = facts.hashlib.file_digest
     read: list[str] = []
-    monkeypatch.setattr(
-        facts.hashlib, "file_digest", lambda file, kind: read.append(file.name) or reading(file, kind)
-    )
+    monkeypatch.setattr(facts.hashlib, "file_digest", lambda file, kind: read.append(file.name) or reading(file, kind))
     expected = hashlib.md5(b"x" * 1000).hexdigest()
     assert facts.hashes_of(["large.bin"]) == {"large.bin": expected} and not read
     Path("large.bin").unlink()
@@ -80,17 +76,13 @@ def test_provenance_names_the_revision(tmp_path: Path, monkeypatch: pytest.Monke
     subprocess.run([*git, "init", "-q"], check=True)
     assert facts.provenance()["revision"] is None  # no commit yet
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
-    head = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     assert facts.provenance()["revision"] == head
 
 
 def test_metrics_are_rounded_and_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_metrics(
-        "m/test.json", {"a": 1 / 3, "b": np.float32(0.5), "c": float("nan"), "d": {"e": [2 / 3]}, "n": 3}
-    )
+    write_metrics("m/test.json", {"a": 1 / 3, "b": np.float32(0.5), "c": float("nan"), "d": {"e": [2 / 3]}, "n": 3})
     read = json.loads(Path("m/test.json").read_text())
     assert read == {"a": 0.3333, "b": 0.5, "c": None, "d": {"e": [0.6667]}, "n": 3}
     write_figures("m/figures.json", {"a": 1 / 3})

@@ -85,9 +85,7 @@ def test_runs_of_a_temporary_experiment_survive_it(tmp_path: Path) -> None:
 
 def test_a_databases_password_is_not_recorded(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("train:\n  train_db: postgresql://me:hunter2@host/birds\n")
-    script = SCRIPT.replace(
-        "import sys\n", "import sys\nsys.argv += ['--db=postgresql://me:hunter2@host/birds']\n"
-    )
+    script = SCRIPT.replace("import sys\n", "import sys\nsys.argv += ['--db=postgresql://me:hunter2@host/birds']\n")
     script = script.replace("+= [", "+= ['-d', 'postgresql://me:hunter2@host/x', ")
     script += "assert sys.argv[-1].endswith('hunter2@host/birds')\n"
     assert run_stage(tmp_path, script).returncode == 0
@@ -102,9 +100,7 @@ def test_a_failing_stage_is_recorded_as_failed(tmp_path: Path) -> None:
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DVC_STAGE": "train@1"}
     env["PYTHONPATH"] = str(Path(__file__).parents[2])
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 1 and "broken" in done.stderr
     (run,) = read_runs(tmp_path)
     assert run.exit_code == 1

@@ -97,9 +97,7 @@ def test_a_batch_of_one(project, cfg):
     assert "train.batch_size is 1" in refused(cfg)
 
 
-def test_a_checkpoint_from_another_class_list_gives_its_backbone_without_loss_of_the_run(
-    project, cfg, caplog
-):
+def test_a_checkpoint_from_another_class_list_gives_its_backbone_without_loss_of_the_run(project, cfg, caplog):
     cfg.train.num_epochs = 1
     train(cfg, seed=1, publish="a.ckpt")
     make_pickle(project / "data/training.pkl", classes=("Noise", "Low", "Higher"))
@@ -171,9 +169,7 @@ def test_a_loss_that_is_no_number_stops_with_step_and_cause(project, cfg):
 
 
 @pytest.mark.parametrize("held_out", [0.0, 0.25])
-def test_a_last_step_that_spoils_the_network_publishes_nothing_whatever_the_loss(
-    project, cfg, held_out, monkeypatch
-):
+def test_a_last_step_that_spoils_the_network_publishes_nothing_whatever_the_loss(project, cfg, held_out, monkeypatch):
     cfg.train.learning_rate, cfg.train.optimizer, cfg.train.num_epochs = 1e30, "sgd", 1
     cfg.train.warmup_fraction, cfg.train.min_steps, cfg.train.val_portion = 0.0, 1, held_out
     step = TrainingLoop._step
@@ -200,13 +196,9 @@ def test_out_of_memory_names_the_batch_size(project, cfg, monkeypatch):
     assert "ran out of memory with 16 spectrograms per step" in text and "try 8" in text
 
 
-def test_classes_with_few_or_no_spectrograms_are_named_and_trained_without_loss_of_the_run(
-    project, cfg, caplog
-):
+def test_classes_with_few_or_no_spectrograms_are_named_and_trained_without_loss_of_the_run(project, cfg, caplog):
     labels = [0, 1] * 10 + [2]
-    make_pickle(
-        project / "data/training.pkl", count=21, classes=("Noise", "Low", "One", "None"), labels=labels
-    )
+    make_pickle(project / "data/training.pkl", count=21, classes=("Noise", "Low", "One", "None"), labels=labels)
     cfg.train.num_epochs = 1
     assert np.isfinite(train(cfg, seed=1).loss)
     assert "only one training spectrogram of: One" in caplog.text

@@ -122,9 +122,7 @@ def test_weights_and_gradients_are_cast_in_a_few_operations(cfg):
     assert ran[1]["_foreach_copy_"] <= 4
 
 
-@pytest.mark.parametrize(
-    "name", ["adamw", "radam", "nadam", "sgd", "rmsprop", "adagrad", "adadelta", "adamax"]
-)
+@pytest.mark.parametrize("name", ["adamw", "radam", "nadam", "sgd", "rmsprop", "adagrad", "adadelta", "adamax"])
 def test_optimizers_do_the_same_to_long_parameters(cfg, name):
     """Also weight decay, which biases and norms are spared."""
     data = batches(4)

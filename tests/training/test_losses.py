@@ -35,17 +35,13 @@ def test_segment_loss(tensors):
     expected = 0.0
     for z, y in zip(logits.flatten().tolist(), targets.flatten().tolist(), strict=True):
         expected += bce(z, y * (1 - 0.08) + (1 - y) * 0.01)
-    assert compute_loss(logits, None, targets, merged, settings).item() == pytest.approx(
-        expected / 12, rel=1e-5
-    )
+    assert compute_loss(logits, None, targets, merged, settings).item() == pytest.approx(expected / 12, rel=1e-5)
 
 
 def test_frame_loss_and_offpeak_penalty(tensors):
     logits, frames, targets, merged = tensors
     settings = LossSettings(frame_weight=0.3, offpeak_weight=0.05)
-    segment = sum(
-        bce(z, y) for z, y in zip(logits.flatten().tolist(), targets.flatten().tolist(), strict=True)
-    )
+    segment = sum(bce(z, y) for z, y in zip(logits.flatten().tolist(), targets.flatten().tolist(), strict=True))
     frame, penalty = 0.0, 0.0
     for b in range(3):
         for c in range(4):
@@ -76,9 +72,7 @@ def test_class_weights_multiply_each_class(tensors):
     weights = class_weights(labels, 0.5)
     assert weights.tolist() == pytest.approx([math.sqrt(4 / 12), math.sqrt(4 / 3), 1.0])
     given = torch.tensor([1.0, 2.0, 0.5, 3.0])
-    expected = sum(
-        given[c].item() * bce(logits[b, c].item(), targets[b, c].item()) for b in range(3) for c in range(4)
-    )
+    expected = sum(given[c].item() * bce(logits[b, c].item(), targets[b, c].item()) for b in range(3) for c in range(4))
     ours = compute_loss(logits, None, targets, merged, LossSettings(), given)
     assert ours.item() == pytest.approx(expected / 12, rel=1e-5)
 

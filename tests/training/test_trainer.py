@@ -94,9 +94,7 @@ def test_tensorboard_events(project, cfg):
     result = train(cfg, seed=1)
     events = EventAccumulator(str(project / "logs/version_0"))
     events.Reload()
-    assert {"lr", "loss", "val_loss", "val_roc", "epoch", "test_loss", "test_roc_auc"} <= set(
-        events.Tags()["scalars"]
-    )
+    assert {"lr", "loss", "val_loss", "val_roc", "epoch", "test_loss", "test_roc_auc"} <= set(events.Tags()["scalars"])
     assert len(events.Scalars("loss")) == result.epochs[-1]["step"]
     assert events.Scalars("lr")[0].value == pytest.approx(cfg.train.learning_rate)
     assert 0 <= result.folds[0].test["test_roc_auc"] <= 1
@@ -121,9 +119,7 @@ def test_folds(project, cfg):
     assert sum(e["spectrograms"] for f in result.folds for e in f.epochs) == 2 * 48
 
 
-@pytest.mark.parametrize(
-    "head", [None, "basic", "basic_sed", "scalable_sed", "temporal_sed", "effnet", "hgnet"]
-)
+@pytest.mark.parametrize("head", [None, "basic", "basic_sed", "scalable_sed", "temporal_sed", "effnet", "hgnet"])
 def test_every_head_trains(project, cfg, head):
     cfg.train.head_type, cfg.train.num_epochs = head, 1
     assert np.isfinite(train(cfg, seed=1).loss)
@@ -172,9 +168,7 @@ def test_starting_from_a_checkpoint(project, cfg, caplog):
     ours, theirs = load_checkpoint("first.ckpt"), load_checkpoint("second.ckpt")
     assert len(theirs.classes) == 4
     old, new = ours.recognizer.backbone.state_dict(), theirs.recognizer.backbone.state_dict()
-    kept = [
-        n for n in new if n in old and old[n].shape == new[n].shape and not n.startswith("model.classifier")
-    ]
+    kept = [n for n in new if n in old and old[n].shape == new[n].shape and not n.startswith("model.classifier")]
     assert kept and all(torch.equal(old[n], new[n]) for n in kept)
 
 
@@ -192,9 +186,7 @@ def test_ranking_figures_agree_with_scikit_learn():
     figures = ranking_figures(truth, score)
     assert figures["roc_micro"] == pytest.approx(roc_auc_score(truth.ravel(), score.ravel()))
     assert figures["pr_micro"] == pytest.approx(average_precision_score(truth.ravel(), score.ravel()))
-    assert figures["roc_macro"] == pytest.approx(
-        np.mean([roc_auc_score(truth[:, c], score[:, c]) for c in range(3)])
-    )
+    assert figures["roc_macro"] == pytest.approx(np.mean([roc_auc_score(truth[:, c], score[:, c]) for c in range(3)]))
     nothing = ranking_figures(np.zeros((5, 2)), rng.random((5, 2)))
     assert nothing["roc_micro"] is None and nothing["pr_macro"] is None
 
@@ -222,9 +214,7 @@ def test_null_epochs_are_counted_and_announced(project, cfg, caplog, monkeypatch
     assert (len(result.epochs), result.epochs[-1]["step"]) == (14, 42)
     assert "train: 14 epochs of 3 steps (42 in all), about" in caplog.text
     assert result.epochs[-1]["lr"] < 0.01 * cfg.train.learning_rate, "the schedule ends with the last epoch"
-    assert (
-        yaml.safe_load((result.folds[0].log_folder / "config.yaml").read_text())["train"]["num_epochs"] == 14
-    )
+    assert yaml.safe_load((result.folds[0].log_folder / "config.yaml").read_text())["train"]["num_epochs"] == 14
     assert cfg.train.num_epochs is None
     cfg.train.num_epochs = 2
     assert len(train(cfg, seed=1).epochs) == 2

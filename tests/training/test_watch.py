@@ -72,9 +72,7 @@ def test_training_stops_and_the_best_checkpoint_stays_and_is_published(project, 
     assert len(result.epochs) == 5 and fold.stopped_early and fold.best == 1
     assert [p.name for p in fold.checkpoints] == ["v0-e1.ckpt", "v0-e3.ckpt", "v0-e4.ckpt"]
     assert fold.best_checkpoint == fold.checkpoints[0]
-    best, last = (
-        load_checkpoint(p).recognizer.state_dict() for p in (fold.checkpoints[0], fold.checkpoints[2])
-    )
+    best, last = (load_checkpoint(p).recognizer.state_dict() for p in (fold.checkpoints[0], fold.checkpoints[2]))
     published = load_checkpoint("a.ckpt").recognizer.state_dict()
     name = next(n for n in best if n.endswith("conv_stem.weight"))
     assert published[name].equal(best[name]) and not published[name].equal(last[name])

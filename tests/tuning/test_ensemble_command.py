@@ -113,8 +113,6 @@ def test_a_class_heard_in_one_half_only_is_told(project, capsys, metric, said):
 def test_one_recording_cannot_be_held_out(project, capsys):
     shutil.copy("test/annotations.csv", "test/all.csv")
     rows = (project / "test" / "all.csv").read_text().splitlines()
-    (project / "test" / "annotations.csv").write_text(
-        "\n".join(r for r in rows if "rec1" in r or "class" in r)
-    )
+    (project / "test" / "annotations.csv").write_text("\n".join(r for r in rows if "rec1" in r or "class" in r))
     assert main([*BASE, "-e", "2"]) == 1
     assert "--no-holdout" in capsys.readouterr().err

@@ -30,9 +30,7 @@ def by_sklearn(truth, scores, combination, metric):
     if metric.startswith("micro"):
         return measure(truth.ravel(), mean.ravel())
     columns = [
-        c
-        for c in range(truth.shape[1])
-        if truth[:, c].any() and (metric.endswith("pr") or not truth[:, c].all())
+        c for c in range(truth.shape[1]) if truth[:, c].any() and (metric.endswith("pr") or not truth[:, c].all())
     ]
     return np.mean([measure(truth[:, c], mean[:, c]) for c in columns])
 

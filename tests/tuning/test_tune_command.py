@@ -60,9 +60,7 @@ def test_settings_of_labels_need_inference_once(project, capsys):
         {"name": "min_score", "type": "float", "bounds": [0.0, 0.8], "step": 0.2},
         {"name": "scaling_coefficient", "type": "categorical", "choices": [1.0, 2.0]},
     ]
-    tuner = Tuner(
-        None, "out", "test/annotations.csv", metric="micro_pr", param_space=space, skip_training=True
-    )
+    tuner = Tuner(None, "out", "test/annotations.csv", metric="micro_pr", param_space=space, skip_training=True)
     made = []
     make = tuner._evaluator
 
@@ -116,9 +114,7 @@ def test_several_processes_share_a_search_and_a_killed_one_is_made_up_for(projec
     outputs = [worker.communicate(timeout=120)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0]
     rows = table()
-    assert sorted(row["Params"] for row in rows) == sorted(
-        f"audio_power={round(0.1 + 0.1 * k, 10)}" for k in range(12)
-    )
+    assert sorted(row["Params"] for row in rows) == sorted(f"audio_power={round(0.1 + 0.1 * k, 10)}" for k in range(12))
     assert not any(row["Error"] for row in rows)
     assert values(outputs[0])["best_score"] == values(outputs[1])["best_score"]
 

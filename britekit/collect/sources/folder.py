@@ -38,9 +38,7 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
     for folder, paths in sorted(by_folder.items()):
         is_test = row.split == "test"
         annotated, leave_out = _annotations_in(folder, paths, row, context)
-        details = {
-            composed(item.recording): item.details for item in read_recordings_table(folder / FILE_NAME)
-        }
+        details = {composed(item.recording): item.details for item in read_recordings_table(folder / FILE_NAME)}
         name = "" if is_test and annotated is not None else row.class_name
         untested: list[Annotation] | None = None
         if name == ANY_CLASS and is_test and not _is_class(folder.name, context):
@@ -61,9 +59,7 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
             taken[name] += 1
             its_annotations = annotated.get(recording_key(path)) if annotated is not None else untested
             fetch = partial(_copy if is_test else _copy_with_labels, path, its_annotations)
-            offers.append(
-                Offer(path.name, name, str(path), fetch, None, details.get(recording_key(path), Details()))
-            )
+            offers.append(Offer(path.name, name, str(path), fetch, None, details.get(recording_key(path), Details())))
     return offers
 
 

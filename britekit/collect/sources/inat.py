@@ -14,7 +14,5 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
     """Offer the first `row.limit` sounds (default 500)."""
     check_row(row, "the name of a taxon")
     downloads = context.network(row)
-    remotes = inaturalist.find_sounds(
-        downloads.web, downloads.misc.inat_url, row.query, licences=downloads.licences
-    )
+    remotes = inaturalist.find_sounds(downloads.web, downloads.misc.inat_url, row.query, licences=downloads.licences)
     return [downloads.offer(row, remote) for remote in islice(remotes, row.limit or DEFAULT_LIMIT)]

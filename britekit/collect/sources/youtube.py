@@ -18,9 +18,7 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
     downloads = context.network(row)
     remote = video(downloads.misc.youtube_url, row.query, DEFAULT_RATE, downloads.licences)
     known = downloads.known(row.source)
-    remotes = list(
-        looked_up(downloads.web, [remote], downloads.directory(row.source), downloads.licences, known)
-    )
+    remotes = list(looked_up(downloads.web, [remote], downloads.directory(row.source), downloads.licences, known))
     if not remotes:
         log.warning("%s is left out: it is not available, or not of a licence wanted", remote.origin)
     return [downloads.offer(row, one) for one in remotes]

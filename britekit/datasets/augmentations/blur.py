@@ -15,9 +15,7 @@ SETTINGS = {
 }
 
 
-def blur(
-    images_BHW: torch.Tensor, draws: Draws, *, min_sigma: float = 0.5, max_sigma: float = 1.0
-) -> torch.Tensor:
+def blur(images_BHW: torch.Tensor, draws: Draws, *, min_sigma: float = 0.5, max_sigma: float = 1.0) -> torch.Tensor:
     """Gaussian blur along frequency and time, sigma drawn per image, edges reflected."""
     sigma = draws.uniform(min_sigma, max_sigma)
     rows = blur_matrix(images_BHW.shape[1], sigma, max_sigma)

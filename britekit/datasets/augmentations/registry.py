@@ -46,8 +46,7 @@ def find_augmentation(name: str) -> Function:
     names = augmentation_names()
     if name not in names:
         raise ConfigError(
-            f'train.augmentations: "{name}" is not an augmentation; there are {", ".join(names)}'
-            + suggest(name, names)
+            f'train.augmentations: "{name}" is not an augmentation; there are {", ".join(names)}' + suggest(name, names)
         )
     return getattr(importlib.import_module(f"britekit.datasets.augmentations.{name}"), name)
 

@@ -91,8 +91,7 @@ def build(size: str, options: Blueprint) -> nn.Module:
     """
     if not timm.is_model(size):
         raise ModelError(
-            f'train.model_type: timm {timm.__version__} has no network "{size}"'
-            + suggest(size, timm.list_models())
+            f'train.model_type: timm {timm.__version__} has no network "{size}"' + suggest(size, timm.list_models())
         )
     own = options.head_type is None
     shape = (options.height, options.width)

@@ -39,6 +39,4 @@ def stretch(logits_BCT: torch.Tensor, frames: int) -> torch.Tensor:
 
 def build(num_features: int, num_classes: int, options: Blueprint) -> nn.Module:
     """Head for features of ``num_features`` channels."""
-    return BasicSedHead(
-        num_features, options.hidden_channels, num_classes, options.frames, options.drop_rate or 0.0
-    )
+    return BasicSedHead(num_features, options.hidden_channels, num_classes, options.frames, options.drop_rate or 0.0)

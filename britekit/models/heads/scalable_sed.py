@@ -57,6 +57,4 @@ def build(num_features: int, num_classes: int, options: Blueprint) -> nn.Module:
             f"train.head_type: scalable_sed needs feature channels ({num_features}) and "
             f"train.hidden_channels ({options.hidden_channels}) divisible by {_GROUPS}; change one of them"
         )
-    return ScalableSedHead(
-        num_features, options.hidden_channels, num_classes, options.frames, options.drop_rate or 0.0
-    )
+    return ScalableSedHead(num_features, options.hidden_channels, num_classes, options.frames, options.drop_rate or 0.0)

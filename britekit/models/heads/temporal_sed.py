@@ -31,9 +31,7 @@ class TemporalSedHead(nn.Module):
         self.backward_conv: nn.Conv1d | None = None
         if self.two_way:
             self.backward_conv = nn.Conv1d(hidden, hidden - width, 3, padding=1, bias=False)
-        self.after = nn.Sequential(
-            nn.BatchNorm1d(hidden), nn.ReLU(inplace=True), nn.Dropout(options.drop_rate or 0.0)
-        )
+        self.after = nn.Sequential(nn.BatchNorm1d(hidden), nn.ReLU(inplace=True), nn.Dropout(options.drop_rate or 0.0))
         self.classify = nn.Conv1d(hidden, num_classes, 1)
 
     def forward(self, x_BFHT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
