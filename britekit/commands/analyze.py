@@ -225,7 +225,7 @@ def _print_recording(path: Any, labels: int) -> None:
 
 def _show(cfg: Any, members: Any, path: Any, start_seconds: float, raw: bool) -> None:
     """Print the ten highest classes of the first spectrogram."""
-    from britekit.inference.first_window import score_first_window
+    from britekit.inference.analysis import score_first_window
 
     start, ranked, calibrated = score_first_window(cfg, members, path, start_seconds, raw)
     print(f"start_seconds = {start:g}")

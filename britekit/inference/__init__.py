@@ -7,7 +7,7 @@ The way through, one file each:
 - ``model_files``: which checkpoints form the ensemble, and which settings they bring.
 - ``backend``: whether PyTorch or the exports run them.
 - ``export``: a checkpoint becomes an ONNX file that carries its classes and settings (imports torch).
-- ``exported``: such a file read back and run by OpenVINO, which ``runtime`` loads; ``seal`` notices damage.
+- ``exported``: such a file read back and run by OpenVINO; ``seal`` notices damage.
 - ``torch_model``: checkpoints run by PyTorch.
 - ``embedding``: embeddings of spectrograms by the search models, of checkpoints by ``torch_embedder``;
   ``embed_database`` stores them, ``search`` finds the segments most like one of a recording.
@@ -22,7 +22,6 @@ The way through, one file each:
 - ``analysis``: a batch of recordings from end to end, also on a Ray cluster: ``cluster``, with a
   ``ray_worker`` on each node. ``output`` writes labels in the formats of ``britekit.formats``, ``journal``
   lets an interrupted run go on, ``manifest`` says what labels were made with, ``meter`` how far the run is.
-- ``first_window``: a quick look. ``predictor``, ``analyzer``: the same for people at a prompt.
 
 Shapes are named B (windows), C (classes), T (frames of a window), F (frames of a recording), H, W.
 """

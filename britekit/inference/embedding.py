@@ -22,10 +22,10 @@ from britekit.inference.exported import (
     EMBEDDING_NAME,
     INPUT_NAME,
     keep_outputs,
+    load_openvino,
     open_export,
 )
 from britekit.inference.model_files import CHECKPOINT, member_paths, resolve_for_models
-from britekit.inference.runtime import load_openvino
 from britekit.processes import available_cores
 
 log = logging.getLogger("britekit.inference.embedding")

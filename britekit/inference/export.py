@@ -23,8 +23,14 @@ from britekit.audio.spectrogram import compute_spectrograms
 from britekit.config import AudioConfig
 from britekit.errors import ModelError
 from britekit.files import atomic_path
-from britekit.inference.exported import EMBEDDING_NAME, FRAMES_NAME, INPUT_NAME, SEGMENT_NAME, metadata_of
-from britekit.inference.runtime import load_openvino
+from britekit.inference.exported import (
+    EMBEDDING_NAME,
+    FRAMES_NAME,
+    INPUT_NAME,
+    SEGMENT_NAME,
+    load_openvino,
+    metadata_of,
+)
 from britekit.inference.seal import sealed
 from britekit.models.checkpoint import StoredModel
 from britekit.models.recognizer import Recognizer

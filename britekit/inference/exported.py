@@ -13,6 +13,7 @@ import functools
 import json
 import logging
 import os
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ import numpy as np
 
 from britekit.annotations.classes import ClassInfo
 from britekit.errors import ModelError
-from britekit.inference.runtime import load_openvino
 from britekit.inference.seal import check_seal
 from britekit.processes import available_cores
 
@@ -284,3 +284,15 @@ def _check_size(model: Any, path: Path, height: int, width: int) -> None:
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
+
+
+def load_openvino() -> Any:
+    """Import OpenVINO without the package by which it counts its users.
+
+    Importing OpenVINO makes a folder in the home and sends an event. With that package hidden it uses a
+    stub of its own, says nothing to anyone, and is loaded sooner.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino

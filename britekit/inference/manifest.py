@@ -11,9 +11,9 @@ from britekit.config import BaseConfig
 from britekit.config.yaml_reader import dump_plain
 from britekit.files import sha256_of
 from britekit.inference.ensemble import Ensemble
+from britekit.inference.exported import load_openvino
 from britekit.inference.labelling import Labeller
 from britekit.inference.platt import PROJECT_CALIBRATION
-from britekit.inference.runtime import load_openvino
 
 MANIFEST_HEAD = "# Written by britekit analyze: what the labels in this folder were made with.\n"
 
