@@ -120,13 +120,17 @@ def describe() -> dict[str, Any]:
                 "x-curl": " ".join(f"curl -F audio=@recording.wav {options} http://127.0.0.1:3000/{name}".split()),
             }
         }
+    absent = {"description": "There is none.", "content": {"application/json": {"schema": failed}}}
     for name, (text, kind) in _GETS.items():
         schema = {"type": "object" if "json" in kind else "string"}
         paths[f"/{name}"] = {
             "get": {
                 "operationId": name,
                 "description": text,
-                "responses": {"200": {"description": "The answer", "content": {kind: {"schema": schema}}}},
+                "responses": {
+                    "200": {"description": "The answer", "content": {kind: {"schema": schema}}},
+                    **({"404": absent} if name == "sample" else {}),
+                },
                 "x-curl": f"curl http://127.0.0.1:3000/{name}",
             }
         }
