@@ -38,8 +38,8 @@ _FOREIGN_ENDINGS = (
 )
 # Tables that belong beside recordings and are about something else.
 _OTHER_TABLES = frozenset(
-    {"recordings.csv", "inat.csv", "failed.csv", "damaged.csv", "deployments.csv", "sources.csv"}
-    | {"classes.csv", "curation.csv"}
+    {"recordings.csv", "inat.csv", "failed.csv", "damaged.csv", "analyzed.csv", "deployments.csv"}
+    | {"sources.csv", "classes.csv", "curation.csv"}
 )
 
 log = logging.getLogger("britekit.annotations")

@@ -140,6 +140,7 @@ def test_refused_with_file_and_row(tmp_path, name, text, message):
         ("README.txt", "Recorded in 2019 and 2020, by Smith, at 3 sites.\nSee also the map.\n", False),
         ("CONFIG.TXT", "Device ID : 24E144085F256349\nSample rate (Hz) : 48000\nGain : Medium\n", False),
         ("recordings.csv", "recording,licence\nx,CC0\n", False),
+        ("analyzed.csv", "recording,site,start,end\nx,pond,0,60\n", False),
         ("SMA_Summary.txt", "DATE,TIME,LAT,,LON,,POWER(V)\n2021-May-01,18:00:00,47.1,N,8.5,E,5.1\n", True),
         ("weather.csv", "day,mean,least,rain\n1,12.5,8.0,0\n", True),
         ("x.txt", "It rained all night.\n", True),

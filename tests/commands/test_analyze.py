@@ -52,7 +52,7 @@ def content(folder: str) -> dict[str, bytes]:
 def test_a_test_run_holds_every_score():
     assert analyze("-i", "rec", "-o", "out", "--min-score", "0") == 0
     texts = ["r0_scores.txt", "r1_scores.txt", "r2_scores.txt"]
-    assert sorted(content("out")) == ["manifest.yaml", *texts, "scores.csv", "scores.npz"]
+    assert sorted(content("out")) == ["analyzed.csv", "manifest.yaml", *texts, "scores.csv", "scores.npz"]
     cfg, paths = resolve_for_models(None, {"misc.force_cpu": True})
     ensemble = load_ensemble(cfg, paths)
     table = ScoreTable.load("out/scores.npz")
@@ -101,14 +101,14 @@ def test_default_output_and_types():
     assert analyze("-i", "rec", "-r", "audacity") == 0
     assert Path("rec/r0_scores.txt").exists() and not Path("rec/scores.csv").exists()
     assert analyze("-i", "rec/r1.wav", "-o", "one", "--rtype", "csv") == 0
-    assert sorted(content("one")) == ["manifest.yaml", "scores.csv"]
+    assert sorted(content("one")) == ["analyzed.csv", "manifest.yaml", "scores.csv"]
     assert analyze("-i", "rec", "-r", "birdnet") == 1
 
 
 def test_raven_tables_are_read_by_the_reader_of_selections():
     assert analyze("-i", "rec", "-o", "out", "-m", "0.3", "-r", "raven,csv") == 0
     assert sorted(content("out")) == [
-        "manifest.yaml", "r0.selections.txt", "r1.selections.txt", "r2.selections.txt", "scores.csv"
+        "analyzed.csv", "manifest.yaml", "r0.selections.txt", "r1.selections.txt", "r2.selections.txt", "scores.csv"
     ]  # fmt: skip
     expected = {(x.recording, x.name, x.start, x.end) for x in read_labels("out")}
     found = set()
@@ -149,7 +149,13 @@ def test_the_input_may_stand_alone(capsys: pytest.CaptureFixture[str]):
 def test_an_old_table_does_not_outlive_the_labels_it_belonged_to():
     assert analyze("-i", "rec", "-o", "out", "-m", "0") == 0
     assert analyze("-i", "rec", "-o", "out", "-m", "0.5", "-r", "audacity") == 0
-    assert sorted(content("out")) == ["manifest.yaml", "r0_scores.txt", "r1_scores.txt", "r2_scores.txt"]
+    assert sorted(content("out")) == [
+        "analyzed.csv",
+        "manifest.yaml",
+        "r0_scores.txt",
+        "r1_scores.txt",
+        "r2_scores.txt",
+    ]
     Path("mine").mkdir()
     Path("mine/scores.csv").write_text("not ours\n")
     assert analyze("-i", "rec", "-o", "mine", "-r", "audacity") == 0
