@@ -24,7 +24,7 @@ from britekit.tracking.facts import main_root, provenance
 PAGE_NAME = "report.html"
 
 _FIGURES = (
-    ("macro_pr", "Macro PR-AUC", "how purely true ones lead each species' segments sorted by score; mean; 1 is perfect"),
+    ("macro_pr", "Macro PR-AUC", "how purely true ones lead a species' segments sorted by score; mean; 1 is perfect"),
     ("micro_pr", "Micro PR-AUC", "pooled over all annotated species and segments"),
     ("macro_roc", "Macro ROC-AUC", "chance that a true one scores higher than a false one; mean; 0.5 is guessing"),
     ("micro_roc", "Micro ROC-AUC", "pooled over all annotated species and segments"),
