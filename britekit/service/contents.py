@@ -156,7 +156,7 @@ def _origin(exports: Sequence[Path], facts: Sequence[Any], tested: bool) -> dict
     """
     root, training = project_root(), {}
     for path, fact in zip(exports, facts, strict=True):
-        noted = _read(root / "metrics" / f"train-{path.stem.removeprefix('seed-')}.json")
+        noted = _read(root / "results/runs" / f"train-{path.stem.removeprefix('seed-')}.json")
         training[path.name] = {
             "date": fact.training_date,
             **{key: noted.get(key) for key in ("version", "revision", "epochs", "spectrograms")},

@@ -143,7 +143,8 @@ def test_what_a_bento_says_of_its_training_and_test(tmp_path, monkeypatch):
     (tmp_path / "dvc.lock").write_text(f"stages:\n  train@1:\n    deps: [{locked}]\n")
     (tmp_path / "metrics").mkdir()
     noted = '{"epochs": 10, "spectrograms": 700, "version": "0.1.0", "revision": "abc", "seconds": 12.5}'
-    (tmp_path / "metrics/train-1.json").write_text(noted)
+    (tmp_path / "results/runs").mkdir(parents=True)
+    (tmp_path / "results/runs/train-1.json").write_text(noted)
     (tmp_path / "metrics/test.json").write_text('{"macro_pr": 0.83, "per_class": {"a": 1}, "revision": "abc"}')
     project = write_project(tmp_path)
     facts = gather(project, tmp_path / "a").facts

@@ -92,7 +92,7 @@ def test_tensorboard_events(project, cfg):
     cfg.train.val_portion, cfg.train.test_pickle = 0.25, "data/test.pkl"
     cfg.train.warmup_fraction = 0.0
     result = train(cfg, seed=1)
-    events = EventAccumulator(str(project / "logs/version_0"))
+    events = EventAccumulator(str(next((project / "logs/version_0").glob("seed-1-*"))))
     events.Reload()
     assert {"lr", "loss", "val_loss", "val_roc", "epoch", "test_loss", "test_roc_auc"} <= set(events.Tags()["scalars"])
     assert len(events.Scalars("loss")) == result.epochs[-1]["step"]
