@@ -208,9 +208,7 @@ def help_text() -> str:
             for word in present:
                 lines += _wrap(f"  {word:<{width}}  {_summary(left.pop(word))}", width + 4)
     lines += [""]
-    lines += _wrap(
-        "britekit COMMAND --help describes a command. --debug anywhere adds the trace to an error."
-    )
+    lines += _wrap("britekit COMMAND --help describes a command. --debug anywhere adds the trace to an error.")
     lines += [
         "Completion of commands and options:",
         '  bash  eval "$(britekit --print-completion bash)"   in ~/.bashrc',
@@ -257,9 +255,7 @@ def _prepare_output(debug: bool) -> None:
         def format(self, record: logging.LogRecord) -> str:
             message = _line(" ".join(record.getMessage().split()))
             prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.capitalize()}: "
-            return (
-                prefix + message + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
-            )
+            return prefix + message + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
 
     class Stderr(logging.StreamHandler):  # type: ignore[type-arg]
         """Looks up sys.stderr at each line, since tests and notebooks replace it; says no warning twice."""

@@ -241,9 +241,7 @@ def test_warnings_are_one_line_each_on_stderr(command, capsys):
     ],
 )
 def test_whoever_is_told_to_end_tidies_up_and_says_one_line(tmp_path, number, code, said):
-    program = (
-        "import sys, time, importlib\nfrom britekit import cli\nfrom britekit.files import atomic_path\n"
-    )
+    program = "import sys, time, importlib\nfrom britekit import cli\nfrom britekit.files import atomic_path\n"
     program += "import functools\nm = importlib.import_module('britekit.commands.init')\n"
     program += "@functools.wraps(m.init)\ndef init(**o):\n"
     program += "    with atomic_path('new.csv') as path:\n        path.write_text('half')\n"

@@ -17,9 +17,7 @@ from britekit.options import CkptPath, ConfigPath, opt
 
 def analyze(
     cfg_path: ConfigPath = None,
-    input_path: Annotated[
-        str, opt("-i", "--input", metavar="PATH", help="recording or directory of recordings")
-    ] = "",
+    input_path: Annotated[str, opt("-i", "--input", metavar="PATH", help="recording or directory of recordings")] = "",
     output_path: Annotated[
         Optional[str],
         opt("-o", "--output", metavar="DIR", help="output directory (default: where the recordings are)"),
@@ -34,9 +32,7 @@ def analyze(
     ] = "both",
     start_seconds: Annotated[
         Any,
-        opt(
-            "--start", type=str, metavar="TIME", help="skip that much of each recording: 71, 1:11 or 0:01:11"
-        ),
+        opt("--start", type=str, metavar="TIME", help="skip that much of each recording: 71, 1:11 or 0:01:11"),
     ] = None,
     min_score: Annotated[
         Optional[float],
@@ -52,9 +48,7 @@ def analyze(
     ] = None,
     segment_len: Annotated[
         Optional[float],
-        opt(
-            "--seg", metavar="SECONDS", help="fixed label length, SED heads only (default: infer.segment_len)"
-        ),
+        opt("--seg", metavar="SECONDS", help="fixed label length, SED heads only (default: infer.segment_len)"),
     ] = None,
     show: Annotated[
         bool, opt("--show", help="print the ten highest classes of the first spectrogram and stop")
@@ -75,9 +69,7 @@ def analyze(
             help="use the threshold of each class that calibrate --precision found in place of --min-score",
         ),
     ] = False,
-    recursive: Annotated[
-        bool, opt("--recursive", help="also search the directories below the input")
-    ] = False,
+    recursive: Annotated[bool, opt("--recursive", help="also search the directories below the input")] = False,
     resume: Annotated[
         bool,
         opt(
@@ -245,9 +237,7 @@ def _seconds(text: Any) -> float:
     parts = str(text).split(":")
     try:
         numbers = [float(part) for part in parts]
-        if len(numbers) > 3 or not all(
-            0 <= n < (60 if place else math.inf) for place, n in enumerate(numbers)
-        ):
+        if len(numbers) > 3 or not all(0 <= n < (60 if place else math.inf) for place, n in enumerate(numbers)):
             raise ValueError
     except ValueError:
         raise InputError(f'--start "{text}" is not a time; expected seconds, M:SS or H:MM:SS') from None

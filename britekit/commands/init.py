@@ -27,13 +27,9 @@ def init(
     print("\nNext:")
     if dest != ".":
         print(f"  cd {shlex.quote(dest)}")
-    print(
-        "  edit data/classes.csv and data/sources.csv: your species and folders (now: six imaginary species)"
-    )
+    print("  edit data/classes.csv and data/sources.csv: your species and folders (now: six imaginary species)")
     print("  britekit collect --dry-run       lists what would come")
     if not outcome.has_commit:
-        print(
-            '  git add . && git commit -m "Begin"       dvc exp run needs a first commit; nothing is committed yet'
-        )
+        print('  git add . && git commit -m "Begin"       dvc exp run needs a first commit; nothing is committed yet')
     print("  dvc repro                        collects, trains, tests and packages")
     print("  britekit summary                 shows how good the recognizer is")

@@ -65,9 +65,7 @@ def rpt_test(
             help="per recording: report the seconds of true detections at this precision (default: 0.95)",
         ),
     ] = 0.95,
-    save_matrices: Annotated[
-        bool, opt("--skip-matrices", help="do not write the truth and score matrices")
-    ] = True,
+    save_matrices: Annotated[bool, opt("--skip-matrices", help="do not write the truth and score matrices")] = True,
     keep_matrices: Annotated[
         bool, opt("--save-matrices", help="write the truth and score matrices (the default)")
     ] = False,
@@ -129,9 +127,7 @@ def rpt_test(
     cfg = resolve(cfg_path, {"infer.min_score": min_score})
     recordings_dir = root_of(annotations_path, recordings_path)
     with stage_run("rpt-test", cfg, [annotations_path, label_dir]) as run:
-        data = read_units(
-            unit, annotations_path, label_dir, recordings_path, cfg, block_s, strict or is_dvc_stage()
-        )
+        data = read_units(unit, annotations_path, label_dir, recordings_path, cfg, block_s, strict or is_dvc_stage())
         decisions = choose_decisions(data, cfg, calibration_path)
         report = report_units(data, cfg.infer.min_score, decisions, wanted)
         for caution in report.cautions():

@@ -87,14 +87,10 @@ class Study:
                 sampler=optuna.samplers.TPESampler(
                     seed=_SEED if sampler != "tpe" else _SEED + os.getpid(), constant_liar=True
                 ),
-                pruner=optuna.pruners.MedianPruner(n_startup_trials=4)
-                if prune
-                else optuna.pruners.NopPruner(),
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=4) if prune else optuna.pruners.NopPruner(),
             )
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(
-                f"{path} cannot be used as a study ({error}); name another directory with -o"
-            ) from None
+            raise InputError(f"{path} cannot be used as a study ({error}); name another directory with -o") from None
         self._worker = create(folder / "worker")  # held while this process lives
         weakref.finalize(self, self._worker.discard)
         self.lock = FileLock(folder / "study.lock")  # Optuna locks study.journal.lock
@@ -125,9 +121,7 @@ class Study:
         """Put the combinations that are not in the study yet in its queue."""
         for lost in self._dead():
             self._put_back(self._fixed(lost), lost.user_attrs)
-        known = {
-            self._key(t) for t in self.all() if t.state is not TrialState.FAIL or "error" in t.user_attrs
-        }
+        known = {self._key(t) for t in self.all() if t.state is not TrialState.FAIL or "error" in t.user_attrs}
         for keys in itertools.islice(self._combinations(), self.wanted):
             fixed = {p.name: key for p, key in zip(self.parameters, keys, strict=True)}
             if _text(fixed) not in known:
@@ -263,9 +257,7 @@ class Study:
             return {}
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=_SEED)
         return dict(
-            optuna.importance.get_param_importances(
-                self._study, evaluator=evaluator, params=[p.name for p in varied]
-            )
+            optuna.importance.get_param_importances(self._study, evaluator=evaluator, params=[p.name for p in varied])
         )
 
 

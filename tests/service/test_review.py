@@ -278,6 +278,7 @@ def killed_while_judging(browser, folder: Path, verdicts: int, kills: int) -> No
                 page = opened(browser, running.url)
                 acknowledged = int(page.inner_text("#progress").split()[0])
                 continue
+            page.wait_for_selector("body:not([data-busy])")
             before = page.inner_text("#progress")
             page.keyboard.press("yn"[chance.randrange(2)])
             page.locator("#progress").filter(has_not_text=before).wait_for(timeout=30_000)

@@ -260,9 +260,9 @@ function drawOthers() {
 }
 
 async function move(work) {
-  if (state.busy) return;
-  state.busy = true;
-  try { await work(); } catch (error) { say(error.message, true); } finally { state.busy = false; }
+  if (state.busy) return; // a key that comes before the next detection is shown is about nothing
+  state.busy = true; document.body.dataset.busy = "";
+  try { await work(); } catch (error) { say(error.message, true); } finally { state.busy = false; delete document.body.dataset.busy; }
 }
 
 function judge(verdict) {
