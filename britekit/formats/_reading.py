@@ -101,6 +101,11 @@ def read_any_annotations(
             )
         return found.annotations
     text = read_text(path)
+    if text.lines and {"verdict", "detection_start"} <= set(text.lines[0].split(",")):
+        raise InputError(
+            f"{path} holds verdicts, which are about single detections: what they do not mention is not known, so "
+            "they are no annotations; use `britekit rpt-precision --verdicts` with them"
+        )
     names = _names(path, known)
     form = matching(text.lines, path.suffix.lower())
     if form is None or form.read is None:

@@ -127,8 +127,8 @@ class Analyst:
 
     def label(
         self, result: RecordingScores, min_score: float, thresholds: bool = False
-    ) -> tuple[list[Found], Calibration]:
-        """Return what is heard, by the rules of ``analyze``, and the calibration that was applied.
+    ) -> tuple[list[Found], Labeller]:
+        """Return what is heard, by the rules of ``analyze``, and what labelled it.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class Analyst:
         for name, heard in labeller.intervals(result):
             columns = (heard.starts, heard.ends, heard.scores, heard.confirmed)
             found += map(Found, itertools.repeat(by_name[name]), *(column.tolist() for column in columns))
-        return found, labeller.calibration
+        return found, labeller
 
     def count(self, result: RecordingScores) -> Counter[str]:
         """Return how many detections each class has at the model's own threshold."""

@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 
 from britekit.audio.files import shown
 from britekit.errors import BriteKitError, InferenceError, InputError, suggest
-from britekit.formats import Facts, Recording
+from britekit.formats import Recording
 from britekit.inference.engine import RecordingScores, TooLong
 from britekit.leftovers import temporary_folder
 from britekit.service.analysis import Analyst, Found
@@ -186,9 +186,10 @@ class Recognizer:
 
     def labelled(self, name: str, key: str, result: RecordingScores, fields: DetectionsForm) -> Response:
         """Return the detections of a scored recording."""
-        infer, audio = self._contents.cfg.infer, self._contents.cfg.audio
+        infer = self._contents.cfg.infer
         min_score = infer.min_score if fields.min_score is None else fields.min_score
-        found, calibration = self.analyst.label(result, min_score, fields.thresholds)
+        found, labeller = self.analyst.label(result, min_score, fields.thresholds)
+        calibration = labeller.calibration
         if fields.classes is not None:
             wanted = self._wanted(fields.classes.split("\n"))
             found = [x for x in found if x.info.name in wanted]
@@ -209,8 +210,7 @@ class Recognizer:
             return StreamingResponse(text, media_type=JSON_TYPE, headers=headers)
         recording = Recording(name, seconds=result.seconds, damaged_at=result.damaged_at)
         labels = ((x.info.label(field), x.info.name, x.info.code, x.start, x.end, x.score, x.confirmed) for x in found)
-        run = Facts(audio.min_freq, audio.max_freq, infer.lower_min_if_confirmed)
-        content, media_type, filename = rendered(fields.format, recording, labels, run)
+        content, media_type, filename = rendered(fields.format, recording, labels, labeller.facts)
         headers = {
             "Content-Disposition": _attachment(filename),
             "X-Calibrated": "no" if calibration.is_identity else "yes",

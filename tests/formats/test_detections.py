@@ -54,3 +54,15 @@ def test_parquet_holds_the_same() -> None:
     for typed, text in zip(table.to_pylist(), rows, strict=True):
         for name, value in typed.items():
             assert (text[name] or None) == value if isinstance(value, (str, type(None))) else float(text[name]) == value
+
+
+def test_verdicts_are_no_annotations(tmp_path: Path) -> None:
+    from britekit.annotations.verdicts import Verdict, append_verdict
+    from britekit.errors import InputError
+
+    append_verdict(
+        tmp_path / "verdicts.csv",
+        Verdict(id="1", recording="a", start=0, end=1, detection_start=0, detection_end=1, name="Wren", verdict="yes"),
+    )
+    with pytest.raises(InputError, match="they are no annotations; use `britekit rpt-precision"):
+        formats.read_any_annotations(tmp_path / "verdicts.csv")
