@@ -25,7 +25,6 @@ from britekit.errors import InferenceError
 from britekit.inference.engine import Engine, RecordingScores
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.labelling import Labeller
-from britekit.inference.platt import Calibration
 from britekit.plots.axis_ticks import frequency_ticks, row_centres_hz
 from britekit.service.contents import Contents
 from britekit.service.limits import Limits
