@@ -242,7 +242,10 @@ def _open(path: Path) -> sqlite3.Connection:
     while True:
         before = _identity(path)
         address = f"file:{quote(os.fsencode(path.absolute()))}?nolock={nolock}"
-        db = sqlite3.connect(address, timeout=0, isolation_level=None, uri=True)
+        try:
+            db = sqlite3.connect(address, timeout=0, isolation_level=None, uri=True)
+        except sqlite3.DatabaseError as error:  # a folder that may not be written
+            raise _reported(path, error) from error
         try:
             for pragma in ("locking_mode = EXCLUSIVE", "synchronous = FULL"):
                 db.execute(f"PRAGMA {pragma}")

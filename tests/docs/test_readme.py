@@ -92,8 +92,8 @@ HOW: dict[str, Callable[[Project, str], None]] = {
     "make serve": made_dry,
     "source .venv/bin/activate": as_it_is,
     "dvc exp run -S train.model_type=effnet.4": queued,
-    "dvc metrics diff": as_it_is,
-    "dvc exp show": as_it_is,
+    "britekit compare HEAD": as_it_is,
+    "dvc exp show --only-changed -A": as_it_is,
     "britekit init --dest ../owls": as_it_is,
     "cd ../owls": in_the_new_project,
     "python -m britekit --help": as_it_is,
@@ -127,7 +127,7 @@ def test_every_pinned_package_installs_on_the_python_that_is_asked_for() -> None
 
     from packaging.specifiers import SpecifierSet
 
-    oldest = ".".join(re.search(r"^Python (\d+)\.(\d+) or newer", README, re.MULTILINE).groups()) + ".0"
+    oldest = ".".join(re.search(r"Python (\d+)\.(\d+)\+", README).groups()) + ".0"
     pins = (ROOT / "requirements/lock.txt").read_text(encoding="utf-8").splitlines()
     too_new = {}
     for name in (line.partition("==")[0] for line in pins if "==" in line and not line.startswith("#")):

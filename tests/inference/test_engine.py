@@ -14,11 +14,11 @@ import pytest
 from britekit.audio.threads import single_threaded_products
 from britekit.audio.windows import WindowGrid, Windows
 from britekit.errors import InferenceError, InputError
-from britekit.inference.batch import score_recordings
 from britekit.inference.engine import Engine, RecordingScores, TooLong
 from britekit.inference.ensemble import Ensemble, load_ensemble
 from britekit.inference.model_files import resolve_for_models
 from britekit.inference.recording_job import Job
+from britekit.inference.scoring import score_recordings
 from tests.inference.conftest import CLASSES, write_recording
 from tests.inference.fakes import make_fake_member
 
@@ -83,8 +83,12 @@ def test_results_depend_on_neither_threads_nor_company(ensemble: Ensemble, recor
             together = list(pool.map(engine.score, recordings))
         assert all(map(_same, alone, together))
     with Engine(ensemble) as engine:
-        found = dict(score_recordings(engine, recordings))
+        found = _by_path(engine, recordings)
     assert all(_same(result, found[path]) for path, result in zip(recordings, alone, strict=True))
+
+
+def _by_path(engine: Engine, paths: list[Path]) -> dict[Path, RecordingScores | BaseException]:
+    return {path: result for _, path, result in score_recordings(engine, ((path.stem, path) for path in paths))}
 
 
 def test_too_short_gives_nothing(ensemble: Ensemble, recordings: list[Path]):
@@ -107,7 +111,7 @@ def test_one_bad_recording_spares_the_others(ensemble: Ensemble, recordings: lis
     (tmp_path / "bad.wav").write_bytes(b"RIFF nothing")
     paths = [tmp_path / "bad.wav", *recordings, tmp_path / "vanished.wav"]
     with Engine(ensemble) as engine:
-        found = dict(score_recordings(engine, paths))
+        found = _by_path(engine, paths)
     assert isinstance(found[paths[0]], InputError)
     assert isinstance(found[paths[-1]], InputError)
     assert all(isinstance(found[path], RecordingScores) for path in recordings)
@@ -194,7 +198,8 @@ def test_files_are_closed_and_only_a_few_are_in_hand(ensemble: Ensemble, tmp_pat
             yield path
 
     with Engine(ensemble, threads=2) as engine:
-        for done, (_, result) in enumerate(score_recordings(engine, source()), start=1):
+        named = ((path.stem, path) for path in source())
+        for done, (_, _, result) in enumerate(score_recordings(engine, named), start=1):
             assert isinstance(result, RecordingScores)
             assert begun - done <= 4 + 2
     gc.collect()
