@@ -281,8 +281,13 @@ def _reported(path: Path, error: sqlite3.DatabaseError) -> BriteKitError:
         )
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return InputError(f"{path} is damaged ({error}); start over with --no-resume")
-    number = {"SQLITE_FULL": "no space left on the device"}.get(name, str(error))
-    return unwritable(path, OSError(0, number))
+    if name.startswith("SQLITE_CANTOPEN"):
+        try:
+            open(path, "ab").close()
+        except OSError as refused:  # SQLite does not say why
+            return unwritable(path, refused)
+    reason = {"SQLITE_FULL": "no space left on the device"}.get(name, str(error))
+    return unwritable(path, OSError(0, reason))
 
 
 def _differences(known: Any, facts: Any, where: str = "") -> list[str]:

@@ -31,6 +31,7 @@ EXCUSED = {
         "infer.block_size", "infer.num_threads",  # speed
         "infer.min_score", "infer.lower_min_if_confirmed", "infer.lower_min_factor",  # --min-score 0
         "infer.raise_min_to_confirm", "infer.confirmed_if_seconds",  # the same
+        "infer.calibration", "infer.scaling_coefficient", "infer.scaling_intercept",  # --raw
     ],
     # From the manifest in results/labels; the class list is for labels of other programs.
     "calibrate": ["infer.label_field", "misc.classes_file"],
