@@ -78,6 +78,8 @@ def test_page_stands_alone_and_its_links_lead_somewhere(tmp_path):
     assert page.images and all(source.startswith("data:image/") for source in page.images)
     assert len([x for x in page.images if x.startswith("data:image/jpeg")]) == 12
     assert not re.search(r"(src|href)=.?(https?:|//|file:)|@import|url\(", text)
+    # Links in the table of classes do not run together.
+    assert 'href="#e' in text and not re.search(r"</a><a href=.#e", text)
     for word in ("Macro PR-AUC", "cmAP", "only 6 recordings", "95 % interval", "OVEN", "Worst misses"):
         assert word in text
 
