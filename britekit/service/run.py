@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import logging
 import math
 import os
@@ -31,6 +32,8 @@ MODEL_VARIABLE = "BRITEKIT_MODEL_FOLDER"
 SERVE_VARIABLE = "BRITEKIT_SERVE_FOLDER"
 # For the last answers and to tidy up. Threads that are at work after that are at work for nobody.
 _END_SECONDS = 1.0
+# For requests that were sent before the signal and not read yet.
+_READ_SECONDS = 0.5
 
 
 class Server(uvicorn.Server):
@@ -38,7 +41,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, stop: Stop, grace_seconds: float) -> None:
         super().__init__(config)
-        self._stop, self._grace = stop, grace_seconds
+        self._stop, self._grace, self._leaving = stop, grace_seconds, False
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await super().startup()
@@ -47,12 +50,17 @@ class Server(uvicorn.Server):
         print(f"url = http://{host}:{self.config.port}", flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if not self.should_exit:
-            last = threading.Timer(self._grace + _END_SECONDS, _end)
-            last.daemon = True
-            last.start()
-            self._loop.call_soon_threadsafe(self._loop.call_later, self._grace, self._stop.over.set)
-        super().handle_exit(sig, frame)
+        if self._leaving:
+            super().handle_exit(sig, frame)
+            return
+        last = threading.Timer(self._grace + _END_SECONDS, _end)
+        last.daemon = True
+        last.start()
+        self._loop.call_soon_threadsafe(self._loop.call_later, self._grace, self._stop.over.set)
+        # Closing a socket resets what waits in it unread, and the client gets no answer: read that first.
+        self._leaving = True
+        leave = functools.partial(super().handle_exit, sig, frame)
+        self._loop.call_soon_threadsafe(self._loop.call_later, _READ_SECONDS, leave)
 
 
 def load(folder: Path, limits: Limits) -> Recognizer:

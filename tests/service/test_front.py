@@ -229,7 +229,6 @@ def test_the_time_that_docker_grants():
     assert Limits().stop_seconds + MARGIN_S <= 10.0
 
 
-@pytest.mark.soak  # beside other work its clock says nothing
 def test_stop_with_requests_under_way_on_a_busy_machine(tmp_path):
     """Short ones are finished, others told to come back: long recordings, and an upload that does not end."""
     settings = write_project(tmp_path)
