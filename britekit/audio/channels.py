@@ -245,11 +245,7 @@ class MonoSignal:
 
 
 def mono_signal(
-    blocks: Iterable[np.ndarray],
-    channels: int,
-    rate: int,
-    cfg: AudioConfig,
-    name: str | os.PathLike[str] | None = None,
+    blocks: Iterable[np.ndarray], channels: int, rate: int, cfg: AudioConfig, name: str | os.PathLike[str] | None = None
 ) -> np.ndarray:
     """Return all blocks, each float32 (C, n), as one channel at ``cfg.sampling_rate``, float32 (m,)."""
     mono = MonoSignal(channels, rate, cfg, name)

@@ -27,20 +27,7 @@ _MAX_TRAILING = 50
 _TAGS = (b"TAG", b"APETAGEX", b"ID3", b"3DI", b"LYRICSBEGIN")
 # Chunks that end many files: also known when the file is cut off in one of them.
 _KNOWN = frozenset(
-    {
-        b"LIST",
-        b"bext",
-        b"guan",
-        b"wamd",
-        b"id3 ",
-        b"ID3 ",
-        b"iXML",
-        b"axml",
-        b"cue ",
-        b"fact",
-        b"PEAK",
-        b"JUNK",
-    }
+    {b"LIST", b"bext", b"guan", b"wamd", b"id3 ", b"ID3 ", b"iXML", b"axml", b"cue ", b"fact", b"PEAK", b"JUNK"}
     | {b"junk", b"smpl", b"inst", b"_PMX", b"PAD ", b"FLLR", b"afsp", b"acid", b"DISP", b"cart", b"levl"}
     | {b"umid", b"chna", b"FVER", b"MARK", b"INST", b"COMT", b"NAME", b"AUTH", b"ANNO", b"(c) ", b"APPL"}
     | {b"MIDI", b"AESD", b"SAXL", b"info", b"strg", b"uuid", b"free", b"pakt", b"chan"}

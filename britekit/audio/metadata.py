@@ -31,8 +31,7 @@ _MAX_COMMENT = 4096
 # Firmware 1.0 to 1.11 and GPS Sync: "Recorded at 10:00:00[.000] 28/05/2024 (UTC[+5[:30]]) by AudioMoth 24..."
 # or "during deployment 24...", "... while battery [state] was 3.8V and temperature was -1.5C.".
 _RECORDED = re.compile(
-    r"Recorded at (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))? (\d\d)/(\d\d)/(\d{4})(?: \((UTC[^)]{0,8})\))?",
-    re.ASCII,
+    r"Recorded at (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))? (\d\d)/(\d\d)/(\d{4})(?: \((UTC[^)]{0,8})\))?", re.ASCII
 )
 _DEVICE = re.compile(r"\b(AudioMoth [0-9A-F]{16})\b")
 _DEPLOYMENT = re.compile(r"during deployment ([0-9A-F]{16})")

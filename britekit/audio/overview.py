@@ -44,10 +44,7 @@ class Overview:
 
 
 def recording_overview(
-    path: str | os.PathLike[str],
-    cfg: AudioConfig,
-    max_columns: int,
-    on_seconds: Callable[[float], None] | None = None,
+    path: str | os.PathLike[str], cfg: AudioConfig, max_columns: int, on_seconds: Callable[[float], None] | None = None
 ) -> Overview:
     """Return a spectrogram of a whole recording with at most so many columns.
 

@@ -34,8 +34,7 @@ _NO_SECONDS = re.compile(
 _HEXADECIMAL = re.compile(r"[0-9A-F]{8}")
 # BAR recorders write the place in brackets or between underscores.
 _PLACE = re.compile(
-    r"(?<![\d.])(?P<latitude>[+-]?\d{1,2}\.\d{2,})[ _]?(?P<longitude>[+-]\d{1,3}\.\d{2,})(?![\d.]\d)",
-    re.ASCII,
+    r"(?<![\d.])(?P<latitude>[+-]?\d{1,2}\.\d{2,})[ _]?(?P<longitude>[+-]\d{1,3}\.\d{2,})(?![\d.]\d)", re.ASCII
 )
 
 

@@ -62,11 +62,7 @@ def report(web: Web, address: str, root: Path, name: str) -> Report:
 
 
 def as_remotes(
-    segments: Iterable[Segment],
-    youtube_address: str,
-    rate: int,
-    skip: int = 0,
-    licences: Sequence[str] | None = None,
+    segments: Iterable[Segment], youtube_address: str, rate: int, skip: int = 0, licences: Sequence[str] | None = None
 ) -> Iterator[Remote]:
     """Yield recordings to download, leaving out the first `skip`.
 

@@ -17,12 +17,7 @@ from britekit.collect.names import check_names
 from britekit.collect.offers import Context, Offer, SourceRow
 from britekit.collect.other_species import OtherSpecies
 from britekit.collect.publishing import check_conflicts, publish, staging
-from britekit.collect.recordings_table import (
-    FILE_NAME,
-    RecordingRow,
-    read_recordings_table,
-    write_recordings_table,
-)
+from britekit.collect.recordings_table import FILE_NAME, RecordingRow, read_recordings_table, write_recordings_table
 from britekit.collect.sources import load_source
 from britekit.collect.sources_file import project_of, read_sources
 from britekit.collect.store import NotWanted
@@ -175,10 +170,7 @@ def collect(
         write_annotations(test_stage / test_annotations.name, labelled)
         check_conflicts(train_stage, recordings_dir, {FILE_NAME})
         check_conflicts(test_stage, test_dir, {FILE_NAME, test_annotations.name})
-        counts = [
-            publish(train_stage, recordings_dir, FILE_NAME),
-            publish(test_stage, test_dir, test_annotations.name),
-        ]
+        counts = [publish(train_stage, recordings_dir, FILE_NAME), publish(test_stage, test_dir, test_annotations.name)]
     if failures:
         reasons = "; ".join(list(failures.values())[:5])
         raise InputError(
@@ -332,10 +324,7 @@ def _labelled_by_code(annotations: Iterable[Annotation], classes: Sequence[Class
 def _merged_rows(old: Sequence[RecordingRow], rows: Sequence[RecordingRow]) -> list[RecordingRow]:
     """Return the rows of this run and those about other recordings that were there before."""
     mine = {(row.recording, row.class_name) for row in rows}
-    return [
-        *rows,
-        *(row for row in old if (row.recording, row.class_name) not in mine),
-    ]
+    return [*rows, *(row for row in old if (row.recording, row.class_name) not in mine)]
 
 
 def _merged_annotations(

@@ -167,11 +167,7 @@ def _ask(web: Web, link: str, folder: Path | None, licences: Sequence[str] | Non
         if (state.get("downloaded_bytes") or 0) > _MOST_BYTES:
             raise _NotThis(f"its sound track is longer than {_MOST_BYTES} bytes allowed")
 
-    options = _options(web.limits, folder) | {
-        "logger": talk,
-        "match_filter": choose,
-        "progress_hooks": [watch],
-    }
+    options = _options(web.limits, folder) | {"logger": talk, "match_filter": choose, "progress_hooks": [watch]}
     try:
         with yt_dlp.YoutubeDL(options) as library:
             info = library.extract_info(link, download=folder is not None)

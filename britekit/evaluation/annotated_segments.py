@@ -37,10 +37,7 @@ class AnnotatedSegments:
 
 
 def annotated_segments(
-    annotations_path: str | Path,
-    length_s: float,
-    label: str | None = None,
-    map_codes: Mapping[str, str] | None = None,
+    annotations_path: str | Path, length_s: float, label: str | None = None, map_codes: Mapping[str, str] | None = None
 ) -> list[AnnotatedSegments]:
     """Find the segments, one after the other from the start of each recording, that hold annotated classes.
 

@@ -174,10 +174,7 @@ def calibration_metrics(result: CalibrationResult) -> dict[str, Any]:
 
 
 def write_calibration(
-    path: str | Path,
-    result: CalibrationResult,
-    data: ScoredSet,
-    thresholds: ClassThresholds | None = None,
+    path: str | Path, result: CalibrationResult, data: ScoredSet, thresholds: ClassThresholds | None = None
 ) -> None:
     """Write a calibration file for `infer.calibration`.
 

@@ -60,13 +60,7 @@ def write_class_views(report: UnitReport, folder: Path, pictures: bool) -> list[
         labels = [report.data.labels[c] for c in report.data.annotated]
         path = folder / "detection_curves.png"
         plot_detection_curves(
-            path,
-            THRESHOLDS,
-            curves.precision_TA,
-            curves.recall_TA,
-            labels,
-            report.threshold,
-            report.data.unit,
+            path, THRESHOLDS, curves.precision_TA, curves.recall_TA, labels, report.threshold, report.data.unit
         )
         written.append(path)
         written += _draw_confusion(report, missed, folder / "confusion.png")
@@ -93,15 +87,7 @@ def _draw_confusion(report: UnitReport, missed: MissedFor, path: Path) -> list[P
 
 def _curve_rows(report: UnitReport, curves: DetectionCurves) -> Iterator[Sequence[object]]:
     hours = float(report.data.seconds_R.sum()) / 3600
-    yield (
-        "class",
-        "threshold",
-        "precision",
-        "recall",
-        "detections",
-        "false positives",
-        "false positives per hour",
-    )
+    yield ("class", "threshold", "precision", "recall", "detections", "false positives", "false positives per hour")
     for k, c in enumerate(report.data.annotated):
         for t, threshold in enumerate(THRESHOLDS):
             rates = (curves.precision_TA[t, k], curves.recall_TA[t, k])

@@ -102,11 +102,7 @@ def plot_contradictions(
 
 
 def write_sheet(
-    folder: str | Path,
-    session: Session,
-    views: Sequence[ClassView],
-    audio: AudioConfig,
-    size: int = SHEET_SIZE,
+    folder: str | Path, session: Session, views: Sequence[ClassView], audio: AudioConfig, size: int = SHEET_SIZE
 ) -> list[Path]:
     """Write ``most_contradicted.jpeg``: of all classes, the spectrograms with the lowest scores."""
     pairs = sorted(((row, view) for view in views for row in view.rows), key=lambda pair: pair[0].score)[:size]
@@ -168,9 +164,6 @@ def _summary_text(views: Sequence[ClassView], most: float, facts: str) -> str:
             f"  {np.quantile(view.scores, 0.1):.3f}  {view.info.name} ({len(view.rows)}, "
             f"mean {view.scores.mean():.3f}{also})"
         )
-    lines += [
-        "",
-        "Models that were trained on these spectrograms have learnt some of their errors: what they still",
-    ]
+    lines += ["", "Models that were trained on these spectrograms have learnt some of their errors: what they still"]
     lines += ["contradict deserves a look first, but what they agree with is not thereby right."]
     return "\n".join(lines) + "\n"

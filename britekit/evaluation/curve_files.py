@@ -13,12 +13,7 @@ from britekit.evaluation.unit_report import UnitReport
 from britekit.metrics.counts import ThresholdCounts
 from britekit.metrics.curves import Curve, coarse, curve_at, curve_of, rounded_thresholds, thin
 from britekit.metrics.ranking import area_under_pr, area_under_roc
-from britekit.plots.curves import (
-    plot_inverted_roc_curve,
-    plot_pr_curve,
-    plot_pr_per_threshold,
-    plot_roc_curve,
-)
+from britekit.plots.curves import plot_inverted_roc_curve, plot_pr_curve, plot_pr_per_threshold, plot_roc_curve
 
 # What DVC plots and a page can still draw; the pictures use as many.
 CURVE_POINTS = 2000
@@ -73,11 +68,7 @@ def write_curves(
     }
     written.append(write_columns(roc_tables[0], rates, 4))
     roc = full.take(thin(full.false_positive_rate, full.recall, CURVE_POINTS))
-    inverted = {
-        "roc_recall": roc.recall,
-        "one_minus_fpr": 1 - roc.false_positive_rate,
-        "roc_precision": roc.precision,
-    }
+    inverted = {"roc_recall": roc.recall, "one_minus_fpr": 1 - roc.false_positive_rate, "roc_precision": roc.precision}
     written.append(write_columns(roc_tables[1], inverted, 4))
     if pictures:
         area = area_under_roc(counts)

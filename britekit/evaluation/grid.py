@@ -137,12 +137,7 @@ def find_step(recording_M: ArrayLike, starts_M: ArrayLike, length_s: float) -> f
 
 
 def mark_truth(
-    grid: Grid,
-    recording_M: ArrayLike,
-    column_M: ArrayLike,
-    start_M: ArrayLike,
-    end_M: ArrayLike,
-    classes: int,
+    grid: Grid, recording_M: ArrayLike, column_M: ArrayLike, start_M: ArrayLike, end_M: ArrayLike, classes: int
 ) -> NDArray[np.bool_]:
     """Mark the rows in which annotations are heard.
 

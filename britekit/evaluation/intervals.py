@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.metrics.bootstrap import (
-    BinnedRanks,
-    Interval,
-    Resampling,
-    bin_ranks,
-    resample,
-    score_edges,
-)
+from britekit.metrics.bootstrap import BinnedRanks, Interval, Resampling, bin_ranks, resample, score_edges
 from britekit.metrics.ranking import PADDING
 
 if TYPE_CHECKING:

@@ -97,10 +97,7 @@ def make_thresholds(start: float, end: float, step: float, also: Sequence[float]
 
 
 def measure_localisation(
-    annotations_path: str | Path,
-    label_dir: str | Path,
-    cfg: BaseConfig,
-    thresholds: NDArray[np.float64],
+    annotations_path: str | Path, label_dir: str | Path, cfg: BaseConfig, thresholds: NDArray[np.float64]
 ) -> Localisation:
     """Compare annotations per segment with labels of any length, at each threshold.
 

@@ -23,14 +23,7 @@ def write_score_matrix(
     path: str | Path, row_names: Sequence[str], columns: Sequence[str], values_NC: NDArray[np.floating]
 ) -> None:
     """Write scores from 0 to 1 with three decimals, a line per row, its name in the first, unnamed column."""
-    _write(
-        path,
-        row_names,
-        columns,
-        values_NC,
-        lambda block: np.rint(block * 1000).astype(np.int64),
-        _SCORE_TEXTS,
-    )
+    _write(path, row_names, columns, values_NC, lambda block: np.rint(block * 1000).astype(np.int64), _SCORE_TEXTS)
 
 
 def write_truth_matrix(

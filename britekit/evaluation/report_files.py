@@ -14,11 +14,7 @@ from britekit.files import together, write_text
 
 
 def write_report(
-    report: UnitReport,
-    output_dir: str | Path,
-    save_matrices: bool = True,
-    pictures: bool = True,
-    pr_table: bool = True,
+    report: UnitReport, output_dir: str | Path, save_matrices: bool = True, pictures: bool = True, pr_table: bool = True
 ) -> list[Path]:
     """Write the tables and pictures of a test; returns their paths.
 

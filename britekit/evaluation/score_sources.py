@@ -92,10 +92,7 @@ def find_label_dir(labels: str | Path, recordings_dir: str | Path) -> Path:
 
 
 def read_scores(
-    directory: str | Path,
-    label_field: str,
-    map_codes: Mapping[str, str] | None,
-    classes_path: str | Path | None = None,
+    directory: str | Path, label_field: str, map_codes: Mapping[str, str] | None, classes_path: str | Path | None = None
 ) -> ScoreSource:
     """Read the scores of a directory.
 
@@ -355,9 +352,7 @@ def trained_classes(
     if not listed or label_field not in ("names", "codes"):  # a manifest holds no alternates
         if not listed:
             log.warning(
-                "%s has no manifest: the trained classes are taken to be the %d in its labels",
-                folder,
-                len(used),
+                "%s has no manifest: the trained classes are taken to be the %d in its labels", folder, len(used)
             )
         return _as_listed(used, classes_path), used
     try:

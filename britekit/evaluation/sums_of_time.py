@@ -125,12 +125,7 @@ def write_labelled(directory: str | Path, found: Seconds) -> list[Path]:
 
 
 def _summed(
-    recordings: list[str],
-    classes: list[str],
-    recording: NDArray,
-    column: NDArray,
-    start: NDArray,
-    end: NDArray,
+    recordings: list[str], classes: list[str], recording: NDArray, column: NDArray, start: NDArray, end: NDArray
 ) -> Seconds:
     cells = len(recordings) * len(classes)
     seconds = join_stretches(recording * len(classes) + column, start, end).seconds(cells)

@@ -24,13 +24,7 @@ from britekit.evaluation.unit_set import UnitSet
 from britekit.metrics.bootstrap import REPLICATES, Interval
 from britekit.metrics.counts import ThresholdCounts, count_by_threshold
 from britekit.metrics.curves import coarse, curve_of
-from britekit.metrics.ranking import (
-    ClassRanking,
-    area_under_pr,
-    area_under_roc,
-    mean_defined,
-    rank_classes,
-)
+from britekit.metrics.ranking import ClassRanking, area_under_pr, area_under_roc, mean_defined, rank_classes
 from britekit.metrics.thresholds import Detections, detect, top_one_accuracy
 from britekit.plots.curves import plot_pr_curve
 from britekit.plots.picture import Picture, draw_picture
@@ -91,8 +85,7 @@ class UnitReport:
         curve, area = curve_of(coarse(self.annotated, 20_000)), area_under_pr(self.annotated)
         share = self.annotated.positives / (self.annotated.positives + self.annotated.negatives)
         return draw_picture(
-            lambda file: plot_pr_curve(file, curve.recall, curve.precision, area, share, "Annotated classes"),
-            path,
+            lambda file: plot_pr_curve(file, curve.recall, curve.precision, area, share, "Annotated classes"), path
         )
 
     @property
@@ -154,11 +147,7 @@ class UnitReport:
 
     def notes(self) -> list[str]:
         """Return what a reader must know before trusting the figures, a sentence each."""
-        return [
-            *self.cautions(),
-            self.at_another_threshold(),
-            *self.data.left_out.sentences(self.data.labels),
-        ]
+        return [*self.cautions(), self.at_another_threshold(), *self.data.left_out.sentences(self.data.labels)]
 
     def at_another_threshold(self) -> str:
         """Return in a sentence what another threshold would give."""

@@ -106,14 +106,7 @@ def read_block_set(
     if not block_s > 0:
         raise InputError(f"--block is {block_s:g}; expected a positive number of seconds")
     return _read(
-        "block",
-        read_block_annotations,
-        annotations_path,
-        label_dir,
-        recordings_dir,
-        cfg,
-        float(block_s),
-        strict,
+        "block", read_block_annotations, annotations_path, label_dir, recordings_dir, cfg, float(block_s), strict
     )
 
 
@@ -129,14 +122,7 @@ def read_recording_set(
     Parameters and errors are those of `read_block_set`.
     """
     return _read(
-        "recording",
-        read_recording_annotations,
-        annotations_path,
-        label_dir,
-        recordings_dir,
-        cfg,
-        np.inf,
-        strict,
+        "recording", read_recording_annotations, annotations_path, label_dir, recordings_dir, cfg, np.inf, strict
     )
 
 
@@ -262,10 +248,7 @@ def _windows(
 
 
 def trim(
-    recording_W: NDArray[np.integer],
-    start_W: NDArray[np.float64],
-    scores_WC: NDArray[np.float32],
-    length_s: float,
+    recording_W: NDArray[np.integer], start_W: NDArray[np.float64], scores_WC: NDArray[np.float32], length_s: float
 ) -> NDArray[np.float32]:
     """Return how long each label is until the next of its class begins: (W, C), or (W, 1) for all alike.
 

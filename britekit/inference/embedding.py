@@ -18,13 +18,7 @@ from numpy.typing import NDArray
 from britekit.config import BaseConfig, resolve
 from britekit.errors import ModelError
 from britekit.inference.backend import choose_backend
-from britekit.inference.exported import (
-    EMBEDDING_NAME,
-    INPUT_NAME,
-    keep_outputs,
-    load_openvino,
-    open_export,
-)
+from britekit.inference.exported import EMBEDDING_NAME, INPUT_NAME, keep_outputs, load_openvino, open_export
 from britekit.inference.model_files import CHECKPOINT, member_paths, resolve_for_models
 from britekit.processes import available_cores
 
@@ -138,11 +132,7 @@ class ExportedEmbedder:
         keep_outputs(model, {EMBEDDING_NAME})
         model.reshape({INPUT_NAME: [1, 1, height, width]})
         cores = available_cores()
-        settings = {
-            "NUM_STREAMS": str(cores),
-            "INFERENCE_NUM_THREADS": cores,
-            "INFERENCE_PRECISION_HINT": "f32",
-        }
+        settings = {"NUM_STREAMS": str(cores), "INFERENCE_NUM_THREADS": cores, "INFERENCE_PRECISION_HINT": "f32"}
         try:
             self._network = openvino.Core().compile_model(model, "CPU", settings)
         except RuntimeError as error:

@@ -73,12 +73,7 @@ class Ensemble:
     """
 
     def __init__(
-        self,
-        cfg: BaseConfig,
-        backend: str,
-        device: str,
-        models: Sequence[_Model],
-        members: Sequence[MemberFacts],
+        self, cfg: BaseConfig, backend: str, device: str, models: Sequence[_Model], members: Sequence[MemberFacts]
     ) -> None:
         self.cfg = cfg
         self.audio: AudioConfig = cfg.audio
@@ -278,8 +273,7 @@ def _common_frame_rate(cfg: BaseConfig, members: Sequence[MemberFacts]) -> int |
     if len(with_frames) < len(members):
         without = next(member for member in members if member.frames is None)
         logger.warning(
-            "%s has no SED head, so the ensemble gives scores per window only, not per frame",
-            without.path.name,
+            "%s has no SED head, so the ensemble gives scores per window only, not per frame", without.path.name
         )
         return None
     expected = max(1, round(cfg.train.sed_fps * cfg.audio.spec_duration))

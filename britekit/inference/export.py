@@ -70,12 +70,7 @@ def export_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> float:
         del node.metadata_props[:]
     del model.metadata_props[:]
     facts = metadata_of(
-        stored.classes,
-        stored.training_cfg,
-        stored.multi_label,
-        stored.identifier,
-        stored.training_date,
-        stored.sha256,
+        stored.classes, stored.training_cfg, stored.multi_label, stored.identifier, stored.training_date, stored.sha256
     )
     for key, value in facts.items():
         entry = model.metadata_props.add()

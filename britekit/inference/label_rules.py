@@ -54,8 +54,7 @@ def label_rules(cfg: BaseConfig, has_frames: bool) -> LabelRules:
     if has_frames and length is None and infer.min_score == 0:
         length = duration
         logger.warning(
-            "min_score is 0, where unbroken labels cannot be tested: labels of %g s are made (as with --seg)",
-            duration,
+            "min_score is 0, where unbroken labels cannot be tested: labels of %g s are made (as with --seg)", duration
         )
     return LabelRules(
         min_score=infer.min_score,

@@ -67,11 +67,7 @@ class Labeller:
     """
 
     def __init__(
-        self,
-        cfg: BaseConfig,
-        ensemble: Ensemble,
-        calibration: Calibration | None = None,
-        thresholds: bool = False,
+        self, cfg: BaseConfig, ensemble: Ensemble, calibration: Calibration | None = None, thresholds: bool = False
     ) -> None:
         ignored = ignored_classes(cfg)
         self._columns = [place for place, info in enumerate(ensemble.classes) if info.name not in ignored]

@@ -17,11 +17,7 @@ from britekit.inference.backend import CHECKPOINT, EXPORT, choose_backend
 from britekit.tracking.facts import is_dvc_stage
 
 # Settings that say which models are used; all others may depend on what the models bring.
-_CHOOSING = {
-    "misc": ("ckpt_folder", "force_cpu"),
-    "infer": ("backend", "max_models"),
-    "pipeline": ("seeds",),
-}
+_CHOOSING = {"misc": ("ckpt_folder", "force_cpu"), "infer": ("backend", "max_models"), "pipeline": ("seeds",)}
 
 _HOW_TO_FILL = '"dvc repro" in a project fills it, "britekit train --seed 1 --publish" adds one'
 

@@ -188,11 +188,7 @@ class OutputFolder:
         os.replace(self._partial(kind), target)
 
     def finish(
-        self,
-        paths: Mapping[str, Path],
-        failed: Mapping[str, tuple[str, str]],
-        manifest: str,
-        meta: dict[str, str],
+        self, paths: Mapping[str, Path], failed: Mapping[str, tuple[str, str]], manifest: str, meta: dict[str, str]
     ) -> None:
         """Write the files about all recordings; with failures the journal stays, so that a run can mend them.
 

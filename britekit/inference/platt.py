@@ -164,8 +164,7 @@ def project_calibration(members: Collection[str], beside: Path | None = None) ->
             if found.members and found.members == frozenset(members):
                 return found
             logger.warning(
-                '%s was not fitted on the models in use and is not applied; run "britekit calibrate" again',
-                path,
+                '%s was not fitted on the models in use and is not applied; run "britekit calibrate" again', path
             )
     return None
 
@@ -184,8 +183,7 @@ def choose_calibration(
         return configured_calibration(cfg, members)
     if (cfg.infer.scaling_coefficient, cfg.infer.scaling_intercept) != (1.0, 0.0):
         logger.warning(
-            "infer.scaling_coefficient and scaling_intercept are not used: %s belongs to the models",
-            found.source,
+            "infer.scaling_coefficient and scaling_intercept are not used: %s belongs to the models", found.source
         )
     return found
 
@@ -227,8 +225,7 @@ def read_calibration(path: str | Path) -> Calibration:
     backend = content.get("backend")
     thresholds, precision = _thresholds(content.get("thresholds"), str(path))
     return Calibration(
-        *(a, b, values, str(path), frozenset(map(str, members)), backend and str(backend)),
-        *(thresholds, precision),
+        *(a, b, values, str(path), frozenset(map(str, members)), backend and str(backend)), *(thresholds, precision)
     )
 
 

@@ -161,12 +161,7 @@ class LocalScorer:
     """
 
     def __init__(
-        self,
-        ensemble: Ensemble,
-        labeller: Labeller,
-        start_seconds: float,
-        folder: Path | None,
-        recordings: int,
+        self, ensemble: Ensemble, labeller: Labeller, start_seconds: float, folder: Path | None, recordings: int
     ) -> None:
         self._labeller, self._start_seconds = labeller, start_seconds
         threads = max(1, min(ensemble.cfg.infer.num_threads, recordings))

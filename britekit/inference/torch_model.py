@@ -39,12 +39,7 @@ class TorchModel:
     """
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        device: torch.device,
-        audio_power: float,
-        block_size: int,
-        autocast: bool,
+        self, path: str | os.PathLike[str], device: torch.device, audio_power: float, block_size: int, autocast: bool
     ) -> None:
         self.stored: StoredModel = load_checkpoint(Path(path), device)
         self._device = device

@@ -69,10 +69,7 @@ def frequency_ticks(row_hz: NDArray[np.float64], most: int = 12) -> Ticks:
 def time_ticks(start_s: float, seconds: float, most: int = 10) -> Ticks:
     """Return round times from the first to the last second; longer stretches in minutes or hours."""
     end = start_s + seconds
-    step = next(
-        (step for step in _TIME_STEPS if seconds / step <= most),
-        86_400.0 * math.ceil(seconds / 86_400 / most),
-    )
+    step = next((step for step in _TIME_STEPS if seconds / step <= most), 86_400.0 * math.ceil(seconds / 86_400 / most))
     first = math.ceil(start_s / step - 1e-9)
     places = [step * k for k in range(first, math.floor(end / step + 1e-9) + 1)]
     if seconds <= 120:

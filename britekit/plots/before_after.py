@@ -11,11 +11,7 @@ from britekit.plots.style import figure
 
 
 def plot_before_after(
-    path: str | Path,
-    before_NHW: NDArray[np.float32],
-    after_NHW: NDArray[np.float32],
-    title: str,
-    power: float = 1.0,
+    path: str | Path, before_NHW: NDArray[np.float32], after_NHW: NDArray[np.float32], title: str, power: float = 1.0
 ) -> None:
     """Draw pairs of spectrograms side by side, each pair with the unchanged one on top.
 

@@ -61,11 +61,7 @@ def plot_detection_curves(
         marks = np.array([[chosen, 0], [chosen, 1]])
         axes.add_collection(
             LineCollection(
-                list(marks + place),
-                colors=GREY,
-                linewidths=0.8,
-                linestyles="--",
-                label=f"threshold {chosen:g}",
+                list(marks + place), colors=GREY, linewidths=0.8, linestyles="--", label=f"threshold {chosen:g}"
             )
         )
         for values, colour, style, name in (

@@ -261,11 +261,7 @@ class _Metered(Windows):
     """Windows of a recording that report how many seconds they passed."""
 
     def __init__(
-        self,
-        path: Path,
-        cfg: AudioConfig,
-        starts: WindowGrid | Sequence[float],
-        told: Callable[[float], object],
+        self, path: Path, cfg: AudioConfig, starts: WindowGrid | Sequence[float], told: Callable[[float], object]
     ) -> None:
         super().__init__(path, cfg, starts, read_on=False)
         self._told = told

@@ -126,11 +126,7 @@ def plot_spectrogram(
 
 
 def plot_bare_spectrogram(
-    path: str | Path,
-    image_FT: ArrayLike,
-    power: float = 1.0,
-    width: int | None = None,
-    height: int | None = None,
+    path: str | Path, image_FT: ArrayLike, power: float = 1.0, width: int | None = None, height: int | None = None
 ) -> None:
     """Draw a spectrogram without axes.
 

@@ -95,11 +95,7 @@ class StageRun:
 
 @contextmanager
 def stage_run(
-    stage: str,
-    cfg: BaseConfig,
-    inputs: Iterable[str | Path] = (),
-    group: str | None = None,
-    name: str | None = None,
+    stage: str, cfg: BaseConfig, inputs: Iterable[str | Path] = (), group: str | None = None, name: str | None = None
 ) -> Iterator[StageRun]:
     """Record one stage as a W&B run: group = experiment, job type = stage, config = settings and hashes.
 
@@ -129,11 +125,7 @@ def stage_run(
 
 
 def _start(
-    stage: str,
-    cfg: BaseConfig,
-    inputs: Iterable[str | Path],
-    group: str | None = None,
-    name: str | None = None,
+    stage: str, cfg: BaseConfig, inputs: Iterable[str | Path], group: str | None = None, name: str | None = None
 ) -> Any:
     mode = os.environ.get("WANDB_MODE", "").lower()
     asked = is_dvc_stage() or mode or os.environ.get("WANDB_PROJECT")

@@ -142,12 +142,7 @@ def _losses(cfg: BaseConfig, rates: NDArray[np.float64]) -> NDArray[np.float64]:
             train.shuffle,
         )
         optimizer = build_optimizer(
-            recognizer,
-            train.optimizer,
-            float(rates[0]),
-            train.opt_weight_decay,
-            train.opt_beta1,
-            train.opt_beta2,
+            recognizer, train.optimizer, float(rates[0]), train.opt_weight_decay, train.opt_beta1, train.opt_beta2
         )
         weights = None
         if train.use_class_weights:

@@ -116,12 +116,7 @@ class Folds:
         if self.result.example is None:
             self.result.example = _example(batches)
         optimizer = build_optimizer(
-            recognizer,
-            train.optimizer,
-            train.learning_rate,
-            train.opt_weight_decay,
-            train.opt_beta1,
-            train.opt_beta2,
+            recognizer, train.optimizer, train.learning_rate, train.opt_weight_decay, train.opt_beta1, train.opt_beta2
         )
         result = FoldResult(fold)
         first, version = 0, None

@@ -35,13 +35,7 @@ class LogFolder:
     """
 
     def __init__(
-        self,
-        root: Path,
-        version: int | None,
-        prefix: str,
-        save_last_n: int,
-        first_step: int = 0,
-        run_name: str = "",
+        self, root: Path, version: int | None, prefix: str, save_last_n: int, first_step: int = 0, run_name: str = ""
     ):
         self.version, self.path = _claim(root) if version is None else (version, root / f"version_{version}")
         self.path.mkdir(parents=True, exist_ok=True)

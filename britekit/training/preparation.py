@@ -92,11 +92,7 @@ def share_samples(path: str, cfg: BaseConfig, setting: str, world: World) -> Any
         if world.local_rank == 0:
             try:
                 samples = read_samples(path, cfg, setting, rows)
-                told = (
-                    str(rows.path),
-                    samples.images.shape,
-                    replace(samples, images=np.empty((0, 0, 0), np.uint8)),
-                )
+                told = (str(rows.path), samples.images.shape, replace(samples, images=np.empty((0, 0, 0), np.uint8)))
             except BriteKitError as error:
                 told = error
         found = world.from_all((world.node, told))

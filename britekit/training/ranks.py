@@ -168,10 +168,7 @@ def open_world(devices: int, force_cpu: bool, call: Mapping[str, Any]) -> Iterat
         world = World(0, count, 0, count)
         torch.set_num_threads(max(1, threads // count))
         try:
-            with (
-                _environment({**address, **_place(0, count)}),
-                _joined(world, force_cpu, int(address["MASTER_PORT"])),
-            ):
+            with _environment({**address, **_place(0, count)}), _joined(world, force_cpu, int(address["MASTER_PORT"])):
                 yield world
         except RuntimeError as error:
             reason = companions.failure()

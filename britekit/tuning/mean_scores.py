@@ -69,8 +69,7 @@ class MeanScores:
             groups = [(truth_NC[:, c], scores_MNC[:, :, c]) for c in range(truth_NC.shape[1])]
         self._lists = [
             _List(
-                np.ascontiguousarray(scores[:, truth], np.float32),
-                np.ascontiguousarray(scores[:, ~truth], np.float32),
+                np.ascontiguousarray(scores[:, truth], np.float32), np.ascontiguousarray(scores[:, ~truth], np.float32)
             )
             for truth, scores in groups
             # The precision of a class that is always true is 1, but it has no ROC curve.

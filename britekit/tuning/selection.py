@@ -52,14 +52,7 @@ class Choice:
     how: str
 
 
-def choose(
-    scores: MeanScores,
-    size: int,
-    tries: int,
-    greedy: bool = False,
-    seed: int = 0,
-    threads: int = 2,
-) -> Choice:
+def choose(scores: MeanScores, size: int, tries: int, greedy: bool = False, seed: int = 0, threads: int = 2) -> Choice:
     """Find the best combination of members.
 
     Parameters
@@ -153,10 +146,7 @@ def _rate(scores: MeanScores, combinations: Sequence[Combination], pool: ThreadP
 
 
 def _mapped(
-    pool: ThreadPoolExecutor,
-    rate: Callable[[Combination], object],
-    combinations: Sequence[Combination],
-    what: str,
+    pool: ThreadPoolExecutor, rate: Callable[[Combination], object], combinations: Sequence[Combination], what: str
 ) -> list:  # type: ignore[type-arg]
     meter = Meter(len(combinations), what)
     values = []

@@ -25,10 +25,6 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
     address = downloads.misc.youtube_url
     remotes = audioset.as_remotes(segments, address, DEFAULT_RATE, licences=downloads.licences)
     available = looked_up(
-        downloads.web,
-        remotes,
-        downloads.directory(row.source),
-        downloads.licences,
-        downloads.known(row.source),
+        downloads.web, remotes, downloads.directory(row.source), downloads.licences, downloads.known(row.source)
     )
     return [downloads.offer(row, one) for one in islice(available, row.limit or DEFAULT_LIMIT)]
