@@ -204,12 +204,12 @@ def step_parts(model: str, path: Path, options: argparse.Namespace) -> tuple[flo
     from britekit.datasets.batches import Bank, TrainingBatches
     from britekit.datasets.training_set import read_training_set
     from britekit.training import preparation as prepare
-    from britekit.training.allocator import keep_freed_memory
     from britekit.training.devices import choose_device, memory_format, place
-    from britekit.training.fitting import as_run
     from britekit.training.losses import compute_loss
+    from britekit.training.malloc import keep_freed_memory
     from britekit.training.optimizers import build_optimizer
     from britekit.training.ranks import World
+    from britekit.training.run_on_device import as_run
 
     cfg = BaseConfig()
     cfg.audio.spec_height, cfg.audio.spec_width, cfg.train.model_type = HEIGHT, WIDTH, model

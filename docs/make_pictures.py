@@ -26,7 +26,7 @@ from PIL import Image
 from britekit.audio.signal import load_signal
 from britekit.audio.spectrogram import compute_spectrograms
 from britekit.collect.sample import SampleRecording, plan_test, plan_training
-from britekit.collect.species import first_species
+from britekit.collect.synth.species import first_species
 from britekit.config import AudioConfig, BaseConfig
 from britekit.plots.axis_ticks import frequency_ticks, row_centres_hz
 from britekit.plots.curves import plot_pr_per_threshold
@@ -313,7 +313,7 @@ def draw_threshold(path: Path) -> None:
 @picture
 def draw_calibration(path: Path) -> None:
     """Scores that claim too much, before and after Platt scaling fitted on other recordings."""
-    from britekit.evaluation.fit import fit_platt, logit
+    from britekit.evaluation.platt_fit import fit_platt, logit
     from britekit.metrics.calibration import expected_calibration_error, reliability_bins
 
     rng = np.random.default_rng(5)

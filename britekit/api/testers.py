@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from britekit.config import BaseConfig, get_config
 from britekit.evaluation import calibrating
 from britekit.evaluation.calibrating import CalibrationResult
-from britekit.evaluation.decisions import choose_decisions
 from britekit.evaluation.granularity import BLOCK_S, Unit, check_precision, read_units
 from britekit.evaluation.report_files import write_report
-from britekit.evaluation.scored_set import ScoredSet
+from britekit.evaluation.scored_segments import ScoredSegments
+from britekit.evaluation.scored_units import ScoredUnits
+from britekit.evaluation.thresholded_values import choose_decisions
 from britekit.evaluation.unit_report import UnitReport, report_units
-from britekit.evaluation.unit_set import UnitSet
 from britekit.metrics.curves import Curve, curve_at, rounded_thresholds
 from britekit.metrics.ranking import mean_defined
 
@@ -42,12 +42,12 @@ class _Tester:
         self.threshold = threshold
         self.cfg = cfg if cfg is not None else get_config()
         self._block_s, self._wanted = BLOCK_S, None  # type: tuple[float, float | None]
-        self._data: ScoredSet | UnitSet | None = None
+        self._data: ScoredSegments | ScoredUnits | None = None
         self._report: UnitReport | None = None
 
     @property
     def data(self) -> Any:
-        """Truth and scores: a `ScoredSet` per segment, else a `UnitSet`."""
+        """Truth and scores: a `ScoredSegments` per segment, else a `ScoredUnits`."""
         if self._data is None:
             self._data = read_units(
                 self.unit, self.annotation_path, self.label_dir, self.recording_dir, self.cfg, self._block_s
@@ -176,7 +176,7 @@ class PerSegmentTester(_Tester):
 
     def get_offsets(self) -> dict[str, NDArray[np.float64]]:
         """Return, per recording, the starts of its segments in seconds."""
-        data: ScoredSet = self.data
+        data: ScoredSegments = self.data
         return {
             name: data.grid.starts_N[first : first + rows]
             for name, first, rows in zip(data.recordings, data.grid.first_R, data.grid.rows_R, strict=True)

@@ -5,12 +5,12 @@ The way through, one file each:
 - ``files``: which files are recordings, and how a path is shown in a message.
 - ``decoding``: any file as blocks of samples, which ``soundfile_decoder`` and ``pyav_decoder`` read. What a
   file holds, whatever its header says, is found by ``chunk_sizes`` (WAV, AIFF, AU, CAF; walked by
-  ``chunks``), ``flac_frames``, ``ogg_pages`` and ``bare_frames`` (MP3), each as ``parts``; ``endings`` knows
+  ``chunks``), ``flac_frames``, ``ogg_pages`` and ``mpeg_frames`` (MP3), each as ``parts``; ``endings`` knows
   where films are cut off.
 - ``metadata``: when, where and with what a recording was made; ``riff`` reads the small chunks of a WAV file,
   ``recording_names`` reads file names.
 - ``mp3``: the encoder, and MP3s in place of originals; ``copies`` judges whether one holds all of the other.
-- ``inspection``: format, length and wholeness of each file of a folder.
+- ``file_check``: format, length and wholeness of each file of a folder.
 - ``channels``: several channels at the file's rate become one at the working rate; ``resampling`` changes the
   rate.
 - ``frequency_scales``: the weights that turn FFT bins into the rows of a spectrogram.

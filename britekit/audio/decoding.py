@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from britekit.audio.bare_frames import contents_of_mp3, id3_bytes
 from britekit.audio.chunk_sizes import contents_of_chunks
 from britekit.audio.files import shown
 from britekit.audio.flac_frames import contents_of_flac
+from britekit.audio.mpeg_frames import contents_of_mp3, id3_bytes
 from britekit.audio.ogg_pages import contents_of_ogg
 from britekit.audio.parts import Contents, Part
 from britekit.audio.soundfile_decoder import DecodingError, SoundfileDecoder

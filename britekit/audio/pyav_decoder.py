@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 import av
 import numpy as np
 
-from britekit.audio.bare_frames import ends_with_a_whole_frame
 from britekit.audio.endings import wrong_ending
+from britekit.audio.mpeg_frames import ends_with_a_whole_frame
 from britekit.audio.parts import Part
 from britekit.audio.soundfile_decoder import DecodingError
 

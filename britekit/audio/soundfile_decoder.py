@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
-from britekit.audio.bare_frames import ends_with_a_whole_frame, mp3_states_length
+from britekit.audio.mpeg_frames import ends_with_a_whole_frame, mp3_states_length
 from britekit.audio.parts import Part
 
 # A size field that a recorder or a pipe left open says nothing about how long the file should be.

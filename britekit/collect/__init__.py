@@ -3,7 +3,7 @@
 In: ``data/sources.csv`` and the class list. Out: ``data/recordings/<class>/`` with ``recordings.csv``, and
 the test recordings beside their annotations. Nothing here knows spectrograms or databases.
 
-- ``gathering.py``: `collect`, which drives the sources and publishes what they gave
+- ``collecting.py``: `collect`, which drives the sources and publishes what they gave
 - ``sources_file.py``: the list of sources, checked as a whole
 - ``sources/``: one file per source; adding the file is the whole job (see ``offers.py`` for what it must
   give)
@@ -14,12 +14,11 @@ the test recordings beside their annotations. Nothing here knows spectrograms or
 - ``attribution.py``: the credits a publication needs
 - ``web.py``, ``pacing.py``, ``scrubbing.py``, ``connection_failures.py``: the session that asks sites:
   limits, pauses, redirects, keys, and what broke
-- ``downloading.py``: one file, continued where it was interrupted, checked before it gets its name
-- ``store.py``, ``csv_log.py``: many files into one directory, each with its record
+- ``resumable_download.py``: one file, continued where it was interrupted, checked before it gets its name
+- ``recording_folder.py``, ``csv_log.py``: many files into one directory, each with its record
 - ``xeno_canto.py``, ``inaturalist.py``, ``youtube.py``, ``audioset.py``, ``audioset_tables.py``: the sites
-- ``downloads.py``: what `collect` keeps of the network outside the pipeline's outs
-- ``publishing.py``: whole directories under their names, or nothing
+- ``download_cache.py``: what `collect` keeps of the network outside the pipeline's outs
+- ``atomic_folder.py``: whole directories under their names, or nothing
 - ``sample.py``: plans of synthesised recordings, and the tree the command `sample` writes
-- ``species.py``, ``calls.py``, ``surroundings.py``, ``soundscape.py``: the imaginary species, their calls,
-  what lies between them and the microphone, and the mixed recording
+- ``synth/``: the imaginary species, their calls, and what lies between them and the microphone
 """

@@ -18,7 +18,7 @@ from britekit.collect.audioset_tables import (
     read_curated,
     read_inclusion,
 )
-from britekit.collect.store import Remote
+from britekit.collect.recording_folder import Remote
 from britekit.collect.web import Web
 from britekit.collect.youtube import clip
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from britekit.annotations.tables import iter_rows, parse_number
-from britekit.collect.downloading import download
+from britekit.collect.resumable_download import download
 from britekit.collect.web import Web
 from britekit.collect.youtube import check_identifier
 from britekit.errors import InputError, suggest

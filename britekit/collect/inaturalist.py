@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from britekit.audio.files import AUDIO_EXTENSIONS
-from britekit.collect.downloading import check_audio, download
 from britekit.collect.licences import is_wanted, normalise_licence
+from britekit.collect.recording_folder import Remote
 from britekit.collect.recordings_table import Details
-from britekit.collect.store import Remote
+from britekit.collect.resumable_download import check_audio, download
 from britekit.collect.web import Web, WebError
 from britekit.errors import InputError, suggest
 

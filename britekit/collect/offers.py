@@ -15,7 +15,7 @@ from britekit.collect.recordings_table import Details
 from britekit.errors import InputError
 
 if TYPE_CHECKING:
-    from britekit.collect.downloads import Downloads
+    from britekit.collect.download_cache import Downloads
     from britekit.collect.other_species import OtherSpecies
 
 ANY_CLASS = "*"

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from britekit.annotations.segments import Annotation, write_annotations
-from britekit.collect.calls import Generator
-from britekit.collect.publishing import check_conflicts, publish, staging
+from britekit.collect.atomic_folder import check_conflicts, publish, staging
 from britekit.collect.recordings_table import FILE_NAME, Details, RecordingRow, write_recordings_table
-from britekit.collect.soundscape import Bout, synthesise, write_flac
-from britekit.collect.species import NOISE, Species, first_species
+from britekit.collect.synth.calls import Generator
+from britekit.collect.synth.soundscape import Bout, synthesise, write_flac
+from britekit.collect.synth.species import NOISE, Species, first_species
 from britekit.errors import InputError
 from britekit.files import write_text
 from britekit.progress import track

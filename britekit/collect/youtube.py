@@ -16,8 +16,8 @@ from typing import Any
 from britekit.audio.mp3 import BIT_RATE, write_mp3
 from britekit.collect.licences import is_wanted
 from britekit.collect.pacing import Interrupted
+from britekit.collect.recording_folder import NotWanted, Remote
 from britekit.collect.recordings_table import Details
-from britekit.collect.store import NotWanted, Remote
 from britekit.collect.web import Gone, Limits, Refused, Web
 from britekit.errors import InputError
 

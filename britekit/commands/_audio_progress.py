@@ -16,7 +16,7 @@ _MANY = 50
 @contextmanager
 def seconds_meter(paths: Sequence[Path], what: str) -> "Iterator[Callable[[float], None]]":
     """Yield a function with which threads report the seconds they have read; progress goes to stderr."""
-    from britekit.audio.inspection import stated_seconds
+    from britekit.audio.file_check import stated_seconds
     from britekit.progress import Meter
 
     meter = Meter(int(sum(map(stated_seconds, paths))) or None, f"{what}, seconds")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from britekit.annotations.recording_info import RecordingInfo
-    from britekit.audio.inspection import Inspection
+    from britekit.audio.file_check import Inspection
 
 _COLUMNS = (
     "recording", "format", "rate", "channels", "seconds", "time", "latitude", "longitude", "device",
@@ -77,7 +77,7 @@ def audio_info(
 
 
 def _inspect(paths: "list[Path]") -> "list[Inspection]":
-    from britekit.audio.inspection import inspect_recordings
+    from britekit.audio.file_check import inspect_recordings
     from britekit.commands._audio_progress import are_many, decoding_threads, seconds_meter
     from britekit.progress import track
 

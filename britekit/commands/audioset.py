@@ -48,7 +48,7 @@ def audioset(
     from britekit.audio.mp3 import check_rate
     from britekit.collect import audioset as clips
     from britekit.collect.licences import parse_licences
-    from britekit.collect.store import LISTING, Store, check_counts, listing
+    from britekit.collect.recording_folder import LISTING, Store, check_counts, listing
     from britekit.collect.web import Limits, Web
     from britekit.collect.youtube import looked_up
     from britekit.config import resolve

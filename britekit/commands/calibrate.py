@@ -66,7 +66,7 @@ def calibrate(
     from britekit.errors import InputError
     from britekit.evaluation import calibrating
     from britekit.evaluation.class_thresholds import find_thresholds, write_thresholds
-    from britekit.evaluation.scored_set import read_scored_set
+    from britekit.evaluation.scored_segments import read_scored_segments
     from britekit.evaluation.untested import is_untested, leave_uncalibrated
     from britekit.files import refuse_overwriting, together
     from britekit.tracking.facts import is_dvc_stage
@@ -94,7 +94,7 @@ def calibrate(
         leave_uncalibrated(folder, publish_path, plot_path, metrics_path)
         return 1.0, 0.0
     with stage_run("calibrate", cfg, [annotations_path, label_dir]) as run:
-        data = read_scored_set(annotations_path, label_dir, recordings_path, cfg, strict or is_dvc_stage())
+        data = read_scored_segments(annotations_path, label_dir, recordings_path, cfg, strict or is_dvc_stage())
         result = calibrating.calibrate_scores(data, cutoff, given)
         a, b = result.fit.coefficient, result.fit.intercept
         picture = folder / f"calibration-{a:.2f}-{b:.2f}.png"

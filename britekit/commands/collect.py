@@ -38,8 +38,8 @@ def collect(
     from collections import Counter
     from pathlib import Path
 
-    from britekit.collect import gathering
-    from britekit.collect.downloads import Downloads
+    from britekit.collect import collecting
+    from britekit.collect.download_cache import Downloads
     from britekit.collect.licences import parse_licences
     from britekit.collect.sources_file import project_of
     from britekit.config import resolve
@@ -58,13 +58,13 @@ def collect(
     cfg = resolve(cfg_path)
     wanted = parse_licences(licences)
     with Downloads(cfg.misc, project_of(Path(sources_path)), wanted) as downloads:
-        planned, classes = gathering.plan_collection(
+        planned, classes = collecting.plan_collection(
             Path(sources_path), Path(cfg.misc.classes_file), wanted, cfg.misc, downloads
         )
         if not dry_run:
             annotations = Path(cfg.pipeline.test_annotations)
             with stage_run("collect", cfg, [sources_path, cfg.misc.classes_file]) as run:
-                done = gathering.collect(
+                done = collecting.collect(
                     planned, classes, Path("data/recordings"), annotations, jobs, downloads.web.stop.set
                 )
                 run.summary({"recordings": len(planned), "new_files": done.new})

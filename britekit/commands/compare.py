@@ -30,7 +30,7 @@ def compare(
         old, new = (read_cells(stack.enter_context(results_file(name, CELLS_NAME))) for name in (first, second))
         found = compare_tests(old, new)
     print(f"A = {first}\nB = {second}\nrecordings = {found.recordings}")
-    for sentence in found.left_out:
+    for sentence in found.exclusions:
         print(sentence)
     head = f"{'':<26}{'A':>8}{'B':>8}{'B - A':>9}   95 % interval"
     for title, rows in (("", found.figures), ("PR-AUC of", found.classes)):

@@ -8,17 +8,7 @@ spectrogram group are made where they are missing. Recordings that the class has
 
 from typing import Annotated, Optional
 
-from britekit.options import (
-    Category,
-    ClassCode,
-    ClassName,
-    ConfigPath,
-    DbPath,
-    Force,
-    SourceName,
-    SpecGroup,
-    opt,
-)
+from britekit.options import Category, ClassCode, ClassName, ConfigPath, DbPath, Force, SourceName, SpecGroup, opt
 
 
 def extract_all(

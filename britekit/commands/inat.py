@@ -36,7 +36,7 @@ def inat(
     from britekit.collect import inaturalist
     from britekit.collect.csv_log import CsvLog
     from britekit.collect.licences import parse_licences
-    from britekit.collect.store import LISTING, Store, check_counts, listing
+    from britekit.collect.recording_folder import LISTING, Store, check_counts, listing
     from britekit.collect.web import Limits, Web
     from britekit.config import resolve
     from britekit.errors import InputError

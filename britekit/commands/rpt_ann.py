@@ -17,7 +17,7 @@ def rpt_ann(
     """Write how many seconds of each class are annotated."""
     from britekit.config import resolve
     from britekit.errors import InputError
-    from britekit.evaluation.sums_of_time import annotated_seconds, write_annotated
+    from britekit.evaluation.seconds_per_class import annotated_seconds, write_annotated
 
     if annotations_path is None or output_path is None:
         raise InputError("annotations and output directory are both needed")

@@ -25,7 +25,7 @@ def rpt_epochs(
     """Score the checkpoints; return PR-AUC and ROC-AUC by epoch."""
     from britekit.errors import InputError
     from britekit.evaluation import epochs
-    from britekit.evaluation.left_out import root_of
+    from britekit.evaluation.exclusions import root_of
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import resolve_for_models
     from britekit.inference.scoring import score_all

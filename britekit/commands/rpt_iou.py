@@ -38,23 +38,23 @@ def rpt_iou(
 
     from britekit.config import resolve
     from britekit.errors import InputError
-    from britekit.evaluation import localisation
+    from britekit.evaluation import iou
 
     if annotations_path is None or label_dir is None or output_path is None:
         raise InputError("annotations, labels and output directory are all needed")
-    localisation.make_thresholds(start, end, incr)  # says what is wrong with these before those below
+    iou.make_thresholds(start, end, incr)  # says what is wrong with these before those below
     for name, value in (("--t1", t1), ("--t2", t2)):
         if not start <= value <= end:
             raise InputError(f"{name} is {value:g}; expected a threshold from {start:g} to {end:g}")
-    thresholds = localisation.make_thresholds(start, end, incr, (t1, t2))
-    found = localisation.measure_localisation(annotations_path, label_dir, resolve(cfg_path), thresholds)
+    thresholds = iou.make_thresholds(start, end, incr, (t1, t2))
+    found = iou.measure_localisation(annotations_path, label_dir, resolve(cfg_path), thresholds)
     for sentence in found.cautions:
         logging.getLogger("britekit.evaluation").warning("%s", sentence)
-    localisation.write_localisation(output_path, found, t1, t2)
+    iou.write_localisation(output_path, found, t1, t2)
     best = float(found.iou_T[found.best])
     print(f"iou = {best:.4f}")
     print(f"threshold = {found.thresholds[found.best]:g}")
     print(f"area = {found.area:.4f}")
     for value in (t1, t2):
-        print(f"iou at {value:g} = {found.iou_T[localisation.nearest(found, value)]:.4f}")
+        print(f"iou at {value:g} = {found.iou_T[iou.nearest(found, value)]:.4f}")
     return best

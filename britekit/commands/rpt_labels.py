@@ -25,7 +25,7 @@ def rpt_labels(
     """Write how many seconds of each class were detected."""
     from britekit.config import resolve
     from britekit.errors import InputError
-    from britekit.evaluation.sums_of_time import labelled_seconds, write_labelled
+    from britekit.evaluation.seconds_per_class import labelled_seconds, write_labelled
 
     if label_dir is None or output_path is None:
         raise InputError("labels and output directory are both needed")

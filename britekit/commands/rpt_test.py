@@ -96,17 +96,17 @@ def rpt_test(
     from britekit.config import resolve
     from britekit.errors import InputError
     from britekit.evaluation.compare import CELLS_NAME, write_cells
-    from britekit.evaluation.decisions import choose_decisions
-    from britekit.evaluation.example_sounds import cut_sounds
-    from britekit.evaluation.examples import draw_examples, worst_examples
+    from britekit.evaluation.exclusions import root_of
     from britekit.evaluation.granularity import check_precision, find_granularity, read_units
     from britekit.evaluation.headline import all_figures, leading_figures
     from britekit.evaluation.html_page import PAGE_NAME, write_page
-    from britekit.evaluation.left_out import root_of
+    from britekit.evaluation.mistake_sounds import cut_sounds
     from britekit.evaluation.report_files import write_report
     from britekit.evaluation.report_tracking import track_report
+    from britekit.evaluation.thresholded_values import choose_decisions
     from britekit.evaluation.unit_report import report_units
     from britekit.evaluation.untested import is_untested, leave_untested
+    from britekit.evaluation.worst_mistakes import draw_examples, worst_examples
     from britekit.files import refuse_overwriting, together
     from britekit.tracking.facts import is_dvc_stage
     from britekit.tracking.metrics_file import FIGURES_NAME, write_figures, write_metrics

@@ -49,7 +49,7 @@ def xeno(
 
     from britekit.collect import xeno_canto
     from britekit.collect.licences import parse_licences
-    from britekit.collect.store import LISTING, Store, check_counts, listing
+    from britekit.collect.recording_folder import LISTING, Store, check_counts, listing
     from britekit.collect.web import Limits, Web
     from britekit.config import resolve
     from britekit.errors import InputError

@@ -33,7 +33,7 @@ def youtube(
 
     from britekit.audio.mp3 import check_rate
     from britekit.collect.licences import parse_licences
-    from britekit.collect.store import LISTING, Store, listing
+    from britekit.collect.recording_folder import LISTING, Store, listing
     from britekit.collect.web import Limits, Web
     from britekit.collect.youtube import look_up, video
     from britekit.config import resolve

@@ -11,16 +11,7 @@ from sqlalchemy.orm import Session
 from britekit.database import deletion
 from britekit.database.classes import add_class, find_class, get_or_add_category
 from britekit.database.recordings import get_or_add_source, named_recordings
-from britekit.database.schema import (
-    DEFAULT_NAME,
-    Category,
-    Class,
-    Segment,
-    SegmentClass,
-    SoundType,
-    Source,
-    SpecGroup,
-)
+from britekit.database.schema import DEFAULT_NAME, Category, Class, Segment, SegmentClass, SoundType, Source, SpecGroup
 from britekit.database.segments import add_links
 from britekit.datasets.curation_rows import EVERY_CLASS, Decision
 

@@ -18,13 +18,7 @@ from britekit.database.classes import find_class
 from britekit.database.recordings import add_recording, find_recording, get_or_add_source, set_seconds
 from britekit.database.schema import DEFAULT_NAME, Category
 from britekit.database.segments import add_links, add_segments, classes_of, nearest, segments_of
-from britekit.database.spectrograms import (
-    add_values,
-    differing_settings,
-    encode,
-    group_settings,
-    segments_with_value,
-)
+from britekit.database.spectrograms import add_values, differing_settings, encode, group_settings, segments_with_value
 from britekit.datasets.plans import Plan
 from britekit.datasets.recordings_csv import with_metadata
 from britekit.datasets.window_streams import WindowStream, stream_windows

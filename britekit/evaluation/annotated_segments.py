@@ -13,8 +13,8 @@ from britekit.annotations.classes import map_name
 from britekit.annotations.held import Unheard, split_at_ends
 from britekit.audio.decoding import duration_of
 from britekit.errors import InputError, suggest
+from britekit.evaluation.exclusions import audio_files, root_of
 from britekit.evaluation.grid import build_grid, mark_truth
-from britekit.evaluation.left_out import audio_files, root_of
 from britekit.formats import read_any_annotations
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from britekit.config.yaml_reader import dump_plain
 from britekit.errors import InputError
+from britekit.evaluation.analyzed_scores import AnalyzedScores
 from britekit.evaluation.class_thresholds import ClassThresholds
-from britekit.evaluation.fit import PlattFit, cross_fit, fit_calibration, lowest_fitted
-from britekit.evaluation.score_sources import ScoreSource
-from britekit.evaluation.scored_set import ScoredSet
+from britekit.evaluation.platt_fit import PlattFit, cross_fit, fit_calibration, lowest_fitted
+from britekit.evaluation.scored_segments import ScoredSegments
 from britekit.files import write_text
 from britekit.metrics.bootstrap import Interval, resample
 from britekit.metrics.calibration import (
@@ -83,7 +83,7 @@ class CalibrationResult:
 
 
 def calibrate_scores(
-    data: ScoredSet, cutoff: float, given: tuple[float, float] | None = None, per_class: bool = True
+    data: ScoredSegments, cutoff: float, given: tuple[float, float] | None = None, per_class: bool = True
 ) -> CalibrationResult:
     """Fit a calibration and measure calibration error and Brier score before and after.
 
@@ -174,7 +174,7 @@ def calibration_metrics(result: CalibrationResult) -> dict[str, Any]:
 
 
 def write_calibration(
-    path: str | Path, result: CalibrationResult, data: ScoredSet, thresholds: ClassThresholds | None = None
+    path: str | Path, result: CalibrationResult, data: ScoredSegments, thresholds: ClassThresholds | None = None
 ) -> None:
     """Write a calibration file for `infer.calibration`.
 
@@ -243,7 +243,7 @@ def plot_calibration(path: str | Path, result: CalibrationResult) -> None:
     plot_reliability(path, line("before", result.before), line(after, result.after), title)
 
 
-def _on_unscaled(fit: PlattFit, source: ScoreSource) -> tuple[float, float, dict[int, tuple[float, float]]]:
+def _on_unscaled(fit: PlattFit, source: AnalyzedScores) -> tuple[float, float, dict[int, tuple[float, float]]]:
     """Return coefficient, intercept and those of columns, as they act on scores before any scaling."""
     usual, everywhere = source.scaling or (1.0, 0.0), (fit.coefficient, fit.intercept)
 
@@ -266,7 +266,7 @@ def _intervals(result: CalibrationResult) -> dict[str, Interval]:
     }
 
 
-def _warn_of_missing_cells(data: ScoredSet, cutoff: float) -> None:
+def _warn_of_missing_cells(data: ScoredSegments, cutoff: float) -> None:
     """Say that scores below the threshold of the label files count as 0, where that enters the fit."""
     if data.source.unrounded or cutoff > 0:
         return

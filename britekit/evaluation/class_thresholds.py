@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from britekit.errors import InputError
 from britekit.evaluation.matrix_file import write_table
-from britekit.evaluation.scored_set import ScoredSet
+from britekit.evaluation.scored_segments import ScoredSegments
 from britekit.metrics.precision_bounds import PrecisionBounds, bound_precision
 
 
@@ -31,7 +31,7 @@ class ClassThresholds:
         """Number of classes with a threshold."""
         return sum(place is not None for place in self.chosen.values())
 
-    def as_dict(self, data: ScoredSet) -> dict[str, Any]:
+    def as_dict(self, data: ScoredSegments) -> dict[str, Any]:
         """Return the thresholds for a calibration file; classes without one are null."""
         classes = {}
         for column, place in self.chosen.items():
@@ -44,7 +44,7 @@ class ClassThresholds:
         }
 
 
-def find_thresholds(data: ScoredSet, values_NC: NDArray[np.floating], wanted: float) -> ClassThresholds:
+def find_thresholds(data: ScoredSegments, values_NC: NDArray[np.floating], wanted: float) -> ClassThresholds:
     """Find, for each annotated class, the lowest threshold that reaches the precision asked for (95 % confidence).
 
     Parameters
@@ -67,12 +67,12 @@ def find_thresholds(data: ScoredSet, values_NC: NDArray[np.floating], wanted: fl
     return ClassThresholds(wanted, bounds, {c: found.lowest(wanted) for c, found in bounds.items()})
 
 
-def write_thresholds(path: str | Path, thresholds: ClassThresholds, data: ScoredSet) -> None:
+def write_thresholds(path: str | Path, thresholds: ClassThresholds, data: ScoredSegments) -> None:
     """Write the thresholds as a table; a class that no threshold gives the precision has its best bound."""
     write_table(Path(path), _rows(thresholds, data))
 
 
-def _rows(thresholds: ClassThresholds, data: ScoredSet) -> Iterator[Sequence[object]]:
+def _rows(thresholds: ClassThresholds, data: ScoredSegments) -> Iterator[Sequence[object]]:
     yield "class", "threshold", "precision", "lower bound", "recall", "detections", "recordings", "met"
     for column, place in thresholds.chosen.items():
         found = thresholds.bounds[column]

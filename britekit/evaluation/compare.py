@@ -109,14 +109,14 @@ class Comparison:
         Differences of the figures, the leading one first, and of the PR-AUC of each class.
     recordings
         Recordings compared.
-    left_out
+    exclusions
         What only one of the tests has, a sentence each.
     """
 
     figures: list[Difference]
     classes: list[Difference]
     recordings: int
-    left_out: list[str]
+    exclusions: list[str]
 
     def verdict(self) -> str:
         """Return in one line which of the tests is better, or that there is no telling."""
@@ -143,7 +143,7 @@ def compare_tests(first: Cells, second: Cells, replicates: int = REPLICATES) -> 
     """
     if first.unit != second.unit:
         raise InputError(f"A was tested per {first.unit}, B per {second.unit}; test both alike")
-    one, two, left_out = _common(first, second)
+    one, two, exclusions = _common(first, second)
     names, groups = np.unique(one.recordings, return_inverse=True)
     sampling = resample(len(names), replicates)
     figures, others = (_figures(cells, groups, sampling) for cells in (one, two))
@@ -152,7 +152,7 @@ def compare_tests(first: Cells, second: Cells, replicates: int = REPLICATES) -> 
         for name, (exact, drawn) in figures.items()
     ]
     split = next(k for k, item in enumerate(intervals) if item.name.startswith("class "))
-    return Comparison(intervals[:split], intervals[split:], len(names), left_out)
+    return Comparison(intervals[:split], intervals[split:], len(names), exclusions)
 
 
 def _common(first: Cells, second: Cells) -> tuple[Cells, Cells, list[str]]:
@@ -161,7 +161,7 @@ def _common(first: Cells, second: Cells) -> tuple[Cells, Cells, list[str]]:
     labels, a_labels, b_labels = np.intersect1d(first.labels, second.labels, return_indices=True)
     if not len(rows) or not len(labels):
         raise InputError("the two tests share no recording or no annotated class; test both on the same recordings")
-    left_out = [
+    exclusions = [
         f"{len(own) - len(shared)} {what} of {name} are not in the other test and are left out"
         for what, shared, owners in (
             (f"{first.unit}s", rows, (first.rows, second.rows)),
@@ -176,7 +176,7 @@ def _common(first: Cells, second: Cells) -> tuple[Cells, Cells, list[str]]:
             f"the annotations of the two tests differ in {differ} of {one.truth.size} cells, so that a difference "
             "would not be that of the models; test both on the same annotations"
         )
-    return one, two, left_out
+    return one, two, exclusions
 
 
 def _part(cells: Cells, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Cells:

@@ -12,9 +12,9 @@ from pathlib import Path
 from britekit.annotations.scores import ScoreTable
 from britekit.config import BaseConfig
 from britekit.errors import InputError
-from britekit.evaluation.left_out import audio_files, root_of
+from britekit.evaluation.exclusions import audio_files, root_of
 from britekit.evaluation.matrix_file import write_table
-from britekit.evaluation.scored_set import read_scored_set
+from britekit.evaluation.scored_segments import read_scored_segments
 from britekit.files import together
 from britekit.formats import read_any_annotations
 from britekit.metrics.counts import count_by_threshold
@@ -89,7 +89,7 @@ def score_epoch(
     epoch: int, path: Path, annotations_path: str | Path, scores: ScoreTable, cfg: BaseConfig
 ) -> EpochScore:
     """Measure the scores of one checkpoint, over all trained classes."""
-    data = read_scored_set(annotations_path, scores, None, cfg)
+    data = read_scored_segments(annotations_path, scores, None, cfg)
     counts = count_by_threshold(data.truth_NC, data.scores_NC)
     return EpochScore(epoch, path, area_under_pr(counts), area_under_roc(counts))
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from britekit.config import BaseConfig
 from britekit.errors import InputError
-from britekit.evaluation.scored_set import ScoredSet, read_scored_set
-from britekit.evaluation.unit_set import UnitSet, read_block_set, read_recording_set
+from britekit.evaluation.scored_segments import ScoredSegments, read_scored_segments
+from britekit.evaluation.scored_units import ScoredUnits, read_block_set, read_recording_set
 
 Unit = Literal["segment", "block", "recording"]
 BLOCK_S = 60.0
@@ -52,10 +52,10 @@ def read_units(
     cfg: BaseConfig,
     block_s: float = BLOCK_S,
     strict: bool = False,
-) -> ScoredSet | UnitSet:
-    """Read a test of any kind; see `read_scored_set`, `read_block_set` and `read_recording_set`."""
+) -> ScoredSegments | ScoredUnits:
+    """Read a test of any kind; see `read_scored_segments`, `read_block_set` and `read_recording_set`."""
     if unit == "segment":
-        return read_scored_set(annotations_path, label_dir, recordings_dir, cfg, strict)
+        return read_scored_segments(annotations_path, label_dir, recordings_dir, cfg, strict)
     if unit == "block":
         return read_block_set(annotations_path, label_dir, recordings_dir, cfg, block_s, strict)
     return read_recording_set(annotations_path, label_dir, recordings_dir, cfg, strict)

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from britekit import __version__
-from britekit.evaluation.examples import Example
 from britekit.evaluation.report_tables import annotated_class_rows
 from britekit.evaluation.summary import units_line
 from britekit.evaluation.unit_report import UnitReport
+from britekit.evaluation.worst_mistakes import Example
 from britekit.files import render_page, waiting_path, write_text
 from britekit.tracking.facts import main_root, provenance
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from britekit.evaluation import report_tables as tables
-from britekit.evaluation.class_views import write_class_views
+from britekit.evaluation.class_curves import write_class_views
 from britekit.evaluation.curve_files import write_curves
 from britekit.evaluation.matrix_file import write_score_matrix, write_table, write_truth_matrix
 from britekit.evaluation.summary import summary_text

@@ -1,6 +1,6 @@
 """Seconds of detections: how long what was detected lasts, and how much of it is true.
 
-Labels are trimmed so that those of one class do not overlap, and clipped to their unit (`unit_set.py`).
+Labels are trimmed so that those of one class do not overlap, and clipped to their unit (`scored_units.py`).
 N: units, C: classes, R: recordings, T: thresholds.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from britekit.evaluation.decisions import Decisions
-from britekit.evaluation.unit_set import UnitSet
+from britekit.evaluation.scored_units import ScoredUnits
+from britekit.evaluation.thresholded_values import Decisions
 
 # 0.01, 0.02 … 1.00
 THRESHOLDS = np.arange(1, 101) / 100
@@ -53,7 +53,7 @@ class SecondsAtThresholds:
         return float(self.true_TC.sum(axis=1)[reached].max(initial=0.0))
 
 
-def count_seconds(data: UnitSet, decisions: Decisions, threshold: float) -> SecondsAtThresholds:
+def count_seconds(data: ScoredUnits, decisions: Decisions, threshold: float) -> SecondsAtThresholds:
     """Count the seconds of detections of a test per block or recording."""
     classes, recordings = len(data.labels), len(data.recordings)
     steps = len(THRESHOLDS)

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from britekit.errors import InputError, counted, some
-from britekit.evaluation.decisions import Decisions
 from britekit.evaluation.intervals import compute_intervals
-from britekit.evaluation.scored_set import ScoredSet
+from britekit.evaluation.scored_segments import ScoredSegments
+from britekit.evaluation.scored_units import ScoredUnits
 from britekit.evaluation.seconds import SecondsAtThresholds, count_seconds
-from britekit.evaluation.unit_set import UnitSet
+from britekit.evaluation.thresholded_values import Decisions
 from britekit.metrics.bootstrap import REPLICATES, Interval
 from britekit.metrics.counts import ThresholdCounts, count_by_threshold
 from britekit.metrics.curves import coarse, curve_of
@@ -39,7 +39,7 @@ CUT_FROM = 0.01
 class UnitReport:
     """A test: its data, and everything computed from them."""
 
-    data: ScoredSet | UnitSet
+    data: ScoredSegments | ScoredUnits
     threshold: float
     decisions: Decisions
     detections: Detections
@@ -147,7 +147,7 @@ class UnitReport:
 
     def notes(self) -> list[str]:
         """Return what a reader must know before trusting the figures, a sentence each."""
-        return [*self.cautions(), self.at_another_threshold(), *self.data.left_out.sentences(self.data.labels)]
+        return [*self.cautions(), self.at_another_threshold(), *self.data.exclusions.sentences(self.data.labels)]
 
     def at_another_threshold(self) -> str:
         """Return in a sentence what another threshold would give."""
@@ -192,7 +192,7 @@ class UnitReport:
 
 
 def report_units(
-    data: ScoredSet | UnitSet,
+    data: ScoredSegments | ScoredUnits,
     threshold: float,
     decisions: Decisions,
     wanted_precision: float | None = None,
@@ -246,15 +246,15 @@ def report_units(
         trained=trained,
         accuracy=top_one_accuracy(data.truth_NC, data.scores_NC),
         mean_tp_score=float(hits.mean(dtype=np.float64)) if len(hits) else float("nan"),
-        seconds=count_seconds(data, decisions, threshold) if isinstance(data, UnitSet) else None,
-        wanted_precision=wanted_precision if isinstance(data, UnitSet) else None,
+        seconds=count_seconds(data, decisions, threshold) if isinstance(data, ScoredUnits) else None,
+        wanted_precision=wanted_precision if isinstance(data, ScoredUnits) else None,
     )
     if replicates and len(data.recordings) > 1:
         report.intervals.update(compute_intervals(report, replicates))
     return report
 
 
-def _lowest_kept(data: ScoredSet | UnitSet) -> float:
+def _lowest_kept(data: ScoredSegments | ScoredUnits) -> float:
     """Return the lowest score in label files, below which there are none; 0 where no score is missing."""
     if data.source.unrounded or data.scores_NC.all():
         return 0.0

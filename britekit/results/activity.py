@@ -32,14 +32,7 @@ from britekit.results.effort import (
     detection_times,
     recording_times,
 )
-from britekit.results.histories import (
-    Occasions,
-    effort_table,
-    history,
-    occasions_of,
-    write_effort,
-    write_history,
-)
+from britekit.results.histories import Occasions, effort_table, history, occasions_of, write_effort, write_history
 from britekit.results.page import Section, picture_of, write_page
 from britekit.results.recordings import Recordings, unknown_place
 from britekit.results.sun import sun_times

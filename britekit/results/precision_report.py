@@ -17,14 +17,7 @@ from britekit.files import together, write_csv
 from britekit.results.candidates import Candidates, read_candidates
 from britekit.results.judged import Matches, match_verdicts
 from britekit.results.page import Section, picture_of, write_page
-from britekit.results.precision import (
-    FEW,
-    Estimate,
-    SampledDetections,
-    cohens_kappa,
-    pooled,
-    verdicts_needed,
-)
+from britekit.results.precision import FEW, Estimate, SampledDetections, cohens_kappa, pooled, verdicts_needed
 from britekit.results.recordings import Recordings, unknown_place
 
 PRECISION_COLUMNS = ("name", "threshold", "verdicts", "precision", "low", "high")

@@ -20,9 +20,9 @@ from britekit.errors import TrainingError
 from britekit.progress import Meter
 from britekit.training import preparation as prepare
 from britekit.training.devices import choose_device, memory_format, place
-from britekit.training.fitting import explained
 from britekit.training.losses import class_weights, compute_loss
 from britekit.training.optimizers import build_optimizer, needs_second_derivatives
+from britekit.training.run_on_device import explained
 
 LOWEST, HIGHEST = 1e-7, 10.0
 FEWEST_BATCHES = 10

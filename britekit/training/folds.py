@@ -19,19 +19,19 @@ from britekit.models.recognizer import Recognizer
 from britekit.tracking.facts import experiment_name
 from britekit.training import preparation as prepare
 from britekit.training.devices import choose_device, device_name, memory_format, place
-from britekit.training.fitting import as_run, explained, fit
+from britekit.training.early_stopping import Watch
 from britekit.training.held_out import evaluate
 from britekit.training.log_folder import LogFolder
 from britekit.training.loop import BatchLoss, StepFigures, TrainingLoop
 from britekit.training.losses import class_weights
 from britekit.training.meter import TrainingMeter
 from britekit.training.optimizers import build_optimizer
-from britekit.training.ranks import World
+from britekit.training.ranks import ProcessGroup
 from britekit.training.results import FoldResult, TrainResult
 from britekit.training.resume import ResumeState, state_name
+from britekit.training.run_on_device import as_run, explained, fit
 from britekit.training.schedule import default_epochs
 from britekit.training.sync_norm import synchronise_batch_norm
-from britekit.training.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Folds:
         test: Any,
         on_step: Report | None,
         on_epoch: Report | None,
-        world: World,
+        world: ProcessGroup,
     ):
         self.cfg, self.seed, self.prefix, self.log_root = cfg, seed, prefix, log_root
         self.samples, self.named, self.world = samples, named, world

@@ -12,7 +12,7 @@ from britekit.datasets.batches import Bank, plain_batches
 from britekit.metrics.ranking import average_precision, roc_auc
 from britekit.models.recognizer import Recognizer
 from britekit.training.losses import LossSettings, compute_loss
-from britekit.training.ranks import World
+from britekit.training.ranks import ProcessGroup
 
 _BATCH = 64
 _FIGURES = ("roc_micro", "roc_macro", "pr_micro", "pr_macro", "top1")
@@ -24,14 +24,14 @@ def evaluate(
     members: torch.Tensor,
     settings: LossSettings,
     layout: torch.memory_format = torch.contiguous_format,
-    world: World | None = None,
+    world: ProcessGroup | None = None,
 ) -> dict[str, float | None]:
     """Loss, ROC-AUC and average precision, micro and macro; None where undefined or a score is no number.
 
     Targets are not smoothed and there is no off-peak penalty: what is measured is the recognition.
     Several processes share the work, and all get the figures of the whole.
     """
-    world = world or World()
+    world = world or ProcessGroup()
     plain = LossSettings(multi_label=settings.multi_label, frame_weight=settings.frame_weight)
     was_training = recognizer.training
     recognizer.eval()

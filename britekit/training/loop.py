@@ -21,7 +21,7 @@ from britekit.errors import TrainingError
 from britekit.models.recognizer import Recognizer
 from britekit.training.losses import LossSettings, compute_loss
 from britekit.training.meter import TrainingMeter
-from britekit.training.ranks import World
+from britekit.training.ranks import ProcessGroup
 from britekit.training.schedule import rate_factor
 from britekit.training.sync_norm import note_samples
 
@@ -105,7 +105,7 @@ class TrainingLoop:
         meter: TrainingMeter,
         on_step: Callable[[StepFigures], None],
         on_epoch: Callable[[int, float], bool],
-        world: World | None = None,
+        world: ProcessGroup | None = None,
     ):
         self.batch_loss = batch_loss
         self.batches = batches
@@ -115,7 +115,7 @@ class TrainingLoop:
         self.meter = meter
         self._on_step = on_step
         self._on_epoch = on_epoch
-        self.world = world or World()
+        self.world = world or ProcessGroup()
         self.step_number = first_epoch * len(batches)
         # A state that was loaded brings the rates the run began with.
         self._peaks = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]

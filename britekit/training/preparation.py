@@ -22,7 +22,7 @@ from britekit.models.recognizer import Recognizer, build_recognizer
 from britekit.models.registry import find_backbone, find_head, is_sed_head
 from britekit.training.losses import LossSettings
 from britekit.training.optimizers import check_optimizer, needs_second_derivatives
-from britekit.training.ranks import World
+from britekit.training.ranks import ProcessGroup
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def read_samples(path: str, cfg: BaseConfig, setting: str, allocate: Any = None)
     return read_training_set(path, workers=cfg.train.num_workers, size=size, allocate=allocate)
 
 
-def share_samples(path: str, cfg: BaseConfig, setting: str, world: World) -> Any:
+def share_samples(path: str, cfg: BaseConfig, setting: str, world: ProcessGroup) -> Any:
     """`read_samples` for all processes of a machine together: one reads, all use the same memory.
 
     Raises

@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class World:
+class ProcessGroup:
     """Place of this process among those of a run.
 
     Attributes
@@ -90,7 +90,7 @@ class World:
         )
 
 
-def told_world(environment: Mapping[str, str] = os.environ) -> World | None:
+def told_world(environment: Mapping[str, str] = os.environ) -> ProcessGroup | None:
     """Return the rank given by torchrun or the parent process, or None.
 
     Raises
@@ -113,7 +113,7 @@ def told_world(environment: Mapping[str, str] = os.environ) -> World | None:
             f"RANK {rank} of WORLD_SIZE {size} with {local_size} processes per machine cannot be; start all "
             "machines with the same --nproc-per-node"
         )
-    return World(rank, size, local_rank, local_size, node) if size > 1 else None
+    return ProcessGroup(rank, size, local_rank, local_size, node) if size > 1 else None
 
 
 def wanted_processes(devices: int, force_cpu: bool) -> int:
@@ -140,13 +140,13 @@ def wanted_processes(devices: int, force_cpu: bool) -> int:
 
 
 @contextlib.contextmanager
-def open_world(devices: int, force_cpu: bool, call: Mapping[str, Any]) -> Iterator[World]:
+def open_world(devices: int, force_cpu: bool, call: Mapping[str, Any]) -> Iterator[ProcessGroup]:
     """Return the process group of a run; start its processes if ``devices`` asks for several.
 
     Parameters
     ----------
     call
-        What companions are to do: arguments of `britekit.training.companion.work`, plain values.
+        What companions are to do: arguments of `britekit.training.rank_process.work`, plain values.
 
     Raises
     ------
@@ -160,12 +160,12 @@ def open_world(devices: int, force_cpu: bool, call: Mapping[str, Any]) -> Iterat
         return
     count = wanted_processes(devices, force_cpu)
     if count == 1:
-        yield World()
+        yield ProcessGroup()
         return
     threads = torch.get_num_threads()
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     with _Companions(count, address, max(1, threads // count), call) as companions:
-        world = World(0, count, 0, count)
+        world = ProcessGroup(0, count, 0, count)
         torch.set_num_threads(max(1, threads // count))
         try:
             with _environment({**address, **_place(0, count)}), _joined(world, force_cpu, int(address["MASTER_PORT"])):
@@ -181,7 +181,7 @@ def open_world(devices: int, force_cpu: bool, call: Mapping[str, Any]) -> Iterat
 
 
 @contextlib.contextmanager
-def _joined(world: World, force_cpu: bool, own_port: int | None = None) -> Iterator[None]:
+def _joined(world: ProcessGroup, force_cpu: bool, own_port: int | None = None) -> Iterator[None]:
     """Join the other processes; ``own_port`` where this one started them and is where they meet."""
     gpus = not force_cpu and torch.cuda.is_available()
     if gpus:
@@ -251,7 +251,7 @@ class _Companions:
             told = {**self._address, **_place(rank, self._count), "OMP_NUM_THREADS": str(self._threads)}
             spoken = tempfile.TemporaryFile()
             process = subprocess.Popen(
-                [sys.executable, "-m", "britekit.training.companion"],
+                [sys.executable, "-m", "britekit.training.rank_process"],
                 env={**os.environ, **told, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
                 stdin=subprocess.PIPE,
                 stdout=spoken,

@@ -13,8 +13,8 @@ from britekit.errors import TrainingError
 from britekit.files import together
 from britekit.models.checkpoint import save_checkpoint
 from britekit.training import preparation as prepare
-from britekit.training.allocator import keep_freed_memory
 from britekit.training.folds import Folds, Report
+from britekit.training.malloc import keep_freed_memory
 from britekit.training.ranks import open_world
 from britekit.training.results import FoldResult, TrainResult
 from britekit.training.resume import seed_to_continue

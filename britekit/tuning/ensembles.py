@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from britekit.errors import InputError, some
 from britekit.evaluation.epochs import annotated_recordings
-from britekit.evaluation.left_out import root_of
+from britekit.evaluation.exclusions import root_of
 from britekit.inference.model_files import resolve_for_models
 from britekit.leftovers import temporary_folder
 from britekit.processes import available_cores

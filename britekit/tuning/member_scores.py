@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from britekit.config import BaseConfig
 from britekit.datasets.recordings_csv import group_from_name
 from britekit.errors import InputError, ModelError
-from britekit.evaluation.scored_set import ScoredSet, read_scored_set
+from britekit.evaluation.scored_segments import ScoredSegments, read_scored_segments
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.scoring import ScoreCache
 
@@ -76,12 +76,12 @@ def score_members(
     cfg = copy.deepcopy(cfg)
     cfg.infer.backend = together.backend  # type: ignore[assignment]  # the same for all, as in an ensemble
     cache = ScoreCache(folder)
-    sets: list[ScoredSet] = []
+    sets: list[ScoredSegments] = []
     for place, path in enumerate(paths):
         table, is_there = cache.get(cfg, [path], recordings, root, partial(together.alone, place))
         if on_member is not None:
             on_member(path, is_there)
-        sets.append(read_scored_set(annotations_path, table, root, cfg))
+        sets.append(read_scored_segments(annotations_path, table, root, cfg))
         if sets[-1].source.classes != sets[0].source.classes or len(sets[-1].truth_NC) != len(sets[0].truth_NC):
             raise ModelError(f"{path} gives other classes or windows than {paths[0]}; members must agree")
     first = sets[0]

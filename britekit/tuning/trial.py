@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from britekit.annotations.scores import ScoreTable
 from britekit.config import BaseConfig
-from britekit.evaluation.scored_set import read_scored_set
+from britekit.evaluation.scored_segments import read_scored_segments
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.scoring import score_all
 from britekit.metrics.ranking import ranking_summary
@@ -40,7 +40,7 @@ class TestSet:
 
     def measure(self, scores: ScoreTable, cfg: BaseConfig) -> dict[str, float]:
         """Return the four metrics of scores, over the annotated classes."""
-        data = read_scored_set(self.annotations_path, scores, self.root, cfg)
+        data = read_scored_segments(self.annotations_path, scores, self.root, cfg)
         found = ranking_summary(data.truth_NC, data.scores_NC, data.annotated)
         return {name: float(found[name]) for name in METRICS}
 

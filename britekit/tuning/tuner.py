@@ -20,7 +20,7 @@ from britekit.config import BaseConfig, to_dict
 from britekit.config.yaml_reader import read_yaml
 from britekit.errors import BriteKitError, ConfigError, InputError, TrainingError
 from britekit.evaluation.epochs import annotated_recordings
-from britekit.evaluation.left_out import root_of
+from britekit.evaluation.exclusions import root_of
 from britekit.files import sha256_of
 from britekit.leftovers import temporary_folder
 from britekit.tracking.run import StageRun, stage_run

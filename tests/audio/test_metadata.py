@@ -12,13 +12,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from britekit.audio.metadata import (
-    RecordingMetadata,
-    parse_audiomoth_comment,
-    parse_guano,
-    parse_wamd,
-    read_metadata,
-)
+from britekit.audio.metadata import RecordingMetadata, parse_audiomoth_comment, parse_guano, parse_wamd, read_metadata
 from britekit.audio.recording_names import place_from_name, time_from_name
 from britekit.audio.riff import read_chunks
 

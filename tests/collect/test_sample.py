@@ -13,10 +13,10 @@ from scipy import signal
 import britekit
 from britekit.annotations.classes import read_classes
 from britekit.annotations.segments import read_annotations
-from britekit.collect import calls
 from britekit.collect.sample import plan_test, plan_training, write_samples
-from britekit.collect.soundscape import Bout, synthesise
-from britekit.collect.species import SPECIES, find_species, first_species
+from britekit.collect.synth import calls
+from britekit.collect.synth.soundscape import Bout, synthesise
+from britekit.collect.synth.species import SPECIES, find_species, first_species
 from britekit.errors import InputError
 
 RATE = calls.RATE

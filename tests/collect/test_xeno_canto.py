@@ -253,7 +253,7 @@ def test_bad_options(take, options, said):
 
 
 def test_two_commands_do_not_share_a_directory(take, site, tmp_path):
-    from britekit.collect.store import Store
+    from britekit.collect.recording_folder import Store
 
     site.add_recording(1)
     with Store(tmp_path / "out", web=None), pytest.raises(InputError, match="another command is downloading"):

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 import britekit as bk
-from britekit.audio.inspection import inspect_recording
+from britekit.audio.file_check import inspect_recording
 from britekit.cli import main
 from britekit.commands._table import columns_of, shortened, table_lines
 from britekit.errors import InputError
@@ -117,17 +117,17 @@ def test_every_cut_of_every_format_is_told(tmp_path):
 
 def test_threads_decode_side_by_side(tmp_path, monkeypatch):
     """Two files wait for each other: only threads that run at once get through."""
-    from britekit.audio import inspection
+    from britekit.audio import file_check
 
     meeting = threading.Barrier(2, timeout=20)
 
     def wait_for_the_other(path, on_read):
         meeting.wait()
-        return inspection.Inspection(path)
+        return file_check.Inspection(path)
 
-    monkeypatch.setattr(inspection, "inspect_recording", wait_for_the_other)
+    monkeypatch.setattr(file_check, "inspect_recording", wait_for_the_other)
     paths = [tmp_path / name for name in "abcd"]
-    assert [item.path for item in inspection.inspect_recordings(paths, 2)] == paths
+    assert [item.path for item in file_check.inspect_recordings(paths, 2)] == paths
 
 
 def test_table_fits():

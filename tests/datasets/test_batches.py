@@ -9,14 +9,7 @@ import torch
 
 from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.augmentations.registry import Chain, Fade, Step
-from britekit.datasets.batches import (
-    Bank,
-    TrainingBatches,
-    batch_bounds,
-    batch_size_for,
-    derived_seed,
-    plain_batches,
-)
+from britekit.datasets.batches import Bank, TrainingBatches, batch_bounds, batch_size_for, derived_seed, plain_batches
 from britekit.datasets.mixing import MixSettings, PartnerPicker, cutmix_boxes
 
 

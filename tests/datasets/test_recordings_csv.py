@@ -4,12 +4,7 @@ import pytest
 
 from britekit.config.misc import SOURCE_PATTERNS, MiscConfig
 from britekit.database.recordings import Facts
-from britekit.datasets.recordings_csv import (
-    RecordingTable,
-    group_from_name,
-    source_from_name,
-    with_metadata,
-)
+from britekit.datasets.recordings_csv import RecordingTable, group_from_name, source_from_name, with_metadata
 from britekit.errors import InputError
 
 

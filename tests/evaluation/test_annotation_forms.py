@@ -7,7 +7,7 @@ import pytest
 
 from britekit.config import BaseConfig
 from britekit.errors import InputError
-from britekit.evaluation.scored_set import read_scored_set
+from britekit.evaluation.scored_segments import read_scored_segments
 from tests.evaluation.made_sets import CLASSES, simulate
 
 NAMES = {info.code: info.name for info in CLASSES}
@@ -55,7 +55,7 @@ def test_forms_give_the_same_truth(tmp_path, form):
         write_audacity(folder, found)
     else:
         write_raven(folder, found, named=form.endswith("name"))
-    data = read_scored_set(folder, tmp_path / "labels", None, BaseConfig())
+    data = read_scored_segments(folder, tmp_path / "labels", None, BaseConfig())
     np.testing.assert_array_equal(data.truth_NC, truth)
     np.testing.assert_array_equal(data.scores_NC, scores)
 
@@ -64,7 +64,7 @@ def test_one_file_is_a_test_of_its_recording(tmp_path):
     truth, _scores = simulate(tmp_path, recordings=6, segments=8)
     found = rows_of(tmp_path)
     write_raven(tmp_path, {"rec002": found["rec002"]})
-    data = read_scored_set(tmp_path / "rec002.Table.1.selections.txt", tmp_path / "labels", None, BaseConfig())
+    data = read_scored_segments(tmp_path / "rec002.Table.1.selections.txt", tmp_path / "labels", None, BaseConfig())
     assert data.recordings == ["rec002"]
     np.testing.assert_array_equal(data.truth_NC, truth[16:24])
 
@@ -73,4 +73,4 @@ def test_file_in_which_nothing_is_heard_is_no_test(tmp_path):
     simulate(tmp_path, recordings=2, segments=3)
     (tmp_path / "rec000.txt").write_text("")
     with pytest.raises(InputError, match="no usable annotation"):
-        read_scored_set(tmp_path / "rec000.txt", tmp_path / "labels", None, BaseConfig())
+        read_scored_segments(tmp_path / "rec000.txt", tmp_path / "labels", None, BaseConfig())

@@ -17,13 +17,13 @@ from britekit.evaluation.calibrating import (
     write_calibration,
 )
 from britekit.evaluation.class_thresholds import find_thresholds, write_thresholds
-from britekit.evaluation.scored_set import read_scored_set
+from britekit.evaluation.scored_segments import read_scored_segments
 from britekit.inference.platt import read_calibration
 from tests.evaluation.made_sets import CLASSES, simulate, table_as_labels
 
 
 def read(root, labels="labels"):
-    return read_scored_set(root / "annotations.csv", root / labels, None, BaseConfig())
+    return read_scored_segments(root / "annotations.csv", root / labels, None, BaseConfig())
 
 
 def test_error_falls_to_what_chance_leaves(tmp_path):

@@ -82,7 +82,7 @@ def test_what_only_one_test_has_is_left_out_and_counted():
     )  # fmt: skip
     found = compare_tests(one, fewer)
     assert found.recordings == RECORDINGS - 1 and [item.name for item in found.classes] == ["class A", "class B"]
-    assert found.left_out == [
+    assert found.exclusions == [
         "20 segments of A are not in the other test and are left out",
         "1 annotated classes of A are not in the other test and are left out",
     ]

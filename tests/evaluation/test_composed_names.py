@@ -9,8 +9,8 @@ import soundfile
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.scores import ScoreTable
 from britekit.config import BaseConfig
-from britekit.evaluation.scored_set import read_scored_set
-from britekit.evaluation.unit_set import read_block_set, read_recording_set
+from britekit.evaluation.scored_segments import read_scored_segments
+from britekit.evaluation.scored_units import read_block_set, read_recording_set
 
 NAME, CLASS = "Küken é", "Blåmes"
 
@@ -48,7 +48,7 @@ def test_names_are_found_however_accents_are_composed(tmp_path, ours, theirs, la
     table = tmp_path / "annotations.csv"
     if unit == "segment":
         table.write_text(f"recording,class,start_time,end_time\n{recording},{name},0,3\n")
-        found = read_scored_set(table, folder, None, BaseConfig(), strict=True)
+        found = read_scored_segments(table, folder, None, BaseConfig(), strict=True)
     elif unit == "block":
         table.write_text(f"recording,block,classes\n{recording},1,{name}\n")
         found = read_block_set(table, folder, None, BaseConfig(), strict=True)

@@ -8,14 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from britekit.audio.windows import WindowGrid
-from britekit.evaluation.grid import (
-    build_grid,
-    count_marked,
-    find_step,
-    mark_truth,
-    place_labels,
-    place_windows,
-)
+from britekit.evaluation.grid import build_grid, count_marked, find_step, mark_truth, place_labels, place_windows
 
 
 def seconds(low, high):

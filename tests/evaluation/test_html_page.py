@@ -11,15 +11,15 @@ import soundfile
 
 from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig
-from britekit.evaluation.class_views import detection_curves
-from britekit.evaluation.decisions import Decisions
-from britekit.evaluation.example_sounds import cut_sounds
-from britekit.evaluation.examples import draw_examples, worst_examples
+from britekit.evaluation.class_curves import detection_curves
 from britekit.evaluation.html_page import write_page
+from britekit.evaluation.mistake_sounds import cut_sounds
 from britekit.evaluation.report_files import write_report
-from britekit.evaluation.scored_set import read_scored_set
+from britekit.evaluation.scored_segments import read_scored_segments
 from britekit.evaluation.seconds import THRESHOLDS
+from britekit.evaluation.thresholded_values import Decisions
 from britekit.evaluation.unit_report import report_units
+from britekit.evaluation.worst_mistakes import draw_examples, worst_examples
 from tests.evaluation.made_sets import simulate, write_annotations, write_table
 
 
@@ -50,7 +50,7 @@ class Page(HTMLParser):
 
 
 def report_of(root, threshold=0.5):
-    data = read_scored_set(root / "annotations.csv", root / "labels", None, BaseConfig())
+    data = read_scored_segments(root / "annotations.csv", root / "labels", None, BaseConfig())
     return report_units(data, threshold, Decisions(data.scores_NC, "scores"))
 
 

@@ -14,17 +14,17 @@ from britekit.config import BaseConfig
 from britekit.errors import InputError
 from britekit.evaluation.calibrating import calibrate_scores, write_calibration
 from britekit.evaluation.curve_files import CURVE_POINTS
-from britekit.evaluation.decisions import Decisions, choose_decisions
-from britekit.evaluation.fit import PlattFit, cross_fit
+from britekit.evaluation.platt_fit import PlattFit, cross_fit
 from britekit.evaluation.report_files import write_report
-from britekit.evaluation.scored_set import read_scored_set
+from britekit.evaluation.scored_segments import read_scored_segments
 from britekit.evaluation.summary import summary_text
+from britekit.evaluation.thresholded_values import Decisions, choose_decisions
 from britekit.evaluation.unit_report import report_units
 from tests.evaluation.made_sets import simulate, table_as_labels, write_annotations, write_table
 
 
 def read(root, annotations="annotations.csv", labels="labels"):
-    return read_scored_set(root / annotations, root / labels, None, BaseConfig())
+    return read_scored_segments(root / annotations, root / labels, None, BaseConfig())
 
 
 def report_of(data, threshold=0.5):
@@ -188,7 +188,7 @@ def test_labels_cut_at_a_score_are_said(tmp_path, least):
     folder = table_as_labels(tmp_path / "labels", tmp_path / "text", "csv", min_score=least)
     for k in range(10):
         soundfile.write(tmp_path / f"rec{k:03}.wav", np.zeros(60 * 8000, np.float32), 8000)
-    data = read_scored_set(tmp_path / "annotations.csv", folder, None, BaseConfig())
+    data = read_scored_segments(tmp_path / "annotations.csv", folder, None, BaseConfig())
     report = report_units(data, 0.5, Decisions(data.scores_NC, "scores"), replicates=0)
     assert any("hold no score below 0.6" in note for note in report.cautions()) == (least > 0)
     assert any("--min-score 0" in note for note in report.cautions()) == (least > 0)

@@ -10,13 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from britekit.config import BaseConfig
-from britekit.inference.label_rules import (
-    LabelRules,
-    intervals_of_frames,
-    intervals_of_windows,
-    label_rules,
-    named,
-)
+from britekit.inference.label_rules import LabelRules, intervals_of_frames, intervals_of_windows, label_rules, named
 
 RULES = LabelRules(min_score=0.5, duration_s=5.0, fps=4, second_pass=False)
 SECONDS = 1000.0

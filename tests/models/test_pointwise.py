@@ -14,7 +14,7 @@ STEPS = """
 import torch
 from britekit.config import BaseConfig
 from britekit.models.recognizer import build_recognizer
-from britekit.training.allocator import keep_freed_memory
+from britekit.training.malloc import keep_freed_memory
 from britekit.training.devices import place
 keep_freed_memory()
 for model in "effnet.1 dla.1 gernet.1 gernet.4 vovnet.1 hgnet.1 timm.mobilenetv3_small_100".split():

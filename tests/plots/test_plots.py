@@ -5,12 +5,7 @@ import pytest
 from PIL import Image
 
 from britekit.errors import InputError
-from britekit.plots.curves import (
-    plot_inverted_roc_curve,
-    plot_pr_curve,
-    plot_pr_per_threshold,
-    plot_roc_curve,
-)
+from britekit.plots.curves import plot_inverted_roc_curve, plot_pr_curve, plot_pr_per_threshold, plot_roc_curve
 from britekit.plots.reliability import ReliabilityLine, plot_reliability
 from britekit.plots.spectrogram import plot_spectrogram
 from britekit.plots.style import figure

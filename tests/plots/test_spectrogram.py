@@ -14,13 +14,7 @@ from britekit.plots import spectrogram
 from britekit.plots.axis_ticks import frequency_ticks, row_centres_hz, time_ticks
 from britekit.plots.contact_sheet import COLUMNS, ROWS, ContactSheet, _short
 from britekit.plots.lettering import set_name
-from britekit.plots.spectrogram import (
-    SpectrogramPlot,
-    coloured,
-    plot_bare_spectrogram,
-    plot_spectrogram,
-    save_picture,
-)
+from britekit.plots.spectrogram import SpectrogramPlot, coloured, plot_bare_spectrogram, plot_spectrogram, save_picture
 
 SCALES = [
     AudioConfig(),

@@ -5,13 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
-from britekit.results.precision import (
-    SampledDetections,
-    cohens_kappa,
-    jeffreys,
-    pooled,
-    verdicts_needed,
-)
+from britekit.results.precision import SampledDetections, cohens_kappa, jeffreys, pooled, verdicts_needed
 
 
 def test_the_estimate_is_the_sum_of_bands_by_hand() -> None:

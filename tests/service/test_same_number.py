@@ -12,10 +12,10 @@ import britekit as bk
 from britekit.annotations.segments import Annotation, write_annotations
 from britekit.cli import main
 from britekit.config import resolve
-from britekit.evaluation.decisions import choose_decisions
-from britekit.evaluation.examples import worst_examples
-from britekit.evaluation.scored_set import read_scored_set
+from britekit.evaluation.scored_segments import read_scored_segments
+from britekit.evaluation.thresholded_values import choose_decisions
 from britekit.evaluation.unit_report import report_units
+from britekit.evaluation.worst_mistakes import worst_examples
 from tests.service.running import serving
 from tests.service.tone_model import tones, write_project
 
@@ -92,7 +92,7 @@ def test_five_ways_give_one_number(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert {(r, n, round(a, 6), round(b, 6)): p for (r, n, a, b), p in answers.items()} == rounded
 
     # rpt-test: what its lists of mistakes show, and what all its windows come to.
-    data = read_scored_set("rec/annotations.csv", tmp_path / "out", None, resolve())
+    data = read_scored_segments("rec/annotations.csv", tmp_path / "out", None, resolve())
     decisions = choose_decisions(data, resolve())
     assert decisions.fitted
     tested = {

@@ -119,20 +119,20 @@ def test_a_network_that_cannot_be_compiled_is_said_in_a_sentence(project, cfg, m
     compile_with = torch.compile
     monkeypatch.setattr(torch, "compile", lambda network, **more: compile_with(network, backend=broken))
     cfg.train.compile = True
-    from britekit.training import fitting
-    from britekit.training.ranks import World
+    from britekit.training import run_on_device
+    from britekit.training.ranks import ProcessGroup
 
-    with pytest.raises(TrainingError) as caught, fitting.explained(None, cfg, 8, torch.channels_last):
+    with pytest.raises(TrainingError) as caught, run_on_device.explained(None, cfg, 8, torch.channels_last):
         layer = torch.nn.Linear(2, 2)
         optimizer = torch.optim.SGD(layer.parameters())
-        network = fitting.as_run(layer, optimizer, cfg, 8, torch.channels_last, World())
+        network = run_on_device.as_run(layer, optimizer, cfg, 8, torch.channels_last, ProcessGroup())
         network(torch.zeros(1, 2))
     assert "train.compile: the network could not be compiled" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_the_batch_that_would_fit_follows_from_two_measured_steps():
-    from britekit.training.memory import _measured, fitting_batch_size, out_of_memory
+    from britekit.training.batch_size_hint import _measured, fitting_batch_size, out_of_memory
 
     # 100 fixed and 7 for each spectrogram: (1000 - 100) / 7 = 128.57.
     assert fitting_batch_size(2, 114, 6, 142, 1000) == 128

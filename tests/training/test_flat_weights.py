@@ -9,10 +9,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from britekit.models.recognizer import build_recognizer
 from britekit.training import folds
-from britekit.training.fitting import _unused
 from britekit.training.flat_weights import FlatNetwork, can_be_flat
 from britekit.training.graphs import counted_together
 from britekit.training.optimizers import build_optimizer
+from britekit.training.run_on_device import _unused
 from britekit.training.trainer import train
 
 LAST = torch.channels_last

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from britekit.models.recognizer import build_recognizer
-from britekit.training.fitting import as_run
 from britekit.training.flat_weights import FlatNetwork
 from britekit.training.graphs import GraphedNetwork
 from britekit.training.optimizers import build_optimizer
-from britekit.training.ranks import World
+from britekit.training.ranks import ProcessGroup
+from britekit.training.run_on_device import as_run
 from britekit.training.trainer import train
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -91,7 +91,7 @@ def test_replayed_training_with_long_parameters_is_the_same_training(cfg, mixed)
         expected, weights = steps(plain, plain, data)
     recorded = network(cfg, "effnet.1", drop_rate=0.0, drop_path_rate=0.0)
     optimizer = build_optimizer(recorded, "adamw", 1e-3, 0.01, 0.9, 0.999)
-    forward = as_run(recorded, optimizer, cfg, SHAPE[0], torch.channels_last, World())
+    forward = as_run(recorded, optimizer, cfg, SHAPE[0], torch.channels_last, ProcessGroup())
     assert forward.is_graphed and sum(len(group["params"]) for group in optimizer.param_groups) <= 4
     with torch.autocast("cuda", dtype=torch.bfloat16, enabled=mixed):
         found, after = steps(forward, recorded, data, optimizer)
@@ -239,7 +239,7 @@ def test_on_a_cpu_the_network_runs_as_it_is(cfg):
     cfg.train.model_type = "effnet.1"
     recognizer = build_recognizer(cfg.train, cfg.audio, 3).eval()
     optimizer = build_optimizer(recognizer, "adamw", 1e-3, 0.01, 0.9, 0.999)
-    assert as_run(recognizer, optimizer, cfg, 8, torch.channels_last, World()) is recognizer
+    assert as_run(recognizer, optimizer, cfg, 8, torch.channels_last, ProcessGroup()) is recognizer
     assert recognizer.training
 
 

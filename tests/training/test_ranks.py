@@ -15,7 +15,7 @@ import yaml
 
 from britekit.config import to_dict
 from britekit.errors import BriteKitError, TrainingError
-from britekit.training.ranks import World, open_world, told_world, wanted_processes
+from britekit.training.ranks import ProcessGroup, open_world, told_world, wanted_processes
 from britekit.training.trainer import train
 
 from .conftest import make_pickle
@@ -97,7 +97,7 @@ def test_processes_told_by_torchrun_train_together(project, cfg):
 
 def test_shares_are_whole_disjoint_and_nearly_equal():
     for count in (0, 1, 7, 64):
-        parts = [World(rank, 3).part(count) for rank in range(3)]
+        parts = [ProcessGroup(rank, 3).part(count) for rank in range(3)]
         assert [i for part in parts for i in range(count)[part]] == list(range(count))
         assert max(p.stop - p.start for p in parts) - min(p.stop - p.start for p in parts) <= 1
 
@@ -105,7 +105,7 @@ def test_shares_are_whole_disjoint_and_nearly_equal():
 def test_what_the_environment_tells():
     told = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "1"}
     told |= {"MASTER_ADDR": "a", "MASTER_PORT": "1"}
-    assert told_world(told) == World(3, 4, 1, 2, 1)
+    assert told_world(told) == ProcessGroup(3, 4, 1, 2, 1)
     assert told_world({"RANK": "3"}) is None
     with pytest.raises(TrainingError, match="RANK 4 of WORLD_SIZE 4"):
         told_world({**told, "RANK": "4"})
@@ -152,7 +152,7 @@ def test_a_companion_ends_when_its_input_closes(project, cfg):
     told = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "9"}
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     process = subprocess.Popen(
-        [sys.executable, "-m", "britekit.training.companion"],
+        [sys.executable, "-m", "britekit.training.rank_process"],
         env={**os.environ, **told, "PYTHONPATH": path},
         stdin=subprocess.PIPE,
     )

@@ -6,7 +6,7 @@ import pytest
 
 from britekit.cli import main
 from britekit.config import resolve
-from britekit.evaluation.scored_set import read_scored_set
+from britekit.evaluation.scored_segments import read_scored_segments
 from britekit.files import sha256_of
 from tests.inference.fakes import SMALL_AUDIO, make_fake_member
 from tests.tuning.conftest import CLASSES
@@ -33,7 +33,7 @@ def test_score_is_that_of_the_winners_as_an_ensemble(project, capsys):
         assert sha256_of(path) == sha256_of(project / "models" / "ckpt" / path.name)
     command = ["analyze", "-i", "test", "-o", "labels", "--ckpt", str(saved), "-m", "0", "-r", "csv"]
     assert main(command) == 0
-    data = read_scored_set("test/annotations.csv", "labels", None, resolve())
+    data = read_scored_segments("test/annotations.csv", "labels", None, resolve())
     expected = roc_auc_score(data.truth_NC.ravel(), data.scores_NC.ravel())
     assert float(found["best_score"].split()[0]) == pytest.approx(expected, abs=6e-5)
 

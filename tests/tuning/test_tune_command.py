@@ -10,7 +10,7 @@ import yaml
 
 from britekit.cli import main
 from britekit.config import resolve
-from britekit.evaluation.scored_set import read_scored_set
+from britekit.evaluation.scored_segments import read_scored_segments
 from tests.inference.fakes import make_fake_member
 from tests.tuning.conftest import CLASSES
 
@@ -42,7 +42,7 @@ def test_every_combination_is_what_a_test_with_its_settings_gives(project, capsy
     assert found["best_score"] == best["Micro ROC-AUC"]
     # The file of the best settings brings about just that.
     assert main(["analyze", "-c", "out/best.yaml", "-i", "test", "-o", "labels", "-m", "0", "-r", "csv"]) == 0
-    data = read_scored_set("test/annotations.csv", "labels", None, resolve())
+    data = read_scored_segments("test/annotations.csv", "labels", None, resolve())
     roc = roc_auc_score(data.truth_NC.ravel(), data.scores_NC.ravel())
     pr = average_precision_score(data.truth_NC.ravel(), data.scores_NC.ravel())
     assert float(best["Micro ROC-AUC"]) == pytest.approx(roc, abs=6e-5)

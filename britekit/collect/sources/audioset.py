@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from britekit.collect import audioset
-from britekit.collect.downloads import DEFAULT_LIMIT, DEFAULT_RATE, check_row
+from britekit.collect.download_cache import DEFAULT_LIMIT, DEFAULT_RATE, check_row
 from britekit.collect.offers import Context, Offer, SourceRow
 from britekit.collect.youtube import looked_up
 

@@ -6,7 +6,7 @@ The query is its common or scientific name.
 from itertools import islice
 
 from britekit.collect import inaturalist
-from britekit.collect.downloads import DEFAULT_LIMIT, check_row
+from britekit.collect.download_cache import DEFAULT_LIMIT, check_row
 from britekit.collect.offers import Context, Offer, SourceRow
 
 

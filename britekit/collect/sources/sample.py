@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from britekit.collect import sample
 from britekit.collect.offers import ANY_CLASS, Context, Offer, SourceRow
 from britekit.collect.recordings_table import Details
-from britekit.collect.species import NOISE, SPECIES, Species, find_species
+from britekit.collect.synth.species import NOISE, SPECIES, Species, find_species
 from britekit.errors import InputError
 
 

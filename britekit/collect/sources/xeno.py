@@ -7,7 +7,7 @@ taken from the environment variable XCKEY. Licences that forbid derivatives are 
 from itertools import islice
 
 from britekit.collect import xeno_canto
-from britekit.collect.downloads import DEFAULT_LIMIT, check_row
+from britekit.collect.download_cache import DEFAULT_LIMIT, check_row
 from britekit.collect.offers import Context, Offer, SourceRow
 from britekit.errors import InputError
 

@@ -5,7 +5,7 @@ The query is the video's identifier of 11 letters.
 
 import logging
 
-from britekit.collect.downloads import DEFAULT_RATE, check_row
+from britekit.collect.download_cache import DEFAULT_RATE, check_row
 from britekit.collect.offers import Context, Offer, SourceRow
 from britekit.collect.youtube import looked_up, video
 

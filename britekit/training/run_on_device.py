@@ -10,16 +10,16 @@ from lightning.fabric import Fabric
 from britekit.config import BaseConfig
 from britekit.errors import TrainingError
 from britekit.models.recognizer import Recognizer
+from britekit.training.batch_size_hint import measured_on_gpu, out_of_memory
 from britekit.training.devices import lightning_accelerator, lightning_precision, mixed_type
 from britekit.training.flat_weights import FlatNetwork, can_be_flat
 from britekit.training.graphs import GraphedNetwork
 from britekit.training.loop import TrainingLoop, quiet_lightning
-from britekit.training.memory import measured_on_gpu, out_of_memory
 from britekit.training.optimizers import needs_second_derivatives
-from britekit.training.ranks import World
+from britekit.training.ranks import ProcessGroup
 
 
-def fit(loop: TrainingLoop, device: torch.device, mixed: bool | None, world: World) -> None:
+def fit(loop: TrainingLoop, device: torch.device, mixed: bool | None, world: ProcessGroup) -> None:
     """Run a loop with Lightning's Fabric, over all processes of the run."""
     arguments: dict[str, Any] = {"devices": 1}
     if world.size > 1:
@@ -63,7 +63,7 @@ def as_run(
     cfg: BaseConfig,
     batch_size: int,
     layout: torch.memory_format,
-    world: World,
+    world: ProcessGroup,
 ) -> Callable[..., Any]:
     """Return the network as a training step runs it: compiled where that is wanted, replayed as graphs on a GPU.
 

@@ -11,13 +11,13 @@ from britekit.annotations.held import time_sentences
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import composed, find_recordings
 from britekit.errors import InputError, closest, some, suggest
-from britekit.evaluation.score_sources import ScoreSource
+from britekit.evaluation.analyzed_scores import AnalyzedScores
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
-class LeftOut:
+class Exclusions:
     """Annotations and scores that a test cannot use, each listed once."""
 
     unknown_classes: dict[str, int] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class LeftOut:
             said.append(f'{where}class "{name}" is not known to the models{hint}{times}')
         return said
 
-    def tell(self, source: ScoreSource, strict: bool, path: str | Path) -> None:
+    def tell(self, source: AnalyzedScores, strict: bool, path: str | Path) -> None:
         """Warn of what was left out; with ``strict``, an unknown class is an error."""
         if strict and self.unknown_classes:
             listed = some(self._unknown(source.labels), 3, "; ")
@@ -78,7 +78,7 @@ class LeftOut:
 
 
 def find_lengths(
-    first_row: Mapping[str, str], source: ScoreSource, folder: Path, left_out: LeftOut
+    first_row: Mapping[str, str], source: AnalyzedScores, folder: Path, exclusions: Exclusions
 ) -> dict[str, float]:
     """Return the length of each recording from the scores, else from its audio; sorted by name.
 
@@ -90,7 +90,7 @@ def find_lengths(
         Scores, which may contain lengths.
     folder
         Where the audio is.
-    left_out
+    exclusions
         Takes note of recordings without audio.
 
     Raises
@@ -106,7 +106,7 @@ def find_lengths(
         if name in source.seconds:
             seconds[name] = source.seconds[name]
         elif name not in audio:
-            left_out.without_audio[name] = (
+            exclusions.without_audio[name] = (
                 f"{folder} holds no audio of that name ({first_row[name]}){suggest(name, [*audio, *source.seconds])}"
             )
         elif len(audio[name]) > 1:
@@ -116,7 +116,7 @@ def find_lengths(
             try:
                 seconds[name] = duration_of(audio[name][0])
             except InputError as error:
-                left_out.without_audio[name] = str(error)
+                exclusions.without_audio[name] = str(error)
     return seconds
 
 

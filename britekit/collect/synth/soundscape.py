@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from britekit.collect import calls
-from britekit.collect.calls import RATE, Generator, Samples
-from britekit.collect.species import Species
-from britekit.collect.surroundings import background, through_the_air
+from britekit.collect.synth import calls
+from britekit.collect.synth.acoustics import background, through_the_air
+from britekit.collect.synth.calls import RATE, Generator, Samples
+from britekit.collect.synth.species import Species
 
 
 @dataclass(frozen=True)

@@ -11,20 +11,13 @@ from britekit.annotations.classes import ClassInfo
 from britekit.annotations.scores import ScoreTable
 from britekit.config import BaseConfig
 from britekit.errors import InputError
-from britekit.evaluation.score_sources import find_label_dir
-from britekit.evaluation.scored_set import read_scored_set
-from tests.evaluation.made_sets import (
-    CLASSES,
-    LENGTH,
-    simulate,
-    table_as_labels,
-    write_annotations,
-    write_table,
-)
+from britekit.evaluation.analyzed_scores import find_label_dir
+from britekit.evaluation.scored_segments import read_scored_segments
+from tests.evaluation.made_sets import CLASSES, LENGTH, simulate, table_as_labels, write_annotations, write_table
 
 
 def read(root, labels="labels", cfg=None, annotations="annotations.csv", recordings=None):
-    return read_scored_set(root / annotations, root / labels, recordings, cfg or BaseConfig())
+    return read_scored_segments(root / annotations, root / labels, recordings, cfg or BaseConfig())
 
 
 def write_audio(path, seconds, rate=8000):
@@ -108,9 +101,9 @@ def test_what_is_left_out_is_named_once(tmp_path, caplog):
         file.write("rec000,OVNE,0,3\nrec001,OVNE,0,3\nnowhere,OVEN,0,3\nrec000,OVEN,400,401\n")
     with caplog.at_level(logging.WARNING):
         data = read(tmp_path)
-    assert data.left_out.unknown_classes == {"OVNE": 2}
-    assert list(data.left_out.without_audio) == ["nowhere"]
-    assert len(data.left_out.beyond_end) == 1
+    assert data.exclusions.unknown_classes == {"OVNE": 2}
+    assert list(data.exclusions.without_audio) == ["nowhere"]
+    assert len(data.exclusions.beyond_end) == 1
     said = [record.getMessage() for record in caplog.records]
     assert sum("OVNE" in text for text in said) == 1 and any('did you mean "OVEN"' in text for text in said)
     assert sum("nowhere" in text for text in said) == 1
@@ -129,8 +122,8 @@ def test_annotations_that_mark_no_segment_are_told(tmp_path, caplog):
     write_annotations(tmp_path / "annotations.csv", rows)
     with caplog.at_level(logging.WARNING):
         data = read(tmp_path)
-    assert data.left_out.unmarked == ["5"] and data.left_out.beyond_end == ["6"]
-    assert data.left_out.past_end == ["7"] and data.left_out.not_annotated == ["rec002"]
+    assert data.exclusions.unmarked == ["5"] and data.exclusions.beyond_end == ["6"]
+    assert data.exclusions.past_end == ["7"] and data.exclusions.not_annotated == ["rec002"]
     # 0 to 0.2 s lies whole in segment 0, 5.9 to 6.1 s half in each of two.
     assert np.flatnonzero(data.truth_NC[:, 1]).tolist() == [0, 1, 2] and data.truth_NC[:, 0].sum() == 1 + 3
     said = " ".join(record.getMessage() for record in caplog.records)
@@ -143,8 +136,8 @@ def test_rows_of_label_tracks_are_told_with_their_file(tmp_path):
     (tmp_path / "notes").mkdir()
     for name in ("rec000", "rec001"):
         (tmp_path / "notes" / f"{name}.txt").write_text("1\t2\tOVEN\n80\t81\tOVEN\n")
-    data = read_scored_set(tmp_path / "notes", tmp_path / "labels", None, BaseConfig())
-    assert data.left_out.beyond_end == ["2 of rec000.txt", "2 of rec001.txt"]
+    data = read_scored_segments(tmp_path / "notes", tmp_path / "labels", None, BaseConfig())
+    assert data.exclusions.beyond_end == ["2 of rec000.txt", "2 of rec001.txt"]
 
 
 def test_damaged_audio_is_named(tmp_path):
@@ -152,14 +145,14 @@ def test_damaged_audio_is_named(tmp_path):
     with open(tmp_path / "annotations.csv", "a") as file:
         file.write("bad,OVEN,0,3\n")
     (tmp_path / "bad.wav").write_bytes(b"nothing of a WAV file")
-    assert "bad.wav" in read(tmp_path).left_out.without_audio["bad"]
+    assert "bad.wav" in read(tmp_path).exclusions.without_audio["bad"]
 
 
 def test_a_short_recording_has_one_segment_and_one_that_cannot_be_scored_none(tmp_path):
     write_annotations(tmp_path / "annotations.csv", [(name, "OVEN", 0, 0.7) for name in "abc"])
     write_table(tmp_path / "labels", ["a", "b", "c"], [0.8, 2.0, 9.0], [(1, 0.0), (2, 0.0)], [[0.5] * 3] * 2)
     data = read(tmp_path)
-    assert data.recordings == ["b", "c"] and data.left_out.too_short == ["a"]
+    assert data.recordings == ["b", "c"] and data.exclusions.too_short == ["a"]
     assert data.grid.rows_R.tolist()[0] == 1
 
 
@@ -326,11 +319,11 @@ def test_rows_are_the_windows_that_analyze_scored(tmp_path):
         scores=np.array([[0.1], [0.2], [0.9]], np.float32), meta=meta,
     ).save(tmp_path / "scores.npz")  # fmt: skip
     write_annotations(tmp_path / "annotations.csv", [("a", "WREN", 10.2, 10.4)])
-    data = read_scored_set(tmp_path / "annotations.csv", tmp_path, None, BaseConfig())
+    data = read_scored_segments(tmp_path / "annotations.csv", tmp_path, None, BaseConfig())
     assert data.starts_N.tolist() == [0.0, 5.0, 5.5] and data.row_names[-1] == "a-2"
     assert data.truth_NC[:, 0].tolist() == [False, False, True]
     np.testing.assert_allclose(data.scores_NC[:, 0], [0.1, 0.2, 0.9])
-    assert data.left_out.unmarked == []
+    assert data.exclusions.unmarked == []
 
 
 def test_a_box_over_the_boundary_of_two_recordings_marks_both(tmp_path):
@@ -341,5 +334,5 @@ def test_a_box_over_the_boundary_of_two_recordings_marks_both(tmp_path):
         "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tEnd File\tFile Offset (s)\tSpecies\n"
         "1\t10\t14\tA.wav\tB.wav\t10\tOVEN\n2\t20\t21\tB.wav\tB.wav\t8\tOVEN\n"
     )
-    data = read_scored_set(tmp_path / "both.selections.txt", tmp_path / "labels", None, BaseConfig())
+    data = read_scored_segments(tmp_path / "both.selections.txt", tmp_path / "labels", None, BaseConfig())
     assert [data.row_names[n] for n in np.flatnonzero(data.truth_NC[:, 0])] == ["A-3", "B-0", "B-2"]

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from britekit.config import BaseConfig
 from britekit.config.yaml_reader import load_plain
 from britekit.errors import InputError
-from britekit.evaluation.fit import PlattFit, cross_fit, lowest_fitted
-from britekit.evaluation.scored_set import ScoredSet
-from britekit.evaluation.unit_set import UnitSet
+from britekit.evaluation.platt_fit import PlattFit, cross_fit, lowest_fitted
+from britekit.evaluation.scored_segments import ScoredSegments
+from britekit.evaluation.scored_units import ScoredUnits
 from britekit.files import require_file
 from britekit.inference.platt import project_calibration, read_calibration
 
@@ -47,7 +47,7 @@ class Decisions:
 
 
 def choose_decisions(
-    data: ScoredSet | UnitSet, cfg: BaseConfig, calibration_path: str | Path | None = None
+    data: ScoredSegments | ScoredUnits, cfg: BaseConfig, calibration_path: str | Path | None = None
 ) -> Decisions:
     """Choose what the threshold is applied to, and say so.
 
@@ -85,7 +85,7 @@ def choose_decisions(
     return Decisions(scores, "scores, not calibrated")
 
 
-def _calibrated(data: ScoredSet | UnitSet, path: str | Path) -> Decisions:
+def _calibrated(data: ScoredSegments | ScoredUnits, path: str | Path) -> Decisions:
     calibration = read_calibration(path)
     members = data.source.sha256s
     if calibration.members and members and calibration.members != members:
@@ -115,7 +115,7 @@ def _calibrated(data: ScoredSet | UnitSet, path: str | Path) -> Decisions:
     return Decisions(values, basis, True, apply)
 
 
-def _applied(data: ScoredSet | UnitSet, apply: Apply, basis: str) -> Decisions:
+def _applied(data: ScoredSegments | ScoredUnits, apply: Apply, basis: str) -> Decisions:
     return Decisions(apply(data.scores_NC), basis, True, apply)
 
 

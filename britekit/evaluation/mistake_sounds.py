@@ -12,8 +12,8 @@ import soundfile
 
 from britekit.audio.decoding import AudioReader
 from britekit.errors import InputError
-from britekit.evaluation.examples import Example, excerpt_of
-from britekit.evaluation.left_out import audio_files
+from britekit.evaluation.exclusions import audio_files
+from britekit.evaluation.worst_mistakes import Example, excerpt_of
 
 _HIGHEST_RATE = 48000
 _BLOCK = 1 << 16

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from britekit.annotations.classes import ClassInfo
-from britekit.collect import calls
+from britekit.collect.synth import calls
 from britekit.errors import InputError, suggest
 
 NOISE = ClassInfo("Noise", "NOIS")

@@ -43,7 +43,7 @@ def _gone(*_: object) -> Any:
 
 
 @dataclass(frozen=True)
-class ScoreSource:
+class AnalyzedScores:
     """Scores of recordings, before they are laid on a grid."""
 
     path: Path
@@ -80,7 +80,7 @@ class ScoreSource:
         """SHA-256 of the checkpoints that gave the scores, where the source names them."""
         return frozenset(str(x["sha256"]) for x in self.members if isinstance(x, dict) and x.get("sha256"))
 
-    def facts_alone(self) -> ScoreSource:
+    def facts_alone(self) -> AnalyzedScores:
         """Return the source without its scores, which may take more memory than a whole test."""
         return replace(self, lay=_gone, windows=_gone)
 
@@ -93,7 +93,7 @@ def find_label_dir(labels: str | Path, recordings_dir: str | Path) -> Path:
 
 def read_scores(
     directory: str | Path, label_field: str, map_codes: Mapping[str, str] | None, classes_path: str | Path | None = None
-) -> ScoreSource:
+) -> AnalyzedScores:
     """Read the scores of a directory.
 
     Parameters
@@ -142,7 +142,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def source_of_table(
     table: ScoreTable, path: Path, label_field: str, map_codes: Mapping[str, str] | None
-) -> ScoreSource:
+) -> AnalyzedScores:
     """Return the scores of a table; ``path`` names it in messages."""
     if not len(table.starts):
         raise InputError(f"{path} holds no scores: no recording was long enough for a window")
@@ -172,7 +172,7 @@ def source_of_table(
             return found
         return Windows(found.recording_W[order], found.start_W[order], found.scores_WC[order])
 
-    return ScoreSource(
+    return AnalyzedScores(
         path=path,
         unrounded=True,
         classes=table.classes,
@@ -195,7 +195,7 @@ def _from_labels(
     label_field: str,
     map_codes: Mapping[str, str] | None,
     classes_path: str | Path | None,
-) -> ScoreSource:
+) -> AnalyzedScores:
     found = read_label_table(folder)
     if not len(found):
         raise InputError(f"{folder} holds no label, so the length of labels is unknown; run analyze with --min-score 0")
@@ -243,7 +243,7 @@ def _from_labels(
     scaling, calibrated = applied_scaling(manifest)
     segments = manifest.get("segments")
     segments = segments if isinstance(segments, dict) else {}
-    return ScoreSource(
+    return AnalyzedScores(
         path=folder,
         unrounded=False,
         classes=classes,

@@ -1,6 +1,6 @@
 import pytest
 
-from britekit.collect.publishing import check_conflicts, publish, staging
+from britekit.collect.atomic_folder import check_conflicts, publish, staging
 from britekit.errors import InputError
 
 

@@ -8,8 +8,8 @@ from britekit.config import BaseConfig
 from britekit.errors import BriteKitError
 from britekit.models.checkpoint import load_checkpoint
 from britekit.training import folds
+from britekit.training.early_stopping import Watch
 from britekit.training.trainer import train
-from britekit.training.watch import Watch
 
 
 def followed(figure, patience, values):

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from britekit.audio.windows import Windows
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
-from britekit.evaluation.left_out import audio_files
+from britekit.evaluation.exclusions import audio_files
+from britekit.evaluation.scored_units import ScoredUnits
 from britekit.evaluation.unit_report import UnitReport
-from britekit.evaluation.unit_set import UnitSet
 from britekit.plots.examples import ExamplePlot
 from britekit.progress import track
 
@@ -89,7 +89,7 @@ def _spread(report: UnitReport, rows: NDArray, columns: NDArray, most: int) -> l
 def _example(report: UnitReport, kind: Literal["false positive", "miss"], row: int, column: int) -> Example:
     data = report.data
     start, length = float(data.starts_N[row]), float(data.lengths_N[row])
-    if isinstance(data, UnitSet):
+    if isinstance(data, ScoredUnits):
         windows = np.flatnonzero(data.window_row_W == row)
         length = min(length, data.source.length_s)
         if len(windows):

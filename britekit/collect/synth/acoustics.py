@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, signal
 
-from britekit.collect.calls import RATE, Generator, Samples
+from britekit.collect.synth.calls import RATE, Generator, Samples
 
 
 def background(rng: Generator, size: int) -> Samples:

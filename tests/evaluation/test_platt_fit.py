@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from britekit.errors import InputError
-from britekit.evaluation.fit import PlattFit, cross_fit, fit_calibration, fit_platt, logit, lowest_fitted
+from britekit.evaluation.platt_fit import PlattFit, cross_fit, fit_calibration, fit_platt, logit, lowest_fitted
 
 
 def simulated(rng, recordings=50, rows=20, classes=4, a=0.7, b=-0.5, shifts=None):

@@ -10,11 +10,11 @@ from sklearn import metrics as reference
 from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig
 from britekit.errors import InputError
-from britekit.evaluation.decisions import Decisions, choose_decisions
 from britekit.evaluation.report_files import write_report
+from britekit.evaluation.scored_units import read_block_set, read_recording_set
 from britekit.evaluation.seconds import THRESHOLDS
+from britekit.evaluation.thresholded_values import Decisions, choose_decisions
 from britekit.evaluation.unit_report import report_units
-from britekit.evaluation.unit_set import read_block_set, read_recording_set
 from tests.evaluation.made_sets import write_table
 
 CLASSES = [ClassInfo(f"Class {k}", f"C{k}") for k in range(3)]

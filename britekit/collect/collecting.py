@@ -11,22 +11,22 @@ from pathlib import Path
 from britekit.annotations.classes import ClassInfo, find_class, read_classes
 from britekit.annotations.segments import Annotation, read_annotations, write_annotations
 from britekit.audio.decoding import duration_of
-from britekit.collect.downloads import Downloads
+from britekit.collect.atomic_folder import check_conflicts, publish, staging
+from britekit.collect.download_cache import Downloads
 from britekit.collect.licences import is_wanted
 from britekit.collect.names import check_names
 from britekit.collect.offers import Context, Offer, SourceRow
 from britekit.collect.other_species import OtherSpecies
-from britekit.collect.publishing import check_conflicts, publish, staging
+from britekit.collect.recording_folder import NotWanted
 from britekit.collect.recordings_table import FILE_NAME, RecordingRow, read_recordings_table, write_recordings_table
 from britekit.collect.sources import load_source
 from britekit.collect.sources_file import project_of, read_sources
-from britekit.collect.store import NotWanted
 from britekit.collect.web import Gone
 from britekit.config.misc import MiscConfig
 from britekit.errors import BriteKitError, InputError
 from britekit.progress import track
 
-log = logging.getLogger("britekit.collect.gathering")
+log = logging.getLogger("britekit.collect.collecting")
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from threading import Lock
 from types import TracebackType
 
 from britekit.collect.offers import ANY_CLASS, Offer, SourceRow
+from britekit.collect.recording_folder import Remote, Store
 from britekit.collect.recordings_table import FILE_NAME, Details, read_recordings_table
-from britekit.collect.store import Remote, Store
 from britekit.collect.web import Limits, Web
 from britekit.collect.xeno_canto import KEY_VARIABLE
 from britekit.config.misc import MiscConfig

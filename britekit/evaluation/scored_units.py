@@ -21,9 +21,9 @@ from britekit.annotations.listed import ListedClasses, read_block_annotations, r
 from britekit.annotations.reconciling import Reconciler
 from britekit.config import BaseConfig
 from britekit.errors import InputError
+from britekit.evaluation.analyzed_scores import AnalyzedScores, find_label_dir, read_scores
+from britekit.evaluation.exclusions import Exclusions, audio_files, find_lengths
 from britekit.evaluation.grid import ROUNDED_S
-from britekit.evaluation.left_out import LeftOut, audio_files, find_lengths
-from britekit.evaluation.score_sources import ScoreSource, find_label_dir, read_scores
 
 # Blocks are computed from times divided by their length; this much forgives what the division rounds off.
 _EPSILON = 1e-6
@@ -32,11 +32,11 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class UnitSet:
+class ScoredUnits:
     """Truth and scores of the annotated units, a row per unit and a column per trained class."""
 
     unit: Literal["block", "recording"]
-    source: ScoreSource
+    source: AnalyzedScores
     recordings: list[str]
     """Sorted."""
     seconds_R: NDArray[np.float64]
@@ -54,7 +54,7 @@ class UnitSet:
     """Columns of classes with at least one annotation."""
     without_scores: list[str]
     """Recordings that count as score 0, since nothing was detected or they were not analysed."""
-    left_out: LeftOut
+    exclusions: Exclusions
     window_row_W: NDArray[np.int64]
     """(W,) unit of each window that lies in one."""
     window_start_W: NDArray[np.float64]
@@ -86,7 +86,7 @@ def read_block_set(
     cfg: BaseConfig,
     block_s: float = 60.0,
     strict: bool = False,
-) -> UnitSet:
+) -> ScoredUnits:
     """Read annotations per block and scores; only blocks that the annotations list belong to the test.
 
     Parameters
@@ -94,7 +94,7 @@ def read_block_set(
     annotations_path
         CSV with recording, block (or minute) and classes.
     label_dir, recordings_dir, cfg, strict
-        As for `read_scored_set`.
+        As for `read_scored_segments`.
     block_s
         Length of a block in seconds.
 
@@ -116,7 +116,7 @@ def read_recording_set(
     recordings_dir: str | Path | None,
     cfg: BaseConfig,
     strict: bool = False,
-) -> UnitSet:
+) -> ScoredUnits:
     """Read annotations per recording (CSV with recording and classes) and scores.
 
     Parameters and errors are those of `read_block_set`.
@@ -135,7 +135,7 @@ def _read(
     cfg: BaseConfig,
     block_s: float,
     strict: bool,
-) -> UnitSet:
+) -> ScoredUnits:
     folder = Path(recordings_dir) if recordings_dir is not None else Path(path).parent
     source = read_scores(
         find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes, cfg.misc.classes_file
@@ -143,25 +143,25 @@ def _read(
     listed = read(path, cfg.misc.map_codes, sorted({*source.recordings, *audio_files(folder, False)}))
     if not listed:
         raise InputError(f"{path} holds no annotation; a row without classes says that nothing is heard")
-    left_out = LeftOut()
+    exclusions = Exclusions()
     first_row: dict[str, str] = {}
     for item in listed:
         first_row.setdefault(item.recording, item.where)
-    seconds = find_lengths(first_row, source, folder, left_out)
+    seconds = find_lengths(first_row, source, folder, exclusions)
     shortest = min(1.0, source.length_s)
-    left_out.too_short = [name for name, value in seconds.items() if value < shortest]
-    for name in left_out.too_short:
+    exclusions.too_short = [name for name, value in seconds.items() if value < shortest]
+    for name in exclusions.too_short:
         del seconds[name]
     recordings = list(seconds)
     order = {name: k for k, name in enumerate(recordings)}
     usable = [item for item in listed if item.recording in order]
     if unit == "block":
         beyond = [x for x in usable if (x.block - 1) * block_s >= seconds[x.recording]]
-        left_out.beyond_end = [str(item.row) for item in beyond]
+        exclusions.beyond_end = [str(item.row) for item in beyond]
         usable = [item for item in usable if item not in set(beyond)]
-    columns = _columns(usable, source, left_out)
-    left_out.not_annotated = sorted(source.recordings - set(first_row))
-    left_out.tell(source, strict, path)
+    columns = _columns(usable, source, exclusions)
+    exclusions.not_annotated = sorted(source.recordings - set(first_row))
+    exclusions.tell(source, strict, path)
     usable.sort(key=lambda item: (order[item.recording], item.block))
     groups = np.array([order[item.recording] for item in usable], dtype=np.int64)
     numbers = np.array([item.block for item in usable], dtype=np.int64)
@@ -169,7 +169,7 @@ def _read(
     for n, item in enumerate(usable):
         truth[n, [columns[label] for label in item.labels if label in columns]] = True
     if not truth.any():
-        reasons = "; ".join(left_out.sentences(source.labels)[:3]) or "no row lists a class"
+        reasons = "; ".join(exclusions.sentences(source.labels)[:3]) or "no row lists a class"
         raise InputError(f"{path}: no usable annotation is left ({reasons})")
     lengths = np.array([seconds[name] for name in recordings])
     starts = np.zeros(len(usable))
@@ -182,7 +182,7 @@ def _read(
     firsts = np.flatnonzero(np.diff(row, prepend=-1))
     if len(firsts):
         highest[row[firsts]] = np.maximum(np.maximum.reduceat(scores, firsts, axis=0), 0)
-    return UnitSet(
+    return ScoredUnits(
         unit=unit,
         source=source.facts_alone(),
         recordings=recordings,
@@ -195,7 +195,7 @@ def _read(
         scores_NC=highest,
         annotated=sorted({columns[x] for item in usable for x in item.labels if x in columns}),
         without_scores=[name for name in recordings if name not in source.recordings],
-        left_out=left_out,
+        exclusions=exclusions,
         window_row_W=row,
         window_start_W=start,
         window_scores_WC=scores,
@@ -203,7 +203,7 @@ def _read(
     )
 
 
-def _columns(listed: Iterable[ListedClasses], source: ScoreSource, left_out: LeftOut) -> dict[str, int]:
+def _columns(listed: Iterable[ListedClasses], source: AnalyzedScores, exclusions: Exclusions) -> dict[str, int]:
     """Return the column that each label means; unknown ones are noted."""
     columns = {label: k for k, label in enumerate(source.labels)}
     reconciler = Reconciler(source.classes)
@@ -216,12 +216,12 @@ def _columns(listed: Iterable[ListedClasses], source: ScoreSource, left_out: Lef
             if found is not None:
                 columns[label] = place[id(found)]
             else:
-                left_out.add_unknown(label, item.where)
+                exclusions.add_unknown(label, item.where)
     return columns
 
 
 def _windows(
-    source: ScoreSource,
+    source: AnalyzedScores,
     recordings: list[str],
     groups_N: NDArray[np.int64],
     numbers_N: NDArray[np.int64],

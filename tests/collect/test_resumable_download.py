@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from britekit.collect.downloading import check_audio, download
+from britekit.collect.resumable_download import check_audio, download
 from britekit.collect.web import Limits, Refused, Web, WebError
 from britekit.errors import InputError
 
@@ -193,7 +193,7 @@ def test_lengths_are_compared_with_tolerance(tmp_path):
 CHILD = """
 import sys
 from pathlib import Path
-from britekit.collect.downloading import check_audio, download
+from britekit.collect.resumable_download import check_audio, download
 from britekit.collect.web import Limits, Web
 with Web(Limits(pause_s=0)) as web:
     download(web, sys.argv[1], Path(sys.argv[2]), check_audio)

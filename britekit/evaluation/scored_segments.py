@@ -16,19 +16,19 @@ from britekit.annotations.scores import ScoreTable
 from britekit.annotations.segments import Annotation
 from britekit.config import BaseConfig
 from britekit.errors import InputError
+from britekit.evaluation.analyzed_scores import AnalyzedScores, find_label_dir, read_scores, source_of_table
+from britekit.evaluation.exclusions import Exclusions, audio_files, find_lengths, root_of
 from britekit.evaluation.grid import Grid, build_grid, count_marked, mark_truth
-from britekit.evaluation.left_out import LeftOut, audio_files, find_lengths, root_of
-from britekit.evaluation.score_sources import ScoreSource, find_label_dir, read_scores, source_of_table
 from britekit.formats import read_any_annotations
 
 
 @dataclass(frozen=True)
-class ScoredSet:
+class ScoredSegments:
     """Truth and scores of the annotated recordings, a row per segment and a column per trained class."""
 
     unit: ClassVar[Literal["segment"]] = "segment"
 
-    source: ScoreSource
+    source: AnalyzedScores
     recordings: list[str]
     """Sorted."""
     seconds_R: NDArray[np.float64]
@@ -40,7 +40,7 @@ class ScoredSet:
     """Columns of classes with at least one annotation."""
     without_scores: list[str]
     """Recordings that count as score 0, since nothing was detected or they were not analysed."""
-    left_out: LeftOut
+    exclusions: Exclusions
 
     @property
     def labels(self) -> list[str]:
@@ -75,13 +75,13 @@ class ScoredSet:
         return [f"{names[r]}-{k}" for r, k in pairs]
 
 
-def read_scored_set(
+def read_scored_segments(
     annotations_path: str | Path,
     label_dir: str | Path | ScoreTable,
     recordings_dir: str | Path | None,
     cfg: BaseConfig,
     strict: bool = False,
-) -> ScoredSet:
+) -> ScoredSegments:
     """Read annotations and scores and lay them on the grid of segments.
 
     Parameters
@@ -118,24 +118,24 @@ def read_scored_set(
     if not annotations:
         raise InputError(f"{annotations_path} holds no annotation; a row with an empty class keeps a silent recording")
     annotations = _as_labelled(annotations, source)
-    left_out = LeftOut()
+    exclusions = Exclusions()
     first_row: dict[str, str] = {}
     for item in annotations:
         first_row.setdefault(item.recording, item.where)
         first_row.setdefault(item.ends_in or item.recording, item.where)
-    seconds = find_lengths(first_row, source, folder, left_out)
+    seconds = find_lengths(first_row, source, folder, exclusions)
     annotations = split_at_ends(annotations, seconds.get)
-    seconds = _without_short(seconds, source, left_out)
+    seconds = _without_short(seconds, source, exclusions)
     recordings = list(seconds)
-    usable = _usable(annotations, seconds, source, left_out)
+    usable = _usable(annotations, seconds, source, exclusions)
     grid = build_grid(list(seconds.values()), source.length_s, source.step_s, source.scored)
     order = {name: k for k, name in enumerate(recordings)}
     claims = [a for a in usable if a.label]
-    _note_times(claims, grid, order, seconds, left_out)
-    left_out.not_annotated = sorted(source.recordings - set(first_row))
-    left_out.tell(source, strict, annotations_path)
+    _note_times(claims, grid, order, seconds, exclusions)
+    exclusions.not_annotated = sorted(source.recordings - set(first_row))
+    exclusions.tell(source, strict, annotations_path)
     if not claims:
-        reasons = "; ".join(left_out.sentences(source.labels)[:3]) or "every row has an empty class"
+        reasons = "; ".join(exclusions.sentences(source.labels)[:3]) or "every row has an empty class"
         raise InputError(f"{annotations_path}: no usable annotation is left ({reasons})")
     column = {label: k for k, label in enumerate(source.labels)}
     truth = mark_truth(
@@ -147,7 +147,7 @@ def read_scored_set(
         len(source.labels),
     )
     scores = source.lay(grid, recordings)
-    return ScoredSet(
+    return ScoredSegments(
         source=source.facts_alone(),
         recordings=recordings,
         seconds_R=np.array(list(seconds.values())),
@@ -156,11 +156,11 @@ def read_scored_set(
         scores_NC=scores,
         annotated=sorted({column[a.label] for a in claims}),
         without_scores=[name for name in recordings if name not in source.recordings],
-        left_out=left_out,
+        exclusions=exclusions,
     )
 
 
-def _as_labelled(annotations: list[Annotation], source: ScoreSource) -> list[Annotation]:
+def _as_labelled(annotations: list[Annotation], source: AnalyzedScores) -> list[Annotation]:
     """Return annotations with what the scores call their class; labels of no class stay as they are."""
     known = set(source.labels)
     others = {a.label for a in annotations if a.label} - known
@@ -171,14 +171,14 @@ def _as_labelled(annotations: list[Annotation], source: ScoreSource) -> list[Ann
     return [replace(a, label=called.get(a.label, a.label)) for a in annotations]
 
 
-def _without_short(seconds: dict[str, float], source: ScoreSource, left_out: LeftOut) -> dict[str, float]:
+def _without_short(seconds: dict[str, float], source: AnalyzedScores, exclusions: Exclusions) -> dict[str, float]:
     rows = build_grid(list(seconds.values()), source.length_s, source.step_s, source.scored).rows_R
-    left_out.too_short = [name for name, count in zip(seconds, rows, strict=True) if not count]
-    return {name: value for name, value in seconds.items() if name not in set(left_out.too_short)}
+    exclusions.too_short = [name for name, count in zip(seconds, rows, strict=True) if not count]
+    return {name: value for name, value in seconds.items() if name not in set(exclusions.too_short)}
 
 
 def _usable(
-    annotations: list[Annotation], seconds: dict[str, float], source: ScoreSource, left_out: LeftOut
+    annotations: list[Annotation], seconds: dict[str, float], source: AnalyzedScores, exclusions: Exclusions
 ) -> list[Annotation]:
     """Return annotations of known classes in recordings with a length; a silent recording's row stays."""
     known = set(source.labels)
@@ -187,22 +187,22 @@ def _usable(
         if annotation.recording not in seconds:
             continue
         if annotation.label and annotation.label not in known:
-            left_out.add_unknown(annotation.label, annotation.where)
+            exclusions.add_unknown(annotation.label, annotation.where)
             continue
         if annotation.start >= seconds[annotation.recording] and annotation.label:
             beyond.append(annotation)
             continue
         usable.append(annotation)
-    left_out.beyond_end = spots(beyond)
+    exclusions.beyond_end = spots(beyond)
     return usable
 
 
 def _note_times(
-    claims: list[Annotation], grid: Grid, order: dict[str, int], seconds: dict[str, float], left_out: LeftOut
+    claims: list[Annotation], grid: Grid, order: dict[str, int], seconds: dict[str, float], exclusions: Exclusions
 ) -> None:
     """Note annotations that mark no segment, and those that go on after the end of their recording."""
     marked = count_marked(
         grid, [order[a.recording] for a in claims], [a.start for a in claims], [a.end for a in claims]
     )
-    left_out.unmarked = spots([a for a, rows in zip(claims, marked.tolist(), strict=True) if not rows])
-    left_out.past_end = spots([a for a in claims if a.end > seconds[a.recording] + PAST_END_S])
+    exclusions.unmarked = spots([a for a, rows in zip(claims, marked.tolist(), strict=True) if not rows])
+    exclusions.past_end = spots([a for a in claims if a.end > seconds[a.recording] + PAST_END_S])

@@ -1,0 +1,6 @@
+"""Synthesised recordings of imaginary species, for the demo, for tests and for a first look.
+
+- ``species.py``: the imaginary species; ``calls.py``: their calls
+- ``acoustics.py``: distance, echo and background between them and the microphone
+- ``soundscape.py``: the mixed recording with exact annotations
+"""
