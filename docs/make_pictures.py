@@ -31,7 +31,7 @@ from britekit.config import AudioConfig, BaseConfig
 from britekit.plots.axis_ticks import frequency_ticks, row_centres_hz
 from britekit.plots.curves import plot_pr_per_threshold
 from britekit.plots.reliability import ReliabilityLine, plot_reliability
-from britekit.plots.style import BLUE, GREEN, GREY, ORANGE, RED, figure, unit_axes
+from britekit.plots.style import BLUE, GREEN, GREY, ORANGE, RED, SPECTROGRAM_COLOURS, figure, unit_axes
 
 FOLDER = Path(__file__).resolve().parent / "pictures"
 MEASURED = FOLDER / "measured"
@@ -78,7 +78,7 @@ def show(axes: Any, image: np.ndarray, cfg: AudioConfig, seconds: float, title: 
     """Draw a spectrogram with its seconds and kilohertz."""
     ticks = frequency_ticks(row_centres_hz(cfg), most=6)
     axes.imshow(
-        np.clip(image, 0, 1) ** power, origin="lower", aspect="auto", cmap="magma_r", interpolation="nearest",
+        np.clip(image, 0, 1) ** power, origin="lower", aspect="auto", cmap=SPECTROGRAM_COLOURS, interpolation="nearest",
         extent=(0, seconds, -0.5, len(image) - 0.5), vmin=0, vmax=1,
     )  # fmt: skip
     axes.set_yticks(ticks.places, ticks.labels)

@@ -190,6 +190,8 @@ def _log_example(run: Any, result: Any) -> None:
 
     from matplotlib.image import imsave
 
+    from britekit.plots.style import SPECTROGRAM_COLOURS
+
     count, height, width = result.example.shape
     columns = max(1, int(count**0.5))
     shown = result.example[: count // columns * columns].reshape(-1, columns, height, width)
@@ -197,7 +199,7 @@ def _log_example(run: Any, result: Any) -> None:
     mosaic = shown[:, :, ::-1].transpose(0, 2, 1, 3).reshape(-1, columns * width)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "batch.png"
-        imsave(path, mosaic, cmap="magma")
+        imsave(path, mosaic, cmap=SPECTROGRAM_COLOURS)
         run.image("augmented_batch", path)
 
 

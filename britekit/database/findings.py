@@ -1,4 +1,4 @@
-"""What in a database asks for attention before anything is trained from it."""
+"""Find what needs attention in a database before anything is trained from it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Any
 from britekit.database.samples import NEAR, NearPairs
 from britekit.database.spectrograms import differing_settings
 from britekit.database.summary import ClassSummary, DatabaseSummary, GroupSummary
+from britekit.errors import counted
 
-# A class heard in fewer recordings (or groups of them) is learnt with its background; a rule of thumb.
-FEW_RECORDINGS = 10
+# A class with fewer recordings (or groups of them) is learnt with its background; the guide says so too.
+FEW_RECORDINGS = 30
 DOMINANT_SOURCE = 0.8
 DOMINANT_RECORDING = 0.5
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to look at: what kind it is, which class or group it is about (or none), and a sentence."""
+    """One warning: its kind, the class or group it is about (or none), and a sentence."""
 
     kind: str
     about: str
@@ -29,7 +30,7 @@ class Finding:
 def find_problems(
     summary: DatabaseSummary, sizes: dict[str, set[int]], near: NearPairs, audio: dict[str, Any]
 ) -> list[Finding]:
-    """Return what asks for attention, class by class, then by group.
+    """Return what needs attention, class by class, then by group.
 
     Parameters
     ----------
@@ -55,16 +56,26 @@ def find_problems(
             Finding(
                 "near duplicates",
                 pair.classes[0],
-                f"{pair.count} pairs of segments look alike in {pair.classes[0]} and {pair.classes[1]}, the "
-                f"closest {first} at {pair.offsets[0]:g} s and {second} at {pair.offsets[1]:g} s "
-                f"(similarity {pair.similarity:.3f}, warned of from {NEAR:g})",
+                f"{counted(pair.count, 'pair')} of segments look alike in {pair.classes[0]} and {pair.classes[1]}; "
+                f"the closest are {first} at {pair.offsets[0]:g} s and {second} at {pair.offsets[1]:g} s "
+                f"(similarity {pair.similarity:.3f}; pairs from {NEAR:g} on are reported)",
             )
         )
     if summary.unclassed:
-        found.append(Finding("segments without class", "", f"{summary.unclassed} segments carry no class at all"))
+        found.append(Finding("segments without class", "", f"{counted(summary.unclassed, 'segment')} without a class"))
+    unknown = sum(not recording.licence for recording in summary.recordings.values())
+    if unknown:
+        found.append(
+            Finding(
+                "no known licence",
+                "",
+                f"{unknown} of {counted(len(summary.recordings), 'recording')} without a known licence, which "
+                "you need before you publish them (column licence of recordings.csv)",
+            )
+        )
     empty = len(summary.recordings) - len(summary.segments_of)
     if empty > 0:
-        found.append(Finding("recordings without segments", "", f"{empty} recordings have no segment"))
+        found.append(Finding("recordings without segments", "", f"{counted(empty, 'recording')} without a segment"))
     return found
 
 
@@ -79,7 +90,8 @@ def _of_class(row: ClassSummary, summary: DatabaseSummary, several_sources: bool
     if len(groups) < FEW_RECORDINGS:
         of_groups = f", cut from {len(groups)} originals" if len(groups) < len(recordings) else ""
         yield Finding(
-            "few recordings", row.name, f"{row.name} is heard in {len(recordings)} recordings only{of_groups}"
+            "few recordings", row.name, f"{row.name} has {counted(len(recordings), 'recording')}{of_groups}; "
+            f"begin with {FEW_RECORDINGS} or more"
         )
     total = row.segments
     if several_sources and len(recordings) > 1:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.plots.style import figure
+from britekit.plots.style import SPECTROGRAM_COLOURS, figure
 
 
 def plot_before_after(
@@ -38,7 +38,7 @@ def plot_before_after(
             for axes, image in zip(grid[row], images, strict=True):
                 axes.imshow(
                     np.clip(image, 0.0, 1.0) ** power,
-                    origin="lower", aspect="auto", cmap="gray_r", interpolation="nearest", vmin=0, vmax=1,
+                    origin="lower", aspect="auto", cmap=SPECTROGRAM_COLOURS, interpolation="nearest", vmin=0, vmax=1,
                 )  # fmt: skip
                 axes.grid(visible=False)
                 for side in ("top", "right"):

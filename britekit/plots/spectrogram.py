@@ -20,10 +20,8 @@ from britekit.errors import InputError
 from britekit.files import atomic_path
 from britekit.plots.axis_ticks import Ticks, frequency_ticks, time_ticks
 from britekit.plots.lettering import set_name
-from britekit.plots.style import DPI, common_style
+from britekit.plots.style import DPI, SPECTROGRAM_COLOURS, common_style
 
-# Pale yellow through red to black: lightness falls evenly, so it also reads printed in grey, on little ink.
-COLOUR_MAP = "magma_r"
 SUFFIXES = (".jpeg", ".jpg", ".png")
 WIDTH_PX, HEIGHT_PX = 960, 480
 _LEFT, _RIGHT, _TOP, _BOTTOM = 82, 18, 36, 64  # room around the axes, in pixels
@@ -172,5 +170,5 @@ def save_picture(path: str | Path, picture: NDArray[np.uint8]) -> None:
 
 @lru_cache(maxsize=1)
 def _colours() -> NDArray[np.uint8]:
-    table = colormaps[COLOUR_MAP](np.arange(256))[:, :3]
+    table = colormaps[SPECTROGRAM_COLOURS](np.arange(256))[:, :3]
     return np.rint(table * 255).astype(np.uint8)

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 RANGE_DB = 33.0  # from the noise floor of its band to white
 FLOOR_DB = 2.0  # noise reaches so far above its median; it stays black
 MAX_WIDTH = 16000  # columns; browsers draw images up to 32,767 pixels wide
-# Dark blue to pale yellow through red: brightness rises evenly, so that it also reads in grey.
-_COLOURS = ("000004", "280b54", "65156e", "9f2a63", "d44842", "f57d15", "fac127", "fcffa4")
 
 
 @dataclass(frozen=True)
@@ -150,7 +148,7 @@ class Drawing:
         image_FT = np.concatenate(self._columns, axis=1)
         shown = image_FT.shape[1] * self._joined * self._transform.duration / self._transform.width
         return Picture(
-            png=encode_png(_levels(image_FT)[::-1], _palette()),
+            png=encode_png(_levels(image_FT)[::-1]),
             seconds=self._samples / self._transform.sampling_rate,
             shown_seconds=shown,
             width=image_FT.shape[1],
@@ -158,23 +156,22 @@ class Drawing:
         )
 
 
-def encode_png(indices: np.ndarray, palette: np.ndarray) -> bytes:
-    """Encode a picture of palette indices, uint8 (rows, columns), with a palette, uint8 (256, 3), as a PNG.
+def encode_png(levels: np.ndarray) -> bytes:
+    """Encode a grey picture, uint8 (rows, columns), as a PNG.
 
     ISO/IEC 15948; written here because a picture library would be one more package in the serving image.
     """
-    height, width = indices.shape
+    height, width = levels.shape
     rows = np.zeros((height, width + 1), np.uint8)  # the first byte of a row says that it is not filtered
-    rows[:, 1:] = indices
+    rows[:, 1:] = levels
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"".join(
-        [b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), chunk(b"PLTE", palette.astype(np.uint8).tobytes()),
-         chunk(b"IDAT", zlib.compress(rows.tobytes(), 3)), chunk(b"IEND", b"")]
-    )  # fmt: skip
+        [b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows.tobytes(), 3)), chunk(b"IEND", b"")]
+    )
 
 
 def _tiles(reader: AudioReader, cfg: AudioConfig, size: int) -> Iterator[np.ndarray]:
@@ -211,10 +208,3 @@ def _levels(image_FT: np.ndarray) -> np.ndarray:
     floor_F1 = np.maximum(floor_F1, 20.0 * np.log10(top) - 2 * RANGE_DB + FLOOR_DB)
     shares = (decibels - floor_F1 - FLOOR_DB) / (RANGE_DB - FLOOR_DB)
     return np.asarray(np.rint(np.clip(shares, 0.0, 1.0) * 255), np.uint8)
-
-
-def _palette() -> np.ndarray:
-    places = np.linspace(0, 1, len(_COLOURS))
-    anchors = np.asarray([list(bytes.fromhex(colour)) for colour in _COLOURS], float)
-    at = np.linspace(0, 1, 256)
-    return np.stack([np.rint(np.interp(at, places, anchors[:, c])) for c in range(3)], axis=1).astype(np.uint8)
