@@ -62,8 +62,8 @@ def show_next_steps() -> None:
     steps = [
         ("See the curves of training", "tensorboard --logdir logs"),
         (
-            "Compare experiments (they need a commit)",
-            "dvc exp run -S train.model_type=effnet.4 && britekit compare HEAD",
+            "Try another setting and compare (commit first)",
+            "britekit exp train.model_type=effnet.4",
         ),
         ("Detect species in a recording of your own", "britekit analyze -i RECORDING -o detections"),
         ("Serve the recognizer at http://127.0.0.1:3000", "make serve"),

@@ -136,7 +136,7 @@ def test_init_says_what_is_next(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     init("my owls")
     out = capsys.readouterr().out
-    assert "  cd 'my owls'\n" in out and "dvc repro" in out and "dvc exp run needs a first commit" in out
+    assert "  cd 'my owls'\n" in out and "dvc repro" in out and "experiments need a first commit" in out
     git(tmp_path / "my owls", "add", ".")
     git(tmp_path / "my owls", "commit", "-qm", "Begin")
     init("my owls")

@@ -48,7 +48,7 @@ def test_summary(project, capsys):
     assert max(map(len, lines)) <= 100
     git(project, "add", ".")
     git(project, "commit", "-qm", "Begin")
-    assert summary_text(project).splitlines()[-1].startswith("next = dvc exp run")
+    assert summary_text(project).splitlines()[-1].startswith("next = britekit exp ")
     Path("metrics").mkdir(exist_ok=True)
     Path("metrics/test.json").write_text("{}")
     assert summary_text(project).splitlines()[-1].startswith("next = git add metrics && git commit")

@@ -28,6 +28,7 @@ from britekit.commands.del_src import del_src as del_src
 from britekit.commands.del_stype import del_stype as del_stype
 from britekit.commands.embed import embed as embed
 from britekit.commands.ensemble import ensemble as ensemble
+from britekit.commands.exp import exp as exp
 from britekit.commands.extract import extract as extract
 from britekit.commands.extract_all import extract_all as extract_all
 from britekit.commands.extract_by_csv import extract_by_csv as extract_by_csv

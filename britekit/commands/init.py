@@ -1,7 +1,7 @@
-"""Lay out a working project in a directory.
+"""Create a project in a directory.
 
-Writes the pipeline, its settings and lists, sample settings and ignore files, and makes the directory a git
-and DVC repository where it is none. Files that exist are left alone. Nothing is committed.
+Writes the pipeline, its settings and lists, sample settings and ignore files, and runs `git init` and `dvc init`
+where they are missing. Existing files stay as they are. Nothing is committed.
 
     britekit init --dest owls
     cd owls && git add . && git commit -m "Begin" && dvc repro && britekit summary
@@ -16,7 +16,7 @@ def init(
     dest: Annotated[str, opt("--dest", metavar="DIR", help="directory of the project (default: .)")] = ".",
     force: Annotated[bool, opt("--force", help="overwrite files that exist")] = False,
 ) -> None:
-    """Lay out a working project."""
+    """Create a project."""
     import shlex
 
     from britekit.project.layout import lay_out
@@ -27,9 +27,10 @@ def init(
     print("\nNext:")
     if dest != ".":
         print(f"  cd {shlex.quote(dest)}")
-    print("  edit data/classes.csv and data/sources.csv: your species and folders (now: six imaginary species)")
-    print("  britekit collect --dry-run       lists what would come")
+    print("  edit data/classes.csv and data/sources.csv: your species and folders (now six imaginary species)")
+    print("  britekit collect --dry-run       lists the recordings to be collected")
     if not outcome.has_commit:
-        print('  git add . && git commit -m "Begin"       dvc exp run needs a first commit; nothing is committed yet')
+        print('  git add . && git commit -m "Begin"       experiments need a first commit; init commits nothing')
     print("  dvc repro                        collects, trains, tests and packages")
-    print("  britekit summary                 shows how good the recognizer is")
+    print("  britekit summary                 prints how good the recognizer is")
+    print("  britekit exp train.num_epochs=20     runs an experiment and compares it with the last commit")

@@ -19,7 +19,7 @@ from britekit.files import atomic_path
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 GREY, LIGHT = "#595959", "#D9D9D9"
 DPI = 150
-# Of every spectrogram in a picture: dark is loud. Lines and marks in colour stand out on it, and it prints on little ink.
+# Of every spectrogram in a picture; dark is loud. Coloured lines and marks stand out on it.
 SPECTROGRAM_COLOURS = "gray_r"
 
 # Written into a file, these would make equal figures differ in their bytes.

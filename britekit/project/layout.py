@@ -16,6 +16,8 @@ from britekit.files import unwritable, write_text
 _DOTTED = {"gitignore": ".gitignore", "dvcignore": ".dvcignore"}
 # Goes to .dvc/, which dvc init makes: pages of dvc plots that need no network.
 _PLOTS_PAGE = "plots.html"
+# What an experiment needs first: DVC itself ends with "unexpected error - Empty git repo".
+NEEDS_COMMIT = 'make one first: git add . && git commit -m "Begin"'
 _FOLDERS = ("data/audioset/curated", "models/ckpt", "logs", "yaml/samples")
 
 

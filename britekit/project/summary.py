@@ -65,4 +65,4 @@ def _next(root: Path) -> str:
         return 'git add . && git commit -m "First recognizer"   (experiments are compared with a commit)'
     if changed := [name for name in _RESULTS if uncommitted(root, name)]:
         return f'git add {" ".join(changed)} && git commit -m "Keep this result"   (or: britekit compare HEAD)'
-    return "dvc exp run -S train.model_type=effnet.4 && britekit compare HEAD"
+    return "britekit exp train.model_type=effnet.4"

@@ -170,8 +170,9 @@ def encode_png(levels: np.ndarray) -> bytes:
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"".join(
-        [b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows.tobytes(), 3)), chunk(b"IEND", b"")]
-    )
+        [b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows.tobytes(), 3)),
+         chunk(b"IEND", b"")]
+    )  # fmt: skip
 
 
 def _tiles(reader: AudioReader, cfg: AudioConfig, size: int) -> Iterator[np.ndarray]:

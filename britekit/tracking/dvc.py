@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,14 +22,31 @@ def run_stage_again(stage: str) -> None:
     InputError
         There is no project here, or the stage failed.
     """
+    if _dvc("repro", "--force", "--single-item", stage):
+        raise InputError(f"the stage {stage} failed; see the lines above")
+
+
+def run_experiment(settings: Sequence[str]) -> None:
+    """Run ``dvc exp run`` with settings in the form ``NAME=VALUE``; its output goes to the terminal.
+
+    Raises
+    ------
+    InputError
+        There is no project here, or the run failed.
+    """
+    if _dvc("exp", "run", *(word for setting in settings for word in ("-S", setting))):
+        raise InputError("the experiment failed; see the lines above")
+
+
+def _dvc(*arguments: str) -> int:
+    """Run DVC in the project and return its exit code."""
     root = project_root()
     if not (root / "dvc.yaml").is_file() or not (root / ".dvc").is_dir():
         raise InputError(f"{root} is not a project with a pipeline (dvc.yaml, .dvc); go to one, or make one with init")
-    command = [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", stage]
     # Stages call python, which without an activated environment is another one, or none.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    if subprocess.run(command, cwd=root, env=os.environ | {"PATH": path}, check=False).returncode:
-        raise InputError(f"the stage {stage} failed; the lines above say why")
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, cwd=root, env=os.environ | {"PATH": path}, check=False).returncode
 
 
 @contextmanager
@@ -46,7 +63,7 @@ def results_file(place: str, name: str) -> Iterator[Path]:
     Raises
     ------
     InputError
-        There is no such place, or its results are neither here nor in the cache.
+        There is no such place, or its results are not in the cache.
     """
     folder = Path(place)
     if folder.is_dir():
@@ -63,7 +80,7 @@ def results_file(place: str, name: str) -> Iterator[Path]:
     from scmrepo.exceptions import SCMError as GitError
 
     if not (root / ".dvc").is_dir():
-        raise InputError(f"{place} is not a folder, and {root} is no DVC project whose revisions could be read")
+        raise InputError(f"{place} is not a folder, and {root} is not a DVC project whose revisions could be read")
     with tempfile.TemporaryDirectory() as temporary:
         target = Path(temporary) / name
         try:
@@ -75,7 +92,7 @@ def results_file(place: str, name: str) -> Iterator[Path]:
             ) from None
         except (OSError, DvcException) as error:
             raise InputError(
-                f"results/test/{name} of {place} is not to be had ({error}); dvc pull fetches results, older ones "
-                "need dvc exp run again"
+                f"results/test/{name} of {place} is not in the cache ({error}); dvc pull fetches results, and older "
+                "ones must be computed again (dvc repro or britekit exp)"
             ) from None
         yield target

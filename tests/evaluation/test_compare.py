@@ -99,7 +99,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="does not exist; expected the results of rpt-test"):
         commands.compare("workspace")
-    with pytest.raises(InputError, match="is no DVC project"):
+    with pytest.raises(InputError, match="is not a DVC project"):
         commands.compare("HEAD")
     Path("folder").mkdir()
     Path("folder", CELLS_NAME).write_bytes(b"PK\x03\x04 damaged")

@@ -1,0 +1,39 @@
+"""Run the pipeline with other settings, and compare the result with the last commit.
+
+Each NAME=VALUE replaces a setting of params.yaml. DVC runs the stages that read it (`dvc exp run -S NAME=VALUE`)
+and keeps the result as an experiment, which `dvc exp show -A` lists. Then `compare HEAD` prints the differences.
+The repository needs a first commit.
+
+    britekit exp train.model_type=effnet.4
+    britekit exp train.num_epochs=20 train.learning_rate=0.001
+"""
+
+from typing import Annotated
+
+from britekit.options import opt
+
+
+def exp(
+    settings: Annotated[
+        list[str],
+        opt("settings", type=str, nargs="+", metavar="NAME=VALUE", help="settings, such as train.num_epochs=20"),
+    ],
+) -> str:
+    """Run the pipeline with other settings and compare with the last commit; return the verdict."""
+    from britekit.commands.compare import compare
+    from britekit.errors import InputError
+    from britekit.project.layout import NEEDS_COMMIT, has_commit
+    from britekit.tracking.dvc import run_experiment
+    from britekit.tracking.facts import project_root
+
+    for text in settings:
+        if not text.partition("=")[0] or "=" not in text:
+            raise InputError(f'"{text}" does not set anything; expected NAME=VALUE, such as train.num_epochs=20')
+    if not has_commit(project_root()):
+        raise InputError(f"the Git repository has no commit yet, which an experiment is compared with; {NEEDS_COMMIT}")
+    run_experiment(settings)
+    print()
+    try:
+        return compare("HEAD")
+    except InputError as error:
+        raise InputError(f"the experiment is done, but there is nothing to compare it with: {error}") from None

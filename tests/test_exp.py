@@ -1,0 +1,95 @@
+"""`britekit exp`: DVC runs the experiment, `compare` says what came of it, and an empty repository is refused."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from britekit.commands import exp, init
+from britekit.errors import InputError
+from britekit.evaluation.compare import CELLS_NAME
+
+ROOT = Path(__file__).parent.parent
+CELLS = f"results/test/{CELLS_NAME}"
+# Stands for the whole pipeline: its scores follow the truth as closely as params.yaml says.
+STAGE = f"""
+import sys, yaml, dataclasses, numpy as np
+sys.path.insert(0, {str(ROOT)!r})
+from pathlib import Path
+from britekit.evaluation.compare import Cells
+skill = yaml.safe_load(open("params.yaml"))["skill"]
+truth = np.random.default_rng(99).random((240, 3)) < 0.3
+scores = (1 / (1 + np.exp(-(skill * truth + np.random.default_rng(1).normal(size=truth.shape))))).astype(np.float32)
+names = np.repeat([f"rec{{k:02}}" for k in range(12)], 20)
+rows = np.array([f"{{name}}-{{k % 20}}" for k, name in enumerate(names)])
+cells = Cells(rows, names, np.array(["A", "B", "C"]), truth, scores, scores >= 0.7, "segment", 0.7)
+Path("results/test").mkdir(parents=True, exist_ok=True)
+with open({CELLS!r}, "wb") as file:
+    np.savez_compressed(file, **{{f.name: getattr(cells, f.name) for f in dataclasses.fields(cells)}})
+"""
+
+
+def git(*arguments):
+    subprocess.run(["git", "-c", "user.name=A", "-c", "user.email=a@b", *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A DVC project with one quick stage in place of all."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.setenv(name, "a@b")
+    git("init", "-q")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
+    Path("make.py").write_text(STAGE)
+    Path("params.yaml").write_text("skill: 1.0\n")
+    stage = {"cmd": f"{sys.executable} make.py", "deps": ["make.py"], "params": ["skill"], "outs": [CELLS]}
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"test": stage}}))
+    return tmp_path
+
+
+def repro():
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], check=True)
+
+
+def test_an_experiment_ends_with_the_comparison(project, capfd):
+    repro()
+    git("add", ".")
+    git("commit", "-qm", "One")
+    verdict = exp(["skill=3.0"])
+    assert verdict.startswith("B is better than A: macro PR-AUC +0.")
+    assert f"verdict = {verdict}" in capfd.readouterr().out
+    assert yaml.safe_load(Path("params.yaml").read_text()) == {"skill": 3.0}
+
+
+def test_without_a_result_in_the_last_commit_the_experiment_is_kept(project):
+    git("add", ".")
+    git("commit", "-qm", "Nothing was run yet")
+    with pytest.raises(InputError, match="the experiment is done, but there is nothing to compare it with: .* of HEAD"):
+        exp(["skill=3.0"])
+    assert Path(CELLS).is_file()
+
+
+def test_a_stage_that_fails(project):
+    Path("make.py").write_text("raise SystemExit(3)")
+    git("add", ".")
+    git("commit", "-qm", "Broken")
+    with pytest.raises(InputError, match="the experiment failed; see the lines above"):
+        exp(["skill=3.0"])
+
+
+def test_an_empty_repository_is_refused_with_what_to_type(tmp_path, monkeypatch):
+    """DVC itself ends with "unexpected error - Empty git repo"."""
+    monkeypatch.chdir(tmp_path)
+    init(".")
+    with pytest.raises(InputError, match=r'has no commit yet.*git add \. && git commit -m "Begin"'):
+        exp(["train.num_epochs=2"])
+
+
+@pytest.mark.parametrize("text", ["train.num_epochs", "=3", ""])
+def test_what_sets_nothing(project, text):
+    with pytest.raises(InputError, match="expected NAME=VALUE"):
+        exp([text])
