@@ -15,7 +15,7 @@ from britekit.audio.files import shown
 from britekit.audio.resampling import Resampler
 from britekit.config.audio import AudioConfig
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 # Where nothing stands out in either channel, it is looked for up to here; bounded in memory too.
 _LONGEST_S, _LONGEST_FRAMES = 60.0, 1 << 22
@@ -235,7 +235,7 @@ class MonoSignal:
         self.channel = self._choice.channel()
         if self._choice.dead and self._name is not None:
             what = "%s: neither channel holds any sound in its first %.0f s; the left one is used"
-            logger.warning(what, shown(self._name), self._choice.seconds)
+            log.warning(what, shown(self._name), self._choice.seconds)
         parts = [block[self.channel] for block in self._head]
         self._choice, self._head, self._fresh = None, [], []
         return self._resampler.push(np.concatenate(parts))

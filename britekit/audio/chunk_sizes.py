@@ -40,27 +40,18 @@ _AIFC_PLAIN = frozenset({b"NONE", b"sowt", b"twos", b"raw ", b"fl32", b"FL32", b
 
 @dataclass(frozen=True)
 class Layout:
-    """One recording in a file of chunks.
-
-    Attributes
-    ----------
-    others
-        All chunks but the samples.
-    part
-        What to read of the file, with the right sizes before it.
-    believed
-        The header is right, or promises more than there is.
-    joined_at
-        Where another recording begins.
-    problem
-        Bytes that are neither samples nor chunks.
-    """
+    """One recording in a file of chunks."""
 
     others: list[Chunk]
+    """All chunks but the samples."""
     part: Part
+    """What to read of the file, with the right sizes before it."""
     believed: bool
+    """The header is right, or promises more than there is."""
     joined_at: int | None = None
+    """Where another recording begins."""
     problem: str | None = None
+    """Bytes that are neither samples nor chunks."""
 
 
 def contents_of_chunks(file: BinaryIO) -> Contents | None:

@@ -19,30 +19,20 @@ W64_NAME = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 
 @dataclass(frozen=True)
 class Form:
-    """How the chunks of one format are written.
-
-    Attributes
-    ----------
-    kind
-        ``RIFF``, ``RIFX``, ``W64``, ``AIFF`` or ``CAF``.
-    head
-        Bytes before the first chunk.
-    name_bytes
-        Length of a chunk's name.
-    size
-        `struct` format of its size.
-    align
-        Chunks begin at multiples of this.
-    data
-        Name of the chunk of samples.
-    """
+    """How the chunks of one format are written."""
 
     kind: str
+    """``RIFF``, ``RIFX``, ``W64``, ``AIFF`` or ``CAF``."""
     head: int
+    """Bytes before the first chunk."""
     name_bytes: int
+    """Length of a chunk's name."""
     size: str
+    """`struct` format of its size."""
     align: int
+    """Chunks begin at multiples of this."""
     data: bytes
+    """Name of the chunk of samples."""
 
     @property
     def header_bytes(self) -> int:

@@ -30,7 +30,7 @@ from britekit.errors import InputError
 if TYPE_CHECKING:
     from britekit.audio.pyav_decoder import PyavDecoder
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 MIN_RATE, MAX_RATE = 100, 10_000_000
 BLOCK_SECONDS = 10.0
@@ -43,21 +43,14 @@ _MAX_SAMPLE = 1e12
 
 @dataclass(frozen=True, eq=False)
 class Waveform:
-    """A decoded recording.
-
-    Attributes
-    ----------
-    samples
-        float32 (C, n).
-    rate
-        Samples per second.
-    damaged_at
-        Second at which decoding ended before the file's own end, or None.
-    """
+    """A decoded recording."""
 
     samples: np.ndarray
+    """Float32 (C, n)."""
     rate: int
+    """Samples per second."""
     damaged_at: float | None = None
+    """Second at which decoding ended before the file's own end, or None."""
 
     @property
     def seconds(self) -> float:
@@ -165,7 +158,7 @@ class AudioReader:
                 self.damaged_at, self.damage = self.seconds_read, reason
                 if self._warn:
                     what = "%s is damaged at %.3f s (%s); the part before it is used"
-                    logger.warning(what, shown(self.path), self.damaged_at, reason)
+                    log.warning(what, shown(self.path), self.damaged_at, reason)
             if len(block):
                 yield block.T
 

@@ -40,34 +40,23 @@ _USUAL_BYTES_PER_SECOND = 16_000
 
 @dataclass(frozen=True)
 class Inspection:
-    """What became known of one file by decoding it to its end.
-
-    Attributes
-    ----------
-    path
-        The file.
-    format
-        Container and coding, such as ``WAV 16-bit``; None if it is not known.
-    rate, channels
-        As stored; None if not a single sample can be decoded.
-    seconds
-        Length of what can be decoded.
-    metadata
-        When, where and with what it was recorded.
-    problem
-        Why it cannot be decoded, or where and why decoding ends before the file does; None if it is whole.
-    damaged_at
-        Second at which decoding ends before the file does.
-    """
+    """What became known of one file by decoding it to its end."""
 
     path: Path
+    """The file."""
     format: str | None = None
+    """Container and coding, such as ``WAV 16-bit``; None if it is not known."""
     rate: int | None = None
     channels: int | None = None
+    """As stored; None if not a single sample can be decoded."""
     seconds: float = 0.0
+    """Length of what can be decoded."""
     metadata: RecordingMetadata = field(default_factory=RecordingMetadata)
+    """When, where and with what it was recorded."""
     problem: str | None = None
+    """Why it cannot be decoded, or where and why decoding ends before the file does; None if it is whole."""
     damaged_at: float | None = None
+    """Second at which decoding ends before the file does."""
 
 
 def inspect_recording(path: str | os.PathLike[str], on_read: Callable[[float], None] | None = None) -> Inspection:

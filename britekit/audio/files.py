@@ -11,7 +11,7 @@ from pathlib import Path
 
 from britekit.errors import InputError
 
-log = logging.getLogger("britekit.audio.files")
+log = logging.getLogger(__name__)
 
 AUDIO_EXTENSIONS = frozenset(
     {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf", ".flac", ".mp3"}

@@ -21,7 +21,7 @@ from britekit.audio.files import shown
 from britekit.audio.recording_names import checked_place, place_from_name, plausible, time_from_name, zone_of
 from britekit.audio.riff import read_chunks
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _CHUNKS = frozenset({b"guan", b"wamd", b"bext", b"ICMT", b"IART"})
 # In compressed files the comment lies where the container keeps its tags: at the beginning or at the end.
@@ -41,34 +41,23 @@ _TEMPERATURE = re.compile(r"temperature was (-?\d{1,3}\.\d)C", re.ASCII)
 
 @dataclass(frozen=True)
 class RecordingMetadata:
-    """What is known about a recording; None where nothing is.
-
-    Attributes
-    ----------
-    time
-        Of the first sample; with a time zone where it is known, else as the recorder's clock showed it.
-    time_source
-        What told the time: ``GUANO``, ``comment``, ``wamd``, ``name``, ``bext``.
-    latitude, longitude
-        Degrees, WGS84.
-    device
-        Maker, model and serial number, as far as they are stated.
-    battery_v
-        Volts at the start; None too where the recorder only says "less than" or "greater than".
-    temperature_c
-        Degrees Celsius at the recorder.
-    comment
-        The recorder's own words.
-    """
+    """What is known about a recording; None where nothing is."""
 
     time: datetime | None = None
+    """Of the first sample; with a time zone where it is known, else as the recorder's clock showed it."""
     time_source: str | None = None
+    """What told the time: ``GUANO``, ``comment``, ``wamd``, ``name``, ``bext``."""
     latitude: float | None = None
     longitude: float | None = None
+    """Degrees, WGS84."""
     device: str | None = None
+    """Maker, model and serial number, as far as they are stated."""
     battery_v: float | None = None
+    """Volts at the start; None too where the recorder only says "less than" or "greater than"."""
     temperature_c: float | None = None
+    """Degrees Celsius at the recorder."""
     comment: str | None = None
+    """The recorder's own words."""
 
 
 def read_metadata(path: str | os.PathLike[str]) -> RecordingMetadata:
@@ -80,7 +69,7 @@ def read_metadata(path: str | os.PathLike[str]) -> RecordingMetadata:
     try:
         sources = list(_file_sources(path))
     except OSError as error:
-        logger.debug("%s: no metadata (%s)", shown(path), error.strerror or error)
+        log.debug("%s: no metadata (%s)", shown(path), error.strerror or error)
         sources = []
     named = _with_place(
         RecordingMetadata(time=time_from_name(path.name), time_source="name"), place_from_name(path.name)

@@ -241,24 +241,16 @@ def _state(path: Path) -> tuple[int, int]:
 
 @dataclass
 class Conversion:
-    """What became of the originals of a directory.
-
-    Attributes
-    ----------
-    converted
-        MP3s that took the place of their originals.
-    left_alone
-        Originals whose MP3 existed already.
-    busy
-        Originals that another command is converting, or has converted meanwhile.
-    failures
-        Originals that stay, with the reason.
-    """
+    """What became of the originals of a directory."""
 
     converted: list[Path] = field(default_factory=list)
+    """MP3s that took the place of their originals."""
     left_alone: list[Path] = field(default_factory=list)
+    """Originals whose MP3 existed already."""
     busy: list[Path] = field(default_factory=list)
+    """Originals that another command is converting, or has converted meanwhile."""
     failures: list[tuple[Path, str]] = field(default_factory=list)
+    """Originals that stay, with the reason."""
 
 
 def find_originals(directory: Path) -> list[Path]:

@@ -26,21 +26,14 @@ _MIN_S = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Overview:
-    """A whole recording as one spectrogram.
-
-    Attributes
-    ----------
-    image_FT
-        float32 (F, T) in [0, 1]; row 0 is the lowest frequency.
-    seconds
-        Length of the recording.
-    damaged_at
-        Second at which a damaged recording ended, or None.
-    """
+    """A whole recording as one spectrogram."""
 
     image_FT: np.ndarray
+    """Float32 (F, T) in [0, 1]; row 0 is the lowest frequency."""
     seconds: float
+    """Length of the recording."""
     damaged_at: float | None
+    """Second at which a damaged recording ended, or None."""
 
 
 def recording_overview(

@@ -12,19 +12,13 @@ from typing import BinaryIO
 
 @dataclass(frozen=True)
 class Part:
-    """One of the recordings that a file holds, or the whole file.
-
-    Attributes
-    ----------
-    start, end
-        Bytes of the file that are read.
-    header
-        Bytes to read before them: a header whose sizes are right.
-    """
+    """One of the recordings that a file holds, or the whole file."""
 
     start: int
     end: int
+    """Bytes of the file that are read."""
     header: bytes = b""
+    """Bytes to read before them: a header whose sizes are right."""
 
     def open(self, path: Path) -> BinaryIO:
         """Return it as a file; the caller closes it."""
@@ -33,21 +27,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds, whatever its header says.
-
-    Attributes
-    ----------
-    parts
-        The recordings in it, in order; empty: the file as it is.
-    problem
-        What makes the file longer or shorter than its parts; None if they are all of it.
-    seconds
-        Where the last part must end because of the problem; None: at its own end.
-    """
+    """What a file holds, whatever its header says."""
 
     parts: list[Part] = field(default_factory=list)
+    """The recordings in it, in order; empty: the file as it is."""
     problem: str | None = None
+    """What makes the file longer or shorter than its parts; None if they are all of it."""
     seconds: Fraction | None = None
+    """Where the last part must end because of the problem; None: at its own end."""
 
 
 def only_zeros(file: BinaryIO, at: int, end: int) -> bool:

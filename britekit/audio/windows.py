@@ -26,7 +26,7 @@ from britekit.errors import InputError
 if TYPE_CHECKING:
     from britekit.audio.spectrogram_torch import DeviceBatch
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 # A recording may end this part of a window after the last window without getting one more: the padding that
 # an MP3 encoder leaves (26 ms) would otherwise give each clip of five seconds a second window.
@@ -45,19 +45,6 @@ class WindowGrid:
     more than ``rest_s`` is left after the last of them, one more ends with the recording. If no more than
     ``duration`` is left after ``start_seconds``, that window is the only one.
 
-    Attributes
-    ----------
-    duration
-        Seconds of a window.
-    step_s
-        Seconds from one window to the next.
-    tail_s
-        Seconds that must be left for a window on the grid; the rest of the window is silence.
-    start_seconds
-        Start of the first window; may be negative.
-    rest_s
-        Seconds that may be in no window; default: a hundredth of a window.
-
     Raises
     ------
     InputError
@@ -65,10 +52,15 @@ class WindowGrid:
     """
 
     duration: float
+    """Seconds of a window."""
     step_s: float
+    """Seconds from one window to the next."""
     tail_s: float
+    """Seconds that must be left for a window on the grid; the rest of the window is silence."""
     start_seconds: float = 0.0
+    """Start of the first window; may be negative."""
     rest_s: float | None = None
+    """Seconds that may be in no window; default: a hundredth of a window."""
 
     def __post_init__(self) -> None:
         if not self.step_s > 0:
@@ -228,7 +220,7 @@ class Windows:
     def warn_of_none(self) -> None:
         """Warn that the recording, which was read to its end, is too short for any window."""
         since = self._starts.start_seconds if isinstance(self._starts, WindowGrid) else 0.0
-        logger.warning(
+        log.warning(
             "%s: no window of %g s or more from %g s on in its %.3g s; it gives no spectrogram",
             shown(self.path), min(1.0, self._cfg.spec_duration), since, self.seconds,
         )  # fmt: skip

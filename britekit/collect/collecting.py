@@ -26,7 +26,7 @@ from britekit.config.misc import MiscConfig
 from britekit.errors import BriteKitError, InputError
 from britekit.progress import track
 
-log = logging.getLogger("britekit.collect.collecting")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from britekit.collect.resumable_download import check_audio, download
 from britekit.collect.web import Web, WebError
 from britekit.errors import InputError, suggest
 
-log = logging.getLogger("britekit.collect.inaturalist")
+log = logging.getLogger(__name__)
 
 SOURCE = "iNaturalist"
 OBSERVATION = "https://www.inaturalist.org/observations/{}"

@@ -14,26 +14,19 @@ from britekit.errors import InputError, suggest
 
 ALL = "*"
 
-log = logging.getLogger("britekit.collect")
+log = logging.getLogger(__name__)
 
 
 @dataclass
 class OtherSpecies:
-    """The names in annotations of one list of sources.
-
-    Attributes
-    ----------
-    classes
-        The class list.
-    map_names
-        Name in annotations to class; ``*`` stands for every name that is not known (`misc.map_names`).
-    left_out
-        Names whose annotations are left out; ``*`` for all that are not known (`misc.other_species`).
-    """
+    """The names in annotations of one list of sources."""
 
     classes: Sequence[ClassInfo]
+    """The class list."""
     map_names: Mapping[str, str] = field(default_factory=dict)
+    """Name in annotations to class; ``*`` stands for every name that is not known (`misc.map_names`)."""
     left_out: Sequence[str] = ()
+    """Names whose annotations are left out; ``*`` for all that are not known (`misc.other_species`)."""
     _known: set[str] = field(init=False)
     _dropped: Counter[str] = field(default_factory=Counter)
     _unknown: Counter[str] = field(default_factory=Counter)

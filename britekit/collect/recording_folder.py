@@ -19,7 +19,7 @@ from britekit.files import unwritable
 from britekit.processes import alone
 from britekit.progress import Meter
 
-log = logging.getLogger("britekit.collect.recording_folder")
+log = logging.getLogger(__name__)
 
 MOST_JOBS = 8
 # After so many refusals in a row the site wants to be left alone; the rest is not asked for.

@@ -25,7 +25,7 @@ from britekit.collect.pacing import Interrupted, Pacer, retry_after
 from britekit.collect.scrubbing import LogFilter, Scrubber
 from britekit.errors import InputError
 
-log = logging.getLogger("britekit.collect.web")
+log = logging.getLogger(__name__)
 
 USER_AGENT = f"britekit/{__version__} (collects sound recordings for training; python-requests)"
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})

@@ -18,7 +18,7 @@ from britekit.collect.resumable_download import check_audio, download
 from britekit.collect.web import Gone, Web, WebError
 from britekit.errors import InputError, suggest
 
-log = logging.getLogger("britekit.collect.xeno_canto")
+log = logging.getLogger(__name__)
 
 SOURCE = "Xeno-Canto"
 KEY_VARIABLE = "XCKEY"

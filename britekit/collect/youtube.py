@@ -21,7 +21,7 @@ from britekit.collect.recordings_table import Details
 from britekit.collect.web import Gone, Limits, Refused, Web
 from britekit.errors import InputError
 
-log = logging.getLogger("britekit.collect.youtube")
+log = logging.getLogger(__name__)
 
 SOURCE = "YouTube"
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{11}")

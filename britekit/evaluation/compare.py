@@ -29,28 +29,20 @@ _EDGES = 1000
 
 @dataclass(frozen=True)
 class Cells:
-    """The annotated cells of a test.
-
-    Attributes
-    ----------
-    rows, recordings
-        (N,) name of each unit and of its recording.
-    labels
-        (C,) annotated classes.
-    truth, scores, found
-        (N, C) whether the class is there, its score, whether it is detected at the threshold.
-    unit, threshold
-        Granularity, and what a detection reaches.
-    """
+    """The annotated cells of a test."""
 
     rows: NDArray[np.str_]
     recordings: NDArray[np.str_]
+    """(N,) name of each unit and of its recording."""
     labels: NDArray[np.str_]
+    """(C,) annotated classes."""
     truth: NDArray[np.bool_]
     scores: NDArray[np.float32]
     found: NDArray[np.bool_]
+    """(N, C) whether the class is there, its score, whether it is detected at the threshold."""
     unit: str
     threshold: float
+    """Granularity, and what a detection reaches."""
 
 
 def write_cells(report: UnitReport, path: Path) -> Path:
@@ -101,22 +93,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two tests compared.
-
-    Attributes
-    ----------
-    figures, classes
-        Differences of the figures, the leading one first, and of the PR-AUC of each class.
-    recordings
-        Recordings compared.
-    exclusions
-        What only one of the tests has, a sentence each.
-    """
+    """Two tests compared."""
 
     figures: list[Difference]
     classes: list[Difference]
+    """Differences of the figures, the leading one first, and of the PR-AUC of each class."""
     recordings: int
+    """Recordings compared."""
     exclusions: list[str]
+    """What only one of the tests has, a sentence each."""
 
     def verdict(self) -> str:
         """Return in one line which of the tests is better, or that there is no telling."""

@@ -32,38 +32,27 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Contradicted:
-    """One stored spectrogram of a class, and what the models say.
-
-    Attributes
-    ----------
-    score
-        Of the class, 0 to 1.
-    rival, rival_score
-        The highest class that the segment does not have; None where it has all.
-    """
+    """One stored spectrogram of a class, and what the models say."""
 
     value_id: int
     segment_id: int
     recording: str
     offset: float
     score: float
+    """Of the class, 0 to 1."""
     rival: ClassInfo | None
     rival_score: float
+    """The highest class that the segment does not have; None where it has all."""
 
 
 @dataclass
 class ClassView:
-    """All spectrograms of one class, those with the lowest scores first.
-
-    Attributes
-    ----------
-    rival_means
-        Classes and their mean score over the spectrograms that do not have them, highest first.
-    """
+    """All spectrograms of one class, those with the lowest scores first."""
 
     info: ClassInfo
     rows: list[Contradicted] = field(default_factory=list)
     rival_means: list[tuple[ClassInfo, float]] = field(default_factory=list)
+    """Classes and their mean score over the spectrograms that do not have them, highest first."""
 
     @property
     def scores(self) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from britekit.evaluation.worst_mistakes import Example, excerpt_of
 _HIGHEST_RATE = 48000
 _BLOCK = 1 << 16
 
-log = logging.getLogger("britekit.evaluation")
+log = logging.getLogger(__name__)
 
 
 def cut_sounds(examples: Sequence[Example], folder: str | Path) -> list[bytes | None]:

@@ -25,41 +25,30 @@ from britekit.inference.output import OutputFolder, identity_of, recording_name
 from britekit.inference.platt import Calibration
 from britekit.inference.scoring import LocalScorer, Scorer, failure_of, reason_of, run_metered
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 MakeScorer = Callable[[Ensemble, Labeller], contextlib.AbstractContextManager[Scorer]]
 
 
 @dataclass
 class AnalysisSummary:
-    """What a batch came to.
-
-    Attributes
-    ----------
-    done
-        Recordings that are complete.
-    continued
-        How many of them an interrupted run had finished.
-    failed
-        Recording to the reason why it has no scores.
-    damaged
-        How many of those that are complete were damaged, and were scored up to there.
-    labels
-        Number of labels written.
-    audio_seconds
-        Length of the recordings scored, without those of the interrupted run.
-    calibrated
-        Whether the scores of labels are calibrated, and by what.
-    """
+    """What a batch came to."""
 
     done: int = 0
+    """Recordings that are complete."""
     continued: int = 0
+    """How many of them an interrupted run had finished."""
     failed: dict[Path, str] = field(default_factory=dict)
+    """Recording to the reason why it has no scores."""
     damaged: int = 0
+    """How many of those that are complete were damaged, and were scored up to there."""
     labels: int = 0
+    """Number of labels written."""
     audio_seconds: float = 0.0
+    """Length of the recordings scored, without those of the interrupted run."""
     elapsed_s: float = 0.0
     calibrated: str = "not calibrated"
+    """Whether the scores of labels are calibrated, and by what."""
 
     def failure(self) -> InferenceError | None:
         """Return the error that a batch with failed recordings ends with, or None."""
@@ -124,7 +113,7 @@ def analyze_recordings(
     check_stems(paths)
     labeller = Labeller(cfg, ensemble, calibration, thresholds)
     if cfg.infer.segment_len is not None and ensemble.sed_fps is None:
-        logger.warning(
+        log.warning(
             "a segment_len (--seg) of %g s has no effect: not all models have an SED head, so labels are as "
             "long as the windows, %g s",
             cfg.infer.segment_len,
@@ -187,13 +176,13 @@ def _note_failure(
 ) -> None:
     failed[name] = (shown(path), reason)
     summary.failed[path] = reason
-    logger.warning("%s is left out: %s", shown(path), reason)
+    log.warning("%s is left out: %s", shown(path), reason)
 
 
 def _left_to_do(output: OutputFolder, names: dict[str, Path], summary: AnalysisSummary) -> dict[str, Path]:
     """Return the recordings that the interrupted run has not finished, and count those it has."""
     if output.journal.set_aside:
-        logger.warning(
+        log.warning(
             "the interrupted run in %s does not count, since %s: all recordings are scored again",
             output.folder,
             output.journal.set_aside,
@@ -209,7 +198,7 @@ def _left_to_do(output: OutputFolder, names: dict[str, Path], summary: AnalysisS
             summary.labels += entry.labels
             summary.damaged += entry.damaged_at is not None
     if summary.continued:
-        logger.info("%d recordings were finished by the interrupted run; %d are left", summary.continued, len(todo))
+        log.info("%d recordings were finished by the interrupted run; %d are left", summary.continued, len(todo))
     return todo
 
 

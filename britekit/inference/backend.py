@@ -15,28 +15,21 @@ from britekit.config import BaseConfig
 from britekit.errors import ModelError
 from britekit.files import sha256_of
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 CHECKPOINT, EXPORT = ".ckpt", ".onnx"
 
 
 @dataclass(frozen=True)
 class BackendChoice:
-    """What runs the models.
-
-    Attributes
-    ----------
-    name
-        ``torch`` or ``openvino``.
-    exports
-        With ``openvino``, the export of each member.
-    reason
-        Why ``auto`` did not take the exports; empty if it did, or if nobody asked.
-    """
+    """What runs the models."""
 
     name: str
+    """``torch`` or ``openvino``."""
     exports: list[Path] = field(default_factory=list)
+    """With ``openvino``, the export of each member."""
     reason: str = ""
+    """Why ``auto`` did not take the exports; empty if it did, or if nobody asked."""
 
 
 def choose_backend(cfg: BaseConfig, paths: Sequence[Path], *, exports_needed_for: str = "") -> BackendChoice:

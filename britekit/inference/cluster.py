@@ -27,7 +27,7 @@ from britekit.inference.labelling import Labeller
 from britekit.inference.ray_worker import Worker, facts_of
 from britekit.inference.scoring import Scored
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 # Recordings that an actor has in hand beyond those it works on, so that it need not wait for this process.
 _AHEAD = 1
@@ -172,7 +172,7 @@ class RayScorer:
             return answer
         if answer.damaged_at is not None:  # what a worker says there, nobody hears
             what = "%s is damaged at %.3f s; the part before it is used"
-            logger.warning(what, shown(path), answer.damaged_at)
+            log.warning(what, shown(path), answer.damaged_at)
         self._scored_s += answer.seconds
         scored: Scored = answer
         return scored
@@ -184,7 +184,7 @@ class RayScorer:
             self._alive_at = now
         elif now - self._alive_at > _PATIENCE_SECONDS and self._actors:
             self._alive_at = now
-            logger.warning("no node has begun to score yet; each waits for all CPUs of a node, or for a GPU")
+            log.warning("no node has begun to score yet; each waits for all CPUs of a node, or for a GPU")
         elif now - self._alive_at > _PATIENCE_SECONDS:
             raise InferenceError(
                 f"no node of the Ray cluster could score for {_PATIENCE_SECONDS:g} s; finished recordings "
@@ -237,7 +237,7 @@ class RayScorer:
         actor.loading = None
 
     def _lose(self, actor: _Actor, error: Exception) -> None:
-        logger.warning(
+        log.warning(
             "a worker on node %s was lost (%s); its %d recordings go to others",
             actor.node[:8],
             type(error).__name__,

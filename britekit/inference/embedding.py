@@ -22,7 +22,7 @@ from britekit.inference.exported import EMBEDDING_NAME, INPUT_NAME, keep_outputs
 from britekit.inference.model_files import CHECKPOINT, member_paths, resolve_for_models
 from britekit.processes import available_cores
 
-log = logging.getLogger("britekit.inference.embedding")
+log = logging.getLogger(__name__)
 
 
 class Embedder(Protocol):

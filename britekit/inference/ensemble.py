@@ -20,31 +20,24 @@ from britekit.inference.backend import BackendChoice, choose_backend
 from britekit.inference.exported import ExportedModel
 from britekit.inference.platt import Calibration, choose_calibration
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class MemberFacts:
-    """One model of an ensemble, as the manifest tells.
-
-    Attributes
-    ----------
-    path
-        What was loaded: a checkpoint or its export.
-    sha256
-        Of the checkpoint, also where its export runs.
-    frames
-        T, or None without an SED head.
-    """
+    """One model of an ensemble, as the manifest tells."""
 
     path: Path
+    """What was loaded: a checkpoint or its export."""
     classes: list[ClassInfo]
     training_cfg: dict[str, Any]
     multi_label: bool
     identifier: str
     training_date: str | None
     sha256: str
+    """Of the checkpoint, also where its export runs."""
     frames: int | None
+    """T, or None without an SED head."""
 
 
 class _Model(Protocol):
@@ -165,7 +158,7 @@ def load_ensemble(cfg: BaseConfig, paths: Sequence[Path], choice: BackendChoice 
     models: list[_Model] = []
     members: list[MemberFacts] = []
     if choice.reason:
-        logger.warning("PyTorch runs the models, since %s", choice.reason)
+        log.warning("PyTorch runs the models, since %s", choice.reason)
     audio, infer = cfg.audio, cfg.infer
     if choice.name == "openvino":
         for path in choice.exports:
@@ -272,7 +265,7 @@ def _common_frame_rate(cfg: BaseConfig, members: Sequence[MemberFacts]) -> int |
         return None
     if len(with_frames) < len(members):
         without = next(member for member in members if member.frames is None)
-        logger.warning(
+        log.warning(
             "%s has no SED head, so the ensemble gives scores per window only, not per frame", without.path.name
         )
         return None

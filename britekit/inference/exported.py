@@ -25,7 +25,7 @@ from britekit.errors import ModelError
 from britekit.inference.seal import check_seal
 from britekit.processes import available_cores
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 INPUT_NAME, SEGMENT_NAME, FRAMES_NAME = "spectrograms", "segment", "frames"
 EMBEDDING_NAME = "embedding"
@@ -34,34 +34,23 @@ FORMAT = "britekit-export-1"
 
 @dataclass(frozen=True)
 class ExportFacts:
-    """What an export says about itself.
-
-    Attributes
-    ----------
-    path
-        The file.
-    classes
-        Position = class index.
-    training_cfg
-        Whole configuration of the training run, nested plain values.
-    multi_label
-        False: scores are a softmax.
-    identifier, training_date
-        Those of the checkpoint.
-    source_sha256
-        SHA-256 of the checkpoint it was made from.
-    frames
-        T, or None if the head gives no frames.
-    """
+    """What an export says about itself."""
 
     path: Path
+    """The file."""
     classes: list[ClassInfo]
+    """Position = class index."""
     training_cfg: dict[str, Any]
+    """Whole configuration of the training run, nested plain values."""
     multi_label: bool
+    """False: scores are a softmax."""
     identifier: str
     training_date: str | None
+    """Those of the checkpoint."""
     source_sha256: str
+    """SHA-256 of the checkpoint it was made from."""
     frames: int | None
+    """T, or None if the head gives no frames."""
 
 
 def metadata_of(

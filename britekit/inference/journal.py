@@ -40,30 +40,21 @@ CREATE INDEX piece_of ON piece(recording, kind);
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A finished recording.
-
-    Attributes
-    ----------
-    name
-        What it is called in the output.
-    size, mtime_ns
-        Of its file when it was scored.
-    labels, rows
-        Number of labels, and of rows of unrounded scores.
-    damaged_at
-        Second from which on it is damaged; None if it is whole.
-    files
-        Endings of the files that were written under their names at once, separated by line breaks.
-    """
+    """A finished recording."""
 
     name: str
+    """What it is called in the output."""
     size: int
     mtime_ns: int
+    """Of its file when it was scored."""
     seconds: float
     labels: int
     rows: int
+    """Number of labels, and of rows of unrounded scores."""
     damaged_at: float | None
+    """Second from which on it is damaged; None if it is whole."""
     files: str
+    """Endings of the files that were written under their names at once, separated by line breaks."""
 
 
 class Journal:

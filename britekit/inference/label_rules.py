@@ -11,35 +11,26 @@ import numpy as np
 from britekit.annotations.labels import Label
 from britekit.config import BaseConfig
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class LabelRules:
-    """What decides about labels.
-
-    Attributes
-    ----------
-    min_score
-        Lowest score that makes a label.
-    duration_s
-        Length of a window.
-    fps
-        Frames per second of frame scores.
-    segment_frames
-        Frames of a label of fixed length; None: labels as long as the sounds.
-    second_pass, raise_min_to_confirm, confirmed_if_seconds, lower_min_factor
-        The second pass, as in the section ``infer``.
-    """
+    """What decides about labels."""
 
     min_score: float
+    """Lowest score that makes a label."""
     duration_s: float
+    """Length of a window."""
     fps: int
+    """Frames per second of frame scores."""
     segment_frames: int | None = None
+    """Frames of a label of fixed length; None: labels as long as the sounds."""
     second_pass: bool = False
     raise_min_to_confirm: float = 0.5
     confirmed_if_seconds: float = 8.0
     lower_min_factor: float = 0.6
+    """The second pass, as in the section ``infer``."""
 
     @property
     def segment_s(self) -> float:
@@ -53,7 +44,7 @@ def label_rules(cfg: BaseConfig, has_frames: bool) -> LabelRules:
     length = infer.segment_len if has_frames else None
     if has_frames and length is None and infer.min_score == 0:
         length = duration
-        logger.warning(
+        log.warning(
             "min_score is 0, where unbroken labels cannot be tested: labels of %g s are made (as with --seg)", duration
         )
     return LabelRules(
@@ -73,21 +64,15 @@ class Intervals:
     """Where one class is heard: M labels by ascending start, as arrays, since there may be a million.
 
     None ends behind the end of its recording.
-
-    Attributes
-    ----------
-    starts, ends
-        (M,) seconds, float64.
-    scores
-        (M,) float32.
-    confirmed
-        (M,) bool: below the threshold, and a label only because the class is confirmed elsewhere.
     """
 
     starts: np.ndarray
     ends: np.ndarray
+    """(M,) seconds, float64."""
     scores: np.ndarray
+    """(M,) float32."""
     confirmed: np.ndarray
+    """(M,) bool: below the threshold, and a label only because the class is confirmed elsewhere."""
 
     def __len__(self) -> int:
         return len(self.starts)

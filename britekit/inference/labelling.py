@@ -28,7 +28,7 @@ from britekit.inference.label_rules import (
 from britekit.inference.platt import Calibration, configured_calibration
 from britekit.inference.scores import RecordingScores
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class Labeller:
@@ -174,7 +174,7 @@ def class_thresholds(calibration: Calibration, classes: Sequence[ClassInfo], cfg
     found = [calibration.threshold_of(info) for info in classes]
     without = [info.name for info, value in zip(classes, found, strict=True) if value is None]
     if without:
-        logger.warning(
+        log.warning(
             "%d of %d classes have no threshold of precision %g, so infer.min_score %g is theirs: %s",
             *(len(without), len(classes), calibration.precision or 0.0, cfg.infer.min_score),
             ", ".join(without[:10]) + (f" and {len(without) - 10} more" if len(without) > 10 else ""),

@@ -26,39 +26,28 @@ PROJECT_CALIBRATION = "models/calibration.yaml"
 # Scores are clipped like this where the scaling is fitted, so they are clipped where it is applied.
 CLIP = 1e-7
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Coefficient a and intercept b, and those of classes that have their own.
-
-    Attributes
-    ----------
-    coefficient, intercept
-        For classes without values of their own.
-    per_class
-        Class code or name to (a, b).
-    source
-        File they come from; None for the settings' numbers.
-    members
-        SHA-256 of the checkpoints it was fitted on; empty if nobody says.
-    backend
-        What computed the scores it was fitted on: ``torch`` or ``openvino``; None if nobody says.
-    thresholds
-        Class code or name to the lowest probability at which `precision` is reached; None: at none.
-    precision
-        What `thresholds` were chosen for.
-    """
+    """Coefficient a and intercept b, and those of classes that have their own."""
 
     coefficient: float = 1.0
     intercept: float = 0.0
+    """For classes without values of their own."""
     per_class: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Class code or name to (a, b)."""
     source: str | None = None
+    """File they come from; None for the settings' numbers."""
     members: frozenset[str] = frozenset()
+    """SHA-256 of the checkpoints it was fitted on; empty if nobody says."""
     backend: str | None = None
+    """What computed the scores it was fitted on: ``torch`` or ``openvino``; None if nobody says."""
     thresholds: dict[str, float | None] = field(default_factory=dict)
+    """Class code or name to the lowest probability at which `precision` is reached; None: at none."""
     precision: float | None = None
+    """What `thresholds` were chosen for."""
 
     @property
     def is_identity(self) -> bool:
@@ -131,7 +120,7 @@ def configured_calibration(cfg: BaseConfig, members: Collection[str] = ()) -> Ca
         return Calibration(cfg.infer.scaling_coefficient, cfg.infer.scaling_intercept)
     found = read_calibration(cfg.infer.calibration)
     if found.members and members and found.members != frozenset(members):
-        logger.warning(
+        log.warning(
             "%s was fitted on scores of other models than these: its probabilities will be wrong; run "
             '"britekit calibrate" on theirs',
             found.source,
@@ -163,7 +152,7 @@ def project_calibration(members: Collection[str], beside: Path | None = None) ->
             found = read_calibration(path)
             if found.members and found.members == frozenset(members):
                 return found
-            logger.warning(
+            log.warning(
                 '%s was not fitted on the models in use and is not applied; run "britekit calibrate" again', path
             )
     return None
@@ -182,7 +171,7 @@ def choose_calibration(
     if found is None:
         return configured_calibration(cfg, members)
     if (cfg.infer.scaling_coefficient, cfg.infer.scaling_intercept) != (1.0, 0.0):
-        logger.warning(
+        log.warning(
             "infer.scaling_coefficient and scaling_intercept are not used: %s belongs to the models", found.source
         )
     return found

@@ -11,27 +11,18 @@ from britekit.inference.spilled_array import SpilledArray
 
 @dataclass(frozen=True, eq=False)
 class RecordingScores:
-    """Scores of one recording, not calibrated.
-
-    Attributes
-    ----------
-    starts
-        (N,) starts of the windows, seconds, float64.
-    score_rows
-        (N, C) mean scores of the members.
-    frame_rows
-        (F, C) scores per frame from 0 s on, F = round(fps * seconds); None without SED heads.
-    seconds
-        Length of the recording.
-    damaged_at
-        Second at which a damaged recording ends; None if it is whole.
-    """
+    """Scores of one recording, not calibrated."""
 
     starts: np.ndarray
+    """(N,) starts of the windows, seconds, float64."""
     score_rows: SpilledArray
+    """(N, C) mean scores of the members."""
     frame_rows: SpilledArray | None
+    """(F, C) scores per frame from 0 s on, F = round(fps * seconds); None without SED heads."""
     seconds: float
+    """Length of the recording."""
     damaged_at: float | None
+    """Second at which a damaged recording ends; None if it is whole."""
 
     @property
     def scores(self) -> np.ndarray:

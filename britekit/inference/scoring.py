@@ -36,7 +36,7 @@ from britekit.inference.output import identity_of, recording_name
 from britekit.inference.platt import Calibration
 from britekit.inference.scores import RecordingScores
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.5
 # Settings of `infer` that decide about labels or speed alone: scores are the same whatever these are.
@@ -316,7 +316,7 @@ def reason_of(error: BaseException, path: Path) -> str:
         return text
     if not isinstance(error, Exception):
         raise error
-    logger.debug("unexpected error", exc_info=error)
+    log.debug("unexpected error", exc_info=error)
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 

@@ -28,18 +28,12 @@ _NARROWEST, _WIDEST, _WHOLE_HEIGHT = 640, 4000, 300
 
 @dataclass(frozen=True)
 class PictureStyle:
-    """How segments are drawn.
-
-    Attributes
-    ----------
-    axes
-        False: the spectrogram alone.
-    power
-        Exponent on the values scaled to 0 … 1, for the eye only.
-    """
+    """How segments are drawn."""
 
     axes: bool = True
+    """False: the spectrogram alone."""
     power: float = 1.0
+    """Exponent on the values scaled to 0 … 1, for the eye only."""
 
     def __post_init__(self) -> None:
         if not self.power > 0:

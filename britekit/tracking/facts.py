@@ -13,7 +13,7 @@ import britekit
 from britekit.config.yaml_reader import load_plain
 from britekit.errors import InputError
 
-log = logging.getLogger("britekit.tracking")
+log = logging.getLogger(__name__)
 
 # Asking DVC takes a second or two, in which this much is hashed.
 _LARGE_BYTES = 512 << 20

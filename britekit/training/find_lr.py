@@ -35,20 +35,14 @@ _SMOOTHING_DECADES = 0.25
 
 @dataclass(frozen=True)
 class RateSearch:
-    """What a search found.
-
-    Attributes
-    ----------
-    rates, losses, smoothed
-        (n,) rate, loss and smoothed loss of each batch until the loss diverged.
-    suggestion
-        Rate of steepest descent of the smoothed loss over the logarithm of the rate.
-    """
+    """What a search found."""
 
     rates: NDArray[np.float64]
     losses: NDArray[np.float64]
     smoothed: NDArray[np.float64]
+    """(n,) rate, loss and smoothed loss of each batch until the loss diverged."""
     suggestion: float
+    """Rate of steepest descent of the smoothed loss over the logarithm of the rate."""
 
 
 def find_learning_rate(cfg: BaseConfig, num_batches: int = 100) -> RateSearch:

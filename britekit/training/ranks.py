@@ -31,21 +31,15 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """Place of this process among those of a run.
-
-    Attributes
-    ----------
-    rank, size
-        Number of this process, and how many there are.
-    local_rank, local_size, node
-        The same on this machine, and the machine's number.
-    """
+    """Place of this process among those of a run."""
 
     rank: int = 0
     size: int = 1
+    """Number of this process, and how many there are."""
     local_rank: int = 0
     local_size: int = 1
     node: int = 0
+    """The same on this machine, and the machine's number."""
 
     @property
     def leads(self) -> bool:

@@ -14,39 +14,26 @@ from britekit.plots.picture import Picture, draw_picture
 
 @dataclass
 class FoldResult:
-    """One fold, or the only run.
-
-    Attributes
-    ----------
-    fold
-        Number from 0, None without folds.
-    epochs
-        Per epoch: epoch (zero-based), step, loss, lr, seconds, spectrograms_per_second, and with held-out
-        data val_loss, val_roc, val_roc_macro, val_pr, val_pr_macro, val_top1.
-    checkpoints
-        Those kept in the log folder.
-    best
-        Epoch (zero-based) with the best held-out figure ``train.monitor``, None without such figures.
-    best_checkpoint
-        Its checkpoint, with ``train.keep_best``.
-    final_epoch
-        Epoch (zero-based) whose weights are tested and published: the last, with ``train.publish_best`` the
-        best.
-    stopped_early
-        Whether ``train.patience`` ran out.
-    test
-        Figures of ``train.test_pickle``.
-    """
+    """One fold, or the only run."""
 
     fold: int | None
+    """Number from 0, None without folds."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
+    """Per epoch: epoch (zero-based), step, loss, lr, seconds, spectrograms_per_second, and with held-out data val_loss,
+    val_roc, val_roc_macro, val_pr, val_pr_macro, val_top1."""
     checkpoints: list[Path] = field(default_factory=list)
+    """Those kept in the log folder."""
     log_folder: Path | None = None
     best: int | None = None
+    """Epoch (zero-based) with the best held-out figure ``train.monitor``, None without such figures."""
     best_checkpoint: Path | None = None
+    """Its checkpoint, with ``train.keep_best``."""
     final_epoch: int = -1
+    """Epoch (zero-based) whose weights are tested and published: the last, with ``train.publish_best`` the best."""
     stopped_early: bool = False
+    """Whether ``train.patience`` ran out."""
     test: dict[str, float | None] | None = None
+    """Figures of ``train.test_pickle``."""
 
     @property
     def final(self) -> dict[str, Any]:
@@ -56,28 +43,21 @@ class FoldResult:
 
 @dataclass(repr=False)
 class TrainResult:
-    """What a run gives back.
-
-    Attributes
-    ----------
-    loss
-        Mean training loss of the final epoch (mean over folds).
-    seconds, spectrograms_per_second
-        Of training itself; a resumed run counts the earlier parts too.
-    example
-        (n, H, W) float32: the first images of a mixed and augmented batch.
-    """
+    """What a run gives back."""
 
     folds: list[FoldResult]
     loss: float
+    """Mean training loss of the final epoch (mean over folds)."""
     seconds: float
     spectrograms_per_second: float
+    """Of training itself; a resumed run counts the earlier parts too."""
     device: str
     seed: int
     num_spectrograms: int
     published: Path | None = None
     resumed_from_epoch: int | None = None
     example: np.ndarray | None = None
+    """(n, H, W) float32: the first images of a mixed and augmented batch."""
 
     def __repr__(self) -> str:
         size = f"{counted(len(self.epochs), 'epoch')} of {counted(self.num_spectrograms, 'spectrogram')}"

@@ -24,20 +24,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MemberScores:
-    """Truth and the scores of M members, N rows (segments), C annotated classes.
-
-    Attributes
-    ----------
-    names
-        File name of each member.
-    groups_N
-        Group of the recording of each row: recordings cut from one are one group.
-    """
+    """Truth and the scores of M members, N rows (segments), C annotated classes."""
 
     names: list[str]
+    """File name of each member."""
     truth_NC: NDArray[np.bool_]
     scores_MNC: NDArray[np.float32]
     groups_N: NDArray[np.int64]
+    """Group of the recording of each row: recordings cut from one are one group."""
     labels: list[str]
 
 

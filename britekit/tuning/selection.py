@@ -22,34 +22,23 @@ _SCREENED_FROM = 50
 
 @dataclass(frozen=True)
 class Rated:
-    """A combination and its score on the half that chooses.
-
-    Attributes
-    ----------
-    score
-        Exact, or the middle of its bounds where the bounds rule it out.
-    is_exact
-        Which of both.
-    """
+    """A combination and its score on the half that chooses."""
 
     combination: Combination
     score: float
+    """Exact, or the middle of its bounds where the bounds rule it out."""
     is_exact: bool
+    """Which of both."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The best combination and all that were rated, in order.
-
-    Attributes
-    ----------
-    how
-        ``all``, ``random`` or ``greedy``.
-    """
+    """The best combination and all that were rated, in order."""
 
     best: Rated
     rated: list[Rated]
     how: str
+    """``all``, ``random`` or ``greedy``."""
 
 
 def choose(scores: MeanScores, size: int, tries: int, greedy: bool = False, seed: int = 0, threads: int = 2) -> Choice:

@@ -40,22 +40,15 @@ _WITHOUT_EFFECT = {
 
 @dataclass(frozen=True)
 class Parameter:
-    """One setting that is searched.
-
-    Attributes
-    ----------
-    name
-        As the file writes it.
-    target
-        ``("train", "learning_rate")``, or ``("train", "augmentations", NAME, "prob" or a parameter)``.
-    values
-        All it can take, in order.
-    """
+    """One setting that is searched."""
 
     name: str
+    """As the file writes it."""
     kind: Kind
     target: tuple[str, ...]
+    """``("train", "learning_rate")``, or ``("train", "augmentations", NAME, "prob" or a parameter)``."""
     values: tuple[Any, ...]
+    """All it can take, in order."""
 
     @property
     def keys(self) -> list[Any]:

@@ -25,7 +25,7 @@ from britekit.collect.recordings_table import FILE_NAME, Details, read_recording
 from britekit.errors import InputError
 from britekit.formats import read_folder, report_absent, warn_of_folders
 
-log = logging.getLogger("britekit.collect.folder")
+log = logging.getLogger(__name__)
 
 
 def find(row: SourceRow, context: Context) -> list[Offer]:

@@ -9,7 +9,7 @@ from britekit.collect.download_cache import DEFAULT_RATE, check_row
 from britekit.collect.offers import Context, Offer, SourceRow
 from britekit.collect.youtube import looked_up, video
 
-log = logging.getLogger("britekit.collect.sources.youtube")
+log = logging.getLogger(__name__)
 
 
 def find(row: SourceRow, context: Context) -> list[Offer]:
