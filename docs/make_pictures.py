@@ -183,8 +183,8 @@ def draw_result(path: Path) -> None:
                     bottom.barh(place - 0.18, part[1] - part[0], 0.3, part[0], color=BLUE, alpha=shade)
         bottom.set_yticks(range(len(names)), [info.name for info in names])
         bottom.set(xlim=(0, seconds), ylim=(-0.6, len(names) - 0.4), xlabel="Time (s)")
-        bottom.barh([-9], [1], color=GREY, label="calls that are there")
-        bottom.barh([-9], [1], color=BLUE, label="detections, darker with probability")
+        bottom.barh([-9], [1], color=GREY, label="actual calls")
+        bottom.barh([-9], [1], color=BLUE, label="detections (darker: more probable)")
         drawn.legend(*bottom.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
@@ -214,7 +214,7 @@ def draw_sed_frames(path: Path) -> None:
             panel.set(ylim=(0, 1), xlim=(0, seconds), ylabel="Score")
             panel.set_title(names[code], fontsize=9)
         axes[1].legend(loc="upper right", ncols=2)
-        axes[-1].set_xlabel("Time (s); grey: a call is there")
+        axes[-1].set_xlabel("Time (s); grey: actual calls")
 
 
 @picture
@@ -448,7 +448,7 @@ def main(arguments: list[str]) -> int:
     unknown = set(arguments) - set(PICTURES)
     if unknown:
         print(
-            f"Error: no picture {', '.join(sorted(unknown))}; there are {', '.join(PICTURES)}",
+            f"Error: unknown picture {', '.join(sorted(unknown))}; expected {', '.join(PICTURES)}",
             file=sys.stderr,
         )
         return 2
