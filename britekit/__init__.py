@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from britekit import commands as commands
     from britekit.api.analyzer import Analyzer as Analyzer
     from britekit.api.audio import Audio as Audio
+    from britekit.api.compat import scripts as util
     from britekit.api.database import TrainingDatabase as TrainingDatabase
     from britekit.api.extractor import Extractor as Extractor
     from britekit.api.pickler import Pickler as Pickler
@@ -70,7 +71,7 @@ _HOMES = {
     for name in names.split()
 }
 
-__all__ = ["__version__", "commands", *_HOMES]
+__all__ = ["__version__", "commands", "util", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
@@ -78,6 +79,8 @@ def __getattr__(name: str) -> Any:
 
     if name == "commands":
         return importlib.import_module("britekit.commands")
+    if name == "util":
+        return importlib.import_module("britekit.api.compat.scripts")
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
         globals()[name] = value

@@ -45,7 +45,7 @@ def facts() -> dict[str, object]:
         found[name] = signature_of(value)
         if inspect.isclass(value):
             for inner, method in inspect.getmembers(value, callable):
-                own = getattr(method, "__module__", "").startswith("britekit")
+                own = str(getattr(method, "__module__", "")).startswith("britekit")
                 if inner[0] != "_" and inner not in dir(object) and not inspect.isclass(method) and own:
                     found[f"{name}.{inner}"] = signature_of(method)
     listed = getattr(commands, "__all__", None) or dir(commands)

@@ -30,6 +30,7 @@ FLOORS = [
     ["service"],
     ["project"],
     ["api"],
+    ["core"],
     ["commands"],
     ["command_parser"],
     ["cli"],
@@ -86,4 +87,5 @@ def test_rooms_explain_themselves(room):
 
 
 def test_no_room_for_everything():
-    assert not [path for path in FILES if path.stem in ("util", "utils", "helpers", "common", "misc_utils")]
+    ours = [path for path in FILES if room_of(path) != "core"]  # re-exports names of public britekit
+    assert not [path for path in ours if path.stem in ("util", "utils", "helpers", "common", "misc_utils")]

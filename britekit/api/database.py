@@ -5,16 +5,18 @@ Library code uses sessions and mapped classes instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, LargeBinary, delete, func, insert, null, select, type_coerce, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.types import NullType
 
 from britekit.api.tables import Filters, Row, TableMethods
 from britekit.database.failures import as_sentences
 from britekit.database.schema import (
+    DEFAULT_NAME,
     Base,
     Category,
     Class,
@@ -74,6 +76,10 @@ class TrainingDatabase(TableMethods):
         self._stack = ExitStack()
         self._session: Session = self._stack.enter_context(open_database(db_path, mode))
         self._in_transaction = False
+        if mode == "create":
+            for table in (Category, Source, SpecGroup):  # a table that was emptied gets its default row back
+                if not self.count(table, {"Name": DEFAULT_NAME}):
+                    self.insert(table, DEFAULT_NAME)
 
     def __repr__(self) -> str:
         counts = (
@@ -133,15 +139,18 @@ class TrainingDatabase(TableMethods):
             row[name] = value
         if "inserted_date" in names:
             row.setdefault("inserted_date", self._session.info["inserted_date"])
+        for name, value in row.items():
+            if not isinstance(value, (bytes, memoryview)) and isinstance(_attributes(table)[name].type, LargeBinary):
+                row[name] = type_coerce(value, NullType())
         with self.transaction() as session:
             key = _attributes(table)["id"]
             return int(session.scalars(insert(table).values(row).returning(key)).one())
 
-    def get(self, table: type[Base], filters: Filters = None) -> list[Row]:
-        """Return the rows that fit, by ID."""
-        attributes = self._readable(table)
-        query = select(*attributes.values()).where(*_conditions(table, filters)).order_by(attributes["id"])
-        return self._rows(query, list(attributes))
+    def get(self, table: type[Base], filters: Filters = None, without: Sequence[str] = ()) -> list[Row]:
+        """Return the rows that fit, by ID; the attributes ``without`` are None."""
+        columns: dict[str, Any] = self._readable(table)
+        query = _as_stored(columns, without).where(*_conditions(table, filters)).order_by(columns["id"])
+        return self._rows(query, list(columns))
 
     def count(self, table: type[Base], filters: Filters = None) -> int:
         """Return the number of rows that fit."""
@@ -158,64 +167,53 @@ class TrainingDatabase(TableMethods):
             return int(done.rowcount)  # type: ignore[attr-defined]
 
     def delete(self, table: type[Base], filters: Filters = None) -> int:
-        """Delete the rows that fit, with what hangs on them, and return their number.
-
-        Raises
-        ------
-        DatabaseError
-            There is no filter: nobody empties a table by an oversight.
-        """
-        if not filters:
-            raise DatabaseError(
-                f"deleting from {table.__name__} needs a filter; without one the table would be emptied"
-            )
+        """Delete the rows that fit, with what hangs on them, and return their number; all rows without a filter."""
         with self.transaction() as session:
             done = session.execute(delete(table).where(*_conditions(table, filters)))
             return int(done.rowcount)  # type: ignore[attr-defined]
 
-    def get_recording_by_class(self, name: str) -> list[Row]:
+    def get_recording_by_class(self, class_name: str) -> list[Row]:
         """Return the recordings that have a segment of a class."""
-        return self.get(Recording, {"ClassName": name})
+        return self.get(Recording, {"ClassName": class_name})
 
-    def get_segment_by_class(self, name: str, include_audio: bool = False) -> list[Row]:
-        """Return the segments of a class, with ``audio`` only if wanted."""
-        attributes = _attributes(Segment)
-        if not include_audio:
-            del attributes["audio"]
-        query = select(*attributes.values()).where(Segment.id.in_(_segments_of_class(name))).order_by(Segment.id)
-        return self._rows(query, list(attributes))
+    def get_segment_by_class(self, class_name: str, include_audio: bool = False) -> list[Row]:
+        """Return the segments of a class; ``audio`` is None unless wanted."""
+        return self.get(Segment, {"ClassName": class_name}, () if include_audio else ("audio",))
 
     def get_all_segment_counts(self) -> list[Row]:
-        """Return ``recording_id`` and ``count`` of segments for every recording that has any."""
-        query = select(Segment.recording_id, func.count()).group_by(Segment.recording_id)
-        return self._rows(query.order_by(Segment.recording_id), ["recording_id", "count"])
+        """Return ``class_name`` and ``count`` of segments for every class that has any, by name."""
+        query = select(Class.name, func.count()).join(SegmentClass, SegmentClass.class_id == Class.id)
+        return sorted(self._rows(query.group_by(Class.name), ["class_name", "count"]), key=lambda row: row.class_name)
 
     def get_spectrogram_by_class(
         self,
-        name: str,
+        class_name: str,
         include_value: bool = True,
         include_embedding: bool = False,
         spec_group: str = "default",
         limit: int | None = None,
     ) -> list[Row]:
-        """Return the spectrograms of a class in one group, with their segment and recording."""
+        """Return the spectrograms of a class in one group, with their segment and recording.
+
+        ``value`` and ``embedding`` are None unless wanted.
+        """
         columns: dict[str, Any] = {
             "specvalue_id": SpecValue.id,
             "segment_id": SpecValue.segment_id,
             "recording_id": Segment.recording_id,
             "offset": Segment.offset,
             "filename": Recording.filename,
+            "value": SpecValue.value,
+            "embedding": SpecValue.embedding,
         }
-        if include_value:
-            columns["value"] = SpecValue.value
-        if include_embedding:
-            columns["embedding"] = SpecValue.embedding
+        unwanted = [name for name, wanted in (("value", include_value), ("embedding", include_embedding)) if not wanted]
         query = (
-            select(*columns.values())
+            _as_stored(columns, unwanted)
+            .select_from(SpecValue)
             .join(Segment, Segment.id == SpecValue.segment_id)
             .join(Recording, Recording.id == Segment.recording_id)
             .join(SpecGroup, SpecGroup.id == SpecValue.specgroup_id)
-            .where(SpecGroup.name == spec_group, SpecValue.segment_id.in_(_segments_of_class(name)))
+            .where(SpecGroup.name == spec_group, SpecValue.segment_id.in_(_segments_of_class(class_name)))
             .order_by(SpecValue.id)
             .limit(limit)
         )
@@ -234,6 +232,20 @@ class TrainingDatabase(TableMethods):
 
 def _attributes(table: type[Base]) -> dict[str, InstrumentedAttribute[Any]]:
     return {attribute.key: getattr(table, attribute.key) for attribute in table.__mapper__.column_attrs}
+
+
+def _as_stored(columns: Mapping[str, Any], without: Sequence[str]) -> Any:
+    """Select columns as they lie in the file: a script may have stored any value where bytes are due."""
+    return select(
+        *(
+            null().label(name)
+            if name in without
+            else type_coerce(column, NullType()).label(name)
+            if isinstance(column.type, LargeBinary)
+            else column
+            for name, column in columns.items()
+        )
+    )
 
 
 def _column(table: type[Base], name: str) -> InstrumentedAttribute[Any]:

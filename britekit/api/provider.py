@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
@@ -15,6 +16,9 @@ from britekit.database.schema import Category, Class, Recording, Segment, Segmen
 from britekit.database.spectrograms import get_or_add_group
 from britekit.datasets.recordings_csv import source_from_name
 from britekit.errors import DatabaseError
+
+if TYPE_CHECKING:
+    import pandas
 
 
 class TrainingDataProvider:
@@ -42,7 +46,11 @@ class TrainingDataProvider:
             return get_or_add_category(session, name)
 
     def class_id(self, name: str, code: str = "", category_id: int | None = None) -> int:
-        """Return the ID of a class; the category counts only for a new one."""
+        """Return the ID of a class; code and category count only for a new one."""
+        if found := self._db.get_class({"Name": name}):
+            if code and found[0].code and code != found[0].code:
+                warnings.warn(f'class "{name}" has the code "{found[0].code}", not "{code}"', stacklevel=2)
+            return int(found[0].id)
         with self._db.transaction() as session:
             category: str | None = "default"
             if category_id is not None:
@@ -71,11 +79,13 @@ class TrainingDataProvider:
             found = find_recording(session, source_id, filename)
             return found.id if found else add_recording(session, source_id, filename, path, seconds)
 
-    def class_info(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def class_info(self) -> tuple[pandas.DataFrame, pandas.DataFrame]:
         """Return ``name, code, recordings, segments`` of each class, and the same per recording of each.
 
-        Rows of the second list are ``name, code, recording, segments``. Both are sorted by name.
+        Columns of the second are ``name, code, recording, segments``. Both are sorted by name.
         """
+        import pandas
+
         query = (
             select(Class.name, Class.code, Recording.id, Recording.filename, func.count(Segment.id))
             .select_from(Class)
@@ -97,10 +107,16 @@ class TrainingDataProvider:
                 total["recordings"] += 1
                 total["segments"] += segments
                 details.append({**about, "recording": filename, "segments": segments})
-        return list(summary.values()), details
+        columns = ["name", "code"]
+        return (
+            pandas.DataFrame(list(summary.values()), columns=[*columns, "recordings", "segments"]),
+            pandas.DataFrame(details, columns=[*columns, "recording", "segments"]),
+        )
 
-    def spec_group_info(self) -> list[dict[str, Any]]:
+    def spec_group_info(self) -> pandas.DataFrame:
         """Return ``name, spectrograms`` of each spectrogram group, sorted by name."""
+        import pandas
+
         query = (
             select(SpecGroup.name, func.count(SpecValue.id))
             .outerjoin(SpecValue, SpecValue.specgroup_id == SpecGroup.id)
@@ -108,17 +124,17 @@ class TrainingDataProvider:
         )
         with self._db.transaction() as session:
             found = sorted(tuple(row) for row in session.execute(query))
-        return [{"name": name, "spectrograms": count} for name, count in found]
+        return pandas.DataFrame(found, columns=["name", "spectrograms"])
 
-    def segment_class_dict(self) -> dict[int, list[str]]:
+    def segment_class_dict(self) -> dict[int, set[str]]:
         """Return the names of each segment's classes, by segment ID; segments without any are left out."""
         query = (
             select(SegmentClass.segment_id, Class.name)
             .join(Class, Class.id == SegmentClass.class_id)
             .order_by(SegmentClass.segment_id, SegmentClass.id)
         )
-        found: dict[int, list[str]] = {}
+        found: dict[int, set[str]] = {}
         with self._db.transaction() as session:
             for segment, name in session.execute(query.where(SegmentClass.segment_id.is_not(None))):
-                found.setdefault(int(segment or 0), []).append(name)
+                found.setdefault(int(segment or 0), set()).add(name)
         return found

@@ -3,8 +3,9 @@
 `britekit.api.database` gives the five functions behind them. A column that is left out is null.
 """
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace as Row
 from typing import Any
 
@@ -24,6 +25,11 @@ from britekit.database.schema import (
 Filters = Mapping[str, Any] | None
 
 
+def is_compressed(value: Any) -> bool:
+    """Whether a value begins as zlib's bytes do (RFC 1950: method 8, a checksum of two bytes)."""
+    return isinstance(value, bytes) and len(value) > 8 and value[0] & 15 == 8 and not int.from_bytes(value[:2]) % 31
+
+
 class TableMethods(ABC):
     """One method per table and verb."""
 
@@ -31,7 +37,7 @@ class TableMethods(ABC):
     def insert(self, table: type[Base], *values: Any, **named: Any) -> int: ...
 
     @abstractmethod
-    def get(self, table: type[Base], filters: Filters = None) -> list[Row]: ...
+    def get(self, table: type[Base], filters: Filters = None, without: Sequence[str] = ()) -> list[Row]: ...
 
     @abstractmethod
     def count(self, table: type[Base], filters: Filters = None) -> int: ...
@@ -66,8 +72,8 @@ class TableMethods(ABC):
         self,
         category_id: int | None = None,
         name: str | None = None,
-        code: str | None = None,
         alt_name: str | None = None,
+        code: str | None = None,
         alt_code: str | None = None,
         inserted_date: str | None = None,
     ) -> int:
@@ -75,8 +81,8 @@ class TableMethods(ABC):
         return self.insert(Class, category_id, name, code, alt_name, alt_code, inserted_date)
 
     def get_class(self, filters: Filters = None) -> list[Row]:
-        """Return the classes that match the filters, by ID."""
-        return self.get(Class, filters)
+        """Return the classes that match the filters, by name."""
+        return sorted(self.get(Class, filters), key=lambda row: row.name)
 
     def get_class_count(self, filters: Filters = None) -> int:
         """Return the number of classes that match the filters."""
@@ -95,7 +101,7 @@ class TableMethods(ABC):
         source_id: int | None = None,
         filename: str | None = None,
         path: str | None = None,
-        seconds: float | None = None,
+        seconds: float | None = 0,
         inserted_date: str | None = None,
     ) -> int:
         """Insert a recording and return its ID."""
@@ -128,9 +134,9 @@ class TableMethods(ABC):
         """Insert a segment and return its ID."""
         return self.insert(Segment, recording_id, offset, audio, sampling_rate, inserted_date)
 
-    def get_segment(self, filters: Filters = None) -> list[Row]:
-        """Return the segments that match the filters, by ID."""
-        return self.get(Segment, filters)
+    def get_segment(self, filters: Filters = None, include_audio: bool = False) -> list[Row]:
+        """Return the segments that match the filters, by ID; ``audio`` is None unless wanted."""
+        return self.get(Segment, filters, () if include_audio else ("audio",))
 
     def get_segment_count(self, filters: Filters = None) -> int:
         """Return the number of segments that match the filters."""
@@ -145,7 +151,7 @@ class TableMethods(ABC):
         return self.delete(Segment, filters)
 
     def insert_segment_class(
-        self, soundtype_id: int | None = None, segment_id: int | None = None, class_id: int | None = None
+        self, segment_id: int | None = None, class_id: int | None = None, soundtype_id: int | None = None
     ) -> int:
         """Insert a class of a segment and return its ID."""
         return self.insert(SegmentClass, soundtype_id, segment_id, class_id)
@@ -232,13 +238,19 @@ class TableMethods(ABC):
 
     def insert_specvalue(
         self,
-        value: bytes | None = None,
-        embedding: bytes | None = None,
-        specgroup_id: int | None = None,
+        value: Any = None,
+        spec_group_id: int | None = None,
         segment_id: int | None = None,
+        embedding: bytes | None = None,
     ) -> int:
-        """Insert a spectrogram and return its ID."""
-        return self.insert(SpecValue, value, embedding, specgroup_id, segment_id)
+        """Insert a spectrogram and return its ID; warn if the value is not a compressed one."""
+        if not is_compressed(value):
+            warnings.warn(
+                f"the value of the spectrogram of segment {segment_id} ({value!r:.40}) is not made by "
+                "bk.util.compress_spectrogram: pickle and train cannot use it",
+                stacklevel=2,
+            )
+        return self.insert(SpecValue, value, embedding, spec_group_id, segment_id)
 
     def get_specvalue(self, filters: Filters = None) -> list[Row]:
         """Return the spectrograms that match the filters, by ID."""

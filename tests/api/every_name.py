@@ -53,7 +53,7 @@ def database() -> int:
         total: int = db.insert_category("birds") + db.get_category_count() + db.delete_category({"Name": "birds"})
         rows = db.get_category()
         total += db.update_category(1, "Name", "frogs")
-        total += db.insert_class(1, "Robin", "ROB", alt_name="Erithacus") + db.get_class_count({"Code": "ROB"})
+        total += db.insert_class(1, "Robin", "Erithacus", "ROB") + db.get_class_count({"Code": "ROB"})
         rows += db.get_class({"Name": "Robin"})
         total += db.update_class(1, "Code", "R") + db.delete_class({"ID": 1})
         total += db.insert_recording(1, "a.wav", "/in/a.wav", 10.0) + db.get_recording_count()
@@ -72,7 +72,7 @@ def database() -> int:
         total += db.delete_source({"ID": 1}) + db.insert_specgroup("fine") + db.get_specgroup_count()
         rows += db.get_specgroup()
         total += db.update_specgroup(1, "Name", "coarse") + db.delete_specgroup({"ID": 1})
-        total += db.insert_specvalue(b"value", None, 1, 1) + db.get_specvalue_count()
+        total += db.insert_specvalue(b"value", 1, 1) + db.get_specvalue_count()
         rows += db.get_specvalue()
         total += db.update_specvalue(1, "SegmentID", 2) + db.delete_specvalue({"ID": 1})
         rows += db.get_recording_by_class("Robin") + db.get_segment_by_class("Robin", include_audio=True)
@@ -130,6 +130,12 @@ def tests(cfg: bk.BaseConfig) -> None:
     written += bk.PerMinuteTester(*paths, threshold=0.5).produce_reports()
     written += bk.PerRecordingTester(*paths, threshold=0.5, tp_secs_at_precision=0.9).produce_reports()
     print(frame, written)
+
+
+def helpers() -> list[str]:
+    packed: bytes = bk.util.compress_spectrogram(bk.util.expand_spectrogram(b"")[0])
+    found: pandas.DataFrame = bk.util.labels_to_dataframe("labels")
+    return [bk.util.get_device(), str(len(packed) + len(found)), *bk.util.get_audio_files("recordings")]
 
 
 def commands() -> None:

@@ -1,11 +1,14 @@
 """The facade: the old method names, filters, transactions."""
 
+import zlib
+
 import pytest
 
 from britekit.api.database import TrainingDatabase
 from britekit.database.schema import Source
 from britekit.errors import DatabaseError
 
+VALUE = zlib.compress(bytes(100))
 TABLES = ["category", "class", "recording", "segment", "segment_class", "soundtype", "source"]
 TABLES += ["specgroup", "specvalue"]
 
@@ -18,14 +21,14 @@ def db(tmp_path):
 
 @pytest.fixture
 def filled(db):
-    robin = db.insert_class(1, "Robin", "ROB", alt_name="Erithacus")
+    robin = db.insert_class(1, "Robin", "Erithacus", "ROB")
     wren = db.insert_class(category_id=1, name="Wren")
     first = db.insert_recording(1, "a.wav", "/in/a.wav", 10.0)
     second = db.insert_recording(1, "b.wav")
     for recording, name in ((first, robin), (first, wren), (second, wren)):
         segment = db.insert_segment(recording, float(name))
         db.insert_segment_class(segment_id=segment, class_id=name)
-        db.insert_specvalue(b"value", b"embedding", 1, segment)
+        db.insert_specvalue(VALUE, 1, segment, b"embedding")
     return db
 
 
@@ -41,8 +44,8 @@ def test_rows_have_lower_case_attributes(filled):
     (row,) = filled.get_class({"Name": "Robin"})
     assert (row.id, row.category_id, row.code, row.alt_name, row.alt_code) == (1, 1, "ROB", "Erithacus", None)
     assert len(row.inserted_date) == 10
-    assert [row.filename for row in filled.get_recording({"Seconds": None})] == ["b.wav"]
-    assert filled.get_specvalue({"SegmentID": 1})[0].value == b"value"
+    assert [row.filename for row in filled.get_recording({"Seconds": 0})] == ["b.wav"]
+    assert filled.get_specvalue({"SegmentID": 1})[0].value == VALUE
 
 
 def test_joined_filters(filled):
@@ -73,8 +76,6 @@ def test_update_and_delete(filled):
     assert filled.update_class(1, "Code", "ROBI") == 1
     assert filled.update_class(99, "Code", "ROBI") == 0
     assert filled.get_class({"Code": "ROBI"})[0].name == "Robin"
-    with pytest.raises(DatabaseError, match="needs a filter"):
-        filled.delete_class()
     assert filled.delete_recording({"FileName": "a.wav"}) == 1
     assert (filled.get_segment_count(), filled.get_specvalue_count(), filled.get_segment_class_count()) == (
         1,
@@ -88,11 +89,11 @@ def test_update_and_delete(filled):
 def test_by_class(filled):
     assert [row.filename for row in filled.get_recording_by_class("Robin")] == ["a.wav"]
     assert [row.offset for row in filled.get_segment_by_class("Wren")] == [2.0, 2.0]
-    assert not hasattr(filled.get_segment_by_class("Wren")[0], "audio")
+    assert filled.get_segment_by_class("Wren")[0].audio is None
     assert filled.get_segment_by_class("Wren", include_audio=True)[0].audio is None
-    assert [(row.recording_id, row.count) for row in filled.get_all_segment_counts()] == [(1, 2), (2, 1)]
+    assert [(x.class_name, x.count) for x in filled.get_all_segment_counts()] == [("Robin", 1), ("Wren", 2)]
     (row,) = filled.get_spectrogram_by_class("Wren", include_embedding=True, limit=1)
-    assert (row.value, row.embedding, row.filename, row.segment_id) == (b"value", b"embedding", "a.wav", 2)
+    assert (row.value, row.embedding, row.filename, row.segment_id) == (VALUE, b"embedding", "a.wav", 2)
     assert filled.get_spectrogram_by_class("Wren", spec_group="other") == []
 
 
@@ -108,3 +109,33 @@ def test_transaction(filled, tmp_path):
         assert other.get_class_count({"Name": "Owl"}) == 1
         with pytest.raises(DatabaseError, match="read-only"):
             other.insert_class(1, "Jay")
+
+
+def test_deleting_without_a_filter_empties_and_defaults_return(filled, tmp_path):
+    for word in TABLES:
+        held = getattr(filled, f"get_{word}_count")()
+        assert getattr(filled, f"delete_{word}")() == held
+        assert getattr(filled, f"get_{word}_count")() == 0
+    filled.close()
+    with TrainingDatabase(str(tmp_path / "t.db")) as db:
+        for word in ("category", "source", "specgroup"):
+            assert [row.name for row in getattr(db, f"get_{word}")()] == ["default"]
+
+
+@pytest.mark.parametrize("value", ["text", 5, 3.5, b"", b"abc"])
+def test_any_value_is_kept_as_a_spectrogram_with_a_warning(filled, value):
+    segment = filled.insert_segment(1, 40.0)
+    with pytest.warns(UserWarning, match=f"segment {segment} .*compress_spectrogram"):
+        row = filled.insert_specvalue(value, 1, segment)
+    assert filled.get_specvalue({"ID": row})[0].value == value
+
+
+@pytest.mark.parametrize("call", [("segment", 99, 0.0), ("segment_class", 1, 99), ("specvalue", VALUE, 99, 1)])
+def test_rows_of_others_that_do_not_exist_are_refused(filled, call):
+    with pytest.raises(DatabaseError, match="FOREIGN KEY"):
+        getattr(filled, f"insert_{call[0]}")(*call[1:])
+
+
+def test_audio_of_a_segment_comes_only_when_asked_for(filled):
+    filled.update_segment(1, "Audio", b"ab")
+    assert (filled.get_segment()[0].audio, filled.get_segment({"ID": 1}, True)[0].audio) == (None, b"ab")

@@ -45,7 +45,7 @@ def test_names_for_type_checkers_are_those_of_the_package():
     tree = ast.parse((ROOT / "britekit/__init__.py").read_text())
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
     named = {alias.asname: node.module for node in block.body for alias in node.names}
-    assert named == {"commands": "britekit"} | bk._HOMES
+    assert named == {"commands": "britekit", "util": "britekit.api.compat"} | bk._HOMES
     assert (ROOT / "britekit/py.typed").exists()
 
 

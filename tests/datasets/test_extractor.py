@@ -57,19 +57,20 @@ def test_provider(folder):
         provider.class_id("Owl", "O")
         for offset in (0.0, 1.0):
             segment = db.insert_segment(recording, offset)
-            db.insert_segment_class(None, segment, wren)
-            db.insert_specvalue(b"x", None, group, segment)
-        assert provider.class_info() == (
+            db.insert_segment_class(segment, wren)
+            with pytest.warns(UserWarning, match="compress_spectrogram"):
+                db.insert_specvalue(b"x", group, segment)
+        assert tuple(frame.to_dict("records") for frame in provider.class_info()) == (
             [
                 {"name": "Owl", "code": "O", "recordings": 0, "segments": 0},
                 {"name": "Wren", "code": "W", "recordings": 1, "segments": 2},
             ],
             [{"name": "Wren", "code": "W", "recording": "XC7.mp3", "segments": 2}],
         )
-        assert provider.spec_group_info() == [
+        assert provider.spec_group_info().to_dict("records") == [
             {"name": "default", "spectrograms": 0}, {"name": "fine", "spectrograms": 2},
         ]  # fmt: skip
-        assert list(provider.segment_class_dict().values()) == [["Wren"], ["Wren"]]
+        assert list(provider.segment_class_dict().values()) == [{"Wren"}, {"Wren"}]
 
 
 def test_pickle_train_is_pickle(tmp_path, monkeypatch):
