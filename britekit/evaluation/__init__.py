@@ -5,29 +5,28 @@ from them with their intervals, a calibration, and report files.
 
 Truth and scores:
 
-- ``grid.py``: segments of a recording, which of them an annotation marks, which of them a score belongs to
+- ``grid.py``: the segments of a recording, which ones an annotation marks, and which one a score belongs to
 - ``scored_segments.py``: a test per segment as matrices; ``scored_units.py``: the same per block and per recording
-- ``analyzed_scores.py``: ``scores.npz`` or label files as one thing
-- ``applied_scaling.py``: what inference had done to the scores in label files
+- ``analyzed_scores.py``: ``scores.npz`` or label files behind one interface
+- ``applied_scaling.py``: the scaling that inference applied to scores in label files
 - ``exclusions.py``: what a test could not use, and how long recordings are
 
 Figures:
 
-- ``unit_report.py``: all figures of a test; ``intervals.py``: their intervals; ``seconds.py``: how long
-  detections last
+- ``unit_report.py``: all figures of a test; ``intervals.py``: their intervals; ``seconds.py``: how long detections last
 - ``thresholded_values.py``: what a threshold is applied to
 - ``class_curves.py``: detection curves, and what was detected instead of missed classes
 - ``worst_mistakes.py``: the worst mistakes and their spectrograms; ``mistake_sounds.py``: their sound
 - ``headline.py``: the few figures that people compare; ``compare.py``: two tests compared
-- ``report_files.py``: which files a test leaves; ``summary.py``, ``report_tables.py``, ``curve_files.py``,
-  ``matrix_file.py`` and ``html_page.py``: what stands in them; ``report_tracking.py``: what its run records
-- ``untested.py``: what the stages leave where no test recording is annotated yet
+- ``report_files.py``: the files of a report; ``summary.py``, ``report_tables.py``, ``curve_files.py``,
+  ``matrix_file.py`` and ``html_page.py``: their content; ``report_tracking.py``: what the tracked run records
+- ``untested.py``: the outputs of stages while no test recording is annotated yet
 - ``granularity.py``: the unit of a test, and reading a test of any unit
 
 Other reports:
 
 - ``seconds_per_class.py``: seconds per class in annotations and in labels
-- ``iou.py``: how well labels lie where the sounds are
+- ``iou.py``: how well labels overlap annotated sounds
 - ``epochs.py``: each checkpoint of a training run on the test
 - ``contradictions.py``: which stored training segments the models contradict; ``contradiction_files.py``:
   its tables and pictures
@@ -37,5 +36,5 @@ Calibration:
 
 - ``platt_fit.py``: Platt scaling, global and per class, cross-fitted by recording
 - ``class_thresholds.py``: the threshold of each class for a wanted precision
-- ``calibrating.py``: a calibration with its errors before and after, its file and its pictures
+- ``calibrating.py``: a calibration with its errors before and after, its file and pictures
 """

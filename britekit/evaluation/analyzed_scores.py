@@ -1,4 +1,4 @@
-"""Output of ``analyze`` as scores: ``scores.npz`` if present, else label files."""
+"""Read the output of ``analyze`` as scores: from ``scores.npz`` if present, else from label files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Windows:
 
 
 def _gone(*_: object) -> Any:
-    raise RuntimeError("these scores were laid on a grid and given up; read them again")
+    raise RuntimeError("the scores were released after they were laid on a grid; read them again")
 
 
 @dataclass(frozen=True)
@@ -47,46 +47,46 @@ class AnalyzedScores:
     """Scores of recordings, before they are laid on a grid."""
 
     path: Path
-    """File or directory they come from."""
+    """File or directory that holds them."""
     unrounded: bool
     """True for ``scores.npz``: every cell has its exact score."""
     classes: list[ClassInfo]
     """The trained classes."""
     labels: list[str]
-    """Name of each in annotations."""
+    """How annotations call each class."""
     seconds: dict[str, float]
-    """Length of each recording, where the source knows it."""
+    """Seconds of each recording whose length is known."""
     length_s: float
     step_s: float
     scored: Scored
-    """What was scored to the end of each recording, where the source says so."""
+    """What was scored up to the end of each recording, if known."""
     lay: Callable[[Grid, list[str]], NDArray[np.float32]]
-    """Lay the scores on the grid of the recordings named: (N, C) float32."""
+    """Return the scores of the given recordings on a grid: (N, C) float32."""
     windows: Callable[[list[str]], Windows]
-    """Return the scores of the recordings named by window."""
+    """Return the scores of the given recordings by window."""
     recordings: set[str]
     """Recordings with scores."""
     scaling: tuple[float, float] | None = None
-    """Platt values already inside the scores, other than 1 and 0."""
+    """Platt coefficient and intercept already applied to the scores, unless they are 1 and 0."""
     calibrated: bool = False
     """Whether a calibration file was applied to the scores."""
     own_scaling: dict[int, tuple[float, float]] = field(default_factory=dict)
-    """Platt values inside the scores of classes, by column, that had their own in that file."""
+    """Platt values applied to single classes, by column."""
     backend: str | None = None
     members: list[Any] = field(default_factory=list)
 
     @property
     def sha256s(self) -> frozenset[str]:
-        """SHA-256 of the checkpoints that gave the scores, where the source names them."""
+        """SHA-256 of the checkpoints that produced the scores, if known."""
         return frozenset(str(x["sha256"]) for x in self.members if isinstance(x, dict) and x.get("sha256"))
 
     def facts_alone(self) -> AnalyzedScores:
-        """Return the source without its scores, which may take more memory than a whole test."""
+        """Return a copy without the scores, which may take more memory than the rest of a test."""
         return replace(self, lay=_gone, windows=_gone)
 
 
 def find_label_dir(labels: str | Path, recordings_dir: str | Path) -> Path:
-    """Return a label directory: looked up in the recordings directory first, then as an ordinary path."""
+    """Return the label directory of that name in the recordings directory, else the path as given."""
     inside = Path(recordings_dir) / labels
     return inside if inside.is_dir() else Path(labels)
 
@@ -101,16 +101,16 @@ def read_scores(
     directory
         Output of ``analyze``, or label files of another program.
     label_field
-        What annotations call a class, unless the manifest in the directory says which was used.
+        Which name of a class annotations use, unless the manifest in the directory says otherwise.
     map_codes
         Old label to new, for the output of old checkpoints.
     classes_path
-        Class list, where it exists; it gives other names of the classes in labels of other programs.
+        Class list, if it exists; maps names in labels of other programs to classes.
 
     Raises
     ------
     InputError
-        If there is nothing to read, or labels differ in length.
+        There are no scores, or labels differ in length.
     """
     folder = Path(directory)
     if not folder.is_dir():
@@ -143,7 +143,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def source_of_table(
     table: ScoreTable, path: Path, label_field: str, map_codes: Mapping[str, str] | None
 ) -> AnalyzedScores:
-    """Return the scores of a table; ``path`` names it in messages."""
+    """Return the scores of a table; ``path`` is used in messages."""
     if not len(table.starts):
         raise InputError(f"{path} holds no scores: no recording was long enough for a window")
     names = [composed(name) for name in table.recordings]
@@ -201,9 +201,9 @@ def _from_labels(
         raise InputError(f"{folder} holds no label, so the length of labels is unknown; run analyze with --min-score 0")
     inference = manifest.get("inference") or {}
     if manifest.get("sed_fps") and inference.get("segment_len") is None and inference.get("min_score"):
-        # They may be of one length by chance, such as that of the recordings.
+        # They may all have one length by chance, such as that of the recordings.
         raise InputError(
-            f"{folder}: labels are as long as the sounds, so they are of no segments; run analyze with --seg "
+            f"{folder}: labels have variable length, so they cannot be scored per segment; run analyze with --seg "
             "to get labels of one length, or with --min-score 0"
         )
     length_s = _common_length(folder, found, _stated_length(manifest))
@@ -218,7 +218,7 @@ def _from_labels(
     def lay(grid: Grid, recordings: list[str]) -> NDArray[np.float32]:
         scores = np.zeros((grid.rows, len(labels)), dtype=np.float32)
         where = place_of(recordings)
-        # Some at a time: the indexes of all labels would take more memory than the labels.
+        # In parts: the indexes of all labels would take more memory than the labels.
         for first in range(0, len(found), _LABELS_AT_ONCE):
             part = slice(first, first + _LABELS_AT_ONCE)
             place = where[found.recording_M[part]]
@@ -232,7 +232,7 @@ def _from_labels(
     def windows(recordings: list[str]) -> Windows:
         place = place_of(recordings)[found.recording_M]
         used = np.flatnonzero(place >= 0)
-        # Labels of one window differ in their start by no more than rounding.
+        # Starts of labels of one window differ by rounding at most.
         key = np.stack([place[used], np.rint(found.start_M[used] * 1000)], axis=1).astype(np.int64)
         distinct, first, which = np.unique(key, axis=0, return_index=True, return_inverse=True)
         scores = np.full((len(distinct), len(labels)), -1, dtype=np.float32)
@@ -264,7 +264,7 @@ def _from_labels(
 
 
 def _stated_step(where: Path, facts: Mapping[str, Any]) -> float | None:
-    """Return the step between labels that analyze noted, if it did."""
+    """Return the step between labels that analyze recorded, if any."""
     if facts.get("step_s") is None:
         return None
     try:
@@ -282,7 +282,7 @@ def _scored(facts: Mapping[str, Any]) -> Scored:
 
 
 def _stated_length(manifest: dict[str, Any]) -> float | None:
-    """Return the seconds of a label that ends within its recording; None without a manifest of ours."""
+    """Return the length in seconds of a label that ends before its recording; None without a manifest of analyze."""
     fps, inference = manifest.get("sed_fps"), manifest.get("inference") or {}
     duration = (manifest.get("audio") or {}).get("spec_duration")
     if not isinstance(duration, (int, float)):
@@ -293,14 +293,14 @@ def _stated_length(manifest: dict[str, Any]) -> float | None:
 
 
 def _common_length(folder: Path, labels: LabelTable, stated_s: float | None) -> float:
-    """Return the length of all labels but those that end with their recording, which may be shorter."""
+    """Return the common length of labels; those that end with their recording may be shorter."""
     parts = [slice(k, k + _LABELS_AT_ONCE) for k in range(0, len(labels), _LABELS_AT_ONCE)]
     start_M, end_M = labels.start_M, labels.end_M
     last_R = np.zeros(len(labels.recordings))
     np.maximum.at(last_R, labels.recording_M, end_M)
     usual = stated_s
     if usual is None:
-        # The median of the first part: where labels differ at all, it does not matter which are usual.
+        # The median of the first part: if lengths differ at all, any reference length reveals it.
         some = parts[0]
         ends_earlier = end_M[some] < last_R[labels.recording_M[some]] - ROUNDED_S
         lengths = end_M[some].astype(np.float64) - start_M[some]
@@ -315,16 +315,15 @@ def _common_length(folder: Path, labels: LabelTable, stated_s: float | None) -> 
             name = labels.recordings[labels.recording_M[place]]
             raise InputError(
                 f'{folder}: labels differ in length (recording "{name}": {lengths[other[0]]:g} s at '
-                f"{start_M[place]:g} s, others {usual:g} s); run analyze with --seg to get labels of one "
-                "length"
+                f"{start_M[place]:g} s, others {usual:g} s); run analyze with --seg to get labels of one length"
             )
     if usual <= 0:
-        raise InputError(f"{folder}: labels have no length; expected stretches of time")
+        raise InputError(f"{folder}: labels have no duration; expected an end after each start")
     return usual
 
 
 def _as_listed(labels: list[str], classes_path: str | Path | None) -> list[ClassInfo]:
-    """Return the class that each label means in the class list; others are called as the label."""
+    """Return the listed class of each label; a label without one becomes a class of that name."""
     known: dict[str, ClassInfo] = {}
     if classes_path is not None and Path(classes_path).is_file():
         for info in read_classes(classes_path):
@@ -333,7 +332,7 @@ def _as_listed(labels: list[str], classes_path: str | Path | None) -> list[Class
     classes: list[ClassInfo] = []
     for label in labels:
         info = known.get(label, ClassInfo(label))
-        # Two labels of one class stay two: which one is meant cannot be known.
+        # Two labels of one class stay separate: which one is meant is unknown.
         classes.append(ClassInfo(label) if info in classes else info)
     return classes
 
@@ -346,13 +345,13 @@ def trained_classes(
     found: LabelTable,
     classes_path: str | Path | None = None,
 ) -> tuple[list[ClassInfo], list[str]]:
-    """Return the classes of the manifest, else those of the labels as the class list knows them."""
+    """Return the classes of the manifest, else the classes of the labels according to the class list."""
     used = sorted({map_name(name, map_codes) for name in found.names})
     listed = manifest.get("classes")
     if not listed or label_field not in ("names", "codes"):  # a manifest holds no alternates
         if not listed:
             log.warning(
-                "%s has no manifest: the trained classes are taken to be the %d in its labels", folder, len(used)
+                "%s has no manifest, so the %d classes in its labels count as the trained classes", folder, len(used)
             )
         return _as_listed(used, classes_path), used
     try:
@@ -367,20 +366,20 @@ def trained_classes(
             first = int(np.argmax(found.name_M == place))
             where = f'recording "{found.recordings[found.recording_M[first]]}" at {found.start_M[first]:g} s'
             raise InputError(
-                f'{folder}: label "{name}" ({where}) is of no class in manifest.yaml, so labels and manifest '
+                f'{folder}: label "{name}" ({where}) is not a class in manifest.yaml, so labels and manifest '
                 f"come from different runs{suggest(name, labels)}"
             )
     return classes, labels
 
 
 def _models(manifest: dict[str, Any]) -> list[Any]:
-    """Return the members that a manifest describes, as score tables name them."""
+    """Return the members listed in a manifest, in the form of a score table."""
     models = (manifest[key] for key in manifest if str(key).startswith("model "))
     return [{"name": m.get("file"), "sha256": m.get("sha256")} for m in models if isinstance(m, dict)]
 
 
 def _members(text: str | None) -> list[Any]:
-    """Read the list of members that a score table carries as JSON."""
+    """Parse the list of members that a score table stores as JSON."""
     try:
         members = json.loads(text) if text else []
     except ValueError:

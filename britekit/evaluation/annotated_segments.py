@@ -1,4 +1,4 @@
-"""Which segments of the test recordings hold which class, for looking at them."""
+"""Find the segments of test recordings that hold a class, to look at them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AnnotatedSegments:
 
     @property
     def folder(self) -> str:
-        """The class as the name of a folder."""
+        """Folder name of the class."""
         name = "".join("_" if c in '/\\:*?"<>|' or not c.isprintable() else c for c in self.label).strip(". ")
         return name or "_"
 
@@ -39,7 +39,7 @@ class AnnotatedSegments:
 def annotated_segments(
     annotations_path: str | Path, length_s: float, label: str | None = None, map_codes: Mapping[str, str] | None = None
 ) -> list[AnnotatedSegments]:
-    """Find the segments, one after the other from the start of each recording, that hold annotated classes.
+    """Find consecutive segments of each recording that hold annotated classes.
 
     Parameters
     ----------
@@ -48,19 +48,19 @@ def annotated_segments(
     length_s
         Length of a segment.
     label
-        Only this class, as it is annotated.
+        Only this class, as named in the annotations.
     map_codes
         Old label to new (`misc.map_codes`), in the annotations and in ``label``.
 
     Returns
     -------
     list
-        By class, then recording. Recordings without audio are warned of.
+        By class, then recording. Logs a warning for recordings without audio.
 
     Raises
     ------
     InputError
-        If nothing is annotated, the class is not, or no recording is there.
+        Nothing is annotated, the class is not annotated, or no recording was found.
     """
     root = root_of(annotations_path)
     known = audio_files(root, recursive=False)
@@ -97,5 +97,5 @@ def annotated_segments(
     for sentence in unheard.sentences():
         log.warning("%s", sentence)
     if not found:
-        raise InputError(f"{root} holds none of the annotated recordings, or no segment holds enough of any class")
+        raise InputError(f"{root} holds no annotated recording, or no segment holds enough of any class")
     return [found[key] for key in sorted(found)]

@@ -1,4 +1,4 @@
-"""Scaling that inference applied to the scores in label files, read from its manifest."""
+"""Read from a manifest the scaling that inference applied to scores in label files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Pair = tuple[float, float]
 
 
 def applied_scaling(manifest: dict[str, Any]) -> tuple[Pair | None, bool]:
-    """Return the Platt values that labels already contain (None: none), and whether they came from a file."""
+    """Return the Platt values already applied to labels, or None, and whether they came from a file."""
     from_file = manifest.get("calibration")
     values = from_file if isinstance(from_file, dict) else None
     names = ("coefficient", "intercept") if values else ("scaling_coefficient", "scaling_intercept")
@@ -21,7 +21,7 @@ def applied_scaling(manifest: dict[str, Any]) -> tuple[Pair | None, bool]:
 
 
 def scaling_of_classes(manifest: dict[str, Any], classes: Sequence[ClassInfo]) -> dict[int, Pair]:
-    """Return the values of the classes (by place) that had their own in the calibration file."""
+    """Return the Platt values of classes with their own entry in the calibration file, by index."""
     from_file = manifest.get("calibration")
     own = from_file.get("classes") if isinstance(from_file, dict) else None
     if not isinstance(own, dict):

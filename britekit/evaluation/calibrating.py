@@ -1,4 +1,4 @@
-"""A calibration of a scored set: fitted, judged on recordings it has not seen, written and drawn."""
+"""Fit a calibration to a test, measure it on unseen recordings, write it and plot it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from britekit.metrics.calibration import (
 from britekit.plots.picture import Picture, draw_picture
 from britekit.plots.reliability import ReliabilityLine, plot_reliability
 
-# Below, nearly every cell is silence rightly called so, which would hide the errors that matter.
+# Below, nearly every cell is correctly detected silence, which would hide the errors that matter.
 COUNTED_FROM = 0.1
 
 log = logging.getLogger(__name__)
@@ -38,24 +38,24 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Judged:
-    """Scores or probabilities against the truth, over the cells that count."""
+    """Calibration error and Brier score of scores or probabilities."""
 
     error: CalibrationError
     brier: float
     bins: ReliabilityBins
     error_interval: Interval
     brier_interval: Interval
-    """95 %, by resampling recordings; NaN ends with a single one."""
+    """95 %, by resampling recordings; NaN bounds for a single recording."""
 
 
 @dataclass(frozen=True, repr=False)
 class CalibrationResult:
-    """A calibration and what it is worth."""
+    """A calibration with its errors before and after."""
 
     fit: PlattFit
     cutoff: float
     cross_fitted: bool
-    """Whether `after` was measured on recordings the fit had not seen."""
+    """Whether `after` was measured on recordings outside the fit."""
     before: Judged
     after: Judged
     recordings: int
@@ -94,16 +94,16 @@ def calibrate_scores(
     data
         Truth and scores.
     cutoff
-        Cells with a lower score take no part in the fit and the reliability diagram.
+        Cells with a lower score are excluded from the fit and the reliability diagram.
     given
         Coefficient and intercept to judge instead of fitting.
     per_class
-        Let classes with evidence have their own values.
+        Fit separate values for classes with enough evidence.
 
     Raises
     ------
     InputError
-        If the cells at or above the cutoff do not suffice for a fit.
+        The cells at or above the cutoff do not suffice for a fit.
     """
     truth, scores, groups = data.truth_NC, data.scores_NC, data.groups_N
     lowest = lowest_fitted(cutoff, data.source.unrounded)
@@ -151,7 +151,7 @@ def calibrate_scores(
 
 
 def calibration_metrics(result: CalibrationResult) -> dict[str, Any]:
-    """Return the figures of a calibration for a metrics file."""
+    """Return the metrics of a calibration for a metrics file."""
     return {
         "coefficient": result.fit.coefficient,
         "intercept": result.fit.intercept,
@@ -178,9 +178,9 @@ def write_calibration(
 ) -> None:
     """Write a calibration file for `infer.calibration`.
 
-    Classes with values of their own are listed by name. ``thresholds`` are written beside the values;
-    inference does not read them. Where labels were fitted that inference had scaled, both scalings are
-    written as one, since inference applies the file to scores that are not scaled.
+    Classes with their own values are listed by name. ``thresholds`` are written beside the values; inference ignores
+    them. If the fitted labels had been scaled by inference, both scalings are combined, since inference applies the
+    file to unscaled scores.
     """
     source = data.source
     a, b, own = _on_unscaled(result.fit, source)
@@ -244,7 +244,7 @@ def plot_calibration(path: str | Path, result: CalibrationResult) -> None:
 
 
 def _on_unscaled(fit: PlattFit, source: AnalyzedScores) -> tuple[float, float, dict[int, tuple[float, float]]]:
-    """Return coefficient, intercept and those of columns, as they act on scores before any scaling."""
+    """Return global and per-column coefficients and intercepts, converted to unscaled scores."""
     usual, everywhere = source.scaling or (1.0, 0.0), (fit.coefficient, fit.intercept)
 
     def joined(fitted: tuple[float, float], before: tuple[float, float]) -> tuple[float, float]:
@@ -267,7 +267,7 @@ def _intervals(result: CalibrationResult) -> dict[str, Interval]:
 
 
 def _warn_of_missing_cells(data: ScoredSegments, cutoff: float) -> None:
-    """Say that scores below the threshold of the label files count as 0, where that enters the fit."""
+    """Warn if scores below the threshold of the label files enter the fit as 0."""
     if data.source.unrounded or cutoff > 0:
         return
     present = data.scores_NC[data.scores_NC > 0]
@@ -279,5 +279,5 @@ def _warn_of_missing_cells(data: ScoredSegments, cutoff: float) -> None:
 
 
 def _rounded(value: float) -> float | None:
-    """Return seven significant digits, so that the last bits of two machines do not show; None for NaN."""
+    """Round to seven significant digits, which agree between machines; None for NaN."""
     return None if np.isnan(value) else float(f"{value:.7g}")

@@ -1,4 +1,4 @@
-"""How each class fares: detection curves over thresholds, and what was detected instead where it was missed."""
+"""Detection curves of each class over thresholds, and what was detected where it was missed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from britekit.plots.classes import plot_detection_curves, plot_missed_for
 from britekit.plots.lettering import shorten
 
 NOTHING = "(nothing)"
-# More of either and neither a page nor a person can read the picture; the table has all.
+# With more, the picture is unreadable; the table has all.
 _MOST_ROWS, _MOST_COLUMNS = 40, 40
 
 
@@ -71,12 +71,12 @@ def _draw_confusion(report: UnitReport, missed: MissedFor, path: Path) -> list[P
     labels = report.data.labels
     rows = [c for c in np.argsort(-missed.misses_C, kind="stable")[:_MOST_ROWS] if missed.misses_C[c]]
     if not rows:
-        path.unlink(missing_ok=True)  # of an earlier run: nothing was missed now
+        path.unlink(missing_ok=True)  # left by an earlier run; nothing was missed this time
         return []
     wrong = missed.wrong_CC[rows]
     order = np.argsort(-wrong.sum(axis=0), kind="stable")[:_MOST_COLUMNS]
     columns = [c for c in order if wrong[:, c].any()]
-    # As far as possible in the order of the rows, so that mutual confusions lie opposite each other.
+    # Follow the order of the rows where possible, so that mutual confusions lie opposite each other.
     columns.sort(key=lambda c: (rows.index(c) if c in rows else len(rows), c))
     shares = np.column_stack([wrong[:, columns], missed.nothing_C[rows]]) / missed.misses_C[rows][:, None]
     said = [labels[c] for c in columns] + [NOTHING]
@@ -100,7 +100,7 @@ def _curve_rows(report: UnitReport, curves: DetectionCurves) -> Iterator[Sequenc
 
 
 def _confusion_rows(report: UnitReport, missed: MissedFor) -> Iterator[Sequence[object]]:
-    """Yield, for each class that was missed, what was detected there, most often first."""
+    """Yield, for each missed class, what was detected instead, most frequent first."""
     unit, labels = report.data.unit, report.data.labels
     yield "missed", "misses", "said", f"{unit}s", "share", f"wrongly in {unit}s"
     for c in np.flatnonzero(missed.misses_C):

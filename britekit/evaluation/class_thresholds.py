@@ -1,4 +1,4 @@
-"""The threshold of each class for a wanted precision."""
+"""Find the threshold of each class for a required precision."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from britekit.metrics.precision_bounds import PrecisionBounds, bound_precision
 
 @dataclass(frozen=True)
 class ClassThresholds:
-    """For each annotated class, its precision at all thresholds and the one that was chosen."""
+    """Precision of each annotated class at all thresholds, and the chosen threshold."""
 
     wanted: float
     bounds: dict[int, PrecisionBounds]
     """By column."""
     chosen: dict[int, int | None]
-    """Place of the lowest threshold in `bounds`, None where none meets the wanted precision."""
+    """Index of the lowest sufficient threshold in `bounds`; None if no threshold reaches the precision."""
 
     @property
     def reached(self) -> int:
@@ -36,7 +36,7 @@ class ClassThresholds:
         classes = {}
         for column, place in self.chosen.items():
             value = None if place is None else float(self.bounds[column].thresholds[place])
-            # Rounded down, so that the detection that stands at the threshold stays one.
+            # Rounded down, so that the detection exactly at the threshold still counts.
             classes[data.source.classes[column].name] = None if value is None else np.floor(value * 1e6) / 1e6
         return {
             "precision": self.wanted,
@@ -45,21 +45,21 @@ class ClassThresholds:
 
 
 def find_thresholds(data: ScoredSegments, values_NC: NDArray[np.floating], wanted: float) -> ClassThresholds:
-    """Find, for each annotated class, the lowest threshold that reaches the precision asked for (95 % confidence).
+    """Find the lowest threshold of each annotated class that reaches a precision (95 % confidence).
 
     Parameters
     ----------
     data
         Truth.
     values_NC
-        What the thresholds apply to; for honest bounds, probabilities cross-fitted by recording.
+        Values to apply thresholds to; for unbiased bounds, probabilities cross-fitted by recording.
     wanted
         Precision, above 0 and below 1.
 
     Raises
     ------
     InputError
-        If the precision is none.
+        The precision is out of range.
     """
     if not 0 < wanted < 1:
         raise InputError(f"--precision is {wanted:g}; expected a share above 0 and below 1")
@@ -68,7 +68,7 @@ def find_thresholds(data: ScoredSegments, values_NC: NDArray[np.floating], wante
 
 
 def write_thresholds(path: str | Path, thresholds: ClassThresholds, data: ScoredSegments) -> None:
-    """Write the thresholds as a table; a class that no threshold gives the precision has its best bound."""
+    """Write the thresholds as a table; a class that cannot reach the precision gets its best bound."""
     write_table(Path(path), _rows(thresholds, data))
 
 

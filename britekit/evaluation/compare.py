@@ -1,6 +1,6 @@
-"""Two tests of the same recordings compared: paired differences, with intervals by resampling recordings.
+"""Compare two tests of the same recordings: paired differences, with intervals by resampling recordings.
 
-`write_cells` keeps what a comparison needs of a test; `compare_tests` compares two such files.
+`write_cells` saves the data of a test that a comparison needs; `compare_tests` compares two such files.
 
 N: units (rows), C: classes, W: weightings of `britekit.metrics.bootstrap`.
 """
@@ -69,7 +69,7 @@ def read_cells(path: Path) -> Cells:
     Raises
     ------
     InputError
-        The file is missing or not one of `write_cells`.
+        The file is missing or was not written by `write_cells`.
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist; expected the results of rpt-test: run dvc repro (or rpt-test) again")
@@ -83,7 +83,7 @@ def read_cells(path: Path) -> Cells:
 
 @dataclass(frozen=True)
 class Difference:
-    """A figure of both tests, and the interval of the second minus the first."""
+    """A metric of both tests, and the interval of the second minus the first."""
 
     name: str
     first: float
@@ -93,7 +93,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two tests compared."""
+    """The comparison of two tests."""
 
     figures: list[Difference]
     classes: list[Difference]
@@ -104,7 +104,7 @@ class Comparison:
     """What only one of the tests has, a sentence each."""
 
     def verdict(self) -> str:
-        """Return in one line which of the tests is better, or that there is no telling."""
+        """Return in one line which test is better, or that no difference is detectable."""
         lead = self.figures[0]
         found = lead.difference
         if math.isnan(found.value):
@@ -119,15 +119,15 @@ class Comparison:
 
 
 def compare_tests(first: Cells, second: Cells, replicates: int = REPLICATES) -> Comparison:
-    """Compare two tests cell by cell; recordings are resampled, the same ones for both.
+    """Compare two tests cell by cell, with the same resampled recordings for both.
 
     Raises
     ------
     InputError
-        Other granularities, nothing in common, or annotations that differ.
+        Granularities or annotations differ, or the tests share no cells.
     """
     if first.unit != second.unit:
-        raise InputError(f"A was tested per {first.unit}, B per {second.unit}; test both alike")
+        raise InputError(f"A was tested per {first.unit}, B per {second.unit}; use the same granularity for both")
     one, two, exclusions = _common(first, second)
     names, groups = np.unique(one.recordings, return_inverse=True)
     sampling = resample(len(names), replicates)
@@ -141,7 +141,7 @@ def compare_tests(first: Cells, second: Cells, replicates: int = REPLICATES) -> 
 
 
 def _common(first: Cells, second: Cells) -> tuple[Cells, Cells, list[str]]:
-    """Return both tests on the rows and classes that they share, and what they do not share."""
+    """Return both tests restricted to shared rows and classes, and sentences about the rest."""
     rows, a_rows, b_rows = np.intersect1d(first.rows, second.rows, return_indices=True)
     labels, a_labels, b_labels = np.intersect1d(first.labels, second.labels, return_indices=True)
     if not len(rows) or not len(labels):
@@ -175,7 +175,7 @@ def _part(cells: Cells, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Ce
 def _figures(
     cells: Cells, groups_N: NDArray[np.intp], sampling: Resampling
 ) -> dict[str, tuple[float, NDArray[np.float64]]]:
-    """Return each figure with its values (W,) under each weighting; those of classes last."""
+    """Return each metric with its values (W,) under each weighting; per-class metrics last."""
     truth, scores, count = cells.truth, cells.scores, len(cells.labels)
     ranking = rank_classes(truth, scores, list(range(count)))
     per_class = [
@@ -204,7 +204,7 @@ def _figures(
 
 
 def _mean(values: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the mean over the classes that are defined under each weighting."""
+    """Return the mean over the classes that are defined, per weighting."""
     stacked = np.stack(values)
     known = np.isfinite(stacked)
     with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""Output of analyze-db: tables, a summary, pictures of the most contradicted."""
+"""Write the output of analyze-db: tables, a summary, pictures of the most contradicted segments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from britekit.plots.spectrogram import SpectrogramPlot
 
 _QUANTILES = (0.1, 0.2, 0.3)
 _RIVALS = 3
-# Of the whole database, on the sheet that is there in any case.
+# Pictures of the whole database on the contact sheet that is always written.
 SHEET_SIZE = 72
 
 
@@ -30,9 +30,9 @@ def write_contradictions(folder: str | Path, views: Sequence[ClassView], most: f
     Parameters
     ----------
     most
-        Only spectrograms with a score below it stand in the tables of classes.
+        Only spectrograms with a lower score are listed in the tables of classes.
     facts
-        What was scored with what, for the summary.
+        Facts about the data and models, for the summary.
     """
     place = Path(folder)
     with together():
@@ -65,7 +65,7 @@ def below(view: ClassView, most: float) -> list[Contradicted]:
 
 
 def file_names(views: Sequence[ClassView]) -> list[str]:
-    """Return a file name for each class: its code, else its name; all different, on any system."""
+    """Return a file name for each class: its code, else its name; unique on any file system."""
     taken = {"class_summary"}
     names = []
     for view in views:
@@ -81,9 +81,9 @@ def file_names(views: Sequence[ClassView]) -> list[str]:
 def plot_contradictions(
     folder: str | Path, session: Session, views: Sequence[ClassView], audio: AudioConfig, most: float
 ) -> int:
-    """Write ``{class}/{rank}-{stem}-{offset}-{score}.jpeg`` of each one below the bound.
+    """Write ``{class}/{rank}-{stem}-{offset}-{score}.jpeg`` of each spectrogram below the bound.
 
-    Pictures that exist are kept; returned is the number of new ones.
+    Existing pictures are kept. Return the number of new ones.
     """
     plot = SpectrogramPlot(row_centres_hz(audio))
     count = 0
@@ -104,7 +104,7 @@ def plot_contradictions(
 def write_sheet(
     folder: str | Path, session: Session, views: Sequence[ClassView], audio: AudioConfig, size: int = SHEET_SIZE
 ) -> list[Path]:
-    """Write ``most_contradicted.jpeg``: of all classes, the spectrograms with the lowest scores."""
+    """Write ``most_contradicted.jpeg``: the spectrograms with the lowest scores over all classes."""
     pairs = sorted(((row, view) for view in views for row in view.rows), key=lambda pair: pair[0].score)[:size]
     view_of = {id(row): view for row, view in pairs}
     place = Path(folder)
@@ -126,7 +126,7 @@ def write_sheet(
 def _images(
     session: Session, rows: Iterable[Contradicted], audio: AudioConfig
 ) -> Iterator[tuple[Contradicted, NDArray[np.float32]]]:
-    """Yield each row with its spectrogram, in order, few in memory."""
+    """Yield each row with its spectrogram, in order, holding few in memory."""
     for row in rows:
         for found in iter_stored(session, [row.value_id], 1):
             for _key, segment, value in found:
@@ -156,7 +156,7 @@ def _summary_text(views: Sequence[ClassView], most: float, facts: str) -> str:
         f"  Mean score:             {every.mean():.3f}",
     ]
     lines += [f"  Below {most:g}:             {int((every < most).sum())}", ""]
-    lines += ["Classes by the score that a tenth of their spectrograms do not reach", ""]
+    lines += ["Classes by the 10th percentile of their scores", ""]
     for view in sorted(views, key=lambda v: float(np.quantile(v.scores, 0.1))):
         rival = view.rival_means[0] if view.rival_means else None
         also = "" if rival is None else f", next {rival[0].name} {rival[1]:.3f}"
@@ -164,6 +164,6 @@ def _summary_text(views: Sequence[ClassView], most: float, facts: str) -> str:
             f"  {np.quantile(view.scores, 0.1):.3f}  {view.info.name} ({len(view.rows)}, "
             f"mean {view.scores.mean():.3f}{also})"
         )
-    lines += ["", "Models that were trained on these spectrograms have learnt some of their errors: what they still"]
-    lines += ["contradict deserves a look first, but what they agree with is not thereby right."]
+    lines += ["", "Models that were trained on these spectrograms have learned some of their errors: what they still"]
+    lines += ["contradict deserves a look first, but what they agree with is not necessarily right."]
     return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
-"""Which stored training segments the models contradict: their own class scores low, or another one high.
+"""Find stored training segments that the models contradict: their own class scores low, or another one high.
 
-Every spectrogram is scored once, whatever its classes are; of each only the scores of its classes and the
-highest of a class that it does not have are kept, so memory grows slowly with their number.
+Every spectrogram is scored once. Only the scores of its classes and the highest score of any other class are kept, so
+memory grows slowly with the number of spectrograms.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Contradicted:
-    """One stored spectrogram of a class, and what the models say."""
+    """One stored spectrogram of a class, with its scores."""
 
     value_id: int
     segment_id: int
@@ -42,17 +42,17 @@ class Contradicted:
     """Of the class, 0 to 1."""
     rival: ClassInfo | None
     rival_score: float
-    """The highest class that the segment does not have; None where it has all."""
+    """Highest-scoring class that the segment does not have; None if it has all."""
 
 
 @dataclass
 class ClassView:
-    """All spectrograms of one class, those with the lowest scores first."""
+    """All spectrograms of one class, lowest scores first."""
 
     info: ClassInfo
     rows: list[Contradicted] = field(default_factory=list)
     rival_means: list[tuple[ClassInfo, float]] = field(default_factory=list)
-    """Classes and their mean score over the spectrograms that do not have them, highest first."""
+    """Other classes with their mean score over these spectrograms, highest first."""
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -68,11 +68,11 @@ def find_contradictions(
     Parameters
     ----------
     session
-        Of a database opened for reading.
+        Session of a database opened for reading.
     ensemble
         Loaded models; its scores are not calibrated.
     names
-        Classes; None means all that the models know.
+        Names of classes; None for all that the models know.
     group
         Spectrogram group.
 
@@ -84,8 +84,8 @@ def find_contradictions(
     Raises
     ------
     DatabaseError
-        A class or group that does not exist, a class that the models do not know, nothing stored, or a
-        spectrogram of another size than the models take.
+        A class or group does not exist, the models do not know a class, nothing is stored, or a spectrogram does not
+        have the size that the models take.
     """
     group_id = require_group(session, group)
     warn_of_settings(session, group_id, group, ensemble.audio)
@@ -138,7 +138,7 @@ def find_contradictions(
 
 
 def _chosen(session: Session, names: Sequence[str] | None, column_of: dict[str, int]) -> dict[str, int]:
-    """Return name and ID of the classes to look at."""
+    """Return name and ID of the classes to score."""
     if names is None:
         stored = {row.name: row.id for row in session.scalars(select(Class))}
         unknown = sorted(set(stored) - set(column_of))
@@ -198,7 +198,6 @@ def stored_image(session: Session, segment: int, value: bytes, height: int, widt
         return decode(value, height, width).astype(np.float32) / np.float32(255)
     except ValueError as error:
         raise DatabaseError(
-            f"{session.info['where']}: the spectrogram of segment {segment} is not one of the {height} × "
-            f"{width} that the models take: {error}; choose another --sgroup, or extract with the "
-            "models' audio settings"
+            f"{session.info['where']}: the spectrogram of segment {segment} is not one of the {height} × {width} that "
+            f"the models take: {error}; choose another --sgroup, or extract with the models' audio settings"
         ) from None

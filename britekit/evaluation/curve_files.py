@@ -1,4 +1,4 @@
-"""Precision-recall and ROC curves of a test as tables and pictures."""
+"""Write precision-recall and ROC curves of a test as tables and pictures."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from britekit.metrics.curves import Curve, coarse, curve_at, curve_of, rounded_t
 from britekit.metrics.ranking import area_under_pr, area_under_roc
 from britekit.plots.curves import plot_inverted_roc_curve, plot_pr_curve, plot_pr_per_threshold, plot_roc_curve
 
-# What DVC plots and a page can still draw; the pictures use as many.
+# As many points as DVC plots can draw; pictures use the same number.
 CURVE_POINTS = 2000
 
 
 def write_curves(
     report: UnitReport, counts: ThresholdCounts, which: str, ending: str, folder: Path, pictures: bool
 ) -> list[Path]:
-    """Write the tables and pictures of one set of classes; returns their paths.
+    """Write the tables and pictures of one set of classes; return their paths.
 
     Parameters
     ----------
     report
         The test.
     counts
-        Of the cells of these classes.
+        Counts over the cells of these classes.
     which
         ``annotated`` or ``trained``.
     ending
-        Of the files' names, such as ``_trained``.
+        Suffix of file names, such as ``_trained``.
     folder
-        Where they go.
+        Output directory.
     pictures
         Whether to draw.
     """
@@ -51,7 +51,7 @@ def write_curves(
     roc_drawings = [folder / f"{name}{ending}.png" for name in ("roc_classic_curve", "roc_inverted_curve")]
     title = f"{which.capitalize()} classes, per {report.data.unit}"
     if pictures:
-        # Where the threshold applies to probabilities, a line at it would stand in the wrong place.
+        # If the threshold applies to probabilities, a line at this score would be wrong.
         chosen = None if report.decisions.fitted else report.threshold
         plot_pr_per_threshold(drawings[0], table.thresholds, table.precision, table.recall, chosen, title)
         prevalence = counts.positives / (counts.positives + counts.negatives)
@@ -59,7 +59,7 @@ def write_curves(
         written += drawings
     if not counts.negatives:
         for old in roc_tables + roc_drawings:
-            old.unlink(missing_ok=True)  # of an earlier run: there is no ROC curve now
+            old.unlink(missing_ok=True)  # left by an earlier run; there is no ROC curve this time
         return written
     rates = {
         "threshold": table.thresholds,

@@ -1,4 +1,4 @@
-"""How good each checkpoint of a training run is on the test recordings."""
+"""Measure each checkpoint of a training run on the test recordings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EpochScore:
-    """A checkpoint on the test: micro averages over all trained classes."""
+    """Scores of a checkpoint on the test: micro averages over all trained classes."""
 
     epoch: int
     path: Path
@@ -42,7 +42,7 @@ def find_epochs(directory: str | Path) -> list[tuple[int, Path]]:
     Raises
     ------
     InputError
-        If there is none, or two are of one epoch.
+        There is none, or two checkpoints have the same epoch.
     """
     folder = Path(directory)
     if not folder.is_dir():
@@ -56,7 +56,9 @@ def find_epochs(directory: str | Path) -> list[tuple[int, Path]]:
             continue
         epoch = int(match[1])
         if epoch in found:
-            raise InputError(f"{found[epoch]} and {path.name} are both of epoch {epoch}; keep one run there")
+            raise InputError(
+                f"{found[epoch]} and {path.name} both have epoch {epoch}; keep the checkpoints of one run only"
+            )
         found[epoch] = path
     if not found:
         raise InputError(
@@ -67,12 +69,12 @@ def find_epochs(directory: str | Path) -> list[tuple[int, Path]]:
 
 
 def annotated_recordings(annotations_path: str | Path, recordings_dir: str | Path | None = None) -> list[Path]:
-    """Return the audio of the annotated recordings, in a directory or beside the annotations.
+    """Return the audio files of the annotated recordings, in a directory or beside the annotations.
 
     Raises
     ------
     InputError
-        If there is none.
+        There is none.
     """
     folder = root_of(annotations_path, recordings_dir)
     known = audio_files(folder, recursive=False)
@@ -95,7 +97,7 @@ def score_epoch(
 
 
 def best_epoch(scores: Sequence[EpochScore], figure: str) -> EpochScore:
-    """Return the epoch with the highest ``pr_auc`` or ``roc_auc``; the first of equals."""
+    """Return the epoch with the highest ``pr_auc`` or ``roc_auc``; the first if several are equal."""
     return max(scores, key=lambda s: (-math.inf if math.isnan(getattr(s, figure)) else getattr(s, figure), -s.epoch))
 
 

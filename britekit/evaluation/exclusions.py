@@ -1,4 +1,4 @@
-"""Annotations and scores that a test cannot use, and lengths of recordings."""
+"""Find annotations and scores that a test cannot use, and the lengths of recordings."""
 
 from __future__ import annotations
 
@@ -21,55 +21,57 @@ class Exclusions:
     """Annotations and scores that a test cannot use, each listed once."""
 
     unknown_classes: dict[str, int] = field(default_factory=dict)
-    """Annotated classes that the models do not know, with their number of annotations."""
+    """Number of annotations of each class that the models do not know."""
     unknown_at: dict[str, str] = field(default_factory=dict)
-    """File and row of the first of them."""
+    """File and row of the first annotation of each."""
     without_audio: dict[str, str] = field(default_factory=dict)
     """Annotated recordings without (readable) audio and without scores, with the reason."""
     too_short: list[str] = field(default_factory=list)
-    """Recordings in which no row fits."""
+    """Recordings shorter than one row."""
     beyond_end: list[str] = field(default_factory=list)
     """Rows of the annotation file that begin after the recording's end."""
     past_end: list[str] = field(default_factory=list)
-    """Rows that count, but end more than a second after the recording."""
+    """Rows that count although they end more than a second after the recording."""
     unmarked: list[str] = field(default_factory=list)
-    """Rows that mark no segment: none holds enough of the sound."""
+    """Rows that mark no segment, because none holds enough of the sound."""
     not_annotated: list[str] = field(default_factory=list)
     """Recordings with scores that no annotation names; sorted."""
 
     def add_unknown(self, label: str, where: str) -> None:
-        """Note an annotation of a class that the models do not know."""
+        """Record an annotation of a class that the models do not know."""
         self.unknown_at.setdefault(label, where)
         self.unknown_classes[label] = self.unknown_classes.get(label, 0) + 1
 
     def sentences(self, classes: Iterable[str] = ()) -> list[str]:
-        """Return what a person should know, a sentence each."""
-        said = [f"{text}, and left out" for text in self._unknown(classes)]
-        said += [f'recording "{name}" is annotated but left out: {why}' for name, why in self.without_audio.items()]
-        said += [f'recording "{name}" is too short to hold a segment, and left out' for name in self.too_short]
-        said += time_sentences(self.beyond_end, self.unmarked, self.past_end)
+        """Return a sentence about each exclusion."""
+        sentences = [f"{text}, and left out" for text in self._unknown(classes)]
+        sentences += [
+            f'recording "{name}" is annotated but left out: {why}' for name, why in self.without_audio.items()
+        ]
+        sentences += [f'recording "{name}" is too short to hold a segment, and left out' for name in self.too_short]
+        sentences += time_sentences(self.beyond_end, self.unmarked, self.past_end)
         if self.not_annotated:
             many = len(self.not_annotated) > 1
-            said.append(
+            sentences.append(
                 f"{len(self.not_annotated)} recording{'s' if many else ''} with scores "
                 f"{'are' if many else 'is'} not annotated, so no part of the test "
                 f"({some(self.not_annotated, 5)}); a row with an empty class keeps a silent one"
             )
-        return said
+        return sentences
 
     def _unknown(self, classes: Iterable[str]) -> list[str]:
         known = list(classes)
-        said = []
+        sentences = []
         for name, count in sorted(self.unknown_classes.items()):
             where = f"{self.unknown_at[name]}: " if name in self.unknown_at else ""
             meant = closest(name, known)
             hint = f' (did you mean "{meant}"?)' if meant else ""
             times = f", in {count} annotations" if count > 1 else ""
-            said.append(f'{where}class "{name}" is not known to the models{hint}{times}')
-        return said
+            sentences.append(f'{where}class "{name}" is not known to the models{hint}{times}')
+        return sentences
 
-    def tell(self, source: AnalyzedScores, strict: bool, path: str | Path) -> None:
-        """Warn of what was left out; with ``strict``, an unknown class is an error."""
+    def report(self, source: AnalyzedScores, strict: bool, path: str | Path) -> None:
+        """Log a warning for each exclusion; with ``strict``, raise for unknown classes."""
         if strict and self.unknown_classes:
             listed = some(self._unknown(source.labels), 3, "; ")
             raise InputError(f"{listed}; correct {path}, set misc.map_codes, or train the class")
@@ -80,23 +82,23 @@ class Exclusions:
 def find_lengths(
     first_row: Mapping[str, str], source: AnalyzedScores, folder: Path, exclusions: Exclusions
 ) -> dict[str, float]:
-    """Return the length of each recording from the scores, else from its audio; sorted by name.
+    """Return the length of each recording from the scores, else from its audio, sorted by name.
 
     Parameters
     ----------
     first_row
-        The recordings, each with file and row of its first annotation.
+        File and row of the first annotation of each recording.
     source
         Scores, which may contain lengths.
     folder
         Where the audio is.
     exclusions
-        Takes note of recordings without audio.
+        Receives the recordings without audio.
 
     Raises
     ------
     InputError
-        If two audio files could be meant by one name.
+        Two audio files match one name.
     """
     names = sorted(first_row)
     unknown = [name for name in names if name not in source.seconds]
@@ -121,17 +123,17 @@ def find_lengths(
 
 
 def root_of(annotations_path: str | Path, recordings_dir: str | Path | None = None) -> Path:
-    """Return the folder of the annotated recordings; by default the one that holds the annotations."""
+    """Return the folder of the annotated recordings; by default the folder of the annotations."""
     beside = Path(annotations_path)
     return Path(recordings_dir) if recordings_dir else beside if beside.is_dir() else beside.parent
 
 
 def audio_files(folder: Path, recursive: bool) -> dict[str, list[Path]]:
-    """Return the audio files of a folder by their path without extension, relative to it, composed."""
+    """Return the audio files of a folder by relative path without extension, in Unicode form NFC."""
     try:
         paths = find_recordings(folder, recursive=recursive)
     except InputError:
-        return {}  # each annotated recording is then listed as one without audio
+        return {}  # each annotated recording is then reported as one without audio
     files: dict[str, list[Path]] = {}
     for path in paths:
         files.setdefault(composed(path.relative_to(folder).with_suffix("").as_posix()).strip(), []).append(path)

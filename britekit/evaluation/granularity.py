@@ -1,4 +1,4 @@
-"""The unit of a test: segment, block or recording; and its name on the command line."""
+"""Parse the unit of a test (segment, block or recording) and read a test of any unit."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ BLOCK_S = 60.0
 
 
 def find_granularity(text: str, block_s: float | None = None) -> tuple[Unit, float]:
-    """Return the unit that a word or its beginning means, and the length of a block in seconds.
+    """Return the unit named by a word or an abbreviation of it, and the length of a block in seconds.
 
     Raises
     ------
     InputError
-        If the word means none, or a block has no length.
+        The word is unknown, or the block length is not positive.
     """
     words: tuple[str, ...] = ("segment", "block", "recording", "minute")
     found = [word for word in words if text and word.startswith(text.lower())]
     if len(found) != 1:
         raise InputError(
-            f'granularity "{text}" is not known; expected segment, block, recording or minute, or the beginning of one'
+            f'granularity "{text}" is not valid; expected segment, block, recording or minute, or an abbreviation'
         )
     if block_s is not None and not block_s > 0:
         raise InputError(f"--block is {block_s:g}; expected a positive number of seconds")
@@ -38,7 +38,7 @@ def find_granularity(text: str, block_s: float | None = None) -> tuple[Unit, flo
 
 
 def check_precision(value: float) -> float:
-    """Return a precision, or raise `InputError` if it is none."""
+    """Return a precision; raise `InputError` if it is out of range."""
     if not 0 < value <= 1:
         raise InputError(f"--precision is {value:g}; expected a share above 0, up to 1")
     return value
@@ -53,7 +53,7 @@ def read_units(
     block_s: float = BLOCK_S,
     strict: bool = False,
 ) -> ScoredSegments | ScoredUnits:
-    """Read a test of any kind; see `read_scored_segments`, `read_block_set` and `read_recording_set`."""
+    """Read a test of any unit; see `read_scored_segments`, `read_block_set` and `read_recording_set`."""
     if unit == "segment":
         return read_scored_segments(annotations_path, label_dir, recordings_dir, cfg, strict)
     if unit == "block":

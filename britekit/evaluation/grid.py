@@ -1,10 +1,10 @@
-"""The grid of a test per segment: rows, truth and scores.
+"""Lay truth and scores of a test per segment on a grid of rows.
 
-A recording of R seconds has a row k for every stretch [k p, k p + L] with k p < R - L + 1, where L is the
-length of a label and p the step between labels; the first row also where R is shorter, down to the second
-that inference needs for its one window, so that no short clip is missing from a test. Where inference also
-scores what is left behind the last of them, there is one row more: the next on the grid, or the window that
-ends with the recording. R: recordings, N: rows, C: classes, M: annotations or labels, W: windows.
+A recording of R seconds has a row k for every interval [k p, k p + L] with k p < R - L + 1, where L is the length of a
+label and p the step between labels. Shorter recordings, down to the second that inference needs for one window, have
+the first row, so that no short clip is missing from a test. If inference also scored the remainder, there is one more
+row: the next on the grid, or the window that ends with the recording. R: recordings, N: rows, C: classes, M:
+annotations or labels, W: windows.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from britekit.annotations.held import least_held
 from britekit.audio.windows import WindowGrid
 
-# Inference scores a recording from this length on (or one window, if that is shorter).
+# Inference scores recordings of at least this length (or of one window, if that is shorter).
 SHORTEST_S = 1.0
-# Rows are computed from times divided by the step; this much of a row forgives what the division rounds off.
+# Rows are times divided by the step; this fraction of a row tolerates rounding of the division.
 _ROW_EPSILON = 1e-6
 # Label files round times to a hundredth of a second.
 ROUNDED_S = 0.0051
@@ -35,17 +35,17 @@ class Grid:
     """The rows of all recordings, one recording after the other."""
 
     rows_R: NDArray[np.int64]
-    """(R,) rows of each recording; 0 for one too short to be scored."""
+    """(R,) number of rows of each recording; 0 if it is too short to be scored."""
     length_s: float
-    """L, seconds that a row covers."""
+    """L, length of a row in seconds."""
     step_s: float
-    """p, seconds between the starts of rows."""
+    """p, step between rows in seconds."""
     ends_R: NDArray[np.float64]
-    """(R,) start of each recording's last row where it is not on the grid but ends with it; else NaN."""
+    """(R,) start of the last row if it ends with the recording instead of lying on the grid; else NaN."""
 
     @cached_property
     def starts_N(self) -> NDArray[np.float64]:
-        """(N,) where each row begins in its recording, in seconds."""
+        """(N,) start of each row in its recording, in seconds."""
         starts = (self.row_index_N * self.step_s).astype(np.float64)
         last = self.first_R + self.rows_R - 1
         off_grid = np.isfinite(self.ends_R)
@@ -54,7 +54,7 @@ class Grid:
 
     @cached_property
     def first_R(self) -> NDArray[np.int64]:
-        """(R,) index of each recording's first row."""
+        """(R,) index of the first row of each recording."""
         return np.cumsum(self.rows_R) - self.rows_R
 
     @cached_property
@@ -83,8 +83,8 @@ def build_grid(seconds_R: ArrayLike, length_s: float, step_s: float, scored: Sco
     length_s, step_s
         L and p.
     scored
-        What inference scored to the end of each recording: windows, the last of which may end with it, or
-        frames in groups of L; None for labels of other programs, which have the rows of the formula alone.
+        What inference scored up to the end of each recording: windows, the last of which may end with it, or frames in
+        groups of L; None for labels of other programs, which have only the rows of the formula.
     """
     seconds = np.asarray(seconds_R, dtype=np.float64)
     shortest = min(SHORTEST_S, length_s)
@@ -92,7 +92,7 @@ def build_grid(seconds_R: ArrayLike, length_s: float, step_s: float, scored: Sco
     ends = np.full(len(seconds), np.nan)
     scorable = seconds >= shortest - _ROW_EPSILON
     if scored is not None:
-        # No row without a score: short windows, and short recordings, have fewer than the formula says.
+        # Every row needs a score: short windows and short recordings have fewer rows than the formula says.
         room = np.floor((seconds - shortest) / step_s + _ROW_EPSILON) + 1
         if scored == "frames":
             room = np.ceil(seconds / step_s - _ROW_EPSILON)
@@ -116,20 +116,19 @@ def build_grid(seconds_R: ArrayLike, length_s: float, step_s: float, scored: Sco
 def find_step(recording_M: ArrayLike, starts_M: ArrayLike, length_s: float) -> float:
     """Return the step between labels.
 
-    It is the smallest gap between distinct starts in the recording with most labels, averaged over all gaps
-    that differ from it only by rounding, since an error of half a hundredth of a second would amount to
-    whole rows in an hour. It is never more than the label length: a wider gap says that labels are missing,
-    not that rows lie apart.
+    This is the smallest gap between distinct starts in the recording with most labels, averaged over all gaps that
+    differ from it only by rounding: an error of 5 ms would add up to whole rows in an hour. It never exceeds the label
+    length, since a wider gap means that labels are missing.
     """
     recordings, starts = np.asarray(recording_M), np.asarray(starts_M)
     if not len(recordings):
         return float(length_s)
-    # Some at a time: bincount makes wide integers of what it counts.
+    # In parts: bincount converts its input to wide integers.
     size, at_once = int(recordings.max()) + 1, 1 << 20
     parts = [recordings[k : k + at_once] for k in range(0, len(recordings), at_once)]
     busiest = np.argmax(sum(np.bincount(part, minlength=size) for part in parts))
     gaps = np.diff(np.unique(starts[recordings == busiest].astype(np.float64)))
-    gaps = gaps[gaps > 1e-6]  # the same start, computed in two ways
+    gaps = gaps[gaps > 1e-6]  # two roundings of the same start
     if not len(gaps):
         return float(length_s)
     smallest = gaps[gaps <= gaps.min() + 2 * ROUNDED_S].mean()
@@ -139,7 +138,7 @@ def find_step(recording_M: ArrayLike, starts_M: ArrayLike, length_s: float) -> f
 def mark_truth(
     grid: Grid, recording_M: ArrayLike, column_M: ArrayLike, start_M: ArrayLike, end_M: ArrayLike, classes: int
 ) -> NDArray[np.bool_]:
-    """Mark the rows in which annotations are heard.
+    """Mark the rows that annotations cover.
 
     An annotation marks the rows that hold enough of it, see `least_held`.
 
@@ -151,7 +150,7 @@ def mark_truth(
     recordings = np.asarray(recording_M, dtype=np.int64)
     columns = np.asarray(column_M, dtype=np.int64)
     first, marked, closing = _marked_rows(grid, recordings, start_M, end_M)
-    # Each annotation unfolds into its rows: first, first + 1, … last.
+    # Expand each annotation into its rows: first, first + 1, … last.
     rows = np.arange(int(marked.sum())) - np.repeat(np.cumsum(marked) - marked, marked)
     rows += np.repeat(grid.first_R[recordings] + first, marked)
     truth = np.zeros((grid.rows, classes), dtype=bool)
@@ -161,7 +160,7 @@ def mark_truth(
 
 
 def count_marked(grid: Grid, recording_M: ArrayLike, start_M: ArrayLike, end_M: ArrayLike) -> NDArray[np.int64]:
-    """Return how many rows each annotation marks: none if no row holds enough of it."""
+    """Return how many rows each annotation marks; 0 if no row holds enough of it."""
     _, marked, closing = _marked_rows(grid, np.asarray(recording_M, dtype=np.int64), start_M, end_M)
     return marked + closing
 
@@ -169,9 +168,9 @@ def count_marked(grid: Grid, recording_M: ArrayLike, start_M: ArrayLike, end_M: 
 def _marked_rows(
     grid: Grid, recordings: NDArray[np.int64], start_M: ArrayLike, end_M: ArrayLike
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the rows on the grid that each annotation marks, and whether it marks the one off the grid.
+    """Return the grid rows that each annotation marks, and whether it marks the last row off the grid.
 
-    The rows are the first, counted in its recording, and how many.
+    The rows are given as the first one, counted within its recording, and their number.
     """
     start, end = np.asarray(start_M, dtype=np.float64), np.asarray(end_M, dtype=np.float64)
     held = least_held(end - start, grid.length_s)
@@ -188,14 +187,14 @@ def _marked_rows(
 def place_windows(
     grid: Grid, recording_W: ArrayLike, starts_W: ArrayLike, scores_WC: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Put the scores of windows into the rows floor(start / p); the highest counts where several meet.
+    """Put the scores of windows into rows floor(start / p); the highest wins where several meet.
 
-    The window that ends with a recording has the row of its own.
+    The window that ends with a recording goes to the last row.
 
     Returns
     -------
     ndarray
-        (N, C) float32; rows without a window are 0, windows beyond the last row are left out.
+        (N, C) float32; rows without a window are 0, windows beyond the last row are ignored.
     """
     rows, kept = _rows_of(grid, recording_W, starts_W, _ROW_EPSILON * grid.step_s)
     scores = np.zeros((grid.rows, scores_WC.shape[1]), dtype=np.float32)
@@ -215,20 +214,20 @@ def place_labels(
     score_M: ArrayLike,
     scores_NC: NDArray[np.float32],
 ) -> None:
-    """Put the scores of single labels into the rows floor(start / p), forgiving rounded times.
+    """Put the scores of single labels into rows floor(start / p), tolerating rounded times.
 
-    Of labels that meet in a cell the highest counts; labels beyond the last row are left out.
+    The highest label of a cell wins; labels beyond the last row are ignored.
     """
-    # A start is rounded once; the step carries the rounding of the first and last start it was taken from.
+    # A start is rounded once; the step contains the rounding of the two starts it was computed from.
     rows, kept = _rows_of(grid, recording_M, starts_M, 3 * ROUNDED_S)
     rows *= scores_NC.shape[1]
     rows += np.asarray(column_M)[kept]
-    # One index into a flat view: numpy has a quick way for that, not for pairs.
+    # Index a flat view: numpy has a fast path for that, but not for index pairs.
     np.maximum.at(scores_NC.reshape(-1), rows, np.asarray(score_M, dtype=np.float32)[kept])
 
 
 def _rows_of(grid: Grid, recording: ArrayLike, starts: ArrayLike, forgiven_s: float) -> tuple[NDArray, NDArray]:
-    """Return the row of each start, without those beyond the last row, and which were kept."""
+    """Return the row of each start up to the last row, and a mask of the starts that were kept."""
     recordings = np.asarray(recording, dtype=np.int64)
     exact = np.asarray(starts, dtype=np.float64)
     index = np.floor((exact + forgiven_s) / grid.step_s).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The few figures of a test that people compare, and a threshold to begin with."""
+"""The key metrics of a test, and a suggested threshold."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from britekit.metrics.curves import curve_at
 from britekit.metrics.thresholds import detect
 
 LEADING = ("macro_pr", "micro_pr", "macro_roc", "precision", "recall", "accuracy", "tp_seconds_at_precision")
-# A threshold is suggested that lets one in ten detections be wrong, where there is one.
+# The suggested threshold lets one in ten detections be wrong, if possible.
 _WANTED_PRECISION = 0.9
 
 
 def leading_figures(report: UnitReport) -> dict[str, Any]:
-    """Return the figures of a metrics file, which fit a table of experiments."""
+    """Return the metrics for a metrics file, few enough for a table of experiments."""
     figures = report.metrics()
     return {name: figures[name] for name in LEADING if name in figures}
 
 
 def all_figures(report: UnitReport) -> dict[str, Any]:
-    """Return every figure, the intervals as pairs, and the suggested threshold with what it would give."""
+    """Return every metric, intervals as pairs, and the suggested threshold with its precision and recall."""
     intervals = {name: [found.low, found.high] for name, found in report.intervals.items() if not math.isnan(found.low)}
     return {**report.metrics(), "intervals": intervals, "suggested": suggest_threshold(report)}
 
@@ -32,8 +32,8 @@ def all_figures(report: UnitReport) -> dict[str, Any]:
 def suggest_threshold(report: UnitReport) -> dict[str, float] | None:
     """Return a threshold for this test with its precision and recall, over all annotated classes.
 
-    The lowest with a precision of 0.9; where none has it, the one of highest F1. None without any detection.
-    It is chosen on the test, so precision and recall look somewhat better than they will be.
+    This is the lowest threshold with a precision of 0.9, else the one with the highest F1; None if nothing is detected.
+    It is chosen on the test itself, so precision and recall are slightly optimistic.
     """
     columns = report.data.annotated
     values = report.decisions.values_NC

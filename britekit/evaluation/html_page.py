@@ -1,7 +1,6 @@
 """One HTML page per test: figures, plots, classes, and the worst mistakes as spectrograms.
 
-The page holds its pictures inside, so that it can be mailed or archived as one file, and asks no server for
-anything.
+Pictures are embedded, so that the page can be mailed or archived as one file and needs no server.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from britekit.tracking.facts import main_root, provenance
 PAGE_NAME = "report.html"
 
 _FIGURES = (
-    ("macro_pr", "Macro PR-AUC", "how purely true ones lead a species' segments sorted by score; mean; 1 is perfect"),
+    ("macro_pr", "Macro PR-AUC", "average precision of segments ranked by score; mean over species; 1 is perfect"),
     ("micro_pr", "Micro PR-AUC", "pooled over all annotated species and segments"),
-    ("macro_roc", "Macro ROC-AUC", "chance that a true one scores higher than a false one; mean; 0.5 is guessing"),
+    ("macro_roc", "Macro ROC-AUC", "chance that a true segment scores above a false one; mean; 0.5 is guessing"),
     ("micro_roc", "Micro ROC-AUC", "pooled over all annotated species and segments"),
     ("cmap", "cmAP, padded by 5", "macro PR-AUC with five true units added to each class"),
-    ("precision", "Precision", "share of detections at the threshold that are right"),
+    ("precision", "Precision", "share of detections at the threshold that are correct"),
     ("precision_seconds", "Precision in seconds", "the same, weighted by how long detections last"),
     ("recall", "Recall", "share of segments with a species in which it is detected at the threshold"),
     ("accuracy", "Accuracy", "how often the highest score is that of the one true class"),
@@ -58,7 +57,7 @@ def write_page(
     recordings_dir: str | Path,
     sounds: Sequence[bytes | None] | None = None,
 ) -> None:
-    """Write the page of a test.
+    """Write the HTML page of a test.
 
     Parameters
     ----------
@@ -67,7 +66,7 @@ def write_page(
     report
         The test.
     folder
-        Where `write_report` left its pictures.
+        Folder of the pictures of `write_report`.
     examples, pictures
         Worst mistakes and their spectrograms (`draw_examples`).
     recordings_dir
@@ -79,7 +78,7 @@ def write_page(
     header, *rows = annotated_class_rows(report)
     endings = ("",) if data.unit == "recording" else ("_annotated", "_trained")
     if len(data.annotated) == len(data.labels):
-        endings = endings[:1]  # all trained classes are annotated: their curves are the same
+        endings = endings[:1]  # all trained classes are annotated, so the curves are identical
     names = {label: info.name for label, info in zip(data.labels, data.source.classes) if info.name != label}
     text = render_page(
         Path(__file__).with_suffix(".html"),
@@ -110,7 +109,7 @@ def write_page(
                 "recording": example.recording,
                 "at": _clock(example.start_s),
                 "heard": ", ".join(example.heard),
-                "said": ", ".join(example.said),
+                "detected": ", ".join(example.detected),
                 "sound": sound and "data:audio/ogg;base64," + base64.b64encode(sound).decode(),
                 "picture": picture and "data:image/jpeg;base64," + base64.b64encode(picture).decode(),
             }
@@ -136,7 +135,7 @@ def _intro(report: UnitReport) -> str:
 
 
 def _facts(report: UnitReport, recordings_dir: str | Path) -> list[tuple[str, str]]:
-    """Return what the page is about: project, models, data, date and revision."""
+    """Return project, models, data, date and revision for the head of the page."""
     models = [str(x.get("name") or x.get("path") or "") for x in report.data.source.members if isinstance(x, dict)]
     revision = provenance()["revision"]
     return [
@@ -149,7 +148,7 @@ def _facts(report: UnitReport, recordings_dir: str | Path) -> list[tuple[str, st
 
 
 def _figures(report: UnitReport) -> Iterator[dict[str, Any]]:
-    """Yield each figure with its meaning and, as ends and as percent of a bar, its interval."""
+    """Yield each metric with its meaning and its interval, as bounds and as percentages of a bar."""
     figures = report.metrics()
     if report.wanted_precision is not None:
         yield {
@@ -174,7 +173,7 @@ def _figures(report: UnitReport) -> Iterator[dict[str, Any]]:
 
 
 def _data_uri(path: Path) -> str:
-    """Return a picture of this run as text; empty if there is none."""
+    """Return a picture of this run as a data URI; empty if there is none."""
     current = waiting_path(path)
     if not current.is_file():
         return ""

@@ -1,4 +1,4 @@
-"""Intervals of all headline figures of a test, from one set of resampled recordings."""
+"""Compute intervals of the key metrics of a test from one set of resampled recordings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from britekit.metrics.ranking import PADDING
 if TYPE_CHECKING:
     from britekit.evaluation.unit_report import UnitReport
 
-# Bins of scores over all classes, and in one. Finer bins move an end by less than a thousandth.
+# Score bins over all classes, and of one class. Finer bins move a bound by less than 0.001.
 _EDGES, _CLASS_EDGES = 1000, 64
 
 
@@ -35,7 +35,7 @@ def compute_intervals(report: UnitReport, replicates: int) -> dict[str, Interval
         sampling
     )
     if others:
-        # They have no annotations, so they add only false cells.
+        # These classes have no annotations, so they add only false cells.
         areas = ranks.with_negatives(ranks_of(others)).areas(sampling)
         values["micro_pr_trained"], values["micro_roc_trained"] = areas
     values |= _macro(report, sampling)
@@ -47,7 +47,7 @@ def compute_intervals(report: UnitReport, replicates: int) -> dict[str, Interval
 
 
 def _macro(report: UnitReport, sampling: Resampling) -> dict[str, NDArray[np.float64]]:
-    """Return the macro figures under each weighting: means over the classes that are defined there."""
+    """Return the macro metrics under each weighting: means over the classes that are defined."""
     data = report.data
     collected: dict[str, list[NDArray[np.float64]]] = {"macro_pr": [], "macro_roc": [], "cmap": []}
     for c in data.annotated:
@@ -61,7 +61,7 @@ def _macro(report: UnitReport, sampling: Resampling) -> dict[str, NDArray[np.flo
 
 
 def _rates(report: UnitReport, recordings: int) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Return what counts and what it is a share of, in each recording, for each rate."""
+    """Return numerator and denominator per recording of each rate."""
     data, found = report.data, report.found_NC
 
     def per_recording(mask_NC: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -70,9 +70,9 @@ def _rates(report: UnitReport, recordings: int) -> dict[str, tuple[NDArray[np.fl
 
     rates: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     for ending, chosen in (("", data.annotated), ("_trained", slice(None))):
-        truth, said = data.truth_NC[:, chosen], found[:, chosen]
-        hits = per_recording(truth & said)
-        rates[f"precision{ending}"] = hits, per_recording(said)
+        truth, detected = data.truth_NC[:, chosen], found[:, chosen]
+        hits = per_recording(truth & detected)
+        rates[f"precision{ending}"] = hits, per_recording(detected)
         rates[f"recall{ending}"] = hits, per_recording(truth)
         if report.seconds is not None:
             true = report.seconds.true_RC[:, chosen].sum(axis=1)

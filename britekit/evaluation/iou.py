@@ -1,4 +1,4 @@
-"""How well labels lie where the sounds are: intersection over union, by threshold.
+"""Intersection over union of labels and annotated sounds, by threshold.
 
 R: recordings, T: thresholds.
 """
@@ -41,24 +41,24 @@ class Localisation:
     iou_T: NDArray[np.float64]
     """(T,) mean over all components."""
     iou_TR: NDArray[np.float64]
-    """(T, R) mean over those of a recording."""
+    """(T, R) mean over the components of a recording."""
     pairs: int
-    """Annotated pairs of recording and class."""
+    """Number of annotated pairs of recording and class."""
     unknown: dict[str, int]
     """Annotated classes that labels never name, with their number of annotations."""
     unlabelled: list[str] = field(default_factory=list)
-    """Annotated recordings of which there are no labels: each of their components counts as 0."""
+    """Annotated recordings without labels: each of their components counts as 0."""
     cut_at: float = 0.0
-    """Score below which labels are missing; 0 where none is."""
+    """Score below which labels are missing; 0 if none are missing."""
 
     @property
     def cautions(self) -> list[str]:
-        """Return notes for the reader, a sentence each."""
+        """Return notes for the reader, one sentence each."""
         notes = [self.unlabelled_sentence] if self.unlabelled else []
         if self.cut_at > self.thresholds[0]:
             notes.append(
-                f"there are no labels of scores below {self.cut_at:.3g}: lower thresholds give what "
-                "it gives, and the area is not that of the models; run analyze with a lower --min-score"
+                f"no labels have scores below {self.cut_at:.3g}: lower thresholds give the same as "
+                "this one, and the area is not that of the models; run analyze with a lower --min-score"
             )
         return notes
 
@@ -70,21 +70,21 @@ class Localisation:
     @property
     def unlabelled_sentence(self) -> str:
         """Return notes about recordings without labels."""
-        return f"there are no labels of {some(self.unlabelled)}: counted as 0"
+        return f"no labels for {some(self.unlabelled)}: counted as 0"
 
     @property
     def best(self) -> int:
-        """Place of the threshold with the highest mean; the lowest of equals."""
+        """Index of the threshold with the highest mean; the lowest if several are equal."""
         return int(np.argmax(self.iou_T))
 
 
 def make_thresholds(start: float, end: float, step: float, also: Sequence[float] = ()) -> NDArray[np.float64]:
-    """Return the thresholds from start to end, and others that are to be reported.
+    """Return the thresholds from start to end, and the additional ones in ``also``.
 
     Raises
     ------
     InputError
-        If they are no thresholds.
+        A value is not a valid threshold, or there are too many.
     """
     if not (step > 0 and math.isfinite(step)):
         raise InputError(f"--incr is {step:g}; expected a number above 0")
@@ -101,14 +101,14 @@ def measure_localisation(
 ) -> Localisation:
     """Compare annotations per segment with labels of any length, at each threshold.
 
-    Per annotated recording and class, labels at or above the threshold that touch are joined, and what
-    overlaps is grouped into components; each has the length of the intersection by that of the union, an
-    isolated one 0.
+    Per annotated recording and class, touching labels at or above the threshold are joined, and overlapping intervals
+    are grouped into components. The value of a component is the length of its intersection divided by the length of its
+    union; 0 for an isolated one.
 
     Raises
     ------
     InputError
-        If annotations or labels cannot be read, or no annotation names a class of the labels.
+        Annotations or labels cannot be read, or no annotation names a class of the labels.
     """
     folder = find_label_dir(label_dir, root_of(annotations_path))
     table = read_label_table(folder)
@@ -119,7 +119,7 @@ def measure_localisation(
     manifest = read_manifest(folder)
     field = (manifest.get("inference") or {}).get("label_field", cfg.infer.label_field)
     classes, labels = trained_classes(folder, manifest, field, cfg.misc.map_codes, table, cfg.misc.classes_file)
-    # As in a test: what labels call a class comes first, then its name, code and alternates.
+    # As in a test: the name in labels comes first, then name, code and alternates.
     meant = dict(zip(labels, labels, strict=True))
     label_of = {id(info): label for info, label in zip(classes, labels, strict=True)}
     reconciler = Reconciler(classes)
@@ -178,7 +178,7 @@ def measure_localisation(
 
 
 def _cut_of(manifest: dict[str, Any], table: LabelTable) -> float:
-    """Return the lowest score of labels: from their manifest, else the lowest they have."""
+    """Return the lowest possible score of labels from their manifest, else the lowest that occurs."""
     made_with = (manifest.get("inference") or {}).get("min_score")
     if isinstance(made_with, (int, float)):
         return float(made_with)
@@ -199,7 +199,7 @@ def write_localisation(directory: str | Path, found: Localisation, t1: float, t2
 
 
 def summary_text(found: Localisation, t1: float, t2: float) -> str:
-    """Return the figures for a person."""
+    """Return the results as text."""
     best = found.best
     lines = [
         "Intersection over union of annotations and labels",
@@ -219,7 +219,7 @@ def summary_text(found: Localisation, t1: float, t2: float) -> str:
 
 
 def nearest(found: Localisation, threshold: float) -> int:
-    """Return the place of the threshold nearest to a wanted one."""
+    """Return the index of the nearest threshold."""
     return int(np.argmin(np.abs(found.thresholds - threshold)))
 
 

@@ -1,4 +1,4 @@
-"""The sound of the worst mistakes, short enough to lie inside a page."""
+"""Cut the sound of the worst mistakes, short enough to embed in a page."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 
 def cut_sounds(examples: Sequence[Example], folder: str | Path) -> list[bytes | None]:
-    """Return the sound of each example as Ogg Vorbis, with the stretch its spectrogram shows.
+    """Return the sound of each example as Ogg Vorbis, over the interval that its spectrogram shows.
 
-    None stands where the recording is missing or cannot be read; `draw_examples` warns of these.
+    The value is None if the recording is missing or cannot be read; `draw_examples` logs a warning for these.
     """
     audio = audio_files(Path(folder), any("/" in example.recording for example in examples))
     sounds: list[bytes | None] = []
@@ -39,7 +39,7 @@ def cut_sounds(examples: Sequence[Example], folder: str | Path) -> list[bytes | 
 
 
 def _read(path: Path, first_s: float, seconds: float) -> tuple[np.ndarray, int]:
-    """Return a stretch of a recording as the mean of its channels, float32 (n,), and its rate."""
+    """Return an interval of a recording as the mean of its channels, float32 (n,), and its rate."""
     with AudioReader(path) as reader:
         rate, at, parts = reader.rate, 0, []
         first, end = round(first_s * rate), round((first_s + seconds) * rate)
@@ -60,7 +60,7 @@ def _read(path: Path, first_s: float, seconds: float) -> tuple[np.ndarray, int]:
 
 
 def _encoded(samples: np.ndarray, rate: int) -> bytes:
-    """Return samples as Ogg Vorbis, as loud as they can be."""
+    """Encode samples as Ogg Vorbis, normalised to a peak of 0.9."""
     peak = float(np.abs(samples).max(initial=0.0))
     samples = samples * (0.9 / peak) if peak > 0 else samples
     stream = io.BytesIO()

@@ -3,9 +3,9 @@
 Platt, Probabilistic Outputs for Support Vector Machines (1999), on logits and with a light penalty. N: rows,
 C: classes, M: points, B: bins of logits.
 
-Cells are counted in narrow bins of their logit, each standing at the mean logit of its cells. That changes a
-fitted value by less than 1e-5 of itself, and lets eleven fits over millions of cells cost two passes over
-them, one for the global values and one for those of classes.
+Cells are counted in narrow bins of their logit, each represented by the mean logit of its cells. This changes a fitted
+value by a relative 1e-5 at most, and eleven fits over millions of cells take two passes over them, one for the global
+values and one for the classes.
 """
 
 from __future__ import annotations
@@ -20,17 +20,15 @@ from britekit.errors import InputError
 # Scores of exactly 0 or 1 have no logit.
 CLIP = 1e-7
 MIN_CELLS = 10
-# A class gets values of its own only with this many recordings in which it is heard, and as many in which
-# not.
+# A class gets its own values only if it is present in this many recordings, and absent from as many.
 MIN_RECORDINGS = 5
 # 99 % quantile of chi-squared with 2 degrees of freedom.
 _DEPARTURE = 9.21
-# How far a class may lie from the global fit, as standard deviations of a normal prior: of the slope, the
-# intercept.
+# Standard deviations of the normal prior of a class around the global fit: slope, intercept.
 _PRIOR_PRECISION = (0.25**-2, 1.0**-2)
 # Logits of clipped scores lie within ±16.2.
 _SPAN = 17
-# Per unit of logit; the values of single classes are shrunk anyway, and there are many of them.
+# Bins per unit of logit. Classes need fewer: their values are shrunk anyway, and there are many.
 _FINE, _COARSE = 1024, 128
 
 
@@ -41,14 +39,14 @@ class PlattFit:
     coefficient: float
     intercept: float
     per_class: dict[int, tuple[float, float]] = field(default_factory=dict)
-    """Coefficient and intercept of the columns that have their own."""
+    """Coefficient and intercept of each column with its own values."""
     cells: int = 0
-    """Cells at or above the cutoff it was fitted on."""
+    """Number of fitted cells at or above the cutoff."""
 
     def apply(self, scores_NC: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Return calibrated probabilities; a score of exactly 0, which stands for none, stays 0."""
+        """Return calibrated probabilities; a score of exactly 0, which means no score, stays 0."""
         probabilities = np.empty(scores_NC.shape, dtype=np.float32)
-        # A class at a time: in double precision all cells would take several times the memory of scores.
+        # One class at a time: all cells in double precision would take several times the memory of scores.
         for column in range(scores_NC.shape[1]):
             a, b = self.per_class.get(column, (self.coefficient, self.intercept))
             scores = np.ascontiguousarray(scores_NC[:, column])
@@ -65,8 +63,8 @@ def logit(scores: NDArray[np.floating]) -> NDArray[np.float64]:
 def lowest_fitted(cutoff: float, unrounded: bool) -> float:
     """Return the lowest score that takes part in a fit.
 
-    Among unrounded scores exactly 0 says that no window covers the cell, so there is nothing to calibrate; in
-    label files it may be a low score.
+    Among unrounded scores, exactly 0 means that no window covers the cell, so there is nothing to calibrate; in label
+    files it may be a low score.
     """
     return max(cutoff, float(np.finfo(np.float32).tiny)) if unrounded else cutoff
 
@@ -89,11 +87,11 @@ def fit_platt(
     z_M
         Logits of the scores.
     true_M, count_M
-        How many cells have this logit, and how many of them are true; default one cell each.
+        Number of cells with this logit, and how many of them are true; by default one cell each.
     start
-        Where to begin.
+        Initial values.
     centre, penalty
-        Of coefficient and intercept.
+        Centre and strength of the penalty on coefficient and intercept.
 
     Returns
     -------
@@ -136,12 +134,11 @@ def fit_calibration(
     cutoff: float = 0.0,
     per_class: bool = True,
 ) -> PlattFit:
-    """Fit one calibration on all cells at or above the cutoff, and per class where there is evidence.
+    """Fit a calibration on all cells at or above the cutoff, and per class where there is evidence.
 
-    A class gets values of its own if it is heard in at least 5 recordings and absent from 5, and a score
-    test of its cells against the global fit, with recordings as independent units, is significant at 1 %.
-    They are then shrunk towards the global values by a normal prior (standard deviation 0.25 for the
-    coefficient, 1 for the intercept).
+    A class gets its own values if it is present in at least 5 recordings and absent from 5, and a score test of its
+    cells against the global fit, with recordings as independent units, is significant at 1 %. They are then shrunk
+    towards the global values by a normal prior (standard deviation 0.25 for the coefficient, 1 for the intercept).
 
     Parameters
     ----------
@@ -152,12 +149,12 @@ def fit_calibration(
     cutoff
         Cells below are left out of the fit.
     per_class
-        False fits the global values alone.
+        False fits only the global values.
 
     Raises
     ------
     InputError
-        If fewer than 10 cells reach the cutoff, or all of them are true, or all false.
+        Fewer than 10 cells reach the cutoff, or all of them are true, or all false.
     """
     everything = np.zeros(len(groups_N), dtype=np.int64)
     cells = _Cells(truth_NC, scores_NC, groups_N, everything, 1, cutoff)
@@ -172,15 +169,15 @@ def cross_fit(
     per_class: bool = True,
     folds: int = 10,
 ) -> NDArray[np.float32]:
-    """Return probabilities whose calibration never saw the recording they belong to.
+    """Return probabilities, each calibrated without the recording that it belongs to.
 
-    Recordings are dealt to the folds at random (always in the same way). Each fold is calibrated by a fit on
-    all others, so that errors measured on the result are what new recordings would show.
+    Recordings are assigned to folds at random, with a fixed seed. Each fold is calibrated by a fit on all others, so
+    that errors measured on the result hold for new recordings.
 
     Raises
     ------
     InputError
-        If there is only one recording, or the recordings outside a fold do not suffice for a fit.
+        There is only one recording, or the recordings outside a fold do not suffice for a fit.
     """
     members = np.unique(groups_N)
     if len(members) < 2:
@@ -220,7 +217,7 @@ class _Cells:
             self.sums += _Column(self, column, _FINE).sums
 
     def fit(self, without: list[int | None], per_class: bool) -> list[PlattFit]:
-        """Return a fit for each fold to leave out (None: no fold)."""
+        """Return a fit for each fold that is left out (None: no fold)."""
         fits = [self._fit_global(fold) for fold in without]
         own: list[dict[int, tuple[float, float]]] = [{} for _ in without]
         for column in range(self.scores_NC.shape[1]) if per_class else ():
@@ -236,7 +233,7 @@ class _Cells:
     def _fit_global(self, without: int | None) -> tuple[float, float, int]:
         count, true, z = _points(self.sums, without)
         cells, positives = int(count.sum()), int(true.sum())
-        # A cutoff of 0 became the smallest score that has a logit.
+        # A cutoff of 0 was replaced by the smallest score that has a logit.
         shown = self.cutoff if self.cutoff > np.finfo(np.float32).tiny else 0.0
         if cells < MIN_CELLS:
             raise InputError(
@@ -245,9 +242,8 @@ class _Cells:
             )
         if positives in (0, cells):
             raise InputError(
-                f"all {cells} predictions that reach the cutoff {shown:g} are "
-                f"{'true' if positives else 'false'}; a calibration needs both; change --cutoff or check "
-                "that annotations and labels belong together"
+                f"all {cells} predictions that reach the cutoff {shown:g} are {'true' if positives else 'false'}; a "
+                "calibration needs both; change --cutoff or check that annotations and labels belong together"
             )
         if np.ptp(z) < 1e-6:
             raise InputError(
@@ -275,7 +271,7 @@ class _Column:
         self._place = place
 
     def may_depart(self) -> bool:
-        """Whether enough recordings hold the class, and enough do not."""
+        """Whether enough recordings contain the class, and enough do not."""
         self._present_G = self._sum(np.ones(len(self._used))) > 0
         self._heard_G = self._sum(self._y) > 0
         count, _, z = self.sums.sum(axis=1)
@@ -285,9 +281,8 @@ class _Column:
     def departs(self, without: int | None, a: float, b: float) -> bool:
         """Test whether the cells of a class contradict the global fit.
 
-        The score (gradient of the log likelihood at the global fit) is summed per recording; the sums are
-        independent whatever the likeness of cells within a recording, and their scatter measures the test's
-        variance.
+        The score (gradient of the log likelihood at the global fit) is summed per recording. These sums are independent
+        however correlated the cells within a recording are, and their scatter gives the variance of the test.
         """
         chosen_G = self._present_G
         if without is not None:
@@ -314,7 +309,7 @@ class _Column:
 
 
 def _points(sums: NDArray[np.float64], without: int | None) -> tuple[NDArray, NDArray, NDArray]:
-    """Return cells, true cells and mean logit of the bins that hold any, over all folds but one."""
+    """Return cells, true cells and mean logit of the non-empty bins, over all folds but one."""
     count, true, z = sums.sum(axis=1) if without is None else np.delete(sums, without, axis=1).sum(axis=1)
     filled = count > 0
     return count[filled], true[filled], z[filled] / count[filled]

@@ -1,4 +1,4 @@
-"""Which files a test leaves, per segment, block and recording."""
+"""Write the files of a test per segment, block or recording."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from britekit.files import together, write_text
 def write_report(
     report: UnitReport, output_dir: str | Path, save_matrices: bool = True, pictures: bool = True, pr_table: bool = True
 ) -> list[Path]:
-    """Write the tables and pictures of a test; returns their paths.
+    """Write the tables and pictures of a test; return their paths.
 
     Segments are counted from 0 (segment k begins at k steps), blocks from 1, as in the annotations.
 
@@ -25,7 +25,7 @@ def write_report(
     report
         The test.
     output_dir
-        Where they go.
+        Output directory.
     save_matrices
         Whether to write the truth and score matrices.
     pictures

@@ -1,4 +1,4 @@
-"""The tables of a test as rows of cells, header first."""
+"""Tables of a test as rows of cells, header first."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Rows = Iterator[Sequence[object]]
 
 
 def range_rows(report: UnitReport) -> Rows:
-    """Yield how many scores lie in each tenth."""
+    """Yield the number of scores in each interval of 0.1."""
     yield "min", "max", "count"
     for k, count in enumerate(count_ranges(report.data.scores_NC)):
         yield f"{k / 10:.1f}", f"{(k + 1) / 10:.1f}", int(count)
 
 
 def detail_rows(report: UnitReport) -> Rows:
-    """Yield what was right, wrong and missed in each unit; units of a recording are numbered."""
+    """Yield true positives, false positives and misses of each unit; units of a recording are numbered."""
     data = report.data
     whole = data.unit == "recording"
     unit, ending = (("directory", "recording"), "es") if whole else (("recording", "segment"), "")
@@ -40,7 +40,7 @@ def detail_rows(report: UnitReport) -> Rows:
 
 
 def recording_rows(report: UnitReport) -> Rows:
-    """Yield how much was right, wrong and missed in each recording."""
+    """Yield counts of true positives, false positives and misses of each recording."""
     whole = report.data.unit == "recording"
     yield *(("directory", "recording") if whole else ("recording",)), "TP count", "FP count", "FN count"
     recordings = len(report.data.recordings)
@@ -53,7 +53,7 @@ def recording_rows(report: UnitReport) -> Rows:
 
 
 def annotated_class_rows(report: UnitReport) -> Rows:
-    """Yield the figures of each annotated class."""
+    """Yield the metrics of each annotated class."""
     unit = "recordings" if report.data.unit == "recording" else "segments"
     by = "segments" if report.seconds is None else "seconds"
     yield (
@@ -84,7 +84,7 @@ def other_class_rows(report: UnitReport) -> Rows:
 
 
 def interval_rows(report: UnitReport) -> Rows:
-    """Yield each figure with its interval."""
+    """Yield each metric with its interval."""
     yield "figure", "value", "low", "high"
     for name, found in report.intervals.items():
         yield name, *(f"{x:.4f}" if not math.isnan(x) else "" for x in (found.value, found.low, found.high))

@@ -1,4 +1,4 @@
-"""Output of a test in its tracked run: figures, the table of classes, curves."""
+"""Log the output of a test to its tracked run: metrics, the table of classes, curves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PICTURES = (
 
 
 def track_report(run: StageRun, report: UnitReport, output_dir: str | Path) -> None:
-    """Record a report whose files lie in ``output_dir``; nothing happens where nothing is tracked."""
+    """Log a report with files in ``output_dir``; a no-op if nothing is tracked."""
     if not run.active:
         return
     figures = report.metrics()
@@ -28,7 +28,7 @@ def track_report(run: StageRun, report: UnitReport, output_dir: str | Path) -> N
         if not math.isnan(found.low):
             run.summary({f"{name}_low": found.low, f"{name}_high": found.high})
     header, *rows = annotated_class_rows(report)
-    # A column of one kind: an undefined AUC is empty, not text.
+    # Columns have one type: an undefined AUC is empty, not text.
     typed = [[row[0], *(None if cell == "" else float(str(cell)) for cell in row[1:])] for row in rows]
     run.table("classes", [str(name) for name in header], typed)
     full = curve_of(coarse(report.annotated, _POINTS))

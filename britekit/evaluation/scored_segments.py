@@ -1,4 +1,4 @@
-"""Annotations and scores as matrices on one grid, and what had to be left out of them."""
+"""Read annotations and scores as matrices on one grid, and record what had to be excluded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from britekit.formats import read_any_annotations
 
 @dataclass(frozen=True)
 class ScoredSegments:
-    """Truth and scores of the annotated recordings, a row per segment and a column per trained class."""
+    """Truth and scores of the annotated recordings, one row per segment and one column per trained class."""
 
     unit: ClassVar[Literal["segment"]] = "segment"
 
@@ -39,12 +39,12 @@ class ScoredSegments:
     annotated: list[int]
     """Columns of classes with at least one annotation."""
     without_scores: list[str]
-    """Recordings that count as score 0, since nothing was detected or they were not analysed."""
+    """Recordings without scores, which count as 0: nothing was detected, or they were not analysed."""
     exclusions: Exclusions
 
     @property
     def labels(self) -> list[str]:
-        """Name of each column in annotations."""
+        """How annotations call the class of each column."""
         return self.source.labels
 
     @property
@@ -54,12 +54,12 @@ class ScoredSegments:
 
     @property
     def numbers_N(self) -> NDArray[np.int64]:
-        """(N,) number of each segment in its recording, from 0."""
+        """(N,) index of each segment in its recording, from 0."""
         return self.grid.row_index_N
 
     @property
     def starts_N(self) -> NDArray[np.float64]:
-        """(N,) where each segment begins in its recording, in seconds."""
+        """(N,) start of each segment in its recording, in seconds."""
         return self.grid.starts_N
 
     @property
@@ -69,7 +69,7 @@ class ScoredSegments:
 
     @cached_property
     def row_names(self) -> list[str]:
-        """(N,) ``{recording}-{segment}``, segments counted from 0: segment k begins at k steps."""
+        """(N,) ``{recording}-{segment}``, counted from 0: segment k begins at k steps."""
         names = self.recordings
         pairs = zip(self.grid.row_recording_N.tolist(), self.grid.row_index_N.tolist(), strict=True)
         return [f"{names[r]}-{k}" for r, k in pairs]
@@ -87,23 +87,23 @@ def read_scored_segments(
     Parameters
     ----------
     annotations_path
-        CSV with recording, class, start_time, end_time, Audacity labels, a Raven selection table, or a folder
-        of these. Only recordings named there belong to the test. A class may be named by what the scores call
-        it, by its name, its code or an alternate.
+        CSV with recording, class, start_time, end_time, Audacity labels, a Raven selection table, or a folder of these.
+        Only the recordings that it names belong to the test. A class may be given by its name in the scores, its name,
+        its code or an alternate.
     label_dir
-        Output directory of ``analyze``, by itself or inside the recordings directory; or its scores.
+        Output directory of ``analyze``, as a path or relative to the recordings directory; or its scores.
     recordings_dir
-        Where the audio is; default: the directory of the annotations. Only needed for recordings whose length
-        the scores do not tell.
+        Where the audio is; default: the directory of the annotations. Only needed for recordings whose length the
+        scores do not contain.
     cfg
-        `misc.map_codes` and `infer.label_field` are used.
+        Uses `misc.map_codes` and `infer.label_field`.
     strict
-        Whether an annotated class that the models do not know is an error instead of being left out.
+        Raise for an annotated class that the models do not know, instead of excluding it.
 
     Raises
     ------
     InputError
-        If a file cannot be read, or no annotation can be used.
+        A file cannot be read, or no annotation can be used.
     """
     folder = root_of(annotations_path, recordings_dir)
     if not Path(annotations_path).exists():
@@ -133,7 +133,7 @@ def read_scored_segments(
     claims = [a for a in usable if a.label]
     _note_times(claims, grid, order, seconds, exclusions)
     exclusions.not_annotated = sorted(source.recordings - set(first_row))
-    exclusions.tell(source, strict, annotations_path)
+    exclusions.report(source, strict, annotations_path)
     if not claims:
         reasons = "; ".join(exclusions.sentences(source.labels)[:3]) or "every row has an empty class"
         raise InputError(f"{annotations_path}: no usable annotation is left ({reasons})")
@@ -161,7 +161,7 @@ def read_scored_segments(
 
 
 def _as_labelled(annotations: list[Annotation], source: AnalyzedScores) -> list[Annotation]:
-    """Return annotations with what the scores call their class; labels of no class stay as they are."""
+    """Return annotations with the name of their class in the scores; unknown labels stay unchanged."""
     known = set(source.labels)
     others = {a.label for a in annotations if a.label} - known
     reconciler = Reconciler(source.classes)
@@ -180,7 +180,7 @@ def _without_short(seconds: dict[str, float], source: AnalyzedScores, exclusions
 def _usable(
     annotations: list[Annotation], seconds: dict[str, float], source: AnalyzedScores, exclusions: Exclusions
 ) -> list[Annotation]:
-    """Return annotations of known classes in recordings with a length; a silent recording's row stays."""
+    """Return annotations of known classes in recordings with a known length; keep rows of silent recordings."""
     known = set(source.labels)
     usable, beyond = [], []
     for annotation in annotations:
@@ -200,7 +200,7 @@ def _usable(
 def _note_times(
     claims: list[Annotation], grid: Grid, order: dict[str, int], seconds: dict[str, float], exclusions: Exclusions
 ) -> None:
-    """Note annotations that mark no segment, and those that go on after the end of their recording."""
+    """Record annotations that mark no segment, and those that end after their recording."""
     marked = count_marked(
         grid, [order[a.recording] for a in claims], [a.start for a in claims], [a.end for a in claims]
     )

@@ -1,8 +1,8 @@
-"""A test per block or per recording as matrices: truth from lists of classes, scores from windows.
+"""Read a test per block or recording as matrices: truth from lists of classes, scores from windows.
 
-A window belongs to the block its start falls in; a unit's score of a class is the highest of its windows.
-Seconds are those of windows, trimmed so that windows of one class do not overlap and clipped to their unit.
-N: units, C: classes, W: windows.
+A window belongs to the block that contains its start; the score of a unit is the highest of its windows. Seconds are
+those of windows, trimmed so that windows of one class do not overlap, and clipped to their unit. N: units, C: classes,
+W: windows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from britekit.evaluation.analyzed_scores import AnalyzedScores, find_label_dir, 
 from britekit.evaluation.exclusions import Exclusions, audio_files, find_lengths
 from britekit.evaluation.grid import ROUNDED_S
 
-# Blocks are computed from times divided by their length; this much forgives what the division rounds off.
+# Blocks are times divided by their length; this fraction tolerates rounding of the division.
 _EPSILON = 1e-6
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScoredUnits:
-    """Truth and scores of the annotated units, a row per unit and a column per trained class."""
+    """Truth and scores of the annotated units, one row per unit and one column per trained class."""
 
     unit: Literal["block", "recording"]
     source: AnalyzedScores
@@ -44,24 +44,24 @@ class ScoredUnits:
     groups_N: NDArray[np.int64]
     """(N,) recording of each row."""
     numbers_N: NDArray[np.int64]
-    """(N,) number of the block, from 1; 0 where the unit is the recording."""
+    """(N,) number of the block, from 1; 0 if the unit is the recording."""
     starts_N: NDArray[np.float64]
     lengths_N: NDArray[np.float64]
-    """(N,) where each unit begins in its recording, and how long it is, in seconds."""
+    """(N,) start of each unit in its recording, and its length, in seconds."""
     truth_NC: NDArray[np.bool_]
     scores_NC: NDArray[np.float32]
     annotated: list[int]
     """Columns of classes with at least one annotation."""
     without_scores: list[str]
-    """Recordings that count as score 0, since nothing was detected or they were not analysed."""
+    """Recordings without scores, which count as 0: nothing was detected, or they were not analysed."""
     exclusions: Exclusions
     window_row_W: NDArray[np.int64]
-    """(W,) unit of each window that lies in one."""
+    """(W,) unit of each window inside one."""
     window_start_W: NDArray[np.float64]
     window_scores_WC: NDArray[np.float32]
-    """Scores of windows; -1 where a window has no label of the class."""
+    """Scores of windows; -1 if a window has no label of the class."""
     window_seconds_WC: NDArray[np.float32]
-    """(W, C), or (W, 1) where all classes have the same: trimmed and clipped."""
+    """(W, C), or (W, 1) if equal for all classes: trimmed and clipped."""
 
     first_number: ClassVar[int] = 1
 
@@ -87,7 +87,7 @@ def read_block_set(
     block_s: float = 60.0,
     strict: bool = False,
 ) -> ScoredUnits:
-    """Read annotations per block and scores; only blocks that the annotations list belong to the test.
+    """Read annotations per block and scores; only annotated blocks belong to the test.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def read_block_set(
     Raises
     ------
     InputError
-        If a file cannot be read, or no annotation can be used.
+        A file cannot be read, or no annotation can be used.
     """
     if not block_s > 0:
         raise InputError(f"--block is {block_s:g}; expected a positive number of seconds")
@@ -119,7 +119,7 @@ def read_recording_set(
 ) -> ScoredUnits:
     """Read annotations per recording (CSV with recording and classes) and scores.
 
-    Parameters and errors are those of `read_block_set`.
+    See `read_block_set` for parameters and errors.
     """
     return _read(
         "recording", read_recording_annotations, annotations_path, label_dir, recordings_dir, cfg, np.inf, strict
@@ -161,7 +161,7 @@ def _read(
         usable = [item for item in usable if item not in set(beyond)]
     columns = _columns(usable, source, exclusions)
     exclusions.not_annotated = sorted(source.recordings - set(first_row))
-    exclusions.tell(source, strict, path)
+    exclusions.report(source, strict, path)
     usable.sort(key=lambda item: (order[item.recording], item.block))
     groups = np.array([order[item.recording] for item in usable], dtype=np.int64)
     numbers = np.array([item.block for item in usable], dtype=np.int64)
@@ -178,7 +178,7 @@ def _read(
     units = np.minimum(starts + block_s, lengths[groups]) - starts
     row, start, scores, trimmed = _windows(source, recordings, groups, numbers, starts, units, block_s)
     highest = np.zeros(truth.shape, dtype=np.float32)
-    # Windows are ordered as the units are, so those of a unit are neighbours.
+    # Windows are in the order of units, so the windows of a unit are contiguous.
     firsts = np.flatnonzero(np.diff(row, prepend=-1))
     if len(firsts):
         highest[row[firsts]] = np.maximum(np.maximum.reduceat(scores, firsts, axis=0), 0)
@@ -204,7 +204,7 @@ def _read(
 
 
 def _columns(listed: Iterable[ListedClasses], source: AnalyzedScores, exclusions: Exclusions) -> dict[str, int]:
-    """Return the column that each label means; unknown ones are noted."""
+    """Return the column of each label; record unknown ones."""
     columns = {label: k for k, label in enumerate(source.labels)}
     reconciler = Reconciler(source.classes)
     place = {id(info): k for k, info in enumerate(source.classes)}
@@ -229,16 +229,16 @@ def _windows(
     lengths_N: NDArray[np.float64],
     block_s: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
-    """Return unit, start, scores and trimmed seconds of the windows that lie in a unit."""
+    """Return unit, start, scores and trimmed seconds of the windows inside units."""
     windows = source.windows(recordings)
     trimmed = trim(windows.recording_W, windows.start_W, windows.scores_WC, source.length_s)
-    # A start that a label file rounded down must not fall into the block before.
+    # A start that a label file rounded down must not move to the previous block.
     forgiven = _EPSILON if source.unrounded else max(_EPSILON, ROUNDED_S / block_s)
     block = np.zeros(len(windows.start_W), dtype=np.int64)
     if np.isfinite(block_s):
         block = np.floor(windows.start_W / block_s + forgiven).astype(np.int64) + 1
     most = int(max(block.max(initial=0), numbers_N.max(initial=0))) + 1
-    key_N = groups_N * most + numbers_N  # ascending, as the units are
+    key_N = groups_N * most + numbers_N  # ascending, like the units
     key_W = windows.recording_W.astype(np.int64) * most + block
     row = np.minimum(np.searchsorted(key_N, key_W), len(key_N) - 1)
     kept = key_N[row] == key_W
@@ -250,9 +250,9 @@ def _windows(
 def trim(
     recording_W: NDArray[np.integer], start_W: NDArray[np.float64], scores_WC: NDArray[np.float32], length_s: float
 ) -> NDArray[np.float32]:
-    """Return how long each label is until the next of its class begins: (W, C), or (W, 1) for all alike.
+    """Return the seconds from each label to the next of its class: (W, C), or (W, 1) if equal for all classes.
 
-    Windows are ordered by recording and start; cells below 0 are no labels, and 0 s long.
+    Windows are ordered by recording and start. Cells below 0 have no label, and 0 s.
     """
     if not (scores_WC < 0).any():
         return _until_next(recording_W, start_W, length_s)[:, None]

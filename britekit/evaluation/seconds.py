@@ -1,4 +1,4 @@
-"""Seconds of detections: how long what was detected lasts, and how much of it is true.
+"""Count the seconds of detections, and how many of them are true.
 
 Labels are trimmed so that those of one class do not overlap, and clipped to their unit (`scored_units.py`).
 N: units, C: classes, R: recordings, T: thresholds.
@@ -24,15 +24,15 @@ class SecondsAtThresholds:
 
     true_TC: NDArray[np.float64]
     false_TC: NDArray[np.float64]
-    """(T, C) at each of `THRESHOLDS`."""
+    """(T, C) for each of `THRESHOLDS`."""
     true_RC: NDArray[np.float64]
     false_RC: NDArray[np.float64]
     """(R, C) by recording, at the chosen threshold."""
     missed_C: NDArray[np.float64]
-    """(C,) length of the units in which a class is heard and was not detected, at the chosen threshold."""
+    """(C,) total length of the units with a missed class, at the chosen threshold."""
 
     def precision(self, columns: ArrayLike | None = None) -> float:
-        """Return true seconds by seconds at the chosen threshold, over columns (default all); 0/0 = 0."""
+        """Return precision in seconds at the chosen threshold, over columns (default all); 0/0 = 0."""
         chosen = slice(None) if columns is None else np.asarray(columns, dtype=np.int64)
         true, false = float(self.true_RC[:, chosen].sum()), float(self.false_RC[:, chosen].sum())
         return true / (true + false) if true + false else 0.0
@@ -44,10 +44,10 @@ class SecondsAtThresholds:
         return np.divide(true, true + false, out=np.zeros(len(true)), where=true + false > 0)
 
     def true_at_precision(self, wanted: float) -> float:
-        """Return the most true seconds at a threshold whose precision in seconds is at least ``wanted``.
+        """Return the most true seconds at any threshold with at least the given precision in seconds.
 
-        Over all trained classes, since a detection of a class that is heard nowhere is false all the same;
-        0 if no threshold reaches the precision.
+        Sums over all trained classes, since detections of a class that never occurs are false too; 0 if no threshold
+        reaches the precision.
         """
         reached = self.precision_T() >= wanted
         return float(self.true_TC.sum(axis=1)[reached].max(initial=0.0))
@@ -67,7 +67,7 @@ def count_seconds(data: ScoredUnits, decisions: Decisions, threshold: float) -> 
         seconds = data.window_seconds_WC[:, min(c, data.window_seconds_WC.shape[1] - 1)].astype(np.float64)
         seconds = np.where(present[:, c], seconds, 0.0)
         right = data.truth_NC[data.window_row_W, c]
-        # 0.53 (float32) lies a hair below 0.53, and so does its product with 100; 1e-4 of a step mends that.
+        # 0.53 in float32 is slightly below 0.53, and so is 100 times it; 1e-4 of a step corrects that.
         place = np.clip(np.floor(values[:, c] * np.float32(steps) + 1e-4).astype(np.int64), 0, steps)
         found = values[:, c] >= threshold
         for total, by_recording, mask in ((true_T, true_R, right), (false_T, false_R, ~right)):

@@ -1,4 +1,4 @@
-"""Seconds per class in annotations and in labels; time that overlaps counts once."""
+"""Sum seconds per class in annotations and in labels; overlapping time counts once."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Seconds:
 
 
 def annotated_seconds(path: str | Path, map_codes: Mapping[str, str] | None = None) -> Seconds:
-    """Sum the time of annotations per recording and class, called as `misc.map_codes` says.
+    """Sum the time of annotations per recording and class, with names mapped by `misc.map_codes`.
 
     Raises
     ------
     InputError
-        If the annotations cannot be read, or hold no sound.
+        The annotations cannot be read, or hold no sound.
     """
     annotations = read_any_annotations(path, map_codes)
     claims = [a for a in annotations if a.label]
@@ -56,12 +56,12 @@ def annotated_seconds(path: str | Path, map_codes: Mapping[str, str] | None = No
 
 
 def labelled_seconds(directory: str | Path, min_score: float, map_codes: Mapping[str, str] | None = None) -> Seconds:
-    """Sum the time of labels with at least this score, per recording and class as `misc.map_codes` calls it.
+    """Sum the time of labels with at least this score, per recording and class mapped by `misc.map_codes`.
 
     Raises
     ------
     InputError
-        If there are no labels, or none with such a score.
+        There are no labels with such a score.
     """
     table = read_label_table(directory)
     _warn_of_missing(Path(directory), min_score)
@@ -82,7 +82,7 @@ def labelled_seconds(directory: str | Path, min_score: float, map_codes: Mapping
 
 
 def _warn_of_missing(folder: Path, min_score: float) -> None:
-    """Say that labels below the score they were made with are not there, where they are asked for."""
+    """Warn if the labels were made with a higher minimum score than the given one."""
     made_with = (read_manifest(folder).get("inference") or {}).get("min_score")
     if isinstance(made_with, (int, float)) and made_with > min_score:
         log.warning(
@@ -143,7 +143,7 @@ def _totals(found: Seconds) -> list[tuple[str, str]]:
 
 
 def _shown(seconds: float) -> str:
-    """Write seconds with one decimal; less than a second with up to three, so that no sound is 0.0."""
+    """Format seconds with one decimal, or up to three below one second, so that no sound shows as 0.0."""
     if seconds >= 1:
         return f"{seconds:.1f}"
     text = f"{seconds:.3f}".rstrip("0")

@@ -1,4 +1,4 @@
-"""The summary of a test that a person reads first, as text."""
+"""Write the summary of a test as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from britekit.evaluation.unit_report import UnitReport
 
 
 def summary_text(report: UnitReport) -> str:
-    """Return the figures of a test with their intervals, and what must be known about them."""
+    """Return the metrics of a test with intervals, and notes on how to read them."""
     data = report.data
     lines = [f"Test per {data.unit}", "", *_facts(report), ""]
     if report.wanted_precision is not None:
@@ -42,7 +42,7 @@ _AREAS = (
 
 
 def units_line(report: UnitReport) -> str:
-    """Return how many units there are, and how long they are."""
+    """Return the number and length of units."""
     data = report.data
     units = len(data.truth_NC)
     if data.unit == "segment":

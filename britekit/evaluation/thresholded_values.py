@@ -1,7 +1,7 @@
-"""Values that a threshold is applied to: those that the user sees.
+"""Choose the values that a threshold is applied to: the ones that the user sees.
 
-Scores, or calibrated probabilities where there is a calibration; per segment cross-fitted ones, since a
-calibration is too good on the recordings it was fitted on.
+These are scores, or calibrated probabilities if there is a calibration. Per segment they are cross-fitted, since a
+calibration is optimistic on the recordings it was fitted on.
 """
 
 from __future__ import annotations
@@ -41,36 +41,36 @@ class Decisions:
     basis: str
     """Description of the values, to complete "at the threshold, on …"."""
     fitted: bool = False
-    """Whether they are calibrated probabilities."""
+    """Whether the values are calibrated probabilities."""
     apply: Apply = _as_they_are
-    """Turns scores of windows, a column per class, into such values."""
+    """Converts scores of windows, one column per class, to such values."""
 
 
 def choose_decisions(
     data: ScoredSegments | ScoredUnits, cfg: BaseConfig, calibration_path: str | Path | None = None
 ) -> Decisions:
-    """Choose what the threshold is applied to, and say so.
+    """Choose the values that the threshold is applied to.
 
     Parameters
     ----------
     data
         Truth and scores.
     cfg
-        `infer.calibration`, `infer.scaling_coefficient` and `infer.scaling_intercept` are used.
+        Uses `infer.calibration`, `infer.scaling_coefficient` and `infer.scaling_intercept`.
     calibration_path
-        Calibration file; default as in `analyze`: `infer.calibration`, else the project's if it belongs to
-        the members that gave the scores. ``none`` uses no calibration.
+        Calibration file. The default is that of `analyze`: `infer.calibration`, else the project's calibration if it
+        belongs to the members that produced the scores. ``none`` uses no calibration.
 
     Raises
     ------
     InputError
-        If a calibration file that was asked for cannot be read.
+        An explicit calibration file cannot be read.
     """
     source, scores = data.source, data.scores_NC
     if source.scaling or source.calibrated:
-        # Text labels carry what inference had applied; the scores behind them are gone.
+        # Text labels contain the scaling of inference; the original scores are lost.
         how = "calibrated" if source.calibrated else "scaled"
-        return Decisions(scores, f"scores that inference had already {how}", True)
+        return Decisions(scores, f"scores already {how} by inference", True)
     if str(calibration_path or "").lower() == "none":
         return Decisions(scores, "scores")
     path = calibration_path or cfg.infer.calibration
@@ -95,7 +95,7 @@ def _calibrated(data: ScoredSegments | ScoredUnits, path: str | Path) -> Decisio
         return np.asarray(calibration.apply(scores, data.source.classes), dtype=np.float32)
 
     if data.unit != "segment":
-        # A calibration is fitted on segments; there is no truth per segment here to fit another one on.
+        # A calibration is fitted per segment; without truth per segment none can be fitted here.
         return _applied(data, apply, f"probabilities calibrated by {path}")
     cutoff = _facts(path).get("cutoff")
     try:
@@ -120,7 +120,7 @@ def _applied(data: ScoredSegments | ScoredUnits, apply: Apply, basis: str) -> De
 
 
 def _facts(path: str | Path) -> dict[str, Any]:
-    """Return a calibration file's content; empty if it cannot be read (`read_calibration` then says why)."""
+    """Return the content of a calibration file; empty if unreadable (`read_calibration` then raises)."""
     try:
         content = load_plain(require_file(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""All figures of a test, per segment, block or recording, each with its interval.
+"""Compute all metrics of a test per segment, block or recording, with intervals.
 
-AUC values are taken on the scores, figures at the threshold on `Decisions`. Intervals come from resampling
-recordings. N: units, C: classes.
+AUC values are computed from scores, metrics at the threshold from `Decisions`, intervals by resampling recordings. N:
+units, C: classes.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ from britekit.plots.picture import Picture, draw_picture
 
 # With fewer, intervals are too narrow (benchmarks/coverage.py).
 FEW_RECORDINGS = 30
-# Labels of a test without a lower limit begin far below.
+# Labels that were made without a minimum score begin far below.
 CUT_FROM = 0.01
 
 
 @dataclass(frozen=True, repr=False)
 class UnitReport:
-    """A test: its data, and everything computed from them."""
+    """A test: its data, and everything computed from the data."""
 
     data: ScoredSegments | ScoredUnits
     threshold: float
     decisions: Decisions
     detections: Detections
     per_class: ClassRanking
-    """Of the annotated columns, in their order."""
+    """Metrics of the annotated columns, in their order."""
     annotated: ThresholdCounts
     trained: ThresholdCounts
     accuracy: float
-    """By highest score; NaN unless every unit has exactly one true class."""
+    """Top-1 accuracy; NaN unless every unit has exactly one true class."""
     mean_tp_score: float
-    """Mean score of true cells that were detected; NaN if there are none."""
+    """Mean score of true positives; NaN if there are none."""
     seconds: SecondsAtThresholds | None = None
-    """Seconds of detections; per block and recording."""
+    """Seconds of detections; only per block and recording."""
     wanted_precision: float | None = None
-    """Precision in seconds at which to report TP seconds; per recording."""
+    """Precision in seconds at which TP seconds are reported."""
     intervals: dict[str, Interval] = field(default_factory=dict)
-    """95 % interval of each figure, by its name in `metrics`."""
+    """95 % interval of each metric, by its name in `metrics`."""
 
     def __repr__(self) -> str:
         data, figures = self.data, self.metrics()
@@ -65,7 +65,7 @@ class UnitReport:
         return f"<UnitReport: {size}, {counted(len(data.annotated), 'class', 'classes')}; {shown}>"
 
     def to_dataframe(self) -> Any:
-        """Return the figures of each annotated class as a pandas data frame, a row per class."""
+        """Return the metrics of each annotated class as a pandas data frame, one row per class."""
         import pandas
 
         data, columns = self.data, self.data.annotated
@@ -100,11 +100,11 @@ class UnitReport:
 
     @property
     def found_NC(self) -> NDArray[np.bool_]:
-        """(N, C) what is detected at the threshold."""
+        """(N, C) mask of detections at the threshold."""
         return self.decisions.values_NC >= self.threshold
 
     def metrics(self) -> dict[str, Any]:
-        """Return the figures for a metrics file; NaN where undefined."""
+        """Return the metrics for a metrics file; NaN where undefined."""
         return dict(self._metrics)
 
     @cached_property
@@ -146,11 +146,11 @@ class UnitReport:
         return figures
 
     def notes(self) -> list[str]:
-        """Return what a reader must know before trusting the figures, a sentence each."""
+        """Return notes that a reader needs to judge the metrics, one sentence each."""
         return [*self.cautions(), self.at_another_threshold(), *self.data.exclusions.sentences(self.data.labels)]
 
     def at_another_threshold(self) -> str:
-        """Return in a sentence what another threshold would give."""
+        """Return a sentence with precision and recall at another threshold."""
         other = next(t for t in (0.5, 0.8) if abs(t - self.threshold) > 0.1)
         parts = []
         for threshold in (self.threshold, other):
@@ -160,11 +160,11 @@ class UnitReport:
         return f"{'; '.join(parts)} (min_score sets the threshold)"
 
     def cautions(self) -> list[str]:
-        """Return what the figures themselves give reason to say, a sentence each."""
+        """Return warnings that follow from the metrics, one sentence each."""
         data, unit = self.data, self.data.unit
         notes = []
         if len(data.recordings) == 1:
-            notes.append("only 1 recording: no intervals, since nothing shows how much recordings differ")
+            notes.append("only 1 recording: no intervals, since the variation between recordings is unknown")
         elif len(data.recordings) < FEW_RECORDINGS:
             notes.append(
                 f"only {len(data.recordings)} recordings: with so few, other recordings could give quite different "
@@ -173,8 +173,8 @@ class UnitReport:
         lowest = _lowest_kept(data)
         if lowest >= CUT_FROM:
             notes.append(
-                f"the labels hold no score below {lowest:.3g}: what is lower counts as 0, so areas and "
-                "figures at lower thresholds are not those of the models; run analyze with --min-score 0"
+                f"the labels hold no score below {lowest:.3g}: lower scores count as 0, so areas and "
+                "metrics at lower thresholds are not those of the models; run analyze with --min-score 0"
             )
         if self.without_positives:
             notes.append(f"no {unit} is marked by {some(self.without_positives)}: left out of the macro means")
@@ -198,25 +198,25 @@ def report_units(
     wanted_precision: float | None = None,
     replicates: int = REPLICATES,
 ) -> UnitReport:
-    """Compute all figures of a test.
+    """Compute all metrics of a test.
 
     Parameters
     ----------
     data
         Truth and scores.
     threshold
-        A value at or above it is a detection.
+        Values at or above it are detections.
     decisions
-        What the threshold is applied to (`choose_decisions`).
+        Values that the threshold is applied to (`choose_decisions`).
     wanted_precision
         Report the most seconds found at this precision in seconds; for blocks and recordings.
     replicates
-        Of the bootstrap; 0 computes no intervals.
+        Number of bootstrap replicates; 0 computes no intervals.
 
     Raises
     ------
     InputError
-        If no annotation marks a unit, or all scores are equal, so that no figure says anything.
+        No annotation marks a unit, or all scores are equal.
     """
     units, unit = len(data.truth_NC), data.unit
     if not data.truth_NC.any():
@@ -227,8 +227,8 @@ def report_units(
     first = data.scores_NC.flat[0]
     if units * len(data.labels) > 1 and np.all(data.scores_NC == first):
         raise InputError(
-            f"{data.source.path}: all {data.scores_NC.size} scores are {first:g}, so nothing is ranked and "
-            "no figure would say anything; check the models and run analyze again"
+            f"{data.source.path}: all {data.scores_NC.size} scores are {first:g}, so they cannot be "
+            "ranked; check the models and run analyze again"
         )
     columns = data.annotated
     all_annotated = len(columns) == len(data.labels)
@@ -255,7 +255,7 @@ def report_units(
 
 
 def _lowest_kept(data: ScoredSegments | ScoredUnits) -> float:
-    """Return the lowest score in label files, below which there are none; 0 where no score is missing."""
+    """Return the lowest score in label files; 0 if no score is missing."""
     if data.source.unrounded or data.scores_NC.all():
         return 0.0
     return float(np.min(data.scores_NC, where=data.scores_NC > 0, initial=np.inf))

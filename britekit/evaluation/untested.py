@@ -1,7 +1,7 @@
-"""Outputs of the stages of a pipeline while no test recording is annotated.
+"""Write the outputs of pipeline stages while no test recording is annotated.
 
-DVC wants every output of a stage, and a project should train, analyze and be packaged before somebody has
-annotated a test. So each stage of the test leaves files that hold no figures and say why.
+DVC requires every output of a stage, and a project should train, analyze and package before a test is annotated. So
+each stage of the test writes files without metrics that state the reason.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 
 
 def is_untested(annotations: str | Path) -> bool:
-    """Return whether this is a stage of a pipeline whose table of annotations has no row.
+    """Return whether this process is a pipeline stage whose table of annotations is empty.
 
-    A person's command on an empty table is an error instead; see the commands.
+    Outside the pipeline, commands raise an error for an empty table.
     """
     return is_dvc_stage() and Path(annotations).is_file() and not read_any_annotations(annotations)
 
@@ -50,7 +50,7 @@ def leave_uncalibrated(
 
 
 def leave_untested(folder: Path, metrics: str | Path | None) -> None:
-    """Write the outputs of `rpt-test` without figures."""
+    """Write the outputs of `rpt-test` without metrics."""
     log.warning("%s: nothing is tested. Next: %s", WHY, NEXT)
     text = f"Not tested: {WHY}.\nNext: {NEXT}.\n"
     with together():
@@ -63,11 +63,11 @@ def leave_untested(folder: Path, metrics: str | Path | None) -> None:
 
 
 def is_unscored(folder: str | Path) -> bool:
-    """Return whether this is a stage of a pipeline whose test holds no recording, only its tables."""
+    """Return whether this process is a pipeline stage whose test has tables but no recordings."""
     return is_dvc_stage() and Path(folder).is_dir() and not any(map(is_recording, Path(folder).iterdir()))
 
 
 def leave_unscored(folder: Path) -> None:
-    """Write the output of `analyze` where the test has no recordings at all."""
+    """Write the output of `analyze` for a test without recordings."""
     log.warning("%s, and there are no test recordings: nothing is scored", WHY)
     write_text(folder / "no-recordings.txt", f"{WHY}. Next: {NEXT}.\n")

@@ -1,4 +1,4 @@
-"""The worst false positives and misses of a test, and their spectrograms for a person to look at."""
+"""Choose the worst false positives and misses of a test, and draw their spectrograms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from britekit.evaluation.unit_report import UnitReport
 from britekit.plots.examples import ExamplePlot
 from britekit.progress import track
 
-# Of one class, and of one recording: a gallery of the same mistake twelve times teaches nothing.
+# Limits per class and per recording, so that the gallery shows different mistakes.
 _OF_A_CLASS, _OF_A_RECORDING = 2, 2
 _CANDIDATES = 5000
 _CONTEXT_S, _LONGEST_S = 2.0, 30.0
@@ -31,26 +31,26 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Example:
-    """One cell of a test that went wrong."""
+    """One wrong cell of a test: a false positive or a miss."""
 
     kind: Literal["false positive", "miss"]
     recording: str
     label: str
     value: float
-    """The score as `analyze` gives it; the threshold may have been applied to cross-fitted ones."""
+    """The score as `analyze` gives it; the threshold may apply to cross-fitted values."""
     start_s: float
     length_s: float
-    """The window with the highest score of the class in the unit."""
+    """Window with the highest score of the class in the unit."""
     heard: list[str]
-    """Classes that are true in the unit."""
-    said: list[str]
-    """Classes that were detected in it."""
+    """Classes that are annotated in the unit."""
+    detected: list[str]
+    """Classes that were detected in the unit."""
 
 
 def worst_examples(report: UnitReport, most: int) -> list[Example]:
-    """Choose at most so many false positives of highest value, and as many misses of lowest.
+    """Choose up to ``most`` false positives with the highest values, and misses with the lowest.
 
-    At most two of a class and two of a recording are taken, and one unit once per kind.
+    At most two per class and two per recording are taken, and a unit once per kind.
     """
     truth, found = report.data.truth_NC, report.found_NC
     values = report.decisions.values_NC
@@ -103,7 +103,7 @@ def _example(report: UnitReport, kind: Literal["false positive", "miss"], row: i
         start_s=start,
         length_s=length,
         heard=[data.labels[c] for c in np.flatnonzero(data.truth_NC[row])],
-        said=[data.labels[c] for c in np.flatnonzero(report.found_NC[row])],
+        detected=[data.labels[c] for c in np.flatnonzero(report.found_NC[row])],
     )
 
 
@@ -115,14 +115,14 @@ def draw_examples(examples: Sequence[Example], folder: str | Path, cfg: AudioCon
     examples
         What to draw.
     folder
-        Where the recordings are.
+        Folder of the recordings.
     cfg
         Section ``audio``.
 
     Returns
     -------
     list
-        Bytes of a picture, or None where the recording is missing or cannot be read.
+        JPEG bytes, or None if the recording is missing or cannot be read.
     """
     audio = audio_files(Path(folder), any("/" in example.recording for example in examples))
     plot = ExamplePlot(cfg)
@@ -141,7 +141,7 @@ def draw_examples(examples: Sequence[Example], folder: str | Path, cfg: AudioCon
 
 
 def excerpt_of(example: Example) -> tuple[float, float]:
-    """Return start and length, in seconds, of what is shown of an example: two seconds around it."""
+    """Return start and length in seconds of the excerpt of an example, with two seconds around it."""
     first = max(0.0, example.start_s - _CONTEXT_S)
     return first, min(example.start_s + example.length_s, example.start_s + _LONGEST_S) + _CONTEXT_S - first
 

@@ -10,6 +10,6 @@ the two as flat lists. Out: numbers and small arrays; NaN where a quantity is no
 - ``calibration.py``: calibration error, Brier score, reliability bins
 - ``precision_bounds.py``: precision of a class at every threshold, with a lower bound
 - ``bootstrap.py``: intervals of any of these by resampling recordings
-- ``durations.py``: lengths of stretches that may overlap; ``overlap.py``: intersection over union of them
+- ``durations.py``: lengths of intervals that may overlap; ``overlap.py``: intersection over union of them
 - ``confusion.py``: what was detected instead of missed classes
 """

@@ -1,9 +1,8 @@
 """Confidence intervals by resampling recordings.
 
-Cells of one recording resemble each other, so recordings, not cells, are drawn with replacement. Drawing is
-weighting: a replicate gives each recording the number of times it was drawn, and an area under a curve
-follows from sums of weighted counts, one matrix product for all replicates; nothing is concatenated or sorted
-again.
+Cells of one recording are correlated, so recordings, not cells, are drawn with replacement. A replicate weights each
+recording by the number of times it was drawn, and an area under a curve follows from sums of weighted counts: one
+matrix product for all replicates, without concatenating or sorting again.
 
 R: recordings, N: rows, C: classes, K: bins of scores, W: weightings (the set itself and its replicates).
 """
@@ -20,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, stdtrit
 
 REPLICATES = 1000
-# With fewer defined replicates, ends of an interval would be chance.
+# With fewer defined replicates, the bounds of an interval would be arbitrary.
 _FEWEST = 20
 _ROWS_AT_ONCE = 200
 _CELLS_AT_ONCE = 1 << 20
@@ -29,7 +28,7 @@ _LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and the interval that holds its true value with 95 % confidence; NaN where undefined."""
+    """A metric and its 95 % confidence interval; NaN where undefined."""
 
     value: float
     low: float
@@ -48,26 +47,25 @@ class Resampling:
         return self.weights_WR.shape[1]
 
     def ratio(self, part_R: ArrayLike, whole_R: ArrayLike) -> NDArray[np.float64]:
-        """Return the (W,) weighted sums of one quantity by those of another; NaN for 0/0."""
+        """Return the (W,) ratios of two weighted sums; NaN for 0/0."""
         part, whole = (self.weights_WR @ np.asarray(x, dtype=np.float64) for x in (part_R, whole_R))
         return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
 
     def interval(self, values_W: NDArray[np.float64], exact: float | None = None) -> Interval:
-        """Return the percentile interval of a figure, widened for few recordings.
+        """Return the percentile interval of a metric, widened for few recordings.
 
-        Percentiles need no assumption about the scale of the figure. The widening is that of Hesterberg, What
-        Teachers Should Know About the Bootstrap, The American Statistician 69 (2015) 371-386: the variance of
-        replicates of n recordings is too small by (n - 1) / n, and few recordings say little about their own
-        scatter. Bias-corrected and accelerated intervals (Efron, 1987) held the truth less often in
-        simulations of tests (``benchmarks/coverage.py``).
+        Percentiles need no assumption about the scale of the metric. The widening is that of Hesterberg, What Teachers
+        Should Know About the Bootstrap, The American Statistician 69 (2015) 371-386: the variance of replicates of n
+        recordings is too small by (n - 1) / n, and the scatter of few recordings is uncertain. Bias-corrected and
+        accelerated intervals (Efron, 1987) had lower coverage in simulated tests (``benchmarks/coverage.py``).
 
         Parameters
         ----------
         values_W
-            The figure under each weighting.
+            The metric under each weighting.
         exact
-            The figure itself, where that of the first weighting is an approximation (of binned scores); the
-            interval moves along.
+            The exact metric, if the first weighting gives an approximation (of binned scores); the interval is shifted
+            accordingly.
         """
         own = float(values_W[0])
         exact = own if exact is None else exact
@@ -81,8 +79,8 @@ class Resampling:
     def area_interval(self, values_W: NDArray[np.float64], exact: float, heard: int) -> Interval:
         """Return the interval of an area under a curve, or a mean of such, within 0 to 1.
 
-        Where ranks are perfect, or all wrong, in every recording, replicates do not scatter. Then the far end
-        is that of `share_interval`, with each recording in which something is heard as one trial.
+        If ranks are perfect, or all wrong, in every recording, replicates do not vary. Then the other bound is that of
+        `share_interval`, with each recording that has true cells as one trial.
 
         Parameters
         ----------
@@ -100,11 +98,11 @@ class Resampling:
         return Interval(exact, *np.clip([found.low, found.high], 0.0, 1.0).tolist())
 
     def share_interval(self, part_R: NDArray[np.floating], whole_R: NDArray[np.floating], exact: float) -> Interval:
-        """Return the interval of a share, such as precision: sums over recordings, one by the other.
+        """Return the interval of a ratio of sums over recordings, such as precision.
 
-        Where all or nothing of every recording counts, all replicates are equal. Then the far end is that of
-        Clopper and Pearson, Biometrika 26 (1934) 404-413, with each recording as one trial: as if all that
-        is in a recording were right or wrong together, which is the most careful view.
+        If the ratio is 0 or 1 in every recording, all replicates are equal. Then the other bound is that of Clopper and
+        Pearson, Biometrika 26 (1934) 404-413, with each recording as one trial: as if everything in a recording were
+        right or wrong together, which is the most conservative assumption.
         """
         found = self.interval(self.ratio(part_R, whole_R), exact)
         all_of_it, none = bool(np.all(part_R == whole_R)), not np.any(part_R)
@@ -114,7 +112,7 @@ class Resampling:
 
 
 def resample(recordings: int, replicates: int = REPLICATES, seed: int = 0) -> Resampling:
-    """Draw weightings of a number of recordings; the same seed gives the same."""
+    """Draw weightings of recordings; reproducible for a seed."""
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(recordings, np.full(recordings, 1 / recordings), size=replicates)
     return Resampling(np.concatenate([np.ones((1, recordings)), drawn]).astype(np.float32))
@@ -128,20 +126,20 @@ class BinnedRanks:
     negatives_RK: NDArray[np.float32]
 
     def with_negatives(self, other: BinnedRanks) -> BinnedRanks:
-        """Return these counts with the false cells of others, in the same bins, added."""
+        """Return these counts plus the false cells of others in the same bins."""
         return BinnedRanks(self.positives_RK, self.negatives_RK + other.negatives_RK)
 
     def areas(self, sampling: Resampling) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return (W,) PR-AUC and (W,) ROC-AUC under each weighting; NaN where undefined.
 
-        Cells of one bin count as ties.
+        Cells in one bin count as ties.
         """
         return self.areas_with_padding(sampling, 0)[:2]
 
     def areas_with_padding(
         self, sampling: Resampling, padding: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Return `areas`, and the (W,) PR-AUC with as many true cells added above all others."""
+        """Return `areas`, and the (W,) PR-AUC with ``padding`` true cells added above all others."""
         weights = sampling.weights_WR
         pr, roc, padded = (np.full(len(weights), np.nan) for _ in range(3))
         heard = self._heard
@@ -173,11 +171,10 @@ def bin_ranks(
     edges: int | NDArray[np.floating],
     columns: Sequence[int] | None = None,
 ) -> BinnedRanks:
-    """Count cells by recording and bin of their score.
+    """Count cells by recording and score bin.
 
     Bins are the distinct scores of true cells and what lies between them. Areas from such counts are exact;
-    with more distinct scores than ``edges`` only as many quantiles are used, and cells between two of them
-    count as ties.
+    with more distinct scores than ``edges``, that many quantiles are used, and cells between two of them count as ties.
 
     Parameters
     ----------
@@ -190,13 +187,13 @@ def bin_ranks(
     edges
         Limit of distinct scores, or the edges themselves (`score_edges`).
     columns
-        Of the cells that count; default all.
+        Columns to count; by default all.
     """
     used = list(range(truth_NC.shape[1])) if columns is None else list(columns)
     chosen = score_edges(truth_NC, scores_NC, edges, used) if isinstance(edges, int) else edges
     bins = 2 * len(chosen) + 1
     counts = np.zeros((2, recordings, bins), dtype=np.int64)
-    # Several columns at a time, as the counts may be larger than a column.
+    # Several columns at once, as the counts may be larger than a column.
     together = max(1, _CELLS_AT_ONCE // max(len(truth_NC), 1))
     for first in range(0, len(used), together):
         some = used[first : first + together]
@@ -213,7 +210,7 @@ def bin_ranks(
 def score_edges(
     truth_NC: NDArray[np.bool_], scores_NC: NDArray[np.floating], most: int, columns: Sequence[int]
 ) -> NDArray[np.floating]:
-    """Return the distinct scores of the true cells of some columns, or so many quantiles of them."""
+    """Return the distinct scores of true cells in the columns, or at most ``most`` quantiles of them."""
     every = np.sort(np.concatenate([scores_NC[truth_NC[:, c], c] for c in columns]))
     distinct = np.unique(every)
     if len(distinct) <= most:
@@ -222,7 +219,7 @@ def score_edges(
 
 
 def _places(edges: NDArray[np.floating], scores_N: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Return the bin of each score, 0 the highest: odd ones are the edges, even ones lie between."""
+    """Return the bin of each score, 0 the highest: odd bins are edges, even bins lie between edges."""
     left = np.searchsorted(edges, scores_N, "left")
     place = 2 * len(edges) - 2 * left
     if not len(edges):
@@ -231,7 +228,7 @@ def _places(edges: NDArray[np.floating], scores_N: NDArray[np.floating]) -> NDAr
 
 
 def _all_or_nothing(exact: float, trials: int, all_of_it: bool) -> Interval:
-    """Return the interval of Clopper and Pearson where all trials succeeded, or none did."""
+    """Return the Clopper-Pearson interval if all trials succeeded, or none did."""
     end = float(((1 - _LEVEL) / 2) ** (1 / trials))
     return Interval(exact, end, 1.0) if all_of_it else Interval(exact, 0.0, 1.0 - end)
 

@@ -1,4 +1,4 @@
-"""How far probabilities are from observed frequencies.
+"""Measure how far probabilities are from observed frequencies.
 
 N: cells (a unit and a class), B: bins.
 """
@@ -15,19 +15,19 @@ from britekit.metrics.bootstrap import Interval, Resampling
 
 @dataclass(frozen=True)
 class CalibrationError:
-    """Expected calibration error and what perfect calibration would show."""
+    """Expected calibration error, and its value for perfect calibration."""
 
     error: float
     """Mean over bins, weighted by cells, of |mean probability - observed frequency|."""
     by_chance: float
-    """Mean of the same number if every probability were exactly right: the floor for this many cells."""
+    """Expected value if every probability were exactly right: the floor for this many cells."""
     cells: int
 
 
 def expected_calibration_error(truth: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> CalibrationError:
     """Compute the expected calibration error over bins of equal numbers of cells.
 
-    Equal-mass bins, since with equal widths nearly all cells of a detector fall into the first. Nixon et al.,
+    Bins have equal mass, since with equal widths nearly all cells of a detector fall into the first. Nixon et al.,
     Measuring Calibration in Deep Learning, CVPR Workshops 2019.
 
     Parameters
@@ -35,7 +35,7 @@ def expected_calibration_error(truth: ArrayLike, probabilities: ArrayLike, bins:
     truth
         (N,) bool or 0/1.
     probabilities
-        (N,) in [0, 1]. Cells of equal probability stay in one bin, so that no order among them matters.
+        (N,) in [0, 1]. Cells of equal probability share a bin, so that their order does not matter.
     bins
         Number of bins, fewer if there are fewer distinct probabilities.
 
@@ -50,17 +50,17 @@ def expected_calibration_error(truth: ArrayLike, probabilities: ArrayLike, bins:
         return CalibrationError(float("nan"), float("nan"), 0)
     index = equal_mass_bins(p, bins)
     gaps = np.bincount(index, p - y)
-    # A sum of independent 0/1 draws about its mean is nearly normal: E|gap| = sqrt(2 variance / pi).
+    # A centred sum of independent 0/1 draws is nearly normal: E|gap| = sqrt(2 variance / pi).
     spread = np.sqrt(np.bincount(index, p * (1 - p)) * 2 / np.pi)
     return CalibrationError(float(np.abs(gaps).sum() / len(p)), float(spread.sum() / len(p)), len(p))
 
 
 def equal_mass_bins(probabilities: ArrayLike, bins: int = 15) -> NDArray[np.int64]:
-    """Return the bin of each cell, from 0: equal numbers of cells, equal probabilities together."""
+    """Return the bin of each cell, from 0; bins have equal numbers of cells, ties share a bin."""
     p = np.asarray(probabilities, dtype=np.float64).ravel()
     ordered = np.sort(p)
     wanted = np.arange(1, bins) * len(p) / bins
-    # Borders move to the end of a run of equal probabilities.
+    # Move borders to the end of a run of equal probabilities.
     last = np.unique(ordered[np.maximum(np.ceil(wanted).astype(int) - 1, 0)]) if len(p) else np.zeros(0)
     used = last[last < ordered[-1]] if len(p) else last
     return np.searchsorted(used, p, side="left").astype(np.int64)
@@ -78,9 +78,8 @@ def calibration_intervals(
     groups
         (N,) index of the recording of each cell, from 0.
     sampling
-        Weightings of the recordings. The bins stay those of the whole set. Replicates of the calibration
-        error are larger than it on average, as each adds its own noise to absolute values; so they are moved
-        to lie about it.
+        Weightings of the recordings. All use the bins of the whole set. Replicates of the calibration error are biased
+        upwards, since each adds noise to absolute values, so they are shifted to centre on it.
     bins
         As for `expected_calibration_error`.
     """
@@ -131,9 +130,8 @@ def reliability_bins(
     truth, probabilities
         (N,) each.
     groups
-        (N,) index of the recording of each cell, from 0. Cells of a recording resemble each other, so the
-        interval is widened by the design effect between recordings; without groups cells count as
-        independent.
+        (N,) index of the recording of each cell, from 0. Cells of a recording are correlated, so the interval is
+        widened by the design effect between recordings; without groups, cells count as independent.
     bins
         Number of bins.
     """
@@ -165,7 +163,7 @@ def wilson_interval(successes: ArrayLike, trials: ArrayLike, z: float = 1.959964
 def _design_effect(
     y: NDArray, index: NDArray, groups: NDArray, observed_B: NDArray, count_B: NDArray, bins: int
 ) -> NDArray[np.float64]:
-    """Return by what the variance between groups exceeds that of independent cells, per bin, at least 1."""
+    """Return the variance between groups relative to that of independent cells, per bin, at least 1."""
     number = int(groups.max()) + 1
     place = groups.astype(np.int64) * bins + index
     residual = np.bincount(place, y - observed_B[index], minlength=number * bins)

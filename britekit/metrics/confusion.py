@@ -1,4 +1,4 @@
-"""What was detected instead of missed classes.
+"""Count what was detected instead of missed classes.
 
 N: units, C: classes.
 """
@@ -15,20 +15,20 @@ _ROWS_AT_ONCE = 1 << 16
 
 @dataclass(frozen=True)
 class MissedFor:
-    """Units in which a class was missed, by what was detected there instead."""
+    """Units with a missed class, by what was detected there instead."""
 
     misses_C: NDArray[np.int64]
-    """(C,) units in which a class is true and not detected."""
+    """(C,) number of units in which a class is true and not detected."""
     wrong_CC: NDArray[np.int64]
-    """[missed, detected]: of them, those in which another class was detected wrongly."""
+    """[missed, detected]: number of them with a false positive of another class."""
     right_CC: NDArray[np.int64]
-    """[missed, detected]: those in which another class was detected rightly."""
+    """[missed, detected]: number of them with a true positive of another class."""
     nothing_C: NDArray[np.int64]
-    """(C,) those in which nothing at all was detected."""
+    """(C,) number of them in which nothing was detected."""
 
 
 def count_missed_for(truth_NC: NDArray[np.bool_], found_NC: NDArray[np.bool_]) -> MissedFor:
-    """Count what was detected in units where a class was missed; one unit may count for several classes."""
+    """Count detections in units with a missed class; one unit may count for several classes."""
     classes = truth_NC.shape[1]
     wrong, right = np.zeros((classes, classes)), np.zeros((classes, classes))
     misses, nothing = np.zeros(classes, dtype=np.int64), np.zeros(classes, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""PR and ROC curves, tables per threshold, and thinning them for files and plots."""
+"""Compute PR and ROC curves and tables per threshold, and thin them for files and plots."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from britekit.metrics.counts import ThresholdCounts
 class Curve:
     """One point per threshold, from the highest threshold to the lowest.
 
-    Rates that are 0/0 are 0, except that without negatives the false positive rate is NaN, and without
-    positives the recall.
+    A rate of 0/0 is 0, but the false positive rate is NaN without negatives, and recall is NaN without positives.
     """
 
     thresholds: NDArray[np.float64]
@@ -38,7 +37,7 @@ def curve_of(counts: ThresholdCounts) -> Curve:
 
 
 def curve_at(counts: ThresholdCounts, thresholds: NDArray[np.float64]) -> Curve:
-    """Return precision, recall and false positive rate at given thresholds, where score >= threshold detects.
+    """Return precision, recall and false positive rate at given thresholds (detection: score >= threshold).
 
     Parameters
     ----------
@@ -47,8 +46,8 @@ def curve_at(counts: ThresholdCounts, thresholds: NDArray[np.float64]) -> Curve:
     thresholds
         Any order; a threshold above every score detects nothing.
     """
-    # Negated, the scores ascend; the number of them at or above each threshold points into the counts.
-    # A score of 0.7 in single precision reaches the threshold 0.7, though it is a hair less in double.
+    # Negated scores ascend; the number at or above each threshold indexes the counts. A float32 score of 0.7 reaches
+    # the threshold 0.7, although it is slightly less in double precision.
     scores = counts.thresholds
     reached = np.searchsorted(-scores, -np.asarray(thresholds).astype(scores.dtype), side="right")
     tp = np.concatenate([[0], counts.tp])[reached]
@@ -57,9 +56,9 @@ def curve_at(counts: ThresholdCounts, thresholds: NDArray[np.float64]) -> Curve:
 
 
 def coarse(counts: ThresholdCounts, limit: int) -> ThresholdCounts:
-    """Return at most some ``limit`` of the thresholds, at equal steps of true and of false units.
+    """Return about ``limit`` of the thresholds at most, at equal steps of true and of false units.
 
-    The first are kept one by one, where precision jumps. The counts at each threshold stay exact.
+    The first ones are all kept, since precision jumps there. Counts at each threshold stay exact.
     """
     size = len(counts.thresholds)
     if size <= limit:
@@ -74,19 +73,18 @@ def coarse(counts: ThresholdCounts, limit: int) -> ThresholdCounts:
 def rounded_thresholds(counts: ThresholdCounts, decimals: int = 3) -> NDArray[np.float64]:
     """Return the distinct scores as a table prints them: rounded down, highest first.
 
-    Rounded down, so that the score behind a printed threshold reaches it. Bounds a table to 10**decimals + 1
-    rows however many scores there are.
+    They are rounded down, so that each score reaches its printed threshold. This limits a table to 10**decimals + 1
+    rows.
     """
     factor = 10**decimals
-    # float32 scores such as 0.7 lie just below their decimal; 1e-4 of a step mends that.
+    # float32 scores such as 0.7 lie just below their decimal; 1e-4 of a step corrects that.
     return np.unique(np.floor(counts.thresholds.astype(np.float64) * factor + 1e-4))[::-1] / factor
 
 
 def thin(x: NDArray[np.float64], y: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
-    """Return at most ``limit`` indices of points that keep a curve's shape, ends included.
+    """Return at most ``limit`` indices of points that preserve a curve's shape, including both ends.
 
-    Points are taken at equal steps along the curve's length, so that jagged stretches keep more of them than
-    straight ones.
+    Points are taken at equal steps along the curve's length, so that jagged parts keep more points than straight ones.
     """
     if len(x) <= limit:
         return np.arange(len(x))

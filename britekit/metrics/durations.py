@@ -1,4 +1,4 @@
-"""Lengths of stretches of time that may overlap."""
+"""Lengths of time intervals that may overlap."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 @dataclass(frozen=True)
 class Stretches:
-    """Stretches of time, ordered by group and start; those of one group do not overlap. M: stretches."""
+    """Time intervals ordered by group and start, without overlap within a group. M: intervals."""
 
     group_M: NDArray[np.int64]
     start_M: NDArray[np.float64]
@@ -23,16 +23,16 @@ class Stretches:
 
 
 def join_stretches(group: ArrayLike, start: ArrayLike, end: ArrayLike, gap_s: float = 0.0) -> Stretches:
-    """Join what overlaps or touches within a group, so that no time counts twice.
+    """Join intervals that overlap or touch within a group, so that no time counts twice.
 
     Parameters
     ----------
     group
-        (M,) group of each stretch, from 0, such as a class in a recording.
+        (M,) group of each interval, from 0, such as a class in a recording.
     start, end
         (M,) seconds.
     gap_s
-        Gaps up to this length count as touching: label files round times.
+        Gaps up to this length count as touching, since label files round times.
     """
     groups, starts = np.asarray(group, dtype=np.int64), np.asarray(start, dtype=np.float64)
     ends = np.asarray(end, dtype=np.float64)
@@ -47,13 +47,13 @@ def join_stretches(group: ArrayLike, start: ArrayLike, end: ArrayLike, gap_s: fl
 def begins(
     groups: NDArray[np.int64], starts: NDArray[np.float64], ends: NDArray[np.float64], gap_s: float
 ) -> NDArray[np.int64]:
-    """Return where a stretch begins that touches none before it; input ordered by group and start.
+    """Mark intervals that do not touch any earlier one; input ordered by group and start.
 
-    A negative gap asks for so much overlap.
+    A negative gap requires that much overlap.
     """
     if not len(groups):
         return np.zeros(0, dtype=np.int64)
-    # Groups are laid one behind the other, so that one running maximum serves all.
+    # Shift groups one behind the other, so that one running maximum serves all.
     apart = float(ends.max()) + abs(gap_s) + 1.0
     reached = np.maximum.accumulate(ends + groups * apart)
     return np.flatnonzero(np.append(True, (starts + groups * apart)[1:] > reached[:-1] + gap_s))

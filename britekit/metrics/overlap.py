@@ -1,4 +1,4 @@
-"""How well stretches in time agree: intersection over union of what belongs together."""
+"""Measure how well time intervals agree: intersection over union of connected intervals."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from numpy.typing import NDArray
 
 from britekit.metrics.durations import Stretches, begins
 
-# Sharing less than this is touching, not overlapping.
+# Intervals that share less than this touch; they do not overlap.
 _SHARED_S = 1e-6
 
 
 def component_overlaps(claimed: Stretches, labelled: Stretches) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the group and the intersection over union of each component.
 
-    A component is what hangs together by overlaps between the two: annotations of one class in a recording
-    and the labels that overlap them, directly or through others. An isolated annotation or label is a
-    component of 0.
+    A component is a connected set of overlapping intervals: annotations of one class in a recording and the labels that
+    overlap them, directly or through others. An isolated annotation or label has the value 0.
 
     Parameters
     ----------
@@ -32,6 +31,6 @@ def component_overlaps(claimed: Stretches, labelled: Stretches) -> tuple[NDArray
     if not len(first):
         return group, np.zeros(0)
     together = np.maximum.reduceat(end, first) - start[first]
-    # What a component covers twice is in both, since neither overlaps itself.
+    # Time that a component covers twice is in both, since neither input overlaps itself.
     shared = np.add.reduceat(end - start, first) - together
     return group[first], np.where(shared > _SHARED_S, shared / np.maximum(together, _SHARED_S), 0.0)

@@ -1,4 +1,4 @@
-"""Thresholds for a wanted precision: the lowest whose lower confidence bound meets it.
+"""Find the lowest threshold whose lower confidence bound of precision meets a requirement.
 
 M: cells of one class, T: thresholds.
 """
@@ -23,15 +23,15 @@ class PrecisionBounds:
     thresholds: NDArray[np.float64]
     precision: NDArray[np.float64]
     lower: NDArray[np.float64]
-    """95 % of such bounds lie below the true precision."""
+    """Lower bound: below the true precision with 95 % confidence."""
     recall: NDArray[np.float64]
-    """NaN where the class is never true."""
+    """NaN if the class is never true."""
     detections: NDArray[np.int64]
     recordings: NDArray[np.int64]
-    """Recordings with a detection."""
+    """Number of recordings with a detection."""
 
     def lowest(self, wanted: float) -> int | None:
-        """Return the place of the lowest threshold whose lower bound is at least ``wanted``, or None."""
+        """Return the index of the lowest threshold whose lower bound is at least ``wanted``, or None."""
         met = np.flatnonzero(self.lower >= wanted)
         return int(met[-1]) if len(met) else None
 
@@ -39,10 +39,10 @@ class PrecisionBounds:
 def bound_precision(truth: ArrayLike, values: ArrayLike, groups: ArrayLike) -> PrecisionBounds:
     """Compute the precision of one class, with its lower bound, at every distinct value.
 
-    The bound is Wilson's (1927) on as many independent detections as these are worth: their number by the
-    design effect, the variance of the precision between recordings by that of independent detections (Kish,
-    Survey Sampling, 1965). Where every detection is true, or every one false, their scatter says nothing of
-    the design effect, and each recording counts as one detection.
+    The bound is Wilson's (1927) with the effective number of independent detections: their number divided by the design
+    effect, which is the variance of precision between recordings relative to that of independent detections (Kish,
+    Survey Sampling, 1965). If all detections are true, or all false, the design effect cannot be estimated, and each
+    recording counts as one detection.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def bound_precision(truth: ArrayLike, values: ArrayLike, groups: ArrayLike) -> P
     y, positives = y[order].astype(np.float64), int(np.count_nonzero(y))
     _, group = np.unique(np.asarray(groups).ravel()[order], return_inverse=True)
     ends = np.flatnonzero(np.append(np.diff(sorted_values) != 0, True)) if len(y) else np.zeros(0, np.int64)
-    # Sums over recordings of tp², tp n and n², as they grow with each detection.
+    # Cumulative sums over recordings of tp², tp n and n² after each detection.
     before = _earlier(group)
     hits_before = _earlier(group, y)
     tp, n = np.cumsum(y), np.arange(1, len(y) + 1, dtype=np.float64)
@@ -77,7 +77,7 @@ def bound_precision(truth: ArrayLike, values: ArrayLike, groups: ArrayLike) -> P
 
 
 def _earlier(group: NDArray[np.int64], weight: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-    """Return, for each cell, the number (or the sum of weights) of earlier cells of its recording."""
+    """Return for each cell the number (or sum of weights) of earlier cells in its recording."""
     order = np.argsort(group, kind="stable")
     w = np.ones(len(group)) if weight is None else weight[order]
     summed = np.cumsum(w) - w

@@ -1,4 +1,4 @@
-"""Areas under the PR and ROC curves, per class and over classes.
+"""Compute areas under the PR and ROC curves, per class and over classes.
 
 N: units, C: classes.
 """
@@ -25,7 +25,7 @@ def average_precision(truth: ArrayLike, scores: ArrayLike) -> float:
 def roc_auc(truth: ArrayLike, scores: ArrayLike) -> float:
     """Return the probability that a positive outranks a negative, ties counting one half.
 
-    NaN unless there are both. Hanley & McNeil, Radiology 143 (1982) 29-36.
+    NaN without positives or without negatives. Hanley & McNeil, Radiology 143 (1982) 29-36.
     """
     return area_under_roc(count_by_threshold(truth, scores))
 
@@ -45,8 +45,8 @@ PADDING = 5
 def padded_area_under_pr(counts: ThresholdCounts, padding: int = PADDING) -> float:
     """Return the average precision with true units added above all others; NaN without positives.
 
-    The mean over classes is the padded cmAP of BirdCLEF 2023: a class of few positives, whose average
-    precision hangs on one or two scores, counts for less.
+    The mean over classes is the padded cmAP of BirdCLEF 2023: a class with few positives, whose average precision
+    depends on one or two scores, counts for less.
     """
     if counts.positives == 0:
         return float("nan")
@@ -60,7 +60,7 @@ def area_under_roc(counts: ThresholdCounts) -> float:
     pairs = float(counts.positives) * float(counts.negatives)
     if pairs == 0:
         return float("nan")
-    # Each false unit is outranked by the positives above it, and ties with half of those at its score.
+    # Each false unit is outranked by the positives above it, and by half of the positives with the same score.
     false_here = np.diff(counts.fp, prepend=0)
     above = counts.tp - np.diff(counts.tp, prepend=0) / 2
     return float(np.sum(false_here * above) / pairs)
@@ -68,7 +68,7 @@ def area_under_roc(counts: ThresholdCounts) -> float:
 
 @dataclass(frozen=True)
 class ClassRanking:
-    """PR-AUC and ROC-AUC per class; NaN where a class has none."""
+    """PR-AUC and ROC-AUC per class; NaN where undefined."""
 
     pr_auc_C: NDArray[np.float64]
     roc_auc_C: NDArray[np.float64]
@@ -84,7 +84,7 @@ class ClassRanking:
 
     @property
     def always_positive(self) -> NDArray[np.int64]:
-        """Columns true in every row: there is no ROC-AUC."""
+        """Columns true in every row: ROC-AUC is undefined."""
         return np.flatnonzero(self.positives_C == self.rows) if self.rows else np.zeros(0, dtype=np.int64)
 
 
@@ -103,7 +103,7 @@ def rank_classes(truth_NC: ArrayLike, scores_NC: ArrayLike, columns: Sequence[in
 
 
 def mean_defined(values: ArrayLike) -> float:
-    """Return the mean of what is not NaN; NaN if nothing is."""
+    """Return the mean of the values that are not NaN; NaN if there are none."""
     array = np.asarray(values, dtype=np.float64)
     defined = array[~np.isnan(array)]
     return float(defined.mean()) if len(defined) else float("nan")
@@ -117,16 +117,16 @@ def ranking_summary(
     Parameters
     ----------
     truth_NC, scores_NC
-        A row per unit, a column per trained class.
+        One row per unit, one column per trained class.
     annotated_columns
         Columns of the annotated classes; default all.
 
     Returns
     -------
     dict
-        ``macro_pr``, ``macro_roc`` (means over annotated classes, without those for which the area is not
-        defined), ``micro_pr``, ``micro_roc`` (pooled over the annotated columns),
-        ``micro_pr_trained``, ``micro_roc_trained`` (all cells). NaN where undefined.
+        ``macro_pr``, ``macro_roc`` (means over annotated classes for which the area is defined), ``micro_pr``,
+        ``micro_roc`` (pooled over the annotated columns), ``micro_pr_trained``, ``micro_roc_trained`` (all cells). NaN
+        where undefined.
     """
     truth, scores = np.asarray(truth_NC), np.asarray(scores_NC)
     columns = list(range(truth.shape[1])) if annotated_columns is None else list(annotated_columns)

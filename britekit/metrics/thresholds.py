@@ -1,4 +1,4 @@
-"""Precision and recall at one threshold, and accuracy by highest score.
+"""Compute precision and recall at one threshold, and top-1 accuracy.
 
 N: units, C: classes.
 """
@@ -45,7 +45,7 @@ class Detections:
 
 
 def detect(truth_NC: ArrayLike, scores_NC: ArrayLike, threshold: float) -> Detections:
-    """Count detections; a score at or above the threshold is one."""
+    """Count detections: scores at or above the threshold."""
     truth = np.asarray(truth_NC, dtype=bool)
     found = np.asarray(scores_NC) >= threshold
     tp = np.count_nonzero(truth & found, axis=0)
@@ -53,10 +53,10 @@ def detect(truth_NC: ArrayLike, scores_NC: ArrayLike, threshold: float) -> Detec
 
 
 def top_one_accuracy(truth_NC: ArrayLike, scores_NC: ArrayLike) -> float:
-    """Return how often the highest score is that of the one true class.
+    """Return the share of rows whose highest score is that of the single true class.
 
-    Where k classes share the highest score and the true one is among them, the row counts 1/k: what a fair
-    draw among them would give, whatever the order of the columns.
+    If k classes share the highest score and the true one is among them, the row counts 1/k, the expected value of a
+    random choice, independent of column order.
 
     Returns
     -------
@@ -73,9 +73,9 @@ def top_one_accuracy(truth_NC: ArrayLike, scores_NC: ArrayLike) -> float:
 
 
 def count_ranges(scores: ArrayLike, ranges: int = 10) -> NDArray[np.int64]:
-    """Count scores in equal ranges of [0, 1]; one on a border belongs to the range above, 1 to the last."""
+    """Count scores in equal ranges of [0, 1]; a border belongs to the range above it, 1 to the last."""
     flat = np.asarray(scores).ravel()
-    # A product with 10 rounds 0.7 (float32) to 7 as it should; comparing with 0.7 (float64) would not.
+    # 10 times 0.7 in float32 rounds to 7, as it should; comparing with 0.7 in float64 would fail.
     index = np.clip(np.floor(flat * flat.dtype.type(ranges)).astype(np.int64), 0, ranges - 1)
     return np.bincount(index, minlength=ranges)
 

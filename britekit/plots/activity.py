@@ -1,4 +1,4 @@
-"""Activity by hour and date, one panel per site, with sunrise and sunset."""
+"""Plot activity by hour and date, one panel per site, with sunrise and sunset."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def plot_activity(path: str | Path, name: str, days: Sequence[str], panels: Sequ
     days
         Dates of the columns, without gaps.
     panels
-        Site, detections per hour of sound (24, days), NaN where nothing was recorded, and sunrise and sunset in
-        hours per day, where they are known.
+        Site, detections per hour of sound (24, days), NaN where nothing was recorded, and sunrise and sunset in hours
+        for each day, if known.
     """
     top = max((float(np.nanmax(rate)) for _, rate, _ in panels if np.isfinite(rate).any()), default=0.0)
     with figure(path, width=7.5, height=0.6 + 1.8 * len(panels)) as drawn:

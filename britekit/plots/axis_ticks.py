@@ -1,4 +1,4 @@
-"""Where round numbers lie on the axes of a spectrogram: frequencies on any scale, and time."""
+"""Place round numbers on the axes of a spectrogram: frequencies on any scale, and time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from britekit.audio.frequency_scales import filter_matrix, hz_to_mel, mel_to_hz
 from britekit.config.audio import AudioConfig
 
 _FREQUENCY_STEPS = tuple(m * 10.0**e for e in (5, 4, 3, 2, 1, 0) for m in (5, 2, 1))
-# On a curved scale these are chosen in turn, as far as there is room.
+# On a curved scale these are chosen in this order while there is room.
 _LEADING = (1, 5, 2, 3, 8, 4, 6, 7, 9, 1.5, 2.5)
 _FEWEST = 3
 _REACH = 1.06
@@ -24,7 +24,7 @@ _TIME_STEPS = (
 
 @dataclass(frozen=True)
 class Ticks:
-    """Places along an axis, their labels, and what the axis is called."""
+    """Tick positions along an axis, their labels, and the axis title."""
 
     places: list[float]
     labels: list[str]
@@ -51,11 +51,11 @@ def frequency_ticks(row_hz: NDArray[np.float64], most: int = 12) -> Ticks:
     row_hz
         (H,) centre of each row, ascending, on any scale.
     most
-        Ticks have room for so many.
+        Largest number of ticks.
     """
     if len(row_hz) < 2:
         return Ticks([0.0], [f"{row_hz[0]:g}"], "Frequency (Hz)")
-    # The outermost rows reach half a row, and their filters a little over a whole one, beyond their centres.
+    # The outermost rows extend half a row beyond their centres, and their filters slightly more than a row.
     low = float(row_hz[0] - _REACH * (row_hz[1] - row_hz[0]))
     high = float(row_hz[-1] + _REACH * (row_hz[-1] - row_hz[-2]))
     chosen = {} if _is_even(row_hz) else _ticks_of_curved_scale(row_hz, low, high, most)
@@ -67,7 +67,7 @@ def frequency_ticks(row_hz: NDArray[np.float64], most: int = 12) -> Ticks:
 
 
 def time_ticks(start_s: float, seconds: float, most: int = 10) -> Ticks:
-    """Return round times from the first to the last second; longer stretches in minutes or hours."""
+    """Return round times from the first to the last second; long durations in minutes or hours."""
     end = start_s + seconds
     step = next((step for step in _TIME_STEPS if seconds / step <= most), 86_400.0 * math.ceil(seconds / 86_400 / most))
     first = math.ceil(start_s / step - 1e-9)
@@ -83,13 +83,13 @@ def time_ticks(start_s: float, seconds: float, most: int = 10) -> Ticks:
 
 
 def _is_even(row_hz: NDArray[np.float64]) -> bool:
-    """Return whether rows are equally far apart; on a linear scale neighbours may share a bin of the FFT."""
+    """Return whether rows are equally spaced; on a linear scale neighbours may share an FFT bin."""
     straight = np.linspace(row_hz[0], row_hz[-1], len(row_hz))
     return bool(np.abs(row_hz - straight).max() <= 0.03 * (row_hz[-1] - row_hz[0]))
 
 
 def _ticks_of_even_scale(row_hz: NDArray[np.float64], low: float, high: float, most: int) -> dict[float, float]:
-    """Return every multiple of the smallest round step that leaves room, with its place."""
+    """Return the multiples of the smallest round step that fits, with their positions."""
     chosen: dict[float, float] = {}
     for step in _FREQUENCY_STEPS:
         marks = [step * k for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
@@ -100,7 +100,7 @@ def _ticks_of_even_scale(row_hz: NDArray[np.float64], low: float, high: float, m
 
 
 def _ticks_of_curved_scale(row_hz: NDArray[np.float64], low: float, high: float, most: int) -> dict[float, float]:
-    """Return 1, 5, 2 … of each decade, with their places, as far as they do not crowd each other."""
+    """Return 1, 5, 2 … of each decade, with their positions, as far as they fit."""
     chosen: dict[float, float] = {}
     gap = (len(row_hz) - 1) / most
     for leading in _LEADING:
@@ -113,7 +113,7 @@ def _ticks_of_curved_scale(row_hz: NDArray[np.float64], low: float, high: float,
 
 
 def _place(mark: float, row_hz: NDArray[np.float64]) -> float:
-    """Return the row number of a frequency, at most half a row outside."""
+    """Return the row number of a frequency, clipped to half a row outside."""
     rows = len(row_hz)
     if mark < row_hz[0]:
         return max(-0.5, float((mark - row_hz[0]) / (row_hz[1] - row_hz[0])))

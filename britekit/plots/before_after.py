@@ -1,4 +1,4 @@
-"""Spectrograms before and after a change, above one another."""
+"""Plot spectrograms before and after a change, above one another."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ def plot_before_after(
 ) -> None:
     """Draw pairs of spectrograms side by side, each pair with the unchanged one on top.
 
-    Rows and columns are numbered, since that is what the parameters of masks and shifts are measured in.
+    Rows and columns are numbered, since parameters of masks and shifts use these units.
 
     Parameters
     ----------
     path
         Picture to write.
     before_NHW, after_NHW
-        (n, H, W) values from 0 to 1, row 0 the lowest frequency; one scale of grey for all, so that a fade
-        is seen as one.
+        (n, H, W) values from 0 to 1, row 0 the lowest frequency; one grey scale for all, so that fading is visible.
     title
-        Above the picture.
+        Title of the picture.
     power
-        Exponent on the values; below 1 it shows faint sounds.
+        Exponent applied to the values; below 1 it shows faint sounds.
     """
     count = len(before_NHW)
     if before_NHW.shape != after_NHW.shape or not count:

@@ -1,4 +1,4 @@
-"""Many classes at once: detection curves side by side, and what was detected instead of missed classes."""
+"""Plot many classes at once: detection curves side by side, and what was detected instead of missed classes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from britekit.plots.style import BLUE, GREY, LIGHT, ORANGE, figure
 Array = NDArray[np.floating]
 
 _COLUMNS = 6
-_GAP = 0.35  # between panels, as a part of their width
-_LETTER = 0.075  # inches, of a tick label
-_LONGEST = 40  # letters of a tick label
+_GAP = 0.35  # between panels, relative to their width
+_LETTER = 0.075  # inches per letter of a tick label
+_LONGEST = 40  # maximum letters of a tick label
 
 
 def plot_detection_curves(
@@ -29,7 +29,7 @@ def plot_detection_curves(
     chosen: float,
     unit: str,
 ) -> None:
-    """Draw precision and recall against the threshold, a small panel per class.
+    """Draw precision and recall against the threshold, one small panel per class.
 
     Parameters
     ----------
@@ -38,21 +38,21 @@ def plot_detection_curves(
     thresholds
         (T,) from 0 to 1.
     precision_TA, recall_TA
-        A column per class; NaN where undefined.
+        One column per class; NaN where undefined.
     labels
         Names of the classes.
     chosen
         Threshold to mark.
     unit
-        What was tested, for the title.
+        Unit of the test, for the title.
     """
-    # One pair of axes with shifted panels: a hundred real ones would take matplotlib half a minute.
+    # One pair of axes with shifted panels: with a hundred real axes matplotlib takes half a minute.
     columns = min(_COLUMNS, len(labels))
     rows = -(-len(labels) // columns)
     step = 1 + _GAP
     left = np.arange(len(labels)) % columns * step
     bottom = (rows - 1 - np.arange(len(labels)) // columns) * step
-    # The title needs its width, even over a single panel.
+    # The title needs this width, even over a single panel.
     with figure(path, width=max(5.0, 1.0 + 1.35 * columns), height=1.0 + 1.35 * rows) as drawn:
         axes = drawn.subplots()
         corners = np.array([[0, 0], [0, 1], [1, 1], [1, 0], [0, 0]], float)
@@ -90,7 +90,7 @@ def plot_detection_curves(
         drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 
-def plot_missed_for(path: str | Path, shares: Array, missed: Sequence[str], said: Sequence[str], unit: str) -> None:
+def plot_missed_for(path: str | Path, shares: Array, missed: Sequence[str], detected: Sequence[str], unit: str) -> None:
     """Draw how often other classes were wrongly detected where a class was missed.
 
     Parameters
@@ -99,28 +99,28 @@ def plot_missed_for(path: str | Path, shares: Array, missed: Sequence[str], said
         Picture to write.
     shares
         (rows, columns) from 0 to 1; rows need not sum to 1, since several classes may be detected together.
-    missed, said
+    missed, detected
         Names of rows and columns.
     unit
-        What was tested, for the title.
+        Unit of the test, for the title.
     """
-    said, missed = ([shorten(name, _LONGEST) for name in names] for names in (said, missed))
-    beside, below = (_LETTER * max(map(width_of, names)) for names in (missed, said))
-    # Beside the cells there have to be the names, the bar and three labels; the bar's is 2 inches high.
-    width = max(1.6 + beside + 0.26 * len(said), 4.5)
+    detected, missed = ([shorten(name, _LONGEST) for name in names] for names in (detected, missed))
+    beside, below = (_LETTER * max(map(width_of, names)) for names in (missed, detected))
+    # Leave room for names, the colour bar and three labels; the label of the bar is 2 inches high.
+    width = max(1.6 + beside + 0.26 * len(detected), 4.5)
     height = 1.0 + below + max(0.24 * len(missed), 2.2)
     with figure(path, width=width, height=height) as drawn:
         axes = drawn.subplots()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-        set_tick_names(axes.xaxis, said)
+        set_tick_names(axes.xaxis, detected)
         set_tick_names(axes.yaxis, missed)
         axes.tick_params(axis="x", rotation=90)
-        axes.set(xlabel="Detected there, wrongly", ylabel=f"Missed (in so many {unit}s)")
+        axes.set(xlabel="Detected there, wrongly", ylabel=f"Missed (number of {unit}s)")
         axes.grid(visible=False)
-        # Cells apart from each other, and from what is no class.
-        axes.hlines(np.arange(1, len(missed)) - 0.5, -0.5, len(said) - 0.5, color="white", linewidth=0.6)
-        axes.vlines(np.arange(1, len(said)) - 0.5, -0.5, len(missed) - 0.5, color="white", linewidth=0.6)
-        axes.axvline(len(said) - 1.5, color=GREY, linewidth=1.2)
+        # Lines between cells, and before the columns that are not classes.
+        axes.hlines(np.arange(1, len(missed)) - 0.5, -0.5, len(detected) - 0.5, color="white", linewidth=0.6)
+        axes.vlines(np.arange(1, len(detected)) - 0.5, -0.5, len(missed) - 0.5, color="white", linewidth=0.6)
+        axes.axvline(len(detected) - 1.5, color=GREY, linewidth=1.2)
         if shares.size <= 400:
             for (row, column), share in np.ndenumerate(shares):
                 if share >= 0.005:

@@ -1,4 +1,4 @@
-"""Many segments at a glance: small spectrograms in rows, each with its name, page after page."""
+"""Lay out small spectrograms of many segments in rows, each with its name, on pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from britekit.plots.spectrogram import coloured, save_picture
 from britekit.plots.style import DPI, GREY, common_style
 
 COLUMNS, ROWS = 6, 12
-# A page has about the shape of a sheet of paper, and prints at 200 dots per inch.
+# A page has about the proportions of a sheet of paper, and prints at 200 dpi.
 _CELL_WIDTH, _CELL_HEIGHT, _CAPTION, _GAP = 250, 110, 20, 10
 _HEAD, _FOOT, _SIDE = 56, 34, 26
 _WIDTH = 2 * _SIDE + COLUMNS * _CELL_WIDTH + (COLUMNS - 1) * _GAP
@@ -30,13 +30,13 @@ class ContactSheet:
     Parameters
     ----------
     page_path
-        Gives the file of a page from its number, counted from 1.
+        Returns the file of a page by its number, from 1.
     title
-        Above each page.
+        Title of each page.
     legend
-        Below each page: what the width and height of a cell mean.
+        Text below each page: what width and height of a cell mean.
     power
-        Exponent on the values scaled to 0 … 1.
+        Exponent applied to the values scaled to 0 … 1.
 
     Attributes
     ----------
@@ -58,15 +58,15 @@ class ContactSheet:
             self.finish()
 
     def add(self, image_FT: NDArray[np.float32], caption: str) -> None:
-        """Put a segment on the sheet."""
-        # Small at once: a page of full spectrograms would be many times larger.
+        """Add a segment to the sheet."""
+        # Downscale at once: a page of full spectrograms would take many times the memory.
         self._cells.append(coloured(image_FT, self._power, _CELL_HEIGHT, _CELL_WIDTH))
         self._captions.append(caption)
         if len(self._cells) == COLUMNS * ROWS:
             self._write()
 
     def finish(self) -> None:
-        """Write the last page, if anything is on it."""
+        """Write the last page unless it is empty."""
         if self._cells:
             self._write()
 
@@ -85,11 +85,11 @@ class ContactSheet:
         save_picture(path, page)
         self.pages.append(path)
         self._cells, self._captions = [], []
-        # A figure and its canvas form a reference cycle: 20 MB per page until garbage collection.
+        # A figure and its canvas form a reference cycle, which keeps 20 MB per page until garbage collection.
         gc.collect()
 
     def _lettered(self, height: int, corners: list[tuple[int, int]]) -> NDArray[np.uint8]:
-        """Return the page with all its words, before the spectrograms are put in."""
+        """Return the page with all its text, without spectrograms."""
         with common_style():
             figure = Figure(figsize=(_WIDTH / DPI, height / DPI), dpi=DPI)
             canvas = FigureCanvasAgg(figure)
@@ -108,7 +108,7 @@ class ContactSheet:
 
 
 def _short(caption: str) -> str:
-    """Cut a long name in its middle: recorders' names differ at their end, where the time stands too."""
+    """Cut a long name in the middle: names from recorders differ at the end, which holds the time."""
     if width_of(caption) <= _MOST_LETTERS:
         return caption
     head = _fitting(caption, _MOST_LETTERS // 3)

@@ -1,4 +1,4 @@
-"""Precision-recall and ROC curves, and precision and recall per threshold."""
+"""Plot precision-recall and ROC curves, and precision and recall per threshold."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def plot_pr_curve(
     path
         Picture to write.
     recall, precision
-        A point per threshold, from the highest threshold to the lowest.
+        One point per threshold, from the highest threshold to the lowest.
     area
         PR-AUC, for the legend.
     prevalence
-        Share of true cells: what a random ranking reaches, as a dashed line.
+        Share of true cells, drawn as a dashed line: the precision of a random ranking.
     title
-        Above the axes.
+        Title of the axes.
     """
     with figure(path) as drawn:
         axes = drawn.subplots()
-        # From one threshold to the next recall rises by a step; between them there is no operating point.
+        # Recall rises in steps from one threshold to the next; there are no operating points in between.
         axes.plot(
             np.concatenate([[0.0], recall]), np.concatenate([precision[:1], precision]), color=BLUE,
             drawstyle="steps-pre", label=f"PR-AUC {area:.3f}",
@@ -41,7 +41,7 @@ def plot_pr_curve(
         unit_axes(axes, "Recall", "Precision")
         axes.set_title(title)
         if area > 0.5:
-            # Above the line of chance where that runs near the bottom.
+            # Place the legend above the chance line if that runs near the bottom.
             axes.legend(loc="lower left", bbox_to_anchor=(0, prevalence if prevalence < 0.25 else 0))
         else:
             axes.legend(loc="upper right")
@@ -66,7 +66,7 @@ def plot_roc_curve(
 def plot_inverted_roc_curve(
     path: str | Path, false_positive_rate: Array, true_positive_rate: Array, area: float, title: str
 ) -> None:
-    """Draw 1 - false positive rate against recall, the way a precision-recall curve is read."""
+    """Draw 1 - false positive rate against recall, to be read like a precision-recall curve."""
     with figure(path) as drawn:
         axes = drawn.subplots()
         axes.plot(

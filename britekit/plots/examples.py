@@ -1,4 +1,4 @@
-"""Spectrograms with a marked stretch, small and quickly drawn: a gallery has dozens of them."""
+"""Draw small spectrograms with a marked interval, fast enough for a gallery of dozens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DPI = 110
 
 
 class ExamplePlot:
-    """Draws one spectrogram after the other as JPEG, with lines where a stretch begins and ends.
+    """Draws spectrograms as JPEG, with lines at both ends of a marked interval.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class ExamplePlot:
         with common_style():
             drawn = Figure(figsize=(4.0, 2.0), dpi=_DPI)
             self._canvas = FigureCanvasAgg(drawn)
-            # Fixed margins, and one figure for all: a new one would take longer than drawing into it.
+            # Fixed margins and one figure for all: creating a figure takes longer than drawing into it.
             self._axes = drawn.add_axes((0.12, 0.2, 0.86, 0.76))
             self._image = self._axes.imshow(
                 np.zeros((cfg.spec_height, 2)), origin="lower", aspect="auto", cmap=SPECTROGRAM_COLOURS, vmin=0, vmax=1,
@@ -48,18 +48,18 @@ class ExamplePlot:
             self._axes.grid(visible=False)
 
     def draw(self, image_HW: ArrayLike, seconds: float, start_s: float, marked_s: tuple[float, float]) -> bytes:
-        """Return a picture.
+        """Return a picture as JPEG bytes.
 
         Parameters
         ----------
         image_HW
             (H, W) values from 0 to 1, row 0 the lowest frequency.
         seconds
-            Length that the columns cover.
+            Duration of the spectrogram.
         start_s
             Time of the first column.
         marked_s
-            Begin and end of the stretch.
+            Start and end of the marked interval.
         """
         image = np.asarray(image_HW, dtype=np.float32) ** self._power
         with common_style():

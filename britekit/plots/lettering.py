@@ -1,4 +1,4 @@
-"""Names of recordings and classes in pictures: any script that a font here has, and never a formula."""
+"""Write names of recordings and classes in pictures, in any script that installed fonts support."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.axis import Axis
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
 
-# Widespread fonts that hold what DejaVu lacks, in the order in which they are asked.
+# Common fonts with glyphs that DejaVu lacks, in order of preference.
 _OTHER_FAMILIES = (
     "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "Noto Sans JP", "Noto Sans SC",
     "Noto Sans KR", "Source Han Sans", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "IPAGothic",
@@ -25,32 +25,32 @@ _NO_GLYPH = "\u25a1"
 
 
 def set_name(label: Text, name: str) -> None:
-    """Show a name in a text of a figure.
+    """Set the text of a figure element to a name.
 
-    Characters that no font here has become boxes; line breaks and other control characters become spaces.
+    Characters without an installed font become boxes; line breaks and other control characters become spaces.
     """
     shown = "".join(character if character.isprintable() else " " for character in name)
     missing = frozenset(shown) - _glyphs_of_default()
     families = _families_for(missing) if missing else ()
     for family in families:
         missing -= _glyphs(family)
-    label.set_parse_math(False)  # a name may hold dollar signs
+    label.set_parse_math(False)  # a name may contain dollar signs
     label.set_fontfamily(["DejaVu Sans", *families])
     label.set_text("".join(_NO_GLYPH if character in missing else character for character in shown))
 
 
 def set_tick_names(axis: Axis, names: Sequence[str]) -> None:
-    """Show a name at each whole number of an axis, from 0 on."""
+    """Set names as tick labels at 0, 1, 2 … of an axis."""
     axis.set_ticks(range(len(names)), names)
     labels = axis.get_ticklabels()
     for label, name in zip(labels, names, strict=True):
         set_name(label, name)
-    # The axis writes its own copy of the texts into the labels whenever it is drawn.
+    # The axis overwrites the labels with its own copy of the texts whenever it is drawn.
     axis.set_ticks(range(len(names)), [label.get_text() for label in labels])
 
 
 def shorten(name: str, most: int) -> str:
-    """Return a name cut to so many letters, wide characters counting twice."""
+    """Return a name cut to ``most`` letters; wide characters count twice."""
     if width_of(name) <= most:
         return name
     kept = ""
@@ -74,7 +74,7 @@ def _glyphs_of_default() -> frozenset[str]:
 
 @lru_cache(maxsize=256)
 def _families_for(missing: frozenset[str]) -> tuple[str, ...]:
-    """Return the families, of those installed, that are needed for these characters."""
+    """Return the installed font families that are needed for these characters."""
     chosen = []
     for family in _OTHER_FAMILIES:
         if family in _installed() and missing & _glyphs(family):

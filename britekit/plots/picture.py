@@ -33,7 +33,7 @@ class Picture:
 
 
 def draw_picture(draw: Callable[[Path], object], path: str | os.PathLike[str] | None = None) -> Picture:
-    """Return what `draw` writes to the path that it is given; also let it write to `path` if given."""
+    """Return the picture that `draw` writes to the path it receives; also write it to `path` if given."""
     with temporary_folder("picture") as folder:
         file = folder / "picture.png"
         draw(file)

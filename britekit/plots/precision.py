@@ -1,4 +1,4 @@
-"""Precision over thresholds, with its interval."""
+"""Plot precision over thresholds, with its interval."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def plot_precision(path: str | Path, curves: Mapping[str, Sequence[tuple[float, 
     Parameters
     ----------
     curves
-        Class name to (threshold, precision, low, high) by rising threshold.
+        (threshold, precision, low, high) by class name, in ascending order of thresholds.
     """
     columns = min(_COLUMNS, len(curves))
     rows = -(-len(curves) // columns)

@@ -1,4 +1,4 @@
-"""Recordings as pictures: a segment each, the whole recording, or many segments on contact sheets."""
+"""Draw recordings: one picture per segment, the whole recording, or contact sheets of segments."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ from britekit.plots.spectrogram import SpectrogramPlot, plot_bare_spectrogram
 
 log = logging.getLogger(__name__)
 
-# A whole recording: ten pixels a second between these widths, 300 high.
+# A whole recording: ten pixels per second within these widths, 300 high.
 _PIXELS_PER_SECOND = 10.0
 _NARROWEST, _WIDEST, _WHOLE_HEIGHT = 640, 4000, 300
 
 
 @dataclass(frozen=True)
 class PictureStyle:
-    """How segments are drawn."""
+    """Options for drawing segments."""
 
     axes: bool = True
     """False: the spectrogram alone."""
     power: float = 1.0
-    """Exponent on the values scaled to 0 … 1, for the eye only."""
+    """Exponent applied to the values scaled to 0 … 1, only for display."""
 
     def __post_init__(self) -> None:
         if not self.power > 0:
-            raise InputError(f"power {self.power:g} of the picture must be above 0; 0.5 shows faint sounds")
+            raise InputError(f"power is {self.power:g}; expected a number above 0 (0.5 shows faint sounds)")
 
 
 @dataclass(kw_only=True)
 class Drawn(Failures):
-    """What a run made, what was there already, what could not be drawn, and the pages of contact sheets."""
+    """Result of a run: pictures drawn, pictures that existed, failures, and pages of contact sheets."""
 
     made: int = 0
     kept: int = 0
     pages: list[Path] = field(default_factory=list)
 
     def raise_for_failures(self, total: int) -> None:
-        """Raise `InputError` if any of the recordings could not be drawn; the others are."""
+        """Raise `InputError` if any recording could not be drawn; the others were."""
         self.raise_for(total, "drawn")
 
 
 class Unwritable(InputError):
-    """A picture cannot be written: no recording's fault, so the run ends."""
+    """A picture cannot be written, which ends the run, since no recording is the cause."""
 
 
 class SegmentPictures:
-    """Draws segments of one duration and frequency scale into a directory; existing pictures stay."""
+    """Draws segments of one duration and frequency scale into a directory; keeps existing pictures."""
 
     def __init__(self, directory: Path, cfg: AudioConfig, style: PictureStyle, drawn: Drawn) -> None:
         self._directory, self.seconds, self._style, self._drawn = directory, cfg.spec_duration, style, drawn
@@ -72,7 +72,7 @@ class SegmentPictures:
         return there
 
     def draw(self, name: str, image_FT: np.ndarray, start_s: float, title: str) -> None:
-        """Write a picture; ``title`` names the recording, the time is added."""
+        """Write a picture; the title is ``title`` (the recording) and the time."""
         path = self._directory / name
         if self._style.axes:
             if self._plot is None:
@@ -87,14 +87,14 @@ class SegmentPictures:
 
 
 def plot_segments(pictures: SegmentPictures, windows: Windows, decimals: int) -> int:
-    """Draw windows of a recording as ``{stem}-{offset}.jpeg``; return how many it has.
+    """Draw windows of a recording as ``{stem}-{offset}.jpeg``; return their number.
 
-    A window that holds too little sound is warned of; an offset gets more decimals where it needs them.
+    Logs a warning for a window with too little sound. Offsets get more decimals if needed to distinguish them.
     """
     count, path = 0, Path(windows.path)
     for start, image in windows:
         if image is None:
-            log.warning("%s: too little sound is left at %g s; no picture", shown(path), start)
+            log.warning("%s: too little sound left at %g s; no picture", shown(path), start)
             continue
         count += 1
         name = f"{path.stem}-{offset_text(start, decimals, pictures.seconds)}.jpeg"
@@ -111,7 +111,7 @@ def plot_whole(
     drawn: Drawn,
     on_seconds: Callable[[float], None] | None = None,
 ) -> None:
-    """Draw a whole recording as ``{stem}.jpeg``, 640 to 4000 pixels wide depending on its length, 300 high.
+    """Draw a whole recording as ``{stem}.jpeg``, 640 to 4000 pixels wide depending on length, 300 high.
 
     Memory does not grow with the length of the recording.
 
@@ -136,11 +136,11 @@ def plot_whole(
 
 
 def plot_on_sheet(sheet: ContactSheet, windows: Windows) -> int:
-    """Put windows of a recording on a contact sheet; return how many it has."""
+    """Put windows of a recording on a contact sheet; return their number."""
     count, path = 0, Path(windows.path)
     for start, image in windows:
         if image is None:
-            log.warning("%s: too little sound is left at %g s; no picture", shown(path), start)
+            log.warning("%s: too little sound left at %g s; no picture", shown(path), start)
             continue
         with _writing():
             sheet.add(image, f"{path.stem} {start:.6g} s")
@@ -161,35 +161,35 @@ def plot_recordings(
     raise_at_once: bool = False,
     on_seconds: Callable[[float], None] | None = None,
 ) -> Drawn:
-    """Draw recordings one after the other; one that cannot be read is reported and left out.
+    """Draw recordings one after the other; report and skip unreadable ones.
 
     Parameters
     ----------
     paths
         The recordings.
     directory
-        Where pictures go; made with the first.
+        Output directory; created with the first picture.
     cfg
         Section ``audio``.
     style
-        With or without axes; exponent.
+        Axes and exponent.
     overlap
-        Seconds that neighbouring segments share.
+        Overlap of neighbouring segments in seconds.
     whole
-        One picture per recording instead.
+        Draw one picture per recording instead.
     sheet
-        Contact sheets with this name instead: ``{sheet}.jpeg``, ``{sheet}2.jpeg`` …
+        Write contact sheets of this name instead: ``{sheet}.jpeg``, ``{sheet}2.jpeg`` …
     offsets
-        Only these seconds of each recording.
+        Draw only the windows at these seconds of each recording.
     raise_at_once
-        Where a single recording is drawn: raise what is wrong with it.
+        Raise the error of a recording at once, for a single recording.
     on_seconds
-        Told how many seconds of sound were dealt with, time and again.
+        Called repeatedly with the number of seconds processed.
 
     Raises
     ------
     InputError
-        The overlap is no overlap, or a picture cannot be written.
+        The overlap is invalid, or a picture cannot be written.
     """
     grid = WindowGrid.for_overlap(cfg.spec_duration, overlap)
     drawn = Drawn()
@@ -236,7 +236,7 @@ def offset_decimals(steps: Sequence[float]) -> int:
 
 
 def offset_text(offset: float, decimals: int, duration: float) -> str:
-    """Return an offset for the name of a picture, with more decimals where neighbours need them."""
+    """Return an offset for the name of a picture, with more decimals if neighbours would share a name."""
     most = 0.0051 if duration >= 1.0 else 0.00051
     while decimals < 6 and abs(round(offset, decimals) - offset) > most:
         decimals += 1
@@ -244,7 +244,7 @@ def offset_text(offset: float, decimals: int, duration: float) -> str:
 
 
 def sheet_legend(cfg: AudioConfig) -> str:
-    """Return what a cell of a contact sheet shows."""
+    """Return the legend of a contact sheet."""
     return (
         f"each {cfg.spec_duration:g} s wide, {cfg.min_freq / 1000:g} to {cfg.max_freq / 1000:g} kHz high "
         f"on the {cfg.freq_scale} scale"
@@ -252,7 +252,7 @@ def sheet_legend(cfg: AudioConfig) -> str:
 
 
 class _Metered(Windows):
-    """Windows of a recording that report how many seconds they passed."""
+    """Windows of a recording that report progress in seconds."""
 
     def __init__(
         self, path: Path, cfg: AudioConfig, starts: WindowGrid | Sequence[float], told: Callable[[float], object]
@@ -271,7 +271,7 @@ class _Metered(Windows):
 
 @contextmanager
 def _writing() -> Iterator[None]:
-    """Raise errors of writing as `Unwritable`, apart from those of reading."""
+    """Convert write errors to `Unwritable`, to tell them from read errors."""
     try:
         yield
     except BriteKitError as error:

@@ -1,4 +1,4 @@
-"""Reliability diagram: what a score says against how often it is right."""
+"""Plot a reliability diagram: mean prediction against observed frequency."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from britekit.plots.style import BLUE, GREY, ORANGE, figure, unit_axes
 
 @dataclass(frozen=True)
 class ReliabilityLine:
-    """One series of a reliability diagram; empty bins are NaN. B: bins."""
+    """A series of a reliability diagram; empty bins are NaN. B: bins."""
 
     name: str
     predicted_B: NDArray[np.floating]
@@ -26,7 +26,7 @@ class ReliabilityLine:
 
 
 def plot_message(path: str | Path, text: str) -> None:
-    """Write a picture that holds one sentence, where there is nothing to draw."""
+    """Write a picture with one sentence, if there is nothing to draw."""
     with figure(path, 5.0, 1.2) as drawn:
         axes = drawn.subplots()
         axes.axis("off")
@@ -52,7 +52,7 @@ def plot_reliability(path: str | Path, before: ReliabilityLine, after: Reliabili
         for line, colour, marker, style in lines:
             _draw(top, line, colour, marker, style)
         unit_axes(top, "", "Observed frequency")
-        top.set_aspect("auto")  # equal scales would make it narrower than the panel below
+        top.set_aspect("auto")  # equal scales would make this panel narrower than the one below
         top.set_title(title)
         top.legend(loc="upper left" if _lies_below(before) else "lower right")
         for place, (line, colour, _, _) in enumerate(lines):
@@ -60,7 +60,7 @@ def plot_reliability(path: str | Path, before: ReliabilityLine, after: Reliabili
             width = 0.84 / bins / len(lines)
             left = np.arange(bins) / bins + 0.08 / bins + place * width
             bottom.bar(left, line.count_B, width, align="edge", color=colour)
-        # Nearly all cells of a detector lie in the first bin.
+        # Log scale: nearly all cells of a detector fall into the first bin.
         bottom.set_yscale("symlog", linthresh=1)
         bottom.set_ylim(bottom=0)
         bottom.set(xlim=(-0.01, 1.01), xlabel="Mean prediction", ylabel="Cells")
@@ -78,6 +78,6 @@ def _draw(axes: Axes, line: ReliabilityLine, colour: str, marker: str, style: st
 
 
 def _lies_below(line: ReliabilityLine) -> bool:
-    """Return whether predictions are mostly too high, so that the upper left corner is free."""
+    """Return whether predictions are mostly too high, which leaves the upper left corner free."""
     gap = (line.observed_B - line.predicted_B)[line.count_B > 0]
     return bool(len(gap)) and float(gap.mean()) < 0

@@ -1,4 +1,4 @@
-"""Scores of a recording over time."""
+"""Plot scores of a recording over time."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from britekit.plots.style import figure
 def plot_scores(
     path: str | Path, starts_N: NDArray[np.float64], scores_NC: NDArray[np.float32], names: Sequence[str]
 ) -> None:
-    """Draw a row per class, darker where the score is higher.
+    """Draw one row per class, darker for higher scores.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def plot_scores(
     scores_NC
         0 to 1.
     names
-        Of the C classes.
+        Names of the C classes.
     """
     step = float(np.median(np.diff(starts_N))) if len(starts_N) > 1 else 1.0
     with figure(path, width=8.0, height=1.2 + 0.3 * len(names)) as drawn:

@@ -1,4 +1,4 @@
-"""Spectrograms as pictures, with axes or bare; every command that draws one draws it here.
+"""Draw spectrograms with or without axes, for all commands.
 
 Legend: F frequency rows (row 0 the lowest), T time columns.
 """
@@ -29,19 +29,19 @@ _JPEG_QUALITY = 90
 
 
 class SpectrogramPlot:
-    """Pictures of one size and one frequency scale; made once, drawn on many times.
+    """Draws pictures of one size and one frequency scale; created once, used many times.
 
     Parameters
     ----------
     row_hz
         (F,) centre frequency of each row, ascending: the scale may be mel, linear or logarithmic.
     width, height
-        Of the picture, in pixels.
+        Size of the picture in pixels.
 
     Notes
     -----
-    matplotlib draws axes and letters; the spectrogram itself is scaled and put in by numpy, which takes a
-    fifth of the time of ``imshow`` and shows every value as it is.
+    matplotlib draws axes and text; numpy scales and inserts the spectrogram itself, in a fifth of the time of
+    ``imshow`` and without interpolation.
     """
 
     def __init__(self, row_hz: ArrayLike, width: int = WIDTH_PX, height: int = HEIGHT_PX) -> None:
@@ -77,17 +77,17 @@ class SpectrogramPlot:
         Parameters
         ----------
         path
-            ``.jpeg``, ``.jpg`` or ``.png``; written whole or not at all.
+            ``.jpeg``, ``.jpg`` or ``.png``; written atomically.
         image_FT
             Values; the smallest is drawn lightest, the largest darkest.
         seconds
-            Length that the columns cover.
+            Duration of the spectrogram.
         start_s
             Time of the first column.
         title
-            Above the picture.
+            Title of the picture.
         power
-            Exponent on the values scaled to 0 … 1; below 1 it shows faint sounds.
+            Exponent applied to the values scaled to 0 … 1; below 1 it shows faint sounds.
         """
         image = np.asarray(image_FT, dtype=np.float32)
         if image.ndim != 2 or len(image) != self._rows:
@@ -100,7 +100,7 @@ class SpectrogramPlot:
             set_name(self._title, title)
             self._canvas.draw()
         picture = np.asarray(self._canvas.buffer_rgba())[:, :, :3].copy()
-        # Row 0 of a picture is its top.
+        # Row 0 of a picture is at the top.
         end = picture.shape[0] - self._bottom
         inside = picture[end - self._lines : end, self._left : self._left + self._columns]
         inside[1:-1, 1:-1] = coloured(image, power, self._lines - 2, self._columns - 2)
@@ -116,7 +116,7 @@ def plot_spectrogram(
     title: str = "",
     power: float = 1.0,
 ) -> None:
-    """Draw one spectrogram with its axes; see `SpectrogramPlot` for many, and for the arguments."""
+    """Draw one spectrogram with axes; see `SpectrogramPlot` for the arguments, and for many pictures."""
     image, hz = np.asarray(image_FT, dtype=np.float32), np.asarray(row_hz, dtype=np.float64)
     if image.ndim != 2 or hz.shape != image.shape[:1]:
         raise ValueError(f"image has shape {image.shape}, row_hz {hz.shape}; expected (F, T) and (F,)")
@@ -133,7 +133,7 @@ def plot_bare_spectrogram(
     path, image_FT, power
         As in `SpectrogramPlot.save`.
     width, height
-        Of the picture in pixels; default: each value a square of pixels, as many as fit `WIDTH_PX`.
+        Size of the picture in pixels; by default each value is a square of pixels, as large as fits `WIDTH_PX`.
     """
     image = np.asarray(image_FT, dtype=np.float32)
     scale = max(1, WIDTH_PX // max(1, image.shape[1]))
@@ -141,9 +141,9 @@ def plot_bare_spectrogram(
 
 
 def coloured(image_FT: NDArray[np.float32], power: float, height: int, width: int) -> NDArray[np.uint8]:
-    """Return a spectrogram in colours, uint8 (height, width, 3), its lowest row at the bottom.
+    """Return a spectrogram in colours, uint8 (height, width, 3), with the lowest row at the bottom.
 
-    Where there are more columns than pixels, the strongest of each pixel is shown, so that short calls stay.
+    If there are more columns than pixels, each pixel shows the strongest, so that short calls stay visible.
     """
     low, high = float(np.nanmin(image_FT)), float(np.nanmax(image_FT))
     scaled = (image_FT - low) / (high - low) if high > low else np.zeros_like(image_FT)
@@ -158,11 +158,11 @@ def coloured(image_FT: NDArray[np.float32], power: float, height: int, width: in
 
 
 def save_picture(path: str | Path, picture: NDArray[np.uint8]) -> None:
-    """Write colours, uint8 (height, width, 3), as JPEG or PNG, whole or not at all."""
+    """Write colours, uint8 (height, width, 3), as JPEG or PNG, atomically."""
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f'{path}: no picture can be written as "{suffix}"; expected {", ".join(SUFFIXES)}')
-    # Full resolution of colours: JPEG's usual half would smear a colour map.
+    # No chroma subsampling, which would smear a colour map.
     settings: dict[str, Any] = {} if suffix == ".png" else {"quality": _JPEG_QUALITY, "subsampling": 0}
     with atomic_path(path) as partial:
         Image.fromarray(picture).save(partial, **settings)

@@ -1,4 +1,4 @@
-"""How every figure looks, and how it is saved."""
+"""Define the style of all figures, and save them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from britekit.files import atomic_path
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 GREY, LIGHT = "#595959", "#D9D9D9"
 DPI = 150
-# Of every spectrogram in a picture; dark is loud. Coloured lines and marks stand out on it.
+# Colour map of all spectrograms; dark is loud. Coloured lines and marks stand out on it.
 SPECTROGRAM_COLOURS = "gray_r"
 
-# Written into a file, these would make equal figures differ in their bytes.
+# This metadata would make the files of equal figures differ.
 _NO_METADATA: dict[str, dict[str, Any]] = {
     ".png": {"metadata": {"Software": None}},
     ".jpeg": {"pil_kwargs": {"quality": 90}},
@@ -33,7 +33,7 @@ _NO_METADATA: dict[str, dict[str, Any]] = {
 
 STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that figures are alike everywhere
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so that figures are equal everywhere
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.labelsize": 9,
@@ -60,7 +60,7 @@ STYLE: dict[str, Any] = {
 
 @contextmanager
 def common_style() -> Iterator[None]:
-    """Draw in the block in a style of its own, instead of the user's matplotlibrc."""
+    """Use the common style inside the block, instead of the user's matplotlibrc."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
@@ -69,25 +69,25 @@ def common_style() -> Iterator[None]:
 
 @contextmanager
 def figure(path: str | Path, width: float = 4.0, height: float = 4.0) -> Iterator[Figure]:
-    """Yield an empty figure in the common style, and save it under ``path`` when the block ends.
+    """Yield an empty figure in the common style; save it as ``path`` when the block ends.
 
     Parameters
     ----------
     path
-        ``.png``, ``.jpeg``, ``.jpg``, ``.pdf`` or ``.svg``; written whole or not at all.
+        ``.png``, ``.jpeg``, ``.jpg``, ``.pdf`` or ``.svg``; written atomically.
     width, height
-        Inches, at 150 dots each.
+        Inches, at 150 dpi.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in _NO_METADATA:
         raise InputError(f'{path}: no picture can be written as "{suffix}"; expected {", ".join(_NO_METADATA)}')
-    # No pyplot: it keeps every figure alive.
+    # Avoid pyplot, which keeps every figure alive.
     with common_style():
         drawn = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
         FigureCanvasAgg(drawn)
         yield drawn
-        # Laid out by itself: to lay out, savefig would draw everything once more (12 pictures of a
-        # test: 6.4 s -> 5.0 s of a core).
+        # Explicit layout: savefig would draw everything a second time for it (12 pictures of a test: 6.4 s -> 5.0 s of
+        # CPU).
         if engine := drawn.get_layout_engine():
             engine.execute(drawn)
             drawn.set_layout_engine(None)
@@ -96,7 +96,7 @@ def figure(path: str | Path, width: float = 4.0, height: float = 4.0) -> Iterato
 
 
 def unit_axes(axes: Axes, x_label: str, y_label: str) -> None:
-    """Give both axes the range 0 to 1 with a little air, equal scales and labels."""
+    """Set both axes to the range 0 to 1 with a small margin, equal scales and labels."""
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=x_label, ylabel=y_label)
     axes.set_aspect("equal")
     ticks = [0, 0.2, 0.4, 0.6, 0.8, 1]

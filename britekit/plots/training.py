@@ -1,4 +1,4 @@
-"""The course of a training run, or of its checkpoints; the search for a learning rate."""
+"""Plot the course of a training run or its checkpoints, and the search for a learning rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from britekit.plots.style import BLUE, GREEN, LIGHT, ORANGE, RED, figure
 
 _COLOURS = (BLUE, ORANGE, GREEN, RED)
 _LINES = ("-", "-.", "--", ":")
-_LEFT_OVER = 0.5  # of the room left and right of a single epoch
+_LEFT_OVER = 0.5  # share of the space left and right of a single epoch
 
 
 def plot_training_curve(
@@ -23,18 +23,18 @@ def plot_training_curve(
     scores: Mapping[str, Sequence[float]] | None = None,
     title: str = "Training",
 ) -> None:
-    """Draw losses, and below them scores such as ROC-AUC, over epochs.
+    """Draw losses, and scores such as ROC-AUC below them, over epochs.
 
     Parameters
     ----------
     path
         Picture to write.
     epochs
-        Number of each epoch.
+        Epoch numbers.
     losses
-        Name to one value per epoch; NaN where there is none.
+        Values per epoch by name; NaN if missing.
     scores
-        Likewise, between 0 and 1.
+        Likewise, from 0 to 1.
     title
         Above the axes.
     """
@@ -45,7 +45,7 @@ def plot_training_curve(
         grid = drawn.subplots(len(panels), 1, sharex=True, squeeze=False)
         for axes, (values, label) in zip(grid[:, 0], panels, strict=True):
             for k, (name, series) in enumerate(values.items()):
-                # A line of one point is invisible.
+                # A line with one point is invisible.
                 marker = "o" if len(series) < 3 else None
                 axes.plot(epochs, series, color=_COLOURS[k % 4], linestyle=_LINES[k % 4], marker=marker, label=name)
             axes.set_ylabel(label)
@@ -67,7 +67,7 @@ def plot_learning_rates(
     smoothed: Sequence[float] | NDArray[np.float64],
     suggestion: float,
 ) -> None:
-    """Draw the loss over rising learning rates, and the rate that is suggested.
+    """Draw the loss over rising learning rates, and the suggested rate.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def plot_learning_rates(
     rates, losses, smoothed
         One value per batch.
     suggestion
-        Rate that is marked.
+        Rate to mark.
     """
     with figure(path, width=5.5, height=3.6) as drawn:
         axes = drawn.subplots()
@@ -85,7 +85,7 @@ def plot_learning_rates(
         axes.axvline(suggestion, color=RED, linestyle="--", label=f"Fastest fall: {suggestion:.2g}")
         axes.set_xscale("log")
         low, high = float(np.min(smoothed)), float(np.max(smoothed[: max(1, int(np.argmin(smoothed)))]))
-        # What diverges would press the part that matters flat.
+        # Diverging losses would flatten the relevant part.
         axes.set_ylim(max(0.0, low - 0.3 * (high - low)), high + 0.7 * (high - low))
         axes.set(xlabel="Learning rate", ylabel="Loss", title="Loss while the learning rate rises")
         axes.legend(loc="best")

@@ -1,4 +1,4 @@
-"""A search of settings: how it went, which settings matter, and what each of their values brought."""
+"""Plot a search of settings: its history, importances, and the score of each value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def plot_history(path: str | Path, numbers: Sequence[int], scores: Sequence[floa
     Parameters
     ----------
     numbers, scores
-        Number and score of each trial that is complete, by number.
+        Number and score of each completed trial, by number.
     """
     with figure(path, width=5.5, height=3.4) as drawn:
         axes = drawn.subplots()
@@ -34,7 +34,7 @@ def plot_history(path: str | Path, numbers: Sequence[int], scores: Sequence[floa
 
 
 def plot_importances(path: str | Path, importances: Mapping[str, float]) -> None:
-    """Draw the share of each setting in the differences of score, the largest on top."""
+    """Draw the importance of each setting, the largest on top."""
     names = sorted(importances, key=lambda name: importances[name])
     with figure(path, width=5.5, height=1.2 + 0.32 * len(names)) as drawn:
         axes = drawn.subplots()
@@ -43,7 +43,7 @@ def plot_importances(path: str | Path, importances: Mapping[str, float]) -> None
         for place, value in enumerate(values):
             axes.text(value + 0.01, place, f"{value:.2f}", va="center", fontsize=8, color=GREY)
         axes.grid(visible=False, axis="y")
-        axes.set(xlim=(0, 1.08), xlabel="Share in the differences of score (fANOVA)")
+        axes.set(xlim=(0, 1.08), xlabel="Share of the variance of scores (fANOVA)")
         axes.set_title("Which settings matter")
 
 
@@ -53,7 +53,7 @@ def plot_slices(path: str | Path, values: Mapping[str, Sequence[Any]], scores: S
     Parameters
     ----------
     values
-        By setting, one value for each trial.
+        Values by setting, one for each trial.
     """
     columns = min(3, len(values))
     rows = -(-len(values) // columns)
@@ -67,7 +67,7 @@ def plot_slices(path: str | Path, values: Mapping[str, Sequence[Any]], scores: S
             axes.plot(places, score_T, "o", color=BLUE, markersize=3.5, alpha=0.7)
             at = distinct if is_number else list(range(len(distinct)))
             means = [score_T[np.asarray(places) == place].mean() for place in at]
-            # Where hardly a value was tried twice, a line of means would only connect the points.
+            # If few values were tried twice, a line of means would just connect the points.
             if 2 * len(distinct) <= len(given):
                 axes.plot(at, means, "-" if is_number else "_", color=ORANGE, markersize=14, label="Mean")
             if is_number and len(distinct) <= _MOST_TICKS:

@@ -1,11 +1,11 @@
-"""What a run leaves for people who compare runs.
+"""Record runs for people who compare them.
 
-In: settings, plain numbers, tables and pictures of one stage. Out: one W&B run per stage (offline without an
-account), small JSON files of metrics that DVC compares, and the facts (version, revision, hashes) that say
-what a number was measured on.
+In: settings, plain numbers, tables and pictures of one stage. Out: one W&B run per stage (offline without an account),
+small JSON files of metrics that DVC compares, and the facts (version, revision, hashes) that identify what a number was
+measured on.
 
-- ``dvc.py``: DVC called as a program
+- ``dvc.py``: run DVC as a program
 - ``facts.py``: where the project is, which stage runs, revision and hashes
 - ``metrics_file.py``: the JSON file of a stage's metrics
-- ``run.py``: one W&B run, which never costs a result
+- ``run.py``: one W&B run, whose failure never loses a result
 """

@@ -1,4 +1,4 @@
-"""DVC called as a program, and results of other revisions read through it."""
+"""Run DVC as a program, and read results of other revisions through it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from britekit.tracking.facts import project_root
 
 
 def run_stage_again(stage: str) -> None:
-    """Run one stage of ``dvc.yaml`` whether or not DVC sees a change; its output goes to the terminal.
+    """Run one stage of ``dvc.yaml`` even if unchanged; its output goes to the terminal.
 
     Raises
     ------
     InputError
-        There is no project here, or the stage failed.
+        The folder is not in a project, or the stage failed.
     """
     if _dvc("repro", "--force", "--single-item", stage):
         raise InputError(f"the stage {stage} failed; see the lines above")
@@ -32,7 +32,7 @@ def run_experiment(settings: Sequence[str]) -> None:
     Raises
     ------
     InputError
-        There is no project here, or the run failed.
+        The folder is not in a project, or the run failed.
     """
     if _dvc("exp", "run", *(word for setting in settings for word in ("-S", setting))):
         raise InputError("the experiment failed; see the lines above")
@@ -42,8 +42,10 @@ def _dvc(*arguments: str) -> int:
     """Run DVC in the project and return its exit code."""
     root = project_root()
     if not (root / "dvc.yaml").is_file() or not (root / ".dvc").is_dir():
-        raise InputError(f"{root} is not a project with a pipeline (dvc.yaml, .dvc); go to one, or make one with init")
-    # Stages call python, which without an activated environment is another one, or none.
+        raise InputError(
+            f"{root} is not a project with a pipeline (dvc.yaml, .dvc); change to one, or create one with init"
+        )
+    # Stages call python; without an activated environment that is a different one, or missing.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     command = [sys.executable, "-m", "dvc", *arguments]
     return subprocess.run(command, cwd=root, env=os.environ | {"PATH": path}, check=False).returncode
@@ -51,19 +53,19 @@ def _dvc(*arguments: str) -> int:
 
 @contextmanager
 def results_file(place: str, name: str) -> Iterator[Path]:
-    """Yield a file of a test's results: of a folder, of the workspace, or of a revision or experiment.
+    """Yield a file of test results from a folder, the workspace, a revision or an experiment.
 
     Parameters
     ----------
     place
         Folder that holds the file or is a project; ``workspace``; a Git revision; an experiment.
     name
-        Of the file below ``results/test``.
+        Name of the file below ``results/test``.
 
     Raises
     ------
     InputError
-        There is no such place, or its results are not in the cache.
+        The place does not exist, or its results are not in the cache.
     """
     folder = Path(place)
     if folder.is_dir():

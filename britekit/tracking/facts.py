@@ -1,4 +1,4 @@
-"""Where the project is, what DVC is running, and which version of code and data that is."""
+"""Find the project, the running DVC stage, and the version of code and data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from britekit.errors import InputError
 
 log = logging.getLogger(__name__)
 
-# Asking DVC takes a second or two, in which this much is hashed.
+# Starting DVC takes a second or two; this many bytes are hashed in that time.
 _LARGE_BYTES = 512 << 20
 
 
@@ -25,12 +25,12 @@ def is_dvc_stage() -> bool:
 
 
 def experiment_name() -> str:
-    """Return the name runs of one experiment share: DVC's, else the short commit, else ``workspace``."""
+    """Return the name shared by the runs of an experiment: DVC's, else the short commit, else ``workspace``."""
     return os.environ.get("DVC_EXP_NAME") or _git("rev-parse", "--short", "HEAD") or "workspace"
 
 
 def project_root(start: Path | None = None) -> Path:
-    """Return the nearest folder upwards that holds ``dvc.yaml`` or ``.dvc``; else the folder itself."""
+    """Return the nearest parent folder with ``dvc.yaml`` or ``.dvc``, else the folder itself."""
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
         if (folder / "dvc.yaml").is_file() or (folder / ".dvc").is_dir():
@@ -42,7 +42,7 @@ def main_root(start: Path | None = None) -> Path:
     """Return the root of the user's own repository, also from inside a temporary DVC experiment.
 
     ``dvc exp run --temp`` and the queue work in a copy below ``.dvc/tmp/exps`` that is deleted afterwards;
-    what must outlive it (logs, W&B runs) belongs into the repository around it.
+    logs and W&B runs must outlive it, so they go to the enclosing repository.
     """
     root = project_root(start)
     for folder in (root, *root.parents):
@@ -57,11 +57,11 @@ def provenance() -> dict[str, str | None]:
 
 
 def hashes_of(paths: Iterable[str | Path]) -> dict[str, str]:
-    """Return what identifies each input: the MD5 of a file's bytes, or the hash DVC knows.
+    """Return a hash of each input: the MD5 of a file's bytes, or the hash that DVC knows.
 
-    DVC's lock notes what a stage read only once it has ended: of a changed file it holds an old hash so far.
-    Its cache of hashes is current: a large file that DVC hashed and nobody touched since is not read again.
-    Paths are relative to the project; inputs that are absent, and folders DVC knows nothing of, are left out.
+    DVC's lock file is updated only after a stage ends, so it may hold an old hash of a changed file. Its cache of
+    hashes is current: a large file that is unchanged since DVC hashed it is not read again. Paths are relative to the
+    project; missing inputs, and folders unknown to DVC, are omitted.
     """
     root = project_root()
     known = locked_hashes(root)
@@ -84,7 +84,7 @@ def _md5_of(root: Path, path: Path) -> str:
 
 
 def _hashed_by_dvc(root: Path, path: Path) -> str | None:
-    """Return the MD5 that DVC keeps of a file of this inode, size and time of change, or None."""
+    """Return the MD5 in DVC's cache for a file's inode, size and modification time, or None."""
     if not (root / ".dvc").is_dir():
         return None
     try:
@@ -93,21 +93,21 @@ def _hashed_by_dvc(root: Path, path: Path) -> str | None:
 
         with Repo(str(root)) as repo:
             _, found = repo.state.get(str(path), LocalFileSystem())
-    except Exception as error:  # DVC's inside may change, and a hash can always be computed
-        log.debug("DVC's cache of hashes cannot be asked: %s", error)
+    except Exception as error:  # DVC internals may change, and a hash can always be computed
+        log.debug("DVC's cache of hashes cannot be read: %s", error)
         return None
     return str(found.value) if found is not None and found.name == "md5" else None
 
 
 def locked_hashes(root: Path) -> dict[str, str]:
-    """Return the MD5 of each input and output by ``dvc.lock``: what the last run of the pipeline used."""
+    """Return the MD5 of each input and output in ``dvc.lock``, as of the last run of the pipeline."""
     lock = root / "dvc.lock"
     if not lock.is_file():
         return {}
     known = {}
     try:
         stages = (load_plain(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
-        # Outs last: they are what the last run of a producer left, where a consumer's entry may be older.
+        # Outs last: they are current, while the entry of a consumer may be older.
         for part in ("deps", "outs"):
             for stage in stages.values():
                 for entry in stage.get(part, []):

@@ -1,4 +1,4 @@
-"""The figures of a stage as JSON: a few for DVC's tables, all of them beside the results."""
+"""Write the metrics of a stage as JSON: a few for DVC's tables, all of them beside the results."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from britekit.files import write_json
 from britekit.tracking.facts import provenance
 
 FIGURES_NAME = "figures.json"
-"""Name of the file of all figures, in a stage's folder of results."""
+"""Name of the file of all metrics, in a stage's folder of results."""
 
 
 def write_metrics(path: str | Path, metrics: dict[str, Any]) -> None:
-    """Write the figures that ``dvc exp show`` and ``dvc metrics diff`` compare: few, so that they fit a screen.
+    """Write the metrics that ``dvc exp show`` and ``dvc metrics diff`` compare; few, to fit a screen.
 
-    Floats are rounded to four digits after the point; what is not finite becomes null.
+    Floats are rounded to four decimals; non-finite values become null.
     """
     write_json(path, _rounded(metrics, 4))
 
 
 def write_figures(path: str | Path, figures: dict[str, Any]) -> None:
-    """Write all figures of a stage, with the version and the revision they were measured on.
+    """Write all metrics of a stage, with the version and revision.
 
-    Floats are rounded to six digits after the point; what is not finite becomes null.
+    Floats are rounded to six decimals; non-finite values become null.
     """
     write_json(path, {**_rounded(figures, 6), **provenance()})
 

@@ -1,4 +1,4 @@
-"""One W&B run per stage: online with a key, offline without, and never at the cost of a result."""
+"""Record one W&B run per stage: online with a key, else offline, and never at the cost of a result."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from britekit.tracking.facts import experiment_name, hashes_of, is_dvc_stage, ma
 log = logging.getLogger(__name__)
 
 _SERVER = "https://api.wandb.ai"
-# Long enough for a slow login, short enough that a stage does not seem to hang.
+# Long enough for a slow login, short enough for a stage not to appear to hang.
 _LOGIN_SECONDS = 20
 _CONNECT_SECONDS = 3.0
 
 
 class StageRun:
-    """What a stage says of itself; without W&B every method does nothing.
+    """Records of a stage; without W&B, every method is a no-op.
 
-    The first error of W&B is told in one warning, and the run goes quiet: results matter more than records.
+    The first W&B error is logged as a warning, and recording stops: results matter more than records.
     """
 
     def __init__(self, run: Any = None) -> None:
@@ -52,7 +52,7 @@ class StageRun:
         self._try(lambda run: run.log({name: _wandb().Image(str(path))}))
 
     def curve(self, name: str, x: str, y: str, points: Iterable[tuple[float, float]]) -> None:
-        """Record a curve as a chart of its own, in which W&B overlays those of several runs."""
+        """Record a curve as a separate chart, in which W&B overlays several runs."""
 
         def draw(run: Any) -> None:
             run.define_metric(f"{name}/{x}", hidden=True)
@@ -79,7 +79,7 @@ class StageRun:
         self._try(store)
 
     def finish(self, failed: bool = False) -> None:
-        """End the run and write out what is left."""
+        """End the run and flush its records."""
         self._try(lambda run: run.finish(exit_code=1 if failed else 0))
         self._run = None
 
@@ -88,7 +88,7 @@ class StageRun:
             return
         try:
             act(self._run)
-        except Exception as error:  # W&B raises anything; none of it may cost a result
+        except Exception as error:  # W&B may raise anything, which must not lose a result
             log.warning("W&B stopped recording this run: %s", _first_line(error))
             self._run = None
 
@@ -99,21 +99,20 @@ def stage_run(
 ) -> Iterator[StageRun]:
     """Record one stage as a W&B run: group = experiment, job type = stage, config = settings and hashes.
 
-    The project is named after its folder; a run of training bears its seed as a tag and in its job type.
-
-    Active inside a DVC stage, or where ``WANDB_MODE`` or ``WANDB_PROJECT`` asks for it. Without a key runs
-    are offline, below ``wandb/`` of the user's repository; W&B's own variables rule.
+    The project is named after its folder; training runs have their seed as a tag and in the job type. Active inside a
+    DVC stage, or if ``WANDB_MODE`` or ``WANDB_PROJECT`` is set. Without a key, runs are offline, below ``wandb/`` of
+    the user's repository; W&B's environment variables take precedence.
 
     Parameters
     ----------
     stage
         Name of the stage, e.g. ``train``.
     cfg
-        Settings in force.
+        Effective settings.
     inputs
-        Files and folders the stage read; their hashes are recorded.
+        Files and folders that the stage read; their hashes are recorded.
     group, name
-        Of the run; by default the experiment and the stage.
+        Group and name of the run; by default the experiment and the stage.
     """
     run = StageRun(_start(stage, cfg, inputs, group, name))
     try:
@@ -131,7 +130,7 @@ def _start(
     asked = is_dvc_stage() or mode or os.environ.get("WANDB_PROJECT")
     if mode == "disabled" or not asked:
         return None
-    # Nothing of W&B may reach the terminal: no banner, no link, no login prompt.
+    # Keep W&B off the terminal: no banner, no link, no login prompt.
     os.environ.setdefault("WANDB_SILENT", "true")
     facts = {**provenance(), "stage": os.environ.get("DVC_STAGE", stage), "inputs": hashes_of(inputs)}
     folder = Path(os.environ.get("WANDB_DIR") or main_root())
@@ -149,30 +148,30 @@ def _start(
             "dir": str(folder),
         }
         mode = mode or ("online" if _has_key() and _reachable() else "offline")
-    except Exception as error:  # a folder that cannot be written, or a broken installation of W&B
+    except Exception as error:  # an unwritable folder, or a broken installation of W&B
         log.warning("this run is not recorded by W&B: %s", _first_line(error))
         return None
-    # Of a wrong key the exporter of W&B's own figures complains once more, on lines of its own.
+    # For a wrong key, the exporter of W&B's own metrics logs additional lines.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     for attempt in dict.fromkeys((mode, "offline")):
         try:
             settings = wandb.Settings(init_timeout=_LOGIN_SECONDS, console="off", silent=True, x_disable_stats=True)
             with _shown_arguments():
                 return wandb.init(mode=attempt, settings=settings, **arguments)
-        except Exception as error:  # a wrong key, a server that is away, a full disk
+        except Exception as error:  # a wrong key, an unreachable server, a full disk
             more = "" if attempt == "offline" else ": the run is kept offline"
             log.warning("W&B could not start %s (%s)%s", attempt, _first_line(error), more)
     return None
 
 
 def _project_name() -> str:
-    """Return the name of the project's folder, without the characters that W&B does not take."""
+    """Return the name of the project's folder, without characters that W&B rejects."""
     return re.sub(r"[/\\#?%:]", "-", main_root().name)[:128] or "britekit"
 
 
 @contextmanager
 def _shown_arguments() -> Iterator[None]:
-    """Let W&B, which records the command line, read it without the password of a database's URL."""
+    """Hide passwords in database URLs from W&B, which records the command line."""
     given = sys.argv
     sys.argv = [without_password(argument) for argument in given]
     try:
@@ -188,7 +187,7 @@ def _wandb() -> Any:
 
 
 def _has_key() -> bool:
-    """Return whether a key is in the environment or, where ``wandb login`` puts it, in the .netrc file."""
+    """Return whether a key is in the environment or in the .netrc file, as written by ``wandb login``."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = urlsplit(os.environ.get("WANDB_BASE_URL", _SERVER)).hostname
@@ -203,7 +202,7 @@ def _has_key() -> bool:
 
 
 def _reachable() -> bool:
-    """Return whether the server takes a connection: W&B itself would wait much longer to find out."""
+    """Return whether the server accepts a connection; W&B itself would wait much longer."""
     address = urlsplit(os.environ.get("WANDB_BASE_URL", _SERVER))
     port = address.port or (443 if address.scheme == "https" else 80)
     try:
@@ -215,7 +214,7 @@ def _reachable() -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return the first line of an error, without a key that a message may repeat."""
+    """Return the first line of an error, with any API key removed."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
     key = os.environ.get("WANDB_API_KEY")
     return text.replace(key, "***") if key else text

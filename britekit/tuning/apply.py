@@ -1,4 +1,4 @@
-"""Settings put into ``params.yaml``: values change, comments and other sections stay."""
+"""Write settings to ``params.yaml``, keeping comments and other sections."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Change = tuple[tuple[str, ...], Any]
 
 
 def apply_settings(changes: Sequence[Change], path: str | Path = PARAMS_FILE) -> None:
-    """Write values into the project's settings, whole or not at all; comments and other sections stay.
+    """Write values into the project's settings atomically, keeping comments and other sections.
 
     Parameters
     ----------
     changes
-        Target, as `Parameter.target`, and value. Without a file, one with every setting is written.
+        Pairs of a target (`Parameter.target`) and a value. A missing file is created with every setting.
 
     Raises
     ------
@@ -42,20 +42,20 @@ def apply_settings(changes: Sequence[Change], path: str | Path = PARAMS_FILE) ->
             put(wanted, target, value)
         write_text(place, template_text(wanted))
         return
-    read_yaml(place)  # says what is wrong better than the editor below
+    read_yaml(place)  # its errors are clearer than those of the editor below
     text = place.read_text(encoding="utf-8-sig")
     editor = YAML()
     editor.preserve_quotes, editor.width = True, 1 << 20
     editor.representer.add_representer(
         type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
     )
-    found = re.search(r"^( *)[^\s#-][^\n]*:[^\n]*\n\1( *)- ", text, re.MULTILINE)  # a list below its key
+    found = re.search(r"^( *)[^\s#-][^\n]*:[^\n]*\n\1( *)- ", text, re.MULTILINE)  # a list on the lines after its key
     offset = len(found[2]) if found else 2
     editor.indent(mapping=2, sequence=offset + 2, offset=offset)
     content = editor.load(text) or CommentedMap()
     for target, value in changes:
         if not isinstance(content.get(target[0]) or {}, dict):
-            raise ConfigError(f"{place}: {target[0]} is not a map of fields; give it some or remove it")
+            raise ConfigError(f"{place}: {target[0]} is not a map of settings; correct or remove it")
         put(content, target, editor.load(yaml_text(value)))
     with atomic_path(place) as partial:
         with open(partial, "w", encoding="utf-8", newline="\n") as file:

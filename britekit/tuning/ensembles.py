@@ -1,4 +1,4 @@
-"""From a directory of checkpoints and annotations to the best ensemble with an honest score."""
+"""Find the best ensemble of checkpoints, with an unbiased score."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ class FoundEnsemble:
     score
         Of the best, on the held-out half.
     best_single, everyone
-        On the held-out half: of the member that is best where the choice is made, and of all members
-        together.
+        On the held-out half: of the member that is best where the choice is made, and of all members together.
     held_out
         False if all recordings were used to choose; scores are then optimistic.
     """
@@ -51,7 +50,7 @@ class FoundEnsemble:
 
     @property
     def paths(self) -> list[Path]:
-        """Checkpoints of the best ensemble; one may be there twice."""
+        """Checkpoints of the best ensemble; one may occur twice."""
         return [self.all_paths[member] for member in self.choice.best.combination]
 
     @property
@@ -60,7 +59,7 @@ class FoundEnsemble:
         return self.names_of(self.choice.best.combination)
 
     def names_of(self, combination: Combination) -> list[str]:
-        """Return the file names of some members."""
+        """Return the file names of the members of a combination."""
         return [self.all_paths[member].name for member in combination]
 
 
@@ -86,23 +85,23 @@ def find_ensemble(
     size, tries, greedy, seed
         As for `choose`.
     scores_dir
-        Where scores of members are kept; None forgets them.
+        Cache folder for scores of members; None for no cache.
     hold_out
-        Whether half of the recordings have no say in the choice.
+        Whether to exclude half of the recordings from the choice.
     on_member
-        Called with each member, and whether its scores were there.
+        Called with each member, and whether its scores were cached.
 
     Raises
     ------
     InputError
-        Too few checkpoints, recordings or annotations; a metric that is not defined.
+        There are too few checkpoints, recordings or annotations, or the metric is not defined.
     ModelError
-        Checkpoints that differ in classes or audio settings.
+        Checkpoints differ in classes or audio settings.
     """
     if metric not in METRICS:
         raise InputError(f'--metric "{metric}" is unknown; expected {", ".join(METRICS)}')
     if size < 1 or tries < 1:
-        raise InputError(f"--ensemble-size {size} and --num-tries {tries} are to be at least 1")
+        raise InputError(f"--ensemble-size is {size} and --num-tries is {tries}; expected at least 1")
     recordings = annotated_recordings(annotations_path, recordings_dir)
     root = root_of(annotations_path, recordings_dir)
     cfg, paths = resolve_for_models(cfg_path, None, ckpt_path)
@@ -135,7 +134,7 @@ def find_ensemble(
 
 
 def _warn_of_one_sided(data: MemberScores, chooses_N: NDArray[np.bool_], metric: str) -> None:
-    """Say which classes have no true cell in one of the halves, so that they have no part in its score."""
+    """Warn about classes without a true cell in one of the halves, which do not count in its score."""
     left_out = "left out of its mean" if metric.startswith("macro") else "only false cells count there"
     for side, rows_N in (("that chooses", chooses_N), ("held out", ~chooses_N)):
         silent_C = ~np.any(data.truth_NC[rows_N], axis=0)

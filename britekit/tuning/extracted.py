@@ -1,4 +1,4 @@
-"""Spectrograms with a trial's audio settings, in a separate database; the user's is only read."""
+"""Extract spectrograms with the audio settings of a trial to a separate database; the user's is only read."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _ROWS = 2_000
 
 
 class ExtractedPickles:
-    """Training files by audio settings; the last one made is kept, since trials often share settings.
+    """Training files by audio settings; caches the last one, since trials often share settings.
 
     Parameters
     ----------
     folder
-        Where they may lie; its owner removes it.
+        Folder for the files; the caller removes it.
     classes
-        Which classes, in order; None means all.
+        Classes in order; None for all.
     """
 
     def __init__(self, folder: Path, classes: Sequence[ClassInfo] | None = None) -> None:
@@ -41,7 +41,7 @@ class ExtractedPickles:
         self._pickle = folder / "tuning.pkl"
 
     def path(self, cfg: BaseConfig) -> Path:
-        """Return the training file for the audio settings of ``cfg``, made from ``train.train_db``.
+        """Return the training file for the audio settings of ``cfg``, built from ``train.train_db``.
 
         Raises
         ------
@@ -68,7 +68,7 @@ def copy_without_spectrograms(source: str | Path, target: Path) -> None:
     with open_database(source) as reading, open_database(target, "create") as writing:
         left_out = {SpecValue.__tablename__, SpecGroup.__tablename__, "SchemaVersion"}
         tables = [table for table in Base.metadata.sorted_tables if table.name not in left_out]
-        for table in reversed(tables):  # what every new database holds
+        for table in reversed(tables):  # the rows of every new database
             writing.execute(table.delete())
         for table in tables:
             _copy(reading, writing, table)
@@ -79,7 +79,7 @@ def _copy(reading: Session, writing: Session, table) -> None:  # type: ignore[no
 
     connection = reading.connection()
     if not inspect(connection).has_table(table.name):
-        return  # an older database lacks what we added
+        return  # an older database lacks newer tables
     found = connection.execute(select(table))
     while rows := found.fetchmany(_ROWS):
         writing.connection().execute(insert(table), [dict(row._mapping) for row in rows])

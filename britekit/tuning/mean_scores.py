@@ -1,9 +1,9 @@
-"""How good the average of some members is: exactly, or between two bounds in a fraction of the time.
+"""Rate the average of some members exactly, or within two bounds in a fraction of the time.
 
-Ranking metrics ask where the few true cells stand among the many false ones. So false cells are kept apart
-from true ones: only their scores are averaged and sorted, as plain float32, and the true ones are looked up
-in them. For bounds they are not even sorted: they are counted in bins of nearly equal scores, and what the
-order inside a bin could change is known.
+Ranking metrics depend on the ranks of the few true cells among the many false ones. So false cells are separated from
+true ones: only their scores are averaged and sorted, as plain float32, and the true ones are looked up in them. For
+bounds they are not even sorted, but counted in bins of nearly equal scores, and the effect of the order inside a bin is
+bounded.
 
 M: members, P: true cells, N: false cells of one list. A list is what one area is computed over: all cells
 together (micro), or one class (macro).
@@ -23,9 +23,9 @@ from britekit.errors import InputError
 Metric = Literal["macro_pr", "micro_pr", "macro_roc", "micro_roc"]
 METRICS: tuple[Metric, ...] = ("macro_pr", "micro_pr", "macro_roc", "micro_roc")
 
-# Cells averaged at once: they stay in the processor's cache.
+# Number of cells averaged at once, which fit the CPU cache.
 _BLOCK = 1 << 17
-# The leading bits of a float32 between 0 and 1 make a bin: 512 or 128 bins for each doubling of the score.
+# The leading bits of a float32 between 0 and 1 give its bin: 512 or 128 bins per doubling of the score.
 _FINE, _COARSE = 14, 16
 _MANY = 1 << 20
 
@@ -46,19 +46,18 @@ class MeanScores:
     scores_MNC
         Scores of each member, float32, 0 to 1.
     metric
-        ``macro_...``: the mean over classes for which the area is defined; ``micro_...``: all cells as one
-        list.
+        ``macro_...``: the mean over classes for which the area is defined; ``micro_...``: all cells as one list.
 
     Raises
     ------
     InputError
-        Unknown metric, scores that are not between 0 and 1, or a metric that is not defined for this truth.
+        The metric is unknown or not defined for this truth, or scores are not between 0 and 1.
     """
 
     def __init__(self, truth_NC: NDArray[np.bool_], scores_MNC: NDArray[np.float32], metric: str) -> None:
         if metric not in METRICS:
             raise InputError(f'metric "{metric}" is unknown; expected {", ".join(METRICS)}')
-        # Written so that NaN fails too.
+        # This form also rejects NaN.
         if scores_MNC.size and not (scores_MNC.min() >= 0 and scores_MNC.max() <= 1):
             raise InputError("a score is not a number between 0 and 1; run inference again")
         self.metric, self.members = metric, len(scores_MNC)
@@ -72,7 +71,7 @@ class MeanScores:
                 np.ascontiguousarray(scores[:, truth], np.float32), np.ascontiguousarray(scores[:, ~truth], np.float32)
             )
             for truth, scores in groups
-            # The precision of a class that is always true is 1, but it has no ROC curve.
+            # A class that is always true has precision 1, but no ROC curve.
             if truth.any() and (self._is_pr or not truth.all())
         ]
         if not self._lists:
@@ -94,7 +93,7 @@ class MeanScores:
         below_P = np.searchsorted(false_N, true_P, side="left")
         if not self._is_pr:
             through_P = np.searchsorted(false_N, true_P, side="right")
-            # Twice the number of false cells below, those that are equal counting one half.
+            # Twice the number of false cells below; equal ones count one half.
             return float((below_P + through_P).sum()) / (2.0 * len(true_P) * len(false_N))
         higher_P = len(true_P) - np.searchsorted(true_P, true_P, side="left")
         return float((higher_P / (higher_P + (len(false_N) - below_P))).mean())
@@ -112,8 +111,8 @@ class MeanScores:
             pairs = float(positives) * negatives
             return surely / pairs, (surely + float((count * inside).sum())) / pairs
         true_from = count[::-1].cumsum()[::-1]
-        # At worst the false cells of the bin stand above its true ones, which follow one by one; at best the
-        # true cells are all equal, and above.
+        # Worst case: the false cells of the bin rank above its true ones, which follow one by one. Best case: the true
+        # cells are all equal and rank above.
         best = float((count * (true_from / (true_from + (through - inside)))).sum())
         worst = float((count * ((true_from - count + 1) / (true_from - count + 1 + through))).sum())
         return worst / positives, best / positives
@@ -136,8 +135,8 @@ def _mean_into(total_N: NDArray[np.float32], scores_MN: NDArray[np.float32], com
 
 
 def _histogram(scores_MN: NDArray[np.float32], combination: Sequence[int], shift: int) -> NDArray[np.int64]:
-    """Count means by their leading bits: floats from 0 on are ordered as their bits are."""
-    bins = (0x3F800000 >> shift) + 2  # a mean of ones may be rounded to a hair above 1
+    """Count means by their leading bits: non-negative floats are ordered like their bits."""
+    bins = (0x3F800000 >> shift) + 2  # a mean of ones may round to slightly above 1
     counts = np.zeros(bins, np.int64)
     size = min(_BLOCK, scores_MN.shape[1])
     mean, places = np.empty(size, np.float32), np.empty(size, np.intp)

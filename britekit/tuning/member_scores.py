@@ -1,4 +1,4 @@
-"""Scores of each checkpoint on the annotated recordings, made once and kept; the recordings in two halves."""
+"""Score the annotated recordings with each checkpoint, cached; split the recordings in two halves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MemberScores:
     truth_NC: NDArray[np.bool_]
     scores_MNC: NDArray[np.float32]
     groups_N: NDArray[np.int64]
-    """Group of the recording of each row: recordings cut from one are one group."""
+    """Group of the recording of each row; recordings cut from the same original share a group."""
     labels: list[str]
 
 
@@ -44,29 +44,29 @@ def score_members(
     folder: Path,
     on_member: Callable[[Path, bool], None] | None = None,
 ) -> MemberScores:
-    """Score the recordings once with each checkpoint, and lay the scores on the grid of the test.
+    """Score the recordings with each checkpoint, and lay the scores on the grid of the test.
 
     Parameters
     ----------
     cfg
-        Settings in force, with those of the models, ``infer.min_score`` 0.
+        Effective settings, including those of the models, with ``infer.min_score`` 0.
     paths
         Checkpoints.
     recordings, root
-        The annotated recordings, and the directory they are named relative to.
+        The annotated recordings, and the directory that their names are relative to.
     folder
-        Where scores are kept; those of the same checkpoint, settings and recordings are not made again.
+        Cache folder; scores of the same checkpoint, settings and recordings are reused.
     on_member
         Called with each member, and whether its scores were there.
 
     Raises
     ------
     ModelError
-        Members that differ in classes or audio settings.
+        Members differ in classes or audio settings.
     InputError
-        Annotations or recordings that cannot be used.
+        Annotations or recordings cannot be used.
     """
-    together = load_ensemble(cfg, paths)  # reports which member differs, before hours of inference
+    together = load_ensemble(cfg, paths)  # fails for a differing member before hours of inference
     cfg = copy.deepcopy(cfg)
     cfg.infer.backend = together.backend  # type: ignore[assignment]  # the same for all, as in an ensemble
     cache = ScoreCache(folder)
@@ -77,7 +77,7 @@ def score_members(
             on_member(path, is_there)
         sets.append(read_scored_segments(annotations_path, table, root, cfg))
         if sets[-1].source.classes != sets[0].source.classes or len(sets[-1].truth_NC) != len(sets[0].truth_NC):
-            raise ModelError(f"{path} gives other classes or windows than {paths[0]}; members must agree")
+            raise ModelError(f"{path} has other classes or windows than {paths[0]}; members must agree")
     first = sets[0]
     columns = first.annotated
     pattern = cfg.misc.group_regex
@@ -94,15 +94,15 @@ def score_members(
 
 
 def halves(truth_NC: NDArray[np.bool_], groups_N: NDArray[np.int64], seed: int = 0) -> NDArray[np.bool_]:
-    """Return the rows (N,) of the half that chooses; the others are held out.
+    """Return the mask of rows (N,) in the half that chooses; the others are held out.
 
-    Groups stay whole. They are dealt out, those with most true cells first and equals at random, so that
-    each class has about half of its true cells on either side.
+    Groups stay together. They are assigned in order of true cells, ties at random, so that each class has about half of
+    its true cells on either side.
 
     Raises
     ------
     InputError
-        There is only one group, or a side would hold nothing true.
+        There is only one group, or one half would have no true cell.
     """
     members, group_N = np.unique(groups_N, return_inverse=True)
     if len(members) < 2:
@@ -116,7 +116,7 @@ def halves(truth_NC: NDArray[np.bool_], groups_N: NDArray[np.int64], seed: int =
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(members))
     order = shuffled[np.argsort(-true_GC[shuffled].sum(axis=1), kind="stable")]
-    # A class of few calls must not be drowned by one of many.
+    # A class with few calls must weigh as much as one with many.
     share_GC = true_GC / np.maximum(true_GC.sum(axis=0), 1)
     surplus_C, surplus_rows = np.zeros(truth_NC.shape[1]), 0
     chooses_G = np.zeros(len(members), dtype=bool)

@@ -1,4 +1,4 @@
-"""Output of a search: tables after every trial, the best settings as YAML, pictures."""
+"""Write the output of a search: tables after every trial, the best settings as YAML, pictures."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _NAMES = {
 
 
 def write_results(folder: Path, study: Study, metric: str, base: dict[str, Any], pictures: bool = True) -> None:
-    """Write tables, best settings and pictures of all trials that are over; all appear together.
+    """Write tables, best settings and pictures of all finished trials, atomically.
 
     Parameters
     ----------
     base
-        What the file of ``-c`` says, which is part of the best settings.
+        Settings of the ``-c`` file, which are part of the best settings.
     """
     with study.lock, together():
         trials = study.done()
@@ -55,7 +55,7 @@ def write_results(folder: Path, study: Study, metric: str, base: dict[str, Any],
 
 
 def copy_inputs(folder: Path, cfg_path: str | Path | None, param_path: str | Path | None) -> None:
-    """Copy both YAML files beside the results."""
+    """Copy both YAML files to the results."""
     for source, name in ((cfg_path, "base-settings.yaml"), (param_path, "tuning.yaml")):
         if source is not None and Path(source).resolve() != (folder / name).resolve():
             folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def copy_inputs(folder: Path, cfg_path: str | Path | None, param_path: str | Pat
 def best_text(
     parameters: list[Parameter], values: list[Any], trial: FrozenTrial, metric: str, base: dict[str, Any]
 ) -> str:
-    """Return the best settings as a file for ``-c``, laid over what the search began with."""
+    """Return the best settings, merged with the base settings, as text of a file for ``-c``."""
     settings: dict[str, Any] = {section: dict(body or {}) for section, body in base.items()}
     for parameter, value in zip(parameters, values, strict=True):
         put(settings, parameter.target, value)
@@ -88,7 +88,7 @@ def _summary(study: Study, trials: list[FrozenTrial]) -> str:
             texts.append(f"{statistics.stdev(values):.4f}" if len(values) > 1 else "")
         note = trial.user_attrs.get("error", "")
         if trial.state is TrialState.PRUNED:
-            note = "given up: worse than half of the others"
+            note = "pruned: worse than half of the others"
         rows.append([trial.number + 1, *texts, note])
     return _csv([*head, "Error"], rows)
 

@@ -1,11 +1,10 @@
-"""The study: trials kept in a journal on disk, which several processes may work on, and go on with.
+"""The study: trials in a journal on disk, which several processes can share and resume.
 
-What the grid and random tries will be is written down when the study is made; each process takes the next
-one that waits. TPE proposes one trial at a time from what is known. A process that was killed leaves a trial
-marked as running: the next process that works on the study notices that its owner is gone and puts it back, with the
-runs that were complete. A trial that failed is tried again when the command is typed again. A lock file is
-held while trials are written down, taken or put back, and while the results are written, so that no process
-works on another's half-taken trial or writes older results last.
+The trials of grid and random search are queued when the study is created; each process takes the next one. TPE proposes
+one trial at a time from the results so far. A killed process leaves a trial marked as running: the next process notices
+that the owner is dead and puts it back in the queue, with its completed runs. A failed trial is retried when the
+command runs again. A lock file is held while trials are queued, taken or put back, and while results are written, so
+that no process takes a half-taken trial or overwrites newer results.
 """
 
 from __future__ import annotations
@@ -45,23 +44,23 @@ class Study:
     Parameters
     ----------
     folder
-        Output directory of `tune`; a study that is there goes on.
+        Output directory of `tune`; an existing study is continued.
     parameters
-        What is searched.
+        Settings to search.
     sampler
-        ``grid``: every combination; ``random``: some of them, all different; ``tpe``: each trial where those
-        before were good (Bergstra et al., NeurIPS 2011).
+        ``grid``: every combination; ``random``: some of them, all different; ``tpe``: each trial near earlier good ones
+        (Bergstra et al., NeurIPS 2011).
     trials
-        How many there shall be in all, with those of earlier calls; 0 means all combinations.
+        Total number, including earlier calls; 0 means all combinations.
     facts
-        What must be equal for a study to go on: metric, base settings and so on, as plain values.
+        Facts that must be equal to continue a study, such as metric and base settings, as plain values.
     prune
-        Whether trials that are worse than half of the others so far are given up.
+        Whether to prune trials that are worse than half of the others so far.
 
     Raises
     ------
     InputError
-        The directory holds a study of something else, or the journal cannot be used.
+        The directory holds a different study, or the journal cannot be used.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class Study:
             )
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path} cannot be used as a study ({error}); name another directory with -o") from None
-        self._worker = create(folder / "worker")  # held while this process lives
+        self._worker = create(folder / "worker")  # held until this process ends
         weakref.finalize(self, self._worker.discard)
         self.lock = FileLock(folder / "study.lock")  # Optuna locks study.journal.lock
         with self.lock:
@@ -118,7 +117,7 @@ class Study:
             )
 
     def _write_down(self) -> None:
-        """Put the combinations that are not in the study yet in its queue."""
+        """Queue the combinations that are not in the study yet."""
         for lost in self._dead():
             self._put_back(self._fixed(lost), lost.user_attrs)
         known = {self._key(t) for t in self.all() if t.state is not TrialState.FAIL or "error" in t.user_attrs}
@@ -129,14 +128,14 @@ class Study:
                 self._put_back(fixed, {})
 
     def _try_again(self) -> None:
-        """Put failed trials back unless another process is running: their cause may have been fixed."""
+        """Put failed trials back unless another process is running, since the cause may have been fixed."""
         trials = self.all()
         if not any(t.state is TrialState.RUNNING for t in trials):
             for failed in self._failed(trials):
                 self._put_back(self._fixed(failed), {})
 
     def _failed(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
-        """Return the trials that failed and were not tried again."""
+        """Return the failed trials that were not retried."""
         last = {self._key(t): t.number for t in trials}
         return [
             t
@@ -145,7 +144,7 @@ class Study:
         ]
 
     def _put_back(self, fixed: dict[str, Any], attributes: dict[str, Any]) -> None:
-        """Put a trial in the queue, with the runs that are complete."""
+        """Queue a trial with its completed runs."""
         kept = {key: value for key, value in attributes.items() if key == "runs"}
         self._study.enqueue_trial(fixed, user_attrs={**kept, _QUEUED: _text(fixed)})
 
@@ -156,7 +155,7 @@ class Study:
             yield from itertools.product(*choices)
             return
         rng = random.Random(_SEED)
-        # The first n of a longer list are the same, so a search can be made longer.
+        # A longer list begins with the same trials, so a search can be extended.
         seen: set[tuple[Any, ...]] = set()
         while len(seen) < self.wanted:
             drawn = tuple(rng.choice(each) for each in choices)
@@ -171,12 +170,12 @@ class Study:
         return _text(self._fixed(trial))
 
     def _dead(self) -> list[FrozenTrial]:
-        """Mark running trials of processes of this machine that are gone as failed, and return them."""
+        """Mark running trials of dead processes on this machine as failed, and return them."""
         lost = []
         for trial in self.all():
             if trial.state is not TrialState.RUNNING:
                 continue
-            worker = trial.user_attrs.get("worker")  # missing: killed while it took the trial, under the lock
+            worker = trial.user_attrs.get("worker")  # missing if killed while taking the trial, under the lock
             if worker is not None and is_held(self._worker.path.with_name(worker)):
                 continue
             self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
@@ -188,22 +187,22 @@ class Study:
         return self._study.get_trials(deepcopy=False)
 
     def done(self) -> list[FrozenTrial]:
-        """Return the trials that are over, by number; those of killed processes are left out.
+        """Return the finished trials by number, without those of killed processes.
 
-        Of a trial that failed and was tried again, only the last try counts.
+        Only the last try of a retried trial counts.
         """
         trials = self.all()
         over = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
         return sorted([*over, *self._failed(trials)], key=lambda t: t.number)
 
     def best(self) -> FrozenTrial | None:
-        """Return the trial with the highest score, the first of equals; None if none is complete."""
+        """Return the trial with the highest score (the first if equal), or None if none is complete."""
         complete = [t for t in self.all() if t.state is TrialState.COMPLETE]
         return max(complete, key=lambda t: (t.value, -t.number)) if complete else None
 
     @contextmanager
     def next(self) -> Iterator[Trial | None]:
-        """Yield the next trial to be worked on, None if all are taken; an interrupted one is put back."""
+        """Yield the next trial, or None if all are taken; put it back if interrupted."""
         trial = self._take()
         try:
             yield trial
@@ -228,29 +227,29 @@ class Study:
             return trial
 
     def suggest(self, trial: Trial) -> list[Any]:
-        """Return a trial's value of each parameter."""
+        """Return the value of each parameter in a trial."""
         return [p.value_of(_suggest(trial, p)) for p in self.parameters]
 
     def values_of(self, trial: FrozenTrial) -> list[Any]:
-        """Return a past trial's values; None where it failed before it had any."""
+        """Return the values of a past trial; None if it failed before it had any."""
         fixed = self._fixed(trial)
         return [p.value_of(fixed[p.name]) if p.name in fixed else None for p in self.parameters]
 
     def tell(self, trial: Trial, score: float) -> None:
-        """Note a trial's score."""
+        """Record the score of a trial."""
         self._study.tell(trial, score)
 
     def tell_pruned(self, trial: Trial) -> None:
-        """Note that a trial was given up."""
+        """Record that a trial was pruned."""
         self._study.tell(trial, state=TrialState.PRUNED)
 
     def tell_failed(self, trial: Trial, error: str) -> None:
-        """Note that a trial could not be done."""
+        """Record that a trial failed."""
         trial.set_user_attr("error", error)
         self._study.tell(trial, state=TrialState.FAIL)
 
     def importances(self) -> dict[str, float]:
-        """Return the share of each parameter in the differences of score; empty if it cannot be computed."""
+        """Return the importance of each parameter; empty if it cannot be computed."""
         varied = [p for p in self.parameters if len(p.values) > 1]
         complete = [t for t in self.all() if t.state is TrialState.COMPLETE]
         if not varied or len(complete) < 4 or len({t.value for t in complete}) < 2:

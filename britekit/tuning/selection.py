@@ -1,4 +1,4 @@
-"""Which members work best together: every combination, some at random, or greedily with replacement."""
+"""Choose members: rate every combination, random ones, or select greedily with replacement."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from britekit.tuning.mean_scores import MeanScores
 
 Combination = tuple[int, ...]
 
-# Below this many combinations, bounds save nothing worth a second reading.
+# Below this many combinations, computing bounds first saves nothing.
 _SCREENED_FROM = 50
 
 
@@ -26,14 +26,14 @@ class Rated:
 
     combination: Combination
     score: float
-    """Exact, or the middle of its bounds where the bounds rule it out."""
+    """Exact, or the middle of the bounds if these rule the combination out."""
     is_exact: bool
-    """Which of both."""
+    """Whether the score is exact."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The best combination and all that were rated, in order."""
+    """The best combination, and all rated ones in order."""
 
     best: Rated
     rated: list[Rated]
@@ -47,28 +47,28 @@ def choose(scores: MeanScores, size: int, tries: int, greedy: bool = False, seed
     Parameters
     ----------
     scores
-        On the half that chooses.
+        Scores on the half that chooses.
     size
         Members of a combination.
     tries
-        All combinations are rated if they are no more than this, else this many distinct ones at random.
+        Rate all combinations if there are at most this many, else this many distinct ones at random.
     greedy
-        Begin with the best member and add, `size` - 1 times, the one that helps most, which may be one that
-        is in already (Caruana et al., ICML 2004).
+        Begin with the best member and add, `size` - 1 times, the one that helps most, with replacement (Caruana et al.,
+        ICML 2004).
     seed
-        Of the random choice.
+        Seed of the random choice.
     threads
-        Combinations rated side by side.
+        Number of combinations to rate in parallel.
 
     Raises
     ------
     InputError
-        Fewer members than `size`, or a number below 1.
+        There are fewer members than `size`, or a number is below 1.
     """
     if size < 1:
-        raise InputError(f"--ensemble-size {size}: an ensemble has at least 1 member")
+        raise InputError(f"--ensemble-size is {size}; expected at least 1")
     if tries < 1:
-        raise InputError(f"--num-tries {tries}: at least 1 combination is to be tried")
+        raise InputError(f"--num-tries is {tries}; expected at least 1")
     if size > scores.members and not greedy:
         raise InputError(
             f"{scores.members} checkpoints are fewer than the {size} of an ensemble; lower --ensemble-size"
@@ -88,7 +88,7 @@ def _combinations(members: int, size: int, number: int, tries: int, seed: int) -
         return
     rng = np.random.default_rng(seed)
     if number <= 4 * tries:
-        # Drawing until nothing repeats would take long where nearly all are wanted.
+        # Rejecting repeats would take long if nearly all combinations are drawn.
         chosen = set(rng.choice(number, tries, replace=False).tolist())
         every = itertools.combinations(range(members), size)
         yield from (each for place, each in enumerate(every) if place in chosen)
@@ -113,18 +113,18 @@ def _greedy(scores: MeanScores, size: int, pool: ThreadPoolExecutor) -> Choice:
 
 
 def _rate(scores: MeanScores, combinations: Sequence[Combination], pool: ThreadPoolExecutor) -> list[Rated]:
-    """Rate every combination; those that cannot be the best only within bounds."""
+    """Rate every combination; those that cannot be best only within bounds."""
     if len(combinations) < _SCREENED_FROM:
         values = _mapped(pool, scores.exact, combinations, "combinations")
         return [Rated(each, value, True) for each, value in zip(combinations, values, strict=True)]
     bounds = _mapped(pool, scores.bounds, combinations, "combinations")
     rated = [Rated(c, (low + high) / 2, False) for c, (low, high) in zip(combinations, bounds, strict=True)]
-    # From the most promising on, until no bound reaches what is known to be reached.
+    # Most promising first, until no upper bound exceeds the best exact score.
     reached = max(low for low, _ in bounds)
     waiting = sorted(range(len(rated)), key=lambda place: -bounds[place][1])
     at_once = 2 * pool._max_workers
     for first in range(0, len(waiting), at_once):
-        # A hair of room for the rounding of sums.
+        # Tolerance for the rounding of sums.
         group = [place for place in waiting[first : first + at_once] if bounds[place][1] >= reached - 1e-12]
         if not group:
             break
@@ -150,5 +150,5 @@ def _mapped(
 
 
 def _best(rated: Sequence[Rated]) -> Rated:
-    """Return the highest exact score; of equals the first."""
+    """Return the highest exact score; the first if several are equal."""
     return max((each for each in rated if each.is_exact), key=lambda each: each.score)

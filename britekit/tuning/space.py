@@ -1,4 +1,4 @@
-"""The tuning file: which settings are searched, and which values each of them takes."""
+"""Read the tuning file: the settings to search and their values."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _KEYS = {
 }
 _SEARCHED = ("train", "audio", "infer")
 _MOST_VALUES = 100_000
-# Partners that are tried for a value that contradicts the base settings.
+# Limit of partner values tried for a value that contradicts the base settings.
 _PARTNERS = 200
-# What says how fast the work goes or where things are, not what comes out.
+# Settings that affect speed or locations, but not results.
 _WITHOUT_EFFECT = {
     "train.num_workers", "train.train_db", "train.train_pickle", "train.seed", "infer.num_threads",
     "infer.label_field", "train.test_pickle",
@@ -40,15 +40,15 @@ _WITHOUT_EFFECT = {
 
 @dataclass(frozen=True)
 class Parameter:
-    """One setting that is searched."""
+    """A setting to search."""
 
     name: str
-    """As the file writes it."""
+    """Name in the tuning file."""
     kind: Kind
     target: tuple[str, ...]
     """``("train", "learning_rate")``, or ``("train", "augmentations", NAME, "prob" or a parameter)``."""
     values: tuple[Any, ...]
-    """All it can take, in order."""
+    """All possible values, in order."""
 
     @property
     def keys(self) -> list[Any]:
@@ -56,7 +56,7 @@ class Parameter:
         return [yaml_text(v) for v in self.values] if self.kind == "categorical" else list(self.values)
 
     def value_of(self, key: Any) -> Any:
-        """Return the value that a key of the study stands for."""
+        """Return the value of a key of the study."""
         return self.values[self.keys.index(key)] if self.kind == "categorical" else key
 
 
@@ -66,7 +66,7 @@ def read_space(path: str | os.PathLike[str], base: BaseConfig, extract: bool, sk
     Raises
     ------
     ConfigError
-        With everything that is wrong, a line each.
+        The file has problems; all are listed, one per line.
     """
     root, problems = read_yaml(path)
     if not isinstance(root.value, list):
@@ -77,7 +77,7 @@ def read_space(path: str | os.PathLike[str], base: BaseConfig, extract: bool, sk
 def space_of(
     entries: Sequence[dict[str, Any]], base: BaseConfig, extract: bool, skip_training: bool
 ) -> list[Parameter]:
-    """Check the entries of a tuning file that were made in Python; see `read_space`."""
+    """Check entries of a tuning file that were created in Python; see `read_space`."""
     nodes = [
         (f"entry {place}", Node({key: Node(_node(value), 0) for key, value in entry.items()}, 0))
         for place, entry in enumerate(entries, start=1)
@@ -100,7 +100,7 @@ def with_values(base: BaseConfig, parameters: Sequence[Parameter], values: Seque
 
 
 def put(settings: dict[str, Any], target: tuple[str, ...], value: Any) -> None:
-    """Set one value in nested settings; an augmentation that is not listed is added."""
+    """Set one value in nested settings; add an augmentation that is not listed."""
     aliases = SECTIONS[target[0]].ALIASES
     section = _below(settings, target[0], {})
     if len(target) == 2:
@@ -115,14 +115,14 @@ def put(settings: dict[str, Any], target: tuple[str, ...], value: Any) -> None:
 
 
 def _below(settings: dict[str, Any], key: str, empty: Any) -> Any:
-    """Return a map or list inside another; an empty one is put there if there is none."""
+    """Return a nested map or list; insert an empty one if it is missing."""
     if settings.get(key) is None:
         _set(settings, key, empty)
     return settings[key]
 
 
 def _set(settings: dict[str, Any], key: str, value: Any) -> None:
-    """Set a value; a new key goes first in a map that keeps comments, whose end belongs to what follows."""
+    """Set a value; insert a new key first in a map with comments, since comments at its end belong to the next one."""
     if key not in settings and hasattr(settings, "insert"):
         settings.insert(0, key, value)
     else:
@@ -130,7 +130,7 @@ def _set(settings: dict[str, Any], key: str, value: Any) -> None:
 
 
 def number_of_combinations(parameters: Sequence[Parameter]) -> int:
-    """Return how many combinations of values there are; 1 without parameters."""
+    """Return the number of combinations of values; 1 without parameters."""
     return math.prod(len(parameter.values) for parameter in parameters)
 
 
@@ -203,7 +203,7 @@ def _numbers(kind: str, bounds: Any, step: Any) -> tuple[tuple[Any, ...], str]:
         return (), f"bounds {show(bounds)}: {low} is above {high}"
     if not is_number(step) or step <= 0:
         return (), f"step {show(step)} is not a {'whole ' if kind == 'int' else ''}number above 0"
-    # 0.3 is a hair less than 3 times 0.1.
+    # 0.3 is slightly less than 3 times 0.1.
     count = math.floor((high - low) / step + 1e-9) + 1
     if count > _MOST_VALUES:
         return (), f"step {step} makes {count} values; choose a larger one"
@@ -213,7 +213,7 @@ def _numbers(kind: str, bounds: Any, step: Any) -> tuple[tuple[Any, ...], str]:
 
 
 def _find(name: str) -> tuple[tuple[str, ...], str]:
-    """Return what a name means, or why it means nothing."""
+    """Return the target of a name, or the reason why there is none."""
     section, dot, field = name.partition(".")
     if dot and section in SECTIONS:
         if section not in _SEARCHED:
@@ -240,16 +240,16 @@ def _not_searchable(parameter: Parameter, extract: bool, skip_training: bool) ->
     if parameter.target == ("train", "augmentations"):
         return [f"{name}: name one augmentation or one of its parameters"]
     if ".".join(parameter.target) in _WITHOUT_EFFECT:
-        return [f"{name}: does not change what is learnt or scored, so there is nothing to tune"]
+        return [f"{name}: does not change training or scores, so there is nothing to tune"]
     if skip_training and section != "infer":
-        return [f"{name}: cannot be tuned with --notrain, since it acts where models are made"]
+        return [f"{name}: cannot be tuned with --notrain, since it only affects training"]
     if section == "audio" and not extract:
         return [f"{name}: needs --extract, since the training data would not change with it"]
     return []
 
 
 def _impossible(parameters: list[Parameter], where_of: dict[tuple[str, ...], str], base: BaseConfig) -> list[str]:
-    """Return values that are no valid setting, whatever the other parameters are."""
+    """Return values that are invalid for all values of the other parameters."""
     problems = []
     rng = random.Random(0)
     for place, parameter in enumerate(parameters):

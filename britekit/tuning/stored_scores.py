@@ -1,8 +1,8 @@
-"""Trials of inference settings: scores are made once for all trials that do not need others.
+"""Run trials of inference settings, sharing scores between trials that can use the same.
 
-Settings such as `overlap` or `audio_power` change what the networks see, so each of their values needs
-inference once. Those that only say how labels are made of scores (`min_score`, the second pass, scaling,
-calibration) are applied to scores that are kept; what is no label then scores 0.
+Settings such as `overlap` or `audio_power` change the input of the networks, so each of their values needs inference
+once. Settings that turn scores into labels (`min_score`, the second pass, scaling, calibration) are applied to cached
+scores; windows without a label then score 0.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _THRESHOLDS = (
 
 
 class StoredScores:
-    """Tests inference settings on scores that are kept.
+    """Tests inference settings on cached scores.
 
     Parameters
     ----------
     test
-        What is tested on.
+        Recordings of the test.
     members
         Checkpoints of the ensemble.
     folder
-        Where scores are kept; several processes may share it.
+        Cache folder, which several processes may share.
     tuned
-        Fields of ``infer`` that are searched. Thresholds count only where one of them is: else every score
-        does, as in a test.
+        Fields of ``infer`` that are searched. Thresholds apply only if one of them is searched; otherwise every score
+        counts, as in a test.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class StoredScores:
         self.inferences = 0
 
     def run(self, cfg: BaseConfig, seed: int, on_epoch: OnEpoch) -> dict[str, float]:
-        """Return the four metrics with these settings; nothing is random here."""
+        """Return the four metrics with these settings; deterministic."""
         test, members = self._test, self._members[: cfg.infer.max_models]
         table, was_kept = self._cache.get(cfg, members, test.recordings, test.root, lambda: load_ensemble(cfg, members))
         self.inferences += not was_kept

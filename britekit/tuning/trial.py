@@ -1,4 +1,4 @@
-"""One trial: train with its settings, score the test recordings, measure."""
+"""Run one trial: train with its settings, score the test recordings, measure."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from britekit.tuning.mean_scores import METRICS
 
 log = logging.getLogger(__name__)
 
-# Called with each epoch's figures, from 0; may raise to give the run up.
+# Called with the metrics of each epoch, from 0; may raise to stop the run.
 OnEpoch = Callable[[dict[str, Any]], None]
 
 
 class TestSet:
-    """The annotated recordings that trials are tested on.
+    """The annotated recordings for testing trials.
 
     Attributes
     ----------
     recordings
         Their audio files.
     root
-        The directory they are named relative to.
+        The directory that their names are relative to.
     """
 
-    __test__ = False  # no test class of pytest
+    __test__ = False  # not a test class for pytest
 
     def __init__(self, annotations_path: str | Path, recordings: list[Path], root: Path) -> None:
         self.annotations_path, self.recordings, self.root = annotations_path, recordings, root
@@ -60,9 +60,9 @@ class TrainAndTest:
     test
         What is tested on.
     log_root
-        Where training leaves its log folders.
+        Folder for the log folders of training.
     pickles
-        Makes the training file of each trial; None uses ``train.train_pickle``.
+        Creates the training file of each trial; None uses ``train.train_pickle``.
     """
 
     def __init__(self, test: TestSet, log_root: Path, pickles: ExtractedPickles | None = None) -> None:

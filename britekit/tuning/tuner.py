@@ -1,4 +1,4 @@
-"""The whole search: settings checked, trials run, results written after each."""
+"""Run a search: check settings, run trials, write results after each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 _SEED = 100
 _PICTURES_S = 60.0
-# Optuna wants rising steps: the epochs of a trial's second run count from here.
+# Optuna requires increasing steps: epochs of the second run of a trial count from here.
 _RUN_STRIDE = 100_000
 # Name of the held-out figure of a run that corresponds to each metric.
 _HELD_OUT = {
@@ -50,43 +50,43 @@ class Tuner:
     Parameters
     ----------
     recording_dir
-        Recordings of the test; None = where the annotations are.
+        Recordings of the test; None for the folder of the annotations.
     output_dir
-        Tables, pictures and the study, which goes on if there is one.
+        Folder for tables, pictures and the study; an existing study is continued.
     annotation_path
         Annotations per segment.
     train_log_dir
-        Where training leaves its log folders.
+        Folder for the log folders of training.
     metric
-        What is to be highest: ``macro_pr``, ``micro_pr``, ``macro_roc`` or ``micro_roc``.
+        Metric to maximise: ``macro_pr``, ``micro_pr``, ``macro_roc`` or ``micro_roc``.
     param_space
-        The tuning file, or its entries as maps; None = only the base settings.
+        The tuning file, or its entries as maps; None for the base settings alone.
     num_trials
-        Tries; 0 = all combinations.
+        Number of trials; 0 for all combinations.
     num_runs
-        Runs averaged per trial, with the seeds ``train.seed`` (else 100), + 1, + 2 …, in every trial.
+        Number of runs averaged per trial, with the seeds ``train.seed`` (else 100), + 1, + 2 …, in every trial.
     extract
-        Make spectrograms with each trial's audio settings.
+        Extract spectrograms with the audio settings of each trial.
     skip_training
-        Only inference, with the checkpoints of ``misc.ckpt_folder``.
+        Run only inference, with the checkpoints of ``misc.ckpt_folder``.
     classes_path
         Classes to extract.
     sampler
-        ``grid``, ``random`` or ``tpe``; None = ``random`` where trials are counted, else ``grid``.
+        ``grid``, ``random`` or ``tpe``; None for ``random`` with a number of trials, else ``grid``.
     prune
-        Stop trials worse than the median so far: between runs, and where
-        ``train.val_portion`` holds data out, between epochs.
+        Stop trials worse than the median so far: between runs and, if ``train.val_portion`` holds data out, between
+        epochs.
     cfg_path
-        File of base settings, which is copied beside the results and part of the best settings.
+        File of base settings, which is copied to the results and included in the best settings.
     cfg
-        Base settings; None = those in force with ``cfg_path``.
+        Base settings; None for the effective ones with ``cfg_path``.
 
     Raises
     ------
     ConfigError
-        With everything that is wrong in the tuning file.
+        The tuning file has problems; all are listed.
     InputError
-        Options that exclude each other; annotations or recordings that cannot be used.
+        Options exclude each other, or annotations or recordings cannot be used.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Tuner:
         self.study: Study | None = None
 
     def run(self) -> tuple[float, dict[str, Any]]:
-        """Work on the study until every trial is taken; return the best score and its settings by name.
+        """Run trials until every one is taken; return the best score and its settings by name.
 
         Raises
         ------
@@ -174,7 +174,7 @@ class Tuner:
                     if trial is None:
                         break
                     self._work(study, evaluator, trial)
-                # Pictures take seconds, tables do not: those wait for a pause or the end.
+                # Pictures take seconds and are written during pauses and at the end; tables after every trial.
                 due = time.monotonic() - drawn > _PICTURES_S
                 self._write(study, base, due)
                 drawn = time.monotonic() if due else drawn
@@ -192,7 +192,7 @@ class Tuner:
         return best.value, {p.name: v for p, v in zip(self.parameters, values, strict=True)}
 
     def best_changes(self) -> list[tuple[tuple[str, ...], Any]]:
-        """Return the best value of each setting that was searched, for `apply_settings`."""
+        """Return the best value of each searched setting, for `apply_settings`."""
         best = self.study.best() if self.study is not None else None
         if self.study is None or best is None:
             raise InputError("there are no best settings before the search has run")
@@ -222,11 +222,11 @@ class Tuner:
             with stage_run("tune", cfg, [], self._group(), f"trial-{number}") as run:
                 score = self._score(evaluator, trial, cfg, run)
         except optuna.TrialPruned:
-            print(f"trial {number}: given up")
+            print(f"trial {number}: pruned")
             study.tell_pruned(trial)
             return
         except (BriteKitError, RuntimeError, ArithmeticError, ValueError, MemoryError, OSError) as error:
-            # The next combination may work; the table gives the reason for this one.
+            # The next combination may work; the table shows the reason for this failure.
             text = " ".join(str(error).split()) or type(error).__name__
             log.warning("trial %d failed: %s", number, text)
             log.debug("trial %d", number, exc_info=error)
@@ -272,7 +272,7 @@ class Tuner:
             raise optuna.TrialPruned
 
     def _group(self) -> str:
-        """Return the W&B group that all trials of the study share, across processes."""
+        """Return the W&B group shared by all trials of the study, across processes."""
         return f"tune-{self.output.resolve().name}"
 
 

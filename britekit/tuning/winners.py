@@ -1,4 +1,4 @@
-"""The chosen checkpoints copied to a separate directory with their exports, for `package`."""
+"""Copy the chosen checkpoints with their exports to a separate directory, for `package`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from britekit.inference.model_files import CHECKPOINT, EXPORT
 
 
 def save_winners(paths: Sequence[Path], directory: str | Path) -> list[Path]:
-    """Copy checkpoints and the exports beside them; all appear, or none.
+    """Copy checkpoints and their exports, atomically.
 
     A checkpoint named twice is copied under a second name: members of a folder count equally.
 

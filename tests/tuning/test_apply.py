@@ -67,7 +67,7 @@ def test_what_would_not_be_valid_changes_nothing(tmp_path):
     path = tmp_path / "params.yaml"
     for text, change, words in (
         (TEXT, (("audio", "spec_width"), 1 << 30), "larger than any spectrogram"),
-        ("audio: 3\n", (("audio", "spec_width"), 64), "audio is not a map of fields"),
+        ("audio: 3\n", (("audio", "spec_width"), 64), "audio is not a map of settings"),
         ("audio: [1\n", (("audio", "spec_width"), 64), "not YAML"),
     ):
         path.write_text(text)

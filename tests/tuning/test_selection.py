@@ -115,7 +115,7 @@ def test_bad_input():
     truth, scores = make_scores(0)
     with pytest.raises(InputError, match="fewer than the 8"):
         choose(MeanScores(truth, scores, "micro_roc"), 8, 10)
-    with pytest.raises(InputError, match="num-tries 0"):
+    with pytest.raises(InputError, match="num-tries is 0"):
         choose(MeanScores(truth, scores, "micro_roc"), 2, 0)
     with pytest.raises(InputError, match="unknown"):
         MeanScores(truth, scores, "f1")

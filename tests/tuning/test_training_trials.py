@@ -81,4 +81,4 @@ def test_worse_trials_are_given_up(project, monkeypatch):
     assert main(command) == 0
     rows = table("metrics-summary.csv")
     assert [bool(row["Error"]) for row in rows] == [False] * 5 + [True]
-    assert "given up" in rows[-1]["Error"] and len(table("metrics-details.csv")) == 11
+    assert "pruned" in rows[-1]["Error"] and len(table("metrics-details.csv")) == 11
