@@ -75,10 +75,7 @@ ConfigPath = Annotated[
 DbPath = Annotated[
     Optional[str],
     opt(
-        "-d",
-        "--db",
-        metavar="DB",
-        help="training database: a path or a URL (default: train.train_db of the settings)",
+        "-d", "--db", metavar="DB", help="training database: a path or a URL (default: train.train_db of the settings)"
     ),
 ]
 SpecGroup = Annotated[str, opt("--sgroup", metavar="NAME", help="spectrogram group (default: default)")]
@@ -87,29 +84,27 @@ Category = Annotated[str, opt("--cat", metavar="NAME", help="category of a new c
 ClassCode = Annotated[Optional[str], opt("--code", metavar="CODE", help="code of a new class")]
 SourceName = Annotated[
     Optional[str],
-    opt("--src", metavar="NAME", help="source (default: taken from the file name, see misc.source_regexes)"),
+    opt("--src", metavar="NAME", help="source (default: derived from the file name, see misc.source_regexes)"),
 ]
 RecordingsDir = Annotated[str, opt("--rec-dir", required=True, metavar="DIR", help="directory of recordings")]
 CopyTo = Annotated[
     Optional[str],
-    opt("--dest-dir", metavar="DIR", help="copy each recording there, and keep the path of the copy"),
+    opt("--dest-dir", metavar="DIR", help="copy each recording to this directory, and store the path of the copy"),
 ]
 Force = Annotated[bool, opt("--force", help="change a database even if the pipeline builds it")]
-FillDir = Annotated[str, opt("-o", "--output", required=True, metavar="DIR", help="directory to fill")]
+FillDir = Annotated[str, opt("-o", "--output", required=True, metavar="DIR", help="output directory")]
 DryRun = Annotated[bool, opt("--dry-run", help="list what would be downloaded and exit")]
 Jobs = Annotated[int, opt("--jobs", metavar="N", help="simultaneous downloads, 1 to 8 (default: 4)")]
 Licences = Annotated[
-    Optional[str], opt("--license", metavar="LIST", help="take only these licences, such as CC0,CC-BY")
+    Optional[str], opt("--license", metavar="LIST", help="accept only these licences, such as CC0,CC-BY")
 ]
 PicturesDir = Annotated[str, opt("-o", "--output", required=True, metavar="DIR", help="directory of the pictures")]
 Power = Annotated[
-    float,
-    opt("--power", metavar="EXPONENT", help="display exponent; below 1 shows faint sounds (default: 1)"),
+    float, opt("--power", metavar="EXPONENT", help="display exponent; below 1 shows faint sounds (default: 1)")
 ]
 NoAxes = Annotated[bool, opt("--ndims", help="leave out the axes")]
 CkptPath = Annotated[
-    Optional[str],
-    opt("--ckpt", metavar="PATH", help="checkpoint or directory of them (default: misc.ckpt_folder)"),
+    Optional[str], opt("--ckpt", metavar="PATH", help="checkpoint or directory of them (default: misc.ckpt_folder)")
 ]
 LabelDir = Annotated[
     Optional[str],
@@ -125,17 +120,17 @@ SegmentAnnotations = Annotated[
     Optional[str], opt("-a", "--annotations", required=True, metavar="FILE", help="annotations per segment")
 ]
 Recordings = Annotated[
-    Optional[str],
-    opt("-r", "--recordings", metavar="DIR", help="recordings (default: where the annotations are)"),
+    Optional[str], opt("-r", "--recordings", metavar="DIR", help="recordings (default: where the annotations are)")
 ]
 Strict = Annotated[
-    bool,
-    opt("--strict", help="fail on an annotated class that the models do not know (a DVC stage always does)"),
+    bool, opt("--strict", help="fail on an annotated class that the models do not know (a DVC stage always does)")
 ]
 MetricsPath = Annotated[
     Optional[str], opt("--metrics", metavar="FILE", help="also write the figures as a small JSON file")
 ]
-TablesDir = Annotated[Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="where the tables go")]
+TablesDir = Annotated[
+    Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="output directory of the tables")
+]
 
 
 def options_of(function: Callable[..., Any]) -> type:

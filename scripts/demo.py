@@ -1,4 +1,4 @@
-"""`make demo`: the whole pipeline on synthesised recordings, then how good it is and what to type next."""
+"""`make demo`: run the whole pipeline on synthesised recordings, then print the results and the next commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ console = Console()
 def main() -> int:
     """Run ``dvc repro`` unless everything is up to date, and show the results."""
     if not (ROOT / ".git").exists():
-        # An unpacked archive has no Git history; DVC works without it once told.
+        # An unpacked archive has no Git history; DVC needs this setting to work without it.
         dvc("config", "--local", "core.no_scm", "true")
     before = packaged_at()
     if dvc("status", "--quiet").returncode == 0:
@@ -28,8 +28,8 @@ def main() -> int:
         start = time.monotonic()
         if dvc("repro").returncode != 0:
             print(
-                "Error: the pipeline stopped; the lines above say at which stage and why. "
-                "What is done stays done: type make demo again to go on.",
+                "Error: the pipeline stopped; see the lines above for the stage and the reason. "
+                "Finished stages are kept: run make demo again to continue.",
                 file=sys.stderr,
             )
             return 1
@@ -52,20 +52,17 @@ def dvc(*arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def git(*arguments: str) -> str:
-    """Return what Git prints in the repository; nothing where there is none."""
+    """Return what Git prints in the repository; nothing without a repository."""
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout
 
 
 def show_next_steps() -> None:
-    """Print where the pictures are and the lines to type next."""
+    """Print the location of the pictures and the next commands."""
     runs = sorted((ROOT / "wandb").glob("offline-run-*"))
     steps = [
-        ("See the curves of training", "tensorboard --logdir logs"),
-        (
-            "Try another setting and compare (commit first)",
-            "britekit exp train.model_type=effnet.4",
-        ),
-        ("Detect species in a recording of your own", "britekit analyze -i RECORDING -o detections"),
+        ("See the training curves", "tensorboard --logdir logs"),
+        ("Try another setting and compare (commit first)", "britekit exp train.model_type=effnet.4"),
+        ("Detect species in your own recording", "britekit analyze -i RECORDING -o detections"),
         ("Serve the recognizer at http://127.0.0.1:3000", "make serve"),
     ]
     if runs:
@@ -74,7 +71,7 @@ def show_next_steps() -> None:
     results = ["dvc.lock", "metrics", "models"]
     if git("status", "--porcelain", "--", *results):
         keep = f'git add {" ".join(results)} && git commit -m "Demo"'
-        steps.insert(0, ("Keep this result, so that others are compared with it", keep))
+        steps.insert(0, ("Keep this result to compare others with it", keep))
     pictures = sorted(path for path in ROOT.glob("results/**/*.png"))
     console.print("\n[bold]Pictures[/bold]")
     for path in pictures:

@@ -32,14 +32,14 @@ def project(tmp_path, monkeypatch):
 
 
 def test_summary(project, capsys):
-    with pytest.raises(InputError, match="nothing was tested here yet; type dvc repro"):
+    with pytest.raises(InputError, match="nothing was tested yet; run dvc repro"):
         commands.summary()
     Path("results/test").mkdir(parents=True)
     Path("results/test/figures.json").write_text(json.dumps(FIGURES))
     text = commands.summary()
     assert capsys.readouterr().out == text + "\n"
     lines = text.splitlines()
-    assert lines[0] == "The recognizer on 30 recordings it was not trained on"
+    assert lines[0] == "Test on 30 recordings that were not used for training"
     assert lines[3] == "macro PR-AUC          0.812   0.751 to 0.863    average precision, mean over species"
     assert lines[7].startswith("recall at 0.8             -")
     assert "report = results/test/report.html" in lines

@@ -1,6 +1,6 @@
 """Add a category to a training database.
 
-A category groups classes. The database is made if it is missing; a name that exists already is an error.
+A category groups classes. The database is created if it is missing; a name that exists already is an error.
 
     britekit add-cat --name birds
 """

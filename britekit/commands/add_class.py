@@ -1,6 +1,6 @@
 """Add a class to a training database.
 
-The database is made if it is missing. A name that is taken, a code of another class or an unknown category is
+The database is created if it is missing. A name that is taken, a code of another class or an unknown category is
 an error.
 
     britekit add-class --name "American Crow" --code AMCR --alt-name "Corvus brachyrhynchos"

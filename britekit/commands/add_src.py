@@ -1,6 +1,6 @@
 """Add a source to a training database.
 
-A source is where recordings come from. The database is made if it is missing; a name that exists already is
+A source is where recordings come from. The database is created if it is missing; a name that exists already is
 an error.
 
     britekit add-src --name "Xeno-Canto"

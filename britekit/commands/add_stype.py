@@ -1,6 +1,6 @@
 """Add a sound type to a training database.
 
-A sound type is a kind of vocalisation. The database is made if it is missing; a name that exists already is
+A sound type is a kind of vocalisation. The database is created if it is missing; a name that exists already is
 an error.
 
     britekit add-stype --name song

@@ -1,10 +1,10 @@
 """Score recordings with the models and write labels.
 
-Uses every checkpoint of misc.ckpt_folder (in the pipeline, those of pipeline.seeds) and writes a label file
-per recording, scores.csv and manifest.yaml; with a min_score of 0 also scores.npz, the unrounded scores of
-every class. Recordings that fail are listed in failed.csv, those scored up to a damage in damaged.csv. A run
-that was interrupted goes on where it stopped when the same command is typed again. Scores are calibrated if
-the project has a calibration of these models; the last line says so.
+Uses all checkpoints in misc.ckpt_folder (in the pipeline, those of pipeline.seeds) and writes a label file
+per recording, scores.csv and manifest.yaml; with --min-score 0 also scores.npz, the unrounded scores of all
+classes. Recordings that cannot be analyzed are listed in failed.csv, those analyzed up to a damage in
+damaged.csv. To continue an interrupted run, run the same command again. Scores are calibrated if the project
+has a calibration of these models; the last line reports whether they are.
 
     britekit analyze -i recordings -o labels --min-score 0.7 --overlap 2.5
 """
@@ -19,8 +19,7 @@ def analyze(
     cfg_path: ConfigPath = None,
     input_path: Annotated[str, opt("-i", "--input", metavar="PATH", help="recording or directory of recordings")] = "",
     output_path: Annotated[
-        Optional[str],
-        opt("-o", "--output", metavar="DIR", help="output directory (default: where the recordings are)"),
+        Optional[str], opt("-o", "--output", metavar="DIR", help="output directory (default: where the recordings are)")
     ] = None,
     rtype: Annotated[
         str,
@@ -32,7 +31,12 @@ def analyze(
     ] = "both",
     start_seconds: Annotated[
         Any,
-        opt("--start", type=str, metavar="TIME", help="skip that much of each recording: 71, 1:11 or 0:01:11"),
+        opt(
+            "--start",
+            type=str,
+            metavar="TIME",
+            help="skip the beginning of each recording up to this time: 71, 1:11 or 0:01:11",
+        ),
     ] = None,
     min_score: Annotated[
         Optional[float],
@@ -40,25 +44,25 @@ def analyze(
     ] = None,
     num_threads: Annotated[
         Optional[int],
-        opt("--threads", metavar="INT", help="recordings decoded side by side (default: infer.num_threads)"),
+        opt("--threads", metavar="INT", help="recordings decoded in parallel (default: infer.num_threads)"),
     ] = None,
     overlap: Annotated[
         Optional[float],
-        opt("--overlap", metavar="SECONDS", help="shared by neighbouring windows (default: infer.overlap)"),
+        opt("--overlap", metavar="SECONDS", help="overlap of neighbouring windows (default: infer.overlap)"),
     ] = None,
     segment_len: Annotated[
         Optional[float],
         opt("--seg", metavar="SECONDS", help="fixed label length, SED heads only (default: infer.segment_len)"),
     ] = None,
     show: Annotated[
-        bool, opt("--show", help="print the ten highest classes of the first spectrogram and stop")
+        bool, opt("--show", help="print the ten classes with the highest scores in the first spectrogram, and stop")
     ] = False,
     ckpt_path: CkptPath = None,
     raw: Annotated[
         bool,
         opt(
             "--raw",
-            help="give the models' scores, not calibrated (default: calibrated by infer.calibration, else by "
+            help="write uncalibrated scores (default: calibrated by infer.calibration, else by "
             "models/calibration.yaml if it belongs to the models)",
         ),
     ] = False,
@@ -69,34 +73,26 @@ def analyze(
             help="use the threshold of each class that calibrate --precision found in place of --min-score",
         ),
     ] = False,
-    recursive: Annotated[bool, opt("--recursive", help="also search the directories below the input")] = False,
+    recursive: Annotated[bool, opt("--recursive", help="also search subdirectories")] = False,
     resume: Annotated[
         bool,
         opt(
-            "--resume",
-            help="continue an interrupted run; fail if models or settings differ (default: then start over)",
+            "--resume", help="continue an interrupted run; fail if models or settings differ (default: then start over)"
         ),
     ] = False,
     no_resume: Annotated[bool, opt("--no-resume", help="discard an interrupted run and start over")] = False,
     engine: Annotated[
-        str,
-        opt(
-            "--engine",
-            metavar="NAME",
-            help="local, or ray: actors over the nodes of a Ray cluster (default: local)",
-        ),
+        str, opt("--engine", metavar="NAME", help="local, or ray: on the nodes of a Ray cluster (default: local)")
     ] = "local",
     address: Annotated[
         Optional[str],
         opt(
             "--address",
             metavar="TEXT",
-            help="address of the Ray cluster (default: the one that is found, else one on this machine)",
+            help="address of the Ray cluster (default: a running cluster, else a local one)",
         ),
     ] = None,
-    place: Annotated[
-        Optional[str], opt("place", type=str, nargs="?", metavar="PATH", help="the same, without -i")
-    ] = None,
+    place: Annotated[Optional[str], opt("place", type=str, nargs="?", metavar="PATH", help="same as -i")] = None,
 ) -> Any:
     """Score recordings; see `britekit.inference.analysis.analyze_recordings`.
 

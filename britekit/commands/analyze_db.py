@@ -1,10 +1,9 @@
 """Run the models on stored spectrograms to find bad training data.
 
-For each spectrogram: how high its own class scores, and which other class scores highest. Writes
-class_summary.csv, summary.txt, a table for each class with the lowest scores first, and
-most_contradicted.jpeg, a sheet of the worst of all classes. --plot adds a picture of each spectrogram below
---max, in a folder for each class; del-seg takes those you keep in such a folder out of the database. The
-database is only read.
+Reports, for each spectrogram, the score of its own class and the highest score of another class. Writes
+class_summary.csv, summary.txt, a table per class with the lowest scores first, and most_contradicted.jpeg, a
+sheet of the worst of all classes. --plot adds a picture of each spectrogram below --max, in a folder per
+class; keep the bad ones and remove them from the database with del-seg. This command only reads the database.
 
     britekit analyze-db -d data/training.db -o results/contradicted --plot --max 0.3
 """
@@ -20,10 +19,12 @@ def analyze_db(
     class_name: Annotated[Optional[str], opt("--name", metavar="NAME", help="one class (default: all)")] = None,
     classes_path: Annotated[Optional[str], opt("--classes", metavar="FILE", help="class list (default: all)")] = None,
     spec_group: SpecGroup = "default",
-    output_path: Annotated[str, opt("-o", "--output", required=True, metavar="DIR", help="where the report goes")] = "",
-    plot: Annotated[bool, opt("--plot", help="also a picture of each spectrogram below --max")] = False,
+    output_path: Annotated[
+        str, opt("-o", "--output", required=True, metavar="DIR", help="output directory of the report")
+    ] = "",
+    plot: Annotated[bool, opt("--plot", help="also draw each spectrogram below --max")] = False,
     max_score: Annotated[
-        float, opt("--max", metavar="FLOAT", help="details and pictures only below it (default: 0.95)")
+        float, opt("--max", metavar="FLOAT", help="list and draw only spectrograms with a lower score (default: 0.95)")
     ] = 0.95,
     ckpt_path: CkptPath = None,
 ) -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""Write the credits that a publication needs.
+"""Write credits for a publication.
 
-Lists who made each recording, under which licence and where it is published, from a training database or
-from the recordings.csv of a directory. Recordings of unknown licence are listed last, as such.
+Lists author, licence and link of each recording, from a training database or from the recordings.csv of a
+directory. Recordings of unknown licence are listed last.
 
     britekit attribution --dir data/recordings -o CREDITS.md
 """
@@ -18,8 +18,7 @@ def attribution(
         str, opt("-o", "--output", metavar="FILE", help=".md, .txt or .csv (default: credits.md)")
     ] = "credits.md",
     licences: Annotated[
-        Optional[str],
-        opt("--license", metavar="LIST", help="only recordings of these licences, such as CC0,CC-BY"),
+        Optional[str], opt("--license", metavar="LIST", help="only recordings of these licences, such as CC0,CC-BY")
     ] = None,
     cfg_path: ConfigPath = None,
 ) -> int:

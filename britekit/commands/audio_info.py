@@ -1,9 +1,8 @@
 """Show format, length, time and site of recordings, and whether they can be decoded to their end.
 
-Each file is decoded whole. The exit code is 1 if any cannot be decoded to its end; the table shows all of
-them, and below it stands what is wrong with each. Time and site come from recordings.csv, the deployments,
-the files' metadata and their names; the CSV file, and with deployments the table, tell which, and
-contradictions are listed.
+Each file is decoded completely. The exit code is 1 if any cannot be decoded to its end; the problems are
+listed below the table. Time and site come from recordings.csv, data/deployments.csv, the files' metadata and
+their names; the CSV file, and with deployments also the table, state the source. Contradictions are listed.
 
     britekit audio-info /media/card --recursive --csv recordings.csv
 """
@@ -35,10 +34,9 @@ def audio_info(
     csv_path: Annotated[
         Optional[str], opt("--csv", metavar="FILE", help="also write a table there; - is standard output")
     ] = None,
-    recursive: Annotated[bool, opt("--recursive", help="also look in the directories below")] = False,
+    recursive: Annotated[bool, opt("--recursive", help="also search subdirectories")] = False,
     deployments_path: Annotated[
-        str,
-        opt("--deployments", metavar="FILE", help="where recorders stood (default: data/deployments.csv)"),
+        str, opt("--deployments", metavar="FILE", help="table of deployments (default: data/deployments.csv)")
     ] = "data/deployments.csv",
     cfg_path: ConfigPath = None,
 ) -> "list[Inspection]":

@@ -1,8 +1,8 @@
 """Download 10-second clips of AudioSet, by class or from a list.
 
-With --name, a clip is used only if all its labels are the class or allowed beside it by
-data/audioset/class_inclusion.csv. AudioSet's tables are fetched on first use (100 MB) and kept in
-data/audioset. Videos that are not available any more are counted and skipped.
+With --name, a clip is used only if all its labels are the class itself or allowed by
+data/audioset/class_inclusion.csv. AudioSet's tables (100 MB) are downloaded on first use and kept in
+data/audioset. Videos that are no longer available are counted and skipped.
 
     britekit audioset --name Rain --rpt
     britekit audioset --name Rain -o recordings/rain --max 50
@@ -20,21 +20,23 @@ def audioset(
     curated_csv_path: Annotated[
         Optional[str], opt("--curated", metavar="FILE", help="list of clips: CSV with YTID and start_seconds")
     ] = None,
-    output_dir: Annotated[Optional[str], opt("-o", "--output", metavar="DIR", help="directory to fill")] = None,
+    output_dir: Annotated[Optional[str], opt("-o", "--output", metavar="DIR", help="output directory")] = None,
     max_downloads: Annotated[
-        int, opt("--max", metavar="N", help="most clips, those there already included (default: 500)")
+        int, opt("--max", metavar="N", help="maximum number of clips, including existing ones (default: 500)")
     ] = 500,
     sampling_rate: Annotated[int, opt("--sr", metavar="HZ", help="sampling rate (default: 32000)")] = 32000,
-    num_to_skip: Annotated[int, opt("--skip", metavar="N", help="leave out the first N (default: 0)")] = 0,
+    num_to_skip: Annotated[int, opt("--skip", metavar="N", help="skip the first N (default: 0)")] = 0,
     do_report: Annotated[bool, opt("--rpt", help="only print how the clips of the class are labelled")] = False,
     root_dir: Annotated[
         str, opt("--root", metavar="DIR", help="directory that contains data/audioset (default: .)")
     ] = ".",
     cfg_path: ConfigPath = None,
     licences: Annotated[
-        Optional[str], opt("--license", metavar="LIST", help="take only these licences, such as CC-BY")
+        Optional[str], opt("--license", metavar="LIST", help="accept only these licences, such as CC-BY")
     ] = None,
-    dry_run: Annotated[bool, opt("--dry-run", help="only list what would come (asks YouTube about each clip)")] = False,
+    dry_run: Annotated[
+        bool, opt("--dry-run", help="only list the clips to be downloaded (asks YouTube about each)")
+    ] = False,
     jobs: Jobs = 4,
 ) -> int:
     """Download 10-second clips of AudioSet.

@@ -1,9 +1,9 @@
-"""Turn scores into probabilities: fit Platt scaling on annotated recordings.
+"""Turn scores into probabilities: fit Platt scaling to annotated recordings.
 
-Fits P = sigmoid(a * logit(score) + b) on all scores of at least the cutoff, and per class where there is
-evidence. The error after calibration is measured on recordings that the fit had not seen. Writes
-calibration.yaml, which infer.calibration names, a reliability diagram and its bins, and the lowest threshold
-of each class that reaches the precision asked for (95 % confidence); prints the two values and the errors.
+Fits P = sigmoid(a * logit(score) + b) to all scores of at least --cutoff, and to single classes with enough
+recordings. The error after calibration is measured on recordings that were not used for the fit. Writes
+calibration.yaml (see infer.calibration), a reliability diagram with its bins, and for each class the lowest
+threshold that reaches the given precision with 95 % confidence; prints a, b and the errors.
 
     britekit calibrate -a data/test/annotations.csv -l results/labels -o results/calibration --cutoff 0
 """
@@ -26,17 +26,19 @@ def calibrate(
     ] = None,
     label_dir: LabelDir = None,
     output_path: Annotated[
-        Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="where the files go")
+        Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="output directory")
     ] = None,
     recordings_path: Recordings = None,
-    cutoff: Annotated[float, opt("--cutoff", metavar="SCORE", help="fit scores of at least this (default: 0.4)")] = 0.4,
+    cutoff: Annotated[
+        float, opt("--cutoff", metavar="SCORE", help="lowest score used for the fit (default: 0.4)")
+    ] = 0.4,
     coef: Annotated[
         Optional[float],
-        opt("--coef", metavar="A", help="judge this coefficient instead of fitting; with --inter"),
+        opt("--coef", metavar="A", help="evaluate this coefficient instead of fitting one (with --inter)"),
     ] = None,
     inter: Annotated[
         Optional[float],
-        opt("--inter", metavar="B", help="judge this intercept instead of fitting; with --coef"),
+        opt("--inter", metavar="B", help="evaluate this intercept instead of fitting one (with --coef)"),
     ] = None,
     cfg_path: ConfigPath = None,
     publish_path: Annotated[
@@ -44,8 +46,7 @@ def calibrate(
         opt("--publish", metavar="FILE", help="calibration file (default: calibration.yaml in the output)"),
     ] = None,
     plot_path: Annotated[
-        Optional[str],
-        opt("--plot", metavar="FILE", help="also write the reliability diagram under this fixed name"),
+        Optional[str], opt("--plot", metavar="FILE", help="also write the reliability diagram to this file")
     ] = None,
     metrics_path: MetricsPath = None,
     precision: Annotated[

@@ -1,7 +1,8 @@
 """Average the weights of checkpoints.
 
-All checkpoints of a directory become one, usually the last epochs of a training run: often a little better
-than each, at the cost of one. They must be of one network and one class list.
+All checkpoints of a directory, usually the last epochs of a training run, become one. The result is often
+slightly better than each of them and costs no more at inference. They must have the same network and class
+list.
 
     britekit ckpt-avg -i logs/version_3/checkpoints -o models/ckpt/average.ckpt
 """

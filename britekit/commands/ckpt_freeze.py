@@ -1,8 +1,8 @@
-"""Strip the state of training from checkpoints.
+"""Strip the training state from checkpoints.
 
-What is left holds the weights and all that is known about the model, in a third of the bytes. The frozen file
-is written and loaded first; the old one then becomes NAME.ckpt.original. A file with such an original is
-skipped.
+The result contains the weights and all information about the model, in a third of the size. It is written and
+checked first; the old file is then renamed to NAME.ckpt.original. Files that already have such an original
+are skipped.
 
     britekit ckpt-freeze -i logs/version_3/checkpoints
 """
@@ -15,8 +15,7 @@ from britekit.options import opt
 
 def ckpt_freeze(
     input_path: Annotated[
-        str,
-        opt("-i", "--input", metavar="PATH", required=True, help="checkpoint or directory of checkpoints"),
+        str, opt("-i", "--input", metavar="PATH", required=True, help="checkpoint or directory of checkpoints")
     ] = "",
 ) -> list[str]:
     """Freeze a checkpoint or all of a directory; return the paths of those frozen."""

@@ -1,7 +1,7 @@
-"""Convert checkpoints to ONNX files, which score on a CPU without PyTorch.
+"""Convert checkpoints to ONNX files, which run on a CPU without PyTorch.
 
-Writes NAME.onnx beside NAME.ckpt. It takes any number of windows at once, carries classes and settings, and
-is checked against the checkpoint before it is written.
+Writes NAME.onnx beside NAME.ckpt. It accepts any number of windows, contains classes and settings, and is
+compared with the checkpoint before it is written.
 
     britekit ckpt-onnx -i models/ckpt
 """
@@ -15,8 +15,7 @@ from britekit.options import ConfigPath, opt
 def ckpt_onnx(
     cfg_path: ConfigPath = None,
     input_path: Annotated[
-        str,
-        opt("-i", "--input", metavar="PATH", required=True, help="checkpoint or directory of checkpoints"),
+        str, opt("-i", "--input", metavar="PATH", required=True, help="checkpoint or directory of checkpoints")
     ] = "",
 ) -> list[str]:
     """Convert a checkpoint or all of a directory; see `britekit.inference.export.export_onnx`.

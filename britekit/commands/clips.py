@@ -1,9 +1,9 @@
 """Cut detections out of recordings, as WAV or FLAC.
 
-Reads what analyze wrote, or labels of other programs, and writes each detection as a file of its own, in a
-folder per class, with clips.csv as index (file, recording, start, end, name, score, time). Samples equal
-the recording's; time, place and device of a recording stay in its clips. Detections of a class that touch
-are one clip. Clips that could not be cut are listed in not_cut.csv, with exit code 1.
+Reads the output of analyze, or labels of other programs, and writes each detection to its own file, in a
+folder per class, with clips.csv as index (file, recording, start, end, name, score, time). Samples are copied
+unchanged; time, place and device of the recording are kept. Detections of a class that touch form one clip.
+Clips that cannot be cut are listed in not_cut.csv, and the exit code is 1.
 
     britekit clips -i recordings -l results/labels -o clips --by bins --num 50 --pad 1
 """
@@ -16,23 +16,10 @@ from britekit.options import FillDir, opt
 def clips(
     input_path: Annotated[
         str,
-        opt(
-            "-i",
-            "--input",
-            required=True,
-            metavar="PATH",
-            help="recordings: a folder with all below it, or a file",
-        ),
+        opt("-i", "--input", required=True, metavar="PATH", help="recordings: a file, or a folder with its subfolders"),
     ] = "",
     label_dir: Annotated[
-        str,
-        opt(
-            "-l",
-            "--labels",
-            required=True,
-            metavar="DIR",
-            help="output of analyze, or labels of another program",
-        ),
+        str, opt("-l", "--labels", required=True, metavar="DIR", help="output of analyze, or labels of another program")
     ] = "",
     output_path: FillDir = "",
     by: Annotated[
@@ -49,17 +36,16 @@ def clips(
         opt("--num", metavar="N", help="clips per class; with site-day per class, site and day (default: all)"),
     ] = None,
     name: Annotated[
-        Optional[str],
-        opt("--name", metavar="LIST", help="only these classes, separated by commas (default: all)"),
+        Optional[str], opt("--name", metavar="LIST", help="only these classes, separated by commas (default: all)")
     ] = None,
     min_score: Annotated[
-        float, opt("-m", "--min-score", metavar="SCORE", help="detections of at least this (default: 0)")
+        float, opt("-m", "--min-score", metavar="SCORE", help="lowest score of a detection (default: 0)")
     ] = 0.0,
     pad: Annotated[float, opt("--pad", metavar="S", help="seconds before and after (default: 0)")] = 0.0,
     file_format: Annotated[
         str, opt("--format", choices=["wav", "flac"], help="format of the clips (default: wav)")
     ] = "wav",
-    seed: Annotated[int, opt("--seed", metavar="N", help="repeats a sample (default: 0)")] = 0,
+    seed: Annotated[int, opt("--seed", metavar="N", help="seed of the random sample (default: 0)")] = 0,
 ) -> list[Any]:
     """Cut detections out of recordings.
 

@@ -1,9 +1,9 @@
-"""Bring the recordings that data/sources.csv lists to disk.
+"""Collect the recordings that data/sources.csv lists.
 
-Training recordings go to data/recordings/<class>/, test recordings beside the annotations that
-pipeline.test_annotations names. What is there already is kept.
+Training recordings go to data/recordings/<class>/, test recordings to the folder of
+pipeline.test_annotations. Existing files are kept.
 
-New clips in a source folder are not a change that DVC sees: `collect --refresh` gathers the list again.
+DVC does not notice new clips in a source folder; `collect --refresh` adds them.
 
     britekit collect --dry-run
     britekit collect --refresh && dvc repro
@@ -22,11 +22,15 @@ def collect(
     dry_run: DryRun = False,
     licences: Annotated[
         Optional[str],
-        opt("--license", metavar="LIST", help="take only these licences, such as CC0,CC-BY (default: all)"),
+        opt("--license", metavar="LIST", help="accept only these licences, such as CC0,CC-BY (default: all)"),
     ] = None,
     jobs: Annotated[Optional[int], opt("--jobs", metavar="N", help="recordings at a time (default: up to 4)")] = None,
     refresh: Annotated[
-        bool, opt("--refresh", help="run the stage again, for what is new in folders; alone, in a project")
+        bool,
+        opt(
+            "--refresh",
+            help="add new clips from source folders, by running the stage of the pipeline again; no other options",
+        ),
     ] = False,
 ) -> int:
     """Bring the recordings that a list of sources names to disk.
@@ -86,11 +90,12 @@ def collect(
     print(f"training recordings = {sum(not item.is_test for item in planned)}")
     print(f"test recordings = {sum(item.is_test for item in planned)}")
     if not dry_run and not done.annotated:
+        from britekit.evaluation.untested import NEXT
+
         print(
-            "annotated test recordings = 0: the pipeline will train, and package without test and calibration. Next: "
-            "annotate recordings of other places (Audacity labels beside them, or annotations.csv), list their "
-            "folder in data/sources.csv with split test, and type dvc repro"
+            "annotated test recordings = 0: the pipeline trains, and packages without test and calibration. "
+            f"Next: {NEXT}"
         )
     if not dry_run and any(item.row.source == "folder" for item in planned):
-        print("new clips in a folder later: britekit collect --refresh, then dvc repro")
+        print("to add new clips later: britekit collect --refresh && dvc repro")
     return len(planned)

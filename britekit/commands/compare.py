@@ -1,8 +1,8 @@
 """Compare two tests of the same recordings, to see whether B is better than A.
 
-A and B are Git revisions, DVC experiments, `workspace`, or folders that rpt-test wrote. Prints each figure of
-both with the difference and its 95 % interval, by resampling recordings, the same ones for both; then the
-PR-AUC of each class; then one line of verdict.
+A and B are Git revisions, DVC experiments, `workspace`, or folders written by rpt-test. Prints each figure of
+both with the difference and its 95 % interval, from resampling the same recordings for both; then the PR-AUC
+of each class; then a one-line verdict.
 
     britekit compare HEAD workspace
     britekit compare main brave-owl

@@ -1,7 +1,7 @@
 """Copy a class from one training database to another.
 
-Category, sources, recordings, segments and spectrograms come with it; what the destination has already is
-used. The destination is made if it is missing, and must not have the class.
+Category, sources, recordings, segments and spectrograms are copied with it; those that the
+destination already has are reused. The destination is created if it is missing, and must not have the class.
 
     britekit copy-class --src-db archive.db --dest-db data/owls.db --name "Barred Owl"
 """

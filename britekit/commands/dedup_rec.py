@@ -1,8 +1,8 @@
-"""Find recordings of one class that are the same; another name of find-dup.
+"""Find duplicate recordings of one class; another name for find-dup.
 
-Candidates are equally long, within 0.1 s, and their first segments are near each other by their embeddings
-(see embed). They are the same if the stored spectrograms of all their segments sound the same too: recoded,
-quieter or shifted by up to 0.1 s, but not another call. Of those, the one with most segments is kept.
+Candidates have the same length within 0.1 s, and first segments with similar embeddings (see embed). They are
+duplicates if the stored spectrograms of all their segments also match: re-encoded, quieter or shifted by up
+to 0.1 s, but not a different call. The recording with most segments is kept.
 
     britekit dedup-rec --name Ovenbird
 """

@@ -3,8 +3,8 @@
 Every recording that has a segment of the class goes too, with its segments and spectrograms. One that is
 shared with another class loses only what belongs to this one.
 
-If the pipeline builds the database, the decision is also appended to data/curation.csv, so that it outlives
-the next rebuild.
+If the pipeline builds the database, the decision is also appended to data/curation.csv, so that it
+applies to the next build.
 
     britekit del-class --name "American Crow"
 """

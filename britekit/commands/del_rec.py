@@ -2,8 +2,8 @@
 
 Its segments and spectrograms go too. If several sources have a recording of that file name, all are removed.
 
-If the pipeline builds the database, the decision is also appended to data/curation.csv, so that it outlives
-the next rebuild.
+If the pipeline builds the database, the decision is also appended to data/curation.csv, so that it
+applies to the next build.
 
     britekit del-rec --name XC123456.mp3
 """

@@ -1,10 +1,10 @@
-"""Delete the segments that images or a table point out.
+"""Delete the segments that images or a table name.
 
-Images are named as plot-db, search and the other commands name them. A segment that also carries other
-classes only loses the link to the given one. Names that cannot be read or found are reported.
+Image names have the form that plot-db, search and other commands write. A segment that also has other classes
+only loses the given class. Names that cannot be read or found are reported.
 
-If the pipeline builds the database, the decisions are also appended to data/curation.csv, so that they
-outlive the next rebuild.
+If the pipeline builds the database, the decisions are also appended to data/curation.csv, so that they apply
+to the next build.
 
     britekit del-seg --name Ovenbird --dir images/bad
     britekit del-seg --name Ovenbird --csv bad.csv

@@ -2,8 +2,8 @@
 
 Its spectrograms go too; segments stay.
 
-If the pipeline builds the database, the decision is also appended to data/curation.csv, so that it outlives
-the next rebuild.
+If the pipeline builds the database, the decision is also appended to data/curation.csv, so that it
+applies to the next build.
 
     britekit del-sgroup --name default
 """

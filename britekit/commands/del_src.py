@@ -2,8 +2,8 @@
 
 All its recordings go too, with their segments and spectrograms.
 
-If the pipeline builds the database, the decision is also appended to data/curation.csv, so that it outlives
-the next rebuild.
+If the pipeline builds the database, the decision is also appended to data/curation.csv, so that it
+applies to the next build.
 
     britekit del-src --name "Xeno-Canto"
 """

@@ -2,8 +2,8 @@
 
 Segments that named it stay, without a sound type.
 
-If the pipeline builds the database, the decision is also appended to data/curation.csv, so that it outlives
-the next rebuild.
+If the pipeline builds the database, the decision is also appended to data/curation.csv, so that it
+applies to the next build.
 
     britekit del-stype --name song
 """

@@ -1,7 +1,7 @@
 """Compute and store the embeddings that search and find-dup compare.
 
-The model is the one that misc.search_ckpt_path names: a checkpoint, an export, or a folder of these, of which
-the mean counts. Embeddings of another model are replaced; repeating an interrupted command is safe.
+misc.search_ckpt_path names the model: a checkpoint, an export, or a folder of several, whose embeddings are
+averaged. Embeddings from another model are replaced; an interrupted command can be repeated.
 
     britekit embed --name Ovenbird
 """
@@ -25,11 +25,7 @@ def embed(
     model = open_search_model(cfg_path)
     with edit_by_hand(db_path or model.cfg.train.train_db) as edits:
         total = embed_stored(
-            edits.session,
-            model,
-            class_name,
-            spec_group,
-            on_class=lambda name, count: print(f"{name} = {count}"),
+            edits.session, model, class_name, spec_group, on_class=lambda name, count: print(f"{name} = {count}")
         )
     print(f"embeddings = {total}")
     return total

@@ -1,11 +1,10 @@
 """Find the group of checkpoints that works best together.
 
-Each checkpoint scores the annotated recordings once; candidates are averages of these unrounded scores. The
-choice is made on one half of the recordings, and the winner is scored on the other half as well, which had no
-say: that is the score to expect. All combinations are rated if they are no more than --num-tries, else that
-many distinct ones at random; --greedy begins with the best checkpoint and adds the one that helps most, again
-and again, one that is in already included. Where many are rated, bounds rule most of them out, shown with ~;
-the best is always computed exactly.
+Each checkpoint scores the annotated recordings once; candidates average these unrounded scores. The group is
+chosen on one half of the recordings and also scored on the other half, which gives an unbiased estimate. All
+combinations are compared if there are at most --num-tries, otherwise that many random ones; --greedy starts
+with the best checkpoint and repeatedly adds the one that helps most, possibly the same one again. With many
+combinations, most are ruled out by bounds and shown with ~; the best is always computed exactly.
 
     britekit ensemble --ckpt logs/version_3/checkpoints -a data/test/annotations.csv -e 3 -n 2000
 """
@@ -19,7 +18,7 @@ def ensemble(
     cfg_path: ConfigPath = None,
     ensemble_size: Annotated[int, opt("-e", "--ensemble-size", metavar="INT", help="members (default: 3)")] = 3,
     num_tries: Annotated[
-        int, opt("-n", "--num-tries", metavar="INT", help="most combinations to rate (default: 100)")
+        int, opt("-n", "--num-tries", metavar="INT", help="maximum number of combinations to compare (default: 100)")
     ] = 100,
     metric: Annotated[
         str,
@@ -27,7 +26,7 @@ def ensemble(
             "-m",
             "--metric",
             choices=("macro_pr", "micro_pr", "macro_roc", "micro_roc"),
-            help="what is best: macro_pr, micro_pr, macro_roc or micro_roc (default: micro_roc)",
+            help="metric to maximise: macro_pr, micro_pr, macro_roc or micro_roc (default: micro_roc)",
         ),
     ] = "micro_roc",
     annotations_path: Annotated[
@@ -39,7 +38,7 @@ def ensemble(
         opt(
             "--save",
             metavar="DIR",
-            help="copy the winners and their exports there (misc.ckpt_folder for package)",
+            help="copy the chosen checkpoints and their exports to this directory (misc.ckpt_folder to package them)",
         ),
     ] = None,
     greedy: Annotated[bool, opt("--greedy", help="choose greedily, with replacement")] = False,
@@ -48,16 +47,14 @@ def ensemble(
     ] = "",
     scores_dir: Annotated[
         Optional[str],
-        opt(
-            "--scores",
-            metavar="DIR",
-            help="keep the scores of each checkpoint there, and use those that are there",
-        ),
+        opt("--scores", metavar="DIR", help="store each checkpoint's scores in this directory, and reuse stored ones"),
     ] = None,
     no_holdout: Annotated[
-        bool, opt("--no-holdout", help="choose on all recordings; the winner's score is then optimistic")
+        bool, opt("--no-holdout", help="choose on all recordings; the score is then too optimistic")
     ] = False,
-    seed: Annotated[int, opt("--seed", metavar="INT", help="of halves and random choices (default: 0)")] = 0,
+    seed: Annotated[
+        int, opt("--seed", metavar="INT", help="seed of the halves and random combinations (default: 0)")
+    ] = 0,
 ) -> tuple[float, list[str]]:
     """Find the best ensemble; return its score on the held-out half and the names of its checkpoints."""
     from britekit.errors import InputError

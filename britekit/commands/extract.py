@@ -1,15 +1,15 @@
 """Build the training database from a tree of recordings.
 
-Reads one folder of recordings per class, the class list, and the decisions of data/curation.csv. The same
+Reads one folder of recordings per class, the class list, and the decisions in data/curation.csv. The same
 input gives the same file, byte for byte.
 
-A recording holds the class of its folder over its whole length, unless it is annotated: by annotations.csv in
-its folder (recording,class,start_time,end_time), a Raven selection table or an Audacity label file beside it.
-Then its segments get the classes that are heard in them, and segments in which nothing is heard are left out.
-Annotated recordings may also lie in folders that are no class's, or in the tree's own folder.
+A recording is assumed to contain the class of its folder from beginning to end, unless it is annotated: by
+annotations.csv in its folder (recording,class,start_time,end_time), a Raven selection table or an Audacity
+label file beside it. Then each segment gets the classes annotated in it, and segments without any are
+skipped. Annotated recordings may also be in folders with other names, or directly in the tree.
 
-A recording that cannot be read is reported and left out; the database is written all the same, and the exit
-code is 1.
+A recording that cannot be read is reported and skipped; the database is still written, and the exit code is
+1.
 
     britekit extract --dir data/recordings --classes data/classes.csv
 """
@@ -22,20 +22,14 @@ from britekit.options import ConfigPath, DbPath, SpecGroup, opt
 def extract(
     cfg_path: ConfigPath = None,
     dir_path: Annotated[
-        str,
-        opt("--dir", metavar="DIR", help="tree of recordings, a folder per class (default: data/recordings)"),
+        str, opt("--dir", metavar="DIR", help="tree of recordings, a folder per class (default: data/recordings)")
     ] = "data/recordings",
     classes_path: Annotated[
-        Optional[str],
-        opt("--classes", metavar="FILE", help="class list (default: misc.classes_file of the settings)"),
+        Optional[str], opt("--classes", metavar="FILE", help="class list (default: misc.classes_file of the settings)")
     ] = None,
     curation_path: Annotated[
         Optional[str],
-        opt(
-            "--curation",
-            metavar="FILE",
-            help="decisions about segments (default: data/curation.csv if it is there)",
-        ),
+        opt("--curation", metavar="FILE", help="decisions about segments (default: data/curation.csv if it exists)"),
     ] = None,
     db_path: DbPath = None,
     spec_group: SpecGroup = "default",

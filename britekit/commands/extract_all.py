@@ -1,7 +1,7 @@
 """Store the spectrograms of a folder of recordings under one class.
 
-Every recording of the folder is cut into segments. The database, the class, its category, the source and the
-spectrogram group are made where they are missing. Recordings that the class has already are skipped.
+Every recording of the folder is cut into segments. The database, class, category, source and spectrogram
+group are created if they are missing. Recordings that the class already has are skipped.
 
     britekit extract-all --name Ovenbird --code OVEN --dir recordings/Ovenbird
 """
@@ -19,27 +19,26 @@ def extract_all(
     class_name: ClassName = "",
     dir_path: Annotated[str, opt("--dir", required=True, metavar="DIR", help="directory of recordings")] = "",
     max_spec: Annotated[
-        Optional[int],
-        opt("--max-spec", metavar="N", help="at most so many segments of a recording, evenly spaced"),
+        Optional[int], opt("--max-spec", metavar="N", help="maximum number of segments per recording, evenly spaced")
     ] = None,
     max_rec: Annotated[
-        Optional[int], opt("--max-rec", metavar="N", help="at most so many recordings, evenly spaced")
+        Optional[int], opt("--max-rec", metavar="N", help="maximum number of recordings, evenly spaced")
     ] = None,
     overlap: Annotated[
         Optional[float],
         opt(
             "--overlap",
             metavar="SECONDS",
-            help="shared by neighbouring segments (default: infer.overlap of the settings)",
+            help="overlap of neighbouring segments (default: infer.overlap of the settings)",
         ),
     ] = None,
     src_name: SourceName = None,
     spec_group: SpecGroup = "default",
     include_existing: Annotated[
-        bool, opt("--include-existing", help="also look at recordings that the class has already")
+        bool, opt("--include-existing", help="do not skip recordings that the class already has")
     ] = False,
     randomize: Annotated[
-        bool, opt("--random", help="with --max-spec and --max-rec: drawn by lot, not evenly spaced")
+        bool, opt("--random", help="with --max-spec and --max-rec: choose at random instead of evenly spaced")
     ] = False,
     force: Force = False,
 ) -> int:

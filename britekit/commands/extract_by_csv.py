@@ -1,10 +1,10 @@
 """Store the spectrograms of the segments that a table names, under one class.
 
-The table has the columns recording (stem or file name) and offset (seconds). The database, the class, its
-category, the source and the spectrogram group are made where they are missing.
+The table has the columns recording (stem or file name) and offset (seconds). The database, class, category,
+source and spectrogram group are created if they are missing.
 
-In a database that the pipeline builds, only segments that a rebuild makes can be brought back: those of
-recordings in the class's folder. They are noted in data/curation.csv.
+In a database that the pipeline builds, only segments that the build creates can be restored: those of
+recordings in the class's folder. They are recorded in data/curation.csv.
 
     britekit extract-by-csv --name Ovenbird --rec-dir recordings --csv chosen.csv
 """

@@ -1,11 +1,11 @@
 """Store the spectrograms of the segments that image files name, under one class.
 
-Each image names a recording and an offset, as plot-rec, plot-db, search and others write it. Sort the images
-of a folder by eye, then bring in what was kept. The database, the class, its category, the source and the
-spectrogram group are made where they are missing.
+Each image name contains a recording and an offset, as written by plot-rec, plot-db, search and others. Sort
+the images of a folder by eye, then add those you kept. The database, class, category, source and spectrogram
+group are created if they are missing.
 
-In a database that the pipeline builds, only segments that a rebuild makes can be brought back: those of
-recordings in the class's folder. They are noted in data/curation.csv.
+In a database that the pipeline builds, only segments that the build creates can be restored: those of
+recordings in the class's folder. They are recorded in data/curation.csv.
 
     britekit extract-by-image --name Ovenbird --rec-dir recordings --spec-dir images/good
 """

@@ -1,8 +1,8 @@
-"""Find recordings of one class that are the same, and remove the duplicates if asked.
+"""Find duplicate recordings of one class, and remove them if asked.
 
-Candidates are equally long, within 0.1 s, and their first segments are near each other by their embeddings
-(see embed). They are the same if the stored spectrograms of all their segments sound the same too: recoded,
-quieter or shifted by up to 0.1 s, but not another call. Of those, the one with most segments is kept.
+Candidates have the same length within 0.1 s, and first segments with similar embeddings (see embed). They are
+duplicates if the stored spectrograms of all their segments also match: re-encoded, quieter or shifted by up
+to 0.1 s, but not a different call. The recording with most segments is kept.
 
     britekit find-dup --name Ovenbird
 """
@@ -20,7 +20,7 @@ def find_dup(
     spec_group: SpecGroup = "default",
     max_dist: Annotated[
         float,
-        opt("--dist", metavar="DISTANCE", help="largest distance of candidates, 1 - cosine (default: 0.02)"),
+        opt("--dist", metavar="DISTANCE", help="maximum embedding distance of candidates, 1 - cosine (default: 0.02)"),
     ] = 0.02,
 ) -> int:
     """Find recordings of one class that are the same; return the number of pairs."""

@@ -1,8 +1,7 @@
 """Suggest a learning rate.
 
-Trains for some batches with rates that grow from far too small to far too large, and suggests the rate at
-which the loss falls fastest (train.learning_rate). Draws the loss over the rate to learning_rates.jpeg; the
-weights are thrown away.
+Trains for a few batches with growing rates, and suggests the rate at which the loss falls fastest
+(train.learning_rate). Plots the loss in learning_rates.jpeg and discards the weights.
 
     britekit find-lr -c yaml/samples/train_effnet.yaml -n 200
 """

@@ -1,8 +1,8 @@
 """Download sounds of a taxon from iNaturalist.
 
-Sounds of observations whose identification the community agrees on; what is there already is skipped. Who
-made each one, where, when and under which licence goes to recordings.csv beside them, numbers and links of
-the observations to inat.csv. Some sounds have all rights reserved; --license leaves them out.
+Downloads sounds of observations with an agreed identification; existing files are skipped. Author, place,
+time and licence are written to recordings.csv beside them, numbers and links of the observations to inat.csv.
+Some sounds have all rights reserved; use --license to exclude them.
 
     britekit inat --name "American Toad" -o recordings/toad --license CC0,CC-BY,CC-BY-NC
 """
@@ -16,7 +16,7 @@ def inat(
     name: Annotated[str, opt("--name", required=True, metavar="TEXT", help="common or scientific name")] = "",
     output_dir: FillDir = "",
     max_downloads: Annotated[
-        int, opt("--max", metavar="N", help="most recordings, those there already included (default: 500)")
+        int, opt("--max", metavar="N", help="maximum number of recordings, including existing ones (default: 500)")
     ] = 500,
     no_prefix: Annotated[bool, opt("--noprefix", help="file names without N before the number")] = False,
     include_unverified: Annotated[bool, opt("--nover", help="include observations that need identification")] = False,

@@ -14,7 +14,7 @@ from britekit.options import opt
 
 def init(
     dest: Annotated[str, opt("--dest", metavar="DIR", help="directory of the project (default: .)")] = ".",
-    force: Annotated[bool, opt("--force", help="overwrite files that exist")] = False,
+    force: Annotated[bool, opt("--force", help="overwrite existing files")] = False,
 ) -> None:
     """Create a project."""
     import shlex
@@ -24,13 +24,18 @@ def init(
     outcome = lay_out(dest, overwrite=force)
     print(f"copied = {outcome.copied}")
     print(f"skipped = {outcome.skipped}")
+    steps = [
+        ("edit data/classes.csv and data/sources.csv", "your species and folders (now six imaginary species)"),
+        ("britekit collect --dry-run", "lists the recordings to be collected"),
+        ('git add . && git commit -m "Begin"', "experiments need a first commit; init commits nothing"),
+        ("dvc repro", "collects, trains, tests and packages"),
+        ("britekit summary", "prints how good the recognizer is"),
+        ("britekit exp train.num_epochs=20", "tries another setting and compares"),
+    ]
+    if outcome.has_commit:
+        del steps[2]
     print("\nNext:")
     if dest != ".":
         print(f"  cd {shlex.quote(dest)}")
-    print("  edit data/classes.csv and data/sources.csv: your species and folders (now six imaginary species)")
-    print("  britekit collect --dry-run       lists the recordings to be collected")
-    if not outcome.has_commit:
-        print('  git add . && git commit -m "Begin"       experiments need a first commit; init commits nothing')
-    print("  dvc repro                        collects, trains, tests and packages")
-    print("  britekit summary                 prints how good the recognizer is")
-    print("  britekit exp train.num_epochs=20     runs an experiment and compares it with the last commit")
+    for line, meaning in steps:
+        print(f"  {line:<44}{meaning}")

@@ -1,8 +1,9 @@
 """List the networks with their parameters and multiply-adds.
 
-Counted on the built networks, at the configured spectrogram size (audio.spec_height, audio.spec_width). With
---time each is also run here: spectrograms per second forward, and in training without optimizer and data.
-A name such as timm.mobilenetv3_small_100 adds that network to the list; several are separated by commas.
+These are counted for the configured spectrogram size (audio.spec_height, audio.spec_width). --time also
+measures the speed on this machine: spectrograms per second in inference, and in training without optimizer
+and data loading. A name such as timm.mobilenetv3_small_100 adds that network to the list; separate several by
+commas.
 
     britekit models
     britekit models --model effnet.2,vovnet.4,timm.mobilenetv3_small_100 --time
@@ -22,13 +23,12 @@ def models(
     ] = None,
     head: Annotated[
         Optional[str],
-        opt("--head", metavar="NAME", help="head (default: each family's own; train.head_type is not read)"),
+        opt("--head", metavar="NAME", help="head (default: each family's own; train.head_type is ignored)"),
     ] = None,
     classes: Annotated[int, opt("--classes", metavar="N", help="classes (default: 50)")] = 50,
     time: Annotated[bool, opt("--time", help="measure speed on this machine")] = False,
     model: Annotated[
-        Optional[str],
-        opt("--model", metavar="NAMES", help="only these, separated by commas (default: all but timm's)"),
+        Optional[str], opt("--model", metavar="NAMES", help="only these, separated by commas (default: all but timm's)")
     ] = None,
 ) -> list[dict[str, Any]]:
     """List networks; return one dict per network with model, parameters, gmacs and the speeds asked for."""

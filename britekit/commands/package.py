@@ -1,7 +1,7 @@
-"""Package the ensemble as a Bento, a file that can be served anywhere.
+"""Package the ensemble as a Bento, a single file that can be served.
 
-Puts the exported models, the calibration, the classes, the settings and a pinned list of packages into one
-file. The list holds what inference needs: neither torch nor CUDA.
+The file contains the exported models, calibration, classes, settings and a pinned list of the packages that
+inference needs, without torch and CUDA.
 
     britekit package -o models/britekit-ensemble.bento
 """
@@ -21,8 +21,7 @@ def package(
         Optional[str], opt("--name", help="name of the Bento (default: pipeline.bento_name of the settings)")
     ] = None,
     calibration_path: Annotated[
-        Optional[str],
-        opt("--calibration", metavar="FILE", help="calibration to put in (default: infer.calibration)"),
+        Optional[str], opt("--calibration", metavar="FILE", help="calibration to include (default: infer.calibration)")
     ] = None,
     containerize: Annotated[bool, opt("--containerize", help="also build the container image, with Docker")] = False,
 ) -> int:

@@ -1,7 +1,7 @@
-"""Write the training file: spectrograms and labels of a training database.
+"""Write the training file from a training database: spectrograms and labels.
 
-Classes are ordered as in the class list, else by name. A segment of several chosen classes is written once
-with all of them; one that also carries a class that is not chosen is left out.
+Classes are ordered as in the class list, or by name without one. A segment of several chosen classes is
+written once with all of them; a segment that also has a class that is not chosen is skipped.
 
     britekit pickle --classes data/classes.csv -o data/training.pkl
 """
@@ -14,8 +14,7 @@ from britekit.options import ConfigPath, DbPath, SpecGroup, opt
 def pickle(
     cfg_path: ConfigPath = None,
     classes_path: Annotated[
-        Optional[str],
-        opt("--classes", metavar="FILE", help="class list (default: all classes of the database)"),
+        Optional[str], opt("--classes", metavar="FILE", help="class list (default: all classes of the database)")
     ] = None,
     db_path: DbPath = None,
     output_path: Annotated[
@@ -23,7 +22,9 @@ def pickle(
         opt("-o", "--output", metavar="FILE", help="file to write (default: data/training.pkl below --root)"),
     ] = None,
     root_dir: Annotated[str, opt("--root", metavar="DIR", help="directory of the default output (default: .)")] = ".",
-    max_per_class: Annotated[Optional[int], opt("-m", "--max", metavar="N", help="most spectrograms per class")] = None,
+    max_per_class: Annotated[
+        Optional[int], opt("-m", "--max", metavar="N", help="maximum number of spectrograms per class")
+    ] = None,
     spec_group: SpecGroup = "default",
     keep_mixed: Annotated[
         bool, opt("--keep-mixed", help="keep segments that also carry another class, ignoring that class")

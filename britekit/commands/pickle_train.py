@@ -1,6 +1,6 @@
-"""Write the training file; another name of pickle.
+"""Write the training file; another name for pickle.
 
-Public britekit calls it so.
+Public britekit uses this name.
 
     britekit pickle-train --classes data/classes.csv -o data/training.pkl
 """

@@ -1,8 +1,8 @@
-"""Show what each augmentation does, before and after.
+"""Show each augmentation before and after.
 
-One picture per augmentation with the configured parameters in its title: simple_merge, mixup, cutmix, every
-entry of train.augmentations (also those with a chance of 0), fade, and training, which is what the network
-will see. Edit the parameters, run it again, look: pictures of an earlier run are replaced.
+Draws one picture per augmentation with its parameters in the title: simple_merge, mixup, cutmix, all entries
+of train.augmentations (even if their probability is 0), fade, and training, which shows what the network will
+see. Edit the parameters and run the command again; earlier pictures are replaced.
 
     britekit plot-augment --name "Barred Owl" -o plots/augmentations
 """
@@ -30,7 +30,7 @@ def plot_augment(
     ] = None,
     num: Annotated[int, opt("--num", metavar="N", help="spectrograms per picture (default: 4)")] = 4,
     power: Annotated[float, opt("--power", metavar="X", help="exponent for display (default: 0.5)")] = 0.5,
-    seed: Annotated[int, opt("--seed", metavar="INT", help="of all random choices (default: 0)")] = 0,
+    seed: Annotated[int, opt("--seed", metavar="INT", help="seed of all random choices (default: 0)")] = 0,
     spec_group: Annotated[
         str, opt("--sgroup", metavar="NAME", help="spectrogram group of a database (default: default)")
     ] = "default",

@@ -1,7 +1,7 @@
 """Plot the stored spectrograms of a class.
 
-Pictures are named {recording}-{offset}.jpeg, as del-seg and extract-by-image read them; those that exist are
-kept. With --sheet, many spectrograms on a page. With --augment they are shown as training may see them.
+Pictures are named {recording}-{offset}.jpeg, as del-seg and extract-by-image expect; existing ones are kept.
+--sheet draws many spectrograms on a page, --augment shows them as training may see them.
 
     britekit plot-db --name Ovenbird -o plots/Ovenbird --max 200
 """
@@ -17,12 +17,12 @@ def plot_db(
     db_path: DbPath = None,
     ndims: NoAxes = False,
     max_count: Annotated[
-        Optional[int], opt("--max", metavar="N", help="most spectrograms, the first by recording")
+        Optional[int], opt("--max", metavar="N", help="maximum number of spectrograms, in the order of recordings")
     ] = None,
     output_path: PicturesDir = "",
     prefix: Annotated[
         Optional[str],
-        opt("--prefix", metavar="TEXT", help="only recordings whose file name begins so, in whatever case"),
+        opt("--prefix", metavar="TEXT", help="only recordings whose file name starts with this, ignoring case"),
     ] = None,
     power: Power = 1.0,
     spec_group: SpecGroup = "default",

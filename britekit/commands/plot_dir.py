@@ -1,7 +1,7 @@
-"""Plot the spectrograms of each recording of a directory.
+"""Plot the spectrograms of all recordings in a directory.
 
-One picture per segment, named {recording}-{offset}.jpeg; with --all one per recording, with --sheet pages of
-many small ones. Pictures that exist are kept, so a run that was interrupted goes on.
+Draws one picture per segment, named {recording}-{offset}.jpeg; with --all one per recording, with --sheet
+pages of many small ones. Existing pictures are kept, so an interrupted run can be continued.
 
     britekit plot-dir -i recordings -o plots --sheet --power 0.5
 """
@@ -18,12 +18,12 @@ def plot_dir(
     output_path: PicturesDir = "",
     all: Annotated[bool, opt("--all", help="one picture of each whole recording")] = False,
     overlap: Annotated[
-        float, opt("--overlap", metavar="SECONDS", help="shared by neighbouring segments (default: 0)")
+        float, opt("--overlap", metavar="SECONDS", help="overlap of neighbouring segments (default: 0)")
     ] = 0.0,
     power: Power = 1.0,
     csv_path: Annotated[
         Optional[str],
-        opt("--csv", metavar="FILE", help="only the segments in the rows of this table: recording, offset"),
+        opt("--csv", metavar="FILE", help="only the segments that this table lists (columns recording, offset)"),
     ] = None,
     sheet: Annotated[bool, opt("--sheet", help="many segments on a page, {directory}-sheet.jpeg")] = False,
 ) -> int:

@@ -1,7 +1,7 @@
 """Plot the spectrograms of a recording.
 
-One picture per segment, named {recording}-{offset}.jpeg; with --all one of the whole recording, with --sheet
-pages of many small ones. Pictures that exist are kept.
+Draws one picture per segment, named {recording}-{offset}.jpeg; with --all one of the whole recording, with
+--sheet pages of many small ones. Existing pictures are kept.
 
     britekit plot-rec -i recordings/dawn.wav -o plots --overlap 2.5
 """
@@ -18,7 +18,7 @@ def plot_rec(
     output_path: PicturesDir = "",
     all: Annotated[bool, opt("--all", help="one picture of the whole recording")] = False,
     overlap: Annotated[
-        float, opt("--overlap", metavar="SECONDS", help="shared by neighbouring segments (default: 0)")
+        float, opt("--overlap", metavar="SECONDS", help="overlap of neighbouring segments (default: 0)")
     ] = 0.0,
     power: Power = 1.0,
     sheet: Annotated[bool, opt("--sheet", help="many segments on a page, {recording}-sheet.jpeg")] = False,

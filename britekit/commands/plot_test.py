@@ -1,8 +1,8 @@
-"""Plot the segments of test recordings in which classes are annotated.
+"""Plot the annotated segments of test recordings.
 
-One picture per segment that holds at least 0.3 s of a class, named {recording}-{start}.jpeg, in a folder per
-class; with --name those of one class. Pictures that exist are kept. misc.map_codes renames classes.
-Recordings are looked for beside the annotations.
+Draws one picture per segment that contains enough of an annotated class to count in tests, named
+{recording}-{start}.jpeg, in a folder per class. Existing pictures are kept. misc.map_codes renames classes.
+Recordings are searched for beside the annotations.
 
     britekit plot-test -a data/test/annotations.csv -o plots/test --name Ovenbird
 """
@@ -21,7 +21,11 @@ def plot_test(
     output_path: PicturesDir = "",
     class_name: Annotated[
         Optional[str],
-        opt("--name", metavar="NAME", help="one class, as annotated, into the directory itself"),
+        opt(
+            "--name",
+            metavar="NAME",
+            help="only this class, as annotated; its pictures go directly into the output directory",
+        ),
     ] = None,
     power: Power = 1.0,
 ) -> int:

@@ -1,10 +1,10 @@
-"""Compute the spectrograms of stored segments again, with the audio settings in force.
+"""Recompute the spectrograms of stored segments with the current audio settings.
 
-Every recording is opened first; if one is missing or cannot be read, all such are listed and nothing changes.
-Only the chosen segments' spectrograms of the group are replaced, a recording at a time, so an interruption
-leaves each recording as it was or as it is to be; repeating the command finishes the rest. Embeddings of
-replaced spectrograms are gone: run embed again. A database that the pipeline builds takes no new group, no
-offset and no audio settings but those of params.yaml, which a rebuild would not bring: use a copy.
+All recordings are opened first; if any is missing or cannot be read, these are listed and nothing changes.
+Spectrograms are replaced one recording at a time, so an interruption leaves each recording either old or new;
+run the command again to finish. Embeddings of replaced spectrograms are deleted: run embed again. In a
+database that the pipeline builds, no new group, no offset and no audio settings other than those in
+params.yaml are accepted, because the next build would undo them: use a copy.
 
     britekit reextract -d birds.db -c yaml/fine.yaml --sgroup fine
 """
@@ -25,7 +25,11 @@ def reextract(
     ] = None,
     offset: Annotated[
         float,
-        opt("--offset", metavar="SECONDS", help="added to where each segment begins, not below 0 (default: 0)"),
+        opt(
+            "--offset",
+            metavar="SECONDS",
+            help="shift of the start of each segment, which stays at least 0 (default: 0)",
+        ),
     ] = 0.0,
     check: Annotated[bool, opt("--check", help="only verify that every recording can be read")] = False,
     spec_group: SpecGroup = "default",

@@ -1,10 +1,10 @@
-"""Judge detections in the browser, one after the other.
+"""Verify detections in the browser, one after another.
 
-Serves a page on this machine (127.0.0.1, with a token in its address): each detection is played and shown
-with some seconds around it, and one key says yes, no or unsure. Verdicts go to data/verdicts.csv at once, so
-a review continues where it ended. A queue is which detections are heard, in which order: strata (the same
-number from each band of score; use it to estimate precision), random, top, presence, uncertain, hours,
-site-day, all; or a CSV file with recording,start,end,name,score.
+Serves a page on this machine (127.0.0.1, with a token in its address) that plays and shows each detection
+with a few seconds on either side; one key answers yes, no or unsure. Each verdict is saved to
+data/verdicts.csv immediately, so an interrupted review can be continued. --queue selects the detections and
+their order: strata (the same number from each score range; use it to estimate precision), random, top,
+presence, uncertain, hours, site-day, all; or a CSV file with recording,start,end,name,score.
 
     britekit review -i recordings -l results/labels --queue strata --num 60
 """
@@ -17,44 +17,36 @@ from britekit.options import opt
 def review(
     input_path: Annotated[
         str,
-        opt(
-            "-i",
-            "--input",
-            required=True,
-            metavar="DIR",
-            help="recordings: a folder with all below it, or a file",
-        ),
+        opt("-i", "--input", required=True, metavar="DIR", help="recordings: a file, or a folder with its subfolders"),
     ] = "",
     label_dir: Annotated[
-        Optional[str],
-        opt("-l", "--labels", metavar="DIR", help="output of analyze, or labels of another program"),
+        Optional[str], opt("-l", "--labels", metavar="DIR", help="output of analyze, or labels of another program")
     ] = None,
     queue: Annotated[
         str,
         opt(
             "--queue",
             metavar="NAME",
-            help="which detections, in which order, or a CSV file (default: strata)",
+            help="detections to review and their order: a name or a CSV file (default: strata)",
         ),
     ] = "strata",
-    num: Annotated[Optional[int], opt("--num", metavar="N", help="detections of each class (default: 60)")] = 60,
+    num: Annotated[Optional[int], opt("--num", metavar="N", help="number of detections per class (default: 60)")] = 60,
     name: Annotated[
-        Optional[str],
-        opt("--name", metavar="LIST", help="only these classes, separated by commas (default: all)"),
+        Optional[str], opt("--name", metavar="LIST", help="only these classes, separated by commas (default: all)")
     ] = None,
     min_score: Annotated[
-        float, opt("-m", "--min-score", metavar="SCORE", help="detections of at least this (default: 0)")
+        float, opt("-m", "--min-score", metavar="SCORE", help="lowest score of a detection (default: 0)")
     ] = 0.0,
-    seed: Annotated[int, opt("--seed", metavar="N", help="repeats a sample (default: 0)")] = 0,
+    seed: Annotated[int, opt("--seed", metavar="N", help="seed of the random sample (default: 0)")] = 0,
     verdicts: Annotated[
-        str, opt("--verdicts", metavar="FILE", help="where verdicts go (default: data/verdicts.csv)")
+        str, opt("--verdicts", metavar="FILE", help="file for the verdicts (default: data/verdicts.csv)")
     ] = "data/verdicts.csv",
     reviewer: Annotated[
-        Optional[str], opt("--reviewer", metavar="NAME", help="who listens (default: the user's name)")
+        Optional[str], opt("--reviewer", metavar="NAME", help="name of the reviewer (default: your user name)")
     ] = None,
     blind: Annotated[bool, opt("--blind", help="judge again without seeing the verdicts of others")] = False,
     port: Annotated[int, opt("--port", metavar="N", help="port of the page (default: a free one)")] = 0,
-    dry_run: Annotated[bool, opt("--dry-run", help="only say how many detections there are, and stop")] = False,
+    dry_run: Annotated[bool, opt("--dry-run", help="only print the number of detections")] = False,
 ) -> None:
     """Judge detections in the browser, one after the other."""
     import secrets

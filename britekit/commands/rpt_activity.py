@@ -1,9 +1,10 @@
 """Report when and where classes are detected, and detection histories for occupancy models.
 
-From the output of analyze and the times of the recordings (data/deployments.csv, metadata, file names): activity per
-hour of sound by site, date and hour (activity.csv), presence per site and day with first and last detection
-(presence.csv), detection histories of sites by occasions with 1, 0 or NA (history-CLASS.csv) and hours of sound in the
-same shape (effort.csv), a picture per class and a page (activity.html). NA is what was not recorded, never 0.
+Uses the output of analyze and the times of the recordings (data/deployments.csv, metadata, file names).
+Writes detections per hour of recording by site, date and hour (activity.csv), presence per site and day with
+first and last detection (presence.csv), detection histories of sites by occasions with 1, 0 or NA
+(history-CLASS.csv), hours of recording in the same layout (effort.csv), a picture per class and a page
+(activity.html). NA means that nothing was recorded, and is never written as 0.
 
     britekit rpt-activity -i recordings -l results/labels -o results/activity --occasion week
 """
@@ -22,18 +23,16 @@ def rpt_activity(
     ] = None,
     output_path: TablesDir = None,
     deployments_path: Annotated[
-        str,
-        opt("--deployments", metavar="FILE", help="where recorders stood (default: data/deployments.csv)"),
+        str, opt("--deployments", metavar="FILE", help="table of deployments (default: data/deployments.csv)")
     ] = "data/deployments.csv",
     verdicts: Annotated[
-        Optional[str],
-        opt("--verdicts", metavar="FILE", help="what reviewers said; rejected detections are left out"),
+        Optional[str], opt("--verdicts", metavar="FILE", help="verdicts of reviewers; rejected detections are excluded")
     ] = None,
     occasion: Annotated[
         str, opt("--occasion", metavar="LENGTH", help="day, week or a number of days (default: day)")
     ] = "day",
     min_score: Annotated[
-        float, opt("-m", "--min-score", metavar="SCORE", help="detections of at least this (default: 0)")
+        float, opt("-m", "--min-score", metavar="SCORE", help="lowest score of a detection (default: 0)")
     ] = 0.0,
 ) -> Any:
     """Report when and where classes are detected, and detection histories for occupancy models.

@@ -1,8 +1,8 @@
-"""Sum the time that annotations cover, per class and recording.
+"""Sum the annotated time, per class and recording.
 
 Reads annotations per segment (a CSV with recording, class, start_time, end_time, Audacity labels or Raven
 tables) and writes test_summary.csv (class, seconds) and test_details.csv (recording, class, seconds). Time
-that annotations of a class share counts once. misc.map_codes renames classes.
+covered by several annotations of a class counts once. misc.map_codes renames classes.
 
     britekit rpt-ann -a data/test/annotations.csv -o results/annotations
 """
@@ -10,10 +10,7 @@ that annotations of a class share counts once. misc.map_codes renames classes.
 from britekit.options import SegmentAnnotations, TablesDir
 
 
-def rpt_ann(
-    annotations_path: SegmentAnnotations = None,
-    output_path: TablesDir = None,
-) -> None:
+def rpt_ann(annotations_path: SegmentAnnotations = None, output_path: TablesDir = None) -> None:
     """Write how many seconds of each class are annotated."""
     from britekit.config import resolve
     from britekit.errors import InputError

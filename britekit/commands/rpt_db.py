@@ -1,6 +1,6 @@
 """Summarise a training database: classes, recordings, sources, licences, settings, warnings.
 
-Writes class_summary.csv, class_details.csv, spec_groups.csv and report.html, a page that needs no other file.
+Writes class_summary.csv, class_details.csv, spec_groups.csv and report.html, a page in one file.
 
     britekit rpt-db -o results/database
 """

@@ -1,8 +1,8 @@
 """Score each checkpoint of a training run on the test recordings.
 
-Every checkpoint of the directory whose name ends in -e<number> scores the annotated recordings by itself.
-Writes training_scores.csv (epoch, PR-AUC, ROC-AUC; micro averages over all trained classes) and
-training_scores.jpeg, and prints the best epochs. Recordings are looked for beside the annotations.
+Each checkpoint of the directory whose name ends in -e<number> scores the annotated recordings. Writes
+training_scores.csv (epoch, PR-AUC, ROC-AUC; micro averages over all trained classes) and
+training_scores.jpeg, and prints the best epochs. Recordings are searched for beside the annotations.
 
     britekit rpt-epochs -i logs/version_3/checkpoints -a data/test/annotations.csv -o results/epochs
 """
@@ -19,7 +19,7 @@ def rpt_epochs(
     ] = None,
     annotations_path: SegmentAnnotations = None,
     output_path: Annotated[
-        Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="where the scores go")
+        Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="output directory")
     ] = None,
 ) -> dict[int, tuple[float, float]]:
     """Score the checkpoints; return PR-AUC and ROC-AUC by epoch."""

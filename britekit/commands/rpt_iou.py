@@ -1,9 +1,9 @@
-"""Measure how well labels lie where the sounds are.
+"""Measure how well labels match the annotated sounds in time.
 
-For each threshold, labels of a class that touch are joined and compared with the annotations they overlap:
-the length of the intersection by that of the union, 0 for what stands alone. Writes thresholds.csv
-(threshold, iou), recordings.csv (recording, iou_max and those at two thresholds) and summary.txt. Made for
-labels as long as the sounds, from models with frames (analyze without --seg, with a low --min-score).
+For each threshold, touching labels of a class are joined and compared with the annotations that they overlap:
+the length of the intersection divided by that of the union, and 0 without any overlap. Writes thresholds.csv
+(threshold, iou), recordings.csv (recording, iou_max and those at two thresholds) and summary.txt. Intended
+for labels as long as the sounds, from models with frames (analyze without --seg, with a low --min-score).
 
     britekit rpt-iou -a data/test/annotations.csv -l results/labels -o results/iou
 """

@@ -1,8 +1,8 @@
-"""Sum the time that detections cover, per class and recording.
+"""Sum the time covered by detections, per class and recording.
 
 Reads the output of analyze, or labels of other programs, and writes summary.csv (class, seconds), classes.csv
-(the same, most first), recordings.csv (recording, classes heard) and details.csv (a row per recording, a
-column per class). Time that labels of a class share counts once. misc.map_codes renames classes.
+(the same, longest first), recordings.csv (recording, detected classes) and details.csv (a row per recording,
+a column per class). Time covered by several labels of a class counts once. misc.map_codes renames classes.
 
     britekit rpt-labels -l results/labels -o results/detected --min-score 0.7
 """
@@ -19,7 +19,7 @@ def rpt_labels(
     output_path: TablesDir = None,
     min_score: Annotated[
         Optional[float],
-        opt("-m", "--min-score", metavar="SCORE", help="labels of at least this (default: infer.min_score)"),
+        opt("-m", "--min-score", metavar="SCORE", help="lowest score of a label (default: infer.min_score)"),
     ] = None,
 ) -> None:
     """Write how many seconds of each class were detected."""

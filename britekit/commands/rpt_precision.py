@@ -1,9 +1,9 @@
 """Estimate precision and the number of true detections from verdicts.
 
-Verdicts about a sample of detections (data/verdicts.csv, as review writes it) say how many of all
-detections are right: per class and together, at each threshold, corrected for unequal sampling, with 95 %
-intervals (precision.csv); and how many true detections there are per site and period (density.csv).
-precision.html shows both, and how many more verdicts a narrower interval needs.
+Uses verdicts on a sample of detections (data/verdicts.csv, written by review) to estimate how many of all
+detections are right: per class and overall, at each threshold, corrected for unequal sampling, with 95 %
+intervals (precision.csv); and the number of true detections per site and period (density.csv). precision.html
+shows both, and how many more verdicts a narrower interval needs.
 
     britekit rpt-precision --verdicts data/verdicts.csv -l results/labels -o results/precision
 """
@@ -19,22 +19,21 @@ def rpt_precision(
     ] = "data/verdicts.csv",
     label_dir: Annotated[
         Optional[str],
-        opt("-l", "--labels", required=True, metavar="DIR", help="all detections, or those of another model"),
+        opt("-l", "--labels", required=True, metavar="DIR", help="output of analyze, also of another model"),
     ] = None,
     output_path: TablesDir = None,
     input_path: Annotated[
-        Optional[str],
-        opt("-i", "--input", metavar="DIR", help="recordings, for their times (needed with --period)"),
+        Optional[str], opt("-i", "--input", metavar="DIR", help="recordings, for their times (needed with --period)")
     ] = None,
     min_score: Annotated[
-        float, opt("-m", "--min-score", metavar="SCORE", help="detections of at least this (default: 0)")
+        float, opt("-m", "--min-score", metavar="SCORE", help="lowest score of a detection (default: 0)")
     ] = 0.0,
     period: Annotated[
         str,
-        opt("--period", choices=["all", "day", "month", "year"], help="rows of density.csv (default: all)"),
+        opt("--period", choices=["all", "day", "month", "year"], help="period per row of density.csv (default: all)"),
     ] = "all",
     half_width: Annotated[
-        float, opt("--half-width", metavar="P", help="half the interval that is wanted (default: 0.05)")
+        float, opt("--half-width", metavar="P", help="wanted half-width of the intervals (default: 0.05)")
     ] = 0.05,
 ) -> Any:
     """Estimate precision and the number of true detections from verdicts.

@@ -1,14 +1,14 @@
-"""Measure the ensemble: metrics from annotations and labels.
+"""Test the ensemble: compute metrics from annotations and labels.
 
-Compares annotations with the output of analyze, per segment, per block or per recording, and writes
-a summary, tables per class and per recording, curves with their pictures, what was detected instead of missed
-classes, and one page (report.html) with all of it and the worst mistakes as spectrograms. Every headline
-figure has a 95 % interval, from resampling recordings.
+Compares annotations with the output of analyze, per segment, block or recording. Writes a summary, tables per
+class and per recording, curves, what was detected instead of missed classes, and a page (report.html) with
+all of it and the worst mistakes as spectrograms. Each main figure has a 95 % interval from resampling
+recordings.
 
 Annotations per segment are a CSV with recording, class, start_time, end_time, Audacity labels or Raven
-tables; per block a CSV with recording, block (or minute), classes; per recording one with recording, classes.
-Only what the annotations name belongs to the test; recordings without scores count as 0. Unrounded scores are
-used where analyze left them (scores.npz, written with --min-score 0).
+tables; per block a CSV with recording, block (or minute), classes; per recording a CSV with recording,
+classes. The test consists of the annotated recordings; those without scores count as 0. Unrounded scores are
+used if analyze wrote them (scores.npz, with --min-score 0).
 
     britekit rpt-test -a data/test/annotations.csv -l results/labels -o results/test
     britekit rpt-test -g minute -a data/test/minutes.csv -l results/labels -o results/test
@@ -42,17 +42,12 @@ def rpt_test(
     ] = None,
     label_dir: LabelDir = None,
     output_path: Annotated[
-        Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="where the report goes")
+        Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="output directory of the report")
     ] = None,
     recordings_path: Recordings = None,
     min_score: Annotated[
         Optional[float],
-        opt(
-            "-m",
-            "--min-score",
-            metavar="SCORE",
-            help="threshold of precision and recall (default: infer.min_score)",
-        ),
+        opt("-m", "--min-score", metavar="SCORE", help="threshold of precision and recall (default: infer.min_score)"),
     ] = None,
     block_size: Annotated[
         Optional[int], opt("-b", "--block", metavar="SECONDS", help="length of a block (default: 60)")
@@ -74,7 +69,7 @@ def rpt_test(
         opt(
             "--calibration",
             metavar="FILE",
-            help="calibration, or none (default: infer.calibration, else models/calibration.yaml if it fits)",
+            help="calibration file, or none (default: infer.calibration, else models/calibration.yaml if it fits)",
         ),
     ] = None,
     metrics_path: MetricsPath = None,
@@ -84,7 +79,7 @@ def rpt_test(
         opt(
             "--examples",
             metavar="N",
-            help="worst false positives, and as many misses, to show as spectrograms (default: 12)",
+            help="number of worst false positives, and of worst misses, to show as spectrograms (default: 12)",
         ),
     ] = 12,
 ) -> None:

@@ -1,7 +1,7 @@
 """Synthesise recordings and annotations of imaginary species.
 
-Each species calls in its own way, at varying pitch, tempo, distance and echo, over wind, rain and insects.
-Equal seeds give equal files.
+Each species has its own call, with varying pitch, tempo, distance and echo, over wind, rain and insects. The
+same seed gives the same files.
 
     britekit sample -o demo --classes 4 --recordings 20 --test 5
 """

@@ -1,7 +1,7 @@
 """Find the stored segments of a class that look most like a segment of a recording.
 
-Writes a picture of each, a contact sheet of all, and results.csv. Needs embeddings (see embed). With several
-offsets, a segment counts by the target that it is nearest to.
+Writes a picture of each match, a contact sheet, and results.csv. Requires embeddings (see embed). With
+several offsets, each segment is compared with the nearest of them.
 
     britekit search --name Ovenbird -i unknown.wav --offset 12.5,40 -o results/search
 """
@@ -19,9 +19,9 @@ def search(
         float, opt("--dist", metavar="DISTANCE", help="largest distance, 1 - cosine (default: 0.5)")
     ] = 0.5,
     exp: Annotated[
-        float, opt("--exp", metavar="EXPONENT", help="for the eye: below 1 shows faint sounds (default: 0.5)")
+        float, opt("--exp", metavar="EXPONENT", help="display exponent; below 1 shows faint sounds (default: 0.5)")
     ] = 0.5,
-    num_to_plot: Annotated[int, opt("--num", metavar="N", help="most segments (default: 200)")] = 200,
+    num_to_plot: Annotated[int, opt("--num", metavar="N", help="maximum number of segments (default: 200)")] = 200,
     output_path: Annotated[
         str, opt("-o", "--output", required=True, metavar="DIR", help="directory of the results")
     ] = "",
@@ -31,16 +31,16 @@ def search(
         opt(
             "--offset",
             metavar="SECONDS",
-            help="where its segment begins; several with commas between (default: 0)",
+            help="start of its segment; separate several with commas (default: 0)",
             type=str,
         ),
     ] = "0",
     exclude_db: Annotated[
-        Optional[str], opt("-x", "--exclude", metavar="DB", help="leave out what this second database has")
+        Optional[str],
+        opt("-x", "--exclude", metavar="DB", help="exclude segments that are also in this second database"),
     ] = None,
     class_name2: Annotated[
-        Optional[str],
-        opt("--name2", metavar="NAME", help="class in the second database (default: that of --name)"),
+        Optional[str], opt("--name2", metavar="NAME", help="class in the second database (default: that of --name)")
     ] = None,
     spec_group: SpecGroup = "default",
     show_dims: Annotated[bool, opt("--dims", help="draw axes")] = False,

@@ -1,7 +1,7 @@
-"""Run the service: an address where recordings go in and detections come out, with a page for people.
+"""Serve the recognizer: a page to drop recordings on, and an HTTP API.
 
-Serves the packaged Bento if there is one, else the current ensemble; with -c the current ensemble with those
-settings. Ends with ctrl-C.
+Serves the packaged Bento if there is one, otherwise the current ensemble; with -c, the current ensemble with
+those settings. Stop with ctrl-C.
 
     britekit serve --port 3000
 """

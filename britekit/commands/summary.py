@@ -1,6 +1,6 @@
-"""Show how good the project's recognizer is: five figures, the report, a threshold, what to type next.
+"""Print how good the project's recognizer is: five figures, a threshold and the next command.
 
-britekit summary
+    britekit summary
 """
 
 

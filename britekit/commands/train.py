@@ -1,12 +1,14 @@
 """Train a recognizer as configured.
 
 Reads the training file (train.train_pickle) and writes checkpoints, curves and settings to logs/version_N.
-With --publish, as the pipeline calls it, the frozen checkpoint of the last epoch goes to the checkpoint
-folder as seed-S.ckpt, with its export beside it, metrics to metrics/train-S.json, all figures to
-results/runs/train-S.json and curves to results/curves/train-S.csv; a killed run is continued where it
-stopped. Without --publish, --resume does that: same data, settings and seed. --devices N shares each batch
-among N GPUs (or CPU processes with misc.force_cpu); over several machines, start the command with torchrun
-on each.
+
+With --publish, as in the pipeline, the checkpoint of the last epoch is stripped and copied to the checkpoint
+folder as seed-S.ckpt together with its export; metrics go to metrics/train-S.json, all figures to
+results/runs/train-S.json and curves to results/curves/train-S.csv. A killed run continues where it stopped.
+Without --publish, use --resume with the same data, settings and seed.
+
+--devices N divides each batch among N GPUs (or CPU processes with misc.force_cpu). To use several machines,
+start the command with torchrun on each.
 
     britekit train -c yaml/samples/train_effnet.yaml --prefix first --seed 7
     britekit train -c yaml/samples/train_effnet.yaml --prefix first --seed 7 --resume
@@ -22,10 +24,9 @@ _HELD_OUT = ("val_loss", "val_roc", "val_roc_macro", "val_pr", "val_pr_macro")
 
 def train(
     cfg_path: ConfigPath = None,
-    prefix: Annotated[str, opt("--prefix", metavar="TEXT", help="put before checkpoint names")] = "",
+    prefix: Annotated[str, opt("--prefix", metavar="TEXT", help="prefix of checkpoint names")] = "",
     seed: Annotated[
-        Optional[int],
-        opt("--seed", metavar="INT", help="seed of all generators (default: train.seed, else random)"),
+        Optional[int], opt("--seed", metavar="INT", help="seed of all generators (default: train.seed, else random)")
     ] = None,
     publish: Annotated[
         bool,

@@ -1,14 +1,14 @@
-"""Search the settings with which the test comes out best.
+"""Search for the settings with the best test result.
 
-The tuning file lists settings with the values they may take. Each trial trains with one combination (--runs
-times, with the same seeds in every trial), scores the test recordings and measures. Every combination is
-tried, or --trials of them at random, or, with --sampler tpe, each where those before were good. Audio
-settings need --extract: spectrograms are then computed for each trial, in a temporary database. With
---notrain only settings of inference are searched, on the checkpoints of misc.ckpt_folder.
+The tuning file lists settings and their possible values. Each trial trains with one combination (--runs
+times, with the same seeds in every trial) and scores the test recordings. All combinations are tried, or
+--trials random ones, or, with --sampler tpe, combinations near the good ones. Audio settings need --extract:
+spectrograms are then computed for each trial in a temporary database. With --notrain, only inference settings
+are searched, using the checkpoints in misc.ckpt_folder.
 
-The search is kept in the output directory: the same command goes on after an interruption, and several at the
-same time share the work. Leaves metrics-summary.csv, metrics-details.csv, best.yaml (for -c) and pictures;
---apply writes the best settings into params.yaml, so that dvc repro uses them.
+The search is stored in the output directory: run the same command again to continue it, or several times at
+once to share the work. Writes metrics-summary.csv, metrics-details.csv, best.yaml (for -c) and pictures;
+--apply writes the best settings to params.yaml, so that dvc repro uses them.
 
     britekit tune -p yaml/samples/tune_dropout.yaml -o results/tune -a data/test/annotations.csv --runs 3
 """
@@ -21,11 +21,10 @@ from britekit.options import ConfigPath, Recordings, opt
 def tune(
     cfg_path: ConfigPath = None,
     param_path: Annotated[
-        Optional[str],
-        opt("-p", "--param", metavar="FILE", help="tuning file (default: only repeat the base settings)"),
+        Optional[str], opt("-p", "--param", metavar="FILE", help="tuning file (default: only repeat the base settings)")
     ] = None,
     output_path: Annotated[
-        str, opt("-o", "--output", required=True, metavar="DIR", help="where the search is kept")
+        str, opt("-o", "--output", required=True, metavar="DIR", help="directory of the search")
     ] = "",
     annotations_path: Annotated[
         str, opt("-a", "--annotations", required=True, metavar="FILE", help="annotations per segment")
@@ -36,21 +35,19 @@ def tune(
             "-m",
             "--metric",
             choices=("macro_pr", "micro_pr", "macro_roc", "micro_roc"),
-            help="what is to be highest: macro_pr, micro_pr, macro_roc or micro_roc (default: macro_roc)",
+            help="metric to maximise: macro_pr, micro_pr, macro_roc or micro_roc (default: macro_roc)",
         ),
     ] = "macro_roc",
     recordings_path: Recordings = None,
     train_log_path: Annotated[str, opt("--log", metavar="DIR", help="training logs (default: logs)")] = "logs",
     num_trials: Annotated[
-        int,
-        opt("--trials", "--tries", metavar="INT", help="tries in all; 0 = every combination (default: 0)"),
+        int, opt("--trials", "--tries", metavar="INT", help="number of trials; 0 = all combinations (default: 0)")
     ] = 0,
     num_runs: Annotated[int, opt("--runs", metavar="INT", help="runs averaged per trial (default: 1)")] = 1,
     extract: Annotated[bool, opt("--extract", help="compute spectrograms for each trial")] = False,
     skip_training: Annotated[bool, opt("--notrain", help="only inference, with existing checkpoints")] = False,
     classes_path: Annotated[
-        Optional[str],
-        opt("--classes", metavar="FILE", help="classes to extract (with --extract; default: all)"),
+        Optional[str], opt("--classes", metavar="FILE", help="classes to extract (with --extract; default: all)")
     ] = None,
     sampler: Annotated[
         Any,
@@ -64,8 +61,7 @@ def tune(
     prune: Annotated[
         bool,
         opt(
-            "--prune",
-            help="stop trials worse than the median after each run, with train.val_portion after each epoch",
+            "--prune", help="stop trials worse than the median after each run, with train.val_portion after each epoch"
         ),
     ] = False,
     apply: Annotated[bool, opt("--apply", help="write the best settings into params.yaml")] = False,

@@ -1,10 +1,10 @@
 """Convert uncompressed recordings of a directory to MP3, in place.
 
-An original is deleted only when a second decoder finds all of it in its MP3: the same length, each second
-alike, and no sound above what MP3 holds, so ultrasound stays WAV. The MP3 has 192 kbit/s, or 320 where that
-is needed, and 48000 Hz where a recording has sound too high for --sr (15 kHz at 32000). An original whose MP3
-exists, or that another command is converting, is left alone.
-Takes flac, wav, wma, aif, aiff, x-aiff, octet-stream, qt and x-hx-aac-adts; recording time and place stay.
+An original is deleted only if a second decoder confirms that the MP3 contains all of it: the same length, the
+same sound in each second, and nothing above the MP3's frequency limit, so ultrasonic recordings stay WAV. The
+MP3 has 192 kbit/s, or 320 if needed, and 48000 Hz if a recording has sound above the limit of --sr (15 kHz at
+32000). Originals that already have an MP3, or that another command is converting, are skipped. Converts flac,
+wav, wma, aif, aiff, x-aiff, octet-stream, qt and x-hx-aac-adts; recording time and place are kept.
 
     britekit wav2mp3 --dir recordings/Ovenbird
 """

@@ -1,8 +1,8 @@
 """Download recordings of a species from Xeno-canto.
 
-Needs a key of your own, which each member finds on their account page; better in the environment variable
-XCKEY than on the command line. Best quality first; what is there already is skipped. Who made each recording,
-where, when and under which licence goes to recordings.csv beside them.
+Requires your own API key, which members find on their account page; set it in the environment variable XCKEY
+rather than on the command line. Recordings of the best quality come first; existing files are skipped.
+Author, place, time and licence are written to recordings.csv beside them.
 
     britekit xeno --name "Barred Owl" -o recordings/owl --max 50
 """
@@ -18,9 +18,9 @@ def xeno(
     ] = None,
     name: Annotated[str, opt("--name", metavar="TEXT", help="English name, matched exactly")] = "",
     output_dir: FillDir = "",
-    max_downloads: Annotated[int, opt("--max", metavar="N", help="most downloads (default: 500)")] = 500,
+    max_downloads: Annotated[int, opt("--max", metavar="N", help="maximum number of downloads (default: 500)")] = 500,
     ignore_licence: Annotated[
-        bool, opt("--nolic", help="also take BY-NC-ND and recordings of unknown licence")
+        bool, opt("--nolic", help="also accept BY-NC-ND and recordings of unknown licence")
     ] = False,
     scientific_name: Annotated[
         Union[bool, str],

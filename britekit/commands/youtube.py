@@ -1,7 +1,7 @@
 """Download the sound track of a video as MP3.
 
-What is known about the video goes to recordings.csv beside it. The terms of most videos give no permission to
-use them: only those marked as Creative Commons have a known licence.
+Information about the video is written to recordings.csv beside it. Most videos do not permit reuse; only
+those marked as Creative Commons have a known licence.
 
     britekit youtube --id dQw4w9WgXcQ -o recordings
 """
@@ -17,10 +17,9 @@ def youtube(
     sampling_rate: Annotated[int, opt("--sr", metavar="HZ", help="sampling rate (default: 32000)")] = 32000,
     cfg_path: ConfigPath = None,
     licences: Annotated[
-        Optional[str],
-        opt("--license", metavar="LIST", help="take it only under one of these licences, such as CC-BY"),
+        Optional[str], opt("--license", metavar="LIST", help="accept only these licences, such as CC-BY")
     ] = None,
-    dry_run: Annotated[bool, opt("--dry-run", help="only say what would come")] = False,
+    dry_run: Annotated[bool, opt("--dry-run", help="only print what would be downloaded")] = False,
 ) -> int:
     """Download the sound track of a video as MP3.
 

@@ -19,8 +19,8 @@ from britekit.tracking.metrics_file import FIGURES_NAME, write_figures, write_me
 
 WHY = "no test recording is annotated yet"
 NEXT = (
-    "annotate recordings of other places (Audacity labels beside them, or annotations.csv), list their folder "
-    "in data/sources.csv with split test, and type dvc repro"
+    "put annotations (annotations.csv or Audacity labels) beside recordings that are not used for training, list "
+    "their folder in data/sources.csv with split test, and run britekit collect --refresh && dvc repro"
 )
 _FIGURES = ("macro_pr", "micro_pr", "macro_roc", "precision", "recall")
 
@@ -39,7 +39,7 @@ def leave_uncalibrated(
     folder: Path, published: str | Path | None, plot: str | Path | None, metrics: str | Path | None
 ) -> None:
     """Write the outputs of `calibrate` without a fit."""
-    log.warning("%s: nothing is calibrated. Next: %s", WHY, NEXT)
+    log.warning("not calibrated, because %s. Next: %s", WHY, NEXT)
     with together():
         write_text(folder / "calibration.csv", "score,fraction\n")
         write_text(published or folder / "calibration.yaml", f"fitted: false\nreason: {WHY}\n")
@@ -51,7 +51,7 @@ def leave_uncalibrated(
 
 def leave_untested(folder: Path, metrics: str | Path | None) -> None:
     """Write the outputs of `rpt-test` without metrics."""
-    log.warning("%s: nothing is tested. Next: %s", WHY, NEXT)
+    log.warning("not tested, because %s. Next: %s", WHY, NEXT)
     text = f"Not tested: {WHY}.\nNext: {NEXT}.\n"
     with together():
         write_text(folder / "summary_report.txt", text)
@@ -69,5 +69,5 @@ def is_unscored(folder: str | Path) -> bool:
 
 def leave_unscored(folder: Path) -> None:
     """Write the output of `analyze` for a test without recordings."""
-    log.warning("%s, and there are no test recordings: nothing is scored", WHY)
+    log.warning("not analyzed, because %s and there are no test recordings", WHY)
     write_text(folder / "no-recordings.txt", f"{WHY}. Next: {NEXT}.\n")

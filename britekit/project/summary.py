@@ -1,4 +1,4 @@
-"""How good the project's recognizer is, in a few lines: what `summary`, the last stage and `make demo` end with."""
+"""How good the project's recognizer is, in a few lines; `summary`, the last stage and `make demo` print them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from britekit.tracking.metrics_file import FIGURES_NAME
 _FIGURES = (
     ("macro_pr", "macro PR-AUC", "average precision, mean over species"),
     ("micro_pr", "micro PR-AUC", "average precision, pooled over all species"),
-    ("macro_roc", "macro ROC-AUC", "chance that a true one outranks a false one"),
+    ("macro_roc", "macro ROC-AUC", "probability that a true one outranks a false one"),
     ("precision", "precision at {:g}", "share of detections that are right"),
     ("recall", "recall at {:g}", "share of sounds that are detected"),
 )
@@ -21,12 +21,12 @@ _RESULTS = ("dvc.lock", "metrics", "models/calibration.yaml")
 
 
 def is_tested(root: Path) -> bool:
-    """Return whether the stage `rpt-test` has left its figures."""
+    """Return whether the stage `rpt-test` has written its figures."""
     return (root / "results" / "test" / FIGURES_NAME).is_file()
 
 
 def summary_text(root: Path) -> str:
-    """Return the figures of the last test with their intervals, where to look, and what to type next.
+    """Return the figures of the last test with their intervals, the report, and the next command.
 
     Raises
     ------
@@ -36,11 +36,11 @@ def summary_text(root: Path) -> str:
     test = root / "results" / "test"
     path = test / FIGURES_NAME
     if not is_tested(root):
-        raise InputError(f"{path} does not exist: nothing was tested here yet; type dvc repro in the project")
+        raise InputError(f"{path} does not exist: nothing was tested yet; run dvc repro in the project")
     figures = json.loads(path.read_text(encoding="utf-8"))
     if not figures["recordings"]:
         return (test / "summary_report.txt").read_text(encoding="utf-8").rstrip()
-    lines = [f"The recognizer on {figures['recordings']} recordings it was not trained on", ""]
+    lines = [f"Test on {figures['recordings']} recordings that were not used for training", ""]
     lines.append(f"{'figure':<20}{'value':>7}   {'95 % interval':<18}meaning")
     lines += [_line(figures, *row) for row in _FIGURES]
     lines += ["", "report = results/test/report.html"]
@@ -62,7 +62,7 @@ def _line(figures: dict[str, Any], key: str, name: str, meaning: str) -> str:
 
 def _next(root: Path) -> str:
     if not has_commit(root):
-        return 'git add . && git commit -m "First recognizer"   (experiments are compared with a commit)'
+        return 'git add . && git commit -m "First recognizer"   (experiments are compared with it)'
     if changed := [name for name in _RESULTS if uncommitted(root, name)]:
         return f'git add {" ".join(changed)} && git commit -m "Keep this result"   (or: britekit compare HEAD)'
     return "britekit exp train.model_type=effnet.4"

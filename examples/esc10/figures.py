@@ -1,4 +1,4 @@
-"""Figures of each member and of the ensemble of a finished project: mean, spread and interval over the seeds.
+"""Print the figures of each member and of the ensemble of a finished project: mean, spread and interval over the seeds.
 
 python ../britekit/examples/esc10/figures.py     # in the project, after dvc repro
 """
@@ -39,16 +39,13 @@ def test_member(checkpoint: Path, annotations: str) -> dict[str, float]:
         recordings = str(Path(annotations).parent)
         commands.analyze(input_path=recordings, output_path=labels, min_score=0.0, ckpt_path=str(checkpoint))
         commands.rpt_test(
-            annotations_path=annotations,
-            label_dir=labels,
-            output_path=f"{folder}/test",
-            calibration_path="none",
+            annotations_path=annotations, label_dir=labels, output_path=f"{folder}/test", calibration_path="none"
         )
         return json.loads(Path(folder, "test", FIGURES_NAME).read_text(encoding="utf-8"))
 
 
 def spread_of(values: list[float]) -> list[str]:
-    """Return mean, standard deviation and 95 % interval of the mean; one seed tells nothing of its spread."""
+    """Return mean, standard deviation and 95 % interval of the mean; one seed has no spread."""
     mean = statistics.fmean(values)
     if len(values) < 2:
         return [f"{mean:.3f}", "-", "-"]
@@ -61,7 +58,7 @@ def show_figures() -> None:
     """Print the table of the project in the working directory."""
     results = Path("results/test") / FIGURES_NAME
     if not results.is_file():
-        raise InputError(f"{results} does not exist; type dvc repro in the project first")
+        raise InputError(f"{results} does not exist; run dvc repro in the project first")
     pipeline, folder = get_config().pipeline, Path(get_config().misc.ckpt_folder)
     members = {seed: test_member(folder / f"seed-{seed}.ckpt", pipeline.test_annotations) for seed in pipeline.seeds}
     ensemble = json.loads(results.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Lay out the ESC-10 project: folds 1 to 3 for training, fold 4 (or another, `--test-fold`) for the test.
+"""Create the ESC-10 project: folds 1 to 3 for training, fold 4 (or another, `--test-fold`) for the test.
 
 python examples/esc10/prepare.py PATH/TO/esc10 ../esc10-project
 cd ../esc10-project
@@ -20,16 +20,14 @@ from britekit.config import template_text
 from britekit.errors import BriteKitError, InputError
 
 HERE = Path(__file__).resolve().parent
-
-
 FOLDS = "1234"
 
 
 def prepare(data: Path, dest: Path, test_fold: int = 4) -> None:
-    """Make the project in ``dest`` for ``data/recordings/<class>/<fold>-<source>-<take>.ogg``."""
+    """Create the project in ``dest`` from ``data/recordings/<class>/<fold>-<source>-<take>.ogg``."""
     data = data.resolve()
     if not (data / "recordings").is_dir() or not (data / "classes.csv").is_file():
-        raise InputError(f"{data} holds no recordings folder and classes.csv; expected the ESC-10 clips there")
+        raise InputError(f"{data} does not contain a folder recordings and classes.csv; expected the ESC-10 clips")
     commands.init(dest=str(dest))
     settings = yaml.safe_load((HERE / "settings.yaml").read_text(encoding="utf-8"))
     (dest / "params.yaml").write_text(template_text(settings), encoding="utf-8")

@@ -303,7 +303,7 @@ def test_a_test_folder_without_annotations_is_collected_and_said_so(project, sou
     assert "t2 has no annotations.csv, Audacity labels or Raven tables: its 1 recordings" in caplog.text
     assert (project / "data/test/x.wav").is_file() and annotated(project) == []
     out = capsys.readouterr().out
-    assert "annotated test recordings = 0: the pipeline will train, and package without" in out
+    assert "annotated test recordings = 0: the pipeline trains, and packages without" in out
     assert "britekit collect --refresh" in out
 
 

@@ -26,8 +26,8 @@ def test_help(name, tmp_path):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (["prepare.py", "nowhere", "project"], "holds no recordings folder"),
-        (["figures.py"], "type dvc repro"),
+        (["prepare.py", "nowhere", "project"], "does not contain a folder recordings"),
+        (["figures.py"], "run dvc repro"),
     ],
 )
 def test_what_is_missing_is_told_without_a_traceback(line, said, tmp_path):

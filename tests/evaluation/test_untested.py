@@ -44,7 +44,7 @@ def test_each_stage_leaves_what_dvc_waits_for_and_says_what_is_next(stage, caplo
     assert figures["macro_pr"] is None
     assert json.loads(Path("metrics/calibration.json").read_text())["ece_after"] is None
     assert caplog.text.count("no test recording is annotated yet") == 3
-    assert "Next: annotate recordings" in commands.summary()
+    assert "Next: put annotations" in commands.summary()
     assert "list their folder in data/sources.csv with split test" in caplog.text
 
 
