@@ -27,7 +27,6 @@ HEAVY = TORCH | {
 # The PyTorch backend and the making of exports; whoever uses them imports them inside a function.
 NEED_TORCH = {
     "britekit.inference.torch_model",
-    "britekit.inference.torch_embedder",
     "britekit.inference.export",
 }
 WITHOUT_TORCH = "annotations audio collect config database evaluation inference metrics plots project service tracking"

@@ -26,6 +26,7 @@ FLOORS = [
     ["inference"],
     ["evaluation"],
     ["tuning"],
+    ["archive"],
     ["results"],
     ["service"],
     ["project"],

@@ -125,8 +125,11 @@ def has_columns(path: str | Path, required: Sequence[str]) -> bool:
 
 
 def parse_number(text: str) -> float:
-    """Read a finite decimal number; raises `ValueError` for anything else, such as ``nan`` or ``1_0``."""
-    value = float(text)
+    """Read a finite decimal number; raise `ValueError` with the text for anything else, such as ``nan`` or ``1_0``."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if "_" in text or not math.isfinite(value):
         raise ValueError(text)
     return value

@@ -127,7 +127,10 @@ class WindowGrid:
 
 @dataclass(frozen=True, eq=False)
 class SpectrogramBatch:
-    """Windows of one recording: start times in seconds, and normalised spectrograms, float32 (B, H, W)."""
+    """Windows of one recording: start times in seconds, and normalised spectrograms, float32 (B, H, W).
+
+    For models that take sound, waveforms (B, n) are in place of the spectrograms.
+    """
 
     starts: list[float]
     spectrograms: np.ndarray
@@ -191,7 +194,7 @@ class Windows:
             normalise(image)
             yield start, image[0]
 
-    def batches(self, size: int = 64, device: str = "cpu") -> Iterator[SpectrogramBatch]:
+    def batches(self, size: int = 64, device: str = "cpu", sound: bool = False) -> Iterator[SpectrogramBatch]:
         """Yield the windows that hold enough sound, ``size`` at a time; warn if there is none.
 
         Parameters
@@ -200,8 +203,10 @@ class Windows:
             Most windows in a batch; all batches but the last are full.
         device
             Where spectrograms are computed; "cpu" needs no torch. They are handed over in host memory.
+        sound
+            Yield waveforms, float32 (B, n) padded with zeros, in place of spectrograms.
         """
-        images = self._new_batch(size, device)
+        images = _Waveforms(self._transform.count(self._transform.duration)) if sound else self._new_batch(size, device)
         starts: list[float] = []
         any_window = False
         for start, segment in self._segments():
@@ -278,6 +283,22 @@ class Windows:
             yield mono.finish()
             self.seconds = reader.seconds_read
             self.damaged_at = reader.damaged_at
+
+
+class _Waveforms:
+    """Segments as they are, padded with zeros to a whole window."""
+
+    def __init__(self, samples: int) -> None:
+        self._samples, self._rows = samples, list[np.ndarray]()
+
+    def add(self, segment: np.ndarray) -> None:
+        row = np.zeros(self._samples, np.float32)
+        row[: len(segment)] = segment[: self._samples]
+        self._rows.append(row)
+
+    def take(self) -> np.ndarray:
+        rows, self._rows = np.stack(self._rows), []
+        return rows
 
 
 class _Batch:

@@ -33,6 +33,7 @@ from britekit.commands.extract import extract as extract
 from britekit.commands.extract_all import extract_all as extract_all
 from britekit.commands.extract_by_csv import extract_by_csv as extract_by_csv
 from britekit.commands.extract_by_image import extract_by_image as extract_by_image
+from britekit.commands.find import find as find
 from britekit.commands.find_dup import find_dup as find_dup
 from britekit.commands.find_lr import find_lr as find_lr
 from britekit.commands.inat import inat as inat

@@ -1,7 +1,7 @@
 """Find the stored segments of a class that look most like a segment of a recording.
 
 Writes a picture of each match, a contact sheet, and results.csv. Requires embeddings (see embed). With
-several offsets, each segment is compared with the nearest of them.
+several offsets, each segment is compared with the nearest of them. (find searches an archive of recordings.)
 
     britekit search --name Ovenbird -i unknown.wav --offset 12.5,40 -o results/search
 """

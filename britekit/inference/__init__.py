@@ -9,8 +9,9 @@ The way through, one file each:
 - ``export``: a checkpoint becomes an ONNX file that carries its classes and settings (imports torch).
 - ``exported``: such a file read back and run by OpenVINO; ``seal`` notices damage.
 - ``torch_model``: checkpoints run by PyTorch.
-- ``embedding``: embeddings of spectrograms by the search models, of checkpoints by ``torch_embedder``;
-  ``embed_database`` stores them, ``search`` finds the segments most like one of a recording.
+- ``embedding``: embeddings by our models or by files of other projects that take sound, which ``foreign``
+  describes and ``runtimes`` runs; ``probe_file`` is a member made of such a file. ``embed_database`` stores
+  embeddings, ``search`` finds the segments most like one of a recording.
 - ``ensemble``: members loaded, matched by class name, and averaged.
 - ``engine``: recordings -> windows of all of them mixed -> scores per recording, in bounded memory;
   ``recording_job`` is one recording on its way.

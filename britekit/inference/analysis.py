@@ -23,11 +23,11 @@ from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
 from britekit.inference.output import OutputFolder, identity_of, recording_name
 from britekit.inference.platt import Calibration
-from britekit.inference.scoring import LocalScorer, Scorer, failure_of, reason_of, run_metered
+from britekit.inference.scoring import LocalScorer, Scored, Scorer, failure_of, reason_of, run_metered
 
 log = logging.getLogger(__name__)
 
-MakeScorer = Callable[[Ensemble, Labeller], contextlib.AbstractContextManager[Scorer]]
+MakeScorer = Callable[[Ensemble, Labeller], contextlib.AbstractContextManager[Scorer[Scored]]]
 
 
 @dataclass
@@ -141,7 +141,7 @@ def analyze_recordings(
             identities[name] = identity_of(todo[name])
 
         if make_scorer is None:
-            scoring: contextlib.AbstractContextManager[Scorer] = LocalScorer(
+            scoring: contextlib.AbstractContextManager[Scorer[Scored]] = LocalScorer(
                 ensemble, labeller, start_seconds, output.folder, len(todo)
             )
         else:

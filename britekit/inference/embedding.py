@@ -1,11 +1,13 @@
-"""Embeddings of spectrograms: a backbone's output averaged over frequency and time, by any backend.
+"""Embeddings: a backbone's output averaged over frequency and time, by any backend.
 
-Several models of one width give the mean of theirs. Spectrograms enter as they are stored, without
-``infer.audio_power``.
+`SearchModel` embeds stored spectrograms, as they are, without ``infer.audio_power``; several models of one
+width give the mean of theirs. `Embedder` is one model that embeds the windows of recordings exactly as they
+are scored, or a file of another project that takes sound (`foreign`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections.abc import Sequence
@@ -15,23 +17,25 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from britekit.audio.windows import WindowGrid
 from britekit.config import BaseConfig, resolve
-from britekit.errors import ModelError
+from britekit.errors import ModelError, some
+from britekit.files import sha256_of
 from britekit.inference.backend import choose_backend
-from britekit.inference.exported import EMBEDDING_NAME, INPUT_NAME, keep_outputs, load_openvino, open_export
+from britekit.inference.exported import EMBEDDING_NAME, ExportedModel, open_export
 from britekit.inference.model_files import CHECKPOINT, member_paths, resolve_for_models
-from britekit.processes import available_cores
 
 log = logging.getLogger(__name__)
 
 
-class Embedder(Protocol):
-    """One model that makes embeddings."""
+class Model(Protocol):
+    """What computes embeddings of windows."""
 
-    path: Path
+    def start(self, windows: NDArray[np.float32], /) -> tuple[NDArray[np.float32], Any]:
+        """Begin; return what holds the embeddings (B, F) after `wait`."""
 
-    def embed(self, images_BHW: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (B, F) float32 for spectrograms with values 0 to 1."""
+    def wait(self) -> None:
+        """Return when everything that was started is done."""
 
 
 class SearchModel:
@@ -53,20 +57,19 @@ class SearchModel:
     def __init__(self, cfg: BaseConfig, paths: Sequence[Path]) -> None:
         self.cfg = cfg
         self.height, self.width = cfg.audio.spec_height, cfg.audio.spec_width
-        self._models = _load(cfg, paths)
-        blank = np.zeros((1, self.height, self.width), np.float32)
-        widths = [model.embed(blank).shape[1] for model in self._models]
-        for model, width in zip(self._models, widths):
+        self._models, _, paths = load_models(cfg, paths, 1.0)
+        widths = [width_of(model, cfg) for model in self._models]
+        for path, width in zip(paths, widths, strict=True):
             if width != widths[0]:
                 raise ModelError(
-                    f"{self._models[0].path} gives embeddings of {widths[0]} numbers, {model.path} of "
+                    f"{paths[0]} gives embeddings of {widths[0]} numbers, {path} of "
                     f"{width}; models of one search must agree in that"
                 )
         self.num_features = widths[0]
 
     def embed(self, images_BHW: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the mean embedding of the models, float32 (B, F), for spectrograms with values 0 to 1."""
-        parts = [model.embed(images_BHW) for model in self._models]
+        parts = [run(model, images_BHW) for model in self._models]
         if len(parts) == 1:
             return parts[0]
         mean: NDArray[np.float64] = np.stack(parts).mean(axis=0, dtype=np.float64)
@@ -93,20 +96,49 @@ def open_search_model(cfg_path: str | os.PathLike[str] | None) -> SearchModel:
     return SearchModel(cfg, paths or member_paths(cfg, place))
 
 
-def _load(cfg: BaseConfig, paths: Sequence[Path]) -> list[Embedder]:
+def load_models(cfg: BaseConfig, paths: Sequence[Path], power: float) -> tuple[list[Model], str, list[Path]]:
+    """Load the backbones of checkpoints or exports.
+
+    Parameters
+    ----------
+    power
+        Exponent on the spectrograms.
+
+    Returns
+    -------
+    tuple
+        The models, the device they run on, and the files that run.
+    """
     choice = choose_backend(cfg, paths)
+    size = (cfg.audio.spec_height, cfg.audio.spec_width)
     if choice.exports:
         without = [path for path in choice.exports if not _has_embedding(path)]
         if not without:
-            return [ExportedEmbedder(path, cfg.audio.spec_height, cfg.audio.spec_width) for path in choice.exports]
+            return [ExportedModel(path, power, *size, embed=True) for path in choice.exports], "cpu", choice.exports
         if cfg.infer.backend == "openvino" or any(path.suffix != CHECKPOINT for path in paths):
             raise ModelError(
                 f'{without[0]} was made by a version without embeddings; run "britekit ckpt-onnx" on its checkpoint'
             )
         log.info("%s gives no embeddings; PyTorch computes them", without[0].name)
-    from britekit.inference.torch_embedder import TorchEmbedder
+    from britekit.inference.torch_model import TorchModel
+    from britekit.training.devices import choose_device
 
-    return [TorchEmbedder(path, cfg) for path in paths]
+    device = choose_device(cfg.misc.force_cpu)
+    infer = cfg.infer
+    made = [TorchModel(path, device, power, infer.block_size, infer.autocast, embed=True) for path in paths]
+    return list(made), device.type, list(paths)
+
+
+def run(model: Model, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the embeddings (B, F) of windows."""
+    made, _ = model.start(windows)
+    model.wait()
+    return made
+
+
+def width_of(model: Model, cfg: BaseConfig) -> int:
+    """Return F, how many numbers an embedding of a model has."""
+    return run(model, np.zeros((1, cfg.audio.spec_height, cfg.audio.spec_width), np.float32)).shape[1]
 
 
 def _has_embedding(path: Path) -> bool:
@@ -114,45 +146,97 @@ def _has_embedding(path: Path) -> bool:
     return any(EMBEDDING_NAME in output.names for output in model.outputs)
 
 
-class ExportedEmbedder:
-    """An export of which only the backbone runs, a window at a time, spread over the cores.
+class Embedder:
+    """A model that turns the windows of recordings into vectors; the engine takes it as it takes an ensemble.
+
+    Parameters
+    ----------
+    cfg
+        Settings in force.
+    path
+        The checkpoint, export or description of an embedder.
+    model, width
+        What computes, and how many numbers.
+    device
+        ``cpu``, ``cuda`` or ``mps``.
+    identity
+        What the vectors depend on besides the recording: plain values.
+    takes_sound
+        It wants waveforms and not spectrograms.
+    licence
+        Licence of the file, where its description states one.
+    """
+
+    sed_fps: int | None = None
+
+    def __init__(
+        self,
+        cfg: BaseConfig,
+        path: Path,
+        model: Model,
+        width: int,
+        device: str,
+        identity: dict[str, Any],
+        takes_sound: bool = False,
+        licence: str | None = None,
+    ) -> None:
+        self.cfg, self.audio, self.path = cfg, cfg.audio, path
+        self.device, self.takes_sound, self.licence = device, takes_sound, licence
+        self._model, self._width = model, width
+        self.identity = {**identity, "features": width, "overlap": cfg.infer.overlap}
+
+    @property
+    def width(self) -> int:
+        """F, numbers of a vector."""
+        return self._width
+
+    @property
+    def step_s(self) -> float:
+        """Seconds from one window to the next."""
+        return self.grid().step_s
+
+    def grid(self, start_seconds: float = 0.0) -> WindowGrid:
+        """Return where the windows of a recording begin."""
+        return WindowGrid.for_overlap(self.audio.spec_duration, self.cfg.infer.overlap, start_seconds)
+
+    def score(self, windows: NDArray[np.float32], /) -> tuple[NDArray[np.float32], None]:
+        """Return the vectors (B, F) of windows, float32, and None for frames."""
+        return run(self._model, windows), None
+
+
+def open_embedder(
+    path: str | os.PathLike[str] | None = None,
+    cfg_path: str | os.PathLike[str] | None = None,
+    overrides: dict[str, Any] | None = None,
+) -> Embedder:
+    """Load what makes the vectors of an archive.
 
     Parameters
     ----------
     path
-        The file.
-    height, width
-        Size of a spectrogram.
+        A checkpoint, an export, or the YAML description of a file of another project; None takes
+        ``misc.search_ckpt_path``, else the only model of ``misc.ckpt_folder``.
+    cfg_path, overrides
+        As `resolve_for_models` takes them.
+
+    Raises
+    ------
+    ModelError
+        There is no such model, there are several, or it cannot be used.
     """
+    if path is not None and Path(path).suffix in (".yaml", ".yml"):
+        from britekit.inference.foreign import open_foreign
 
-    def __init__(self, path: Path, height: int, width: int) -> None:
-        openvino = load_openvino()
-        self.path = path
-        model, _facts = open_export(path, height, width)
-        keep_outputs(model, {EMBEDDING_NAME})
-        model.reshape({INPUT_NAME: [1, 1, height, width]})
-        cores = available_cores()
-        settings = {"NUM_STREAMS": str(cores), "INFERENCE_NUM_THREADS": cores, "INFERENCE_PRECISION_HINT": "f32"}
-        try:
-            self._network = openvino.Core().compile_model(model, "CPU", settings)
-        except RuntimeError as error:
-            raise ModelError(f"{path} cannot be run by OpenVINO: {str(error).splitlines()[0]}") from error
-        self._width = int(self._network.output(EMBEDDING_NAME).shape[1])
-        self._queue = openvino.AsyncInferQueue(self._network, 2 * cores)
-        self._queue.set_callback(_keep)
-
-    def embed(self, images_BHW: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (B, F) float32."""
-        from openvino import Tensor
-
-        result = np.empty((len(images_BHW), self._width), np.float32)
-        for window in range(len(images_BHW)):
-            image = np.ascontiguousarray(images_BHW[window : window + 1, None], np.float32)
-            self._queue.start_async({INPUT_NAME: Tensor(image)}, (window, result, image))
-        self._queue.wait_all()
-        return result
-
-
-def _keep(request: Any, where: tuple[int, NDArray[np.float32], NDArray[np.float32]]) -> None:
-    window, result, _ = where  # the last keeps the input alive until now
-    result[window] = request.get_tensor(EMBEDDING_NAME).data[0]
+        cfg, model, identity, licence = open_foreign(Path(path), cfg_path, overrides)
+        return Embedder(cfg, Path(path), model, model.width, "cpu", identity, takes_sound=True, licence=licence)
+    place = resolve(cfg_path).misc.search_ckpt_path if path is None else path
+    cfg, paths = resolve_for_models(cfg_path, overrides, place)
+    if len(paths) > 1:
+        raise ModelError(
+            f"an archive holds the vectors of one model, and there are {len(paths)} ({some(p.name for p in paths)}); "
+            "name one with --model"
+        )
+    models, device, ran = load_models(cfg, paths, cfg.infer.audio_power)
+    sha256 = models[0].facts.source_sha256 if isinstance(models[0], ExportedModel) else sha256_of(ran[0])
+    identity = {"model": sha256, "audio": dataclasses.asdict(cfg.audio), "audio_power": cfg.infer.audio_power}
+    return Embedder(cfg, paths[0], models[0], width_of(models[0], cfg), device, identity)

@@ -21,8 +21,7 @@ import numpy as np
 from britekit.audio.threads import single_threaded_products
 from britekit.audio.windows import SpectrogramBatch
 from britekit.errors import InferenceError
-from britekit.inference.ensemble import Ensemble
-from britekit.inference.recording_job import CHUNK, Job, TooLong
+from britekit.inference.recording_job import CHUNK, Job, Network, TooLong
 from britekit.inference.scores import RecordingScores
 
 __all__ = ["Engine", "RecordingScores", "TooLong"]
@@ -34,7 +33,9 @@ _WAITING = 6
 
 
 class Engine:
-    """An ensemble with its threads; usable from several threads at once, and as a context manager.
+    """An ensemble, or what makes embeddings, with its threads.
+
+    Usable from several threads at once, and as a context manager.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class Engine:
 
     def __init__(
         self,
-        ensemble: Ensemble,
+        ensemble: Network,
         threads: int | None = None,
         open_recordings: int | None = None,
         folder: str | os.PathLike[str] | None = None,

@@ -74,6 +74,7 @@ class Ensemble:
         self.device = device
         self.members = list(members)
         self.multi_label = members[0].multi_label
+        self.takes_sound = False
         self._models = list(models)
         self.classes = mapped_classes(members[0].classes, cfg)
         self._orders = [_class_order(members[0], member) for member in members]
@@ -92,6 +93,11 @@ class Ensemble:
     def calibration(self, raw: bool = False) -> Calibration:
         """Return what a person's command applies to the scores (`choose_calibration`)."""
         return choose_calibration(self.cfg, self.sha256s, self.members[0].path.parent, raw)
+
+    @property
+    def width(self) -> int:
+        """C, the number of classes."""
+        return len(self.classes)
 
     @property
     def duration(self) -> float:

@@ -124,9 +124,18 @@ class ExportedModel:
         Exponent on the normalised spectrograms; it becomes part of the graph.
     height, width
         Size of a spectrogram; checked against the network.
+    embed
+        Give embeddings (B, F) in place of logits; the head does not run.
+
+    Attributes
+    ----------
+    width
+        C, or F.
     """
 
-    def __init__(self, path: str | os.PathLike[str], audio_power: float, height: int, width: int) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], audio_power: float, height: int, width: int, embed: bool = False
+    ) -> None:
         openvino = load_openvino()
         from openvino import opset13
 
@@ -134,7 +143,8 @@ class ExportedModel:
         model = _read_model(path)
         self.facts = _facts(model, self.path)
         _check_size(model, self.path, height, width)
-        keep_outputs(model, {SEGMENT_NAME, FRAMES_NAME})
+        self._output = EMBEDDING_NAME if embed else SEGMENT_NAME
+        keep_outputs(model, {EMBEDDING_NAME} if embed else {SEGMENT_NAME, FRAMES_NAME})
         model.reshape({INPUT_NAME: [1, 1, height, width]})
         if audio_power != 1.0:
             # Inside the graph it costs nothing measurable, and gives the same bits as numpy (1 ms per
@@ -161,19 +171,20 @@ class ExportedModel:
             raise ModelError(f"{self.path} cannot be run by OpenVINO: {_first_line(error)}") from error
         # More requests than streams, so that a stream need not wait for Python to hand it the next window.
         self._queue = openvino.AsyncInferQueue(self._network, 2 * cores)
-        self._queue.set_callback(self._keep)
-        self._num_classes = len(self.facts.classes)
-        self._results: list[tuple[np.ndarray, np.ndarray | None]] = []
+        # Not a method: the queue would keep this object alive, and the network with it.
+        self._queue.set_callback(functools.partial(_keep, self._output))
+        self._frames = None if embed else self.facts.frames
+        self.width = int(self._network.output(self._output).shape[1])
 
     def start(self, spectrograms_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Begin to score windows; return what holds their logits after `wait`, (B, C) and (B, C, T)."""
         from openvino import Tensor
 
         count = len(spectrograms_BHW)
-        segment = np.empty((count, self._num_classes), np.float32)
+        segment = np.empty((count, self.width), np.float32)
         frames = None
-        if self.facts.frames is not None:
-            frames = np.empty((count, self._num_classes, self.facts.frames), np.float32)
+        if self._frames is not None:
+            frames = np.empty((count, self.width, self._frames), np.float32)
         for window in range(count):
             image = np.ascontiguousarray(spectrograms_BHW[window : window + 1, None], np.float32)
             self._queue.start_async({INPUT_NAME: Tensor(image)}, (window, segment, frames, image))
@@ -183,12 +194,12 @@ class ExportedModel:
         """Return when everything that was started has been scored."""
         self._queue.wait_all()
 
-    @staticmethod
-    def _keep(request: Any, where: tuple[int, np.ndarray, np.ndarray | None, np.ndarray]) -> None:
-        window, segment, frames, _ = where  # the last keeps the input alive until now
-        segment[window] = request.get_tensor(SEGMENT_NAME).data[0]
-        if frames is not None:
-            frames[window] = request.get_tensor(FRAMES_NAME).data[0]
+
+def _keep(output: str, request: Any, where: tuple[int, np.ndarray, np.ndarray | None, np.ndarray]) -> None:
+    window, segment, frames, _ = where  # the last keeps the input alive until now
+    segment[window] = request.get_tensor(output).data[0]
+    if frames is not None:
+        frames[window] = request.get_tensor(FRAMES_NAME).data[0]
 
 
 def keep_outputs(model: Any, names: set[str]) -> None:

@@ -7,13 +7,14 @@ from array import array
 from collections.abc import Iterator
 from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from britekit.audio.decoding import AudioReader
-from britekit.audio.windows import SpectrogramBatch, Windows
+from britekit.audio.windows import SpectrogramBatch, WindowGrid, Windows
+from britekit.config import AudioConfig, BaseConfig
 from britekit.errors import InferenceError
-from britekit.inference.ensemble import Ensemble
 from britekit.inference.frames import FrameGrid
 from britekit.inference.scores import RecordingScores
 from britekit.inference.spilled_array import SpilledArray
@@ -22,6 +23,31 @@ from britekit.inference.spilled_array import SpilledArray
 CHUNK = 16
 # Samples of all channels that a reader decodes in one turn: 16 windows of 5 s of stereo at 48 kHz.
 TURN_SAMPLES = 8_000_000
+
+
+class Network(Protocol):
+    """What the engine asks of an `Ensemble`, or of an `Embedder`, whose scores are embeddings."""
+
+    cfg: BaseConfig
+    audio: AudioConfig
+    device: str
+    sed_fps: int | None
+    takes_sound: bool
+    """Whether `score` wants waveforms (B, n) and not spectrograms (B, H, W)."""
+
+    @property
+    def width(self) -> int:
+        """C, numbers per window."""
+
+    @property
+    def step_s(self) -> float:
+        """Seconds from one window to the next."""
+
+    def grid(self, start_seconds: float = 0.0) -> WindowGrid:
+        """Return where the windows of a recording begin."""
+
+    def score(self, windows: np.ndarray, /) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return (B, C), and (B, C, T) or None."""
 
 
 class TooLong(InferenceError):
@@ -57,7 +83,7 @@ class Job:
     def __init__(
         self,
         path: Path,
-        ensemble: Ensemble,
+        ensemble: Network,
         start_seconds: float,
         max_seconds: float | None,
         folder: str | os.PathLike[str] | None,
@@ -72,7 +98,7 @@ class Job:
         self._window_samples = 0.0
         self._batches: Iterator[SpectrogramBatch] | None = None
         self._starts = array("d")
-        classes = len(ensemble.classes)
+        classes = ensemble.width
         self._scores = SpilledArray(classes, folder)
         self._grid: FrameGrid | None = None
         if ensemble.sed_fps is not None:
@@ -96,7 +122,8 @@ class Job:
             count = CHUNK if self._max_seconds is None else self._admit(self._max_seconds)
             self._windows = Windows(self.path, self._ensemble.audio, self._ensemble.grid(self._start_seconds))
             # Decoding and resampling stay on these threads; from the waveform on a GPU is quicker.
-            self._batches = self._windows.batches(count, "cuda" if self._ensemble.device == "cuda" else "cpu")
+            device = "cuda" if self._ensemble.device == "cuda" else "cpu"
+            self._batches = self._windows.batches(count, device, self._ensemble.takes_sound)
         elif self.future.done():  # scoring failed
             raise Cancelled
         batch = next(self._batches, None)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,8 @@ from britekit.inference.scores import RecordingScores
 
 log = logging.getLogger(__name__)
 
+_Result = TypeVar("_Result", covariant=True)
+
 _TICK_SECONDS = 0.5
 # Settings of `infer` that decide about labels or speed alone: scores are the same whatever these are.
 LABEL_SETTINGS = frozenset(
@@ -54,6 +56,7 @@ def score_recordings(
     recordings: Iterable[tuple[str, Path]],
     start_seconds: float = 0.0,
     on_tick: Callable[[], None] | None = None,
+    ahead: int = 0,
 ) -> Iterator[tuple[str, Path, RecordingScores | BaseException]]:
     """Score named recordings and yield each with its scores, or with its error, as soon as it is complete.
 
@@ -64,17 +67,21 @@ def score_recordings(
     ----------
     on_tick
         Called about twice a second while recordings are scored.
+    ahead
+        Yield recordings in the order in which they come; up to so many may be complete before their turn.
     """
     source = iter(recordings)
     pending: dict[Future[RecordingScores], tuple[str, Path]] = {}
-    limit = engine.open_recordings + 2
+    limit = engine.open_recordings + 2 + ahead
     try:
         while True:
             while len(pending) < limit and (item := next(source, None)) is not None:
                 pending[engine.submit(item[1], start_seconds)] = item
             if not pending:
                 return
-            done, _ = wait(pending, timeout=_TICK_SECONDS, return_when=FIRST_COMPLETED)
+            done, _ = wait(
+                [next(iter(pending))] if ahead else pending, timeout=_TICK_SECONDS, return_when=FIRST_COMPLETED
+            )
             if not done and on_tick is not None:
                 on_tick()
             for future in done:
@@ -132,7 +139,7 @@ class Labelled:
             yield block.astype("<f4").tobytes()
 
 
-class Scorer(Protocol):
+class Scorer(Protocol[_Result]):
     """What scores many recordings for `analyze`: threads of this process, or actors of a cluster."""
 
     @property
@@ -141,7 +148,7 @@ class Scorer(Protocol):
 
     def run(
         self, recordings: Iterator[tuple[str, Path]], on_tick: Callable[[], None]
-    ) -> Iterator[tuple[str, Path, Scored | BaseException]]:
+    ) -> Iterator[tuple[str, Path, _Result | BaseException]]:
         """Yield each recording, named in the output, with its labels or with its error."""
 
 
@@ -191,8 +198,8 @@ class LocalScorer:
 
 
 def run_metered(
-    scorer: Scorer, recordings: Mapping[str, Path], on_begin: Callable[[str], None] | None = None
-) -> Iterator[tuple[str, Path, Scored | BaseException]]:
+    scorer: Scorer[_Result], recordings: Mapping[str, Path], on_begin: Callable[[str], None] | None = None
+) -> Iterator[tuple[str, Path, _Result | BaseException]]:
     """Yield each recording with its labels or with its error, and show how far the run is.
 
     Parameters
@@ -320,10 +327,10 @@ def reason_of(error: BaseException, path: Path) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def failure_of(failed: dict[Path, str], total: int) -> InferenceError | None:
+def failure_of(failed: dict[Path, str], total: int, done: str = "scored") -> InferenceError | None:
     """Return the error that a batch with failed recordings ends with, or None."""
     if not failed:
         return None
     listed = "; ".join(f"{shown(path)}: {reason}" for path, reason in sorted(failed.items())[:3])
     more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
-    return InferenceError(f"{len(failed)} of {total} recordings could not be scored ({listed}{more})")
+    return InferenceError(f"{len(failed)} of {total} recordings could not be {done} ({listed}{more})")

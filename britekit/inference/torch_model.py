@@ -36,10 +36,18 @@ class TorchModel:
         Most windows in a batch.
     autocast
         Reduced precision on a GPU.
+    embed
+        Give embeddings (B, F) in place of logits; the head does not run.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], device: torch.device, audio_power: float, block_size: int, autocast: bool
+        self,
+        path: str | os.PathLike[str],
+        device: torch.device,
+        audio_power: float,
+        block_size: int,
+        autocast: bool,
+        embed: bool = False,
     ) -> None:
         self.stored: StoredModel = load_checkpoint(Path(path), device)
         self._device = device
@@ -49,6 +57,7 @@ class TorchModel:
         layout = torch.channels_last if device.type in ("cpu", "cuda") else torch.contiguous_format
         self._network = self.stored.recognizer.to(memory_format=layout).eval()
         self._layout = layout
+        self._embed = embed
 
     def start(self, spectrograms_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the logits of windows: (B, C), and (B, C, T) or None."""
@@ -73,7 +82,7 @@ class TorchModel:
             with torch.inference_mode(), mixed:
                 x = torch.from_numpy(padded).to(self._device)
                 x = x.pow(self._power).contiguous(memory_format=self._layout)
-                segment, frames = self._network(x)
+                segment, frames = (self._network.embed(x), None) if self._embed else self._network(x)
         except torch.cuda.OutOfMemoryError as error:
             raise ModelError(
                 f"the GPU has too little memory for infer.block_size {self._batch}; give a smaller one"

@@ -10,17 +10,20 @@ import pytest
 
 from britekit.config import resolve
 from britekit.errors import ModelError
-from britekit.inference.embedding import ExportedEmbedder, SearchModel, open_search_model
+from britekit.inference.embedding import SearchModel, load_models, open_search_model, run
 from britekit.inference.exported import EMBEDDING_NAME
 
 torch = pytest.importorskip("torch")
 
 from britekit.inference.export import export_onnx  # noqa: E402
-from britekit.inference.torch_embedder import TorchEmbedder  # noqa: E402
 from britekit.models.checkpoint import load_checkpoint  # noqa: E402
 from tests.inference.test_export import make_checkpoint  # noqa: E402
 
 IMAGES = np.random.default_rng(0).random((19, 32, 96), dtype=np.float32)
+
+
+def embedded(cfg, path: Path) -> np.ndarray:
+    return run(load_models(cfg, [path], 1.0)[0][0], IMAGES)
 
 
 @pytest.fixture
@@ -34,14 +37,14 @@ def test_torch_gives_the_mean_of_the_backbones_output(checkpoint: Path):
     with torch.inference_mode():
         features = recognizer.backbone(torch.from_numpy(IMAGES[:, None]))
     expected = features.numpy().mean(axis=(2, 3))
-    np.testing.assert_allclose(TorchEmbedder(checkpoint, cfg).embed(IMAGES), expected, atol=1e-5)
+    np.testing.assert_allclose(embedded(cfg, checkpoint), expected, atol=1e-5)
 
 
 def test_the_export_agrees_and_is_preferred(checkpoint: Path):
+    cfg = resolve(None, {"misc.force_cpu": True, "audio.spec_height": 32, "audio.spec_width": 96})
+    by_torch = embedded(cfg, checkpoint)
     export_onnx(load_checkpoint(checkpoint), checkpoint.with_suffix(".onnx"))
-    cfg = resolve(None, {"misc.force_cpu": True})
-    by_torch = TorchEmbedder(checkpoint, cfg).embed(IMAGES)
-    by_export = ExportedEmbedder(checkpoint.with_suffix(".onnx"), 32, 96).embed(IMAGES)
+    by_export = embedded(cfg, checkpoint)
     np.testing.assert_allclose(by_export, by_torch, atol=1e-4)
     Path("params.yaml").write_text("misc:\n  search_ckpt_path: m.ckpt\n  force_cpu: true\n")
     model = open_search_model(None)

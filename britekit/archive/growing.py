@@ -1,0 +1,155 @@
+"""New and changed recordings are embedded and appended to an archive."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import britekit
+from britekit.archive.store import GrowingArchive
+from britekit.audio.files import check_stems, shown
+from britekit.errors import InferenceError, some
+from britekit.inference.embedding import Embedder
+from britekit.inference.engine import Engine
+from britekit.inference.output import identity_of, recording_name
+from britekit.inference.scores import RecordingScores
+from britekit.inference.scoring import failure_of, reason_of, run_metered, score_recordings
+
+logger = logging.getLogger(__name__)
+
+# Recordings are appended in the order of their names; so many may be complete before their turn.
+_AHEAD = 256
+
+
+@dataclass
+class Growth:
+    """What a run came to.
+
+    Attributes
+    ----------
+    added, changed, known
+        Recordings that are new, that have changed since, and that were there already.
+    gone
+        Recordings of the archive that are not below the folder any more; they stay.
+    failed
+        Recording to the reason why it is not in the archive.
+    damaged
+        How many of those that were added are damaged, and were embedded up to there.
+    windows
+        Windows of all recordings that count.
+    """
+
+    added: int = 0
+    changed: int = 0
+    known: int = 0
+    gone: list[str] = field(default_factory=list)
+    failed: dict[Path, str] = field(default_factory=dict)
+    damaged: int = 0
+    windows: int = 0
+    audio_seconds: float = 0.0
+    elapsed_s: float = 0.0
+
+    def failure(self) -> InferenceError | None:
+        """Return the error that a run with failed recordings ends with, or None."""
+        return failure_of(self.failed, self.added + self.changed + len(self.failed), "embedded")
+
+
+class _Vectors:
+    """The engine, as `run_metered` takes it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def scored_s(self) -> float:
+        return self._engine.scored_s
+
+    def run(
+        self, recordings: Iterator[tuple[str, Path]], on_tick: Callable[[], None]
+    ) -> Iterator[tuple[str, Path, RecordingScores | BaseException]]:
+        yield from score_recordings(self._engine, recordings, 0.0, on_tick, _AHEAD)
+
+
+def grow_archive(
+    embedder: Embedder,
+    paths: Sequence[Path],
+    root: Path,
+    folder: str | os.PathLike[str],
+    complete: bool = True,
+    on_done: Callable[[Path, int], None] | None = None,
+) -> Growth:
+    """Embed recordings that an archive does not hold as they are now.
+
+    A recording that fails is named and left out; the others are added. A run that was killed is repeated: what
+    it had added counts, and the archive gets the bytes of one that was never interrupted.
+
+    Parameters
+    ----------
+    paths, root
+        Recordings, and the folder that they are named relative to.
+    complete
+        ``paths`` are all recordings below ``root``, so others are gone.
+    on_done
+        Called with each recording that was added, and its number of windows.
+
+    Raises
+    ------
+    InputError
+        Two recordings of equal name, or as `GrowingArchive`.
+    """
+    began = time.monotonic()
+    check_stems(paths)
+    names = {recording_name(path, root): path for path in paths}
+    growth = Growth()
+    more = {"licence": embedder.licence, "britekit_version": britekit.__version__}
+    with GrowingArchive(folder, embedder.identity, root, embedder.path, more) as archive:
+        before = dict(archive.entries)
+        todo = {}
+        for name in sorted(names):
+            entry = before.get(name)
+            if entry is not None and (entry.size, entry.mtime_ns) == identity_of(names[name]):
+                growth.known += 1
+            else:
+                todo[name] = names[name]
+        growth.gone = sorted(before.keys() - names.keys()) if complete else []
+        if growth.gone:
+            logger.warning(
+                "%d recordings of the archive are not below %s any more (%s); they stay in it",
+                *(len(growth.gone), shown(root), some(map(shown, growth.gone))),
+            )
+        identities: dict[str, tuple[int, int]] = {}
+
+        def begin(name: str) -> None:
+            identities[name] = identity_of(todo[name])
+
+        threads = max(1, min(embedder.cfg.infer.num_threads, len(todo)))
+        with contextlib.closing(Engine(embedder, threads=threads, folder=archive.folder)) as engine:
+            for name, path, found in run_metered(_Vectors(engine), todo, begin):
+                identity, windows = identities.pop(name), 0
+                if isinstance(found, BaseException):
+                    reason = reason_of(found, path)
+                else:
+                    reason = ""
+                    with contextlib.closing(found):
+                        try:
+                            windows = archive.add(name, path.relative_to(root).as_posix(), identity, found)
+                        except InferenceError as error:
+                            reason = reason_of(error, path)
+                if isinstance(found, BaseException) or reason:
+                    growth.failed[path] = reason
+                    logger.warning("%s is left out: %s", shown(path), reason)
+                    continue
+                growth.changed += name in before
+                growth.added += name not in before
+                growth.damaged += found.damaged_at is not None
+                growth.audio_seconds += found.seconds
+                if on_done is not None:
+                    on_done(path, windows)
+        growth.windows = sum(entry.windows for entry in archive.entries.values())
+    growth.elapsed_s = time.monotonic() - began
+    return growth
