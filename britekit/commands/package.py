@@ -1,7 +1,9 @@
 """Package the ensemble as a Bento, a single file that can be served.
 
 The file contains the exported models, calibration, classes, settings and a pinned list of the packages that
-inference needs, without torch and CUDA.
+inference needs, without torch and CUDA, together with a
+bill of materials (CycloneDX) and a model card: purpose, data, figures and limits of the recognizer. The card is
+also written beside the file.
 
     britekit package -o models/britekit-ensemble.bento
 """
@@ -33,6 +35,8 @@ def package(
     from britekit.inference.platt import is_unfitted
     from britekit.project.summary import is_tested, summary_text
     from britekit.service.bento import build_bento
+    from britekit.service.card import check_card_path, write_card
+    from britekit.service.contents import CARD
     from britekit.service.server import DEFAULT_BENTO
     from britekit.tracking.facts import is_dvc_stage, project_root
     from britekit.tracking.run import stage_run
@@ -43,13 +47,17 @@ def package(
     overrides = {"pipeline.bento_name": name, "infer.calibration": calibration_path}
     cfg, members = resolve_for_models(cfg_path, overrides)
     path = Path(output_path or DEFAULT_BENTO)
+    card_path = path.with_name(CARD)
     refuse_overwriting(path, cfg_path, cfg.infer.calibration, *members)
+    check_card_path(card_path)
     with stage_run("package", cfg, members) as run:
         made = build_bento(cfg, members, path, cfg.pipeline.bento_name, containerize)
+        write_card(card_path, made.card)
         facts = {"tag": made.tag, "members": len(made.members), "classes": made.classes, "bytes": made.bytes}
         run.summary(facts)
-        run.artifact(cfg.pipeline.bento_name, "bento", [path], facts)
+        run.artifact(cfg.pipeline.bento_name, "bento", [path, card_path], facts)
     print(f"bento = {made.path}")
+    print(f"card = {card_path}")
     print(f"tag = {made.tag}")
     print(f"members = {len(made.members)}")
     print(f"classes = {made.classes}")

@@ -143,6 +143,7 @@ def _metrics(result: Any) -> dict[str, Any]:
         "loss": result.loss,
         "spectrograms_per_second": result.spectrograms_per_second,
         "seconds": result.seconds,
+        "joules": result.joules,
         "epochs": len(result.epochs),
         "spectrograms": result.num_spectrograms,
         "seed": result.seed,

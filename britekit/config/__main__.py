@@ -1,7 +1,7 @@
 """`python -m britekit.config template`, `... demo` and `... reference` print the generated texts.
 
-``demo`` is this repository's own ``params.yaml``: the defaults, with epochs that keep `make demo` short and
-a recording for the page.
+``demo`` is this repository's own ``params.yaml``: the defaults, with epochs that keep `make demo` short,
+a recording for the page and a purpose for the model card.
 """
 
 import sys
@@ -11,7 +11,10 @@ from britekit.config import reference_text, template_text
 
 DEMO: dict[str, dict[str, Any]] = {
     "train": {"num_epochs": 10},
-    "pipeline": {"sample": "data/test/soundscape-0001.flac"},
+    "pipeline": {
+        "intended_use": "Shows the pipeline on six imaginary species. It finds no real animal.",
+        "sample": "data/test/soundscape-0001.flac",
+    },
 }
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ class PipelineConfig(Section):
     granularity: Literal["segment", "block", "recording"] = setting("segment", "of the stage rpt-test")
     calibration_cutoff: float = setting(0.0, "lowest score used to fit the calibration", low=0, below=1)
     bento_name: str = setting("britekit-ensemble", "name of the packaged service")
+    intended_use: str | None = setting(None, "purpose that the model card states; null = a general sentence")
     sample: str | None = setting(None, "recording that the service's page offers to try; null = none")
 
     def relations(self) -> Iterator[Problem]:

@@ -26,7 +26,6 @@ from britekit.metrics.counts import ThresholdCounts, count_by_threshold
 from britekit.metrics.curves import coarse, curve_of
 from britekit.metrics.ranking import ClassRanking, area_under_pr, area_under_roc, mean_defined, rank_classes
 from britekit.metrics.thresholds import Detections, detect, top_one_accuracy
-from britekit.plots.curves import plot_pr_curve
 from britekit.plots.picture import Picture, draw_picture
 
 # With fewer, intervals are too narrow (benchmarks/coverage.py).
@@ -82,6 +81,8 @@ class UnitReport:
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Picture:
         """Draw the precision-recall curve over the annotated classes."""
+        from britekit.plots.curves import plot_pr_curve  # brings matplotlib, which reading a report does not need
+
         curve, area = curve_of(coarse(self.annotated, 20_000)), area_under_pr(self.annotated)
         share = self.annotated.positives / (self.annotated.positives + self.annotated.negatives)
         return draw_picture(

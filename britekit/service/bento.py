@@ -31,9 +31,10 @@ from typing import Any
 import britekit
 from britekit.config import BaseConfig
 from britekit.errors import InputError, ModelError
-from britekit.files import atomic_path, unwritable
+from britekit.files import atomic_path, unwritable, write_json
 from britekit.leftovers import temporary_folder
-from britekit.service.contents import Contents, write_contents
+from britekit.service.contents import CARD, Contents, write_contents
+from britekit.service.sbom import SBOM, bill_of_materials
 
 SERVICE_FILE = "service.py"
 MODEL_FOLDER = "model"
@@ -63,6 +64,8 @@ class Package:
     ----------
     tag
         ``name:version``; the version is a hash of what is inside. The container image has it too.
+    card
+        The model card, as it is inside.
     """
 
     path: Path
@@ -70,6 +73,7 @@ class Package:
     members: list[str]
     classes: int
     bytes: int
+    card: str
 
 
 def build_bento(
@@ -105,6 +109,8 @@ def build_bento(
         context = place / "context"
         contents = write_contents(cfg, members, context / MODEL_FOLDER)
         _write_source(context)
+        listed = Path(__file__).with_name("requirements.txt")
+        write_json(context / SBOM, bill_of_materials(name, listed, _base_image()))
         version = _version_of(context)
         with atomic_path(output) as partial:
             exported = place / f"export{output.suffix or '.bento'}"
@@ -116,7 +122,8 @@ def build_bento(
         if containerize:
             _build_image(output, tag, place / "image")
         classes = sum(1 for _ in (context / MODEL_FOLDER / "classes.csv").open(encoding="utf-8")) - 1
-        return Package(output, tag, _members(contents), classes, output.stat().st_size)
+        card = (context / MODEL_FOLDER / CARD).read_text(encoding="utf-8")
+        return Package(output, tag, _members(contents), classes, output.stat().st_size, card)
 
 
 def _write_source(folder: Path) -> None:
@@ -157,14 +164,7 @@ def _version_of(folder: Path) -> str:
 def _build_image(bento: Path, tag: str, context: Path) -> None:
     context.mkdir()
     shutil.copyfile(bento, context / bento.name)
-    command = [
-        "docker",
-        "build",
-        "--build-arg",
-        f"BENTO={bento.name}",
-        "--build-arg",
-        f"BASE={_base_image()}",
-    ]
+    command = ["docker", "build", "--build-arg", f"BENTO={bento.name}", "--build-arg", f"BASE={_base_image()}"]
     command += ["--file", str(Path(__file__).with_name("Dockerfile"))]
     command += ["--tag", tag, "--tag", tag.partition(":")[0], str(context)]
     # It takes minutes: people want to see what it does, and standard output is for results.
@@ -193,13 +193,7 @@ def _run_builder(place: Path, context: Path, exported: Path, name: str, version:
     )
     try:
         done = subprocess.run(
-            command,
-            cwd=context,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=_BUILD_SECONDS,
-            check=False,
+            command, cwd=context, env=environment, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         raise ModelError(f"BentoML did not build {name} within {_BUILD_SECONDS} s") from None

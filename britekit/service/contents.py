@@ -2,8 +2,8 @@
 
 ``exports/*.onnx``, ``settings.yaml`` (sections infer, misc and pipeline, audio where overridden),
 ``calibration.yaml``, ``ignore.txt`` and a recording in ``sample/`` where there are any, ``classes.csv`` for
-people, ``facts.json``: hashes of the members in their order; date, revision and data of their training;
-figures of the test.
+people, ``card.md``: the model card, ``facts.json``: hashes of the members in their order; date, revision and
+data of their training; figures of the test.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 # uses a stub, so it is hidden before OpenVINO is imported, which happens when a model is read.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-SETTINGS, CALIBRATION, IGNORE, CLASSES, FACTS = (
-    "settings.yaml", "calibration.yaml", "ignore.txt", "classes.csv", "facts.json")  # fmt: skip
+SETTINGS, CALIBRATION, IGNORE, CLASSES, FACTS, CARD = (
+    "settings.yaml", "calibration.yaml", "ignore.txt", "classes.csv", "facts.json", "card.md")  # fmt: skip
 EXPORTS, SAMPLE = "exports", "sample"
 BACKEND = "openvino"  # what runs them
 EXPORT_SUFFIX = ".onnx"
@@ -112,7 +112,9 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
     write_text(folder / SETTINGS, dump_plain(settings))
     write_text(folder / CLASSES, _class_table(mapped_classes(facts[0].classes, cfg)))
     _copy_sample(cfg, folder)
-    origin = _origin(exports, facts, tested=settings["infer"]["calibration"] is not None)
+    tested = settings["infer"]["calibration"] is not None
+    origin = _origin(exports, facts, tested)
+    write_text(folder / CARD, _card(cfg, facts[0], origin["training"], folder, tested))
     write_json(folder / FACTS, {"version": britekit.__version__, "members": hashes, **origin})
     return read_contents(folder)
 
@@ -165,6 +167,15 @@ def _origin(exports: Sequence[Path], facts: Sequence[Any], tested: bool) -> dict
     figures = _read(root / "metrics/test.json") if tested else {}
     plain = {k: v for k, v in figures.items() if not isinstance(v, (dict, list))}
     return {"training": training, "data": data, "test": plain or None}
+
+
+def _card(cfg: BaseConfig, facts: Any, training: dict[str, Any], folder: Path, tested: bool) -> str:
+    """Return the model card, with the audio settings in force."""
+    from britekit.inference.ensemble import mapped_classes
+    from britekit.service.card import card_text
+
+    calibration = read_calibration(str(folder / CALIBRATION)) if tested else None
+    return card_text(cfg, mapped_classes(facts.classes, cfg), training, calibration, project_root(), tested)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from britekit.tracking.facts import experiment_name
 from britekit.training import preparation as prepare
 from britekit.training.devices import choose_device, device_name, memory_format, place
 from britekit.training.early_stopping import Watch
+from britekit.training.energy import EnergyMeter, cards_of
 from britekit.training.held_out import evaluate
 from britekit.training.log_folder import LogFolder
 from britekit.training.loop import BatchLoss, StepFigures, TrainingLoop
@@ -181,6 +182,8 @@ class Folds:
         folds = self.result.folds
         self.result.loss = sum(f.final["loss"] for f in folds) / len(folds)
         self.result.seconds = sum(e["seconds"] for f in folds for e in f.epochs)
+        joules = [e.get("joules") for f in folds for e in f.epochs]
+        self.result.joules = None if None in joules else sum(joules)
         seen = sum(e["spectrograms"] for f in folds for e in f.epochs)
         self.result.spectrograms_per_second = seen / max(1e-9, self.result.seconds)
 
@@ -218,9 +221,10 @@ class Folds:
             weights = torch.from_numpy(values).to(self.device, torch.float32)
         what = "train" if result.fold is None else f"fold {result.fold}"
         meter = TrainingMeter(self.epochs, len(batches), first, what)
-        clock = _Clock()
+        clock, energy = _Clock(), EnergyMeter(cards_of(self.device, self.world.size))
 
         def after_step(figures: StepFigures) -> None:
+            energy.tick()
             if folder is None:
                 return
             folder.scalars(figures.step, {"loss": figures.loss, "lr": figures.lr})
@@ -228,13 +232,14 @@ class Folds:
                 self.on_step({"fold": result.fold, **vars(figures)})
 
         def after_epoch(epoch: int, loss: float) -> bool:
-            seconds = clock.stop()
+            seconds, joules = clock.stop(), energy.stop()
             row: dict[str, Any] = {
                 "epoch": epoch,
                 "step": loop.step_number,
                 "loss": loss,
                 "lr": optimizer.param_groups[0]["lr"],
                 "seconds": seconds,
+                **({} if joules is None else {"joules": joules}),
                 "spectrograms": len(split.train),
                 "spectrograms_per_second": len(split.train) / max(1e-9, seconds),
             }
@@ -274,6 +279,7 @@ class Folds:
             if self.on_epoch is not None and self.world.leads:
                 self.on_epoch({"fold": result.fold, **row})
             clock.start()
+            energy.start()
             return ends
 
         try:

@@ -19,8 +19,8 @@ class FoldResult:
     fold: int | None
     """Number from 0, None without folds."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
-    """Per epoch: epoch (zero-based), step, loss, lr, seconds, spectrograms_per_second, and with held-out data val_loss,
-    val_roc, val_roc_macro, val_pr, val_pr_macro, val_top1."""
+    """Per epoch: epoch (zero-based), step, loss, lr, seconds, joules where measured, spectrograms_per_second, and with
+    held-out data val_loss, val_roc, val_roc_macro, val_pr, val_pr_macro, val_top1."""
     checkpoints: list[Path] = field(default_factory=list)
     """Those kept in the log folder."""
     log_folder: Path | None = None
@@ -54,6 +54,8 @@ class TrainResult:
     device: str
     seed: int
     num_spectrograms: int
+    joules: float | None = None
+    """Energy of processors and cards while training, None where their counters cannot be read."""
     published: Path | None = None
     resumed_from_epoch: int | None = None
     example: np.ndarray | None = None

@@ -63,7 +63,7 @@ def test_nothing_is_left_elsewhere(packaged):
     folder, _, _ = packaged
     assert list((folder / "home").iterdir()) == [] == list((folder / "tmp").iterdir())
     assert [path.name for path in (folder / "work").iterdir()] == ["out"]
-    assert [path.name for path in (folder / "work/out").iterdir()] == ["tones.bento"]
+    assert sorted(path.name for path in (folder / "work/out").iterdir()) == ["card.md", "tones.bento"]
 
 
 def test_what_is_inside(packaged):
@@ -83,6 +83,7 @@ def test_what_is_inside(packaged):
     assert {"openvino", "soundfile", "soxr", "av", "bentoml", "scipy"} <= packages
     assert not {name for name in packages if name.startswith(("torch", "nvidia-c", "lightning", "triton"))}
     assert str(folder) not in "".join(texts)
+    assert {"src/model/card.md", "src/sbom.cdx.json"} <= names
 
 
 def test_the_bento_serves_what_it_was_packaged_with(packaged, tmp_path):
@@ -119,6 +120,15 @@ def test_the_list_has_all_that_its_packages_need():
             need = Requirement(text)
             if need.marker is None or need.marker.evaluate({"extra": ""}):
                 assert need.name.lower().replace("_", "-") in listed, f"{name} needs {need.name}"
+
+
+def test_a_file_that_is_no_card_stays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = write_project(tmp_path)
+    (tmp_path / "card.md").write_text("# Mine\n")
+    with pytest.raises(InputError, match="card.md is not a model card"):
+        package(cfg_path=str(project), output_path="x.bento")
+    assert (tmp_path / "card.md").read_text() == "# Mine\n" and not (tmp_path / "x.bento").exists()
 
 
 def test_no_exports(tmp_path, monkeypatch):

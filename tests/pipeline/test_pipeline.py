@@ -50,6 +50,13 @@ def test_outputs_and_metrics(done_project: Project) -> None:
     assert not list(folder.rglob("*.partial*"))
 
 
+def test_the_card_shows_the_test_and_the_data(done_project: Project) -> None:
+    card = (done_project.folder / "models/card.md").read_text()
+    figures = json.loads((done_project.folder / "results/test/figures.json").read_text())
+    assert f"| Macro PR-AUC | {figures['macro_pr']:.3f} |" in card
+    assert "not in this project" not in card and "Not tested" not in card
+
+
 def test_the_bento_holds_members_and_calibration(done_project: Project) -> None:
     with tarfile.open(done_project.folder / "models/britekit-ensemble.bento") as bento:
         names = {Path(name).name: name for name in bento.getnames()}
