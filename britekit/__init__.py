@@ -45,6 +45,11 @@ if TYPE_CHECKING:
     from britekit.errors import InputError as InputError
     from britekit.errors import ModelError as ModelError
     from britekit.errors import TrainingError as TrainingError
+    from britekit.occurrence.database import OccurrenceDatabase as OccurrenceDatabase
+    from britekit.occurrence.database_v2 import OccurrenceDatabaseV2 as OccurrenceDatabaseV2
+    from britekit.occurrence.pickle_provider import OccurrencePickleProvider as OccurrencePickleProvider
+    from britekit.occurrence.pickler import OccurrencePickler as OccurrencePickler
+    from britekit.occurrence.provider import OccurrenceDataProvider as OccurrenceDataProvider
     from britekit.tuning.tuner import Tuner as Tuner
 
 # Public name -> module that holds it.
@@ -66,6 +71,11 @@ _HOMES = {
         "britekit.api.scored": "ScoredRecording",
         "britekit.api.testers": "PerSegmentTester PerBlockTester PerMinuteTester PerRecordingTester",
         "britekit.api.trainer": "Trainer",
+        "britekit.occurrence.database": "OccurrenceDatabase",
+        "britekit.occurrence.database_v2": "OccurrenceDatabaseV2",
+        "britekit.occurrence.pickle_provider": "OccurrencePickleProvider",
+        "britekit.occurrence.pickler": "OccurrencePickler",
+        "britekit.occurrence.provider": "OccurrenceDataProvider",
         "britekit.tuning.tuner": "Tuner",
     }.items()
     for name in names.split()

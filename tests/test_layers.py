@@ -22,6 +22,7 @@ FLOORS = [
     ["database"],
     ["collect"],
     ["datasets", "models"],
+    ["occurrence"],
     ["training"],
     ["inference"],
     ["evaluation"],

@@ -16,6 +16,7 @@ from britekit.commands.ckpt_onnx import ckpt_onnx as ckpt_onnx
 from britekit.commands.clips import clips as clips
 from britekit.commands.collect import collect as collect
 from britekit.commands.compare import compare as compare
+from britekit.commands.compile_location_catalog import compile_location_catalog as compile_location_catalog
 from britekit.commands.copy_class import copy_class as copy_class
 from britekit.commands.dedup_rec import dedup_rec as dedup_rec
 from britekit.commands.dedup_seg import dedup_seg as dedup_seg
@@ -38,9 +39,11 @@ from britekit.commands.find_dup import find_dup as find_dup
 from britekit.commands.find_lr import find_lr as find_lr
 from britekit.commands.inat import inat as inat
 from britekit.commands.init import init as init
+from britekit.commands.migrate_occurrence import migrate_occurrence as migrate_occurrence
 from britekit.commands.models import models as models
 from britekit.commands.package import package as package
 from britekit.commands.pickle import pickle as pickle
+from britekit.commands.pickle_occurrence import pickle_occurrence as pickle_occurrence
 from britekit.commands.pickle_train import pickle_train as pickle_train
 from britekit.commands.plot_augment import plot_augment as plot_augment
 from britekit.commands.plot_db import plot_db as plot_db

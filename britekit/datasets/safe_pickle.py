@@ -52,6 +52,8 @@ class SafePickle(pickle._Unpickler):  # type: ignore[misc, name-defined]
     """
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {}
+    kind: ClassVar[str] = "a training pickle"
+    maker: ClassVar[str] = "britekit pickle"
 
     def __init__(
         self,
@@ -72,13 +74,13 @@ class SafePickle(pickle._Unpickler):  # type: ignore[misc, name-defined]
             The file cannot be read, is not a pickle, is cut short, or holds anything but plain values; the
             message names the top-level key.
         """
-        damaged = f"{self.path} is not a training pickle, or is damaged"
+        damaged = f"{self.path} is not {self.kind}, or is damaged"
         try:
             with open(require_file(self.path), "rb") as file:
                 super().__init__(_Bounded(file))
                 value = super().load()
         except FileNotFoundError:
-            raise InputError(f"{self.path} does not exist; make it with britekit pickle") from None
+            raise InputError(f"{self.path} does not exist; make it with {self.maker}") from None
         except OSError as error:
             raise InputError(f"{self.path} could not be read: {(error.strerror or str(error)).lower()}") from error
         except Refused as error:
