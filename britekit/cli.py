@@ -33,7 +33,7 @@ GROUPS = {
     "Spectrograms in the database": "extract-all extract-by-image extract-by-csv reextract embed search",
     "Pictures": "plot-augment plot-db plot-dir plot-occlude plot-rec plot-test",
     "Models": "models find-lr tune ensemble teacher-targets pickle-frame ckpt-avg ckpt-freeze ckpt-onnx",
-    "Results": "clips review rpt-precision rpt-activity",
+    "Results": "clips review rpt-precision rpt-activity export",
     "Evaluation": "exp compare summary analyze-db rpt-ann rpt-labels rpt-epochs rpt-iou",
     "Recordings": "audio-info xeno inat youtube audioset wav2mp3",
 }
@@ -49,7 +49,7 @@ SYNONYMS = {
     **dict.fromkeys(("detect", "predict", "infer", "inference", "classify", "score", "label"), "analyze"),
     **dict.fromkeys(("test", "evaluate", "eval", "report"), "rpt-test"),
     **dict.fromkeys(("download", "fetch"), "collect"),
-    **dict.fromkeys(("export", "onnx"), "ckpt-onnx"),
+    **dict.fromkeys(("onnx",), "ckpt-onnx"),
     **dict.fromkeys(("build", "bundle", "deploy"), "package"),
     **dict.fromkeys(("new", "create", "setup"), "init"),
     **dict.fromkeys(("fit", "learn"), "train"),

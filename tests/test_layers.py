@@ -29,6 +29,7 @@ FLOORS = [
     ["tuning"],
     ["archive"],
     ["results"],
+    ["exchange"],
     ["service"],
     ["project"],
     ["api"],

@@ -54,6 +54,8 @@ class RecordingInfo:
         ``bext``, ``time_regex``, ``name``, ``metadata``.
     contradictions
         One sentence each.
+    deployment
+        The row of the table of deployments that it belongs to.
     """
 
     path: Path
@@ -68,6 +70,7 @@ class RecordingInfo:
     longitude: float | None = None
     place_source: str | None = None
     contradictions: tuple[str, ...] = ()
+    deployment: Deployment | None = None
 
 
 class RecordingInfos:
@@ -147,6 +150,7 @@ class RecordingInfos:
             told[0][1][1] if told else None,
             told[0][0] if told else None,
             tuple(doubts),
+            row,
         )
 
     def contradictions(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Annotations in any of the forms people make them in: CSV, Audacity labels, Raven tables, TextGrids.
+"""Annotations in any of the forms people make them in: CSV, Audacity labels, Raven tables, TextGrids, AOEF.
 
 A folder may hold ``annotations.csv`` and text files about single recordings beside each other. A file that
 looks like annotations and is not understood is an error, since its recording would count as not annotated.
@@ -21,7 +21,7 @@ from britekit.errors import InputError
 from britekit.formats import Format, get, is_detections, matching
 
 TABLE_NAME = "annotations.csv"
-TEXT_ENDINGS = (".txt", ".csv", ".tsv", ".tab", ".lab", ".label", ".labels", ".textgrid")
+TEXT_ENDINGS = (".txt", ".csv", ".tsv", ".tab", ".lab", ".label", ".labels", ".textgrid", ".json")
 # Forms of other programs, which are not read: a person must save them as one that is.
 _FOREIGN_ENDINGS = (
     ".xlsx",
@@ -33,7 +33,6 @@ _FOREIGN_ENDINGS = (
     ".svx",
     ".aup",
     ".aup3",
-    ".json",
     ".xml",
 )
 # Tables that belong beside recordings and are about something else.
@@ -70,7 +69,7 @@ def read_any_annotations(
     ----------
     path
         A table with recording, class, start_time, end_time; Audacity labels; a Raven selection table; a Praat
-        TextGrid; or a folder of these (see `read_folder`).
+        TextGrid; AOEF; or a folder of these (see `read_folder`).
     map_codes
         Old label to new (`misc.map_codes`).
     default_label
@@ -109,6 +108,11 @@ def read_any_annotations(
     names = _names(path, known)
     form = matching(text.lines, path.suffix.lower())
     if form is None or form.read is None:
+        if path.suffix.lower() == ".json":
+            raise InputError(
+                f"{path} is not annotations in AOEF (annotation_set, annotation_project or evaluation_set), as "
+                "whombat and soundevent export them"
+            )
         if path.suffix.lower() == ".txt":
             raise InputError(
                 f"{path}, row 1: neither an Audacity label (start TAB end TAB class) nor the header of a "
@@ -127,7 +131,7 @@ def read_folder(
 ) -> FolderRead:
     """Read all annotation files directly in a folder.
 
-    They are ``annotations.csv`` (else its only CSV with these columns), Raven tables, TextGrids and Audacity
+    They are ``annotations.csv`` (else its only CSV with these columns, or AOEF), Raven tables, TextGrids and Audacity
     labels. Detections that programs wrote (``*_scores.txt``, BirdNET's, Raven tables beside the manifest of
     ``analyze``) and folders below are left out, which is logged, as are files that may be annotations of
     another sort.
@@ -202,7 +206,7 @@ def _annotation_texts(folder: Path, names: RecordingNames, quiet: bool = False) 
     for entry in entries:
         ending = entry.suffix.lower()
         if ending in _FOREIGN_ENDINGS:
-            if ending not in (".json", ".xml") and _is_named_for(entry, names):
+            if ending != ".xml" and _is_named_for(entry, names):
                 raise InputError(
                     f"{entry} looks like annotations, and britekit does not read {ending} files; save it as "
                     "CSV, Audacity labels or a Raven selection table, or move it away"
@@ -218,7 +222,7 @@ def _annotation_texts(folder: Path, names: RecordingNames, quiet: bool = False) 
                 detections.append(entry.name)
             elif form is not None:
                 found.append((text, form))
-            elif reason := _why_annotations(text, names):
+            elif ending != ".json" and (reason := _why_annotations(text, names)):
                 raise InputError(
                     f"{entry}, row {reason[0]}: {shown_line(text.lines[reason[0] - 1])} {reason[1]}, but "
                     f"the file is not understood; expected a CSV with {', '.join(COLUMNS)}, lines of start "
@@ -245,7 +249,9 @@ def _with_one_table(folder: Path, found: list[tuple[TextFile, Format]], quiet: b
     named = [text for text in tables if text.path.name == TABLE_NAME]
     if len(tables) > 1 and not named:
         listed = ", ".join(text.path.name for text in tables)
-        raise InputError(f"{folder} holds several annotation tables ({listed}); name the right one {TABLE_NAME}")
+        raise InputError(
+            f"{folder} holds several annotation tables ({listed}); keep one there, or name the right one {TABLE_NAME}"
+        )
     chosen = named or tables
     extra = [text.path.name for text in tables if text not in chosen]
     if extra and not quiet:
