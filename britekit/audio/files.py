@@ -78,7 +78,7 @@ def is_recording(path: Path) -> bool:
     return is_recording_name(path) and (path.is_file() or (path.is_symlink() and not path.exists()))
 
 
-def find_recordings(path: str | os.PathLike[str], recursive: bool = False) -> list[Path]:
+def find_recordings(path: str | os.PathLike[str], recursive: bool = False, none_is_fine: bool = False) -> list[Path]:
     """Return the recordings that a path means.
 
     Parameters
@@ -87,6 +87,8 @@ def find_recordings(path: str | os.PathLike[str], recursive: bool = False) -> li
         A file, which is taken whatever its extension, or a directory.
     recursive
         Also look in the directories below, and once in those that links lead to; hidden ones are left out.
+    none_is_fine
+        Whether a directory may hold none.
 
     Returns
     -------
@@ -109,7 +111,7 @@ def find_recordings(path: str | os.PathLike[str], recursive: bool = False) -> li
         found = sorted(_walk(root) if recursive else _listed(root))
     except OSError as error:
         raise InputError(f"{shown(error.filename or root)} cannot be listed ({error.strerror or error})") from error
-    if not found:
+    if not found and not none_is_fine:
         deeper = "" if recursive else " directly in it (--recursive looks further down)"
         raise InputError(f"{shown(root)} holds no recordings{deeper}; extensions looked for: {_extensions()}")
     return found

@@ -30,6 +30,7 @@ from britekit.commands.del_stype import del_stype as del_stype
 from britekit.commands.embed import embed as embed
 from britekit.commands.ensemble import ensemble as ensemble
 from britekit.commands.exp import exp as exp
+from britekit.commands.export import export as export
 from britekit.commands.extract import extract as extract
 from britekit.commands.extract_all import extract_all as extract_all
 from britekit.commands.extract_by_csv import extract_by_csv as extract_by_csv
@@ -66,6 +67,7 @@ from britekit.commands.serve import serve as serve
 from britekit.commands.summary import summary as summary
 from britekit.commands.train import train as train
 from britekit.commands.tune import tune as tune
+from britekit.commands.watch import watch as watch
 from britekit.commands.wav2mp3 import wav2mp3 as wav2mp3
 from britekit.commands.xeno import xeno as xeno
 from britekit.commands.youtube import youtube as youtube

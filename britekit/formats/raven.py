@@ -259,8 +259,8 @@ COLUMNS = {
     "Channel": "1",
     BEGIN: "six decimals",
     END: "six decimals",
-    "Low Freq (Hz)": "lowest frequency that the models see",
-    "High Freq (Hz)": "highest frequency that the models see",
+    "Low Freq (Hz)": "lowest frequency that the models see, one decimal",
+    "High Freq (Hz)": "highest frequency that the models see, one decimal",
     "Annotation": "the label",
     "Score": "six decimals",
 }
@@ -288,7 +288,8 @@ class RavenWriter(Writer):
     def end(self, recording: Recording) -> None:
         """Write the rows of a recording."""
         self._boxes.sort(key=lambda box: (box[0], box[2]))
-        band = f"{self.facts.low_hz:g}\t{self.facts.high_hz:g}"
+        # With a decimal, as Raven writes them: crowsetta refuses whole numbers.
+        band = f"{self.facts.low_hz:.1f}\t{self.facts.high_hz:.1f}"
         tails = {False: "\tno\n", True: "\tyes\n"} if self.facts.marks else {False: "\n", True: "\n"}
         before_s, file = self.place(recording)
         for start, end, label, score, confirmed in self._boxes:

@@ -13,7 +13,7 @@ from pathlib import Path
 from britekit import formats
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.deployments import DEFAULT_PATH, read_deployments
-from britekit.annotations.recording_info import RecordingInfo, RecordingInfos
+from britekit.annotations.recording_info import RecordingInfos
 from britekit.audio.files import check_stems, shown
 from britekit.audio.windows import Windows
 from britekit.config import BaseConfig
@@ -21,7 +21,7 @@ from britekit.errors import InferenceError, InputError
 from britekit.inference.ensemble import Ensemble, load_ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
-from britekit.inference.output import OutputFolder, identity_of, recording_name
+from britekit.inference.output import InfoOf, OutputFolder, identity_of, recording_name
 from britekit.inference.platt import Calibration
 from britekit.inference.scoring import LocalScorer, Scored, Scorer, failure_of, reason_of, run_metered
 
@@ -111,14 +111,7 @@ def analyze_recordings(
     """
     began = time.monotonic()
     check_stems(paths)
-    labeller = Labeller(cfg, ensemble, calibration, thresholds)
-    if cfg.infer.segment_len is not None and ensemble.sed_fps is None:
-        log.warning(
-            "a segment_len (--seg) of %g s has no effect: not all models have an SED head, so labels are as "
-            "long as the windows, %g s",
-            cfg.infer.segment_len,
-            cfg.audio.spec_duration,
-        )
+    labeller = make_labeller(cfg, ensemble, calibration, thresholds)
     kinds = [form.name for form in formats.chosen(rtype)]
     content = manifest_content(cfg, ensemble, labeller, start_seconds)
     facts = run_facts(content, labeller, kinds, "stem" if root is None else "path")
@@ -128,9 +121,8 @@ def analyze_recordings(
     summary = AnalysisSummary(calibrated=labeller.calibration.describe())
     failed: dict[str, tuple[str, str]] = {}
     keep_scores = cfg.infer.min_score == 0
-    timed = any("time_start" in formats.get(kind).columns for kind in kinds)
-    info_of = _info_of(cfg, paths, root) if timed else None
-    with OutputFolder(Path(output_dir), kinds, keep_scores, labeller, facts, resume, info_of) as output:
+    info_of = _info_of(cfg, paths, root) if is_timed(kinds) else None
+    with OutputFolder(Path(output_dir), kinds, keep_scores, labeller, facts, resume, info_of, root) as output:
         for name, path in names.items():
             if reason := output.why_not_written(name):
                 _note_failure(name, path, reason, failed, summary)
@@ -164,7 +156,25 @@ def analyze_recordings(
     return summary
 
 
-def _info_of(cfg: BaseConfig, paths: Sequence[Path], root: Path | None) -> Callable[[Path], RecordingInfo]:
+def make_labeller(cfg: BaseConfig, ensemble: Ensemble, calibration: Calibration | None, thresholds: bool) -> Labeller:
+    """Return what turns scores into labels, with a warning where a setting has no effect."""
+    labeller = Labeller(cfg, ensemble, calibration, thresholds)
+    if cfg.infer.segment_len is not None and ensemble.sed_fps is None:
+        log.warning(
+            "a segment_len (--seg) of %g s has no effect: not all models have an SED head, so labels are as "
+            "long as the windows, %g s",
+            cfg.infer.segment_len,
+            cfg.audio.spec_duration,
+        )
+    return labeller
+
+
+def is_timed(kinds: Sequence[str]) -> bool:
+    """Tell whether a format shows when and where recordings were made."""
+    return any("time_start" in formats.get(kind).columns for kind in kinds)
+
+
+def _info_of(cfg: BaseConfig, paths: Sequence[Path], root: Path | None) -> InfoOf:
     """Return what tells when and where a recording was made: deployments, metadata and names."""
     if root is None:
         root = Path(os.path.commonpath([path.absolute().parent for path in paths])) if paths else Path()

@@ -113,8 +113,8 @@ class Journal:
                 self.set_aside = f"{', '.join(other[:4])} {'differ' if other[1:] else 'differs'}"
             if other and resume:
                 raise InferenceError(
-                    f"the interrupted run in {self.path.parent} cannot be continued, since {self.set_aside}; "
-                    "leave out --resume to start over"
+                    f"the run in {self.path.parent} cannot be continued, since {self.set_aside}; start over with "
+                    "--no-resume, or name another output directory"
                 )
         if known is not None and resume is not False and not self.set_aside:
             self._drop_damaged()
@@ -156,6 +156,18 @@ class Journal:
         with self._reporting():
             return sorted(name for (name,) in self._db.execute("SELECT name FROM done"))
 
+    def identities(self) -> dict[str, tuple[int, int]]:
+        """Return size and time of change of the file of each finished recording, when it was scored."""
+        with self._reporting():
+            rows = self._db.execute("SELECT name, size, mtime_ns FROM done")
+            return {name: (size, mtime_ns) for name, size, mtime_ns in rows}
+
+    def totals(self) -> tuple[int, int, int]:
+        """Return the number of finished recordings, of their labels, and of those that are damaged."""
+        with self._reporting():
+            row = self._db.execute("SELECT count(*), coalesce(sum(labels), 0), count(damaged_at) FROM done").fetchone()
+        return int(row[0]), int(row[1]), int(row[2])
+
     def entry(self, name: str) -> Done | None:
         """Return what is noted about a recording, None if it is not finished."""
         with self._reporting():
@@ -187,9 +199,19 @@ class Journal:
                 raise
             self._db.execute("RELEASE one")
             if time.monotonic() - self._committed > _COMMIT_SECONDS:
-                self._db.execute("COMMIT")
-                self._db.execute("BEGIN")
-                self._committed = time.monotonic()
+                self.commit()
+
+    def commit(self) -> None:
+        """Return when a kill or a power cut would lose nothing of what was added."""
+        with self._reporting():
+            self._db.execute("COMMIT")
+            self._db.execute("BEGIN")
+        self._committed = time.monotonic()
+
+    def forget(self, name: str) -> None:
+        """Forget a finished recording."""
+        with self._reporting():
+            self._forget(name)
 
     def _add(self, name: str, kind: str, data: bytes) -> None:
         self._db.execute("INSERT INTO piece VALUES (?, ?, ?, ?)", (name, kind, zlib.crc32(data), data))

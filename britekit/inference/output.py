@@ -11,15 +11,20 @@ import contextlib
 import errno
 import filecmp
 import io
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from britekit import formats
+from britekit.annotations.recording_info import RecordingInfo
 from britekit.annotations.scores import ScoreTable
+from britekit.audio.metadata import RecordingMetadata, read_metadata
 from britekit.files import UNWRITABLE, atomic_path, make_durable, together, unwritable, write_csv, write_text
 from britekit.formats import Recording, Rows, Sink, Writer
 from britekit.formats._base import format_time
@@ -28,14 +33,14 @@ from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import MANIFEST_HEAD
 
 if TYPE_CHECKING:
-    from britekit.annotations.recording_info import RecordingInfo
     from britekit.inference.scoring import Scored
 
+InfoOf = Callable[[Path, RecordingMetadata | None], RecordingInfo]
 SCORE_TABLE, MANIFEST, FAILURES, DAMAGES = "scores.npz", "manifest.yaml", "failed.csv", "damaged.csv"
 # Every recording that was analyzed, also those without a detection: what was listened to.
 ANALYZED = "analyzed.csv"
-# Kinds of pieces in the journal: labels as `Rows.to_bytes` gives them, and `Scored.raw`.
-LABELS, SCORES = "labels", "scores"
+# Kinds of pieces in the journal: labels as `Rows.to_bytes` gives them, `Scored.raw`, and path and metadata.
+LABELS, SCORES, SOURCE = "labels", "scores", "source"
 _PIECE = 1 << 20
 
 
@@ -55,7 +60,11 @@ class OutputFolder:
     facts, resume
         As `Journal` takes them.
     info_of
-        When and where a recording was made, for formats that show it.
+        When and where a recording was made, by its path and metadata, for formats that show it.
+    root
+        Directory that recordings are named relative to.
+    stays
+        The run has no end: the journal stays, and `finish` may be called again and again.
 
     Raises
     ------
@@ -73,9 +82,14 @@ class OutputFolder:
         labeller: Labeller,
         facts: dict[str, Any],
         resume: bool | None = None,
-        info_of: Callable[[Path], RecordingInfo] | None = None,
+        info_of: InfoOf | None = None,
+        root: Path | None = None,
+        stays: bool = False,
     ) -> None:
         self.folder, self._labeller, self._info_of = folder, labeller, info_of
+        self._root, self._stays = root, stays
+        # Recordings added since the last `finish`; None before the first.
+        self._fresh: set[str] | None = None
         kinds = set(kinds)
         known = [formats.get(name) for name in formats.written()]
         chosen = [form for form in known if form.name in kinds]
@@ -147,9 +161,11 @@ class OutputFolder:
             for kind, ending in self._endings.items()
             if ending in ours or not os.path.lexists(self.folder / f"{name}{ending}")
         }
-        recording = self._recording(name, path, scored.seconds, scored.damaged_at)
+        metadata = None if self._info_of is None else read_metadata(path)
+        recording = self._recording(name, path, metadata, scored.seconds, scored.damaged_at)
         count = size = 0
         with self._reporting(), self.journal.adding(name) as add:
+            add(SOURCE, self._source_text(path, metadata))
             with contextlib.ExitStack() as stack:
                 writers = [self._writer(kind, stack.enter_context(open(self._partial(kind), "wb"))) for kind in free]
                 labels = _Pieces(LABELS, add)
@@ -172,11 +188,32 @@ class OutputFolder:
             files = "\n".join(free.values())
             entry = Done(name, *identity, scored.seconds, count, rows_written, scored.damaged_at, files)
             self.journal.finish(entry)
+        if self._fresh is not None:
+            self._fresh.add(name)
         return count
 
-    def _recording(self, name: str, path: Path, seconds: float, damaged_at: float | None) -> Recording:
-        info = None if self._info_of is None else self._info_of(path)
+    def _recording(
+        self, name: str, path: Path, metadata: RecordingMetadata | None, seconds: float, damaged_at: float | None
+    ) -> Recording:
+        info = None if self._info_of is None else self._info_of(path, metadata)
         return Recording(name, as_text(os.path.abspath(path)), seconds, damaged_at, info)
+
+    def _source_text(self, path: Path, metadata: RecordingMetadata | None) -> bytes:
+        below = path.relative_to(self._root) if self._root and path.is_relative_to(self._root) else path
+        known = None if metadata is None else {**asdict(metadata), "time": metadata.time and metadata.time.isoformat()}
+        return json.dumps([os.fspath(below), known]).encode()
+
+    def _source(self, name: str) -> tuple[Path | None, RecordingMetadata | None]:
+        """Return path and metadata of a finished recording, whose file may be gone."""
+        text = b"".join(self.journal.pieces(name, SOURCE))
+        if not text:
+            return None, None
+        below, known = json.loads(text)
+        path = Path(below) if self._root is None else self._root / below
+        if known is None:
+            return path, None
+        when = datetime.fromisoformat(known["time"]) if known["time"] else None
+        return path, RecordingMetadata(**{**known, "time": when})
 
     def _partial(self, kind: str) -> Path:
         return self.folder / f".analyze.{kind}.partial"
@@ -188,14 +225,18 @@ class OutputFolder:
         os.replace(self._partial(kind), target)
 
     def finish(
-        self, paths: Mapping[str, Path], failed: Mapping[str, tuple[str, str]], manifest: str, meta: dict[str, str]
+        self,
+        paths: Mapping[str, Path] | None,
+        failed: Mapping[str, tuple[str, str]],
+        manifest: str,
+        meta: dict[str, str],
     ) -> None:
         """Write the files about all recordings; with failures the journal stays, so that a run can mend them.
 
         Parameters
         ----------
         paths
-            Recordings that are complete, by name.
+            Recordings that are complete, by name; None: all that the journal holds.
         failed
             Recordings that are not: name to file and reason.
         manifest
@@ -203,9 +244,10 @@ class OutputFolder:
         meta
             For scores.npz.
         """
-        names = sorted(paths)
+        names = self.journal.names() if paths is None else sorted(paths)
+        fresh = names if self._fresh is None else sorted(self._fresh)
         damaged = [(x.name, f"{x.damaged_at:.3f}") for x in self._entries(names) if x.damaged_at is not None]
-        old = [*self._old_tables(bool(failed), bool(damaged)), *self._obsolete(set(names), failed)]
+        old = [*self._old_tables(bool(failed), bool(damaged)), *self._obsolete(set(names), fresh, failed)]
         with self._reporting(), together():
             for kind in self._tables:
                 with atomic_path(self.folder / self._tables[kind]) as partial, open(partial, "wb") as table:
@@ -223,14 +265,15 @@ class OutputFolder:
             for path in old:
                 if os.path.lexists(path):  # false for a name too long to exist
                     path.unlink()
-            for entry in self._entries(names):
+            for entry in self._entries(fresh):
                 self._write_label_files(entry, paths)
             # Before the manifest calls them finished, and the journal goes.
-            files = (self.folder / f"{name}{ending}" for name in names for ending in self._endings.values())
+            files = (self.folder / f"{name}{ending}" for name in fresh for ending in self._endings.values())
             make_durable(files)
-            below = {parent for name in names for parent in PurePosixPath(name).parents}
+            below = {parent for name in fresh for parent in PurePosixPath(name).parents}
             make_durable({self.folder / folder for folder in below}, directories=True)
-        self._complete = not failed
+        self._complete = not (failed or self._stays)
+        self._fresh = set() if self._stays else None
 
     def _entries(self, names: Iterable[str]) -> Iterator[Done]:
         for name in names:
@@ -238,7 +281,7 @@ class OutputFolder:
             assert entry is not None
             yield entry
 
-    def _write_label_files(self, entry: Done, paths: Mapping[str, Path]) -> None:
+    def _write_label_files(self, entry: Done, paths: Mapping[str, Path] | None) -> None:
         """Write the label files that are not there, or that nobody watched since an interrupted run."""
         for kind, ending in self._endings.items():
             if ending in entry.files.split("\n") and entry.name not in self.journal.resumed:
@@ -256,11 +299,13 @@ class OutputFolder:
         assert make is not None
         return make(out, self._labeller.facts)
 
-    def _write(self, kind: str, out: Sink, names: list[str], paths: Mapping[str, Path]) -> None:
+    def _write(self, kind: str, out: Sink, names: list[str], paths: Mapping[str, Path] | None) -> None:
         """Write the labels of recordings in a format, from the journal."""
         writer = self._writer(kind, out)
         for entry in self._entries(names):
-            recording = self._recording(entry.name, paths[entry.name], entry.seconds, entry.damaged_at)
+            stored, metadata = self._source(entry.name)
+            path = (stored or Path(entry.name)) if paths is None else paths[entry.name]
+            recording = self._recording(entry.name, path, metadata, entry.seconds, entry.damaged_at)
             for rows in self._rows(entry.name):
                 writer.add(recording, rows)
             writer.end(recording)
@@ -286,7 +331,7 @@ class OutputFolder:
         tables += [(SCORE_TABLE, self._keep_scores), (FAILURES, failed), (DAMAGES, damaged)]
         return [self.folder / name for name, replaced in tables if not replaced]
 
-    def _obsolete(self, names: set[str], failed: Iterable[str]) -> list[Path]:
+    def _obsolete(self, names: set[str], fresh: Iterable[str], failed: Iterable[str]) -> list[Path]:
         """Return label files that do not belong to this run but would be read under its manifest.
 
         They are those of failed recordings, of recordings that only the interrupted run had, and files of
@@ -295,8 +340,9 @@ class OutputFolder:
         ours = list(self._endings.values())
         gone = {name: ours for name in failed if not self.why_not_written(name)}
         if self._is_ours():
-            gone |= {name: [*gone.get(name, []), *self._other_endings] for name in [*names, *gone]}
-        for entry in self._entries(set(self.journal.names()) - names - gone.keys()):
+            gone |= {name: [*gone.get(name, []), *self._other_endings] for name in [*fresh, *gone]}
+        left = set() if self._stays else set(self.journal.names()) - names - gone.keys()
+        for entry in self._entries(left):
             gone[entry.name] = [ending for ending in entry.files.split("\n") if ending]
         return [self.folder / f"{name}{ending}" for name, endings in gone.items() for ending in endings]
 

@@ -71,7 +71,7 @@ def archive(tmp_path, monkeypatch):
 def say(place: Path, answer: str, recording: str, name: str, start: float, end: float, **more) -> None:
     """Append a verdict on a detection."""
     given = {
-        "id": f"{answer}{start}{name}{more.get('reviewer')}",
+        "id": f"{answer}{start}{name}{recording}{more.get('reviewer')}",
         "reviewer": "Ada",
         "time": "2026-06-01T10:00:00+02:00",
     }

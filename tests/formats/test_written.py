@@ -18,6 +18,7 @@ DETECTIONS = (
 )
 # (format, version) to columns: they change with the version only, since people's scripts read them.
 COLUMNS = {
+    ("aoef", 1): "recordings|clip_annotations|sound_event_annotations|sound_events",
     ("audacity", 1): "(start) (end) (label)",
     ("birdnet", 1): "(start) (end) (name) (confidence)",
     ("csv", 1): "recording name start_time end_time score",
@@ -32,10 +33,7 @@ COLUMNS = {
 }  # fmt: skip
 FACTS = Facts(100, 8000)
 ODD = 'a, "b";\tc'
-RECORDINGS = [
-    Recording("dawn", "/field/dawn.wav", 60.0),
-    Recording("site 1/dusk", "/field/site 1/dusk.MP3", 30.5),
-]
+RECORDINGS = [Recording("dawn", "/field/dawn.wav", 60.0), Recording("site 1/dusk", "/field/site 1/dusk.MP3", 30.5)]
 LABELS = {
     "dawn": [
         ("OVEN", "Ovenbird", "OVEN", 10.0, 13.0, 0.9234567, False),
@@ -97,7 +95,7 @@ def test_raven_is_a_table_by_time():
     rows = list(csv.DictReader(io.StringIO(written("raven", RECORDINGS[:1]).decode()), delimiter="\t"))
     assert [row["Selection"] for row in rows] == ["1", "2", "3"]
     assert [float(row["Begin Time (s)"]) for row in rows] == [0.0, 2.25, 10.0]
-    assert {(row["Low Freq (Hz)"], row["High Freq (Hz)"]) for row in rows} == {("100", "8000")}
+    assert {(row["Low Freq (Hz)"], row["High Freq (Hz)"]) for row in rows} == {("100.0", "8000.0")}
     assert rows[2]["Annotation"] == "OVEN" and rows[2]["Score"] == "0.923457"
 
 
