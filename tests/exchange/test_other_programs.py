@@ -1,7 +1,7 @@
 """Round trips through soundevent, OpenSoundscape, crowsetta and frictionless, where they are installed.
 
-`BRITEKIT_EXCHANGE` names a Python with these packages; `docs/guide/exchange.md` says how it is made. They are not part of the
-environment of britekit, as they bring some hundred packages.
+`BRITEKIT_EXCHANGE` names a Python with these packages; `docs/guide/exchange.md` says how it is made. They are not part
+of the environment of britekit, as they bring some hundred packages.
 """
 
 import json
