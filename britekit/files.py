@@ -28,7 +28,7 @@ UNWRITABLE = frozenset(
     | {errno.EISDIR, errno.ENAMETOOLONG, errno.EEXIST, errno.EIO}
 )
 # What a person writes in a project; no command's output belongs there.
-_PROJECT_FILES = ("params.yaml", "dvc.yaml", "dvc.lock", "data/sources.csv", "data/classes.csv",
+_PROJECT_FILES = ("params.yaml", "dvc.yaml", "dvc.lock", "data/sources.csv", "data/classes.csv", "data/verdicts.csv",
                   "data/curation.csv", "data/ignore.txt")  # fmt: skip
 _FLUSHED_AT_ONCE = 16
 # Files of the innermost `together` block: what was written, and the name it is to take.

@@ -15,6 +15,10 @@ from britekit.files import write_csv
 
 COLUMNS = ("recording", "class", "start_time", "end_time")
 
+# Labels a sound of a training recording that is none of the classes or cannot be named: what is not annotated
+# beside it is not known to be absent.
+UNNAMED = "?"
+
 log = logging.getLogger("britekit.annotations")
 
 

@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from britekit.annotations.tables import iter_rows, parse_number
 from britekit.errors import InputError
-from britekit.files import unwritable
+from britekit.files import unwritable, write_csv
 
 VERDICTS = ("yes", "no", "unsure")
 _SEPARATOR = "|"
@@ -140,7 +140,7 @@ class Judged:
     """One item with what all its reviewers said."""
 
     verdict: Verdict
-    """The last row about it."""
+    """The last row about it that gives the answer."""
     answer: str
     """``yes`` or ``no`` by majority; ``unsure`` where nobody was sure, or as many said one as the other."""
     reviewers: int
@@ -155,8 +155,14 @@ def combine(verdicts: Iterable[Verdict]) -> list[Judged]:
     for rows in by_item.values():
         votes = Counter(row.verdict for row in rows)
         answer = "unsure" if votes["yes"] == votes["no"] else "yes" if votes["yes"] > votes["no"] else "no"
-        judged.append(Judged(rows[-1], answer, len(rows)))
+        agreeing = [row for row in rows if row.verdict == answer] or rows
+        judged.append(Judged(agreeing[-1], answer, len(rows)))
     return judged
+
+
+def write_verdicts(path: str | os.PathLike[str], verdicts: Iterable[Verdict]) -> None:
+    """Write a whole file; verdicts of reviewers are appended instead, by `append_verdict`."""
+    write_csv(Path(path), [COLUMNS, *map(_cells, verdicts)])
 
 
 def append_verdict(path: str | os.PathLike[str], verdict: Verdict) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from britekit.annotations.classes import ClassInfo, find_class, read_classes
 from britekit.annotations.segments import Annotation, read_annotations, write_annotations
+from britekit.annotations.verdicts import current_verdicts, read_verdicts, write_verdicts
 from britekit.audio.decoding import duration_of
 from britekit.collect.atomic_folder import check_conflicts, publish, staging
 from britekit.collect.download_cache import Downloads
@@ -20,13 +21,18 @@ from britekit.collect.other_species import OtherSpecies
 from britekit.collect.recording_folder import NotWanted
 from britekit.collect.recordings_table import FILE_NAME, RecordingRow, read_recordings_table, write_recordings_table
 from britekit.collect.sources import load_source
+from britekit.collect.sources.verdicts import FOLDER as VERDICTS
 from britekit.collect.sources_file import project_of, read_sources
+from britekit.collect.test_recordings import TestRecordings
 from britekit.collect.web import Gone
 from britekit.config.misc import MiscConfig
 from britekit.errors import BriteKitError, InputError
 from britekit.progress import track
 
 log = logging.getLogger(__name__)
+
+JUDGED = Path(VERDICTS, "verdicts.csv")
+"""What was said about the judged stretches beside it, below the directory of training recordings."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,8 @@ def plan_collection(
     licences: Sequence[str] | None = None,
     misc: MiscConfig | None = None,
     downloads: Downloads | None = None,
+    window_s: float = 5.0,
+    test_dir: Path = Path("data/test"),
 ) -> tuple[list[Planned], list[ClassInfo]]:
     """Ask every source what it has, without fetching any audio.
 
@@ -84,6 +92,10 @@ def plan_collection(
         `map_codes`, `map_names` and `other_species` apply to annotations that sources bring.
     downloads
         What sources on the network need; without it they are errors.
+    window_s
+        Length of a spectrogram in seconds: the margin of judged stretches.
+    test_dir
+        Where test recordings lie that were collected before.
 
     Returns
     -------
@@ -98,15 +110,16 @@ def plan_collection(
     classes = read_classes(classes_path)
     misc = misc or MiscConfig()
     species = OtherSpecies(classes, misc.map_names or {}, misc.other_species or ())
-    context = Context(classes, project_of(sources_path), species, misc.map_codes, downloads)
-    planned: list[Planned] = []
-    for row in read_sources(sources_path, classes):
-        try:
-            offers = load_source(row.source).find(row, context)
-        except InputError as error:
-            raise InputError(f"{sources_path}, row {row.row}: {error}") from error
-        planned += [Planned(row, offer) for offer in offers]
+    context = Context(classes, project_of(sources_path), species, misc, downloads, window_s)
+    rows = read_sources(sources_path, classes)
+    offered = {row.row: _ask(row, context, sources_path) for row in rows if row.source != VERDICTS}
+    tested = [offer for row in rows if row.split == "test" for offer in offered.get(row.row, [])]
+    context = replace(context, test=TestRecordings(tested, test_dir, misc.group_regex))
+    offered |= {row.row: _ask(row, context, sources_path) for row in rows if row.source == VERDICTS}
+    planned = [Planned(row, offer) for row in rows for offer in offered[row.row]]
     species.check()
+    if not any(row.source == VERDICTS for row in rows):
+        _mention_verdicts(context.project / "data" / "verdicts.csv", sources_path)
     found = {item.offer.class_name for item in planned if not item.is_test}
     planned = [item for item in planned if is_wanted(item.offer.details.licence, licences)]
     for item in planned:
@@ -114,6 +127,24 @@ def plan_collection(
     planned = _without_repeats(planned)
     _check_all_classes(planned, classes, classes_path, found)
     return planned, classes
+
+
+def _ask(row: SourceRow, context: Context, sources_path: Path) -> list[Offer]:
+    try:
+        offers: list[Offer] = load_source(row.source).find(row, context)
+    except InputError as error:
+        raise InputError(f"{sources_path}, row {row.row}: {error}") from error
+    return offers
+
+
+def _mention_verdicts(table: Path, sources_path: Path) -> None:
+    """Say how verdicts are used, where there are some and no row asks for them."""
+    count = len(current_verdicts(read_verdicts(table))) if table.exists() else 0
+    if count:
+        log.info(
+            "%s holds %d verdicts that are not trained with; a row *,verdicts,FOLDER,,train in %s brings the judged "
+            "stretches of the recordings in FOLDER", table, count, sources_path,
+        )  # fmt: skip
 
 
 def collect(
@@ -168,7 +199,8 @@ def collect(
         labelled = _labelled_by_code(labelled, classes)
         labelled = _merged_annotations(test_annotations, labelled, rows[True])
         write_annotations(test_stage / test_annotations.name, labelled)
-        check_conflicts(train_stage, recordings_dir, {FILE_NAME})
+        _write_judged(train_stage, recordings_dir, good)
+        check_conflicts(train_stage, recordings_dir, {FILE_NAME, JUDGED.as_posix()})
         check_conflicts(test_stage, test_dir, {FILE_NAME, test_annotations.name})
         counts = [publish(train_stage, recordings_dir, FILE_NAME), publish(test_stage, test_dir, test_annotations.name)]
     if failures:
@@ -180,6 +212,14 @@ def collect(
     kept = len([item for item in good if id(item) in there])
     annotated = len({item.recording for item in labelled})
     return Collected(sum(new for new, _ in counts), sum(present for _, present in counts) + kept, len(gone), annotated)
+
+
+def _write_judged(stage: Path, recordings_dir: Path, good: Sequence[Planned]) -> None:
+    """Write what was said about judged stretches beside them; a table of an earlier run is replaced."""
+    verdicts = [verdict for item in good for verdict in item.offer.verdicts]
+    if verdicts or (recordings_dir / JUDGED).exists():
+        (stage / JUDGED).parent.mkdir(exist_ok=True)
+        write_verdicts(stage / JUDGED, verdicts)
 
 
 def _fetch_all(

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.segments import Annotation
+from britekit.annotations.verdicts import Verdict
 from britekit.collect.recordings_table import Details
+from britekit.config.misc import MiscConfig
 from britekit.errors import InputError
 
 if TYPE_CHECKING:
     from britekit.collect.download_cache import Downloads
     from britekit.collect.other_species import OtherSpecies
+    from britekit.collect.test_recordings import TestRecordings
 
 ANY_CLASS = "*"
 
@@ -44,8 +47,12 @@ class Context:
     """Relative paths in queries begin here."""
     species: "OtherSpecies"
     """Decides about names in annotations that are not in the class list."""
-    map_codes: dict[str, str] | None = None
+    misc: MiscConfig = field(default_factory=MiscConfig)
     downloads: "Downloads | None" = None
+    window_s: float = 5.0
+    """Length of a spectrogram, in seconds."""
+    test: "TestRecordings | None" = None
+    """The recordings that are tested; known to sources that are asked after all others."""
 
     def network(self, row: "SourceRow") -> "Downloads":
         """Return what sources on the network need.
@@ -77,3 +84,5 @@ class Offer:
     late_details: Callable[[], Details] | None = None
     """For a recording of the network: gives all details once it was fetched. What bears its name already is
     it, and is not fetched again."""
+    verdicts: tuple[Verdict, ...] = ()
+    """What is known of a training recording of which only stretches were judged; times are its own."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from britekit.annotations.classes import ClassInfo, find_class, known_labels
-from britekit.annotations.segments import Annotation
+from britekit.annotations.segments import UNNAMED, Annotation
 from britekit.audio.files import composed
 from britekit.errors import InputError, suggest
 
@@ -35,18 +35,25 @@ class OtherSpecies:
     def __post_init__(self) -> None:
         self._known = {composed(label) for label in known_labels(self.classes)}
 
-    def of_a_class(self, annotations: Sequence[Annotation]) -> list[Annotation]:
+    def of_a_class(self, annotations: Sequence[Annotation], keep_stretches: bool = False) -> list[Annotation]:
         """Return the annotations that name a class, mapped names replaced.
 
-        Where nothing is left of a recording's annotations, an empty one keeps it: no class is heard there.
+        With ``keep_stretches`` those of species that are left out stay without a name (``?``), so that nothing
+        which is heard there counts as absent. Where nothing is left of a recording's annotations, an empty one
+        keeps it: no class is heard there.
 
         Raises
         ------
         InputError
             A name could be either of several classes.
         """
-        kept = [item for item in map(self._resolved, annotations) if item is not None]
-        left = {item.recording for item in kept}
+        named = [
+            (item, item if keep_stretches and item.label == UNNAMED else self._resolved(item)) for item in annotations
+        ]
+        if keep_stretches:
+            named = [(item, replace(item, label=UNNAMED) if found is None else found) for item, found in named]
+        kept = [found for _, found in named if found is not None]
+        left = {item.recording for item in kept if item.label != UNNAMED}
         gone = dict.fromkeys(item.recording for item in annotations if item.recording not in left)
         return [*kept, *(Annotation(recording, "", 0.0, 0.0) for recording in gone)]
 

@@ -1,5 +1,6 @@
 """``recordings.csv``: who, where, when, licence and link of each recording, beside the audio."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
@@ -66,3 +67,11 @@ def write_recordings_table(path: Path, rows: Iterable[RecordingRow]) -> None:
     """Write the table, sorted by class and recording."""
     ordered = sorted(rows, key=lambda row: (row.class_name, row.recording))
     write_csv(path, [COLUMNS, *([row.recording, row.class_name, *astuple(row.details)] for row in ordered)])
+
+
+def group_from_name(stem: str, pattern: str | None) -> str | None:
+    """Return what a recording was cut from: group 1 of the pattern, or the whole match if it has none."""
+    found = re.search(pattern, stem) if pattern else None
+    if found is None:
+        return None
+    return (found[1] if found.re.groups else found[0]) or None

@@ -63,8 +63,9 @@ def collect(
     wanted = parse_licences(licences)
     with Downloads(cfg.misc, project_of(Path(sources_path)), wanted) as downloads:
         planned, classes = collecting.plan_collection(
-            Path(sources_path), Path(cfg.misc.classes_file), wanted, cfg.misc, downloads
-        )
+            Path(sources_path), Path(cfg.misc.classes_file), wanted, cfg.misc, downloads, cfg.audio.spec_duration,
+            Path(cfg.pipeline.test_annotations).parent,
+        )  # fmt: skip
         if not dry_run:
             annotations = Path(cfg.pipeline.test_annotations)
             with stage_run("collect", cfg, [sources_path, cfg.misc.classes_file]) as run:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from britekit.database.absences import absences, add_absences
 from britekit.database.classes import add_class, find_class, get_or_add_category, require_class
 from britekit.database.recordings import Facts, add_recording, find_recording, get_or_add_source
 from britekit.database.schema import (
@@ -18,6 +19,7 @@ from britekit.database.schema import (
     Recording,
     RecordingInfo,
     Segment,
+    SegmentAbsence,
     SegmentClass,
     SoundType,
     Source,
@@ -86,14 +88,21 @@ def copy_class(origin: Session, destination: Session, name: str) -> Copied:
     )
     recordings = origin.scalars(
         select(Segment.recording_id)
-        .join(SegmentClass, SegmentClass.segment_id == Segment.id)
-        .where(SegmentClass.class_id == row.id, Segment.recording_id.is_not(None))
+        .where(Segment.id.in_(_judged(origin, row.id)), Segment.recording_id.is_not(None))
         .distinct()
     ).all()
     copied, names = Copied(), _Names()
     for recording_id in track(sorted(key for key in recordings if key is not None), what="copy"):
         _copy_recording(origin, destination, recording_id, row.id, class_id, names, copied)
     return copied
+
+
+def _judged(origin: Session, class_id: int) -> Any:
+    """Return a query for the segments in which a class is heard, or known not to be heard."""
+    heard = select(SegmentClass.segment_id).where(SegmentClass.class_id == class_id)
+    if not origin.info["has_absences"]:
+        return heard
+    return heard.union_all(select(SegmentAbsence.segment_id).where(SegmentAbsence.class_id == class_id))
 
 
 def _copy_recording(
@@ -123,13 +132,13 @@ def _copy_recording(
         present = {}
         copied.recordings += 1
     segments = origin.execute(
-        select(Segment.id, Segment.offset, SegmentClass.soundtype_id)
-        .join(SegmentClass, SegmentClass.segment_id == Segment.id)
-        .where(Segment.recording_id == recording_id, SegmentClass.class_id == old_class)
+        select(Segment.id, Segment.offset, SegmentClass.class_id, SegmentClass.soundtype_id)
+        .outerjoin(SegmentClass, (SegmentClass.segment_id == Segment.id) & (SegmentClass.class_id == old_class))
+        .where(Segment.recording_id == recording_id, Segment.id.in_(_judged(origin, old_class)))
         .order_by(Segment.offset)
     ).all()
-    known = [_same(offset, present) for _id, offset, _soundtype in segments]
-    missing = [offset for (_id, offset, _soundtype), segment in zip(segments, known) if segment is None]
+    known = [_same(row[1], present) for row in segments]
+    missing = [row[1] for row, segment in zip(segments, known) if segment is None]
     added = iter(add_segments(destination, new_id, missing))
     copied.segments += len(missing)
     new_of = {row[0]: next(added) if segment is None else segment for row, segment in zip(segments, known)}
@@ -139,11 +148,27 @@ def _copy_recording(
             "class_id": new_class,
             "soundtype_id": _soundtype(origin, destination, soundtype, names),
         }
-        for segment_id, _offset, soundtype in segments
+        for segment_id, _offset, heard, soundtype in segments
+        if heard is not None
     ]
-    destination.execute(insert(SegmentClass), links)
+    if links:
+        destination.execute(insert(SegmentClass), links)
+    _copy_absences(origin, destination, new_of, set(present.values()), old_class, new_class)
     _copy_audio(origin, destination, new_of)
     _copy_values(origin, destination, new_of, names, copied)
+
+
+def _copy_absences(
+    origin: Session, destination: Session, new_of: dict[int, int], present: set[int], old_class: int, new_class: int
+) -> None:
+    """Copy what is known only in part; a segment that was there, and is wholly known, stays so."""
+    partly = absences(destination, list(new_of.values()))
+    absent = {
+        new_of[segment]: [new_class] if old_class in classes else []
+        for segment, classes in absences(origin, list(new_of)).items()
+        if new_of[segment] not in present or new_of[segment] in partly
+    }
+    add_absences(destination, absent)
 
 
 def _check_length(origin: Session, destination: Session, recording: Recording, there: Recording) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
+from britekit.database.absences import unknown_segments
 from britekit.database.classes import require_class
 from britekit.database.recordings import forms_of
 from britekit.database.schema import (
@@ -24,6 +25,7 @@ from britekit.database.schema import (
     Recording,
     RecordingInfo,
     Segment,
+    SegmentAbsence,
     SegmentClass,
     SoundType,
     Source,
@@ -160,7 +162,7 @@ def delete_segments(session: Session, segment_ids: Iterable[int]) -> Removed:
 
 
 def unlink_segments(session: Session, segment_ids: Iterable[int], class_id: int) -> Removed:
-    """Take a class from segments; those left without any class are removed. The caller commits."""
+    """Take a class from segments; those of which nothing else is known are removed. The caller commits."""
     removed = Removed()
     for chunk in _chunks(segment_ids):
         _delete(
@@ -176,7 +178,8 @@ def unlink_segments(session: Session, segment_ids: Iterable[int], class_id: int)
                 ~select(SegmentClass.id).where(SegmentClass.segment_id == Segment.id).exists(),
             )
         ).all()
-        removed += delete_segments(session, bare)
+        judged = _judged(session, bare)
+        removed += delete_segments(session, [key for key in bare if key not in judged])
     return removed
 
 
@@ -194,11 +197,21 @@ def _delete_classes(session: Session, condition: ColumnElement[bool]) -> Removed
                 linked.where(Segment.recording_id.in_(chunk), SegmentClass.class_id.not_in(doomed)).distinct()
             )
         )
+        if session.info["has_absences"]:
+            judged = select(Segment.recording_id).join(SegmentAbsence, SegmentAbsence.segment_id == Segment.id)
+            shared |= set(
+                session.scalars(
+                    judged.where(Segment.recording_id.in_(chunk), SegmentAbsence.class_id.not_in(doomed)).distinct()
+                )
+            )
         removed += delete_recordings(session, [key for key in chunk if key not in shared])
         if shared:
             removed += _take_classes(session, sorted(key for key in shared if key is not None), doomed)
     _delete(session, removed, SegmentClass, SegmentClass.class_id.in_(doomed))
+    if session.info["has_absences"]:
+        _delete(session, removed, SegmentAbsence, SegmentAbsence.class_id.in_(doomed))
     _delete(session, removed, Class, condition)
+    removed.update(delete_segments(session, unknown_segments(session)))
     return removed
 
 
@@ -219,6 +232,7 @@ def _take_classes(session: Session, recordings: Sequence[int], doomed: Any) -> R
                 )
             )
         )
+        staying |= _judged(session, chunk, doomed)
         _delete(
             session,
             removed,
@@ -228,6 +242,18 @@ def _take_classes(session: Session, recordings: Sequence[int], doomed: Any) -> R
         )
         removed += delete_segments(session, [key for key in chunk if key not in staying])
     return removed
+
+
+def _judged(session: Session, segments: Sequence[int], doomed: Any = None) -> set[int]:
+    """Return the segments in which a class, other than the doomed ones, is known not to be heard."""
+    if not session.info["has_absences"]:
+        return set()
+    query = select(SegmentAbsence.segment_id).where(
+        SegmentAbsence.segment_id.in_(segments), SegmentAbsence.class_id.is_not(None)
+    )
+    if doomed is not None:
+        query = query.where(SegmentAbsence.class_id.not_in(doomed))
+    return set(session.scalars(query))
 
 
 def _delete(session: Session, removed: Removed, table: type[Base], *conditions: ColumnElement[bool]) -> None:

@@ -16,6 +16,7 @@ from britekit.database.schema import (
     Category,
     RecordingInfo,
     SchemaVersion,
+    SegmentAbsence,
     Source,
     SpecGroup,
 )
@@ -27,8 +28,8 @@ _OURS = RecordingInfo.__tablename__
 def prepare(session: Session, where: str, may_create: bool, may_write: bool) -> None:
     """Check the schema, creating or completing it as far as allowed.
 
-    Afterwards ``session.info`` says in ``has_recording_info`` and ``has_group_config`` which of our additions
-    the database has; one that may be written has both. The caller commits.
+    Afterwards ``session.info`` says in ``has_recording_info``, ``has_group_config`` and ``has_absences`` which of
+    our additions the database has; one that may be written has the first two. The caller commits.
 
     Raises
     ------
@@ -52,26 +53,27 @@ def prepare(session: Session, where: str, may_create: bool, may_write: bool) -> 
     _check_version(session, where)
     columns = _check_columns(session, where, wanted & present)
     if may_write and _OURS not in present:
-        _create(session, RecordingInfo)
+        create_table(session, RecordingInfo)
         present.add(_OURS)
     if may_write and "Config" not in columns:
         session.execute(text('ALTER TABLE "SpecGroup" ADD COLUMN "Config" TEXT'))
         columns.add("Config")
     session.info["has_recording_info"] = _OURS in present
     session.info["has_group_config"] = "Config" in columns
+    session.info["has_absences"] = SegmentAbsence.__tablename__ in present
 
 
 def create_tables(session: Session) -> None:
     """Create every table, the schema version and the default rows."""
     for mapped in TABLES:
-        _create(session, mapped)
+        create_table(session, mapped)
     session.execute(insert(SchemaVersion).values(version=SCHEMA_VERSION))
     row: dict[str, Any] = {"name": DEFAULT_NAME, "inserted_date": session.info["inserted_date"]}
     for mapped in (Category, Source, SpecGroup):
         session.execute(insert(mapped).values(row))
 
 
-def _create(session: Session, mapped: type[Base]) -> None:
+def create_table(session: Session, mapped: type[Base]) -> None:
     """Create one table and its indexes in a fixed order, so that the bytes of the file are reproducible."""
     table = cast(Table, mapped.__table__)
     session.execute(CreateTable(table))

@@ -1,7 +1,7 @@
 """The tables of the training database.
 
-Attributes are lower-case words, columns keep the names that other programs know. `RecordingInfo` and
-`SpecGroup.Config` are additions: other programs ignore them, and a file without them is valid.
+Attributes are lower-case words, columns keep the names that other programs know. `RecordingInfo`,
+`SegmentAbsence` and `SpecGroup.Config` are additions: other programs ignore them, and a file without them is valid.
 """
 
 from __future__ import annotations
@@ -274,6 +274,23 @@ class RecordingInfo(Base):
     """Degrees north."""
     longitude: Mapped[float | None] = mapped_column("Longitude", _Real)
     """Degrees east."""
+
+
+class SegmentAbsence(Base):
+    """What is known of a segment of which only some classes were judged; our own table, made when first needed.
+
+    A segment has a row without a class, which says that only part is known of it: the classes it is linked to
+    are heard, those of its further rows here are not, and nothing is known of all others.
+    """
+
+    __tablename__ = "SegmentAbsence"
+    __table_args__ = (Index("idx_segmentabsence_segment", "SegmentID"),)
+
+    id: Mapped[int] = _key()
+    segment_id: Mapped[int] = mapped_column("SegmentID", Integer, ForeignKey("Segment.ID", ondelete="CASCADE"))
+    """The segment."""
+    class_id: Mapped[int | None] = _reference("ClassID", "Class")
+    """A class that is not heard, or null."""
 
 
 # In the order of creation, which is part of a rebuilt file's bytes.

@@ -8,7 +8,7 @@ from pathlib import Path
 from britekit.annotations.held import is_held, known_seconds, split_at_ends
 from britekit.annotations.names import RecordingNames, recording_key
 from britekit.annotations.reconciling import Reconciler
-from britekit.annotations.segments import Annotation
+from britekit.annotations.segments import UNNAMED, Annotation
 from britekit.config.misc import MiscConfig
 from britekit.formats import read_folder, report_absent, warn_of_folders
 
@@ -23,7 +23,7 @@ class FolderAnnotations:
     paths
         Its recordings.
     reconciler
-        Knows the classes.
+        Knows the classes. Stretches labelled ``?`` stay: they hold a sound that nobody named.
     misc
         ``map_codes``.
     class_name
@@ -48,7 +48,9 @@ class FolderAnnotations:
         """A table says which recordings belong to the set; label files speak for one recording each."""
         stems = {recording_key(path) for path in paths}
         absent: dict[str, str] = {}
-        for item in split_at_ends(reconciler.reconcile(found.annotations), known_seconds(paths)):
+        named = reconciler.reconcile([item for item in found.annotations if item.label != UNNAMED])
+        unnamed = [item for item in found.annotations if item.label == UNNAMED]
+        for item in split_at_ends([*named, *unnamed], known_seconds(paths)):
             if item.recording not in stems:
                 absent.setdefault(item.recording, item.where)
                 continue

@@ -16,7 +16,7 @@ import torch
 
 from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.augmentations.registry import Chain
-from britekit.datasets.mixing import Mixer, MixSettings, cutmix_boxes, inside_boxes, rows_where
+from britekit.datasets.mixing import Mixer, MixSettings, cutmix_boxes, inside_boxes, mixed_knowledge, rows_where
 from britekit.datasets.transfers import send
 
 log = logging.getLogger(__name__)
@@ -37,11 +37,14 @@ class Batch:
         (B, C) float32 in [0, 1], not smoothed.
     merged
         (B,) float32, 1 where two samples were mixed.
+    known
+        (B, C) float32, 1 where the target is known, 0 elsewhere; None if all of them are.
     """
 
     images: torch.Tensor
     targets: torch.Tensor
     merged: torch.Tensor
+    known: torch.Tensor | None = None
 
 
 class Samples(Protocol):
@@ -78,6 +81,8 @@ class Bank:
             images = images.to(self.device)
         self.images = images
         self.labels = torch.from_numpy(np.ascontiguousarray(samples.labels))
+        known = getattr(samples, "known", None)
+        self.known_labels = None if known is None else torch.from_numpy(np.ascontiguousarray(known))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -102,6 +107,10 @@ class Bank:
     def targets(self, index: torch.Tensor) -> torch.Tensor:
         """Labels of the given samples on the CPU, (B, C) float32."""
         return self.labels.index_select(0, index).to(torch.float32)
+
+    def known(self, index: torch.Tensor) -> torch.Tensor | None:
+        """Where the labels of the given samples are known, on the CPU, (B, C) float32; None if everywhere."""
+        return None if self.known_labels is None else self.known_labels.index_select(0, index).to(torch.float32)
 
 
 def batch_size_for(count: int, batch_size: int, min_steps: int, smallest: int = 8) -> int:
@@ -227,15 +236,17 @@ class TrainingBatches:
         if self.bank.device.type != "cpu":
             return self.make(index[part])
         whole = self.make(index)
-        return Batch(whole.images[part], whole.targets[part], whole.merged[part])
+        known = None if whole.known is None else whole.known[part]
+        return Batch(whole.images[part], whole.targets[part], whole.merged[part], known)
 
     def make(self, index: torch.Tensor) -> Batch:
         """Batch of the given samples, mixed and augmented with fresh draws."""
         bank = self.bank
         if self.mixer.active:
-            images, targets, merged = self._mixed(index)
+            images, targets, merged, known = self._mixed(index)
         else:
             images, targets, merged = bank.gather(index), bank.targets(index), torch.zeros(len(index))
+            known = bank.known(index)
         if self.chain is not None:
             draws = Draws(
                 len(index),
@@ -247,20 +258,25 @@ class TrainingBatches:
             images = self.chain(images, draws)
         elif self.mixer.active:
             images = images.clamp_(0.0, 1.0)
-        sent = send(torch.cat([targets, merged[:, None]], 1), bank.device)
-        return Batch(images.unsqueeze(1), sent[:, :-1], sent[:, -1])
+        parts = [targets, merged[:, None]] if known is None else [targets, merged[:, None], known]
+        sent, classes = send(torch.cat(parts, 1), bank.device), targets.shape[1]
+        there = None if known is None else sent[:, classes + 1 :]
+        return Batch(images.unsqueeze(1), sent[:, :classes], sent[:, classes], there)
 
     def _noise_images(self, count: int) -> torch.Tensor:
         pick = torch.randint(len(self.noise), (count,), generator=self.generator)
         return self.bank.gather(self.noise[pick])
 
-    def _mixed(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Images, targets and what is merged; the partners are gathered with the samples."""
+    def _mixed(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Images, targets, what is merged and what is known; the partners are gathered with the samples."""
         plan = self.mixer.plan(index, self.generator)
         bank, count = self.bank, len(index)
         ways = [rows_where(chosen) for chosen in (plan.merge, plan.mixup, plan.cutmix)]
         rows, sizes = torch.cat(ways), [len(way) for way in ways]
         both = torch.cat([index, plan.partner[rows]])
+        known = bank.known(both)
+        if known is not None:
+            known = mixed_knowledge(known, bank.targets(both), ways, count)
         images, *others = bank.gather(both).split([count, *sizes])
         targets, *their_targets = bank.targets(both).split([count, *sizes])
         places = send(rows, bank.device).split(sizes)
@@ -284,7 +300,7 @@ class TrainingBatches:
             area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / (height * width)
             targets[rows] = torch.lerp(targets[rows], their, area[:, None])
         merged = (plan.merge | plan.mixup | plan.cutmix).to(torch.float32)
-        return images, targets, merged
+        return images, targets, merged, known
 
 
 def plain_batches(bank: Bank, members: torch.Tensor, batch_size: int) -> Iterator[Batch]:
@@ -292,4 +308,6 @@ def plain_batches(bank: Bank, members: torch.Tensor, batch_size: int) -> Iterato
     for begin in range(0, len(members), batch_size):
         index = members[begin : begin + batch_size]
         targets = send(bank.targets(index), bank.device)
-        yield Batch(bank.gather(index).unsqueeze(1), targets, torch.zeros(len(index), device=bank.device))
+        known = bank.known(index)
+        known = None if known is None else send(known, bank.device)
+        yield Batch(bank.gather(index).unsqueeze(1), targets, torch.zeros(len(index), device=bank.device), known)

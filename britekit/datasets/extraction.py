@@ -12,6 +12,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from britekit.annotations.classes import ClassInfo, read_classes
+from britekit.annotations.judged_stretches import apart, known_in, windows_of
 from britekit.audio.windows import WindowGrid
 from britekit.config import BaseConfig
 from britekit.database.classes import add_class, get_or_add_category, segment_counts
@@ -68,8 +69,7 @@ def build_training_database(
     curation.step_s = WindowGrid.for_extraction(duration, overlap).step_s
     plans = read_tree(root, classes, cfg.misc)
     _check_every_class(root, classes_path, classes, plans, curation)
-    for plan in plans:
-        plan.starts = WindowGrid.for_extraction(duration, overlap, bool(plan.annotations))
+    _choose_windows(plans, duration, overlap)
     decisions = {plan.path: curation.about(plan.filename, plan.source) for plan in plans}
 
     def choose(plan: Plan, offset: float) -> list[str]:
@@ -92,6 +92,28 @@ def build_training_database(
         if not count:
             log.warning('class "%s" has no segment in %s', name, target)
     return result
+
+
+def _choose_windows(plans: Sequence[Plan], duration: float, overlap: float) -> None:
+    """Give each plan its windows: a grid over the recording, or those that show what was judged."""
+    useless = 0
+    for plan in plans:
+        grid = WindowGrid.for_extraction(duration, overlap, bool(plan.annotations))
+        plan.starts = grid
+        if not plan.judged or plan.class_names or plan.annotations:
+            continue
+        starts = {stretch: windows_of(stretch, plan.seconds, duration, grid.step_s) for stretch in plan.judged}
+        if plan.seconds > duration:  # else the grid has one window, padded with silence
+            plan.starts = apart([start for found in starts.values() for start in found], duration)
+        for stretch, found in starts.items():
+            known = [known_in(plan.judged, start, duration, plan.seconds) for start in found]
+            useless += not any(stretch.heard & set(heard) or stretch.absent & set(absent) for heard, absent in known)
+    if useless:
+        log.warning(
+            "%d judged stretches say nothing about any window of %g s: rejected ones shorter than that, since the "
+            "class may be heard in the rest of the window, and stretches that other verdicts contradict", useless,
+            duration,
+        )  # fmt: skip
 
 
 def _add_classes(session: Session, curation: Curation) -> dict[str, int]:

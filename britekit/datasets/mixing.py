@@ -7,6 +7,7 @@ Legend: B batch, H rows, W columns, C classes, K distinct sets of labels.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -182,3 +183,32 @@ def inside_boxes(boxes_B4: torch.Tensor, height: int, width: int) -> torch.Tenso
     rows = (row >= boxes_B4[:, 0:1]) & (row < boxes_B4[:, 2:3])
     columns = (column >= boxes_B4[:, 1:2]) & (column < boxes_B4[:, 3:4])
     return rows[:, :, None] & columns[:, None, :]
+
+
+def mixed_knowledge(
+    known_MC: torch.Tensor, targets_MC: torch.Tensor, ways: Sequence[torch.Tensor], count: int
+) -> torch.Tensor:
+    """(B, C) where the targets of mixed samples are known.
+
+    In two merged sounds a class is heard if it is heard in either, and known to be absent only if it is absent
+    from both. In mixup and cutmix the target is a share of both sides, so both must be known.
+
+    Parameters
+    ----------
+    known_MC, targets_MC
+        Of the B samples, then of the partners of those that are merged, mixed up and cut, in this order.
+    ways
+        Row numbers of these.
+    count
+        B.
+    """
+    sizes = [len(way) for way in ways]
+    known, *theirs = known_MC.split([count, *sizes])
+    targets, their_targets, *_ = targets_MC.split([count, *sizes])
+    known = known.clone()
+    for number, (rows, other) in enumerate(zip(ways, theirs, strict=True)):
+        both = known[rows] * other
+        if number == 0:
+            both = torch.maximum(both, torch.maximum(targets[rows], their_targets))
+        known[rows] = both
+    return known

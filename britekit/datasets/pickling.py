@@ -66,6 +66,8 @@ def write_training_pickle(
             writer.entry(key, value)
         starts, labels = selection.label_starts.tolist(), selection.label_classes.tolist()
         writer.list_entry("spec_class_indexes", (labels[a:b] for a, b in zip(starts, starts[1:])))
+        if selection.absent:
+            writer.list_entry("spec_known_indexes", _known(selection))
         writer.list_entry("spec_segment_ids", selection.segment_ids.tolist())
         writer.list_entry("spec_recording_ids", selection.recording_ids.tolist())
         writer.list_entry("spec_group_ids", selection.group_ids.tolist())
@@ -87,6 +89,14 @@ def _header(selection: Selection, height: int, width: int, settings: dict[str, A
     if settings:
         header["audio"] = settings
     return header
+
+
+def _known(selection: Selection) -> Iterator[list[int] | None]:
+    """Yield the classes of which it is known whether a spectrogram holds them; None for all of them."""
+    starts, labels = selection.label_starts.tolist(), selection.label_classes.tolist()
+    for place, segment in enumerate(selection.segment_ids.tolist()):
+        absent = selection.absent.get(segment)
+        yield None if absent is None else sorted({*absent, *labels[starts[place] : starts[place + 1]]})
 
 
 def _checked_values(session: Session, selection: Selection, height: int, width: int) -> Iterator[bytes]:

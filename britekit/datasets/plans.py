@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from britekit.annotations.held import is_held
 from britekit.annotations.image_names import image_name_readings, images_in, parse_image_name
+from britekit.annotations.judged_stretches import Stretch, known_in
 from britekit.annotations.names import RecordingNames
 from britekit.annotations.offsets import read_offset_rows
-from britekit.annotations.segments import Annotation
+from britekit.annotations.segments import UNNAMED, Annotation
 from britekit.audio.files import check_stems, find_recordings, shown
 from britekit.audio.windows import WindowGrid
 from britekit.database.recordings import Facts
@@ -34,6 +36,8 @@ class Plan:
         Classes that it holds over its whole length.
     annotations
         Stretches of classes that people heard in it.
+    judged, seconds
+        What verdicts say about stretches of it, and its length; of all else nothing is known.
     starts
         Its windows, where they begin in ascending order, or a function that looks at the file and returns it.
     """
@@ -43,6 +47,8 @@ class Plan:
     facts: Facts
     class_names: list[str]
     annotations: list[Annotation] = field(default_factory=list)
+    judged: list[Stretch] = field(default_factory=list)
+    seconds: float = 0.0
     starts: WindowGrid | Sequence[float] | Starts = ()
 
     @property
@@ -53,13 +59,23 @@ class Plan:
     @property
     def every_class(self) -> set[str]:
         """The classes that it holds anywhere."""
-        return {*self.class_names, *(item.label for item in self.annotations)}
+        annotated = {item.label for item in self.annotations if item.label != UNNAMED}
+        return {*self.class_names, *annotated}.union(*(stretch.heard for stretch in self.judged))
 
     def classes_at(self, offset: float, duration: float) -> list[str]:
         """Return the classes of the segment of ``duration`` seconds that begins at ``offset``."""
-        if not self.annotations:
+        if not self.annotations and not self.judged:
             return self.class_names
-        return list(dict.fromkeys([*self.class_names, *classes_heard(self.annotations, offset, duration)]))
+        named = [item for item in self.annotations if item.label != UNNAMED]
+        judged, _ = known_in(self.judged, offset, duration, self.seconds)
+        return list(dict.fromkeys([*self.class_names, *classes_heard(named, offset, duration), *judged]))
+
+    def absent_at(self, offset: float, duration: float) -> list[str] | None:
+        """Return the classes known not to be heard in that segment; None if all that are not heard are absent."""
+        if self.judged and not self.class_names and not self.annotations:
+            return known_in(self.judged, offset, duration, self.seconds)[1]
+        unnamed = (item for item in self.annotations if item.label == UNNAMED)
+        return [] if any(is_held(item, offset, duration) for item in unnamed) else None
 
 
 @dataclass

@@ -12,7 +12,7 @@ from britekit.annotations.names import recording_key
 from britekit.annotations.tables import parse_number
 from britekit.audio.files import composed
 from britekit.audio.metadata import read_metadata
-from britekit.collect.recordings_table import FILE_NAME, read_recordings_table
+from britekit.collect.recordings_table import FILE_NAME, group_from_name, read_recordings_table
 from britekit.config.misc import MiscConfig
 from britekit.database.recordings import Facts
 from britekit.errors import InputError
@@ -168,14 +168,6 @@ def source_from_name(stem: str, patterns: Sequence[Sequence[str]] | None) -> str
         if re.match(pattern, stem):
             return source
     return DEFAULT_SOURCE
-
-
-def group_from_name(stem: str, pattern: str | None) -> str | None:
-    """Return what a recording was cut from: group 1 of the pattern, or the whole match if it has none."""
-    found = re.search(pattern, stem) if pattern else None
-    if found is None:
-        return None
-    return (found[1] if found.re.groups else found[0]) or None
 
 
 def _coordinate(path: Path, number: int, column: str, text: str, limit: float) -> float | None:

@@ -9,6 +9,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from britekit.database import deletion
+from britekit.database.absences import withdraw_absences
 from britekit.database.classes import add_class, find_class, get_or_add_category
 from britekit.database.recordings import get_or_add_source, named_recordings
 from britekit.database.schema import DEFAULT_NAME, Category, Class, Segment, SegmentClass, SoundType, Source, SpecGroup
@@ -79,6 +80,7 @@ def _redo_segments(session: Session, decision: Decision) -> bool:
             return False
         carrying = set(session.scalars(select(SegmentClass.segment_id).where(SegmentClass.class_id == new.id)))
         add_links(session, [(segment, new.id) for segment in linked if segment not in carrying])
+        withdraw_absences(session, linked, new.id)
     deletion.unlink_segments(session, linked, old.id)
     return bool(linked)
 

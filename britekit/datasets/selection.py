@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from britekit.annotations.classes import ClassInfo
+from britekit.database.absences import absences
 from britekit.database.recordings import group_ids
-from britekit.database.schema import Class, Segment, SegmentClass, SpecValue
+from britekit.database.schema import Class, Segment, SegmentAbsence, SegmentClass, SpecValue
 from britekit.errors import DatabaseError, suggest
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ class Selection:
         (N,) int64.
     label_starts, label_classes
         Class indexes of spectrogram n: ``label_classes[label_starts[n]:label_starts[n + 1]]``.
+    absent
+        By segment, of those of which only part is known: the class indexes known not to be heard.
     """
 
     classes: list[ClassInfo]
@@ -46,6 +49,7 @@ class Selection:
     group_ids: NDArray[np.int64]
     label_starts: NDArray[np.int64]
     label_classes: NDArray[np.int64]
+    absent: dict[int, list[int]] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int]:
         """Return the number of spectrograms of each class."""
@@ -60,7 +64,7 @@ def select_spectrograms(
     max_per_class: int | None = None,
     keep_mixed: bool = False,
 ) -> Selection:
-    """Choose the spectrograms of a group that carry the wanted classes.
+    """Choose the spectrograms of a group that carry the wanted classes, or are known not to.
 
     Parameters
     ----------
@@ -72,7 +76,8 @@ def select_spectrograms(
         Classes in the order of their indexes; default: all of the database, by name.
     max_per_class
         Most spectrograms per class. The choice depends on segment IDs alone, classes with few segments choose
-        first, and a segment of several classes counts for each.
+        first, and a segment of several classes counts for each; of segments in which a class was only
+        rejected, as many again.
     keep_mixed
         Keep segments that also carry another class, ignoring that class; otherwise they are left out.
 
@@ -87,18 +92,21 @@ def select_spectrograms(
     carrying = select(SegmentClass.segment_id).where(SegmentClass.class_id.is_not(None))
     if wanted is not None:
         carrying = carrying.where(SegmentClass.class_id.in_(class_ids))
+    judged: Any = carrying
+    if session.info["has_absences"]:
+        judged = carrying.union_all(select(SegmentAbsence.segment_id).where(SegmentAbsence.class_id.in_(class_ids)))
     values = _fetch(
         session,
         select(SpecValue.segment_id, SpecValue.id, Segment.recording_id)
         .join(Segment, Segment.id == SpecValue.segment_id)
-        .where(SpecValue.specgroup_id == group_id, SpecValue.segment_id.in_(carrying))
+        .where(SpecValue.specgroup_id == group_id, SpecValue.segment_id.in_(judged))
         .order_by(SpecValue.segment_id),
         3,
     )
     links = _fetch(
         session,
         select(SegmentClass.segment_id, SegmentClass.class_id)
-        .where(SegmentClass.segment_id.in_(carrying), SegmentClass.class_id.is_not(None))
+        .where(SegmentClass.segment_id.in_(judged), SegmentClass.class_id.is_not(None))
         .order_by(SegmentClass.segment_id),
         2,
     )
@@ -109,8 +117,10 @@ def select_spectrograms(
         values = values[~np.isin(values[:, 0], mixed)]
     stays = (label_classes >= 0) & np.isin(label_segments, values[:, 0])
     label_segments, label_classes = label_segments[stays], label_classes[stays]
+    absent = _absent(session, index_of, label_segments, label_classes, values[:, 0])
     if max_per_class is not None:
         chosen = _thin(label_segments, label_classes, len(classes), max_per_class)
+        chosen = np.union1d(chosen, _thin_absent(absent, label_segments, len(classes), max_per_class))
         values = values[np.isin(values[:, 0], chosen)]
         stays = np.isin(label_segments, chosen)
         label_segments, label_classes = label_segments[stays], label_classes[stays]
@@ -127,6 +137,7 @@ def select_spectrograms(
         group_ids=np.array([group_of.get(recording, recording) for recording in recordings.tolist()], np.int64),
         label_starts=np.append(starts, len(label_segments)).astype(np.int64),
         label_classes=label_classes,
+        absent={key: absent[key] for key in values[:, 0].tolist() if key in absent} if absent else {},
     )
     _refuse_empty(session, selection, hint=wanted is not None and not keep_mixed)
     return selection
@@ -169,12 +180,12 @@ def _resolve(session: Session, wanted: Sequence[ClassInfo] | None) -> tuple[list
                 "labels could not distinguish them; give one of them another code"
             )
     for info, listed_info in zip(classes, wanted or ()):
-        for field in ("code", "alt_name", "alt_code"):
-            kept, other = getattr(info, field), getattr(listed_info, field)
+        for part in ("code", "alt_name", "alt_code"):
+            kept, other = getattr(info, part), getattr(listed_info, part)
             if other and other != kept:
                 log.warning(
                     'class "%s" has the %s "%s" in %s, which is kept, and "%s" in the class list',
-                    info.name, _SPOKEN[field], kept, where, other,
+                    info.name, _SPOKEN[part], kept, where, other,
                 )  # fmt: skip
     return [rows[name].id for name in order], classes
 
@@ -206,6 +217,41 @@ def _thin(segments: NDArray[np.int64], classes: NDArray[np.int64], num_classes: 
             for other in of_segment[segment]:
                 room[other] -= 1
     return np.array(sorted(chosen), dtype=np.int64)
+
+
+def _absent(
+    session: Session,
+    index_of: dict[int, int],
+    label_segments: NDArray[np.int64],
+    label_classes: NDArray[np.int64],
+    segments: NDArray[np.int64],
+) -> dict[int, list[int]]:
+    """Return the classes known not to be heard, by segment; a class that it is linked to is heard."""
+    found = absences(session)
+    if not found:
+        return {}
+    partly = np.isin(label_segments, list(found))
+    heard = set(zip(label_segments[partly].tolist(), label_classes[partly].tolist()))
+    there = set(segments.tolist())
+    return {
+        segment: sorted(
+            index for key in classes if (index := index_of.get(key, -1)) >= 0 and (segment, index) not in heard
+        )
+        for segment, classes in found.items()
+        if segment in there
+    }
+
+
+def _thin_absent(
+    absent: dict[int, list[int]], heard: NDArray[np.int64], num_classes: int, most: int
+) -> NDArray[np.int64]:
+    """Return the segments in which no class is heard that are kept, at most ``most`` for each class rejected there."""
+    only = set(absent) - set(heard.tolist())
+    pairs = [(segment, index) for segment in sorted(only) for index in absent[segment]]
+    if not pairs:
+        return np.empty(0, np.int64)
+    segments, classes = np.array(pairs, np.int64).T
+    return _thin(segments, classes, num_classes, most)
 
 
 def _lot(segments: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -33,8 +33,9 @@ class Split:
 
 
 def first_class(labels_NC: np.ndarray) -> np.ndarray:
-    """(N,) index of each sample's first class."""
-    return np.asarray(labels_NC).argmax(axis=1)
+    """(N,) index of each sample's first class; -1 where classes were only rejected."""
+    labels = np.asarray(labels_NC)
+    return np.where(labels.any(axis=1), labels.argmax(axis=1), -1)
 
 
 def make_splits(

@@ -14,6 +14,7 @@ from britekit.annotations.held import Unheard
 from britekit.audio.files import Failures
 from britekit.audio.windows import WindowGrid, Windows
 from britekit.config.audio import AudioConfig
+from britekit.database.absences import add_absences
 from britekit.database.classes import find_class
 from britekit.database.recordings import add_recording, find_recording, get_or_add_source, set_seconds
 from britekit.database.schema import DEFAULT_NAME, Category
@@ -170,6 +171,7 @@ class _Store:
     ) -> None:
         self.offsets: list[float] = []
         self.segments = self.spectrograms = 0
+        self._duration = 0.0
         self._session = session
         self._plan = plan
         self._stream = stream
@@ -186,6 +188,7 @@ class _Store:
             The recording cannot be read, or is another one than the database has under that name.
         """
         session, plan, group_id = self._session, self._plan, self._place.group_id
+        self._duration = audio.spec_duration
         batches = iter(self._stream)
         batch = next(batches, None)
         if batch is None:
@@ -208,13 +211,14 @@ class _Store:
         elsewhere: dict[float, int] = {}
         while batch is not None:
             self.offsets += batch.offsets
-            new: list[tuple[float, bytes, Sequence[str]]] = []
+            new: list[tuple[float, bytes, Sequence[str], Sequence[str] | None]] = []
             values: list[tuple[int, bytes]] = []
             for offset, value in zip(batch.offsets, batch.values):
                 names = self._classes_at(plan, offset)
+                absent = self._absent_at(offset, names)
                 stored = nearest(offset, known, self._tolerance) if names and known else None
                 if stored is None:
-                    new += [(offset, value, names)] if names else []
+                    new += [(offset, value, names, absent)] if names or absent else []
                     continue
                 segment_id = there[stored]
                 self._link(segment_id, names, linked.setdefault(segment_id, set()))
@@ -228,11 +232,13 @@ class _Store:
                 facts = with_metadata(plan.facts, plan.path)
                 recording_id = add_recording(session, source_id, plan.filename, stored_path, 0.0, facts)
             if new and recording_id is not None:
-                ids = add_segments(session, recording_id, [offset for offset, _value, _names in new])
+                ids = add_segments(session, recording_id, [row[0] for row in new])
                 pairs = list(zip(ids, new))
                 class_ids = self._place.class_ids
-                add_links(session, ((at, class_ids[name]) for at, (_, _, names) in pairs for name in names))
-                values += [(at, value) for at, (_, value, _) in pairs]
+                add_links(session, ((at, class_ids[name]) for at, (_, _, names, _) in pairs for name in names))
+                partly = {at: absent for at, (_, _, _, absent) in pairs if absent is not None}
+                add_absences(session, {at: [class_ids[name] for name in absent] for at, absent in partly.items()})
+                values += [(at, value) for at, (_, value, _, _) in pairs]
             add_values(session, group_id, values)
             self.segments += len(new)
             self.spectrograms += len(values)
@@ -250,6 +256,13 @@ class _Store:
         extra = _encode_at(plan.path, audio, elsewhere)
         add_values(session, group_id, extra)
         self.spectrograms += len(extra)
+
+    def _absent_at(self, offset: float, heard: Sequence[str]) -> Sequence[str] | None:
+        """Return the classes known to be absent from a segment, None if all but those heard are."""
+        absent = self._plan.absent_at(offset, self._duration)
+        if absent is None:
+            return None
+        return [name for name in absent if name in self._place.class_ids and name not in heard]
 
     def _link(self, segment_id: int, names: Sequence[str], linked: set[int]) -> None:
         for class_id in (self._place.class_ids[name] for name in names):

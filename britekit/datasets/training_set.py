@@ -20,9 +20,10 @@ from britekit.datasets.safe_pickle import SafePickle
 from britekit.errors import InputError
 
 _LABEL_KEYS = ("class_names", "class_codes", "alt_names", "alt_codes")
+_KNOWN_KEY = "spec_known_indexes"
 _KEYS = frozenset(
     {*_LABEL_KEYS, "spec_values", "spec_class_indexes", "spec_segment_ids", "spec_recording_ids"}
-    | {"spec_group_ids", "spec_height", "spec_width", "audio"}
+    | {"spec_group_ids", _KNOWN_KEY, "spec_height", "spec_width", "audio"}
 )
 _LARGEST_IMAGE = 1 << 26
 _VALUES_PER_TASK = 32
@@ -49,6 +50,9 @@ class TrainingSet:
         (N,) int64 of the database, or None where the file does not have them.
     audio
         Settings the spectrograms were made with, empty if the file does not say.
+    known
+        (N, C) uint8, 1 where it is known whether the class is heard; None if all is known. Elsewhere the
+        label is 0 and means nothing.
     """
 
     classes: list[ClassInfo]
@@ -58,6 +62,7 @@ class TrainingSet:
     recording_ids: NDArray[np.int64] | None = None
     segment_ids: NDArray[np.int64] | None = None
     audio: dict[str, Any] = field(default_factory=dict)
+    known: NDArray[np.uint8] | None = None
 
 
 def read_training_set(
@@ -238,10 +243,12 @@ class _Checks:
         audio = self._content.get("audio") or {}
         if not isinstance(audio, dict):
             raise self._wrong("audio", f"expected a dictionary, found {type(audio).__name__}")
+        labels = self._labels(count, len(classes))
         return TrainingSet(
             classes=classes,
             images=array.reshape(count, height, width),
-            labels=self._labels(count, len(classes)),
+            labels=labels,
+            known=self._known(labels),
             group_ids=group_ids,
             recording_ids=recording_ids,
             segment_ids=self._ids("spec_segment_ids", count),
@@ -310,14 +317,36 @@ class _Checks:
         if len(lists) != count:
             raise self._wrong(key, f"it has {len(lists)} entries, spec_values has {count}")
         labels = np.zeros((count, num_classes), dtype=np.uint8)
+        known = self._content.get(_KNOWN_KEY)
         for row, indexes in enumerate(lists):
-            if not isinstance(indexes, (list, tuple)) or not indexes:
-                raise self._wrong(key, f"entry {row} is no list with at least one class index")
-            for index in indexes:
-                if type(index) is not int or not 0 <= index < num_classes:
-                    raise self._wrong(key, f"entry {row} names class {index!r}, expected 0 to {num_classes - 1}")
-                labels[row, index] = 1
+            if indexes == [] and isinstance(known, (list, tuple)) and known[row : row + 1] not in ([], [None]):
+                continue  # classes were rejected there, none was confirmed
+            self._mark(labels, key, row, indexes)
         return labels
+
+    def _known(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+        if self._content.get(_KNOWN_KEY) is None:
+            return None
+        lists = self._list(_KNOWN_KEY)
+        if len(lists) != len(labels):
+            raise self._wrong(_KNOWN_KEY, f"it has {len(lists)} entries, spec_values has {len(labels)}")
+        known = np.ones_like(labels)
+        for row, indexes in enumerate(lists):
+            if indexes is not None:
+                known[row] = 0
+                self._mark(known, _KNOWN_KEY, row, indexes)
+        if (labels > known).any():
+            row = int((labels > known).any(axis=1).argmax())
+            raise self._wrong(_KNOWN_KEY, f"entry {row} lacks a class that spec_class_indexes names")
+        return known
+
+    def _mark(self, array: NDArray[np.uint8], key: str, row: int, indexes: Any) -> None:
+        if not isinstance(indexes, (list, tuple)) or not indexes:
+            raise self._wrong(key, f"entry {row} is no list with at least one class index")
+        for index in indexes:
+            if type(index) is not int or not 0 <= index < array.shape[1]:
+                raise self._wrong(key, f"entry {row} names class {index!r}, expected 0 to {array.shape[1] - 1}")
+            array[row, index] = 1
 
     def _ids(self, key: str, count: int) -> NDArray[np.int64] | None:
         if self._content.get(key) is None:

@@ -2,7 +2,7 @@
 
 A recording holds the class of its folder over its whole length unless it is annotated: then its
 segments have the classes that are heard in them. Annotated recordings may also lie in other folders, or in
-none.
+none. Of the recordings of a folder with ``verdicts.csv`` the judged stretches are taken, and what was said of them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from britekit.collect.recordings_table import FILE_NAME
 from britekit.config.misc import MiscConfig
 from britekit.database.recordings import Facts
 from britekit.datasets.annotated import FolderAnnotations
+from britekit.datasets.judged import VERDICTS_NAME, judged_plans
 from britekit.datasets.plans import Plan
 from britekit.datasets.recordings_csv import RecordingTable, describe_recording
 from britekit.errors import InputError, some, suggest
@@ -45,8 +46,9 @@ def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig) -> lis
     table = RecordingTable(root / FILE_NAME)
     planned: dict[tuple[str, str], Plan] = {}
     there = {composed(entry.name): entry for entry in sorted(root.iterdir())}
+    judged = [folder for folder in there.values() if (folder / VERDICTS_NAME).is_file()]
     folders = [(there.get(composed(info.name), root / info.name), info.name) for info in classes]
-    folders += [(folder, "") for folder in _other_folders(root, [info.name for info in classes])]
+    folders += [(folder, "") for folder in _other_folders(root, [info.name for info in classes], judged)]
     for folder, class_name in folders:
         paths = _recordings_in(folder)
         check_stems(paths)
@@ -66,6 +68,9 @@ def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig) -> lis
                 "have no annotation" if class_name or folder != root else "lie outside any class's folder",
                 left_out[0],
             )  # fmt: skip
+    for folder in judged:
+        for plan in judged_plans(folder, reconciler, table, misc):
+            _plan(planned, plan)
     table.report_unused()
     return list(planned.values())
 
@@ -78,17 +83,21 @@ def _plan(planned: dict[tuple[str, str], Plan], new: Plan) -> None:
     _check_same(other.path, new.path)
     other.class_names += new.class_names
     other.annotations += new.annotations
+    other.judged += new.judged
+    other.seconds = other.seconds or new.seconds
     if other.facts == Facts(group_name=other.facts.group_name):
         other.facts = new.facts
 
 
-def _other_folders(root: Path, names: list[str]) -> list[Path]:
-    """Return the folders that are no class's but hold annotations, the tree's own last."""
+def _other_folders(root: Path, names: list[str], judged: Sequence[Path]) -> list[Path]:
+    """Return the folders that are no class's but hold annotations, the tree's own last; not those with verdicts."""
     found = []
     problems = []
     of_classes = set(map(composed, names))
     for entry in sorted(root.iterdir()):
         if entry.name.startswith(".") or not entry.is_dir() or composed(entry.name) in of_classes:
+            continue
+        if entry in judged:
             continue
         if holds_annotations(entry):
             found.append(entry)

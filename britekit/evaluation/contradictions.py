@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from britekit.annotations.classes import ClassInfo
+from britekit.database.absences import absences
 from britekit.database.classes import require_class
 from britekit.database.embeddings import iter_stored
 from britekit.database.schema import Class, Recording, Segment, SegmentClass, SpecValue
@@ -91,7 +92,7 @@ def find_contradictions(
     warn_of_settings(session, group_id, group, ensemble.audio)
     column_of = {info.name: column for column, info in enumerate(ensemble.classes)}
     chosen = _chosen(session, names, column_of)
-    links = _links(session)
+    links, absent = _links(session), absences(session)
     class_names = {row.id: row.name for row in session.scalars(select(Class))}
     views = {column_of[name]: ClassView(ensemble.classes[column_of[name]]) for name in chosen}
     sums_CC = np.zeros((len(ensemble.classes), len(ensemble.classes)))
@@ -106,6 +107,9 @@ def find_contradictions(
                 segment, recording, offset = about[key]
                 own = {column_of.get(class_names[c], -1) for c in links[segment]}
                 others = np.ones(len(scores_C), dtype=bool)
+                if segment in absent:  # of the others nothing is known
+                    others[:] = False
+                    others[[c for key in absent[segment] if (c := column_of.get(class_names[key], -1)) >= 0]] = True
                 others[[c for c in own if c >= 0]] = False
                 rival = int(np.argmax(np.where(others, scores_C, -1))) if others.any() else -1
                 for column in own & views.keys():

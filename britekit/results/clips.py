@@ -8,21 +8,16 @@ clips of a compressed recording overlap.
 from __future__ import annotations
 
 import hashlib
-import os
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
 from britekit.annotations.recording_info import RecordingInfo
-from britekit.audio.decoding import AudioReader
-from britekit.audio.files import shown
 from britekit.audio.metadata import RecordingMetadata, read_metadata
+from britekit.audio.stretches import Stretches, open_stretches, write_stretch
 from britekit.errors import InputError
 from britekit.files import unwritable, write_csv
 from britekit.results.candidates import later
@@ -30,10 +25,6 @@ from britekit.results.candidates import later
 COLUMNS = ("file", "recording", "start", "end", "name", "score", "time")
 FAILED_COLUMNS = ("recording", "start", "end", "name", "score", "reason")
 FORMATS = ("wav", "flac")
-# What libsndfile seeks in to the sample; compressed formats are read from their beginning.
-_SEEKABLE = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC"})
-_EXACT = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16", "PCM_24": "int32", "PCM_32": "int32"}
-_EXACT |= {"FLOAT": "float32", "DOUBLE": "float64"}
 _MOST_BYTES = 200
 _RESERVED = '<>:"/\\|?*'
 # Tables round seconds: a detection may end this much behind the last sample.
@@ -109,7 +100,7 @@ def cut_clips(
         )  # fmt: skip
     start_time = metadata.time
     try:
-        source = _open(path, file_format)
+        source = open_stretches(path, file_format)
     except InputError as error:
         yield from (Cut(clip, reason=str(error)) for clip in clips)
         return
@@ -119,7 +110,7 @@ def cut_clips(
 
 
 def _cut(
-    source: _Source,
+    source: Stretches,
     clip: Clip,
     folder: Path,
     pad_s: float,
@@ -140,135 +131,11 @@ def _cut(
     # The folder is new and its index is written last, so a killed run cannot be taken for a finished one.
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        _write(file, samples, source, file_format, _guano(clip, start, when, metadata))
+        write_stretch(file, samples, source, file_format, _guano(clip, start, when, metadata))
     except (OSError, soundfile.LibsndfileError) as error:
         file.unlink(missing_ok=True)
         raise unwritable(file, error if isinstance(error, OSError) else OSError(str(error))) from error
     return Cut(clip, file, start, end, when)
-
-
-class _Source:
-    """A recording from which stretches are read in the order of their starts."""
-
-    rate: int
-    channels: int
-    subtype: str
-
-    def read(self, first: int, stop: int) -> np.ndarray:
-        """Return frames ``first`` to ``stop``, (n, C); fewer at the end of the recording."""
-        raise NotImplementedError
-
-    def length_s(self, held: int) -> float:
-        """Return the recording's length in seconds, when a stretch ended after ``held`` frames."""
-        return held / self.rate
-
-    def close(self) -> None:
-        """Close the file."""
-
-    def __enter__(self) -> _Source:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class _Exact(_Source):
-    """A file whose samples are read as they are stored."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self.rate, self.channels, self.subtype = file.samplerate, file.channels, file.subtype
-
-    def read(self, first: int, stop: int) -> np.ndarray:
-        if first >= self._file.frames:
-            return np.empty((0, self.channels), _EXACT[self.subtype])
-        self._file.seek(first)
-        found: np.ndarray = self._file.read(stop - first, dtype=_EXACT[self.subtype], always_2d=True)
-        return found
-
-    def length_s(self, held: int) -> float:
-        return float(self._file.frames / self.rate)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Decoded(_Source):
-    """A compressed or repaired recording, read once from its beginning."""
-
-    def __init__(self, reader: AudioReader) -> None:
-        self._reader = reader
-        self.rate, self.channels, self.subtype = reader.rate, reader.channels, "PCM_16"
-        self._blocks = reader.blocks()
-        self._held = np.empty((0, reader.channels), np.float32)
-        self._at = 0  # frame of the first sample held
-
-    def read(self, first: int, stop: int) -> np.ndarray:
-        # Clips come by their starts, so what lies before is not needed again.
-        self._drop(first)
-        while self._at + len(self._held) < stop:
-            block = next(self._blocks, None)
-            if block is None:
-                break
-            if self._at + len(self._held) + block.shape[1] <= first:
-                self._at += len(self._held) + block.shape[1]
-                self._held = self._held[:0]
-                continue
-            self._held = np.concatenate([self._held, block.T])
-            self._drop(first)
-        part = self._held[max(0, first - self._at) : max(0, stop - self._at)]
-        return np.clip(np.rint(part * 32768.0), -32768, 32767).astype(np.int16)
-
-    def _drop(self, first: int) -> None:
-        if first > self._at:
-            gone = min(first - self._at, len(self._held))
-            self._held, self._at = self._held[gone:], self._at + gone
-
-    def close(self) -> None:
-        self._reader.close()
-
-
-def _open(path: Path, file_format: str) -> _Source:
-    reader = AudioReader(path, warn=False)
-    try:
-        file = soundfile.SoundFile(os.fspath(path))
-    except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError):
-        return _Decoded(reader)
-    # A header that states the wrong length is repaired by our reader alone.
-    exact = file.format in _SEEKABLE and file.subtype in _EXACT and reader.exact_frames() in (None, file.frames)
-    if not exact:
-        file.close()
-        return _Decoded(reader)
-    reader.close()
-    if file_format == "flac" and file.subtype not in ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24"):
-        file.close()
-        raise InputError(f"{shown(path)} has {file.subtype_info} samples, which FLAC cannot hold; use --format wav")
-    return _Exact(file)
-
-
-def _write(path: Path, samples: np.ndarray, source: _Source, file_format: str, guano: str) -> None:
-    subtype = source.subtype
-    if file_format == "flac" and subtype == "PCM_U8":
-        subtype = "PCM_S8"
-    elif file_format == "wav" and subtype == "PCM_S8":
-        subtype = "PCM_U8"
-    kind = "FLAC" if file_format == "flac" else "WAV"
-    with soundfile.SoundFile(os.fspath(path), "w", source.rate, source.channels, subtype=subtype, format=kind) as file:
-        if kind == "FLAC":
-            file.comment = guano
-        file.write(samples)
-    if kind == "WAV":
-        _add_chunk(path, b"guan", guano.encode())
-
-
-def _add_chunk(path: Path, name: bytes, body: bytes) -> None:
-    """Append a chunk to a RIFF file and correct the size in its header."""
-    with path.open("rb+") as file:
-        end = file.seek(0, os.SEEK_END)
-        file.write(b"\0" * (end % 2) + name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2))
-        size = file.tell() - 8
-        file.seek(4)
-        file.write(struct.pack("<I", size))
 
 
 def _guano(clip: Clip, start: float, when: datetime | None, metadata: RecordingMetadata) -> str:

@@ -20,7 +20,7 @@ from britekit.errors import TrainingError
 from britekit.progress import Meter
 from britekit.training import preparation as prepare
 from britekit.training.devices import choose_device, memory_format, place
-from britekit.training.losses import class_weights, compute_loss
+from britekit.training.losses import compute_loss
 from britekit.training.optimizers import build_optimizer, needs_second_derivatives
 from britekit.training.run_on_device import explained
 
@@ -115,6 +115,7 @@ def _losses(cfg: BaseConfig, rates: NDArray[np.float64]) -> NDArray[np.float64]:
     train = cfg.train
     seed = train.seed or 0
     samples = prepare.read_samples(train.train_pickle, cfg, "train.train_pickle")
+    samples = prepare.without_rejections(samples, cfg)
     prepare.check_samples(samples, cfg)
     names = [info.name for info in samples.classes]
     members = make_splits(samples.labels, samples.group_ids, train.num_folds, train.val_portion, names)[0].train
@@ -140,7 +141,7 @@ def _losses(cfg: BaseConfig, rates: NDArray[np.float64]) -> NDArray[np.float64]:
         )
         weights = None
         if train.use_class_weights:
-            values = class_weights(samples.labels[members], train.weight_exponent)
+            values = prepare.make_class_weights(samples, members, train.weight_exponent)
             weights = torch.from_numpy(values).to(device, torch.float32)
         settings = prepare.loss_settings(cfg)
         twice = needs_second_derivatives(train.optimizer)
@@ -155,7 +156,7 @@ def _losses(cfg: BaseConfig, rates: NDArray[np.float64]) -> NDArray[np.float64]:
                     batch = batches.make(index)
                     optimizer.zero_grad(set_to_none=True)
                     segment, frames = recognizer(batch.images.contiguous(memory_format=layout))
-                    loss = compute_loss(segment, frames, batch.targets, batch.merged, settings, weights)
+                    loss = compute_loss(segment, frames, batch.targets, batch.merged, settings, weights, batch.known)
                     value = float(loss.detach())
                     if not math.isfinite(value):
                         break

@@ -24,7 +24,6 @@ from britekit.training.energy import EnergyMeter, cards_of
 from britekit.training.held_out import evaluate
 from britekit.training.log_folder import LogFolder
 from britekit.training.loop import BatchLoss, StepFigures, TrainingLoop
-from britekit.training.losses import class_weights
 from britekit.training.meter import TrainingMeter
 from britekit.training.optimizers import build_optimizer
 from britekit.training.ranks import ProcessGroup
@@ -217,7 +216,7 @@ class Folds:
         settings = prepare.loss_settings(self.cfg)
         weights = None
         if train.use_class_weights:
-            values = class_weights(self.samples.labels[split.train], train.weight_exponent)
+            values = prepare.make_class_weights(self.samples, split.train, train.weight_exponent)
             weights = torch.from_numpy(values).to(self.device, torch.float32)
         what = "train" if result.fold is None else f"fold {result.fold}"
         meter = TrainingMeter(self.epochs, len(batches), first, what)

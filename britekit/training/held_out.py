@@ -35,40 +35,50 @@ def evaluate(
     plain = LossSettings(multi_label=settings.multi_label, frame_weight=settings.frame_weight)
     was_training = recognizer.training
     recognizer.eval()
-    total, scores, truth = 0.0, [], []
+    total, scores, truth, known = 0.0, [], [], []
     with torch.inference_mode():
         for batch in plain_batches(bank, members[world.part(len(members))], _BATCH):
             logits, frames = recognizer(batch.images.contiguous(memory_format=layout))
-            loss = compute_loss(logits, frames, batch.targets, batch.merged, plain)
+            loss = compute_loss(logits, frames, batch.targets, batch.merged, plain, known_BC=batch.known)
             total += float(loss) * len(logits)
             score = torch.sigmoid(logits) if settings.multi_label else torch.softmax(logits, 1)
             scores.append(score.float().cpu().numpy())
             truth.append(batch.targets.cpu().numpy())
+            if batch.known is not None:
+                known.append(batch.known.cpu().numpy() > 0)
     recognizer.train(was_training)
     classes = bank.labels.shape[1]
-    found = world.from_all((total, _joined(truth, classes), _joined(scores, classes)))
-    totals, truths, all_scores = zip(*found, strict=True)
+    found = world.from_all((total, _joined(truth, classes), _joined(scores, classes), _joined(known, classes)))
+    totals, truths, all_scores, all_known = zip(*found, strict=True)
     loss, score = sum(totals) / len(members), np.concatenate(all_scores)
     if not np.isfinite(score).all():
         return {"loss": math.nan, **dict.fromkeys(_FIGURES)}
-    return {"loss": loss, **ranking_figures(np.concatenate(truths), score)}
+    known_NC = None if bank.known_labels is None else np.concatenate(all_known) > 0
+    return {"loss": loss, **ranking_figures(np.concatenate(truths), score, known_NC)}
 
 
 def _joined(parts: list[np.ndarray], classes: int) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros((0, classes), np.float32)
 
 
-def ranking_figures(truth_NC: np.ndarray, score_NC: np.ndarray) -> dict[str, float | None]:
-    """ROC-AUC and average precision, micro over all cells and macro over the classes where defined."""
+def ranking_figures(
+    truth_NC: np.ndarray, score_NC: np.ndarray, known_NC: np.ndarray | None = None
+) -> dict[str, float | None]:
+    """ROC-AUC and average precision, micro over all cells and macro over the classes where defined.
+
+    Only known cells count; `top1` is over the samples of which all is known.
+    """
     truth = truth_NC > 0.5
-    per_class_roc = [roc_auc(truth[:, c], score_NC[:, c]) for c in range(truth.shape[1])]
-    present = [c for c in range(truth.shape[1]) if truth[:, c].any()]
-    per_class_pr = [average_precision(truth[:, c], score_NC[:, c]) for c in present]
-    right = truth[np.arange(len(truth)), score_NC.argmax(axis=1)]
+    known = np.ones_like(truth) if known_NC is None else known_NC
+    classes = [(truth[known[:, c], c], score_NC[known[:, c], c]) for c in range(truth.shape[1])]
+    per_class_roc = [roc_auc(true, score) for true, score in classes]
+    per_class_pr = [average_precision(true, score) for true, score in classes if true.any()]
+    whole = np.flatnonzero(known.all(axis=1))
+    right = truth[whole, score_NC[whole].argmax(axis=1)]
     return {
-        "roc_micro": _defined([roc_auc(truth.ravel(), score_NC.ravel())]),
+        "roc_micro": _defined([roc_auc(truth[known], score_NC[known])]),
         "roc_macro": _defined(per_class_roc),
-        "pr_micro": _defined([average_precision(truth.ravel(), score_NC.ravel())]) if present else None,
+        "pr_micro": _defined([average_precision(truth[known], score_NC[known])]) if truth[known].any() else None,
         "pr_macro": _defined(per_class_pr),
         "top1": float(right.mean()) if len(right) else None,
     }

@@ -68,7 +68,9 @@ class BatchLoss(nn.Module):
     def forward(self, batch: Batch) -> torch.Tensor:
         """Loss of the batch, a scalar."""
         segment, frames = self._run(batch.images.contiguous(memory_format=self._layout))
-        return compute_loss(segment, frames, batch.targets, batch.merged, self._settings, self._class_weights)
+        return compute_loss(
+            segment, frames, batch.targets, batch.merged, self._settings, self._class_weights, batch.known
+        )
 
 
 class TrainingLoop:

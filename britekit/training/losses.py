@@ -28,26 +28,30 @@ def compute_loss(
     merged_B: torch.Tensor,
     settings: LossSettings,
     class_weights_C: torch.Tensor | None = None,
+    known_BC: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Loss of a batch, a scalar.
 
     Multi-label: binary cross-entropy, mean over batch and classes. Otherwise cross-entropy; targets may be
     soft (mixup). With frame logits: (1 - w) segment + w frame, plus the off-peak penalty.
+
+    Where ``known_BC`` is 0 nothing is counted. The mean is still taken over all cells, so that a known one
+    weighs the same in every batch, and the parts of a batch that processes share add up.
     """
     if settings.multi_label:
         targets = smooth(targets_BC, settings.pos_smoothing, settings.neg_smoothing)
-        loss = _binary(segment_logits_BC, targets, class_weights_C)
+        loss = _binary(segment_logits_BC, targets, _weights(class_weights_C, known_BC))
     else:
         targets = targets_BC
         loss = _categorical(segment_logits_BC, targets, class_weights_C)
     if frame_logits_BCT is None:
         return loss
     frame_targets = targets[:, :, None].expand_as(frame_logits_BCT)
-    frame_weights = None if class_weights_C is None else class_weights_C[:, None]
-    frame_loss = _binary(frame_logits_BCT, frame_targets, frame_weights)
+    weights = _weights(class_weights_C, known_BC)
+    frame_loss = _binary(frame_logits_BCT, frame_targets, None if weights is None else weights[..., None])
     loss = (1.0 - settings.frame_weight) * loss + settings.frame_weight * frame_loss
     if settings.offpeak_weight > 0:
-        loss = loss + settings.offpeak_weight * offpeak(frame_logits_BCT, merged_B)
+        loss = loss + settings.offpeak_weight * offpeak(frame_logits_BCT, merged_B, known_BC)
     return loss
 
 
@@ -56,19 +60,33 @@ def smooth(targets_BC: torch.Tensor, positive: float, negative: float) -> torch.
     return targets_BC * (1.0 - positive - negative) + negative
 
 
-def offpeak(frame_logits_BCT: torch.Tensor, merged_B: torch.Tensor) -> torch.Tensor:
+def offpeak(
+    frame_logits_BCT: torch.Tensor, merged_B: torch.Tensor, known_BC: torch.Tensor | None = None
+) -> torch.Tensor:
     """Mean over batch and classes of the frame probabilities' sum beyond their peak; 0 for merged samples."""
     scores = torch.sigmoid(frame_logits_BCT)
     beyond = (scores.sum(2) - scores.amax(2)).clamp(min=0.0)
+    beyond = beyond if known_BC is None else beyond * known_BC
     return ((1.0 - merged_B)[:, None] * beyond).mean()
 
 
-def class_weights(labels_NC: np.ndarray, exponent: float) -> np.ndarray:
-    """(C,) weights (N / (C n_c)) ** exponent; 1 for a class that does not occur."""
+def class_weights(labels_NC: np.ndarray, exponent: float, known_NC: np.ndarray | None = None) -> np.ndarray:
+    """(C,) weights (N / (C n_c)) ** exponent; 1 for a class that does not occur.
+
+    N is the number of samples of which it is known whether they hold the class.
+    """
     counts = np.asarray(labels_NC, dtype=np.float64).sum(axis=0)
-    total, classes = len(labels_NC), labels_NC.shape[1]
+    total = len(labels_NC) if known_NC is None else np.asarray(known_NC, dtype=np.float64).sum(axis=0)
+    classes = labels_NC.shape[1]
     ratio = total / (classes * np.maximum(counts, 1.0))
     return np.where(counts > 0, ratio**exponent, 1.0)
+
+
+def _weights(class_weights_C: torch.Tensor | None, known_BC: torch.Tensor | None) -> torch.Tensor | None:
+    """Return the weight of each cell, (B, C) or (C,); None if all weigh 1."""
+    if known_BC is None or class_weights_C is None:
+        return known_BC if class_weights_C is None else class_weights_C
+    return known_BC * class_weights_C
 
 
 def _binary(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:

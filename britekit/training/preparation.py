@@ -20,7 +20,7 @@ from britekit.errors import BriteKitError, ModelError, TrainingError
 from britekit.models.checkpoint import load_checkpoint, load_weights
 from britekit.models.recognizer import Recognizer, build_recognizer
 from britekit.models.registry import find_backbone, find_head, is_sed_head
-from britekit.training.losses import LossSettings
+from britekit.training.losses import LossSettings, class_weights
 from britekit.training.optimizers import check_optimizer, needs_second_derivatives
 from britekit.training.ranks import ProcessGroup
 
@@ -106,6 +106,34 @@ def share_samples(path: str, cfg: BaseConfig, setting: str, world: ProcessGroup)
     finally:
         rows.remove()
     return samples
+
+
+def without_rejections(samples: Any, cfg: BaseConfig) -> Any:
+    """Return samples without those of which it is only known that they lack a class, if classes exclude each other.
+
+    A softmax over classes learns nothing from them that could be stated as one class.
+    """
+    known = getattr(samples, "known", None)
+    if cfg.train.multi_label or known is None:
+        return samples
+    heard = np.asarray(samples.labels).any(axis=1)
+    if not heard.all():
+        log.warning(
+            "%d spectrograms in which classes were only rejected are left out, since train.multi_label is false",
+            np.count_nonzero(~heard),
+        )
+    columns = {
+        name: values[heard]
+        for name in ("images", "labels", "known", "group_ids", "recording_ids", "segment_ids")
+        if (values := getattr(samples, name)) is not None
+    }
+    return replace(samples, **columns)
+
+
+def make_class_weights(samples: Any, members: np.ndarray, exponent: float) -> np.ndarray:
+    """Return the (C,) weights of classes over the given samples."""
+    known = getattr(samples, "known", None)
+    return class_weights(samples.labels[members], exponent, None if known is None else known[members])
 
 
 def check_samples(samples: Any, cfg: BaseConfig) -> None:

@@ -85,12 +85,14 @@ def train(
     with open_world(cfg.train.devices, cfg.misc.force_cpu, call) as world:
         seed = world.from_leader(seed)
         samples = prepare.share_samples(cfg.train.train_pickle, cfg, "train.train_pickle", world)
+        samples = prepare.without_rejections(samples, cfg)
         prepare.check_samples(samples, cfg)
         names = [c.name for c in samples.classes]
         splits = make_splits(samples.labels, samples.group_ids, cfg.train.num_folds, cfg.train.val_portion, names)
         test = None
         if cfg.train.test_pickle is not None:
             test = prepare.share_samples(cfg.train.test_pickle, cfg, "train.test_pickle", world)
+            test = prepare.without_rejections(test, cfg)
             prepare.check_same_classes(samples.classes, test.classes, cfg.train.test_pickle)
         with _settled_randomness(cfg):
             folds = Folds(cfg, seed, named, prefix, Path(log_root), resume, samples, test, on_step, on_epoch, world)

@@ -10,7 +10,7 @@ import torch
 from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.augmentations.registry import Chain, Fade, Step
 from britekit.datasets.batches import Bank, TrainingBatches, batch_bounds, batch_size_for, derived_seed, plain_batches
-from britekit.datasets.mixing import MixSettings, PartnerPicker, cutmix_boxes
+from britekit.datasets.mixing import MixSettings, PartnerPicker, cutmix_boxes, mixed_knowledge
 
 
 @dataclasses.dataclass
@@ -278,3 +278,46 @@ def test_held_out_batches_are_plain():
     found = list(plain_batches(bank, torch.tensor([2, 1, 0]), 2))
     assert [len(b.images) for b in found] == [2, 1]
     assert byte(found[0].images[:, 0, 0, 0]).tolist() == [2, 1]
+
+
+def test_what_is_known_of_mixed_samples():
+    """Every pair of cells: absent and known, heard and known, unknown."""
+    cells = [(0.0, 1.0), (1.0, 1.0), (0.0, 0.0)]
+    own, other = zip(*((a, b) for a in cells for b in cells), strict=True)
+    targets, known = (torch.tensor([[cell[k] for cell in own]] * 4) for k in (0, 1))
+    their = [torch.tensor([[cell[k] for cell in other]] * 3) for k in (0, 1)]
+    ways = [torch.tensor([0]), torch.tensor([2]), torch.tensor([3])]
+    found = mixed_knowledge(torch.cat([known, their[1]]), torch.cat([targets, their[0]]), ways, 4)
+    # Merged: heard in either is heard; absent only from both.
+    assert found[0].tolist() == [1, 1, 0, 1, 1, 1, 0, 1, 0]
+    assert found[1].tolist() == known[1].tolist()
+    # Mixup and cutmix: a share of both sides, which must both be known.
+    assert found[2].tolist() == found[3].tolist() == [1, 1, 0, 1, 1, 0, 0, 0, 0]
+
+
+def test_batches_carry_what_is_known_through_mixing_and_augmentation():
+    bank = coded([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]] * 8)
+    known = np.ones((32, 3), np.uint8)
+    known[3::4] = [0, 1, 0]  # a segment in which the second class was rejected
+    bank.known_labels = torch.from_numpy(known)
+    batches = TrainingBatches(bank, torch.arange(32), 16, 5, mixing=MixSettings(0.3, 0.3, 0.3))
+    plain = TrainingBatches(
+        coded([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]] * 8),
+        torch.arange(32),
+        16,
+        5,
+        mixing=MixSettings(0.3, 0.3, 0.3),
+    )
+    some_unknown = 0
+    for epoch in range(3):
+        batches.begin_epoch(epoch)
+        plain.begin_epoch(epoch)
+        for index in batches.indices(epoch):
+            batch, same = batches.make(index), plain.make(index)
+            assert torch.equal(batch.images, same.images) and torch.equal(batch.targets, same.targets)
+            assert same.known is None and batch.known.shape == batch.targets.shape
+            untouched = batch.merged == 0
+            assert torch.equal(batch.known[untouched], torch.from_numpy(known)[index][untouched].float())
+            some_unknown += int((batch.known == 0).sum())
+    assert some_unknown
+    assert [batch.known.shape for batch in plain_batches(bank, torch.arange(5), 4)] == [(4, 3), (1, 3)]

@@ -121,3 +121,48 @@ def test_many_weights_are_treated_at_once_where_the_optimizer_can():
     kinds = torch.optim.AdamW, torch.optim.SGD, torch.optim.Adagrad, torch.optim.RAdam
     assert [_together(kind, "cuda") for kind in kinds] == ["fused", "fused", "foreach", "foreach"]
     assert {_together(kind, "cpu") for kind in kinds} == {"foreach"}
+
+
+def test_only_known_cells_are_counted(tensors):
+    logits, frames, targets, merged = tensors
+    known = torch.tensor([[1.0, 0, 1, 1], [0, 0, 0, 1], [1, 1, 1, 1]])
+    given = torch.tensor([1.0, 2.0, 0.5, 3.0])
+    settings = LossSettings(pos_smoothing=0.08, neg_smoothing=0.01, frame_weight=0.3, offpeak_weight=0.05)
+    expected = 0.0
+    for b, c in np.argwhere(known.numpy() > 0).tolist():
+        y, weight = targets[b, c].item() * (1 - 0.09) + 0.01, given[c].item()
+        values = frames[b, c].tolist()
+        scores = [sigmoid(z) for z in values]
+        expected += 0.7 * weight * bce(logits[b, c].item(), y) / 12
+        expected += 0.3 * weight * sum(bce(z, y) for z in values) / 60
+        expected += 0.05 * (1 - merged[b].item()) * (sum(scores) - max(scores)) / 12
+    ours = compute_loss(logits, frames, targets, merged, settings, given, known)
+    assert ours.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_unknown_cells_give_no_gradient(tensors):
+    logits, frames, targets, merged = (tensor.clone().requires_grad_() for tensor in tensors)
+    known = (torch.arange(12).reshape(3, 4) % 3 > 0).float()
+    compute_loss(
+        logits, frames, targets.detach(), merged.detach(), LossSettings(offpeak_weight=1.0), None, known
+    ).backward()
+    assert torch.equal(logits.grad != 0, known > 0)
+    assert torch.equal((frames.grad != 0).any(2), known > 0)
+
+
+def test_parts_of_a_batch_add_up_to_the_whole_whatever_is_known(tensors):
+    logits, frames, targets, merged = tensors
+    known = torch.tensor([[1.0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 1]])
+    arguments = (logits, frames, targets, merged)
+    whole = compute_loss(*arguments, LossSettings(), None, known)
+    parts = [
+        compute_loss(*(x[rows] for x in arguments), LossSettings(), None, known[rows])
+        for rows in (slice(1), slice(1, 3))
+    ]
+    assert (parts[0] / 3 + parts[1] * 2 / 3).item() == pytest.approx(whole.item(), rel=1e-6)
+
+
+def test_class_weights_count_the_samples_of_which_the_class_is_known():
+    labels = np.array([[1, 0], [1, 0], [0, 1], [0, 0]])
+    known = np.array([[1, 1], [1, 1], [0, 1], [0, 1]])
+    assert class_weights(labels, 1.0, known).tolist() == pytest.approx([2 / (2 * 2), 4 / (2 * 1)])

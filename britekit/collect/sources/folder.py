@@ -93,12 +93,12 @@ def _annotations_in(
     if row.split == "train":
         unnamed = unnamed or folder.name
     warn_of_folders(folder)
-    found = read_folder(folder, context.map_codes, unnamed)
+    found = read_folder(folder, context.misc.map_codes, unnamed)
     if not found.files:
         return None, False
     annotated: dict[str, list[Annotation]] = defaultdict(list)
     seconds = known_seconds(everything)
-    for item in split_at_ends(context.species.of_a_class(found.annotations), seconds):
+    for item in split_at_ends(context.species.of_a_class(found.annotations, row.split == "train"), seconds):
         annotated[item.recording].append(item)
     unheard = Unheard()
     for recording in [key for path in paths if (key := recording_key(path)) in annotated]:
