@@ -247,7 +247,7 @@ def _request(body: dict[str, Any], schemas: dict[str, Any]) -> list[str]:
     for kind, content in body.get("content", {}).items():
         schema = _resolved(content.get("schema", {}), schemas)
         if schema.get("properties"):
-            return [f"Sent as `{kind}`:", "", *_fields(schema, schemas, "Field"), ""]
+            return [f"Send as `{kind}`:", "", *_fields(schema, schemas, "Field"), ""]
     return []
 
 

@@ -29,14 +29,14 @@ class AugmentationConfig:
     params: dict[str, Any] = field(default_factory=dict)
 
 
-PROB = Setting("chance for a spectrogram", low=0, high=1)
+PROB = Setting("probability for a spectrogram", low=0, high=1)
 
 # In the order of application.
 KNOWN: dict[str, Known] = read_augmentations()
 
 
 def default_augmentations() -> list[AugmentationConfig]:
-    """Return a fresh list of all augmentations with their default chances and parameters."""
+    """Return a fresh list of all augmentations with their default probabilities and parameters."""
     return [
         AugmentationConfig(name, known.prob, {key: default for key, (_, default, _) in known.params.items()})
         for name, known in KNOWN.items()

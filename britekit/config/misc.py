@@ -28,30 +28,30 @@ class MiscConfig(Section):
     SECTION: ClassVar[str] = "misc"
     ALIASES: ClassVar[dict[str, str]] = {"exclude_list": "ignore_file"}
 
-    force_cpu: bool = setting(False, "use no GPU even if there is one")
+    force_cpu: bool = setting(False, "do not use a GPU")
     ckpt_folder: str = setting("models/ckpt", "all checkpoints here form the ensemble")
-    search_ckpt_path: str | None = setting(None, "what makes embeddings: checkpoint, export or folder of these")
+    search_ckpt_path: str | None = setting(None, "model for embeddings: checkpoint, export or a folder of these")
     classes_file: str = setting("data/classes.csv", "the classes and their codes")
-    ignore_file: str | None = setting("data/ignore.txt", "class names left out of inference output")
+    ignore_file: str | None = setting("data/ignore.txt", "classes excluded from inference output")
     source_regexes: list[list[str]] | None = setting(
         lambda: [list(pair) for pair in SOURCE_PATTERNS],
-        "pairs of a pattern of a recording's stem and its source; the first match wins",
+        "pairs of a regex for a recording's stem and its source; first match wins",
     )
     map_names: dict[str, str] | None = setting(
-        None, "old class name: new name; in annotations, '*' stands for all others"
+        None, "old class name: new name; in annotations, '*' means all others"
     )
     map_codes: dict[str, str] | None = setting(None, "old class code: new code, in annotations and old checkpoints")
     other_species: list[str] | None = setting(
-        None, "names in annotations that are left out; ['*'] = all that are no class"
+        None, "names in annotations to ignore; ['*'] = all that are not classes"
     )
-    group_regex: str | None = setting(None, "part of a recording's stem that names what it was cut from")
-    time_regex: list[str] | None = setting(None, "patterns of file names, with groups year, month, day, hour, minute")
-    xeno_url: str = setting("https://xeno-canto.org/api/3/recordings", "Xeno-canto's interface, version 3")
-    inat_url: str = setting("https://api.inaturalist.org/v1", "iNaturalist's interface, version 1")
-    youtube_url: str = setting("https://www.youtube.com/watch?v=", "put before a video's identifier")
+    group_regex: str | None = setting(None, "regex for the part of a recording's stem that names its original")
+    time_regex: list[str] | None = setting(None, "regexes for file names, with groups year, month, day, hour, minute")
+    xeno_url: str = setting("https://xeno-canto.org/api/3/recordings", "Xeno-canto API, version 3")
+    inat_url: str = setting("https://api.inaturalist.org/v1", "iNaturalist API, version 1")
+    youtube_url: str = setting("https://www.youtube.com/watch?v=", "prefix of a video's ID")
     audioset_url: str = setting("https://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv", "AudioSet's tables")
     request_pause: float = setting(
-        1.0, "between requests to one site; new tries wait in proportion", "s", low=0, high=60
+        1.0, "pause between requests to one site; retries wait longer in proportion", "s", low=0, high=60
     )
 
     def relations(self) -> Iterator[Problem]:

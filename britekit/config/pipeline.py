@@ -16,13 +16,13 @@ class PipelineConfig(Section):
     SECTION: ClassVar[str] = "pipeline"
 
     seeds: list[int] = setting(lambda: [1, 2], "one training run and one ensemble member each", low=0)
-    extract_overlap: float = setting(0.0, "shared by neighbouring segments in the stage extract", "s", low=0)
+    extract_overlap: float = setting(0.0, "overlap of neighbouring segments in the stage extract", "s", low=0)
     test_annotations: str = setting("data/test/annotations.csv", "annotations of the test recordings")
     granularity: Literal["segment", "block", "recording"] = setting("segment", "of the stage rpt-test")
     calibration_cutoff: float = setting(0.0, "lowest score used to fit the calibration", low=0, below=1)
     bento_name: str = setting("britekit-ensemble", "name of the packaged service")
     intended_use: str | None = setting(None, "purpose that the model card states; null = a general sentence")
-    sample: str | None = setting(None, "recording that the service's page offers to try; null = none")
+    sample: str | None = setting(None, "sample recording on the service's page; null = none")
 
     def relations(self) -> Iterator[Problem]:
         """Yield an empty or repeating list of seeds, and a name no Bento can have."""

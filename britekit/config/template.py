@@ -14,8 +14,8 @@ from britekit.config.fields import Setting, declared
 from britekit.config.layers import from_dict
 
 _HEADER = """\
-# Settings of this project: every field with its default. Commands and stages read this file; options and
-# the file given with -c stand over it. A field or section that is misspelt is refused.
+# Settings of this project. Commands and stages read this file; command-line options and a file given with -c
+# override it. Unknown names are errors.
 """
 _COLUMN = 34
 
@@ -129,7 +129,7 @@ def reference_text() -> str:
         "",
         "Written by `python -m britekit.config reference` from `britekit/config/`; edit the fields there.",
         "",
-        "A number may be written `.002`, `1e-3` or `2`; a quoted number is a text and refused.",
+        "A number may be written `.002`, `1e-3` or `2`; quoted numbers are text and therefore rejected.",
     ]
     for key, section in SECTIONS.items():
         lines += ["", f"## {key}", "", (section.__doc__ or "").strip().partition("\n")[0], ""]

@@ -78,27 +78,27 @@ def augmentation_examples(
     plain, no_mix, no_fade = Chain([], Fade()), MixSettings(), Fade()
     alpha = mixing.alpha
     yield from example(
-        "simple_merge", f"simple merge (chance {mixing.prob_merge:g})", plain, replace(no_mix, prob_merge=1.0)
+        "simple_merge", f"simple merge (probability {mixing.prob_merge:g})", plain, replace(no_mix, prob_merge=1.0)
     )
     for way, chance in (("mixup", mixing.prob_mixup), ("cutmix", mixing.prob_cutmix)):
         mix = replace(no_mix, alpha=alpha, **{f"prob_{way}": 1.0})
-        yield from example(way, f"{way} (chance {chance:g}): mixup_alpha {alpha:g}", plain, mix)
+        yield from example(way, f"{way} (probability {chance:g}): mixup_alpha {alpha:g}", plain, mix)
     height, width = bank.height, bank.width
     for entry in entries:
         steps = build_steps([_Always(entry.name, dict(entry.params))], height, width)
         said = ", ".join(
             f"{key} {value:g}" for key, value in steps[0].params.items() if isinstance(value, (int, float))
         )
-        title = f"{entry.name} (chance {entry.prob:g})" + (f": {said}" if said else "")
+        title = f"{entry.name} (probability {entry.prob:g})" + (f": {said}" if said else "")
         yield from example(entry.name, title, Chain(steps, no_fade), no_mix)
     yield from example(
         "fade",
-        f"fade (chance {fade.prob:g}): min_fade1 {fade.low:g}, max_fade1 {fade.high:g}",
+        f"fade (probability {fade.prob:g}): min_fade1 {fade.low:g}, max_fade1 {fade.high:g}",
         Chain([], replace(fade, prob=1.0)),
         no_mix,
     )
     everything = Chain(build_steps(entries, height, width), fade, max_augmentations)
-    yield from example("training", "as in training: all of them, with their chances", everything, mixing)
+    yield from example("training", "as in training: all of them, with their probabilities", everything, mixing)
 
 
 class LikeTraining:

@@ -163,7 +163,7 @@ class Recognizer:
         if not upload.has_file:
             kept = self.analyst.kept(fields.key or "")
             if kept is None:
-                raise Refusal(410, "the scores of this recording are not kept any more; send it again")
+                raise Refusal(410, "the scores of this recording are no longer stored; send it again")
             return safe_name(fields.name or "")[0], fields.key or "", kept
         if fields.key:
             raise Refusal(400, f'send either a file in "{FILE_FIELD}" or the field "{KEY_FIELD}"')

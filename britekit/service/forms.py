@@ -23,28 +23,28 @@ class RecordingForm(BaseModel):
     key: str | None = Field(
         None,
         max_length=80,
-        description="In place of the recording: `key` of an earlier answer. Scores of recent recordings are "
-        "kept; status 410 asks to send the recording again.",
+        description="Instead of the recording: `key` of an earlier answer. Scores of recent recordings are "
+        "stored; status 410 means that the recording must be sent again.",
     )
-    name: str | None = Field(None, max_length=255, description="With `key`: name of the recording in the answer.")
+    name: str | None = Field(None, max_length=255, description="With `key`: name of the recording to use in the answer.")
 
 
 class DetectionsForm(RecordingForm):
-    """How detections are wanted."""
+    """Options for detections."""
 
-    format: str = Field(JSON, description="Form of the answer.", json_schema_extra={"enum": [*format_names()]})
+    format: str = Field(JSON, description="Format of the answer.", json_schema_extra={"enum": [*format_names()]})
     min_score: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="Lowest score that makes a detection; the model's own setting if absent.",
+        description="Lowest score of a detection; the model's default if absent.",
     )
-    classes: str | None = Field(None, description="Names of the classes to return, one per line; all if absent.")
+    classes: str | None = Field(None, description="Names of the classes to return, one per line; all classes if absent.")
     thresholds: bool = Field(
-        False, description="Use the threshold of each class that the calibration holds in place of min_score."
+        False, description="Use the calibration's threshold of each class instead of min_score."
     )
     label_field: Literal["names", "codes", "alt_names", "alt_codes"] | None = Field(
-        None, description="What a label shows; the model's own setting if absent."
+        None, description="Content of a label; the model's default if absent."
     )
 
     @field_validator("format")
@@ -58,9 +58,9 @@ class DetectionsForm(RecordingForm):
 
 
 class PictureForm(BaseModel):
-    """How a recording is drawn."""
+    """Options for a spectrogram."""
 
-    max_width: int = Field(MAX_WIDTH, ge=100, le=MAX_WIDTH, description="Most columns of the picture.")
+    max_width: int = Field(MAX_WIDTH, ge=100, le=MAX_WIDTH, description="Maximum width of the picture, in pixels.")
 
 
 def checked(form: type[BaseModel], given: dict[str, str]) -> BaseModel:

@@ -12,60 +12,60 @@ from britekit.service.forms import FILE_FIELD, DetectionsForm, PictureForm, Reco
 
 
 class Detection(BaseModel):
-    """A class heard in a stretch of the recording."""
+    """A detection of one class."""
 
     class_name: str
     class_code: str
-    label: str = Field(description="What label files show: name, code or an alternate.")
-    start: float = Field(description="Seconds.")
-    end: float = Field(description="Seconds.")
-    score: float = Field(description="A probability if the model is calibrated.")
-    confirmed: bool = Field(description="Below min_score, and kept since `lower_min_if_confirmed` is on.")
+    label: str = Field(description="Text shown in label files: name, code or an alternative of the class.")
+    start: float = Field(description="Seconds from the start of the recording.")
+    end: float = Field(description="Seconds from the start of the recording.")
+    score: float = Field(description="A probability if `calibrated` is true.")
+    confirmed: bool = Field(description="True for a detection below min_score that was kept because `lower_min_if_confirmed` is on.")
 
 
 class DetectionsAnswer(BaseModel):
     """All detections of a recording, by start."""
 
-    recording: str = Field(description="Name of the file without its suffix.")
-    key: str = Field(description="In a later request, takes the place of the recording.")
-    seconds: float = Field(description="Length of the recording.")
-    damaged_at: float | None = Field(description="Second at which a damaged recording ended, or null.")
-    min_score: float = Field(description="Lowest score that made a detection.")
-    calibrated: bool = Field(description="Whether scores are probabilities: the model has a calibration.")
+    recording: str = Field(description="Name of the file without extension.")
+    key: str = Field(description="Send it instead of the recording in later requests.")
+    seconds: float = Field(description="Length of the recording, in seconds.")
+    damaged_at: float | None = Field(description="Time at which a damaged recording breaks off, in seconds, or null.")
+    min_score: float = Field(description="Threshold that was used.")
+    calibrated: bool = Field(description="Whether scores are calibrated probabilities.")
     detections: list[Detection]
 
 
 class ScoresAnswer(BaseModel):
     """The ensemble's mean score of every class in every window, not calibrated."""
 
-    recording: str = Field(description="Name of the file without its suffix.")
-    key: str = Field(description="In a later request, takes the place of the recording.")
-    seconds: float = Field(description="Length of the recording.")
-    damaged_at: float | None = Field(description="Second at which a damaged recording ended, or null.")
-    calibrated: bool = Field(description="False: scores of windows are the models' own.")
-    window_seconds: float = Field(description="Length of a window.")
-    classes: list[str] = Field(description="Names, in the order of the scores.")
-    starts: list[float] = Field(description="Start of each window, seconds.")
+    recording: str = Field(description="Name of the file without extension.")
+    key: str = Field(description="Send it instead of the recording in later requests.")
+    seconds: float = Field(description="Length of the recording, in seconds.")
+    damaged_at: float | None = Field(description="Time at which a damaged recording breaks off, in seconds, or null.")
+    calibrated: bool = Field(description="Always false: window scores are not calibrated.")
+    window_seconds: float = Field(description="Length of a window, in seconds.")
+    classes: list[str] = Field(description="Class names, in the order of the scores.")
+    starts: list[float] = Field(description="Start of each window, in seconds.")
     scores: list[list[float]] = Field(description="One list per window.")
 
 
 _REFUSALS = {
-    400: "The form is not usable.",
-    408: "The upload stopped.",
-    410: "The scores that `key` names are not kept any more; send the recording again.",
+    400: "The form has an unknown or invalid field.",
+    408: "The upload stalled.",
+    410: "The scores for this `key` are no longer stored; send the recording again.",
     413: "The recording is too large or too long.",
-    415: "The body is not a multipart form.",
-    421: "The service is reached under a name that `BRITEKIT_HOSTS` does not list.",
+    415: "The request body is not a multipart form.",
+    421: "The `Host` header is not in `BRITEKIT_HOSTS`.",
     422: "The file cannot be decoded as audio.",
-    429: "Busy; Retry-After says when to come back.",
-    500: "A failure of the server.",
-    503: "The server is stopping; Retry-After says when to send the recording again.",
-    504: "Not done within an hour.",
+    429: "The server is busy; retry after the time in `Retry-After`.",
+    500: "Internal server error.",
+    503: "The server is stopping; retry after the time in `Retry-After`.",
+    504: "The analysis took more than an hour.",
 }
 _POSTS: dict[str, tuple[type[BaseModel], str, type[BaseModel] | None, list[str], str]] = {
     "detections": (
         DetectionsForm,
-        f"Return what is heard in a recording, in one of the formats {', '.join(format_names())}.",
+        f"Detect species in a recording. Formats: {', '.join(format_names())}.",
         DetectionsAnswer, media_types(), " -F format=raven",
     ),
     "scores": (
@@ -73,17 +73,17 @@ _POSTS: dict[str, tuple[type[BaseModel], str, type[BaseModel] | None, list[str],
         ScoresAnswer, [], "",
     ),
     "spectrogram": (
-        PictureForm, "Return a spectrogram of the recording as PNG, on the frequency scale the model sees.",
+        PictureForm, "Return a spectrogram of the recording as PNG, with the model's frequency scale.",
         None, ["image/png"], " -o recording.png",
     ),
 }  # fmt: skip
 _GETS = {
-    "sample": ("Return the recording that the page offers to try, if any.", "application/octet-stream"),
-    "model": ("Return classes, settings, limits, how it was trained and tested.", "application/json"),
-    "metrics": ("Return figures for Prometheus: requests, refusals, queue, audio, detections.", "text/plain"),
-    "readyz": ("Answer 200 when recordings can be sent.", "text/plain"),
-    "livez": ("Answer 200 while the server lives.", "text/plain"),
-    "healthz": ("The same as `/livez`.", "text/plain"),
+    "sample": ("Return the sample recording of the page.", "application/octet-stream"),
+    "model": ("Return classes, settings, limits, and information about training and test.", "application/json"),
+    "metrics": ("Return Prometheus metrics: requests, refusals, queue, audio, detections.", "text/plain"),
+    "readyz": ("Return 200 if the service accepts recordings.", "text/plain"),
+    "livez": ("Return 200 while the server is running.", "text/plain"),
+    "healthz": ("Same as `/livez`.", "text/plain"),
 }  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def describe() -> dict[str, Any]:
                 "x-curl": " ".join(f"curl -F audio=@recording.wav {options} http://127.0.0.1:3000/{name}".split()),
             }
         }
-    absent = {"description": "There is none.", "content": {"application/json": {"schema": failed}}}
+    absent = {"description": "There is no sample recording.", "content": {"application/json": {"schema": failed}}}
     for name, (text, kind) in _GETS.items():
         schema = {"type": "object" if "json" in kind else "string"}
         paths[f"/{name}"] = {

@@ -285,7 +285,7 @@ def _free_bytes(folder: Path | None) -> int:
 async def _next_chunk(body: AsyncIterator[bytes]) -> bytes | None:
     with move_on_after(IDLE_SECONDS):
         return await anext(body, None)
-    raise Refusal(408, f"nothing arrived for {IDLE_SECONDS:g} s; the upload was given up")
+    raise Refusal(408, f"nothing arrived for {IDLE_SECONDS:g} s; the upload was abandoned")
 
 
 async def _drain(body: AsyncIterator[bytes]) -> None:

@@ -10,7 +10,7 @@ SETTINGS = {
     "doc": "add a spectrogram of the noise class",
     "needs_noise": True,
     "params": {
-        "prob_fade2": {"doc": "chance of fading the sound first", "low": 0, "high": 1},
+        "prob_fade2": {"doc": "probability of fading the sound first", "low": 0, "high": 1},
         "min_fade2": {"doc": "smallest fade factor", "low": 0, "high": 1},
         "max_fade2": {"doc": "largest fade factor", "low": 0, "high": 1},
     },

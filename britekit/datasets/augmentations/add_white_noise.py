@@ -9,8 +9,8 @@ SETTINGS = {
     "doc": "add Gaussian noise",
     "params": {
         "std1": {"doc": "standard deviation", "low": 0},
-        "min_std": {"doc": "null, or smallest of a range instead of std1", "low": 0},
-        "max_std": {"doc": "null, or largest of that range", "low": 0},
+        "min_std": {"doc": "null, or lower end of a range that replaces std1", "low": 0},
+        "max_std": {"doc": "null, or upper end of that range", "low": 0},
     },
 }
 

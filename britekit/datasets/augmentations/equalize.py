@@ -6,11 +6,11 @@ from britekit.datasets.augmentations.draws import Draws
 
 SETTINGS = {
     "place": 6,
-    "doc": "strengthen and weaken bands of frequency",
+    "doc": "strengthen and weaken frequency bands",
     "params": {
         "min_gain": {"doc": "smallest factor", "low": 0},
         "max_gain": {"doc": "largest factor", "low": 0},
-        "num_points": {"doc": "frequencies with a factor of their own, evenly spaced", "low": 2},
+        "num_points": {"doc": "number of frequencies with their own factor, evenly spaced", "low": 2},
     },
 }
 

@@ -7,7 +7,7 @@ from britekit.datasets.augmentations.draws import Draws
 SETTINGS = {
     "place": 60,
     "prob": 0.6,
-    "doc": "roll in time",
+    "doc": "shift in time",
     "params": {"max_shift": {"doc": "farthest shift", "unit": "px", "low": 0, "at_most": "spec_width"}},
 }
 

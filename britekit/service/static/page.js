@@ -28,7 +28,7 @@ async function send(path, fields, signal) {
   }
 }
 
-// Ask about a recording that was sent before; it is sent again only if its scores are not kept any more.
+// Ask about a recording that was sent before; it is sent again only if its scores are no longer stored.
 async function ask(recording, fields, signal) {
   if (recording.key) try {
     return await send("detections", { ...fields, key: recording.key, name: recording.file.name.replace(/\.[^.]*$/, "") }, signal);
@@ -51,7 +51,7 @@ async function add(files) {
   if (!known.length) { say(chosen.length ? "None of these " + plural(chosen.length, "file") + " is a recording." : "The folder is empty.", true); return; }
   if (state.run.signal.aborted) state.run = new AbortController();
   for (const file of known) state.recordings.push({ file, name: file.webkitRelativePath || file.name, state: "waiting", note: "", found: null });
-  say(out ? plural(out, "file") + (out === 1 ? " is not a recording and was" : " are not recordings and were") + " left out." : "");
+  say(out ? plural(out, "file") + (out === 1 ? " is not a recording and was" : " are not recordings and were") + " skipped." : "");
   list();
   for (let n = 0; n < AT_ONCE; n++) work();
 }
@@ -59,7 +59,7 @@ async function add(files) {
 async function work() {
   const recording = state.recordings.find(r => r.state === "waiting"), { signal } = state.run;
   if (!recording || signal.aborted) return;
-  recording.state = "analysing";
+  recording.state = "analyzing";
   list();
   try {
     await label(recording, signal);
@@ -76,7 +76,7 @@ async function work() {
 }
 
 function list() {
-  const all = state.recordings, ended = all.filter(r => r.state !== "waiting" && r.state !== "analysing");
+  const all = state.recordings, ended = all.filter(r => r.state !== "waiting" && r.state !== "analyzing");
   const failed = all.filter(r => r.state === "failed").length, cancelled = all.filter(r => r.state === "cancelled").length;
   $("queue").hidden = !all.length;
   $("progress").max = all.length; $("progress").value = ended.length;
@@ -86,8 +86,8 @@ function list() {
   $("files").replaceChildren(...all.map(r => {
     const pick = element("button", { type: "button", textContent: r.name, disabled: r.state !== "done" });
     pick.addEventListener("click", () => open(r));
-    const note = r.state === "done" ? plural(visible(r).length, "detection") + (r.damaged == null ? "" : "; damaged at " + clock(r.damaged) + ", the part before it was analysed")
-      : r.state === "failed" ? r.note : r.state + (r.state === "analysing" ? " …" : "");
+    const note = r.state === "done" ? plural(visible(r).length, "detection") + (r.damaged == null ? "" : "; damaged at " + clock(r.damaged) + "; analyzed up to there")
+      : r.state === "failed" ? r.note : r.state + (r.state === "analyzing" ? " …" : "");
     return element("li", { className: r === state.shown ? "now" : "" }, pick, element("span", { textContent: note, className: r.state === "failed" ? "bad" : "" }));
   }));
 }
