@@ -79,9 +79,7 @@ class Meter:
         now = time.monotonic()
         if now - self._start < QUIET_SECONDS:
             return
-        seconds = clock(now - self._start)
-        total = f"/{self._total}" if self._total else ""
-        text = f"{self._what}{self._shown()}{total}, {seconds}"
+        text = f"{self._ended(now - self._start)}, {clock(now - self._start)}"
         self._write(("\r\x1b[K" if self._open_line else "") + text + "\n")
         self._open_line = False
 
@@ -90,6 +88,10 @@ class Meter:
         if self._open_line:
             self._write("\n")
             self._open_line = False
+
+    def _ended(self, seconds: float) -> str:
+        """Return what was done in ``seconds``, for the last line."""
+        return f"{self._what}{self._shown()}" + (f"/{self._total}" if self._total else "")
 
     def _shown(self) -> int:
         """Return the steps done, at most those expected: a last window reaches beyond the end."""

@@ -26,11 +26,13 @@ class InferConfig(Section):
     label_field: Literal["names", "codes", "alt_names", "alt_codes"] = setting("codes", "content of a label")
     block_size: int = setting(200, "spectrograms per pass through a model", low=1)
     lower_min_if_confirmed: bool = setting(False, "lower threshold for classes that are confirmed in a recording")
-    raise_min_to_confirm: float = setting(0.5, "how far above min_score a score must be to confirm a class", low=0, high=1)
+    raise_min_to_confirm: float = setting(
+        0.5, "how far above min_score a score must be to confirm a class", low=0, high=1
+    )
     confirmed_if_seconds: float = setting(8.0, "how long it must stay there", "s", above=0)
     lower_min_factor: float = setting(0.6, "factor on min_score for confirmed classes", low=0, high=1)
     calibration: str | None = setting(None, "calibration file; null = scaling_coefficient and scaling_intercept")
-    backend: Literal["auto", "torch", "openvino"] = setting("auto", "runtime of the models; auto on a CPU prefers exports")
+    backend: Literal["auto", "torch", "openvino"] = setting("auto", "runtime; auto on a CPU prefers exports")
     max_models: int | None = setting(None, "use at most this many checkpoints of the ensemble", low=1)
 
     def relations(self) -> Iterator[Problem]:
@@ -42,6 +44,5 @@ class InferConfig(Section):
         """Yield settings that work but are probably not meant."""
         if self.scaling_coefficient < 0:
             yield Problem(
-                ("infer.scaling_coefficient",),
-                f"{self.scaling_coefficient:g} is negative: high scores become low",
+                ("infer.scaling_coefficient",), f"{self.scaling_coefficient:g} is negative: high scores become low"
             )

@@ -37,22 +37,16 @@ class MiscConfig(Section):
         lambda: [list(pair) for pair in SOURCE_PATTERNS],
         "pairs of a regex for a recording's stem and its source; first match wins",
     )
-    map_names: dict[str, str] | None = setting(
-        None, "old class name: new name; in annotations, '*' means all others"
-    )
+    map_names: dict[str, str] | None = setting(None, "old class name: new name; in annotations, '*' means all others")
     map_codes: dict[str, str] | None = setting(None, "old class code: new code, in annotations and old checkpoints")
-    other_species: list[str] | None = setting(
-        None, "names in annotations to ignore; ['*'] = all that are not classes"
-    )
+    other_species: list[str] | None = setting(None, "names in annotations to ignore; ['*'] = all that are not classes")
     group_regex: str | None = setting(None, "regex for the part of a recording's stem that names its original")
     time_regex: list[str] | None = setting(None, "regexes for file names, with groups year, month, day, hour, minute")
     xeno_url: str = setting("https://xeno-canto.org/api/3/recordings", "Xeno-canto API, version 3")
     inat_url: str = setting("https://api.inaturalist.org/v1", "iNaturalist API, version 1")
     youtube_url: str = setting("https://www.youtube.com/watch?v=", "prefix of a video's ID")
     audioset_url: str = setting("https://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv", "AudioSet's tables")
-    request_pause: float = setting(
-        1.0, "pause between requests to one site; retries wait longer in proportion", "s", low=0, high=60
-    )
+    request_pause: float = setting(1.0, "pause between requests to one site; scales retries", "s", low=0, high=60)
 
     def relations(self) -> Iterator[Problem]:
         """Yield patterns that do not compile and pairs that are none."""

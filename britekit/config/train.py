@@ -40,7 +40,7 @@ class TrainConfig(Section):
     seed: int | None = setting(None, "seed of all generators, outside the pipeline", low=0)
     learning_rate: float = setting(0.002, "peak learning rate", above=0)
     batch_size: int = setting(64, "spectrograms per step", low=1)
-    min_steps: int = setting(40, "minimum of steps per epoch, reached by smaller batches (at least 8)", low=1)
+    min_steps: int = setting(40, "fewest steps per epoch; batches shrink for it, to 8 at least", low=1)
     shuffle: bool = setting(True, "new order in each epoch")
     num_epochs: int | None = setting(None, "passes over the data; null = about 2,500 steps, at least 10", low=1)
     warmup_fraction: float = setting(0.1, "share of all steps used for warm-up", low=0, below=1)
@@ -85,7 +85,9 @@ class TrainConfig(Section):
     prob_fade1: float = setting(0.5, "probability of a final fade", low=0, high=1)
     min_fade1: float = setting(0.1, "smallest fade factor", low=0, high=1)
     max_fade1: float = setting(1.0, "largest fade factor", low=0, high=1)
-    max_augmentations: int | None = setting(None, "maximum number of augmentations per spectrogram; null = no limit", low=1)
+    max_augmentations: int | None = setting(
+        None, "maximum number of augmentations per spectrogram; null = no limit", low=1
+    )
     augmentations: list[AugmentationConfig] = setting(
         default_augmentations, "applied in this order; a file may list only those it changes"
     )
@@ -125,8 +127,7 @@ class TrainConfig(Section):
             )
         if self.min_fade1 > self.max_fade1:
             yield Problem(
-                ("train.min_fade1", "train.max_fade1"),
-                f"{self.min_fade1:g} is above max_fade1, {self.max_fade1:g}",
+                ("train.min_fade1", "train.max_fade1"), f"{self.min_fade1:g} is above max_fade1, {self.max_fade1:g}"
             )
         if (self.opt_beta1 is None) != (self.opt_beta2 is None):
             yield Problem(("train.opt_beta1", "train.opt_beta2"), "give both betas or set both to null")

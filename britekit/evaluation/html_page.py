@@ -23,23 +23,27 @@ from britekit.tracking.facts import main_root, provenance
 PAGE_NAME = "report.html"
 
 _FIGURES = (
-    ("macro_pr", "Macro PR-AUC", "average precision of segments ranked by score; mean over species; 1 is perfect"),
-    ("micro_pr", "Micro PR-AUC", "pooled over all annotated species and segments"),
-    ("macro_roc", "Macro ROC-AUC", "chance that a true segment scores above a false one; mean; 0.5 is guessing"),
-    ("micro_roc", "Micro ROC-AUC", "pooled over all annotated species and segments"),
-    ("cmap", "cmAP, padded by 5", "macro PR-AUC with five true units added to each class"),
-    ("precision", "Precision", "share of detections at the threshold that are correct"),
-    ("precision_seconds", "Precision in seconds", "the same, weighted by how long detections last"),
-    ("recall", "Recall", "share of segments with a species in which it is detected at the threshold"),
-    ("accuracy", "Accuracy", "how often the highest score is that of the one true class"),
-    ("micro_pr_trained", "Micro PR-AUC, trained", "all classes that the models know"),
-    ("micro_roc_trained", "Micro ROC-AUC, trained", "all classes that the models know"),
-    ("precision_trained", "Precision, trained", "all classes that the models know"),
-    ("recall_trained", "Recall, trained", "all classes that the models know"),
+    ("macro_pr", "Macro PR-AUC", "average precision of each species, averaged over species; 1 is perfect"),
+    ("micro_pr", "Micro PR-AUC", "average precision over the segments of all annotated species together"),
+    (
+        "macro_roc",
+        "Macro ROC-AUC",
+        "probability that a segment with the species scores higher than one without; 0.5 is random guessing",
+    ),
+    ("micro_roc", "Micro ROC-AUC", "the same over the segments of all annotated species together"),
+    ("cmap", "cmAP, padded by 5", "macro PR-AUC after adding five positive units to each class"),
+    ("precision", "Precision", "share of detections that are right"),
+    ("precision_seconds", "Precision in seconds", "the same, weighted by the length of detections"),
+    ("recall", "Recall", "share of segments with a species in which it is detected"),
+    ("accuracy", "Accuracy", "share of segments in which the annotated class has the highest score"),
+    ("micro_pr_trained", "Micro PR-AUC, trained", "over all trained classes"),
+    ("micro_roc_trained", "Micro ROC-AUC, trained", "over all trained classes"),
+    ("precision_trained", "Precision, trained", "over all trained classes"),
+    ("recall_trained", "Recall, trained", "over all trained classes"),
 )
 _KINDS = (
-    ("false positive", "false", "Worst false positives", "No false positive at the threshold."),
-    ("miss", "misses", "Worst misses", "No miss at the threshold."),
+    ("false positive", "false", "Worst false positives", "There are no false positives at this threshold."),
+    ("miss", "misses", "Worst misses", "There are no misses at this threshold."),
 )
 _PICTURES = (
     ("pr_curve", "Precision against recall"),

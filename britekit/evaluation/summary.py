@@ -25,10 +25,10 @@ def summary_text(report: UnitReport) -> str:
     if not math.isnan(report.accuracy):
         of = f" of {len(data.truth_NC)} {data.unit}s"
         lines.append(_line("Accuracy by highest score", _percent(report, "accuracy", of)))
-    lines += ["", "In brackets: 95 % intervals, by resampling recordings."] if report.intervals else []
+    lines += ["", "In brackets: 95 % intervals, from resampling recordings."] if report.intervals else []
     notes = report.notes()
     if notes:
-        lines += ["", "To know", *(f"  - {note}" for note in notes)]
+        lines += ["", "Notes", *(f"  - {note}" for note in notes)]
     return "\n".join(lines) + "\n"
 
 

@@ -168,8 +168,8 @@ class UnitReport:
             notes.append("only 1 recording: no intervals, since the variation between recordings is unknown")
         elif len(data.recordings) < FEW_RECORDINGS:
             notes.append(
-                f"only {len(data.recordings)} recordings: with so few, other recordings could give quite different "
-                f"figures, and the intervals are too narrow; test {FEW_RECORDINGS} or more"
+                f"only {len(data.recordings)} recordings: other recordings could give very different figures, and the "
+                f"intervals are too narrow; use {FEW_RECORDINGS} or more"
             )
         lowest = _lowest_kept(data)
         if lowest >= CUT_FROM:
@@ -178,17 +178,17 @@ class UnitReport:
                 "metrics at lower thresholds are not those of the models; run analyze with --min-score 0"
             )
         if self.without_positives:
-            notes.append(f"no {unit} is marked by {some(self.without_positives)}: left out of the macro means")
+            notes.append(f"no {unit} contains {some(self.without_positives)}: excluded from macro averages")
         if self.always_positive:
-            notes.append(f"every {unit} is marked by {some(self.always_positive)}: no ROC-AUC, left out of its mean")
+            notes.append(f"every {unit} contains {some(self.always_positive)}: no ROC-AUC, excluded from its average")
         highest = float(self.decisions.values_NC.max())
         if highest < self.threshold:
             notes.append(
-                f"nothing is detected at the threshold {self.threshold:g}, the highest value is "
-                f"{highest:.3g}: precision is 0 of 0, written as 0"
+                f"there is no detection at the threshold {self.threshold:g}, because the highest value is {highest:.3g}; "
+                "precision is undefined and written as 0"
             )
         if data.without_scores:
-            notes.append(f"nothing was scored in {some(data.without_scores)}: counted as 0")
+            notes.append(f"no scores for {some(data.without_scores)}: counted as 0")
         return notes
 
 

@@ -1,10 +1,10 @@
-"""How far a batch of recordings is: recordings and hours done, times real time, time left."""
+"""Progress of a batch of recordings: recordings and hours done, speed and time left."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
+from britekit.errors import counted
 from britekit.progress import Meter, clock
 
 _STEPS = 1000
@@ -62,12 +62,13 @@ class RecordingMeter(Meter):
         self.advance(max(0, min(int(share * _STEPS), _STEPS - 1) - self._done))
 
     def finish(self) -> None:
-        """Say that all is done, if it took long."""
+        """Report that the work is complete, unless no recording was finished."""
         if self._finished:
-            taken = max(time.monotonic() - self._start, 1e-9)
-            self._what = f"{self._finished} recordings, {self._scored_s / 3600:.2f} h, times real time: "
-            self._total, self._done = None, round(self._scored_s / taken)
             super().finish()
+
+    def _ended(self, seconds: float) -> str:
+        speed = self._scored_s / max(seconds, 1e-9)
+        return f"{counted(self._finished, 'recording')}, {self._scored_s / 3600:.2f} h, {speed:.0f} times real time"
 
     def _text(self, now: float, bar: bool = False) -> str:
         taken = max(now - self._start, 1e-9)
@@ -75,7 +76,7 @@ class RecordingMeter(Meter):
         filled = "#" * int(share * 24)
         drawing = f"[{filled:<24}] " if bar else ""
         left = f", {clock(taken * (1 - share) / share)} left" if share > 0 else ""
-        hours = f"{self._scored_s / 3600:.2f} h, {self._scored_s / taken:.0f} x real time"
+        hours = f"{self._scored_s / 3600:.2f} h, {self._scored_s / taken:.0f} times real time"
         return f"{drawing}{self._finished}/{self._recordings} recordings, {hours}{left}"
 
 

@@ -114,8 +114,8 @@ def test_examples_are_what_the_names_say(project):
     high = 2 + 2 * (SIZE[0] // 3)
     assert (before[:, high + 1].max(1) < 0.5).all()
     assert (examples["simple_merge"].after[:, high + 1].max(1) > 0.5).all()
-    assert examples["time_mask"].title == "time_mask (chance 0): max_width2 8"
-    assert examples["fade"].title == "fade (chance 0.4): min_fade1 0.1, max_fade1 0.2"
+    assert examples["time_mask"].title == "time_mask (probability 0): max_width2 8"
+    assert examples["fade"].title == "fade (probability 0.4): min_fade1 0.1, max_fade1 0.2"
 
 
 def test_without_noise_and_with_one_class_what_cannot_be_is_left_out(project, caplog):

@@ -43,7 +43,7 @@ def test_a_figure_without_an_interval_is_printed_without_one(project, capsys):
     assert main([*BASE, "--min_score", "1", "--skip-matrices"]) == 0
     said = capsys.readouterr()
     figures = printed(said.out)
-    assert "nothing is detected at the threshold 1, the highest value is 0.9" in said.err
+    assert "there is no detection at the threshold 1, because the highest value is 0.9" in said.err
     assert "recall_interval" in figures and "precision_interval" not in figures
     assert not any("nan" in value for name, value in figures.items() if name.endswith("_interval"))
 

@@ -87,7 +87,7 @@ def test_page_stands_alone_and_its_links_lead_somewhere(tmp_path):
 def test_page_without_recordings_says_so(tmp_path):
     simulate(tmp_path, recordings=4)
     text, worst, drawn = page_of(tmp_path, report_of(tmp_path), pictures=False)
-    assert worst and not any(drawn) and "Spectrograms need the recordings" in text
+    assert worst and not any(drawn) and "Spectrograms require the recordings" in text
     assert f"at {worst[0].start_s:g}" not in text  # times are clocks
     assert Page(text).images == []
 
@@ -157,7 +157,7 @@ def test_nothing_missed_or_nothing_said(tmp_path, threshold):
     simulate(tmp_path, recordings=3)
     report = report_of(tmp_path, threshold)
     text, worst, _ = page_of(tmp_path, report, examples=2)
-    assert ("Nothing was missed" in text) == (threshold == 0)
+    assert ("No species was missed" in text) == (threshold == 0)
     assert (tmp_path / "out" / "confusion.png").exists() == (threshold == 1)
     if threshold == 1:
         rows = (tmp_path / "out" / "confusion.csv").read_text().splitlines()

@@ -87,12 +87,12 @@ def test_meter_says_recordings_hours_speed_and_time_left(
     now = 110.0
     meter.tick(50.0)  # half of all seconds, none complete
     line = capsys.readouterr().err
-    assert line.startswith("0/2 recordings, 0.01 h, 5 x real time, 0:10 left")
+    assert line.startswith("0/2 recordings, 0.01 h, 5 times real time, 0:10 left")
     meter.begin_recording(short, sizes[1])
     now = 118.0
     meter.finish_recording(90.0)
-    assert capsys.readouterr().err.startswith("1/2 recordings, 0.03 h, 5 x real time, 0:02 left")
+    assert capsys.readouterr().err.startswith("1/2 recordings, 0.03 h, 5 times real time, 0:02 left")
     now = 120.0
     meter.finish_recording(100.0)
     meter.finish()
-    assert capsys.readouterr().err.splitlines()[-1] == "2 recordings, 0.03 h, times real time: 5, 0:20"
+    assert capsys.readouterr().err.splitlines()[-1] == "2 recordings, 0.03 h, 5 times real time, 0:20"

@@ -176,7 +176,7 @@ def test_several_files_and_what_is_not_a_recording(page, tmp_path):
     (folder / "notes.txt").write_text("wind")
     page.set_input_files("#folder", folder)
     holds(page, "document.getElementById('count').textContent === '4 of 4, 1 failed'")
-    assert page.inner_text("#status") == "1 file is not a recording and was left out."
+    assert page.inner_text("#status") == "1 file is not a recording and was skipped."
     assert "cannot be decoded" in page.inner_text("#files")
     assert page.inner_text("#summary") == "6 detections of 2 classes"
     assert page.locator("#cancel").is_hidden()
