@@ -184,8 +184,8 @@ class UnitReport:
         highest = float(self.decisions.values_NC.max())
         if highest < self.threshold:
             notes.append(
-                f"there is no detection at the threshold {self.threshold:g}, because the highest value is {highest:.3g}; "
-                "precision is undefined and written as 0"
+                f"there is no detection at the threshold {self.threshold:g}, because the highest value is "
+                f"{highest:.3g}; precision is undefined and written as 0"
             )
         if data.without_scores:
             notes.append(f"no scores for {some(data.without_scores)}: counted as 0")
