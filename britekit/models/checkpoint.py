@@ -22,6 +22,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.errors import ModelError, some
 from britekit.files import atomic_path, refuse_expanding, require_file
 from britekit.models.options import Blueprint
+from britekit.models.public_checkpoints import as_ours, is_public
 from britekit.models.recognizer import Recognizer, build, frame_count
 
 # Namespace of identifiers that are derived from weights.
@@ -75,6 +76,8 @@ def hyper_parameters(
     values = asdict(blueprint)
     values.pop("num_classes")
     values.pop("pretrained")  # a checkpoint brings its weights along
+    if not values["as_public"]:
+        del values["as_public"]
     return {
         **values,
         "train_class_names": [c.name for c in classes],
@@ -147,7 +150,7 @@ def write_archive(path: str | Path, content: Mapping[str, Any]) -> None:
 
 
 def read_archive(path: str | Path) -> tuple[dict[str, Any], str]:
-    """Content and SHA-256 of a torch archive, read weights-only.
+    """Content and SHA-256 of a torch archive, read weights-only; one of public britekit as if it were ours.
 
     Raises
     ------
@@ -183,6 +186,8 @@ def read_archive(path: str | Path) -> tuple[dict[str, Any], str]:
     if not isinstance(content, dict):
         kind = type(content).__name__
         raise ModelError(f"{path} is not a checkpoint: it holds a {kind}, not a table of entries")
+    if is_public(content):
+        content = as_ours(content, path)
     return content, hashlib.sha256(data).hexdigest()
 
 
@@ -216,11 +221,6 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Sto
     path = Path(path)
     content, sha256 = read_archive(path)
     check_entries(content, path)
-    if "pytorch-lightning_version" in content:  # Lightning saves none of ours
-        raise ModelError(
-            f"checkpoint {path} was trained by public britekit, whose networks are built otherwise; "
-            "train again from its database or training file"
-        )
     hyper, settings = content["hyper_parameters"], content["training_cfg"]
     try:
         classes = _classes(hyper)
@@ -304,5 +304,5 @@ def _blueprint(hyper: Mapping[str, Any], settings: Mapping[str, Any], num_classe
         frames=frame_count(train.get("sed_fps", 4), audio["spec_duration"]),
         hidden_channels=hyper.get("hidden_channels", 256),
     )
-    optional = ("frames", "drop_rate", "drop_path_rate", "lse_temp", "two_way")
+    optional = ("frames", "drop_rate", "drop_path_rate", "lse_temp", "two_way", "as_public")
     return replace(blueprint, **{key: hyper[key] for key in optional if key in hyper})

@@ -25,6 +25,8 @@ class Blueprint:
         Fetch timm's weights; never set when a checkpoint is loaded.
     lse_temp, two_way
         Settings of the temporal head.
+    as_public
+        Layers that public britekit builds otherwise are built as there; set for its checkpoints.
     """
 
     model_type: str
@@ -39,3 +41,4 @@ class Blueprint:
     pretrained: bool = False
     lse_temp: float = 0.5
     two_way: bool = True
+    as_public: bool = False

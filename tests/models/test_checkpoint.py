@@ -116,15 +116,6 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
         load_checkpoint(tmp_path / "b.ckpt")
 
 
-def test_a_checkpoint_of_public_britekit_is_named_as_such(tmp_path):
-    save(tmp_path / "a.ckpt", make())
-    content, _ = read_archive(tmp_path / "a.ckpt")
-    content["state_dict"]["backbone.other"] = torch.zeros(1)
-    write_archive(tmp_path / "b.ckpt", content | {"pytorch-lightning_version": "2.6.1"})
-    with pytest.raises(ModelError, match=r"b.ckpt was trained by public britekit.*train again"):
-        load_checkpoint(tmp_path / "b.ckpt")
-
-
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     save(tmp_path / "a.ckpt", make(), published=True)
     before = (tmp_path / "a.ckpt").read_bytes()

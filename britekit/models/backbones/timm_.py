@@ -28,19 +28,27 @@ class TimmBackbone(nn.Module):
         The network.
     keep_raw
         Return features as the network makes them, for its own classifier; else as a map (B, F, h, T).
+    shape
+        Rows and columns of a spectrogram.
+    through_head
+        Features are what the network's own head, which must neither pool nor classify, makes of them.
     """
 
-    def __init__(self, model: nn.Module, keep_raw: bool, shape: tuple[int, int]):
+    def __init__(self, model: nn.Module, keep_raw: bool, shape: tuple[int, int], through_head: bool = False):
         super().__init__()
         self.model = model
+        self.through_head = through_head
         self.keep_raw = keep_raw
         self.num_prefix = int(getattr(model, "num_prefix_tokens", 0))
         self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         self.shape = shape
         model.eval()
         with torch.no_grad():
-            self.num_features = int(self.to_map(model.forward_features(torch.zeros(1, 1, *shape))).shape[1])
+            self.num_features = int(self.to_map(self._features(torch.zeros(1, 1, *shape))).shape[1])
         model.train()
+
+    def _features(self, x_B1HW: torch.Tensor) -> Any:
+        return self.model(x_B1HW) if self.through_head else self.model.forward_features(x_B1HW)
 
     def to_map(self, features: torch.Tensor) -> torch.Tensor:
         """Features as (B, F, h, T), whatever order the network has."""
@@ -65,7 +73,7 @@ class TimmBackbone(nn.Module):
 
     def forward(self, x_B1HW: torch.Tensor) -> torch.Tensor:
         """Features (B, F, h, T), or as the network makes them with ``keep_raw``."""
-        features = self.model.forward_features(x_B1HW)
+        features = self._features(x_B1HW)
         return features if self.keep_raw else self.to_map(features)
 
 
@@ -96,13 +104,16 @@ def build(size: str, options: Blueprint) -> nn.Module:
     own = options.head_type is None
     shape = (options.height, options.width)
     wanted: dict[str, Any] = {"in_chans": 1, "num_classes": options.num_classes if own else 0}
+    through_head = options.as_public and not own  # there, heads sit behind the network's last convolution
+    if through_head:
+        wanted["global_pool"] = ""
     if options.drop_rate is not None:
         wanted["drop_rate"] = options.drop_rate
     if options.drop_path_rate is not None:
         wanted["drop_path_rate"] = options.drop_path_rate
     try:
         network = (_pretrained if options.pretrained else _sized)(size, wanted, shape)
-        return TimmBackbone(network, own, shape)
+        return TimmBackbone(network, own, shape, through_head)
     except ModelError:
         raise
     except Exception as error:  # timm has a thousand networks, each with its own way to refuse a size

@@ -11,9 +11,9 @@ IS_SED = False
 class HgnetHead(nn.Module):
     """Logits from a widened mean; after pooling a 1x1 convolution is a linear layer."""
 
-    def __init__(self, num_features: int, hidden: int, num_classes: int, drop_rate: float):
+    def __init__(self, num_features: int, hidden: int, num_classes: int, drop_rate: float, bias: bool = False):
         super().__init__()
-        self.widen = nn.Linear(num_features, hidden, bias=False)
+        self.widen = nn.Linear(num_features, hidden, bias=bias)
         self.dropout = nn.Dropout(drop_rate)
         self.linear = nn.Linear(hidden, num_classes)
 
@@ -25,4 +25,5 @@ class HgnetHead(nn.Module):
 
 def build(num_features: int, num_classes: int, options: Blueprint) -> nn.Module:
     """Head for features of ``num_features`` channels."""
-    return HgnetHead(num_features, options.hidden_channels, num_classes, options.drop_rate or 0.0)
+    bias = options.as_public and options.head_type == "hgnet"  # there, the backbone's own head has none
+    return HgnetHead(num_features, options.hidden_channels, num_classes, options.drop_rate or 0.0, bias)
