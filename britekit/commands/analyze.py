@@ -73,6 +73,29 @@ def analyze(
             help="use the threshold of each class that calibrate --precision found in place of --min-score",
         ),
     ] = False,
+    occurrence: Annotated[
+        Optional[str],
+        opt(
+            "--occurrence",
+            metavar="FILE",
+            help="occurrence data (pickle, database or CSV) used as a prior of the classes (default: infer.occurrence)",
+        ),
+    ] = None,
+    latitude: Annotated[
+        Optional[float],
+        opt("--lat", metavar="DEGREES", help="latitude of all recordings (default: what each recording states)"),
+    ] = None,
+    longitude: Annotated[Optional[float], opt("--lon", metavar="DEGREES", help="longitude of all recordings")] = None,
+    area: Annotated[
+        Optional[str], opt("--area", metavar="CODE", help="area of the occurrence data, in place of --lat and --lon")
+    ] = None,
+    date: Annotated[
+        Optional[str],
+        opt("--date", metavar="DAY", help="day of all recordings, 2024-05-12 or 05-12 (default: each recording's)"),
+    ] = None,
+    week: Annotated[
+        Optional[int], opt("--week", metavar="INT", help="1 to 48, four per month, in place of --date")
+    ] = None,
     recursive: Annotated[bool, opt("--recursive", help="also search subdirectories")] = False,
     resume: Annotated[
         bool,
@@ -114,6 +137,7 @@ def analyze(
     from britekit.inference.analysis import analyze_recordings
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import resolve_for_models
+    from britekit.occurrence.prior import Where
     from britekit.tracking.facts import is_dvc_stage
     from britekit.tracking.run import stage_run
 
@@ -132,7 +156,9 @@ def analyze(
         raise InputError("--thresholds are about calibrated scores; leave out --raw")
     formats.chosen(rtype)
     start_seconds = _seconds(start_seconds)
+    where = Where.stated(latitude, longitude, date, week, area)
     overrides = {
+        "infer.occurrence": occurrence,
         "infer.min_score": min_score,
         "infer.num_threads": num_threads,
         "infer.overlap": overlap,
@@ -150,7 +176,7 @@ def analyze(
     source = Path(input_path)
     root = source if source.is_dir() else source.parent
     if show:
-        _show(cfg, members, paths[0], start_seconds, raw)
+        _show(cfg, members, paths[0], start_seconds, raw, where)
         return None
     with stage_run("analyze", cfg, [*members, input_path]) as run:
         ensemble = load_ensemble(cfg, members)
@@ -175,6 +201,7 @@ def analyze(
             resume=True if resume else False if no_resume else None,
             make_scorer=make_scorer,
             on_done=_print_recording,
+            where=where,
         )
         speed = summary.audio_seconds / max(summary.elapsed_s, 1e-9)
         run.summary(
@@ -198,6 +225,8 @@ def analyze(
     print(f"audio_seconds = {summary.audio_seconds:.1f}")
     print(f"seconds = {summary.elapsed_s:.1f} ({speed:.0f} times real time)")
     print(f"scores = {summary.calibrated}")
+    if summary.occurrence is not None:
+        _print_occurrence(summary.occurrence)
     failure = summary.failure()
     if failure is not None:
         raise failure
@@ -211,11 +240,24 @@ def _print_recording(path: Any, labels: int) -> None:
     print(f"{shown(path)}: {counted(labels, 'label')}")
 
 
-def _show(cfg: Any, members: Any, path: Any, start_seconds: float, raw: bool) -> None:
+def _print_occurrence(totals: Any) -> None:
+    """Print what occurrence data changed; the tables in the output list it."""
+    from britekit.errors import some
+
+    named = f" ({some(sorted(totals.classes), 5)})" if totals.classes else ""
+    print(f"withheld = {totals.withheld}{named}")
+    print(f"lowered = {totals.lowered}")
+    print(f"raised = {totals.raised}")
+    if totals.not_applied:
+        reasons = some((f"{reason}: {number}" for reason, number in totals.not_applied.most_common()), 3, "; ")
+        print(f"recordings_without_occurrence = {sum(totals.not_applied.values())} ({reasons})")
+
+
+def _show(cfg: Any, members: Any, path: Any, start_seconds: float, raw: bool, where: Any) -> None:
     """Print the ten highest classes of the first spectrogram."""
     from britekit.inference.analysis import score_first_window
 
-    start, ranked, calibrated = score_first_window(cfg, members, path, start_seconds, raw)
+    start, ranked, calibrated = score_first_window(cfg, members, path, start_seconds, raw, where)
     print(f"start_seconds = {start:g}")
     for info, score in ranked[:10]:
         print(f"{info.label(cfg.infer.label_field)} = {score:.6f}")

@@ -33,6 +33,18 @@ class InferConfig(Section):
     lower_min_factor: float = setting(0.6, "factor on min_score for confirmed classes", low=0, high=1)
     calibration: str | None = setting(None, "calibration file; null = scaling_coefficient and scaling_intercept")
     backend: Literal["auto", "torch", "openvino"] = setting("auto", "runtime; auto on a CPU prefers exports")
+    occurrence: str | None = setting(None, "where and when classes occur: pickle, database or CSV; null = not used")
+    occurrence_use: Literal["prior", "list"] = setting("prior", "shift scores in log-odds, or withhold absent classes")
+    occurrence_weight: float = setting(1.0, "prior: the shift is multiplied by this", low=0, high=10)
+    occurrence_floor: float = setting(
+        0.001, "prior: lower values count as this; list: withhold classes below it", above=0, below=0.5
+    )
+    occurrence_base: float | None = setting(
+        None, "prior: value without a shift; null = mean of the class's values above 0", above=0, below=1
+    )
+    occurrence_unknown: list[str] | None = setting(
+        None, "classes that the file need not know, whose scores stay; ['*'] = all"
+    )
     max_models: int | None = setting(None, "use at most this many checkpoints of the ensemble", low=1)
 
     def relations(self) -> Iterator[Problem]:

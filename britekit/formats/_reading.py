@@ -38,7 +38,7 @@ _FOREIGN_ENDINGS = (
 # Tables that belong beside recordings and are about something else.
 _OTHER_TABLES = frozenset(
     {"recordings.csv", "inat.csv", "failed.csv", "damaged.csv", "analyzed.csv", "deployments.csv"}
-    | {"sources.csv", "classes.csv", "curation.csv"}
+    | {"occurrence.csv", "withheld.csv", "sources.csv", "classes.csv", "curation.csv"}
 )
 
 log = logging.getLogger("britekit.annotations")

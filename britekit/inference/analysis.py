@@ -21,9 +21,11 @@ from britekit.errors import InferenceError, InputError
 from britekit.inference.ensemble import Ensemble, load_ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
+from britekit.inference.occurrence_notes import OccurrenceTotals
 from britekit.inference.output import InfoOf, OutputFolder, identity_of, recording_name
 from britekit.inference.platt import Calibration
 from britekit.inference.scoring import LocalScorer, Scored, Scorer, failure_of, reason_of, run_metered
+from britekit.occurrence.prior import Where, load_prior
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,8 @@ class AnalysisSummary:
     elapsed_s: float = 0.0
     calibrated: str = "not calibrated"
     """Whether the scores of labels are calibrated, and by what."""
+    occurrence: OccurrenceTotals | None = None
+    """What occurrence data changed; None without such data."""
 
     def failure(self) -> InferenceError | None:
         """Return the error that a batch with failed recordings ends with, or None."""
@@ -69,6 +73,7 @@ def analyze_recordings(
     resume: bool | None = None,
     make_scorer: MakeScorer | None = None,
     on_done: Callable[[Path, int], None] | None = None,
+    where: Where | None = None,
 ) -> AnalysisSummary:
     """Score recordings and write labels, tables and the manifest.
 
@@ -101,6 +106,8 @@ def analyze_recordings(
         Makes what scores; None takes the engine in this process.
     on_done
         Called with each recording that is scored, and its number of labels.
+    where
+        Place and week of all recordings, for ``infer.occurrence``; None: each recording's own.
 
     Raises
     ------
@@ -112,6 +119,7 @@ def analyze_recordings(
     began = time.monotonic()
     check_stems(paths)
     labeller = make_labeller(cfg, ensemble, calibration, thresholds)
+    labeller.prior = load_prior(cfg, labeller.classes, where, _root_of(paths, root))
     kinds = [form.name for form in formats.chosen(rtype)]
     content = manifest_content(cfg, ensemble, labeller, start_seconds)
     facts = run_facts(content, labeller, kinds, "stem" if root is None else "path")
@@ -151,6 +159,8 @@ def analyze_recordings(
                 if on_done is not None:
                     on_done(path, labels)
         complete = {name: path for name, path in names.items() if name not in failed}
+        if labeller.prior is not None:
+            summary.occurrence = OccurrenceTotals.of(note for _, note in output.notes(complete))
         output.finish(complete, failed, manifest_text(content), score_facts(ensemble, labeller))
     summary.elapsed_s = time.monotonic() - began
     return summary
@@ -176,9 +186,14 @@ def is_timed(kinds: Sequence[str]) -> bool:
 
 def _info_of(cfg: BaseConfig, paths: Sequence[Path], root: Path | None) -> InfoOf:
     """Return what tells when and where a recording was made: deployments, metadata and names."""
-    if root is None:
-        root = Path(os.path.commonpath([path.absolute().parent for path in paths])) if paths else Path()
-    return RecordingInfos(root, read_deployments(DEFAULT_PATH), cfg.misc.time_regex).of
+    return RecordingInfos(_root_of(paths, root), read_deployments(DEFAULT_PATH), cfg.misc.time_regex).of
+
+
+def _root_of(paths: Sequence[Path], root: Path | None) -> Path:
+    """Return the folder that holds all recordings."""
+    if root is not None:
+        return root
+    return Path(os.path.commonpath([path.absolute().parent for path in paths])) if paths else Path()
 
 
 def _note_failure(
@@ -213,7 +228,12 @@ def _left_to_do(output: OutputFolder, names: dict[str, Path], summary: AnalysisS
 
 
 def score_first_window(
-    cfg: BaseConfig, members: Sequence[Path], path: Path, start_seconds: float = 0.0, raw: bool = False
+    cfg: BaseConfig,
+    members: Sequence[Path],
+    path: Path,
+    start_seconds: float = 0.0,
+    raw: bool = False,
+    where: Where | None = None,
 ) -> tuple[float, list[tuple[ClassInfo, float]], str]:
     """Return start, classes and scores of a recording's first window, and whether they are calibrated.
 
@@ -226,9 +246,10 @@ def score_first_window(
     """
     ensemble = load_ensemble(cfg, members)
     labeller = Labeller(cfg, ensemble, ensemble.calibration(raw))
+    labeller.prior = load_prior(cfg, labeller.classes, where)
     batch = next(Windows(path, ensemble.audio, ensemble.grid(start_seconds)).batches(1), None)
     if batch is None:
         raise InputError(f"{shown(path)} is too short for a spectrogram from {start_seconds:g} s on")
-    scores = labeller.scores(ensemble.score(batch.spectrograms)[0])[0]
+    scores = labeller.scores(ensemble.score(batch.spectrograms)[0], labeller.prior_of(path))[0]
     ranked = sorted(zip(labeller.classes, scores.tolist(), strict=True), key=lambda pair: -pair[1])
     return batch.starts[0], ranked, labeller.calibration.describe()

@@ -1,11 +1,13 @@
-"""From an ensemble's scores to labels by the settings: calibration, ignored classes, rules."""
+"""From an ensemble's scores to labels by the settings: occurrence prior, calibration, ignored classes, rules."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -27,6 +29,7 @@ from britekit.inference.label_rules import (
 )
 from britekit.inference.platt import Calibration, configured_calibration
 from britekit.inference.scores import RecordingScores
+from britekit.occurrence.prior import OccurrencePrior, RecordingPrior, load_prior, shifted
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,8 @@ class Labeller:
         What is applied to scores; None takes what the settings name.
     thresholds
         Use the threshold of each class that the calibration holds in place of ``infer.min_score``.
+    prior
+        Occurrence data; None takes those that the settings name.
 
     Attributes
     ----------
@@ -67,7 +72,12 @@ class Labeller:
     """
 
     def __init__(
-        self, cfg: BaseConfig, ensemble: Ensemble, calibration: Calibration | None = None, thresholds: bool = False
+        self,
+        cfg: BaseConfig,
+        ensemble: Ensemble,
+        calibration: Calibration | None = None,
+        thresholds: bool = False,
+        prior: OccurrencePrior | None = None,
     ) -> None:
         ignored = ignored_classes(cfg)
         self._columns = [place for place, info in enumerate(ensemble.classes) if info.name not in ignored]
@@ -77,6 +87,9 @@ class Labeller:
         self.calibration = calibration
         self.rules: LabelRules = label_rules(cfg, ensemble.sed_fps is not None)
         self.thresholds = class_thresholds(calibration, self.classes, cfg) if thresholds else None
+        self._cfg = cfg
+        if prior is not None:
+            self.prior = prior
         self.label_field = cfg.infer.label_field
         more = {
             "model": " ".join(member.identifier or member.path.name for member in ensemble.members),
@@ -95,40 +108,62 @@ class Labeller:
         """Seconds that a row of `raw_blocks` stands for."""
         return self.rules.segment_s if self.rules.segment_frames is not None else self.rules.duration_s
 
-    def scores(self, scores_NC: np.ndarray) -> np.ndarray:
+    @functools.cached_property
+    def prior(self) -> OccurrencePrior | None:
+        """Occurrence data, or None; their shifts are added before scores are calibrated."""
+        return load_prior(self._cfg, self.classes)
+
+    def prior_of(self, path: Path) -> RecordingPrior | None:
+        """Return what occurrence data say about a recording; None without such data."""
+        return None if self.prior is None else self.prior.of(path)
+
+    def scores(self, scores_NC: np.ndarray, prior: RecordingPrior | None = None) -> np.ndarray:
         """Return the calibrated scores (N, C) of the classes that labels can have, of scores of them all."""
-        return self.calibration.apply(scores_NC[:, self._columns], self.classes)
+        return self.calibration.apply(self._with_prior(scores_NC[:, self._columns], prior), self.classes)
 
-    def labels(self, recording: str, result: RecordingScores) -> list[Label]:
+    def labels(self, recording: str, result: RecordingScores, prior: RecordingPrior | None = None) -> list[Label]:
         """Return the labels of one recording, by name, then start."""
-        return [x for name, found in self.intervals(result) for x in named(recording, name, found)]
+        return [x for name, found in self.intervals(result, prior) for x in named(recording, name, found)]
 
-    def intervals(self, result: RecordingScores) -> Iterator[tuple[str, Intervals]]:
+    def intervals(
+        self, result: RecordingScores, prior: RecordingPrior | None = None
+    ) -> Iterator[tuple[str, Intervals]]:
         """Yield what each label shows, in alphabetical order, with where it is heard, by ascending start."""
-        for name, group in itertools.groupby(self._by_class(result), key=lambda pair: pair[0]):
+        pairs = self.by_class(result, prior)
+        for name, group in itertools.groupby(pairs, key=lambda pair: self._shown[pair[0]]):
             found = [stretches for _, stretches in group]
             yield name, found[0] if len(found) == 1 else _merged(found)
 
-    def _by_class(self, result: RecordingScores) -> Iterator[tuple[str, Intervals]]:
+    def by_class(
+        self, result: RecordingScores, prior: RecordingPrior | None = None, places: Collection[int] | None = None
+    ) -> Iterator[tuple[int, Intervals]]:
+        """Yield the place of each class in `classes`, or of some, in order of what labels show, with its intervals."""
         frames = result.frame_rows is not None
         rows = result.score_rows if result.frame_rows is None else result.frame_rows
-        for group in rows.column_groups(self._order):
+        for group in rows.column_groups([x for x in self._order if places is None or x in places]):
             scores = rows.columns([self._columns[place] for place in group])
+            scores = self._with_prior(scores, prior, group)
             scores = self.calibration.apply(scores, [self.classes[place] for place in group])
             for number, place in enumerate(group):
                 column, rules = scores[:, number], self.rules
                 if self.thresholds is not None:
                     rules = dataclasses.replace(rules, min_score=self.thresholds[place])
                 if frames:
-                    yield self._shown[place], intervals_of_frames(column, rules, result.seconds)
+                    yield place, intervals_of_frames(column, rules, result.seconds)
                 else:
-                    found = intervals_of_windows(result.starts, column, rules, result.seconds)
-                    yield self._shown[place], found
+                    yield place, intervals_of_windows(result.starts, column, rules, result.seconds)
 
-    def rows(self, result: RecordingScores) -> Iterator[Rows]:
+    def _with_prior(
+        self, scores: np.ndarray, prior: RecordingPrior | None, places: Sequence[int] | None = None
+    ) -> np.ndarray:
+        if prior is None:
+            return scores
+        return shifted(scores, prior.shifts if places is None else prior.shifts[list(places)])
+
+    def rows(self, result: RecordingScores, prior: RecordingPrior | None = None) -> Iterator[Rows]:
         """Yield the labels of one recording in pieces of bounded size, as formats take them."""
         classes = {info.label(self.label_field): info for info in reversed(self.classes)}
-        for label, found in self.intervals(result):
+        for label, found in self.intervals(result, prior):
             columns = (found.starts, found.ends, found.scores, found.confirmed)
             yield from formats.in_pieces(label, classes[label].name, classes[label].code, *columns)
 
@@ -139,20 +174,20 @@ class Labeller:
         groups = -(-len(result.frame_rows) // self.rules.segment_frames)
         return np.arange(groups) * self.rules.segment_s
 
-    def raw_blocks(self, result: RecordingScores) -> Iterator[np.ndarray]:
-        """Yield the scores (n, C) that labels are made from, not calibrated, in order of their starts."""
+    def raw_blocks(self, result: RecordingScores, prior: RecordingPrior | None = None) -> Iterator[np.ndarray]:
+        """Yield the scores (n, C) that labels are made from, with the prior and not calibrated, by their starts."""
         if result.frame_rows is None or self.rules.segment_frames is None:
             for block in result.score_rows.blocks():
-                yield np.ascontiguousarray(block[:, self._columns])
+                yield np.ascontiguousarray(self._with_prior(block[:, self._columns], prior))
             return
         size = self.rules.segment_frames
         left = np.empty((0, len(self._columns)), np.float32)
         for block in result.frame_rows.blocks():
             left = np.concatenate([left, block[:, self._columns]])
             whole = len(left) // size * size
-            yield group_frames(left[:whole], size)
+            yield self._with_prior(group_frames(left[:whole], size), prior)
             left = left[whole:]
-        yield group_frames(left, size)
+        yield self._with_prior(group_frames(left, size), prior)
 
 
 def ignored_classes(cfg: BaseConfig) -> Collection[str]:

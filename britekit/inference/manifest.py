@@ -42,6 +42,8 @@ def manifest_content(
     }
     if start_seconds:
         content["start_seconds"] = start_seconds
+    if labeller.prior is not None:
+        content["occurrence"] = labeller.prior.facts()
     calibration = labeller.calibration
     content["calibrated"] = not calibration.is_identity
     if calibration.source is not None:

@@ -31,6 +31,7 @@ from britekit.formats._base import format_time
 from britekit.inference.journal import Done, Journal
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import MANIFEST_HEAD
+from britekit.inference.occurrence_notes import OCCURRENCE, WITHHELD, OccurrenceNote, occurrence_rows, withheld_rows
 
 if TYPE_CHECKING:
     from britekit.inference.scoring import Scored
@@ -41,6 +42,7 @@ SCORE_TABLE, MANIFEST, FAILURES, DAMAGES = "scores.npz", "manifest.yaml", "faile
 ANALYZED = "analyzed.csv"
 # Kinds of pieces in the journal: labels as `Rows.to_bytes` gives them, `Scored.raw`, and path and metadata.
 LABELS, SCORES, SOURCE = "labels", "scores", "source"
+_NOTE = "occurrence"  # `OccurrenceNote.to_bytes`
 _PIECE = 1 << 20
 
 
@@ -182,6 +184,9 @@ class OutputFolder:
                 for data in scored.raw():
                     size += len(data)
                     add(SCORES, data)
+            note = scored.occurrence()
+            if note is not None:
+                add(_NOTE, note.to_bytes())
             for kind, ending in free.items():
                 self._give_name(kind, name, ending)
             rows_written = size // (8 + 4 * len(self._labeller.classes))
@@ -261,6 +266,9 @@ class OutputFolder:
                 write_csv(self.folder / DAMAGES, [("recording", "damaged_at"), *damaged])
             lengths = [(entry.name, format_time(entry.seconds)) for entry in self._entries(names)]
             write_csv(self.folder / ANALYZED, [("recording", "seconds"), *lengths])
+            if self._labeller.prior is not None:
+                write_csv(self.folder / OCCURRENCE, occurrence_rows(self.notes(names)))
+                write_csv(self.folder / WITHHELD, withheld_rows(self.notes(names)))
             write_text(self.folder / MANIFEST, manifest)
             for path in old:
                 if os.path.lexists(path):  # false for a name too long to exist
@@ -274,6 +282,13 @@ class OutputFolder:
             make_durable({self.folder / folder for folder in below}, directories=True)
         self._complete = not (failed or self._stays)
         self._fresh = set() if self._stays else None
+
+    def notes(self, names: Iterable[str]) -> Iterator[tuple[str, OccurrenceNote]]:
+        """Yield what occurrence data did to each recording."""
+        for name in names:
+            data = b"".join(self.journal.pieces(name, _NOTE))
+            if data:
+                yield name, OccurrenceNote.from_bytes(data)
 
     def _entries(self, names: Iterable[str]) -> Iterator[Done]:
         for name in names:
@@ -329,6 +344,7 @@ class OutputFolder:
             return []
         tables = [(name, False) for name in self._other_tables]
         tables += [(SCORE_TABLE, self._keep_scores), (FAILURES, failed), (DAMAGES, damaged)]
+        tables += [(name, self._labeller.prior is not None) for name in (OCCURRENCE, WITHHELD)]
         return [self.folder / name for name, replaced in tables if not replaced]
 
     def _obsolete(self, names: set[str], fresh: Iterable[str], failed: Iterable[str]) -> list[Path]:

@@ -16,6 +16,7 @@ from britekit.formats import Rows, read_rows
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble, load_ensemble
 from britekit.inference.labelling import Labeller
+from britekit.inference.occurrence_notes import OccurrenceNote
 from britekit.inference.scoring import Labelled
 
 
@@ -27,6 +28,7 @@ class Sent:
     damaged_at: float | None
     labels: list[bytes]
     scores: list[bytes]
+    note: OccurrenceNote | None = None
 
     def rows(self) -> Iterator[Rows]:
         """Yield its labels."""
@@ -36,6 +38,10 @@ class Sent:
     def raw(self) -> Iterator[bytes]:
         """Yield its unrounded scores: starts (N,), float64, then scores (N, C), float32."""
         return iter(self.scores)
+
+    def occurrence(self) -> OccurrenceNote | None:
+        """Return what occurrence data changed; None without such data."""
+        return self.note
 
 
 class Worker:
@@ -69,10 +75,10 @@ class Worker:
         assert self._engine is not None
         try:
             with contextlib.closing(self._engine.score(path, self._start_seconds)) as result:
-                found = Labelled(self._labeller, result)
+                found = Labelled(self._labeller, result, self._labeller.prior_of(Path(path)))
                 scores = list(found.raw()) if self._cfg.infer.min_score == 0 else []
                 labels = [rows.to_bytes() for rows in found.rows()]
-                return Sent(found.seconds, found.damaged_at, labels, scores)
+                return Sent(found.seconds, found.damaged_at, labels, scores, found.occurrence())
         except BriteKitError as error:
             return error
 

@@ -14,12 +14,14 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass
+from os.path import isfile
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 import britekit
+from britekit.annotations.deployments import DEFAULT_PATH as DEPLOYMENTS
 from britekit.annotations.scores import ScoreTable
 from britekit.audio.files import shown
 from britekit.config import BaseConfig
@@ -32,9 +34,11 @@ from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller, ignored_classes
 from britekit.inference.manifest import score_facts
 from britekit.inference.meter import RecordingMeter
+from britekit.inference.occurrence_notes import OccurrenceNote, note_of
 from britekit.inference.output import identity_of, recording_name
 from britekit.inference.platt import Calibration
 from britekit.inference.scores import RecordingScores
+from britekit.occurrence.prior import RecordingPrior, load_prior
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +114,9 @@ class Scored(Protocol):
     def raw(self) -> Iterator[bytes]:
         """Yield its unrounded scores: starts (N,), float64, then scores (N, C), float32."""
 
+    def occurrence(self) -> OccurrenceNote | None:
+        """Return what occurrence data changed; None without such data."""
+
 
 @dataclass(frozen=True)
 class Labelled:
@@ -117,6 +124,7 @@ class Labelled:
 
     labeller: Labeller
     result: RecordingScores
+    prior: RecordingPrior | None = None
 
     @property
     def seconds(self) -> float:
@@ -130,13 +138,17 @@ class Labelled:
 
     def rows(self) -> Iterator[Rows]:
         """Yield its labels."""
-        return self.labeller.rows(self.result)
+        return self.labeller.rows(self.result, self.prior)
 
     def raw(self) -> Iterator[bytes]:
         """Yield its unrounded scores: starts (N,), float64, then scores (N, C), float32."""
         yield self.labeller.raw_starts(self.result).astype("<f8").tobytes()
-        for block in self.labeller.raw_blocks(self.result):
+        for block in self.labeller.raw_blocks(self.result, self.prior):
             yield block.astype("<f4").tobytes()
+
+    def occurrence(self) -> OccurrenceNote | None:
+        """Return what occurrence data changed; None without such data."""
+        return None if self.prior is None else note_of(self.labeller, self.result, self.prior)
 
 
 class Scorer(Protocol[_Result]):
@@ -194,7 +206,7 @@ class LocalScorer:
                 yield name, path, result
             else:
                 with contextlib.closing(result):
-                    yield name, path, Labelled(self._labeller, result)
+                    yield name, path, Labelled(self._labeller, result, self._labeller.prior_of(path))
 
 
 def run_metered(
@@ -239,6 +251,7 @@ def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path) -> ScoreTab
     cfg = copy.deepcopy(ensemble.cfg)
     cfg.infer.min_score = 0.0
     labeller = Labeller(cfg, ensemble, Calibration())
+    labeller.prior = load_prior(cfg, labeller.classes, root=root)
     named = dict(sorted((recording_name(path, root), path) for path in paths))
     found: dict[str, tuple[float, np.ndarray, np.ndarray]] = {}
     failed: dict[Path, str] = {}
@@ -303,6 +316,7 @@ class ScoreCache:
             "sed_fps": cfg.train.sed_fps,
             "names": [cfg.misc.map_names, cfg.misc.map_codes],
             "ignored": sorted(ignored_classes(cfg)),
+            "occurrence": [sha256_of(path) for path in (cfg.infer.occurrence, DEPLOYMENTS) if path and isfile(path)],
             "recordings": [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in recordings],
         }
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
