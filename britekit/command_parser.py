@@ -93,9 +93,7 @@ def completion_script(shell: str, summaries: dict[str, str], build: Callable[...
     root = argparse.ArgumentParser(prog="britekit")
     root.add_argument("--version", action="store_true", help="print the version")
     root.add_argument(
-        "--print-completion",
-        choices=["bash", "zsh", "fish", "tcsh"],
-        help="print completion for a shell",
+        "--print-completion", choices=["bash", "zsh", "fish", "tcsh"], help="print completion for a shell"
     )
     make: Any = lambda command, **settings: build(command, **settings)  # noqa: E731 - argparse wants a class
     commands = root.add_subparsers(parser_class=make)

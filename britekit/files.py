@@ -1,4 +1,4 @@
-"""Writing files so that a crash leaves the previous file or the new one, never half of it."""
+"""Write files atomically: a crash leaves the previous file or the new one."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from typing import Any, Protocol
 from britekit.errors import BriteKitError, InputError
 from britekit.leftovers import Partial, create
 
-# What the operating system says when a place cannot be written; other errors are somebody's bug.
+# Errors that mean that a place cannot be written; other errors are bugs.
 UNWRITABLE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.ENOTDIR}
     | {errno.EISDIR, errno.ENAMETOOLONG, errno.EEXIST, errno.EIO}
 )
-# What a person writes in a project; no command's output belongs there.
+# Files that users write in a project, which no command may overwrite.
 _PROJECT_FILES = ("params.yaml", "dvc.yaml", "dvc.lock", "data/sources.csv", "data/classes.csv", "data/verdicts.csv",
                   "data/curation.csv", "data/ignore.txt")  # fmt: skip
 _FLUSHED_AT_ONCE = 16
-# Files of the innermost `together` block: what was written, and the name it is to take.
+# Files of the current `together` block: the temporary path by the final path.
 _waiting: ContextVar[list[tuple[Partial, Path]] | None] = ContextVar("waiting", default=None)
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that takes its name once the block has succeeded.
+    """Yield a temporary path beside ``path``, renamed to it after the block succeeds.
 
-    The temporary file keeps the suffix, since writers choose the format by it. Parent directories are
-    created. If the block fails, the temporary file is removed and whatever was at ``path`` stays.
+    The temporary file keeps the suffix, by which writers choose the format. Parent directories are created. If the
+    block fails, the temporary file is deleted and ``path`` is unchanged.
 
     Raises
     ------
     InputError
-        The place cannot be written (full disk, read-only or missing directory), or the block wrote nothing.
+        The path cannot be written (full disk, read-only or missing directory), or the block wrote nothing.
     """
     target = Path(path)
     try:
         if target.is_dir():
-            raise InputError(f"{target} is a directory; a file is to be written there, so choose another name")
+            raise InputError(f"{target} is a directory; choose another name for the file")
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = create(target)
     except OSError as error:
@@ -68,13 +68,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BriteKitError:
         raise
     except OSError as error:
-        # The block may also read other files: their errors are not about this one.
+        # The block may also read other files, whose errors are not about this one.
         elsewhere = error.filename is not None and Path(str(error.filename)).parent != target.parent
         if error.errno in UNWRITABLE and not elsewhere:
             raise unwritable(target, error) from error
         raise
     except Exception as error:
-        # Libraries wrap a full disk in errors of their own, which do not say what happened.
+        # Libraries wrap a full disk in their own errors, which do not name the cause.
         if _disk_is_full(target.parent):
             raise InputError(f"{target} could not be written: no space left on the device") from error
         raise
@@ -85,10 +85,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Hold back the files that `atomic_path` writes in the block: at its end all take their names, or none.
+    """Rename the files that `atomic_path` writes in the block together at its end, all or none.
 
-    So a disk that fills up half-way leaves the files of the run before, not some of each. Until the end the
-    files are read at `waiting_path`. A block inside another is part of that.
+    So a disk that fills up half-way leaves the files of the previous run, not a mixture. Inside the block, read the
+    files at `waiting_path`. A nested block is part of the outer one.
     """
     if _waiting.get() is not None:
         yield
@@ -111,16 +111,16 @@ def together() -> Iterator[None]:
 
 
 def waiting_path(path: str | os.PathLike[str]) -> Path:
-    """Return where a file can be read that was written in a `together` block; elsewhere ``path`` itself."""
+    """Return where to read a file written in a `together` block; outside of one, ``path`` itself."""
     found = [partial.path for partial, target in _waiting.get() or [] if target == Path(path)]
     return found[-1] if found else Path(path)
 
 
 def make_durable(paths: Iterable[str | os.PathLike[str]], directories: bool = False) -> None:
-    """Return when files, or the names in directories, would survive a power cut.
+    """Flush files, or the names in directories, to disk (fsync).
 
-    Many at a time, so that the file system writes them together: 2,000 small files take 0.3 s, one by one 8.
-    What is not there any more is left out.
+    Many at once, so that the file system writes them together: 2,000 small files take 0.3 s instead of 8 s. Missing
+    files are skipped.
     """
     with ThreadPoolExecutor(_FLUSHED_AT_ONCE) as pool:
         for _ in pool.map(_flush_directory if directories else _flush_file, map(Path, paths)):
@@ -128,12 +128,12 @@ def make_durable(paths: Iterable[str | os.PathLike[str]], directories: bool = Fa
 
 
 def require_file(path: str | os.PathLike[str]) -> Path:
-    """Return the path of a file to be read whole; a device or a pipe may go on without end.
+    """Return the path of a file to read; raise for devices and pipes, which may never end.
 
     Raises
     ------
     OSError
-        It is one, other than the empty device. What is missing or a directory says so when it is opened.
+        The path is a device or a pipe, except the null device. Missing files and directories fail when opened.
     """
     mode = os.stat(path).st_mode if os.path.exists(path) else stat.S_IFREG
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or os.path.samefile(path, os.devnull)):
@@ -142,39 +142,36 @@ def require_file(path: str | os.PathLike[str]) -> Path:
 
 
 def unwritable(path: str | os.PathLike[str], error: OSError) -> InputError:
-    """Return the sentence for a place the operating system refuses to write."""
+    """Return the message for a path that the operating system cannot write."""
     return InputError(f"{path} could not be written: {(error.strerror or str(error)).lower()}")
 
 
 def refuse_overwriting(output: str | os.PathLike[str] | None, *sources: str | os.PathLike[str] | None) -> None:
-    """Raise `InputError` if a file to be written is read here or a settings file of the project.
-
-    None is no file.
-    """
+    """Raise `InputError` if an output file is also an input, or a settings file of the project. None is ignored."""
     kinds = [(source, "is read here") for source in sources]
     kinds += [(name, "holds settings of the project") for name in _PROJECT_FILES]
     for source, what in kinds:
         try:
             same = output is not None and source is not None and os.path.samefile(output, source)
-        except OSError:  # one of them is not there
+        except OSError:  # one of them is missing
             continue
         if same:
             raise InputError(f"{output} {what}, so it is not overwritten; give another name to write to")
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    r"""Write ``text`` as UTF-8 with ``\\n`` line ends, whole or not at all."""
+    r"""Write ``text`` as UTF-8 with ``\\n`` line ends, atomically."""
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write ``value`` as JSON in the given order; what is not a finite number becomes null."""
+    """Write ``value`` as JSON in the given order; non-finite numbers become null."""
     write_text(path, json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def render_page(template: Path, **values: Any) -> str:
-    """Return a page from a Jinja2 template, every value escaped."""
+    """Render a Jinja2 template with autoescaping."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -184,7 +181,7 @@ def render_page(template: Path, **values: Any) -> str:
 
 
 def csv_writer(stream: SupportsWrite) -> Any:
-    r"""Return a CSV writer with ``\\n`` line ends whose rows read back on every Python.
+    r"""Return a CSV writer with ``\\n`` line ends whose rows can be read on every Python version.
 
     Before 3.11.9 the standard writer quotes a line break only if its own line end contains that character,
     so a recording with ``\\r`` in its name would break the table.
@@ -200,7 +197,7 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
 
 
 def write_csv(path: str | os.PathLike[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Write rows of cells, the header first, whole or not at all."""
+    """Write rows of cells, header first, atomically."""
     with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
         csv_writer(stream).writerows(rows)
 
@@ -209,11 +206,11 @@ class SupportsWrite(Protocol):
     """A text stream."""
 
     def write(self, text: str, /) -> Any:
-        """Take a piece of text."""
+        """Write text."""
 
 
 class _LineFeeds:
-    r"""Passes each row on with ``\\n`` in place of the writer's ``\\r\\n``."""
+    r"""Forwards rows with ``\\n`` instead of the writer's ``\\r\\n``."""
 
     def __init__(self, stream: SupportsWrite) -> None:
         self._stream = stream
@@ -223,13 +220,13 @@ class _LineFeeds:
 
 
 def refuse_expanding(archive: zipfile.ZipFile, size: int) -> None:
-    """Raise `ValueError` if the members of a zip archive are larger than its file; ours are not compressed.
+    """Raise `ValueError` if the members of a zip archive are larger than the file; britekit does not compress.
 
-    Looks at the headers alone, so a small file that would inflate to gigabytes is refused before it does.
+    Reads only the headers, so that a zip bomb is rejected before it is decompressed.
     """
     expanded = sum(entry.file_size for entry in archive.infolist())
     if expanded > size:
-        raise ValueError(f"its {size} bytes would expand to {expanded}, as nothing does that britekit writes")
+        raise ValueError(f"its {size} bytes would expand to {expanded}, but britekit writes uncompressed files")
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
@@ -239,7 +236,7 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Turn numpy numbers, paths and tuples into what JSON has."""
+    """Convert numpy numbers, paths and tuples to JSON types."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -265,7 +262,7 @@ def _flush_file(path: Path) -> None:
 
 
 def _flush_directory(directory: Path) -> None:
-    """Make the new name survive a power cut; not every file system or platform can."""
+    """Flush the directory entry to disk, where the platform supports it."""
     try:
         handle = os.open(directory, os.O_RDONLY)
     except OSError:

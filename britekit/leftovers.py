@@ -1,7 +1,7 @@
-"""Temporary files and folders that a later run recognises as leftovers once their process has died.
+"""Temporary files and folders that later runs recognise as leftovers after their process has died.
 
-Each is locked from its creation until its process closes it or ends, however it ends. So nobody uses one
-whose lock can be taken; that is true in a container too, where every run has the same process number.
+Each is locked from its creation until its process closes it or dies. So an item whose lock can be taken is unused; this
+also holds in containers, where every run has the same process ID.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_WINDOWS = os.name == "nt"  # it refuses to remove a file that is open, which is lock enough
+_WINDOWS = os.name == "nt"  # Windows cannot delete an open file, which serves as a lock
 if not _WINDOWS:
     import fcntl
 
-# One name and all that begins with it are one item: SQLite puts files beside the one it writes.
+# All names with the same prefix are one item, since SQLite creates files beside its own.
 _OURS = re.compile(r"\..+\.[0-9a-f]{8}\.partial")
-# A partial name is longer than the final one, which may already be as long as the file system allows.
+# The final name may already be as long as the file system allows, so the stem is cut.
 _STEM_LETTERS = 40
 _swept: set[Path] = set()
 
@@ -32,30 +32,30 @@ class Partial:
     Attributes
     ----------
     path
-        Where to write.
+        Path to write to.
     """
 
     def __init__(self, path: Path, handle: int) -> None:
         self.path, self._handle = path, handle
 
     def close(self) -> None:
-        """Give up the lock."""
+        """Release the lock."""
         if self._handle >= 0:
             os.close(self._handle)
         self._handle = -1
 
     def take_name(self, target: Path) -> None:
-        """Rename to the final name, and give up the lock."""
-        if _WINDOWS:  # Windows does not rename what is open
+        """Rename to the final name, and release the lock."""
+        if _WINDOWS:  # Windows cannot rename open files
             self.close()
         os.replace(self.path, target)
         self.close()
 
     def discard(self) -> None:
-        """Remove what is still there under the temporary name."""
+        """Delete the temporary file or folder if it still exists."""
         if _WINDOWS:
             self.close()
-        # On a file system that turned read-only this fails too; the first error is the one to report.
+        # This also fails on a file system that became read-only; the first error is the one to report.
         with suppress(OSError):
             _remove(self.path)
         self.close()
@@ -64,8 +64,8 @@ class Partial:
 def create(target: Path, *, folder: bool = False) -> Partial:
     """Create an empty temporary file or folder beside ``target`` and lock it.
 
-    A file keeps the suffix of ``target``, by which writers choose the format; its modification time is 0
-    until something is written to it. The first call for a directory removes the leftovers in it.
+    A file keeps the suffix of ``target``, by which writers choose the format; its modification time is 0 until it is
+    written to. The first call for a directory deletes the leftovers in it.
     """
     remove_leftovers(target.parent)
     stem, suffix = (target.name, "") if folder else (target.stem, target.suffix)
@@ -79,16 +79,16 @@ def create(target: Path, *, folder: bool = False) -> Partial:
         if _WINDOWS:
             return Partial(path, -1 if folder else os.open(path, os.O_RDONLY))
         partial = Partial(path, os.open(path, os.O_RDONLY))
-        with suppress(OSError):  # a file system without locks: nobody removes anything there
+        with suppress(OSError):  # on a file system without locks, leftovers are never deleted
             fcntl.flock(partial._handle, fcntl.LOCK_EX)
         if path.exists():
             return partial
-        partial.close()  # somebody took it for a leftover before it was locked
+        partial.close()  # another process deleted it as a leftover before it was locked
 
 
 @contextmanager
 def temporary_folder(purpose: str) -> Iterator[Path]:
-    """Yield an empty folder in ``TMPDIR``, removed after the block, or by a later run after a kill."""
+    """Yield an empty folder in ``TMPDIR``, deleted after the block, or by a later run after a kill."""
     partial = create(Path(tempfile.gettempdir(), f"britekit-{purpose}"), folder=True)
     try:
         yield partial.path
@@ -97,7 +97,7 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process, this one included, holds something that `create` made."""
+    """Return whether a running process, including this one, holds an item of `create`."""
     if _WINDOWS:
         try:
             path.unlink(missing_ok=True)
@@ -112,7 +112,7 @@ def is_held(path: Path) -> bool:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what killed processes left in a directory; looks once in the life of a process."""
+    """Delete leftovers of killed processes in a directory, once per process."""
     directory = directory.absolute()
     if directory in _swept:
         return
@@ -140,16 +140,16 @@ def _remove(path: Path) -> None:
 
 
 def _claim(path: Path) -> int | None:
-    """Return an open handle if nobody holds the file or folder, -1 where none is needed; else None."""
+    """Return a locked handle of an unused file or folder (-1 if no handle is needed), or None if it is in use."""
     if _WINDOWS:
         return None if path.is_dir() else -1
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:  # gone, or another user's
+    except OSError:  # missing, or owned by another user
         return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # held, or a file system that has no locks
+    except OSError:  # in use, or a file system without locks
         os.close(handle)
         return None
     return handle

@@ -1,4 +1,4 @@
-"""What processes know of one another and of the machine: who holds a file, how many cores there are."""
+"""Locks between processes, and the number of cores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -22,14 +22,14 @@ def available_cores() -> int:
 
 @contextmanager
 def alone(path: Path, sentence: str) -> Iterator[None]:
-    """Hold a lock file, which stays; the operating system lets go of it if the process dies.
+    """Hold a lock file, which is not deleted; the operating system releases the lock if the process dies.
 
     Raises
     ------
     InputError
-        With ``sentence``: another process holds it.
+        Another process holds the lock; the message is ``sentence``.
     OSError
-        It cannot be written. On a file system without locks the block runs without one.
+        The file cannot be written. On a file system without locks the block runs without one.
     """
     from filelock import FileLock, Timeout
 

@@ -1,4 +1,4 @@
-"""Progress of long loops on stderr: a bar on a terminal, one line per 5 % elsewhere."""
+"""Show progress of long loops on stderr: a bar on a terminal, one line per 5 % elsewhere."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-# A loop shorter than this shows nothing.
+# Shorter loops show nothing.
 QUIET_SECONDS = 2.0
 _REFRESH_SECONDS = 0.2
 
 
 def track(iterable: Iterable[Item], total: int | None = None, what: str = "") -> Iterator[Item]:
-    """Yield the items of ``iterable`` while showing how far the loop is and how long it will take.
+    """Yield the items of ``iterable`` while showing progress and the remaining time.
 
     Parameters
     ----------
     total
-        Number of items; default ``len(iterable)`` where it has one, else only a count is shown.
+        Number of items; by default ``len(iterable)``, or only a count is shown if that is undefined.
     what
-        Name of the work, put before the count.
+        Name of the work, shown before the count.
     """
     if total is None and isinstance(iterable, Sized):
         total = len(iterable)
@@ -37,7 +37,7 @@ def track(iterable: Iterable[Item], total: int | None = None, what: str = "") ->
 
 
 class Meter:
-    """The counter behind `track`, for loops that advance by themselves.
+    """The counter behind `track`, for loops that count themselves.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Meter:
         self._spoke = False
 
     def advance(self, steps: int = 1) -> None:
-        """Count ``steps`` more as done, and show it if it is time to."""
+        """Count ``steps`` as done, and update the display if it is due."""
         self._done += steps
         now = time.monotonic()
         if now - self._start < QUIET_SECONDS:
@@ -75,7 +75,7 @@ class Meter:
                 self._write(self._text(now) + "\n")
 
     def finish(self) -> None:
-        """Report that the work is complete, if progress was shown before or it took long."""
+        """Print that the work is complete, if progress was shown or it took long."""
         now = time.monotonic()
         if now - self._start < QUIET_SECONDS:
             return
@@ -94,7 +94,7 @@ class Meter:
         return f"{self._what}{self._shown()}" + (f"/{self._total}" if self._total else "")
 
     def _shown(self) -> int:
-        """Return the steps done, at most those expected: a last window reaches beyond the end."""
+        """Return the steps done, at most the total, since a last window may extend beyond the end."""
         return min(self._done, self._total) if self._total else self._done
 
     def _draw(self, now: float) -> None:
@@ -116,7 +116,7 @@ class Meter:
             sys.stderr.write(text)
             sys.stderr.flush()
         except (OSError, ValueError):
-            return  # a closed stderr is no reason to stop the work
+            return  # a closed stderr must not stop the work
 
 
 def clock(seconds: float) -> str:

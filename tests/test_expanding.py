@@ -23,7 +23,7 @@ from britekit.database.session import open_database
 from britekit.database.spectrograms import add_values, get_or_add_group
 from britekit.database.summary import summarise
 from britekit.errors import InputError, ModelError
-from britekit.evaluation.analyzed_scores import read_manifest
+from britekit.evaluation.score_reading import read_manifest
 from britekit.inference.platt import read_calibration
 from britekit.models.checkpoint import check_entries, read_archive
 

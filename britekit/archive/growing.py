@@ -16,7 +16,7 @@ from britekit.audio.files import check_stems, shown
 from britekit.errors import InferenceError, some
 from britekit.inference.embedding import Embedder
 from britekit.inference.engine import Engine
-from britekit.inference.output import identity_of, recording_name
+from britekit.inference.recording_names import identity_of, recording_name
 from britekit.inference.scores import RecordingScores
 from britekit.inference.scoring import failure_of, reason_of, run_metered, score_recordings
 

@@ -3,23 +3,21 @@
 The way through, one file each:
 
 - ``files``: which files are recordings, and how a path is shown in a message.
-- ``decoding``: any file as blocks of samples, which ``soundfile_decoder`` and ``pyav_decoder`` read. What a
-  file holds, whatever its header says, is found by ``chunk_sizes`` (WAV, AIFF, AU, CAF; walked by
-  ``chunks``), ``flac_frames``, ``ogg_pages`` and ``mpeg_frames`` (MP3), each as ``parts``; ``endings`` knows
-  where films are cut off.
+- ``decoding``: any file as blocks of samples, read by ``soundfile_decoder`` and ``pyav_decoder``. The actual content of
+  a file, regardless of its header, is found by ``chunk_sizes`` (WAV, AIFF, AU, CAF; walked by ``chunks``),
+  ``flac_frames``, ``ogg_pages`` and ``mpeg_frames`` (MP3), as ``parts``; ``endings`` detects cut-off films.
 - ``metadata``: when, where and with what a recording was made; ``riff`` reads the small chunks of a WAV file,
   ``recording_names`` reads file names.
-- ``mp3``: the encoder, and MP3s in place of originals; ``copies`` judges whether one holds all of the other.
-- ``file_check``: format, length and wholeness of each file of a folder.
-- ``channels``: several channels at the file's rate become one at the working rate; ``resampling`` changes the
-  rate.
+- ``mp3``: the MP3 encoder; ``conversion``: replaces originals by MP3s; ``copies`` checks that nothing is lost.
+- ``file_check``: format, length and integrity of each file in a folder.
+- ``channels``: several channels at the file's rate become one at the working rate; ``resampling`` changes the rate.
 - ``frequency_scales``: the weights that turn FFT bins into the rows of a spectrogram.
 - ``spectrogram``: a signal and start times become normalised and raw spectrograms.
 - ``spectrogram_torch``: the same on a GPU, from the waveform on.
 - ``windows``: where the windows of a recording begin, and their spectrograms, in constant memory.
 - ``overview``: one spectrogram of a whole recording, likewise.
-- ``threads``: matrix products of several readers side by side.
-- ``signal``: one recording in memory, for people at a prompt and for plots.
+- ``threads``: single-threaded matrix products for parallel readers.
+- ``signal``: one recording in memory, for interactive use and plots.
 
 Shapes are named B (segments), C (channels), F (frequency rows), T (time columns), n (samples).
 """

@@ -1,4 +1,4 @@
-"""Several channels at the file's rate become one channel at the working rate."""
+"""Convert several channels at the file's rate to one channel at the working rate."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from britekit.config.audio import AudioConfig
 
 log = logging.getLogger(__name__)
 
-# Where nothing stands out in either channel, it is looked for up to here; bounded in memory too.
+# Search for sound up to here if neither channel has any so far; also bounds the memory.
 _LONGEST_S, _LONGEST_FRAMES = 60.0, 1 << 22
-# Short enough to tell a call from a click, long enough to tell it from mains hum.
+# Short enough to distinguish a call from a click, long enough to distinguish it from mains hum.
 _FRAME_S, _SMOOTHED, _BANDS, _LOUDEST = 0.02, 7, 32, 4
 _HUM_HZ, _HUM_END_HZ, _HUM_WIDTH_HZ = (50.0, 60.0), 2000.0, 5.0
 _NOISE_QUANTILE = 0.4
-# Decibels: above a band's own noise; times frames, from which on sound is certain; of full scale, per
-# band, below which lies what 16 bits and dither leave; by which a steady sound stands out.
+# In decibels: threshold above a band's noise; sum over frames from which sound is certain; level of full scale per band
+# of 16-bit quantisation and dither; margin of a steady sound.
 _EXCESS_DB, _CERTAIN, _SILENT_DB, _STEADY_DB = 8.0, 60.0, -105.0, 6.0
 
 
 class ChannelChoice:
-    """Which of two channels holds the sound, judged by one piece after another.
+    """Chooses the one of two channels that holds the sound, from consecutive pieces.
 
     Sound is what exceeds a band's own noise, its 0.4 quantile over time, by 8 dB for more than 20 ms, between
-    ``min_freq`` and ``max_freq``: neither hum, hiss, offset, dither nor a single click does. The channel
-    with more of it wins. Where neither has any, one with a steady sound wins (a line or band over its
-    spectrum, mains hum aside), then one that is not dead, then the one with less noise. Of recordings under a
-    second it is the left one, unless that is dead.
+    ``min_freq`` and ``max_freq``: hum, hiss, offset, dither and single clicks do not. The channel with more sound wins.
+    If neither has any, one with a steady sound wins (a line or band above its spectrum, except mains hum), then one
+    that is not dead, then the one with less noise. For recordings under a second it is the left one, unless that is
+    dead.
 
     Attributes
     ----------
     piece_frames : int
-        Frames of a piece: ``check_seconds``, at least a second.
+        Frames per piece: ``check_seconds``, at least one second.
     """
 
     def __init__(self, rate: int, cfg: AudioConfig) -> None:
@@ -48,7 +48,7 @@ class ChannelChoice:
         self.piece_frames = min(max(round(cfg.check_seconds * rate), rate), _LONGEST_FRAMES)
         self._size = max(16, round(min(_FRAME_S, cfg.win_length) * rate))
         self._high = min(float(cfg.max_freq), rate / 2)
-        # Below, the frames cannot tell sound from hum; where only low sounds are wanted, all is looked at.
+        # Below this, frames cannot separate sound from hum; use all bands if only low sounds are of interest.
         low = max(cfg.min_freq, 3.2 * rate / self._size)
         self._low = low if low < self._high / 4 else float(cfg.min_freq)
         self._sound = np.zeros(2)
@@ -63,22 +63,22 @@ class ChannelChoice:
 
     @property
     def done(self) -> bool:
-        """Whether no more needs to be looked at, or may be."""
+        """Whether no further piece is needed or allowed."""
         longest = min(_LONGEST_S * self._rate, _LONGEST_FRAMES)
         return self.certain or self._seen + self.piece_frames > longest
 
     @property
     def dead(self) -> bool:
-        """Whether neither channel held anything but silence, offset, dither or mains hum."""
+        """Whether both channels held only silence, offset, dither or mains hum."""
         return not self.certain and bool((self._level <= _SILENT_DB).all())
 
     @property
     def seconds(self) -> float:
-        """Length of what was looked at."""
+        """Seconds examined so far."""
         return self._seen / self._rate
 
     def look(self, piece_Cn: np.ndarray) -> None:
-        """Take the next piece, float32 (2, n), of about `piece_frames`."""
+        """Examine the next piece, float32 (2, n), of about `piece_frames`."""
         self._seen += piece_Cn.shape[1]
         if piece_Cn.shape[1] >= max(self._rate, self._size * _SMOOTHED):
             self._sound += self._standing_out(piece_Cn)
@@ -103,12 +103,12 @@ class ChannelChoice:
         return int(self._level[1] < self._level[0])
 
     def _standing_out(self, piece_Cn: np.ndarray) -> np.ndarray:
-        """Return, per channel, the decibels above noise of the loudest bands, summed over frames."""
+        """Return the decibels above noise of the loudest bands per channel, summed over frames."""
         hop = max(1, self._size // 2)
         window = np.hanning(self._size + 2)[1:-1].astype(np.float32)
         frames = sliding_window_view(piece_Cn, self._size, axis=1)[:, ::hop]
         powers = np.square(np.abs(fft.rfft(frames * window, axis=2))) * (2.0 / window.sum()) ** 2
-        # Neighbours together: harmonics of hum beat from one frame to the next. A click fills three then.
+        # Average neighbouring frames, since harmonics of hum beat between frames. A click then fills three.
         powers = powers[:, 1:] + powers[:, :-1]
         levels = _band_levels(powers, self._rate / self._size, self._low, self._high)
         levels = np.median(sliding_window_view(levels, _SMOOTHED, axis=1), axis=-1)
@@ -151,15 +151,15 @@ def _band_levels(powers: np.ndarray, step_hz: float, low: float, high: float) ->
 
 
 def cleaner_channel(head_Cn: np.ndarray, rate: int, cfg: AudioConfig) -> int:
-    """Return which of two channels holds the sound, 0 or 1.
+    """Return the index of the channel that holds the sound, 0 or 1.
 
     Parameters
     ----------
     head_Cn
-        float32 (2, n), the beginning of the recording at its own rate. The first ``check_seconds`` are looked
-        at, and what follows, up to a minute, until sound stands out in one of them.
+        float32 (2, n), the beginning of the recording at its own rate. The first ``check_seconds`` are examined, and up
+        to a minute more until one channel has clear sound.
     rate
-        Of ``head_Cn``.
+        Sampling rate of ``head_Cn``.
     cfg
         ``check_seconds``, ``min_freq``, ``max_freq`` and ``win_length``.
     """
@@ -170,25 +170,25 @@ def cleaner_channel(head_Cn: np.ndarray, rate: int, cfg: AudioConfig) -> int:
 
 
 class MonoSignal:
-    """Blocks of a recording in, one channel at ``cfg.sampling_rate`` out.
+    """Converts blocks of a recording to one channel at ``cfg.sampling_rate``.
 
-    Two channels with ``choose_channel``: the one with sound in it, see `ChannelChoice`; the beginning is held
-    back until it is known, a minute at most. Otherwise the mean. Mixing comes before resampling, so only one
-    channel is resampled. The result does not depend on how the recording is cut into blocks.
+    With ``choose_channel``, two channels become the one with sound in it, see `ChannelChoice`; the beginning is
+    buffered until it is known, up to a minute. Otherwise the result is the mean. Mixing precedes resampling, so only
+    one channel is resampled. The result does not depend on the size of blocks.
 
     Parameters
     ----------
     channels, rate
-        Of the recording.
+        Number of channels and sampling rate of the recording.
     cfg
         Settings.
     name
-        The recording, for the warning that neither channel holds any sound.
+        The recording, for a warning if neither channel holds sound.
 
     Attributes
     ----------
     channel : int or None
-        The channel that is used; None: their mean, or not yet known.
+        The chosen channel; None for the mean, or if not yet known.
     """
 
     def __init__(self, channels: int, rate: int, cfg: AudioConfig, name: str | os.PathLike[str] | None = None) -> None:
@@ -200,11 +200,11 @@ class MonoSignal:
             self.channel, examined = 0, False
         self._choice = ChannelChoice(rate, cfg) if examined else None
         self._head: list[np.ndarray] = []
-        # Of the head, blocks from here on were not looked at yet.
+        # Index of the first block of the head that was not examined yet.
         self._fresh: list[np.ndarray] = []
 
     def push(self, block_Cn: np.ndarray) -> np.ndarray:
-        """Take float32 (C, n), return what is ready, float32 (m,)."""
+        """Add float32 (C, n); return the samples that are ready, float32 (m,)."""
         if self._choice is None:
             return self._resampler.push(self._mix(block_Cn))
         self._head.append(block_Cn)
@@ -220,7 +220,7 @@ class MonoSignal:
         return self._decided() if self._choice.done else np.empty(0, np.float32)
 
     def finish(self) -> np.ndarray:
-        """Return the rest, float32 (m,)."""
+        """Return the remaining samples, float32 (m,)."""
         rest = np.empty(0, np.float32)
         if self._choice is not None and self._head:
             fresh = np.concatenate(self._fresh, axis=1)
@@ -230,7 +230,7 @@ class MonoSignal:
         return np.concatenate([rest, self._resampler.finish()])
 
     def _decided(self) -> np.ndarray:
-        """Return what was held back."""
+        """Choose the channel; return the buffered samples."""
         assert self._choice is not None
         self.channel = self._choice.channel()
         if self._choice.dead and self._name is not None:

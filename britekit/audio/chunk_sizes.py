@@ -1,10 +1,9 @@
-"""How many samples a WAV, AIFF, AU, CAF or W64 file holds, whatever its header says.
+"""Find the samples in a WAV, AIFF, AU, CAF or W64 file, whatever its header says.
 
-A recorder that loses power leaves the size of the samples at 0, at a placeholder or at the state of minutes
-before; 32 bits overflow beyond 4 GB; somebody joins files. Decoders believe the header and pass over the
-rest. What follows the stated end is therefore looked at: chunks up to the end of the file, tags and zeros
-are no sound; another header begins another recording; anything else is samples, up to the chunks that end
-the file.
+A recorder that loses power leaves the size of the samples at 0, at a placeholder or at a value of minutes before; 32
+bits overflow beyond 4 GB; files get concatenated. Decoders trust the header and ignore the rest, so this module
+examines what follows the stated end: chunks up to the end of the file, tags and zeros are not sound; another header
+begins another recording; anything else is samples, up to the final chunks.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ _SEARCHED = 1 << 22
 _MAX_JOINED = 10_000
 _MAX_TRAILING = 50
 _TAGS = (b"TAG", b"APETAGEX", b"ID3", b"3DI", b"LYRICSBEGIN")
-# Chunks that end many files: also known when the file is cut off in one of them.
+# Chunks at the end of many files, recognised even if the file is cut off inside one.
 _KNOWN = frozenset(
     {b"LIST", b"bext", b"guan", b"wamd", b"id3 ", b"ID3 ", b"iXML", b"axml", b"cue ", b"fact", b"PEAK", b"JUNK"}
     | {b"junk", b"smpl", b"inst", b"_PMX", b"PAD ", b"FLLR", b"afsp", b"acid", b"DISP", b"cart", b"levl"}
     | {b"umid", b"chna", b"FVER", b"MARK", b"INST", b"COMT", b"NAME", b"AUTH", b"ANNO", b"(c) ", b"APPL"}
     | {b"MIDI", b"AESD", b"SAXL", b"info", b"strg", b"uuid", b"free", b"pakt", b"chan"}
 )
-# Bytes before the samples in their chunk: offset and block size of AIFF, edit count of CAF.
+# Bytes that precede the samples in their chunk: offset and block size of AIFF, edit count of CAF.
 _LEAD = {"AIFF": 8, "CAF": 4}
 _AIFC_BYTES = {b"alaw": 1, b"ulaw": 1, b"ALAW": 1, b"ULAW": 1}
 _AIFC_PLAIN = frozenset({b"NONE", b"sowt", b"twos", b"raw ", b"fl32", b"FL32", b"fl64", b"FL64", b"in24", b"in32"})
@@ -43,19 +42,19 @@ class Layout:
     """One recording in a file of chunks."""
 
     others: list[Chunk]
-    """All chunks but the samples."""
+    """All chunks except the samples."""
     part: Part
-    """What to read of the file, with the right sizes before it."""
+    """The range of the file to read, with a corrected header."""
     believed: bool
-    """The header is right, or promises more than there is."""
+    """Whether the header is right, or states more than the file holds."""
     joined_at: int | None = None
-    """Where another recording begins."""
+    """Offset of another recording."""
     problem: str | None = None
-    """Bytes that are neither samples nor chunks."""
+    """Description of bytes that are neither samples nor chunks."""
 
 
 def contents_of_chunks(file: BinaryIO) -> Contents | None:
-    """Return what a file of chunks or an AU file holds, or None if it is neither.
+    """Return the content of a file of chunks or an AU file, or None if it is neither.
 
     Raises
     ------
@@ -75,7 +74,7 @@ def contents_of_chunks(file: BinaryIO) -> Contents | None:
 
 
 def layouts(file: BinaryIO) -> list[Layout]:
-    """Return the recordings in a file of chunks, more than one where such files were joined."""
+    """Return the recordings in a file of chunks; several if files were concatenated."""
     found: list[Layout] = []
     start: int | None = 0
     while start is not None and len(found) < _MAX_JOINED:
@@ -108,7 +107,7 @@ def _layout(file: BinaryIO, start: int) -> Layout | None:
     there = file_end - at
     is_open = stated <= 0 or (form.kind == "RIFF" and chunk.size == OPEN_SIZE)
     if not is_open and form.name_bytes == 4 and form.kind != "CAF":
-        # What is left of a larger number: chunks of 4 GB behind the samples do not exist.
+        # The size is modulo 4 GB: no chunks of 4 GB follow the samples.
         stated += max(0, there - stated) // _WRAP * _WRAP
     tail = None
     if stated != OPEN_SIZE:
@@ -124,8 +123,8 @@ def _layout(file: BinaryIO, start: int) -> Layout | None:
         if problem and form.kind == "RIFF" and (per_s := struct.unpack("<I", description[8:12])[0]):
             lengths = f"its header states {stated / per_s:.3f} s, the file has room for {there / per_s:.3f} s"
             problem = f"{lengths}; {problem}"
-        if believed and form.kind == "CAF":  # of the others libsndfile says so
-            problem = f"its header promises {stated} bytes, {there} are there"
+        if believed and form.kind == "CAF":  # libsndfile reports it for the others
+            problem = f"its header states {stated} bytes, the file has {there}"
         right = size == max(0, chunk.size - lead) or believed
         if right and not _too_few_frames(form, description, size, frame_bytes):
             return Layout(chunks, Part(start, end), True, joined_at, problem)
@@ -140,7 +139,7 @@ def _layout(file: BinaryIO, start: int) -> Layout | None:
             chunks = others
         problem = None
     if not frame_bytes:
-        # Packets of unequal size: their number is in a table that nobody finished.
+        # Packets vary in size, and the table with their number is unfinished.
         more = f"the header states {max(0, stated)} bytes of sound, and {there - max(0, stated)} more follow"
         return Layout(chunks, Part(start, file_end), True, joined_at, more)
     size -= size % frame_bytes
@@ -158,7 +157,7 @@ class _Tail:
 
 
 def _tail(file: BinaryIO, form: Form, at: int, start: int, end: int) -> _Tail | None:
-    """Return what follows the samples if they end here, or None if that is more samples."""
+    """Return what follows the samples if they end here, or None if samples continue."""
     chunks: list[Chunk] = []
     while at + 1 < end and len(chunks) < _MAX_JOINED:
         file.seek(at)
@@ -175,13 +174,13 @@ def _tail(file: BinaryIO, form: Form, at: int, start: int, end: int) -> _Tail | 
                 break
             return _Tail([*chunks, chunk])
         chunks.append(chunk)
-        # Some programs leave the padding out: then the next name begins where this body ends.
+        # Some programs omit the padding, so the next chunk begins right after this body.
         padded, bare = next_at(form, chunk, start), chunk.at + chunk.size
         at = bare if padded > end or not _follows(file, form, padded, end) else padded
     if at + 1 >= end or only_zeros(file, at, end):
         return _Tail(chunks)
     if chunks and all(chunk.name[:4] in _KNOWN for chunk in chunks):
-        return _Tail(chunks, None, f"{end - at} bytes behind its last chunk are neither sound nor a chunk")
+        return _Tail(chunks, None, f"{end - at} bytes after its last chunk are neither sound nor a chunk")
     return None
 
 
@@ -196,7 +195,7 @@ def _is_name(form: Form, name: bytes) -> bool:
 
 
 def _end_of_samples(file: BinaryIO, form: Form, low: int, end: int) -> int:
-    """Return where the chunks begin that end the file exactly; its end if there are none."""
+    """Return the offset of the chunks that end exactly at the end of the file; its end if there are none."""
     low = max(low, end - _SEARCHED)
     file.seek(low)
     data = np.frombuffer(file.read(end - low), np.uint8).astype(np.uint32)
@@ -218,7 +217,7 @@ def _end_of_samples(file: BinaryIO, form: Form, low: int, end: int) -> int:
         ]  # fmt: skip
         if not chain:
             break
-        end = chain[0]  # the outermost: the file that was joined, not its own chunks
+        end = chain[0]  # the outermost one: the concatenated file, not its chunks
     return end
 
 
@@ -228,7 +227,7 @@ def _body(file: BinaryIO, chunk: Chunk) -> bytes:
 
 
 def _frame_bytes(form: Form, description: bytes) -> int:
-    """Return the bytes that the samples of one moment, or of one block, take; 0 if that varies."""
+    """Return the bytes per frame of samples, or per block; 0 if that varies."""
     if form.kind == "AIFF":
         if len(description) < 8:
             return 0
@@ -244,7 +243,7 @@ def _frame_bytes(form: Form, description: bytes) -> int:
 
 
 def _too_few_frames(form: Form, description: bytes, size: int, frame_bytes: int) -> bool:
-    """Return whether AIFF's own number of frames is smaller than its samples are."""
+    """Return whether the number of frames in an AIFF header is too small for its samples."""
     if form.kind != "AIFF" or not frame_bytes:
         return False
     return int(struct.unpack(">I", description[2:6])[0]) < size // frame_bytes
@@ -254,7 +253,7 @@ def _header(
     file: BinaryIO, form: Form, start: int, data: Chunk, lead: int, describing: Chunk | None,
     description: bytes, size: int, frame_bytes: int,
 ) -> bytes:  # fmt: skip
-    """Return what stands before the samples, with the right sizes."""
+    """Return the bytes before the samples, with corrected sizes."""
     if form.kind == "RIFF":
         return _wav_header(description, size)
     file.seek(start)
@@ -292,7 +291,7 @@ def _wav_header(format_body: bytes, size: int) -> bytes:
 
 
 def _contents_of_au(file: BinaryIO) -> Contents:
-    """Return what a file of Sun and NeXT holds: a header, then samples up to the end or to another header."""
+    """Return the content of a Sun/NeXT AU file: a header, then samples up to the end or another header."""
     end = file.seek(0, os.SEEK_END)
     parts: list[Part] = []
     start, believed = 0, True

@@ -1,4 +1,4 @@
-"""Files that are a list of chunks: WAV and its relatives RF64, BW64, RIFX and W64, AIFF, CAF.
+"""Walk files made of chunks: WAV and its relatives RF64, BW64, RIFX and W64, AIFF, CAF.
 
 Each chunk is a name, a size and a body, padded to a multiple (Microsoft & IBM 1991, EBU Tech 3306, Apple's
 AIFF 1.3 and CAF 1.0).
@@ -13,13 +13,13 @@ from typing import BinaryIO
 
 OPEN_SIZE = 0xFFFFFFFF
 _MAX_CHUNKS = 10_000
-# How the 16-byte names of W64 end.
+# Common suffix of the 16-byte names of W64.
 W64_NAME = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 
 
 @dataclass(frozen=True)
 class Form:
-    """How the chunks of one format are written."""
+    """Layout of the chunks of one format."""
 
     kind: str
     """``RIFF``, ``RIFX``, ``W64``, ``AIFF`` or ``CAF``."""
@@ -42,7 +42,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Name, place of the body in the file, and stated size of the body."""
+    """Name, offset of the body in the file, and stated size of the body."""
 
     name: bytes
     at: int
@@ -59,7 +59,7 @@ _FORMS = {
 
 
 def form_of(head: bytes) -> Form | None:
-    """Return how a file that begins with these 40 bytes is written, or None if it is not a list of chunks."""
+    """Return the form of a file that begins with these 40 bytes, or None if it is not made of chunks."""
     magic = head[:4]
     if magic in (b"RIFF", b"RF64", b"BW64"):
         return _RIFF if head[8:12] == b"WAVE" else None
@@ -70,7 +70,7 @@ def form_of(head: bytes) -> Form | None:
 
 
 def chunk_at(file: BinaryIO, form: Form, at: int) -> Chunk | None:
-    """Return the chunk whose header is there, or None where the file ends."""
+    """Return the chunk whose header is at an offset, or None at the end of the file."""
     file.seek(at)
     header = file.read(form.header_bytes)
     if len(header) < form.header_bytes:
@@ -82,13 +82,13 @@ def chunk_at(file: BinaryIO, form: Form, at: int) -> Chunk | None:
 
 
 def next_at(form: Form, chunk: Chunk, start: int = 0) -> int:
-    """Return where the chunk after one begins, in a file that begins at ``start``."""
+    """Return the offset of the next chunk, in a file that begins at ``start``."""
     end = chunk.at + max(0, chunk.size)
     return end + (start - end) % form.align
 
 
 def chunks_from(file: BinaryIO, form: Form, at: int, start: int = 0) -> Iterator[Chunk]:
-    """Yield the chunks from a place to the end of the file.
+    """Yield the chunks from an offset to the end of the file.
 
     In RF64, ``ds64`` holds the size of ``data``.
     """

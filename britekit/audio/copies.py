@@ -1,4 +1,4 @@
-"""Whether a compressed copy holds all that its original does, judged by decoders that did not make it."""
+"""Check that a compressed copy lacks nothing of its original, using independent decoders."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from britekit.audio.pyav_decoder import PyavDecoder
 from britekit.audio.soundfile_decoder import DecodingError
 from britekit.errors import InputError
 
-# Highest frequency that an MP3 of a sampling rate keeps, Hz: measured with noise, without LAME's low-pass.
+# Highest frequency in Hz that an MP3 of a sampling rate keeps, measured with noise, without LAME's low-pass.
 _HELD_HZ = {16000: 7200, 22050: 10400, 24000: 11200, 32000: 15200, 44100: 19800, 48000: 20200}
 _HELD_SHARE = 0.45
-# Resampling keeps this share of the smaller band, and a recorder hears in this share of its own.
+# Resampling keeps this share of the smaller band, and recorders are sensitive in this share of theirs.
 _PASSED_SHARE = 0.91
 _LOWEST_HZ = 5
 _LEAST_CORRELATION = 0.99
 _GAINS = (0.8, 1.25)
-# What a copy may lack of a second where it correlates less, root mean square: two steps of 16 bits.
+# RMS of the difference that is always tolerated in a second: two steps of 16 bits.
 _UNHEARD = 2.0**-14
 _FRAME_S, _HOP_S, _BLOCK_S = 0.005, 0.0025, 10.0
 _BAND_HZ, _NEIGHBOURS_HZ = 1000.0, 3000.0
@@ -33,11 +33,11 @@ _UNREAD_SHARE, _UNREAD_BYTES = 0.05, 1 << 16
 
 
 class CoarseCopyError(InputError):
-    """The copy differs from the original by more than its coding may; a higher bit rate may help."""
+    """The copy differs from the original by more than coding noise; a higher bit rate may help."""
 
 
 class HighSoundError(InputError):
-    """The original holds sound above what the copy can hold; ``hz`` is the highest that was found."""
+    """The original has sound above the limit of the copy; ``hz`` is the highest that was found."""
 
     def __init__(self, text: str, hz: float) -> None:
         super().__init__(text)
@@ -45,27 +45,25 @@ class HighSoundError(InputError):
 
 
 def held_by_mp3(rate: int) -> float:
-    """Return the highest frequency, Hz, that an MP3 of a sampling rate holds."""
+    """Return the highest frequency in Hz that an MP3 of a sampling rate keeps."""
     return float(_HELD_HZ.get(rate, _HELD_SHARE * rate))
 
 
 def check_copy(copy: Path, original: Path, codec_frame: int, on_read: Callable[[float], None] | None = None) -> None:
-    """Compare an MP3 with its original; return if nothing of it is missing.
+    """Compare an MP3 with its original; return if nothing is missing.
 
-    The original is decoded by FFmpeg straight from the file, not through the code that mends headers and
-    that fed the encoder, where libsndfile did that. (A format that FFmpeg alone can read is decoded by it
-    once more, and the bytes of its packets must make up the file.) The copy is decoded as everybody will
-    read it. Delays are those that the MP3 states. Then
+    The original is decoded by FFmpeg directly from the file, not through libsndfile and the header repair that fed the
+    encoder. (A format that only FFmpeg can read is decoded by it again, and the bytes of its packets must make up the
+    file.) The copy is decoded as users will read it. Delays are those stated in the MP3. Then
 
     - both have the same length, within a frame of the codec;
     - in each second and channel they correlate by 0.99 or more between 5 Hz and what MP3 holds (15.2 kHz
       at 32 kHz, 20.2 kHz at 48 kHz; at most 0.91 of either's own band, if the sampling rate changed), and are
-      about equally loud. In a silent second there is nothing to correlate: it passes if what the copy lacks
-      is less than two steps of 16 bits;
-    - above that limit the original holds nothing but noise: within 10 s no band of 1 kHz exceeds its own
-      median by 12 dB for 10 ms, and no line stands 10 dB above both its sides. Noise that is steady in time
-      and smooth in frequency is taken for the recorder's own and may go, and so may all in the last 9 % of
-      the original's band, where recorders let little through.
+      about equally loud. A silent second passes if the difference is less than two steps of 16 bits;
+    - above that limit the original holds only noise: within 10 s no band of 1 kHz exceeds its own median by 12 dB for
+      10 ms, and no line stands 10 dB above both its sides. Noise that is steady in time and smooth in frequency counts
+      as the recorder's own and may be lost, as may everything in the last 9 % of the original's band, where recorders
+      attenuate.
 
     Parameters
     ----------
@@ -74,7 +72,7 @@ def check_copy(copy: Path, original: Path, codec_frame: int, on_read: Callable[[
     original
         The recording.
     codec_frame
-        Samples of the copy in a frame of its codec.
+        Samples per frame of the copy's codec.
     on_read
         Called with the seconds of each block.
 
@@ -85,7 +83,7 @@ def check_copy(copy: Path, original: Path, codec_frame: int, on_read: Callable[[
     HighSoundError
         The original holds sound above what the copy can hold.
     InputError
-        Anything else differs. The text says what, and begins with neither name.
+        Anything else differs. The message starts with neither name.
     """
     try:
         source = PyavDecoder(original)
@@ -126,7 +124,7 @@ def _compare(
         if given.shape[0] != reader.channels:
             given = given.mean(axis=0, keepdims=True)
         above.push(given)
-        # What is missing at the end, and a remnant shorter than a frame, is a matter of length.
+        # A missing end, or a remainder shorter than a frame, is covered by the check of length.
         mine, other = given.shape[1] / source.rate * reader.rate, part.shape[1]
         if abs(mine - other) <= codec_frame and (not second or codec_frame < min(mine, other)):
             _compare_second(given, part, source.rate, reader.rate, held_hz, second)
@@ -147,9 +145,9 @@ def _compare(
 def _compare_second(
     given: np.ndarray, part: np.ndarray, rate: int, copy_rate: int, held_hz: float, second: int
 ) -> None:
-    """Compare a second of both, (C, n) and (C, m), by their spectra.
+    """Compare one second of both, (C, n) and (C, m), by their spectra.
 
-    The bins of one second are 1 Hz wide in each.
+    Bins are 1 Hz wide in both.
     """
     band = slice(_LOWEST_HZ, int(held_hz))
     ours = fft.rfft(given, rate, axis=1)[:, band] / rate
@@ -170,13 +168,13 @@ def _compare_second(
 
 
 class _Above:
-    """Sound of the original above what the copy holds; all channels, one block of 10 s after another."""
+    """Detects sound of the original above the limit of the copy, in all channels, in blocks of 10 s."""
 
     def __init__(self, rate: int, held_hz: float) -> None:
         self._rate, self._held_hz = rate, held_hz
         self._size, self._hop = max(8, round(_FRAME_S * rate)), max(4, round(_HOP_S * rate))
         self._window = np.hanning(self._size + 2)[1:-1].astype(np.float32)
-        # The power of a sine of full scale is 1.
+        # A sine of full scale has power 1.
         self._window *= 2.0 / self._window.sum()
         self._hz = np.arange(self._size // 2 + 1) * rate / self._size
         first = int(np.searchsorted(self._hz, held_hz + rate / self._size))
@@ -207,12 +205,12 @@ class _Above:
             self.finish()
 
     def finish(self) -> None:
-        """Judge what was pushed since the last time."""
+        """Check the samples pushed since the last call."""
         if not self._frames:
             return
         assert self._sum is not None
         levels = 10 * np.log10(np.concatenate(self._powers, axis=1) + 1e-20)
-        # Where gaps are filled with zeros, the recorder's noise is in the rest, unless that is little: calls.
+        # If gaps are filled with zeros, the recorder's noise is in the rest, unless the rest is short, as calls are.
         noisy = (levels > _SILENT_DB).any(axis=(0, 2))
         judged = levels[:, noisy] if noisy.mean() > _NOISE_SHARE else levels
         floor = np.maximum(np.median(judged, axis=1, keepdims=True), _SILENT_DB)

@@ -50,7 +50,7 @@ class Waveform:
     rate: int
     """Samples per second."""
     damaged_at: float | None = None
-    """Second at which decoding ended before the file's own end, or None."""
+    """Second at which damage ended decoding, or None."""
 
     @property
     def seconds(self) -> float:
@@ -61,30 +61,29 @@ class Waveform:
 class AudioReader:
     """A recording read in blocks, in constant memory; a context manager.
 
-    A file that is damaged part-way gives the part before the damage; ``damaged_at`` then holds the second,
-    and a warning says so.
+    A damaged file gives the part before the damage; ``damaged_at`` then holds the second, and a warning is logged.
 
     Parameters
     ----------
     path
         The file.
     warn
-        False: leave it to the caller to speak about ``damaged_at``.
+        Whether to log a warning about damage.
 
     Attributes
     ----------
     rate, channels : int
     frames_read : int
-        Frames (samples per channel) given out so far.
+        Frames (samples per channel) returned so far.
     damaged_at : float or None
         Known after the last block.
     damage : str or None
-        What is wrong there.
+        Description of the damage.
 
     Raises
     ------
     InputError
-        On opening: missing, no regular file, no audio in it, or not a single sample can be decoded.
+        The file is missing, not a regular file, has no audio, or not a single sample can be decoded.
     """
 
     def __init__(self, path: str | os.PathLike[str], warn: bool = True) -> None:
@@ -109,13 +108,13 @@ class AudioReader:
         self._problem = contents.problem
         self._decoder, self._first = _open(self.path, self._parts.popleft())
         self.rate = self._decoder.rate
-        # Decoders of Ogg skip what is damaged, so they are stopped in the last part.
+        # Ogg decoders skip damage, so they are stopped in the last part.
         self._limit = None if limit is None else int(limit * self.rate)
         self._part_began = 0
         self.channels = self._decoder.channels
         if not MIN_RATE <= self.rate <= MAX_RATE:
             self.close()
-            raise InputError(f"{shown(path)}: a sampling rate of {self.rate} Hz is not that of a sound recording")
+            raise InputError(f"{shown(path)}: {self.rate} Hz is not a valid sampling rate of a recording")
         good, reason = _good_frames(self._first)
         if reason and not good:
             self.close()
@@ -135,11 +134,11 @@ class AudioReader:
 
     @property
     def seconds_read(self) -> float:
-        """Length of what was given out so far; the recording's length once the blocks are exhausted."""
+        """Seconds returned so far; the length of the recording after the last block."""
         return self.frames_read / self.rate
 
     def blocks(self, seconds: float = BLOCK_SECONDS) -> Iterator[np.ndarray]:
-        """Yield the recording's samples in order, float32 (C, n), each block at most ``seconds`` long."""
+        """Yield the samples in order, float32 (C, n), in blocks of at most ``seconds``."""
         size = max(1, min(int(seconds * self.rate), _MAX_BLOCK_SAMPLES // self.channels))
         while not self._finished:
             block, reason = self._next(size)
@@ -164,11 +163,11 @@ class AudioReader:
 
     @property
     def stated_seconds(self) -> float | None:
-        """Length that the header states, which may be wrong; None where it states none."""
+        """Length stated in the header, which may be wrong; None if there is none."""
         return self._decoder.stated_seconds
 
     def exact_frames(self) -> int | None:
-        """Return how many frames there are if that is known without decoding, else None."""
+        """Return the number of frames if known without decoding, else None."""
         if self._parts or self._part_began:
             return None
         frames = self._decoder.exact_frames()
@@ -184,10 +183,10 @@ class AudioReader:
             return np.empty((0, self.channels), np.float32), str(error)
 
     def _next_part(self) -> tuple[bool, str | None]:
-        """Open the next part; return whether there is none, and what is wrong."""
+        """Open the next part; return whether there is none, and the problem."""
         try:
             reason = self._decoder.missing_end()
-        except OSError as error:  # it vanished meanwhile
+        except OSError as error:  # the file was deleted in the meantime
             reason = error.strerror or str(error)
         if reason is not None or not self._parts:
             return True, reason or self._problem
@@ -214,12 +213,12 @@ def read_audio(path: str | os.PathLike[str]) -> Waveform:
     Returns
     -------
     Waveform
-        Every channel at the file's own rate; of a damaged file the part before the damage.
+        All channels at the file's own rate; for a damaged file, the part before the damage.
 
     Raises
     ------
     InputError
-        As ``AudioReader``.
+        See `AudioReader`.
     """
     with AudioReader(path) as reader:
         blocks = list(reader.blocks())
@@ -228,10 +227,10 @@ def read_audio(path: str | os.PathLike[str]) -> Waveform:
 
 
 def duration_of(path: str | os.PathLike[str]) -> float:
-    """Return the length in seconds of what can be decoded.
+    """Return the length in seconds that can be decoded.
 
-    Uncompressed formats and Ogg state it reliably; the others are decoded, since headers lie about cut files.
-    Damage is not warned of: whoever uses the samples will hear of it.
+    Uncompressed formats and Ogg state it reliably; the others are decoded, since headers of cut-off files are wrong.
+    Does not warn about damage; reading the samples will.
     """
     with AudioReader(path, warn=False) as reader:
         frames = reader.exact_frames()
@@ -249,16 +248,16 @@ def _check_regular(path: Path) -> None:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{shown(path)} cannot be read ({reason})") from error
     if stat.S_ISDIR(mode):
-        raise InputError(f"{shown(path)} is a directory; a recording was expected")
+        raise InputError(f"{shown(path)} is a directory; expected a recording")
     if not stat.S_ISREG(mode):
-        # Opening a pipe would wait for ever.
-        raise InputError(f"{shown(path)} is not a regular file; a recording was expected")
+        # Opening a pipe would block forever.
+        raise InputError(f"{shown(path)} is not a regular file; expected a recording")
     if path.stat().st_size == 0:
         raise InputError(f"{shown(path)} is an empty file; there is no audio in it")
 
 
 def _contents(path: Path) -> Contents:
-    """Return what a file holds, as its own bytes tell; of formats not known here: the file as it is."""
+    """Return the content of a file by its bytes; for unknown formats, the whole file."""
     with path.open("rb") as file:
         head = file.read(12)
         for contents_of in (contents_of_chunks, contents_of_ogg):
@@ -274,7 +273,7 @@ def _contents(path: Path) -> Contents:
 
 
 def _open(path: Path, part: Part | None) -> tuple[SoundfileDecoder | PyavDecoder, np.ndarray]:
-    """Return the first decoder that gives at least one sample, and its first samples (n, C)."""
+    """Return the first decoder that yields at least one sample, and its first samples (n, C)."""
     reasons: list[str] = []
     for kind in _decoders():
         try:
@@ -288,7 +287,7 @@ def _open(path: Path, part: Part | None) -> tuple[SoundfileDecoder | PyavDecoder
                 return decoder, first
             reasons.append("it holds no samples")
             if decoder.exact_frames() == 0:
-                # FFmpeg would take the chunks that follow for sound.
+                # FFmpeg would decode the following chunks as sound.
                 decoder.close()
                 break
         except DecodingError as error:
@@ -300,16 +299,16 @@ def _open(path: Path, part: Part | None) -> tuple[SoundfileDecoder | PyavDecoder
 
 def _decoders() -> Iterator[type[SoundfileDecoder] | type[PyavDecoder]]:
     yield SoundfileDecoder
-    # FFmpeg's libraries take a tenth of a second to load; few recordings need them.
+    # FFmpeg's libraries take 0.1 s to load, and few recordings need them.
     from britekit.audio.pyav_decoder import PyavDecoder
 
     yield PyavDecoder
 
 
 def _good_frames(block: np.ndarray) -> tuple[int, str | None]:
-    """Return how many leading frames hold usable numbers, and what is wrong with the next one."""
+    """Return the number of leading frames with finite samples, and the problem of the next one."""
     flat = block.reshape(-1)
-    # One pass without temporaries; NaN and infinity fail the comparison too.
+    # One pass without temporaries; NaN and infinity also fail the comparison.
     with np.errstate(invalid="ignore", over="ignore"):
         if float(np.dot(flat, flat)) < _MAX_SAMPLE**2:
             return len(block), None
@@ -318,4 +317,4 @@ def _good_frames(block: np.ndarray) -> tuple[int, str | None]:
         return len(block), None
     good = int(np.argmin(usable))
     value = block[good][~(np.abs(block[good]) <= _MAX_SAMPLE)][0]
-    return good, f"a sample is {value:g} instead of a number of usual size"
+    return good, f"a sample is {value:g}, which is out of range"

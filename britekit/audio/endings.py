@@ -1,8 +1,7 @@
-"""Whether a film or Windows Media file reaches its own end, and ends there: its decoder says neither.
+"""Check that a film or Windows Media file is complete and has no trailing data, which its decoder ignores.
 
-Each is a row of parts that state their size; a file that is cut off ends inside one of them. Where MP4 or
-Windows Media files were joined, another header stands among the parts, and FFmpeg does not look there (in
-Matroska it does).
+Each file is a sequence of parts that state their size; a cut-off file ends inside one. If MP4 or Windows Media files
+were concatenated, another header follows, which FFmpeg ignores (in Matroska it does not).
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ def wrong_ending(file: BinaryIO, container: str) -> str | None:
     file
         The file, open.
     container
-        FFmpeg's name of the format, such as ``mov,mp4,m4a,3gp,3g2,mj2``; of those not known here nothing can
-        be said.
+        FFmpeg's name of the format, such as ``mov,mp4,m4a,3gp,3g2,mj2``; unknown ones are not checked.
 
     Raises
     ------
@@ -36,11 +34,11 @@ def wrong_ending(file: BinaryIO, container: str) -> str | None:
 
 
 def _another(at: int, size: int) -> str:
-    return f"another recording, of {size - at} bytes, begins behind its end; it is not read"
+    return f"another recording of {size - at} bytes follows its end; it is not read"
 
 
 def _mp4(file: BinaryIO, size: int) -> str | None:
-    """ISO base media (ISO/IEC 14496-12): boxes; size 1 announces a longer size, 0 means up to the end."""
+    """Check ISO base media (ISO/IEC 14496-12): boxes; size 1 announces a 64-bit size, 0 means up to the end."""
     at = 0
     for _ in range(_MAX_PARTS):
         if at == size:
@@ -63,7 +61,7 @@ def _mp4(file: BinaryIO, size: int) -> str | None:
 
 
 def _asf(file: BinaryIO, size: int) -> str | None:
-    """Windows Media: objects of a 16-byte name and a size of eight bytes."""
+    """Check Windows Media: objects with a 16-byte name and a size of eight bytes."""
     at = 0
     while at + 24 <= size:
         file.seek(at)
@@ -75,14 +73,14 @@ def _asf(file: BinaryIO, size: int) -> str | None:
 
 
 def _matroska(file: BinaryIO, size: int) -> str | None:
-    """Matroska and WebM (RFC 8794): a header, then one segment; a live one does not state its size."""
+    """Check Matroska and WebM (RFC 8794): a header, then one segment; live streams state no size."""
     at = 0
     for _ in range(2):
         file.seek(at)
         start = file.read(12)
         if len(start) < 12:
             return _CUT
-        width = 9 - start[4].bit_length()  # of the size, behind an identifier of four bytes
+        width = 9 - start[4].bit_length()  # width of the size, after a 4-byte identifier
         number = int.from_bytes(start[4 : 4 + width], "big") & ((1 << 7 * width) - 1)
         if number == (1 << 7 * width) - 1:
             return None

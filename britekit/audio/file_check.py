@@ -1,4 +1,4 @@
-"""What a person wants to know of a folder from the field: formats, lengths, and whether files are whole."""
+"""Inspect the recordings of a folder: formats, lengths, and integrity."""
 
 from __future__ import annotations
 
@@ -40,34 +40,34 @@ _USUAL_BYTES_PER_SECOND = 16_000
 
 @dataclass(frozen=True)
 class Inspection:
-    """What became known of one file by decoding it to its end."""
+    """Result of decoding one file to its end."""
 
     path: Path
     """The file."""
     format: str | None = None
-    """Container and coding, such as ``WAV 16-bit``; None if it is not known."""
+    """Container and coding, such as ``WAV 16-bit``; None if unknown."""
     rate: int | None = None
     channels: int | None = None
-    """As stored; None if not a single sample can be decoded."""
+    """Sampling rate and channels as stored; None if not a single sample can be decoded."""
     seconds: float = 0.0
-    """Length of what can be decoded."""
+    """Seconds that can be decoded."""
     metadata: RecordingMetadata = field(default_factory=RecordingMetadata)
-    """When, where and with what it was recorded."""
+    """Time, place and device."""
     problem: str | None = None
-    """Why it cannot be decoded, or where and why decoding ends before the file does; None if it is whole."""
+    """Why it cannot be decoded, or where and why decoding ends early; None if intact."""
     damaged_at: float | None = None
-    """Second at which decoding ends before the file does."""
+    """Second at which decoding ends early, or None."""
 
 
 def inspect_recording(path: str | os.PathLike[str], on_read: Callable[[float], None] | None = None) -> Inspection:
-    """Decode a file to its end, in constant memory, and return what became known.
+    """Decode a file to its end, in constant memory, and return the result.
 
     Parameters
     ----------
     path
         The file.
     on_read
-        Told the number of seconds of each block.
+        Called with the number of seconds of each block.
     """
     path = Path(path)
     metadata = read_metadata(path)
@@ -93,7 +93,7 @@ def inspect_recording(path: str | os.PathLike[str], on_read: Callable[[float], N
 def inspect_recordings(
     paths: Sequence[Path], threads: int, on_read: Callable[[float], None] | None = None
 ) -> Iterator[Inspection]:
-    """Yield the inspection of each file in the given order, while threads decode the next ones.
+    """Yield the inspection of each file in order, while threads decode the next ones.
 
     ``on_read`` is called from those threads.
     """
@@ -105,9 +105,9 @@ def inspect_recordings(
 
 
 def stated_seconds(path: Path) -> float:
-    """Return the length that a header states, or one guessed from the size; 0 if there is no such file.
+    """Return the length stated in a header, or estimated from the size; 0 if the file is missing.
 
-    For telling how long work will take; an MP3's header is not asked, since libsndfile talks about it.
+    Used to estimate remaining time. Headers of MP3s are not read, since libsndfile prints warnings about them.
     """
     try:
         if path.suffix.lower() != ".mp3":
@@ -120,7 +120,7 @@ def stated_seconds(path: Path) -> float:
 
 
 def _format_of(decoder: SoundfileDecoder | PyavDecoder) -> str:
-    """Return container and coding in a person's words."""
+    """Return container and coding as readable text."""
     if isinstance(decoder, SoundfileDecoder):
         file = decoder._file
         coding = _SUBTYPES.get(file.subtype, file.subtype.replace("_", " ").lower())
@@ -134,7 +134,7 @@ def _format_of(decoder: SoundfileDecoder | PyavDecoder) -> str:
 
 
 def _format_without_sound(path: Path) -> str | None:
-    """Return what a file of which nothing can be decoded was meant to be, or None."""
+    """Return the apparent format of a file that cannot be decoded, or None."""
     try:
         decoder = SoundfileDecoder(path)
     except DecodingError:

@@ -1,4 +1,4 @@
-"""Which files are recordings, and how a path is shown to a person."""
+"""Find recordings, and format paths for messages."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def shown(path: str | os.PathLike[str]) -> str:
 
 @dataclass(kw_only=True)
 class Failures:
-    """Recordings that a run could not use, each with the reason."""
+    """Recordings that a run could not use, with the reasons."""
 
     failures: list[tuple[Path, str]] = field(default_factory=list)
 
     def fail(self, path: Path, error: Exception, what: str = "is left out") -> None:
-        """Note a recording and warn of it; the run goes on with the others."""
+        """Record and log a failure; the run continues with the other recordings."""
         reason = str(error) or type(error).__name__
         self.failures.append((path, reason))
         reason = reason.removeprefix(shown(path)).lstrip(": ").removeprefix("is ")
         log.warning("%s %s: %s", shown(path), what, reason)
 
     def raise_for(self, total: int, what: str) -> None:
-        """Raise `InputError` if any of ``total`` recordings failed; ``what`` says what could not be done."""
+        """Raise `InputError` if any of ``total`` recordings failed; ``what`` names the operation."""
         if self.failures:
             first = shown(self.failures[0][0])
             raise InputError(
@@ -51,55 +51,55 @@ class Failures:
 
 
 def check_name(path: str | os.PathLike[str]) -> None:
-    """Refuse a name that no database and no table of text can hold.
+    """Raise for a name that databases and text tables cannot hold.
 
     Raises
     ------
     InputError
-        It has bytes that are no text in UTF-8.
+        The name has bytes that are not valid UTF-8.
     """
     try:
         os.fspath(path).encode("utf-8")
     except UnicodeEncodeError:
-        raise InputError(f"{shown(path)} has bytes in its name that are no text; rename it") from None
+        raise InputError(f"{shown(path)} has bytes in its name that are not valid UTF-8; rename it") from None
 
 
 def is_recording_name(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a name has an audio extension and is not hidden.
+    """Return whether a name has an audio extension and is not hidden.
 
-    macOS leaves ``._x.wav`` beside every ``x.wav`` on a card.
+    macOS creates ``._x.wav`` beside every ``x.wav`` on a card.
     """
     name = Path(path).name
     return not name.startswith(".") and Path(name).suffix.lower() in AUDIO_EXTENSIONS
 
 
 def is_recording(path: Path) -> bool:
-    """Tell whether a path is named as a recording, and is a file or a link to nothing."""
+    """Return whether a path is named like a recording, and is a file or a dangling link."""
     return is_recording_name(path) and (path.is_file() or (path.is_symlink() and not path.exists()))
 
 
 def find_recordings(path: str | os.PathLike[str], recursive: bool = False, none_is_fine: bool = False) -> list[Path]:
-    """Return the recordings that a path means.
+    """Return the recordings at a path.
 
     Parameters
     ----------
     path
-        A file, which is taken whatever its extension, or a directory.
+        A file with any extension, or a directory.
     recursive
-        Also look in the directories below, and once in those that links lead to; hidden ones are left out.
+        Also search subdirectories, and link targets once; hidden directories are skipped.
     none_is_fine
         Whether a directory may hold none.
 
     Returns
     -------
     list of Path
-        Regular files, sorted by path. Directories, pipes and hidden files are left out, whatever their name.
-        A link to nothing is a recording that is missing: reading it says so.
+        Regular files, sorted by path. Directories, pipes and hidden files are skipped, whatever their name. A dangling
+        link counts as a missing recording, so that reading it fails.
 
     Raises
     ------
     InputError
-        The path does not exist, cannot be listed, or holds no recording.
+        The path does not exist, cannot be listed, or holds no recordings.
     """
     root = Path(path)
     try:
@@ -112,26 +112,26 @@ def find_recordings(path: str | os.PathLike[str], recursive: bool = False, none_
     except OSError as error:
         raise InputError(f"{shown(error.filename or root)} cannot be listed ({error.strerror or error})") from error
     if not found and not none_is_fine:
-        deeper = "" if recursive else " directly in it (--recursive looks further down)"
+        deeper = "" if recursive else " directly in it (--recursive also searches subdirectories)"
         raise InputError(f"{shown(root)} holds no recordings{deeper}; extensions looked for: {_extensions()}")
     return found
 
 
 def composed(name: str) -> str:
-    """Return a name with its accents composed, so that names from different file systems can be compared.
+    """Return a name in Unicode form NFC, so that names from different file systems can be compared.
 
-    macOS, and archives made there, write "ü" as a u and a mark; keyboards and tables write one character.
+    macOS, and archives made there, store "ü" as a u and a combining mark; keyboards and tables use one character.
     """
     return unicodedata.normalize("NFC", name)
 
 
 def check_stems(paths: Iterable[str | os.PathLike[str]]) -> None:
-    """Refuse two recordings of equal stem in one directory, since their results would have the same name.
+    """Raise for two recordings of equal stem in one directory, since their results would have the same name.
 
     Raises
     ------
     InputError
-        Names the two files.
+        There are two such files; names both.
     """
     seen: dict[tuple[Path, str], Path] = {}
     for path in map(Path, paths):
@@ -148,7 +148,7 @@ def _listed(directory: Path) -> list[Path]:
 
 
 def _walk(root: Path) -> list[Path]:
-    """Return the recordings in and below a folder, each once, under its own path rather than a link's."""
+    """Return the recordings in and below a folder, each once, by its own path rather than a link's."""
     found: dict[str, Path] = {}
     links: list[Path] = []
     for folder, entries in walk_folders(root):
@@ -161,19 +161,19 @@ def _walk(root: Path) -> list[Path]:
                 else:
                     found[os.path.join(real, entry.name)] = path
             elif entry.is_symlink() and not path.exists() and not entry.name.startswith("."):
-                log.warning("%s is a link to nothing, and left out", shown(path))
+                log.warning("%s is a dangling link; skipped", shown(path))
     for path in sorted(links):
         kept = found.setdefault(os.path.realpath(path), path)
         if kept is not path:
-            log.warning("%s is a link to %s, which is taken already", shown(path), shown(kept))
+            log.warning("%s is a link to %s, which is already included; skipped", shown(path), shown(kept))
     return list(found.values())
 
 
 def walk_folders(root: Path) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
-    """Yield a folder and those below, each with its entries that are no folders, sorted by name.
+    """Yield a folder and all folders below, each with its files sorted by name.
 
-    Links to folders are followed once; a folder that is also reached without a link has its own path.
-    Hidden folders are left out.
+    Links to folders are followed once; a folder that is also reached without a link keeps its own path. Hidden folders
+    are skipped.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def walk_folders(root: Path) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
     seen: set[tuple[int, int]] = set()
     waiting, linked = [root], list[Path]()
     while waiting or linked:
-        # The folders of the tree itself come before those that links lead to.
+        # Real folders come before link targets.
         folder = waiting.pop() if waiting else linked.pop(0)
         about = folder.stat()
         if (about.st_dev, about.st_ino) in seen:

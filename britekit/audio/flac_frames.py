@@ -1,8 +1,7 @@
-"""How many samples a FLAC file holds, whatever its header says (RFC 9639).
+"""Find the samples in a FLAC file, whatever its header says (RFC 9639).
 
-A recorder writes the total into the header when it stops; one that lost power leaves what stood there.
-libsndfile stops at a total that is too small. Each frame states its own place, so the last frames of the
-file tell.
+A recorder writes the total into the header when it stops, but not if it loses power. libsndfile stops at a total that
+is too small. Each frame states its position, so the last frames give the total.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ for _byte in range(256):
 
 
 def contents_of_flac(file: BinaryIO) -> Contents | None:
-    """Return what a FLAC file holds, or None if it has no header of one.
+    """Return the content of a FLAC file, or None if it has no FLAC header.
 
     Raises
     ------
@@ -43,7 +42,7 @@ def contents_of_flac(file: BinaryIO) -> Contents | None:
 
 
 def _starts(file: BinaryIO) -> list[int]:
-    """Return where FLAC files begin in this one: more than one where such files were joined."""
+    """Return the offsets of FLAC streams in a file; several if files were concatenated."""
     found: list[int] = []
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         at = data.find(b"fLaC")
@@ -62,21 +61,21 @@ def _part(file: BinaryIO, start: int, end: int) -> Part:
     total = int.from_bytes(header[21:26], "big") & 0xFFFFFFFFF
     least, most = int.from_bytes(header[8:10], "big"), int.from_bytes(header[10:12], "big")
     if total and _furthest(file, start, end, header[20:22], least if least == most else 0) > total:
-        # Of unknown length it is decoded to its last frame.
+        # A stream of unknown length is decoded to its last frame.
         unknown = header[:21] + bytes([header[21] & 0xF0]) + bytes(4)
         return Part(start + 26, end, unknown)
     return Part(start, end)
 
 
 def _furthest(file: BinaryIO, start: int, end: int, format_bits: bytes, block_size: int) -> int:
-    """Return the furthest sample of the frames at the end of the file.
+    """Return the last sample position of the frames at the end of the file.
 
     Parameters
     ----------
     format_bits
         The two bytes of STREAMINFO with the channels and bits of a sample.
     block_size
-        Samples of each frame, 0 if they vary.
+        Samples per frame, 0 if that varies.
     """
     channels = (format_bits[0] >> 1 & 7) + 1
     bits = ((format_bits[0] & 1) << 4 | format_bits[1] >> 4) + 1
@@ -95,7 +94,7 @@ def _furthest(file: BinaryIO, start: int, end: int, format_bits: bytes, block_si
 
 
 def _frame_end(data: bytes, at: int, channels: int, bits: int, block_size: int) -> int:
-    """Return the sample after the frame whose header is here; 0 if there is no such header."""
+    """Return the sample position after the frame at an offset; 0 if there is no frame header."""
     head = data[at : at + 16]
     if len(head) < 16 or head[1] & 0xFE != 0xF8 or head[3] & 1:
         return 0
@@ -104,7 +103,7 @@ def _frame_end(data: bytes, at: int, channels: int, bits: int, block_size: int) 
         return 0
     if (0, 8, 12, -1, 16, 20, 24, 32)[head[3] >> 1 & 7] not in (0, bits):
         return 0
-    # The number of the frame or of its first sample, coded as UTF-8 codes characters.
+    # The number of the frame or of its first sample, encoded like a UTF-8 character.
     length = 1 if head[4] < 0x80 else 8 - (head[4] ^ 0xFF).bit_length()
     if not 1 <= length <= 7 or (length == 1 and head[4] >= 0x80):
         return 0

@@ -1,7 +1,7 @@
-"""The weights that turn FFT bins into the rows of a spectrogram: mel, linear and log scales.
+"""Compute the weights that turn FFT bins into rows of a spectrogram: mel, linear and log scales.
 
-A scale is a matrix (bins, rows), row 0 the lowest frequency. Most weights are zero, so the product is done in
-bands: a few rows at a time over the bins they use.
+A scale is a matrix (bins, rows), row 0 the lowest frequency. Most weights are zero, so the product is computed in
+bands: a few rows at a time over the bins that they use.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from britekit.errors import ConfigError
 
 _OCTAVE_WIDTH = 1.0 / 12.0
-# exp(-20.7) = 1e-9 of the peak: far below the 1e-4 that results must hold, and it keeps the bands narrow.
+# exp(-20.7) = 1e-9 of the peak: far below the required accuracy of 1e-4, and it keeps the bands narrow.
 _NEGLIGIBLE_EXPONENT = -20.7
 _ROWS_PER_BAND = 32
 
@@ -41,12 +41,12 @@ class FrequencyScale:
 
 
 def hz_to_mel(hz: np.ndarray | float) -> np.ndarray:
-    """HTK mel scale, 2595·log10(1 + f/700) (O'Shaughnessy 1987, as in the Hidden Markov Model Toolkit)."""
+    """Convert to the HTK mel scale, 2595·log10(1 + f/700) (O'Shaughnessy 1987, as in HTK)."""
     return 2595.0 * np.log10(1.0 + np.asarray(hz, np.float64) / 700.0)
 
 
 def mel_to_hz(mel: np.ndarray) -> np.ndarray:
-    """Inverse of ``hz_to_mel``."""
+    """Convert from the HTK mel scale, the inverse of `hz_to_mel`."""
     return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
 
 
@@ -87,15 +87,14 @@ def linear_weights(bins_hz: np.ndarray, rows: int, min_freq: float, max_freq: fl
 def log_weights(bins_hz: np.ndarray, rows: int, min_freq: float, max_freq: float, gain: float) -> np.ndarray:
     """Return Gaussian filters of one twelfth octave, evenly spaced in log2, float64 (bins, rows).
 
-    Each sums to 1, then row c is multiplied by (c/min_freq)^gain, since high sounds are weaker.
+    Each filter sums to 1; row c is then multiplied by (c/min_freq)^gain, since high sounds are weaker.
     """
     lowest = max(min_freq, 1.0)
     centres = np.exp2(np.linspace(math.log2(lowest), math.log2(max_freq), rows))
     with np.errstate(divide="ignore"):
         distance = (np.log2(bins_hz)[:, None] - np.log2(centres)[None, :]) / _OCTAVE_WIDTH
     exponent = -0.5 * distance**2
-    # Where bins are far apart all weights of a row could underflow: scale by the largest before dividing by
-    # the sum.
+    # If bins are far apart, all weights of a row could underflow: scale by the largest before dividing by the sum.
     exponent -= exponent.max(axis=0)
     weights = np.where(exponent > _NEGLIGIBLE_EXPONENT, np.exp(exponent), 0.0)
     return weights / weights.sum(axis=0) * (centres / lowest) ** gain
@@ -139,7 +138,7 @@ def frequency_scale(
     log_freq_gain: float = 0.6,
     mel_norm: str | None = None,
 ) -> FrequencyScale:
-    """Return ``filter_matrix`` in bands, float32, cached by its settings and shared: never write to it."""
+    """Return ``filter_matrix`` in bands, float32, cached by its settings and shared, so read-only."""
     weights = filter_matrix(scale, rows, min_freq, max_freq, sampling_rate, n_fft, log_freq_gain, mel_norm)
     first, end = _used(weights)
     bands = []
@@ -153,6 +152,6 @@ def frequency_scale(
 
 
 def _used(weights: np.ndarray) -> tuple[int, int]:
-    """Return the range of bins that any row uses, at least one bin wide."""
+    """Return the range of bins with any weight, at least one bin wide."""
     bins = np.flatnonzero(weights.any(axis=1))
     return (int(bins[0]), int(bins[-1]) + 1) if len(bins) else (0, 1)

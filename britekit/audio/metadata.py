@@ -1,8 +1,8 @@
-"""When, where and with what a recording was made.
+"""Read when, where and with what a recording was made.
 
-Asked in this order, each for what the ones before leave open: the GUANO chunk (guano-md.org), the comment of
-an AudioMoth, the ``wamd`` chunk of Wildlife Acoustics, the file name, the ``bext`` chunk of broadcast WAV
-(EBU Tech 3285). None of it is needed to use a recording, so what is missing, cut or nonsense is left out.
+Sources in order of precedence: the GUANO chunk (guano-md.org), the comment of an AudioMoth, the ``wamd`` chunk of
+Wildlife Acoustics, the file name, the ``bext`` chunk of broadcast WAV (EBU Tech 3285). A recording can be used without
+metadata, so missing, truncated and invalid values are ignored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from britekit.audio.riff import read_chunks
 log = logging.getLogger(__name__)
 
 _CHUNKS = frozenset({b"guan", b"wamd", b"bext", b"ICMT", b"IART"})
-# In compressed files the comment lies where the container keeps its tags: at the beginning or at the end.
+# In compressed files the comment is where the container stores tags: at the beginning or at the end.
 _TAG_BYTES = 1 << 16
 _MAX_COMMENT = 4096
 
@@ -41,29 +41,29 @@ _TEMPERATURE = re.compile(r"temperature was (-?\d{1,3}\.\d)C", re.ASCII)
 
 @dataclass(frozen=True)
 class RecordingMetadata:
-    """What is known about a recording; None where nothing is."""
+    """Metadata of a recording; None where unknown."""
 
     time: datetime | None = None
-    """Of the first sample; with a time zone where it is known, else as the recorder's clock showed it."""
+    """Time of the first sample, with a time zone if known, else as shown by the recorder's clock."""
     time_source: str | None = None
-    """What told the time: ``GUANO``, ``comment``, ``wamd``, ``name``, ``bext``."""
+    """Source of the time: ``GUANO``, ``comment``, ``wamd``, ``name``, ``bext``."""
     latitude: float | None = None
     longitude: float | None = None
     """Degrees, WGS84."""
     device: str | None = None
-    """Maker, model and serial number, as far as they are stated."""
+    """Maker, model and serial number, as far as stated."""
     battery_v: float | None = None
-    """Volts at the start; None too where the recorder only says "less than" or "greater than"."""
+    """Volts at the start; also None for "less than" or "greater than"."""
     temperature_c: float | None = None
     """Degrees Celsius at the recorder."""
     comment: str | None = None
-    """The recorder's own words."""
+    """Comment of the recorder."""
 
 
 def read_metadata(path: str | os.PathLike[str]) -> RecordingMetadata:
-    """Return what the file and its name tell about a recording.
+    """Return the metadata in a file and its name.
 
-    Never fails: of a damaged or vanished file the name still speaks.
+    Never fails: for a damaged or missing file, the name is still used.
     """
     path = Path(path)
     try:
@@ -79,7 +79,7 @@ def read_metadata(path: str | os.PathLike[str]) -> RecordingMetadata:
 
 
 def parse_guano(text: str) -> RecordingMetadata:
-    """Return what a GUANO text says (specification 1.0: a line ``Key: value`` per field, UTF-8)."""
+    """Parse GUANO text (specification 1.0: a line ``Key: value`` per field, UTF-8)."""
     entries: dict[str, str] = {}
     for line in text.replace("\0", "\n").splitlines():
         key, colon, value = line.lstrip("\ufeff").partition(":")
@@ -102,7 +102,7 @@ def parse_guano(text: str) -> RecordingMetadata:
 
 
 def parse_audiomoth_comment(text: str) -> RecordingMetadata | None:
-    """Return what an AudioMoth's comment says, in the words of any of its firmwares; None if it is none."""
+    """Parse the comment of an AudioMoth of any firmware; None if it is not one."""
     found = _RECORDED.search(text)
     if found is None:
         return None
@@ -120,7 +120,7 @@ def parse_audiomoth_comment(text: str) -> RecordingMetadata | None:
 
 
 def parse_wamd(body: bytes) -> RecordingMetadata:
-    """Return what a ``wamd`` chunk of Wildlife Acoustics says: a list of number, size and text."""
+    """Parse a ``wamd`` chunk of Wildlife Acoustics: a list of number, size and text."""
     entries: dict[int, str] = {}
     at = 0
     while at + 6 <= len(body):
@@ -153,11 +153,11 @@ def _file_sources(path: Path) -> Iterator[RecordingMetadata]:
     if guano:
         yield parse_guano(guano)
     words = chunks.get(b"ICMT", b"").decode("latin-1").split("\0")[0] or tags
-    # ID3 may hold UTF-16, whose every other byte is zero.
+    # ID3 may use UTF-16, in which every other byte is zero.
     comment = parse_audiomoth_comment(words) or parse_audiomoth_comment(tags.replace("\0", ""))
     if comment is not None:
         artist = chunks.get(b"IART", b"").decode("latin-1").strip("\0 ")
-        # With a deployment's number in the comment, the device stands in the artist's place.
+        # If the comment has a deployment number, the device is in the artist field.
         yield replace(comment, device=artist) if artist.startswith("AudioMoth ") else comment
     if b"wamd" in chunks:
         yield parse_wamd(chunks[b"wamd"])
@@ -168,13 +168,13 @@ def _file_sources(path: Path) -> Iterator[RecordingMetadata]:
 
 
 def _tag_text(path: Path) -> str:
-    """Return the first and last stretch of a file as text, in which a comment is found by its words."""
+    """Return the beginning and end of a file as text, in which the comment is searched."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(0)
         head = file.read(_TAG_BYTES)
         if head[:4] in (b"RIFF", b"RF64", b"BW64"):
-            return ""  # its tags are chunks, and there are none
+            return ""  # tags of WAV files are chunks, and there were none
         file.seek(max(len(head), size - _TAG_BYTES))
         return (head + file.read(_TAG_BYTES)).decode("latin-1")
 
@@ -185,7 +185,7 @@ def _guano_in(tags: str) -> str:
 
 
 def _combined(sources: list[RecordingMetadata]) -> RecordingMetadata:
-    """Take each value from the first source that has it; a place as a pair."""
+    """Take each value from the first source that has it; latitude and longitude together."""
     found: dict[str, object] = {}
     for source in sources:
         for item in fields(source):
@@ -218,7 +218,7 @@ def _number(text: str | None, low: float, high: float) -> float | None:
 
 
 def _iso_time(text: str | None) -> datetime | None:
-    """Read ISO 8601 with a space or a T, a fraction of any length, and any or no time zone."""
+    """Parse ISO 8601 with a space or a T, a fraction of any length, and with or without a time zone."""
     found = re.fullmatch(
         r"(\d{4}-\d\d-\d\d)[ T]+(\d\d:\d\d(?::\d\d)?)(\.\d+)?\s*(Z|[+-]\d\d?:?\d\d|[+-]\d\d?)?",
         (text or "").strip(),
@@ -226,7 +226,7 @@ def _iso_time(text: str | None) -> datetime | None:
     )
     if found is None:
         return None
-    # Longer fractions than microseconds are cut; the standard library takes three or six digits.
+    # Truncate fractions beyond microseconds; the standard library accepts three or six digits.
     fraction = f"{found[3][:7]:0<7}" if found[3] else ""
     try:
         when = datetime.fromisoformat(f"{found[1]}T{found[2]}{fraction}")
@@ -242,11 +242,11 @@ def _comment_time(found: re.Match[str]) -> datetime | None:
     except ValueError:
         return None
     microsecond = int((fraction or "").ljust(6, "0"))
-    # The first firmware named no zone and kept UTC.
+    # The first firmware used UTC without naming it.
     return plausible(when.replace(microsecond=microsecond, tzinfo=zone_of(zone or "UTC")))
 
 
 def _printable(text: str) -> str:
-    """Return the text up to where the container's binary data, or other tags in quotes, go on."""
+    """Return the text up to binary data of the container, or to other quoted tags."""
     end = next((at for at, one in enumerate(text) if not " " <= one <= "~" or one == '"'), len(text))
     return text[:end].strip()

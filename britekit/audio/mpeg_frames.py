@@ -1,6 +1,6 @@
-"""What the frames of MP3 and bare AAC (ADTS) tell: how many there are, and whether the last one is whole.
+"""Count the frames of MP3 and raw AAC (ADTS), and check whether the last one is complete.
 
-Both are rows of frames, each with a header that gives its size, and nothing around them.
+Both formats are sequences of frames without a container; each frame header gives its size.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from britekit.audio.parts import Contents, Part
 
-# kbit/s of layer III, by the header's four bits; 0 = given nowhere.
+# kbit/s of layer III by the four bits of the header; 0 = not specified.
 _MPEG1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 _MPEG2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
 _RATES = (44100, 48000, 32000, 0)
@@ -22,9 +22,9 @@ _TAGS = (b"TAG", b"APETAGEX", b"ID3", b"3DI", b"LYRICSBEGIN")
 
 
 def contents_of_mp3(file: BinaryIO) -> Contents:
-    """Return the recordings in an MP3 file: more than one where files with stated lengths were joined.
+    """Return the recordings in an MP3 file; several if files with stated lengths were concatenated.
 
-    One that states fewer frames than there are is read without that statement, and so to its end.
+    If a file states too few frames, that frame is skipped, so that decoders read to the end.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def _part(data: mmap.mmap, start: int, stop: int, stating: set[int]) -> Part:
 
 
 def _stating_frames(data: mmap.mmap) -> list[int]:
-    """Return where the frames begin that state the number of frames."""
+    """Return the offsets of frames that state the number of frames."""
     found = []
     for marker in (b"Xing", b"Info", b"VBRI"):
         at = data.find(marker)
@@ -65,7 +65,7 @@ def _stating_frames(data: mmap.mmap) -> list[int]:
 
 
 def _first_frame(data: mmap.mmap | bytes) -> int | None:
-    """Return where the first frame begins, behind tags."""
+    """Return the offset of the first frame after tags."""
     at = 0
     while size := id3_bytes(data, at):
         at += size
@@ -77,7 +77,7 @@ def _first_frame(data: mmap.mmap | bytes) -> int | None:
 
 
 def id3_bytes(data: mmap.mmap | bytes, at: int = 0) -> int:
-    """Return the bytes of the ID3v2 tag that begins here, 0 if there is none."""
+    """Return the size of the ID3v2 tag at an offset, 0 if there is none."""
     if data[at : at + 3] != b"ID3" or len(data) < at + 10:
         return 0
     size = 0
@@ -87,9 +87,9 @@ def id3_bytes(data: mmap.mmap | bytes, at: int = 0) -> int:
 
 
 def _count(data: mmap.mmap, at: int, stop: int) -> int:
-    """Return the number of frames between two places, over tags and up to 32 kB of something else."""
+    """Return the number of frames between two offsets, skipping tags and up to 32 kB of other data."""
     count = 0
-    sizes: dict[bytes, int] = {}  # by the bytes that decide; most frames have one of two sizes
+    sizes: dict[bytes, int] = {}  # cached by the relevant header bytes; most frames have one of two sizes
     while at < stop:
         start = data[at : at + 3]
         size = sizes.get(start)
@@ -110,9 +110,9 @@ def _count(data: mmap.mmap, at: int, stop: int) -> int:
 
 
 def mp3_states_length(file: BinaryIO) -> bool:
-    """Return whether the first frame is one that states the number of frames (Xing, Info or VBRI).
+    """Return whether the first frame states the number of frames (Xing, Info or VBRI).
 
-    Without it decoders guess the length from the first bit rate, and some stop there.
+    Without it, decoders estimate the length from the first bit rate, and some stop there.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def mp3_states_length(file: BinaryIO) -> bool:
 
 
 def ends_with_a_whole_frame(file: BinaryIO, kind: str) -> bool:
-    """Return whether the last frame is all there; only tags or zeros may follow it.
+    """Return whether the last frame is complete; only tags or zeros may follow it.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def ends_with_a_whole_frame(file: BinaryIO, kind: str) -> bool:
 
 
 def _end_of_chain(data: bytes | mmap.mmap, at: int, frame_size: Callable[..., int]) -> int | None:
-    """Return where a row of frames that begins here ends, perhaps beyond the data; None if there is none."""
+    """Return the end of the sequence of frames at an offset, possibly beyond the data; None if there is none."""
     frames = 0
     while size := frame_size(data, at):
         at, frames = at + size, frames + 1
@@ -168,7 +168,7 @@ def _end_of_chain(data: bytes | mmap.mmap, at: int, frame_size: Callable[..., in
 
 
 def _frame_size(data: bytes | mmap.mmap, at: int) -> int:
-    """Return the bytes of the layer III frame whose header is here, 0 if there is none."""
+    """Return the size of the layer III frame at an offset, 0 if there is none."""
     if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] & 0xE6 != 0xE2:
         return 0
     version = data[at + 1] >> 3 & 3  # 3: MPEG 1, 2: MPEG 2, 0: MPEG 2.5
@@ -182,7 +182,7 @@ def _frame_size(data: bytes | mmap.mmap, at: int) -> int:
 
 
 def _adts_size(data: bytes, at: int) -> int:
-    """Return the bytes of the ADTS frame whose header is here (ISO/IEC 13818-7), 0 if there is none."""
+    """Return the size of the ADTS frame at an offset (ISO/IEC 13818-7), 0 if there is none."""
     if at + 6 > len(data) or data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0:
         return 0
     size = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5

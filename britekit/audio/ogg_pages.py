@@ -1,7 +1,7 @@
-"""The recordings in an Ogg file, and where it breaks, by the numbers and checksums of its pages (RFC 3533).
+"""Find the recordings in an Ogg file, and where it is damaged, by numbers and checksums of pages (RFC 3533).
 
-Decoders skip what is damaged and join what is left, so everything behind it would be heard too early; and
-libsndfile reads only the first of several recordings in a row ("chained" files, which `cat` makes too).
+Decoders skip damaged pages and join the rest, which shifts everything after the damage; and libsndfile reads only the
+first link of "chained" files, which `cat` creates too.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _BEGINS, _ENDS = 0x02, 0x04
 _HEADER = struct.Struct("<4sBBqIIIB")
 _BUFFER = 1 << 20
 _OPUS_RATE = 48_000
-# Ogg's checksum takes the highest bit first, zlib's the lowest: the same sum of mirrored bytes, mirrored.
+# Ogg's CRC starts with the highest bit, zlib's with the lowest: mirror the bytes and the result.
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 @dataclass
 class _Track:
-    """The first audio stream of a link: its serial number, clock and how far it has come."""
+    """The first audio stream of a link: serial number, clock and current position."""
 
     serial: int
     rate: int
@@ -39,7 +39,7 @@ class _Track:
 
 
 def contents_of_ogg(file: BinaryIO) -> Contents | None:
-    """Return what an Ogg file holds, or None if it is not one, or of no codec known here.
+    """Return the content of an Ogg file, or None if it is not one or has an unknown codec.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def contents_of_ogg(file: BinaryIO) -> Contents | None:
             elif track.ended and _is_padding(file, at):
                 return Contents(_parts(starts, at) if len(starts) > 1 else [])
             elif track.ended:
-                return Contents(_parts(starts, at), f"something follows its last page that is {_NO_PAGE}")
+                return Contents(_parts(starts, at), f"the data after its last page are {_NO_PAGE}")
             return Contents(_broken(starts, file), page, track.seconds)
         flags, position, serial, number, body, size = page
         if flags & _BEGINS and not in_headers:
@@ -102,7 +102,7 @@ _NO_PAGE = "not an Ogg page"
 
 
 def _is_padding(file: BinaryIO, at: int) -> bool:
-    """Return whether only zeros, or a tag of another kind, lie from here to the end."""
+    """Return whether only zeros or a tag follow from an offset to the end."""
     file.seek(at)
     if file.read(3) in (b"TAG", b"ID3", b"APE"):
         return True
@@ -114,7 +114,7 @@ def _is_padding(file: BinaryIO, at: int) -> bool:
 
 
 def _next_page(file: BinaryIO) -> tuple[int, int, int, int, bytes, int] | str:
-    """Return flags, position, serial number, number, body and size of a page, or what is wrong."""
+    """Return flags, position, serial number, number, body and size of a page, or the problem."""
     head = file.read(_HEADER.size)
     if not head:
         return _NOTHING
@@ -122,7 +122,7 @@ def _next_page(file: BinaryIO) -> tuple[int, int, int, int, bytes, int] | str:
         return "a page is cut off"
     capture, version, flags, position, serial, number, checksum, segments = _HEADER.unpack(head)
     if capture != b"OggS" or version:
-        return f"it holds something that is {_NO_PAGE}"
+        return f"it holds data that are {_NO_PAGE}"
     table = file.read(segments)
     size = sum(table)
     body = file.read(size)

@@ -1,7 +1,7 @@
-"""One spectrogram of a whole recording, however long, in constant memory.
+"""Compute one spectrogram of a whole recording of any length, in constant memory.
 
-The columns are those of the whole recording at once, seam by seam: stretches overlap by the reach of a
-window. As they come, neighbouring columns are joined into their maximum, so that short calls stay visible.
+The columns equal those of the whole recording at once, since blocks overlap by the length of a window. Neighbouring
+columns are reduced to their maximum on the fly, so that short calls stay visible.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ _MIN_S = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Overview:
-    """A whole recording as one spectrogram."""
+    """The spectrogram of a whole recording."""
 
     image_FT: np.ndarray
     """Float32 (F, T) in [0, 1]; row 0 is the lowest frequency."""
     seconds: float
     """Length of the recording."""
     damaged_at: float | None
-    """Second at which a damaged recording ended, or None."""
+    """Second at which damage ended the recording, or None."""
 
 
 def recording_overview(
     path: str | os.PathLike[str], cfg: AudioConfig, max_columns: int, on_seconds: Callable[[float], None] | None = None
 ) -> Overview:
-    """Return a spectrogram of a whole recording with at most so many columns.
+    """Return a spectrogram of a whole recording with at most ``max_columns`` columns.
 
-    Amplitudes are joined before decibels are taken and before normalisation, which both look at the whole.
-    ``on_seconds`` is told the seconds of each block read.
+    Columns are reduced before decibels and normalisation, which both depend on the whole recording. ``on_seconds`` is
+    called with the seconds of each block.
 
     Raises
     ------
     InputError
         The file cannot be decoded, or holds less than 0.5 s.
     """
-    # Decibels count from the loudest sound of the whole recording.
+    # Decibels are relative to the loudest sound of the whole recording.
     amplitudes = replace(cfg, decibels=False)
     columns = JoinedColumns(cfg.spec_height, max_columns)
     with AudioReader(path) as reader:
@@ -84,17 +84,17 @@ def spectrogram_stretches(blocks: Iterator[np.ndarray], cfg: AudioConfig) -> Ite
     blocks
         The signal at ``cfg.sampling_rate``, float32 (n,) each.
     cfg
-        Section ``audio``; decibels are left out by the caller, since they depend on the whole.
+        Section ``audio``; the caller disables decibels, since they depend on the whole recording.
     """
     hop = spectrogram_transform(cfg).hop
     rate = cfg.sampling_rate
-    # Frames are centred, so a stretch needs half a transform on both sides.
+    # Frames are centred, so a block needs half a transform on both sides.
     reach = -(-cfg.fft_samples // (2 * hop)) + 1
     length = max(1, int(_STRETCH_S * rate / hop))
     held, first_column, held_column = np.empty(0, np.float32), 0, 0
     for block in blocks:
         held = np.concatenate([held, block])
-        # Another stretch is kept back, so that the last one is never short.
+        # Another block is held back, so that the last one is never short.
         while len(held) >= (first_column - held_column + 2 * length + reach) * hop:
             stop = first_column + length
             segment = held[: (stop + reach - held_column) * hop]
@@ -108,21 +108,21 @@ def spectrogram_stretches(blocks: Iterator[np.ndarray], cfg: AudioConfig) -> Ite
 
 
 def _columns(segment: np.ndarray, cfg: AudioConfig) -> np.ndarray:
-    """Return every column of a segment, also those that the width of a picture of its length would cut."""
+    """Return every column of a segment, including those beyond the usual width for its length."""
     rate = cfg.sampling_rate
     hop = spectrogram_transform(cfg).hop
     frames = 1 + len(segment) // hop
     duration = len(segment) / rate
     if duration > 1.5:
-        # Wide enough for all frames, and rounded up: transforms are cached by their lengths.
-        # A shorter one must say its own length, or it would count as too short.
+        # Wide enough for all frames, and rounded up, since transforms are cached by length. A shorter segment must
+        # state its own length, or it would count as too short.
         duration = float(math.ceil(max(duration, (frames + 1) * cfg.spec_duration / cfg.spec_width)))
     raw = compute_spectrograms(segment, [0.0], cfg, duration)[1][0]
     return raw[:, :frames]
 
 
 class JoinedColumns:
-    """Columns in, at most ``most`` out: neighbours are joined into their maximum as often as needed."""
+    """Reduces columns to at most ``most``, replacing neighbours by their maximum as often as needed."""
 
     def __init__(self, rows: int, most: int) -> None:
         self._most = max(1, most)
@@ -132,7 +132,7 @@ class JoinedColumns:
         self._joined = 1
 
     def add(self, columns_FT: np.ndarray) -> None:
-        """Take the next columns, float32 (F, t)."""
+        """Add the next columns, float32 (F, t)."""
         waiting = np.concatenate([self._rest, columns_FT], axis=1)
         while waiting.shape[1] >= self._joined:
             room = self._buffer.shape[1] - self._filled
@@ -150,7 +150,7 @@ class JoinedColumns:
         self._rest = waiting
 
     def image(self) -> np.ndarray:
-        """Return what came, float32 (F, T) with T at most ``most``."""
+        """Return the columns so far, float32 (F, T) with T at most ``most``."""
         parts = [self._buffer[:, : self._filled]]
         if self._rest.shape[1]:
             parts.append(self._rest.max(axis=1, keepdims=True))

@@ -1,4 +1,4 @@
-"""A stretch of a file, behind a header of its own, that a decoder reads as if it were a file."""
+"""Present a part of a file, with a corrected header, to a decoder as a file."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ class Part:
 
     start: int
     end: int
-    """Bytes of the file that are read."""
+    """Range of bytes to read."""
     header: bytes = b""
-    """Bytes to read before them: a header whose sizes are right."""
+    """Bytes to read before the range: a header with corrected sizes."""
 
     def open(self, path: Path) -> BinaryIO:
-        """Return it as a file; the caller closes it."""
+        """Return the part as a file; the caller closes it."""
         return io.BufferedReader(_Spliced(path.open("rb", buffering=0), self), 1 << 16)
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds, whatever its header says."""
+    """The content of a file, whatever its header says."""
 
     parts: list[Part] = field(default_factory=list)
-    """The recordings in it, in order; empty: the file as it is."""
+    """Recordings in the file, in order; empty for the whole file as it is."""
     problem: str | None = None
-    """What makes the file longer or shorter than its parts; None if they are all of it."""
+    """Why the file is longer or shorter than its parts; None if they are the whole file."""
     seconds: Fraction | None = None
-    """Where the last part must end because of the problem; None: at its own end."""
+    """Frame at which the last part must end because of the problem; None for its own end."""
 
 
 def only_zeros(file: BinaryIO, at: int, end: int) -> bool:
-    """Return whether nothing but zeros, with which recorders fill blocks, lies between two places."""
+    """Return whether there are only zeros, with which recorders fill blocks, between two offsets."""
     file.seek(at)
     while at < end:
         block = file.read(min(1 << 20, end - at))
@@ -49,7 +49,7 @@ def only_zeros(file: BinaryIO, at: int, end: int) -> bool:
 
 
 class _Spliced(io.RawIOBase):
-    """A header in memory followed by a stretch of a file."""
+    """A header in memory followed by a part of a file."""
 
     def __init__(self, file: BinaryIO | io.FileIO, part: Part) -> None:
         self._file, self._header, self._start = file, part.header, part.start
@@ -66,13 +66,13 @@ class _Spliced(io.RawIOBase):
         return self._at
 
     def seek(self, target: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go there; positions as in any file."""
+        """Seek as in any file."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
         self._at = max(0, base + target)
         return self._at
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        """Fill the buffer as far as header or file reach."""
+        """Fill the buffer from the header or the file."""
         wanted = min(len(buffer), self._end - self._at)
         if wanted <= 0:
             return 0
@@ -86,6 +86,6 @@ class _Spliced(io.RawIOBase):
         return len(part)
 
     def close(self) -> None:
-        """Close the file too."""
+        """Close the underlying file."""
         self._file.close()
         super().close()

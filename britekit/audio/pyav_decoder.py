@@ -1,4 +1,4 @@
-"""Decoding with FFmpeg through PyAV: AAC, WMA, WebM, Matroska and whatever else libsndfile lacks."""
+"""Decode with FFmpeg through PyAV: AAC, WMA, WebM, Matroska and other formats that libsndfile lacks."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from britekit.audio.mpeg_frames import ends_with_a_whole_frame
 from britekit.audio.parts import Part
 from britekit.audio.soundfile_decoder import DecodingError
 
-# FFmpeg also takes texts for descriptions of a broadcast or for playlists, which open network ports and other
-# files, and picture or game formats: only formats in which people keep sound or film are tried.
+# FFmpeg also interprets text as playlists or broadcast descriptions, which open network ports and other files, and
+# supports picture and game formats: only sound and film formats are allowed.
 _FORMATS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,gsm,iff,ircam,loas,matroska,mov,mp3,"
     "mpc,mpc8,mpeg,mpegts,nistsphere,nut,ogg,oma,pvf,qcp,rm,shn,sln,sox,tak,tta,voc,w64,wav,wsd,wtv,wv,xwma"
@@ -36,8 +36,8 @@ class PyavDecoder:
         self._failure: DecodingError | None = None
         self._pending: list[np.ndarray] = []
         self._pending_frames = 0
-        # Opened here, not by FFmpeg, which would take a name such as "concat:x" or "http:x" for a protocol,
-        # and would believe the extension of a file of random bytes.
+        # Opened here, not by FFmpeg, which would interpret a name such as "concat:x" or "http:x" as a protocol, and
+        # would trust the extension of a file of random bytes.
         try:
             self._handle = _PatientFile(self._open())  # type: ignore[arg-type]
         except OSError as error:
@@ -54,7 +54,7 @@ class PyavDecoder:
             first = next(self._frames, None)
             if first is None:
                 raise DecodingError("it holds no samples")
-            # Of the first frame, not of the header: HE-AAC headers state half the rate.
+            # Rate of the first frame, since HE-AAC headers state half of it.
             self.rate = int(first.sample_rate)
             self.channels = len(first.layout.channels)
             self._keep(first)
@@ -63,7 +63,7 @@ class PyavDecoder:
             raise
         except av.ArgumentError as error:
             self.close()
-            raise DecodingError("it is in no format that recordings are kept in") from error
+            raise DecodingError("its format is not an audio or film format") from error
         except _FAILURES as error:
             self.close()
             raise DecodingError(_reason(error)) from error
@@ -92,17 +92,17 @@ class PyavDecoder:
 
     @property
     def stated_seconds(self) -> float | None:
-        """Length that the container states, or None."""
+        """Length stated in the container, or None."""
         if self._stream.duration and self._stream.time_base:
             return float(self._stream.duration * self._stream.time_base)
         return self._container.duration / av.time_base if self._container.duration else None
 
     def exact_frames(self) -> int | None:
-        """Return None: FFmpeg knows lengths only roughly."""
+        """Return None, since FFmpeg knows lengths only approximately."""
         return None
 
     def missing_end(self) -> str | None:
-        """After the last frame: say in what way the file is cut off, or None."""
+        """Return how the file is cut off, or None; call after the last frame."""
         kind = self._container.format.name
         with self._open() as file:
             if reason := wrong_ending(file, kind):
@@ -131,17 +131,17 @@ class PyavDecoder:
         if int(frame.sample_rate) != self.rate or len(frame.layout.channels) != self.channels:
             raise DecodingError("rate or channels change in the middle")
         samples = _as_float(frame.to_ndarray())
-        # Planar formats come as (C, n), packed ones as (1, n·C).
+        # Planar formats are (C, n), packed ones (1, n·C).
         samples = samples.T if frame.format.is_planar else samples.reshape(-1, self.channels)
         self._pending.append(np.ascontiguousarray(samples))
         self._pending_frames += len(samples)
 
 
 class _PatientFile(io.BufferedReader):
-    """A file in which FFmpeg may ask for impossible positions, as it does in damaged files."""
+    """A file that tolerates invalid positions, which FFmpeg requests in damaged files."""
 
     def seek(self, target: int, whence: int = 0, /) -> int:
-        """Go there, or return -1; PyAV would print the trace of an exception."""
+        """Seek, or return -1, since PyAV would print the traceback of an exception."""
         try:
             return super().seek(target, whence)
         except (OSError, ValueError):

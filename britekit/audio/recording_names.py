@@ -1,6 +1,6 @@
-"""When and where a recording was made, as far as its file name tells.
+"""Parse time and place of a recording from its file name.
 
-Recorders and people name files by the time of their first sample: ``20240501_063000.WAV`` (AudioMoth),
+Recorders and users name files by the time of the first sample: ``20240501_063000.WAV`` (AudioMoth),
 ``SITE_20240501_063000.wav`` (Song Meter), ``20240501T063000+1000_....flac`` (BAR), ``5E90A4D4.WAV`` (early
 AudioMoth: hexadecimal seconds since 1970).
 """
@@ -11,7 +11,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import PurePath
 
-# Before and after, a clock was not set, or the digits are no date.
+# Outside of this range, the clock was not set, or the digits are not a date.
 FIRST_YEAR, LAST_YEAR = 1990, 2099
 
 _OFFSET = r"(?P<zone>Z(?![A-Za-z])|[+-]\d{2}:?\d{2}(?!\d))?"
@@ -32,7 +32,7 @@ _NO_SECONDS = re.compile(
     re.ASCII,
 )
 _HEXADECIMAL = re.compile(r"[0-9A-F]{8}")
-# BAR recorders write the place in brackets or between underscores.
+# BAR recorders write the coordinates in brackets or between underscores.
 _PLACE = re.compile(
     r"(?<![\d.])(?P<latitude>[+-]?\d{1,2}\.\d{2,})[ _]?(?P<longitude>[+-]\d{1,3}\.\d{2,})(?![\d.]\d)", re.ASCII
 )
@@ -41,8 +41,8 @@ _PLACE = re.compile(
 def time_from_name(name: str) -> datetime | None:
     """Return the time in a file name, or None.
 
-    With a time zone where the name states one (``Z``, ``+1000``) or implies it (hexadecimal names are UTC);
-    otherwise without, as the recorder's clock showed it.
+    It has a time zone if the name states one (``Z``, ``+1000``) or implies it (hexadecimal names are UTC); otherwise it
+    is the time of the recorder's clock.
     """
     stem = PurePath(name).stem if "." in name else name
     if _HEXADECIMAL.fullmatch(stem):
@@ -56,7 +56,7 @@ def time_from_name(name: str) -> datetime | None:
 
 
 def place_from_name(name: str) -> tuple[float, float] | None:
-    """Return latitude and longitude in degrees as a file name states them, or None."""
+    """Return latitude and longitude in degrees from a file name, or None."""
     for found in _PLACE.finditer(name):
         place = checked_place(float(found["latitude"]), float(found["longitude"]))
         if place is not None:
@@ -65,13 +65,13 @@ def place_from_name(name: str) -> tuple[float, float] | None:
 
 
 def checked_place(latitude: float, longitude: float) -> tuple[float, float] | None:
-    """Return the two, or None if they are no place on Earth or the 0, 0 of a receiver without a fix."""
+    """Return the coordinates, or None if they are invalid or the 0, 0 of a receiver without a fix."""
     inside = abs(latitude) <= 90.0 and abs(longitude) <= 180.0
     return (latitude, longitude) if inside and (latitude or longitude) else None
 
 
 def zone_of(text: str | None) -> timezone | None:
-    """Return the time zone that ``Z``, ``+1000``, ``-03:30``, ``+2`` or ``UTC+5:30`` mean, or None."""
+    """Parse a time zone such as ``Z``, ``+1000``, ``-03:30``, ``+2`` or ``UTC+5:30``; None if invalid."""
     found = re.fullmatch(r"(?:UTC|GMT)?\s*(?:Z|([+-])(\d{1,2})(?::?(\d\d))?)?", (text or "").strip(), re.ASCII)
     if found is None or not (text or "").strip():
         return None
@@ -84,7 +84,7 @@ def zone_of(text: str | None) -> timezone | None:
 
 
 def plausible(when: datetime) -> datetime | None:
-    """Return the time, or None where the recorder's clock cannot have been set."""
+    """Return the time, or None if the recorder's clock cannot have been set."""
     return when if FIRST_YEAR <= when.year <= LAST_YEAR else None
 
 
@@ -102,5 +102,5 @@ def _from_seconds(seconds: int) -> datetime | None:
 
 
 def _may_be_hexadecimal(name: str, stem: str) -> bool:
-    """Eight digits without a letter are more often a catalogue number, except in a WAV file."""
+    """Return whether a stem may be a hexadecimal time; eight decimal digits count only in a WAV file."""
     return not stem.isdecimal() or PurePath(name).suffix.lower() == ".wav"

@@ -1,7 +1,7 @@
-"""Changing the sampling rate, once, with soxr's high-quality band-limited filter.
+"""Change the sampling rate with soxr's high-quality band-limited filter.
 
-soxr's stream gives the same samples however its input is cut into blocks (held by a test), so a file read in
-blocks and a waveform in memory give equal signals.
+soxr's stream gives the same samples for any size of input blocks (verified by a test), so a file read in blocks and a
+waveform in memory give equal signals.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ _BLOCK = 1 << 20
 
 
 class Resampler:
-    """One channel from one rate to another, block by block; between equal rates it passes samples through."""
+    """Resamples one channel block by block; a no-op between equal rates."""
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         same = rate_in == rate_out
         self._stream = None if same else soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32", quality=_QUALITY)
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Take float32 (n,), return what is ready, float32 (m,)."""
+        """Add float32 (n,); return the samples that are ready, float32 (m,)."""
         if self._stream is None:
             return samples
         return self._stream.resample_chunk(np.ascontiguousarray(samples, np.float32))
 
     def finish(self) -> np.ndarray:
-        """Return the rest, float32 (m,); all outputs together hold round(n · rate_out / rate_in) samples."""
+        """Return the rest, float32 (m,); all outputs together have round(n · rate_out / rate_in) samples."""
         empty = np.empty(0, np.float32)
         return empty if self._stream is None else self._stream.resample_chunk(empty, last=True)
 

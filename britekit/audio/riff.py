@@ -1,4 +1,4 @@
-"""What recorders write beside the samples of a WAV file: the bodies of its small chunks."""
+"""Read the small chunks of a WAV file, which recorders write beside the samples."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from pathlib import Path
 from britekit.audio.chunk_sizes import layouts
 from britekit.audio.chunks import chunks_from, form_of
 
-# Larger ones hold samples or pictures.
+# Larger chunks hold samples or pictures.
 _MAX_BODY = 1 << 20
 
 
 def read_chunks(path: Path, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
     """Return the bodies of a WAV file's chunks by name, up to where the file is damaged.
 
-    ``LIST`` chunks of type INFO are taken apart: their entries stand under names such as ``b"ICMT"``. Of
-    equal names the first counts. Chunks behind samples of a wrong size are found too.
-    A file that is not a WAV file gives nothing.
+    Entries of ``LIST`` chunks of type INFO have names such as ``b"ICMT"``. The first of equal names counts. Chunks
+    after samples with a wrong size are found too. A file that is not a WAV file gives nothing.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One whole recording in memory as one channel."""
+"""Load a whole recording as one channel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decoding with libsndfile: WAV and its relatives, FLAC, Ogg Vorbis, Opus, MP3."""
+"""Decode with libsndfile: WAV and its relatives, FLAC, Ogg Vorbis, Opus, MP3."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ import soundfile  # type: ignore[import-untyped]
 from britekit.audio.mpeg_frames import ends_with_a_whole_frame, mp3_states_length
 from britekit.audio.parts import Part
 
-# A size field that a recorder or a pipe left open says nothing about how long the file should be.
+# Placeholders in a size field left by a recorder or a pipe.
 _OPEN_SIZE = 0x7FFFF000
 _SHORTER = re.compile(r"^\s*(data|SSND|Data Size|Riff size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
-# A length of which nothing is known.
+# Unknown length.
 _NO_LENGTH = 1 << 50
-# Of an MP3 the library throws away what it decoded in a call that meets damage: read so little at a time.
+# For MP3s the library discards the samples of a call that meets damage, so read only this much at a time.
 _MP3_FRAMES = 8 * 1152
 _EXACT_LENGTH = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "OGG"})
 
 
 class DecodingError(Exception):
-    """The decoder cannot go on; ``frames_read`` of the decoder are good."""
+    """The decoder cannot continue; its first ``frames_read`` frames are good."""
 
 
 class _Sequential(soundfile.SoundFile):  # type: ignore[misc, unused-ignore]
     """A file read from beginning to end.
 
-    Of a seekable one, soundfile sets the position anew after every read. In an MP3 that restarts the decoder:
-    samples at each seam were off by a tenth of full scale, and reading took up to twice as long.
+    For a seekable file, soundfile seeks after every read. In an MP3 that restarts the decoder: samples at each seam
+    were off by 0.1 of full scale, and reading took up to twice as long.
     """
 
     def seekable(self) -> bool:
@@ -56,14 +56,14 @@ class SoundfileDecoder:
             self._handle = None if part is None else part.open(self._path)
             self._file = _Sequential(self._handle or os.fspath(path))
         except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, OSError) as error:
-            # TypeError: extensions such as .raw, for which the library wants to be told the format.
+            # TypeError: extensions such as .raw, for which the library requires an explicit format.
             raise DecodingError(_reason(error)) from error
         if self._file.format == "RAW":
-            # For some extensions (.au, .vox) the library takes a file without a header for bare samples.
+            # For some extensions (.au, .vox) the library treats a file without a header as raw samples.
             self._file.close()
-            raise DecodingError("it has no header that says what it is")
+            raise DecodingError("it has no header that identifies its format")
         if not self._length_is_known():
-            # The library reads such a FLAC to its first seek, and guesses of an MP3 from one frame.
+            # The library reads such a FLAC only to its first seek, and identifies an MP3 by one frame.
             self.close()
             raise DecodingError("its header states no length")
         self.rate = int(self._file.samplerate)
@@ -101,8 +101,7 @@ class SoundfileDecoder:
         try:
             count = len(self._file.read(out=out))
         except (soundfile.LibsndfileError, RuntimeError, ValueError, OSError) as error:
-            # The library raises away the good frames of this call; its position still tells how many there
-            # were.
+            # The library loses the good frames of a failing call; its position still gives their number.
             self._failure = DecodingError(_reason(error))
             good = self._position() - self.frames_read
             if not 0 < good <= frames:
@@ -113,16 +112,16 @@ class SoundfileDecoder:
 
     @property
     def stated_seconds(self) -> float | None:
-        """Length that the header states, or None."""
+        """Length stated in the header, or None."""
         frames = int(self._file.frames)
         return frames / self.rate if 0 < frames < _NO_LENGTH and self._length_is_known() else None
 
     def exact_frames(self) -> int | None:
-        """Return the number of frames if it is known without decoding, else None."""
+        """Return the number of frames if known without decoding, else None."""
         return int(self._file.frames) if self._file.format in _EXACT_LENGTH else None
 
     def missing_end(self) -> str | None:
-        """After the last frame: say in what way the file is cut off, or None."""
+        """Return how the file is cut off, or None; call after the last frame."""
         declared = int(self._file.frames)
         if self._file.format in ("MP3", "FLAC") and 0 < declared < _NO_LENGTH and self.frames_read < declared:
             return f"{(declared - self.frames_read) / self.rate:.3g} s are missing at the end"
@@ -132,7 +131,7 @@ class SoundfileDecoder:
                     return "its last frame is cut off"
         for _, stated, present in _SHORTER.findall(self._file.extra_info):
             if int(present) < int(stated) < _OPEN_SIZE:
-                return f"its header promises {stated} bytes, {present} are there"
+                return f"its header states {stated} bytes, the file has {present}"
         return None
 
     def close(self) -> None:
@@ -160,5 +159,5 @@ class SoundfileDecoder:
 def _reason(error: Exception) -> str:
     text = getattr(error, "error_string", None) or str(error)
     if "File does not exist" in str(text):
-        return "its format is not recognised"  # the library's words for an MP3 without frames
+        return "its format is not recognised"  # the library's message for an MP3 without frames
     return " ".join(str(text).split()).rstrip(".") or type(error).__name__

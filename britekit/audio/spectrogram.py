@@ -1,8 +1,7 @@
-"""A signal and start times become spectrograms: scipy.fft on float32 and one matrix product per band of rows.
+"""Compute spectrograms of a signal at start times: scipy.fft on float32 and one matrix product per band of rows.
 
-Every segment is computed by itself, in blocks of a fixed number of frames: its frames are centred with
-reflected edges, so neighbours share none, and a spectrogram is the same to the last bit whatever it is
-computed together with.
+Every segment is computed separately, in blocks of a fixed number of frames: frames are centred with reflected edges, so
+neighbours share none, and a spectrogram is identical whatever it is computed together with.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from britekit.audio.frequency_scales import frequency_scale
 from britekit.config.audio import AudioConfig
 from britekit.errors import ConfigError
 
-# Measured best of 16 to 480 at the default settings: 60 frames and their transforms fit a core's 1 MB cache.
+# Fastest of 16 to 480 at the default settings: 60 frames and their transforms fit a core's 1 MB cache.
 _FRAMES_PER_BLOCK = 60
 # A start time such as 0.29 s times 100 Hz is 28.999999999999996 samples.
 _ROUNDING = 1e-6
@@ -30,7 +29,7 @@ _AMIN = 1e-10
 
 
 class SpectrogramTransform:
-    """Segments of samples to spectrograms, for one set of settings; safe to share between threads.
+    """Computes spectrograms of segments for one set of settings; thread-safe.
 
     Attributes
     ----------
@@ -73,21 +72,21 @@ class SpectrogramTransform:
         self._window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self.window_length) / self.window_length)).astype(
             np.float32
         )
-        # The window sits in the middle of the FFT's frame; zeros around it change phases only, so a frame is
-        # cut out at its window and padded at the end.
+        # The window is in the middle of the FFT frame; zeros around it change only phases, so a frame is cut at its
+        # window and padded at the end.
         self._lead = self.n_fft // 2 - (self.n_fft - self.window_length) // 2
         self._buffers = threading.local()
 
     def count(self, seconds: float) -> int:
-        """Return floor(seconds · sampling rate), forgiving rounding of the product."""
+        """Return floor(seconds · sampling rate), tolerating rounding of the product."""
         return math.floor(seconds * self.sampling_rate + _ROUNDING)
 
     def bounds(self, start: float) -> tuple[int, int]:
-        """Return the first sample of the segment that starts there (seconds), and the one after its last."""
+        """Return the first sample of the segment at ``start`` seconds, and the one after its last."""
         return self.count(start), self.count(start + self.duration)
 
     def frames(self, samples: int) -> int:
-        """Return how many columns a segment of so many samples fills."""
+        """Return the number of columns that a segment of ``samples`` samples fills."""
         whole = 1 + (samples + 2 * (self.n_fft // 2) - self.n_fft) // self.hop
         return max(0, min(self.width, whole))
 
@@ -136,7 +135,7 @@ class SpectrogramTransform:
 
 
 class _Work:
-    """Buffers of one thread: columns of ``padded`` beyond the window stay zero."""
+    """Buffers of one thread; columns of ``padded`` beyond the window stay zero."""
 
     def __init__(self, transform: SpectrogramTransform) -> None:
         bins = transform._scale.bin_end - transform._scale.bin
@@ -168,8 +167,8 @@ def compute_spectrograms(
     raw : float32 (B, H, W)
         Amplitudes or decibels.
     present : bool (B,)
-        False, and zeros in the arrays, where less than one second of audio (or than ``duration`` if that is
-        shorter) is there.
+        False, with zeros in the arrays, if there is less than one second of audio (or less than ``duration`` if that is
+        shorter).
     """
     transform = spectrogram_transform(cfg, duration)
     signal = np.ascontiguousarray(signal, np.float32)
@@ -193,15 +192,15 @@ def segment_of(
     Parameters
     ----------
     samples
-        float32; the part of the recording from sample ``offset`` on that is at hand.
+        float32; the available part of the recording from sample ``offset`` on.
     offset
         Position of ``samples[0]`` in the recording.
     total
-        Samples of the recording known so far; all of them where the segment would reach beyond.
+        Number of samples known so far; must be all of them if the segment extends beyond.
     start
-        In seconds; before 0 there are zeros.
+        Start in seconds; before 0 there are zeros.
     transform
-        Knows the length of a segment.
+        Transform with the length of a segment.
     """
     first, end = transform.bounds(start)
     end = min(end, total)
@@ -212,7 +211,7 @@ def segment_of(
 
 
 def to_decibels(image: np.ndarray, top_db: float, db_power: float) -> None:
-    """Replace amplitudes by decibels above the smallest kept value, to the power ``db_power``, in place."""
+    """Convert amplitudes in place to decibels above the smallest kept value, to the power ``db_power``."""
     np.maximum(image, np.float32(_AMIN), out=image)
     np.log10(image, out=image)
     image *= np.float32(10.0)
@@ -235,7 +234,7 @@ def normalise(images_BFT: np.ndarray) -> None:
 
 
 def spectrogram_transform(cfg: AudioConfig, duration: float | None = None) -> SpectrogramTransform:
-    """Return the transform for these settings, cached by their values: changes of ``cfg`` are seen."""
+    """Return the transform for these settings, cached by their values, so that changes of ``cfg`` take effect."""
     return _cached_transform(astuple(cfg), duration)
 
 

@@ -1,8 +1,8 @@
-"""The twin of ``spectrogram`` for a GPU: the same segments and numbers, by torch and torchaudio on a device.
+"""Compute the same as ``spectrogram`` on a GPU, by torch and torchaudio.
 
-From the waveform on only; decoding and resampling stay on the processor's threads, by the one implementation.
-The filters are those of ``frequency_scales``, so the two differ by rounding alone. torch is imported inside:
-the CPU path needs none.
+Decoding and resampling stay on CPU threads, with the same implementation. The filters are those of
+``frequency_scales``, so results differ only by rounding. torch is imported inside functions, since the CPU path does
+not need it.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _AMIN = 1e-10
 
 
 def checked_device(name: str | None) -> str:
-    """Return the name of a device that is there; None is "cpu". Only a GPU's name imports torch.
+    """Return the name of an existing device; None is "cpu". Only the name of a GPU imports torch.
 
     Raises
     ------
     InputError
-        Not one of cpu, cuda, cuda:N, mps, or this machine has none.
+        The name is not cpu, cuda, cuda:N or mps, or the machine has no such device.
     """
     if name is None or name == "cpu":
         return "cpu"
@@ -53,7 +53,7 @@ def checked_device(name: str | None) -> str:
 
 
 class TorchTransform:
-    """Batches of segments to spectrograms on one device, for one set of settings.
+    """Computes spectrograms of batches of segments on one device, for one set of settings.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class TorchTransform:
     duration
         Length of a segment in seconds, if not ``cfg.spec_duration``.
     device
-        As torch names it.
+        Torch's name of the device.
     """
 
     def __init__(self, cfg: AudioConfig, duration: float | None, device: str) -> None:
@@ -76,8 +76,8 @@ class TorchTransform:
             cfg.freq_scale, self.shape.height, float(cfg.min_freq), float(cfg.max_freq),
             self.shape.sampling_rate, self.shape.n_fft, float(cfg.log_freq_gain), cfg.mel_norm,
         )  # fmt: skip
-        # Training may have switched on TF32 or half precision for products of float32, for the whole process.
-        # Double precision is out of their reach; MPS has neither.
+        # Training may have enabled TF32 or half precision for float32 products in the whole process. They do not affect
+        # double precision; MPS has neither.
         self._wide = torch.float32 if self.device.type == "mps" else torch.float64
         self._weights_RF = torch.from_numpy(weights.T.copy()).to(self._wide).to(self.device)
         self._window = torch.hann_window(self.shape.window_length, dtype=torch.float32).to(self.device)
@@ -109,16 +109,16 @@ class TorchTransform:
         edge, length = self.shape.n_fft // 2, segments_Bn.shape[-1]
         if edge < length:
             return torch.nn.functional.pad(segments_Bn[:, None], (edge, edge), "reflect")[:, 0]
-        # torch reflects once only; a segment shorter than half an FFT is reflected to and fro.
+        # torch reflects only once; a segment shorter than half an FFT needs repeated reflection.
         order = np.pad(np.arange(length), edge, "reflect")
         return segments_Bn[:, torch.from_numpy(order).to(segments_Bn.device)]
 
 
 class DeviceBatch:
-    """Segments gathered one by one, then made into spectrograms together on a device.
+    """Collects segments, and computes their spectrograms together on a device.
 
-    Whole segments always go in batches of ``size``, filled up with zeros, since a device's Fourier transform
-    may round differently in batches of another size: a spectrogram does not depend on its neighbours.
+    Full segments are always computed in batches of ``size``, padded with zeros, since a device's FFT may round
+    differently in batches of another size. So a spectrogram does not depend on its neighbours.
     """
 
     def __init__(self, cfg: AudioConfig, size: int, device: str) -> None:
@@ -127,11 +127,11 @@ class DeviceBatch:
         self._segments: list[np.ndarray] = []
 
     def add(self, segment: np.ndarray) -> None:
-        """Take the samples of a segment, float32 (n,)."""
+        """Add the samples of a segment, float32 (n,)."""
         self._segments.append(segment)
 
     def take(self) -> np.ndarray:
-        """Return the normalised spectrograms of what was added, float32 (B, H, W), and begin anew."""
+        """Return the normalised spectrograms of the added segments, float32 (B, H, W), and clear them."""
         segments, self._segments = self._segments, []
         return normalised(_of_any_length(self._transform, segments, self._size)).cpu().numpy()
 
@@ -139,7 +139,7 @@ class DeviceBatch:
 def compute_spectrograms_on(
     device: str, signal: np.ndarray, starts: Sequence[float], cfg: AudioConfig, duration: float | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Do what ``spectrogram.compute_spectrograms`` does, on a device; equal within 1e-4 once normalised."""
+    """Compute `spectrogram.compute_spectrograms` on a device; equal within 1e-4 after normalisation."""
     transform = torch_transform(cfg, duration, device)
     signal = np.ascontiguousarray(signal, np.float32)
     found = [segment_of(signal, 0, len(signal), start, transform.shape) for start in starts]
@@ -154,7 +154,7 @@ def compute_spectrograms_on(
 
 
 def normalised(raw_BFT: torch.Tensor) -> torch.Tensor:
-    """Return each image brought to [0, 1]; a flat one as zeros."""
+    """Scale each image to [0, 1]; a flat one becomes zeros."""
     low = raw_BFT.amin(dim=(1, 2), keepdim=True)
     span = raw_BFT.amax(dim=(1, 2), keepdim=True) - low
     flat = span <= 0
@@ -162,7 +162,7 @@ def normalised(raw_BFT: torch.Tensor) -> torch.Tensor:
 
 
 def torch_transform(cfg: AudioConfig, duration: float | None, device: str) -> TorchTransform:
-    """Return the transform for these settings and device, cached by the values of all of them."""
+    """Return the transform for these settings and device, cached by their values."""
     return _cached_transform(astuple(cfg), duration, device)
 
 
@@ -172,7 +172,7 @@ def _cached_transform(values: tuple[Any, ...], duration: float | None, device: s
 
 
 def _of_any_length(transform: TorchTransform, segments: list[np.ndarray], fill_to: int = 0) -> torch.Tensor:
-    """Return the raw spectrograms of segments, in their order; equal lengths are computed together."""
+    """Return the raw spectrograms of segments in order; equal lengths are computed together."""
     import torch
 
     shape = (len(segments), transform.shape.height, transform.shape.width)
@@ -182,7 +182,7 @@ def _of_any_length(transform: TorchTransform, segments: list[np.ndarray], fill_t
         places.setdefault(len(segment), []).append(place)
     whole = transform.shape.count(transform.shape.duration)
     for length, here in places.items():
-        # Bounds are rounded down, so whole segments differ by a sample where a start is no whole sample.
+        # Bounds are rounded down, so full segments may differ by one sample in length.
         rows = max(len(here), fill_to) if abs(length - whole) <= 1 else len(here)
         together = np.zeros((rows, length), np.float32)
         for row, place in enumerate(here):

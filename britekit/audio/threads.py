@@ -1,15 +1,14 @@
-"""Keeping the small matrix products of spectrograms on the thread that asks for them."""
+"""Keep the small matrix products of spectrograms on the calling thread."""
 
 from contextlib import AbstractContextManager
 from typing import Any
 
 
 def single_threaded_products() -> AbstractContextManager[Any]:
-    """Return a context in which every matrix product of numpy stays on the thread that asks for it.
+    """Return a context in which every matrix product of numpy stays on the calling thread.
 
-    Readers work side by side already. Left alone, OpenBLAS splits each small product of a spectrogram over
-    all cores and lets them spin between: half an hour of audio then took 14 s of processor time instead of
-    2 s.
+    Readers already run in parallel. By default, OpenBLAS splits each small product over all cores, whose threads spin
+    in between: half an hour of audio then took 14 s of CPU time instead of 2 s.
     """
     import threadpoolctl  # type: ignore[import-untyped, unused-ignore]
 

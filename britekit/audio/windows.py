@@ -1,8 +1,7 @@
-"""Windows of a recording of any length as spectrograms, read once from its beginning, in constant memory.
+"""Compute spectrograms of windows of a recording of any length, in one pass and constant memory.
 
-Which windows there are is a `WindowGrid`, or a list of start times. Every number equals that of the whole
-recording in memory: mixing and resampling do not depend on the blocks, and each spectrogram is computed by
-itself.
+Windows are given by a `WindowGrid` or a list of start times. The numbers equal those of the whole recording in memory:
+mixing and resampling do not depend on block sizes, and each spectrogram is computed separately.
 """
 
 from __future__ import annotations
@@ -28,22 +27,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A recording may end this part of a window after the last window without getting one more: the padding that
-# an MP3 encoder leaves (26 ms) would otherwise give each clip of five seconds a second window.
+# A remainder up to this share of a window gets no further window: otherwise the padding of an MP3 encoder (26 ms) would
+# give each clip of five seconds a second window.
 _UNHEARD = 0.01
-# Where nobody annotated sounds, the rest must be longer than this: so little more is nearly the same window.
+# Without annotations the remainder must be longer than this, since the last window would nearly equal the previous one.
 _UNHEARD_S = 0.3
-# Forgives sums such as 0.1 + 0.2.
+# Tolerance for sums such as 0.1 + 0.2.
 _EPSILON = 1e-9
 
 
 @dataclass(frozen=True)
 class WindowGrid:
-    """Where the windows of a recording begin: at every step, and to its end.
+    """Start times of the windows of a recording: at every step, up to its end.
 
-    Windows begin every ``step_s`` seconds from ``start_seconds`` on while ``tail_s`` seconds are left. If
-    more than ``rest_s`` is left after the last of them, one more ends with the recording. If no more than
-    ``duration`` is left after ``start_seconds``, that window is the only one.
+    Windows begin every ``step_s`` seconds from ``start_seconds`` on while at least ``tail_s`` seconds remain. If more
+    than ``rest_s`` remains after the last one, a further window ends with the recording. If no more than ``duration``
+    remains after ``start_seconds``, there is only one window.
 
     Raises
     ------
@@ -54,21 +53,21 @@ class WindowGrid:
     duration: float
     """Seconds of a window."""
     step_s: float
-    """Seconds from one window to the next."""
+    """Step between windows in seconds."""
     tail_s: float
-    """Seconds that must be left for a window on the grid; the rest of the window is silence."""
+    """Seconds that must remain for a window on the grid; the rest of the window is padded with silence."""
     start_seconds: float = 0.0
     """Start of the first window; may be negative."""
     rest_s: float | None = None
-    """Seconds that may be in no window; default: a hundredth of a window."""
+    """Seconds at the end that may be in no window; by default 1 % of a window."""
 
     def __post_init__(self) -> None:
         if not self.step_s > 0:
-            raise InputError(f"step {self.step_s:g} s of the windows must be above 0")
+            raise InputError(f"step of windows is {self.step_s:g} s; expected more than 0")
 
     @classmethod
     def for_overlap(cls, duration: float, overlap: float, start_seconds: float = 0.0) -> WindowGrid:
-        """Return the grid on which recordings are analysed and drawn: a second, or a window, must be left.
+        """Return the grid for analysis and pictures: a second, or a window, must remain.
 
         Raises
         ------
@@ -77,16 +76,16 @@ class WindowGrid:
         """
         if not 0.0 <= overlap < duration:
             raise InputError(
-                f"overlap {overlap:g} s must be at least 0 and less than audio.spec_duration, {duration:g} s"
+                f"overlap is {overlap:g} s; expected 0 or more, and less than audio.spec_duration ({duration:g} s)"
             )
         # 0.3 - 0.1 is 0.19999999999999998
         return cls(duration, round(duration - overlap, 9), min(1.0, duration), start_seconds)
 
     @classmethod
     def for_extraction(cls, duration: float, overlap: float, annotated: bool = False) -> WindowGrid:
-        """Return the grid on which recordings are stored: half a step, or as above, must be left.
+        """Return the grid for extraction: half a step, or as for `for_overlap`, must remain.
 
-        In a recording whose sounds are ``annotated``, every one of them must be reached.
+        In an ``annotated`` recording, windows must cover every sound.
         """
         grid = cls.for_overlap(duration, overlap)
         rest_s = None if annotated or duration < 1.0 else _UNHEARD_S
@@ -94,11 +93,11 @@ class WindowGrid:
 
     @property
     def tolerance_s(self) -> float:
-        """Two windows of a recording closer than this are the same segment."""
+        """Tolerance within which two windows of a recording are the same segment."""
         return min(0.5, self.step_s / 2.0)
 
     def start(self, window: int) -> float:
-        """Return where a window begins."""
+        """Return the start of a window."""
         return self.start_seconds + window * self.step_s
 
     def starts(self, seconds: float) -> list[float]:
@@ -106,7 +105,7 @@ class WindowGrid:
         if seconds - self.start_seconds <= self.duration:
             return [self.start_seconds]
         last = math.floor((seconds - self.tail_s + _EPSILON - self.start_seconds) / self.step_s)
-        # The division rounds; the product decides.
+        # Verify by the product, since the division rounds.
         while self.start(last + 1) <= seconds - self.tail_s + _EPSILON:
             last += 1
         while last >= 0 and self.start(last) > seconds - self.tail_s + _EPSILON:
@@ -116,11 +115,11 @@ class WindowGrid:
         return starts if closing is None else [*starts, closing]
 
     def closing(self, seconds: float, reached: float) -> float | None:
-        """Return the start of the window that ends with the recording, if others reach only so far."""
+        """Return the start of the window that ends with the recording, if the others end at ``reached``."""
         rest = max(_UNHEARD * self.duration, 0.001) if self.rest_s is None else self.rest_s
         if seconds - reached <= rest + _EPSILON:
             return None
-        # Down to what names of images and labels can write.
+        # Round down to the precision of names of images and labels.
         parts = 100 if self.duration >= 1.0 else 1000
         return math.floor((seconds - self.duration) * parts + 1e-6) / parts
 
@@ -137,7 +136,7 @@ class SpectrogramBatch:
 
 
 class Windows:
-    """The windows of a recording; each iteration reads the file again.
+    """The windows of a recording; every iteration reads the file.
 
     Parameters
     ----------
@@ -146,16 +145,16 @@ class Windows:
     cfg
         Section ``audio``.
     starts
-        A grid, or start times in seconds, in any order; they are served in ascending order.
+        A grid, or start times in seconds in any order; windows are yielded in ascending order.
     read_on
-        Read to the recording's end, which tells its length and damage, although no listed window is left.
+        Read to the end of the recording after the last window, to find its length and damage.
 
     Attributes
     ----------
     seconds : float or None
-        Length of the recording; known when an iteration has come to its end.
+        Length of the recording; known after an iteration.
     damaged_at : float or None
-        Second at which a damaged recording ended; likewise.
+        Second at which damage ended the recording; likewise.
     """
 
     def __init__(
@@ -177,8 +176,8 @@ class Windows:
     def __iter__(self) -> Iterator[tuple[float, np.ndarray | None]]:
         """Yield each start with its normalised spectrogram, float32 (H, W).
 
-        Where less than a second (or than a window, if that is shorter) of sound is left, a listed start has
-        None, and a grid has no window.
+        If less than a second of sound remains (or less than a window, if that is shorter), a listed start yields None,
+        and a grid has no window.
 
         Raises
         ------
@@ -195,14 +194,14 @@ class Windows:
             yield start, image[0]
 
     def batches(self, size: int = 64, device: str = "cpu", sound: bool = False) -> Iterator[SpectrogramBatch]:
-        """Yield the windows that hold enough sound, ``size`` at a time; warn if there is none.
+        """Yield the windows with enough sound, ``size`` at a time; warn if there is none.
 
         Parameters
         ----------
         size
-            Most windows in a batch; all batches but the last are full.
+            Windows per batch; only the last batch may be smaller.
         device
-            Where spectrograms are computed; "cpu" needs no torch. They are handed over in host memory.
+            Device that computes spectrograms; "cpu" needs no torch. Results are in host memory.
         sound
             Yield waveforms, float32 (B, n) padded with zeros, in place of spectrograms.
         """
@@ -223,7 +222,7 @@ class Windows:
             self.warn_of_none()
 
     def warn_of_none(self) -> None:
-        """Warn that the recording, which was read to its end, is too short for any window."""
+        """Warn that the recording is too short for any window; call after reading it."""
         since = self._starts.start_seconds if isinstance(self._starts, WindowGrid) else 0.0
         log.warning(
             "%s: no window of %g s or more from %g s on in its %.3g s; it gives no spectrogram",
@@ -232,7 +231,7 @@ class Windows:
 
     def _new_batch(self, size: int, device: str) -> _Batch | DeviceBatch:
         if size < 1:
-            raise InputError(f"batch size {size} of the windows must be above 0")
+            raise InputError(f"batch size of windows is {size}; expected 1 or more")
         if device == "cpu":
             return _Batch(self._transform, size)
         from britekit.audio.spectrogram_torch import DeviceBatch
@@ -240,15 +239,15 @@ class Windows:
         return DeviceBatch(self._cfg, size, device)
 
     def _segments(self) -> Iterator[tuple[float, np.ndarray | None]]:
-        """Yield the start of each window with its samples, float32 (n,), or None if too few are there."""
+        """Yield the start of each window with its samples, float32 (n,), or None if there are too few."""
         transform = self._transform
         grid = self._starts if isinstance(self._starts, WindowGrid) else None
         listed = [] if isinstance(self._starts, WindowGrid) else self._starts
-        # A window of the grid is certain once its tail is there; the last one ends with the recording.
+        # A window of the grid exists once its tail was read; the last one ends with the recording.
         tail = transform.duration if grid is None else max(transform.duration, grid.tail_s)
         # The start of the last window is rounded down by up to 10 ms.
         spare = 0 if grid is None else transform.count(transform.duration + 0.012)
-        # ``held`` is the recording from sample ``offset`` to ``total``: what the next windows need.
+        # ``held`` is the recording from sample ``offset`` to ``total``, the input of the next windows.
         held, offset, total, done = np.empty(0, np.float32), 0, 0, 0
         for block in self._mono_blocks():
             held = np.concatenate([held, block])
@@ -302,7 +301,7 @@ class _Waveforms:
 
 
 class _Batch:
-    """Segments made into spectrograms one by one, as they come."""
+    """Computes spectrograms of segments one by one."""
 
     def __init__(self, transform: SpectrogramTransform, size: int) -> None:
         self._transform = transform
@@ -316,6 +315,6 @@ class _Batch:
     def take(self) -> np.ndarray:
         images = self._images[: self._count]
         normalise(images)
-        # The caller keeps the batch while the next one is computed.
+        # A new buffer, since the caller keeps the batch while the next one is computed.
         self._images, self._count = np.empty(self._shape, np.float32), 0
         return images

@@ -1,4 +1,4 @@
-"""Directories that appear under their names complete or not at all, and spare what is there."""
+"""Publish directories completely or not at all, keeping existing files."""
 
 import filecmp
 import os
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from britekit.errors import BriteKitError, InputError
+from britekit.errors import BriteKitError, InputError, some
 from britekit.files import UNWRITABLE, unwritable
 from britekit.leftovers import create
 
@@ -16,16 +16,16 @@ _FULL_BYTES = 65536
 
 @contextmanager
 def staging(target: Path) -> Iterator[Path]:
-    """Yield an empty directory beside `target` to build its content in; it is removed in the end.
+    """Yield an empty directory beside `target` to build its content in; delete it at the end.
 
     Raises
     ------
     InputError
-        If nothing can be written there, also when that shows only while the block runs (full disk).
+        Nothing can be written there, which may also show during the block (full disk).
     """
     target = target.resolve()
     if target.exists() and not target.is_dir():
-        raise InputError(f"{target} is a file; expected a directory or nothing, so move it away")
+        raise InputError(f"{target} is a file; expected a directory or nothing, so move the file")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         staged = create(target, folder=True)
@@ -36,7 +36,7 @@ def staging(target: Path) -> Iterator[Path]:
     except BriteKitError:
         raise
     except Exception as error:
-        # libraries wrap a full disk in errors of their own, which do not say what happened
+        # libraries wrap a full disk in their own errors, which do not name the cause
         if isinstance(error, OSError) and error.errno in UNWRITABLE:
             raise unwritable(target, error) from error
         if shutil.disk_usage(target.parent).free < _FULL_BYTES:
@@ -47,12 +47,12 @@ def staging(target: Path) -> Iterator[Path]:
 
 
 def check_conflicts(staged: Path, target: Path, replaced: set[str]) -> None:
-    """Refuse to publish over files that differ, except those named in `replaced`.
+    """Raise if publishing would replace files that differ, except those in `replaced`.
 
     Raises
     ------
     InputError
-        Names the first file that differs, and how many there are.
+        Files differ; names the first one, and their number.
     """
     conflicts = [
         target / name
@@ -62,26 +62,25 @@ def check_conflicts(staged: Path, target: Path, replaced: set[str]) -> None:
         and not _same(staged / name, target / name)
     ]
     if conflicts:
-        more = f" (and {len(conflicts) - 1} more)" if len(conflicts) > 1 else ""
         raise InputError(
-            f"{conflicts[0]}{more} exists with other content than what would be put there; "
-            "move or delete it, and repeat the command"
+            f"{some(conflicts, 1)} {'exists' if len(conflicts) == 1 else 'exist'} with different content; "
+            "move or delete, and repeat the command"
         )
 
 
 def publish(staged: Path, target: Path, last: str) -> tuple[int, int]:
-    """Move what was built to its place; files that are there already with the same content stay as they are.
+    """Move the built files to their place; keep existing files with the same content.
 
     Parameters
     ----------
     staged, target
-        Directories; `target` may exist, and then keeps whatever else it holds.
+        Directories; an existing `target` keeps its other files.
     last
-        Table to move after all other files, since it speaks about them.
+        Table to move last, since it refers to the other files.
 
     Returns
     -------
-    Number of new files and of files that were there already.
+    Number of new files, and of existing files.
     """
     target = target.resolve()
     names = _files_in(staged)

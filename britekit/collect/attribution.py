@@ -1,4 +1,4 @@
-"""The credits that a publication needs: who made each recording, under which licence, and where it is."""
+"""Collect the credits for a publication: author, licence and link of each recording."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ UNKNOWN = "licence unknown: ask the author before publishing"
 
 @dataclass(frozen=True, order=True)
 class Credit:
-    """What is known about one recording; empty where nothing is."""
+    """Credit of one recording; empty where unknown."""
 
     recording: str
     source: str = ""
@@ -35,8 +35,8 @@ class Credit:
 def credits_of_directory(directory: Path) -> list[Credit]:
     """Return the credits of the recordings below a directory, from each ``recordings.csv`` in it.
 
-    A table speaks about the recordings beside it and in the folders below; the nearest one counts.
-    Recordings in no table are listed with what their name tells: nothing.
+    A table covers the recordings beside it and in folders below; the nearest one counts. Recordings that are in no
+    table are listed without details.
     """
     if directory.is_file():
         raise InputError(f"{directory} is a file; expected a directory of recordings")
@@ -53,7 +53,7 @@ def credits_of_directory(directory: Path) -> list[Credit]:
         above = [path.parent, *path.parent.parents]
         tables = above[: above.index(directory) + 1]
         keys = [(folder, name, path.stem) for folder in tables for name in (path.parent.name, "")]
-        # test recordings lie in one folder, whatever class their rows name
+        # test recordings are in one folder, regardless of the class in their rows
         rest = beside.get((path.parent, path.stem), set())
         last = next(iter(rest)) if len(rest) == 1 else Credit(path.stem)
         found.add(next((known[key] for key in keys if key in known), last))
@@ -61,7 +61,7 @@ def credits_of_directory(directory: Path) -> list[Credit]:
 
 
 def credits_of_database(session: Session) -> list[Credit]:
-    """Return the credits of the recordings that a training database has segments of."""
+    """Return the credits of the recordings with segments in a training database."""
     used = Recording.id.in_(select(Segment.recording_id))
     names = select(Recording.id, Recording.filename, Source.name).join(Source, Source.id == Recording.source_id)
     facts: dict[int, RecordingInfo] = {}
@@ -76,7 +76,7 @@ def credits_of_database(session: Session) -> list[Credit]:
 
 
 def chosen(credits: Iterable[Credit], licences: Sequence[str] | None) -> list[Credit]:
-    """Return the credits of these licences; None for all. An unknown licence is none of them."""
+    """Return the credits with these licences; None for all. Unknown licences never match."""
     return [item for item in credits if is_wanted(item.licence, licences)]
 
 
@@ -86,7 +86,7 @@ def write_credits(path: Path, credits: Sequence[Credit]) -> None:
     Raises
     ------
     InputError
-        There is nothing to credit, or the extension is another one.
+        There is nothing to credit, or the extension is unknown.
     """
     if not credits:
         raise InputError("there is no recording to credit")
@@ -110,7 +110,7 @@ def _groups(credits: Iterable[Credit]) -> list[tuple[str, str, list[Credit]]]:
 
 
 def _shown_licence(licence: str) -> str:
-    """Return a licence as people write it, with its address where it has one."""
+    """Return a licence in its usual spelling, with its address if known."""
     if not licence:
         return UNKNOWN
     short = normalise_licence(licence)
@@ -124,7 +124,7 @@ def _markdown(credits: Sequence[Credit]) -> str:
     for source, licence, items in _groups(credits):
         lines += [f"## {_escaped(source)}: {_escaped(licence)}", ""]
         for item in items:
-            # angle brackets, so that no letter of an address is taken for markup
+            # angle brackets, so that characters of an address are not interpreted as markup
             name = f"[{_escaped(item.recording)}](<{item.url}>)" if _is_link(item.url) else _escaped(item.recording)
             lines.append(f"- {name}, {_escaped(item.author or 'author unknown')}{_when(item)}")
         lines.append("")

@@ -1,4 +1,4 @@
-"""Clips of AudioSet: which ones a class has, and each as a recording to download."""
+"""Find the clips of an AudioSet class, and turn them into recordings to download."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -23,18 +23,18 @@ from britekit.collect.web import Web
 from britekit.collect.youtube import clip
 
 SOURCE = "Audioset"
-"""As the patterns of recordings' names call it."""
+"""Name of the source in patterns of recording names."""
 
 
 def clips_of_class(web: Web, address: str, root: Path, name: str) -> Iterator[Segment]:
-    """Yield the clips of a class that have no label besides those allowed with it.
+    """Yield the clips of a class that have no other labels except the allowed ones.
 
     Parameters
     ----------
     web, address
-        Session, and setting `misc.audioset_url`, for tables that are not there yet.
+        Session and setting `misc.audioset_url`, for tables that are not cached yet.
     root
-        Holds ``data/audioset``.
+        Project folder, which holds ``data/audioset``.
     name
         Display name, case ignored.
 
@@ -55,7 +55,7 @@ def clips_of_list(path: Path) -> list[Segment]:
 
 
 def report(web: Web, address: str, root: Path, name: str) -> Report:
-    """Return how many clips of a class have no other label, and the counts of the other labels."""
+    """Return the number of clips of a class without other labels, and the counts of other labels."""
     classes = ClassList(ensure_table(web, address, root, CLASS_LIST))
     identifier = classes.find(name)
     return count_labels(ensure_table(web, address, root, SEGMENTS), identifier, classes)
@@ -64,7 +64,7 @@ def report(web: Web, address: str, root: Path, name: str) -> Report:
 def as_remotes(
     segments: Iterable[Segment], youtube_address: str, rate: int, skip: int = 0, licences: Sequence[str] | None = None
 ) -> Iterator[Remote]:
-    """Yield recordings to download, leaving out the first `skip`.
+    """Yield recordings to download, without the first `skip`.
 
     Parameters
     ----------
@@ -73,9 +73,9 @@ def as_remotes(
     youtube_address
         Setting `misc.youtube_url`.
     rate
-        Of the MP3, Hz.
+        Sampling rate of the MP3 in Hz.
     licences
-        Those wanted; None for all.
+        Accepted licences; None for all.
     """
     for one in islice(segments, skip, None):
         length = one.end_s - one.start_s

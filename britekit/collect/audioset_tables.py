@@ -1,8 +1,7 @@
-"""AudioSet's tables: fetched on first use, kept, and read without holding them in memory.
+"""Read AudioSet's tables, which are downloaded on first use and cached, in constant memory.
 
-The segments are two million lines such as ``-0RWZT-miFs, 420.000, 430.000, "/m/03v3yw,/m/0k4j"``; a search
-goes through their bytes and takes apart only the lines that name its class.
-https://research.google.com/audioset/download.html
+The segments are two million lines such as ``-0RWZT-miFs, 420.000, 430.000, "/m/03v3yw,/m/0k4j"``; a search scans the
+bytes and parses only the lines with its class. https://research.google.com/audioset/download.html
 """
 
 import csv
@@ -26,7 +25,7 @@ _INCLUDES = tuple(f"Include{number}" for number in range(1, 11))
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a video."""
+    """A part of a video."""
 
     video: str
     start_s: float
@@ -35,16 +34,16 @@ class Segment:
 
 @dataclass(frozen=True)
 class Report:
-    """How the clips of a class are labelled."""
+    """Labels of the clips of a class."""
 
     alone: int
-    """Clips that have no other label."""
+    """Number of clips without another label."""
     others: list[tuple[str, int]]
-    """Display name of each other label and the clips that have it too, most first."""
+    """Display name of each other label with its number of clips, most frequent first."""
 
 
 class ClassList:
-    """The classes of AudioSet, found by display name, case ignored."""
+    """The classes of AudioSet by display name, ignoring case."""
 
     def __init__(self, path: Path) -> None:
         self._names: dict[str, str] = {}
@@ -55,7 +54,7 @@ class ClassList:
             self._names[cells["mid"]] = cells["display_name"]
             self._ids[cells["display_name"].casefold()] = cells["mid"]
         if not self._names:
-            raise InputError(f"{path} lists no class; delete it to have it fetched again")
+            raise InputError(f"{path} lists no class; delete it so that it is downloaded again")
 
     def find(self, name: str, where: str = "") -> str:
         """Return the identifier of a class.
@@ -63,7 +62,7 @@ class ClassList:
         Raises
         ------
         InputError
-            With the name that was probably meant.
+            There is no such class; suggests a similar name.
         """
         found = self._ids.get(" ".join(name.split()).casefold())
         if found is None:
@@ -71,12 +70,12 @@ class ClassList:
         return found
 
     def name_of(self, identifier: str) -> str:
-        """Return the display name, or the identifier of a class that is not in the list."""
+        """Return the display name, or the identifier if the class is not in the list."""
         return self._names.get(identifier, identifier)
 
 
 def ensure_table(web: Web, address: str, root: Path, name: str) -> Path:
-    """Return the path of a table, fetched if it is not there yet.
+    """Return the path of a table; download it if missing.
 
     Parameters
     ----------
@@ -98,7 +97,7 @@ def ensure_table(web: Web, address: str, root: Path, name: str) -> Path:
 
 
 def read_inclusion(path: Path, name: str, classes: ClassList) -> set[str]:
-    """Return the identifiers that are allowed beside a class; a missing file allows none."""
+    """Return the identifiers allowed beside a class; none if the file is missing."""
     if not path.exists():
         return set()
     allowed: set[str] = set()
@@ -110,7 +109,7 @@ def read_inclusion(path: Path, name: str, classes: ClassList) -> set[str]:
 
 
 def find_segments(path: Path, identifier: str, allowed: set[str]) -> Iterator[Segment]:
-    """Yield the segments whose labels are all the class or allowed beside it, in the order of the table."""
+    """Yield the segments whose labels are all the class or allowed ones, in table order."""
     wanted = {identifier.encode(), *(item.encode() for item in allowed)}
     for number, line, labels in _matching(path, identifier):
         if wanted.issuperset(labels):
@@ -118,7 +117,7 @@ def find_segments(path: Path, identifier: str, allowed: set[str]) -> Iterator[Se
 
 
 def count_labels(path: Path, identifier: str, classes: ClassList) -> Report:
-    """Return how the clips of a class are labelled; one pass, in the memory of one line."""
+    """Count the labels of the clips of a class, in one pass and constant memory."""
     alone, others = 0, Counter[bytes]()
     batch: list[bytes] = []
     for _, _, labels in _matching(path, identifier):
@@ -126,7 +125,7 @@ def count_labels(path: Path, identifier: str, classes: ClassList) -> Report:
             alone += 1
         else:
             batch.extend(labels)
-            # counting some thousand labels at once costs a fifth of counting those of each line
+            # counting some thousand labels at once takes a fifth of the time of counting line by line
             if len(batch) > _BATCH:
                 others.update(batch)
                 batch.clear()
@@ -142,7 +141,7 @@ def read_curated(path: Path) -> list[Segment]:
     Raises
     ------
     InputError
-        Names the row.
+        A row is invalid; names it.
     """
     segments = []
     for number, cells in iter_rows(path, ("YTID", "start_seconds")):
@@ -167,14 +166,14 @@ def _matching(path: Path, identifier: str) -> Iterator[tuple[int, bytes, set[byt
     try:
         with open(path, "rb") as file:
             for number, line in enumerate(file, start=1):
-                # most lines are told apart by this alone; comments and the header name no class
+                # this rejects most lines; comments and the header contain no class
                 if wanted not in line or line.startswith(b"#"):
                     continue
                 fields = line.split(b",", 3)
                 if len(fields) < 4:
                     raise InputError(f"{path}, line {number}: expected YTID, start, end and labels")
                 labels = set(fields[3].strip(b'" \t\r\n').replace(b" ", b"").split(b","))
-                # /m/0k4 is also the beginning of /m/0k4j
+                # /m/0k4 is also a prefix of /m/0k4j
                 if wanted in labels:
                     yield number, line, labels
     except OSError as error:
@@ -198,7 +197,7 @@ def _check_class_list(path: Path) -> None:
     try:
         ClassList(path)
     except (InputError, csv.Error):
-        raise InputError("what came for AudioSet's class list is no such table") from None
+        raise InputError("the downloaded file is not AudioSet's class list") from None
 
 
 def _check_segments(path: Path) -> None:
@@ -208,4 +207,4 @@ def _check_segments(path: Path) -> None:
                 if line.count(b",") >= 3 and b"/" in line:
                     return
                 break
-    raise InputError("what came for AudioSet's segments is no such table")
+    raise InputError("the downloaded file is not AudioSet's table of segments")

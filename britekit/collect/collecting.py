@@ -1,4 +1,4 @@
-"""Bringing a list of sources to disk: ask every source, check all answers, fetch, publish."""
+"""Collect a list of sources: query every source, check all offers, download, publish."""
 
 import logging
 import os
@@ -13,10 +13,11 @@ from britekit.annotations.segments import Annotation, read_annotations, write_an
 from britekit.annotations.verdicts import current_verdicts, read_verdicts, write_verdicts
 from britekit.audio.decoding import duration_of
 from britekit.collect.atomic_folder import check_conflicts, publish, staging
+from britekit.collect.context import Context
 from britekit.collect.download_cache import Downloads
 from britekit.collect.licences import is_wanted
 from britekit.collect.names import check_names
-from britekit.collect.offers import Context, Offer, SourceRow
+from britekit.collect.offers import Offer, SourceRow
 from britekit.collect.other_species import OtherSpecies
 from britekit.collect.recording_folder import NotWanted
 from britekit.collect.recordings_table import FILE_NAME, RecordingRow, read_recordings_table, write_recordings_table
@@ -37,12 +38,12 @@ JUDGED = Path(VERDICTS, "verdicts.csv")
 
 @dataclass(frozen=True)
 class Planned:
-    """An offer that was accepted."""
+    """An accepted offer."""
 
     row: SourceRow
     offer: Offer
     more_classes: tuple[str, ...] = ()
-    """Classes beside the offer's that other rows want the same test recording for."""
+    """Further classes for which other rows offer the same test recording."""
 
     @property
     def is_test(self) -> bool:
@@ -55,20 +56,20 @@ class Planned:
         return Path(self.offer.file_name) if self.is_test else Path(self.offer.class_name, self.offer.file_name)
 
     def is_there(self, directory: Path) -> bool:
-        """Return whether it is a recording of the network that was collected before."""
+        """Return whether this is a recording from the network that was collected before."""
         return self.offer.late_details is not None and (directory / self.place).is_file()
 
 
 @dataclass(frozen=True)
 class Collected:
-    """What came of it."""
+    """Result of a collection."""
 
     new: int
     present: int
     unavailable: int = 0
-    """Recordings that their sites do not have any more, left out."""
+    """Skipped recordings that are no longer on their sites."""
     annotated: int = 0
-    """Test recordings with annotations, earlier ones among them."""
+    """Number of test recordings with annotations, including earlier ones."""
 
 
 def plan_collection(
@@ -80,18 +81,18 @@ def plan_collection(
     window_s: float = 5.0,
     test_dir: Path = Path("data/test"),
 ) -> tuple[list[Planned], list[ClassInfo]]:
-    """Ask every source what it has, without fetching any audio.
+    """Query every source without downloading audio.
 
     Parameters
     ----------
     sources_path, classes_path
         ``sources.csv`` and the class list.
     licences
-        Those wanted; None for all. A recording of unknown licence is then left out.
+        Accepted licences; None for all. Otherwise recordings with an unknown licence are skipped.
     misc
-        `map_codes`, `map_names` and `other_species` apply to annotations that sources bring.
+        `map_codes`, `map_names` and `other_species` apply to annotations from sources.
     downloads
-        What sources on the network need; without it they are errors.
+        Session and cache for sources on the network; without it, such sources raise an error.
     window_s
         Length of a spectrogram in seconds: the margin of judged stretches.
     test_dir
@@ -104,8 +105,7 @@ def plan_collection(
     Raises
     ------
     InputError
-        If a source cannot answer, names collide, annotations name unknown species, or a class has no training
-        recording.
+        A source fails, names collide, annotations name unknown species, or a class has no training recording.
     """
     classes = read_classes(classes_path)
     misc = misc or MiscConfig()
@@ -155,26 +155,26 @@ def collect(
     jobs: int | None = None,
     stop: Callable[[], None] | None = None,
 ) -> Collected:
-    """Fetch what was planned and put it in place; what is there already stays.
+    """Fetch the planned recordings and publish them; keep existing files.
 
     Parameters
     ----------
     planned, classes
-        From `plan_collection`.
+        Result of `plan_collection`.
     recordings_dir
-        Gets a folder per class and ``recordings.csv``.
+        Directory for a folder per class and ``recordings.csv``.
     test_annotations
-        Table of annotations; its folder gets the test recordings.
+        Table of annotations; test recordings go to its folder.
     jobs
-        Recordings fetched at a time; None = as many as processors, at most 4.
+        Number of recordings to fetch in parallel; None for the number of CPUs, at most 4.
     stop
-        Called on an interruption, to end downloads that are under way.
+        Called on an interruption, to stop running downloads.
 
     Raises
     ------
     InputError
-        If an annotation names an unknown class or a file of other content is in the way (nothing is published
-        then), or if single recordings failed (the others are in place).
+        An annotation names an unknown class or a different file exists (then nothing is published), or single
+        recordings failed (the others are published).
     """
     test_dir = test_annotations.parent
     _check_apart(recordings_dir, test_dir)
@@ -206,8 +206,8 @@ def collect(
     if failures:
         reasons = "; ".join(list(failures.values())[:5])
         raise InputError(
-            f"{len(failures)} of {len(planned)} recordings could not be collected: {reasons}; the others are "
-            "there; repair or remove what cannot be read, then repeat the command"
+            f"{len(failures)} of {len(planned)} recordings could not be collected: {reasons}; the others were "
+            "collected; repair or remove what cannot be read, then repeat the command"
         )
     kept = len([item for item in good if id(item) in there])
     annotated = len({item.recording for item in labelled})
@@ -230,11 +230,11 @@ def _fetch_all(
     jobs: int,
     stop: Callable[[], None] | None = None,
 ) -> tuple[dict[int, Sequence[Annotation]], dict[int, str], set[int]]:
-    """Fetch into the stages what is not there.
+    """Fetch missing recordings to the stages.
 
     Returns
     -------
-    Annotations of test recordings, reasons of failures, and what is not to be had any more, by identity.
+    Annotations of test recordings, reasons of failures, and recordings no longer available, by identity.
     """
     annotations: dict[int, Sequence[Annotation]] = {}
     failures: dict[int, str] = {}
@@ -253,7 +253,7 @@ def _fetch_all(
                     gone.add(id(item))
                     log.warning("%s is left out: %s", item.offer.file_name, error)
                 except BriteKitError as error:
-                    # Nobody knows the copy in the stage.
+                    # Do not name the temporary copy in the stage.
                     reason = str(error).replace(f"{stages[item.is_test] / item.place} ", "")
                     failures[id(item)] = f"{item.offer.origin}: {reason}"
         except BaseException:
@@ -287,7 +287,7 @@ def _fetch(item: Planned, directory: Path, is_there: bool) -> Sequence[Annotatio
 
 
 def _row(item: Planned, old: Sequence[RecordingRow], is_there: bool) -> RecordingRow:
-    """Return what is known about a recording; of one that was there before, its row stays."""
+    """Return the row of a recording; keep the row of an existing one."""
     stem, name = Path(item.offer.file_name).stem, item.offer.class_name
     if is_there:
         for row in old:
@@ -307,14 +307,14 @@ def _check_still_all_classes(good: Sequence[Planned], classes: Sequence[ClassInf
 
 
 def _without_repeats(planned: Iterable[Planned]) -> list[Planned]:
-    """Drop recordings offered twice for one place; two different ones of equal stem there are an error.
+    """Drop recordings offered twice for one path; raise for two different ones with equal stem.
 
-    A test recording offered for several classes stays once, for all of them.
+    A test recording offered for several classes is kept once, for all of them.
     """
     kept: dict[Path, Planned] = {}
     for item in planned:
         stem = item.place.with_suffix("")
-        # macOS and Windows do not tell upper from lower case in file names
+        # file names on macOS and Windows are case-insensitive
         key = stem if item.is_test else Path(item.offer.class_name, stem.name)
         key = Path(str(key).casefold())
         first = kept.setdefault(key, item)
@@ -335,7 +335,7 @@ def _check_all_classes(
     with_recordings = {item.offer.class_name for item in planned if not item.is_test}
     for info in classes:
         if info.name not in with_recordings:
-            why = " of the licences wanted" if info.name in found else ""
+            why = " with an accepted licence" if info.name in found else ""
             raise InputError(
                 f'class "{info.name}" of {classes_path} has no training recording{why}; add a source '
                 "with split train, or remove the class"
@@ -352,7 +352,7 @@ def _check_apart(recordings_dir: Path, test_dir: Path) -> None:
 
 
 def _labelled_by_code(annotations: Iterable[Annotation], classes: Sequence[ClassInfo]) -> list[Annotation]:
-    """Return annotations that name their classes by code, as inference does by default."""
+    """Return annotations with class codes instead of names, like inference by default."""
     labelled = []
     for item in annotations:
         where = f'annotation of "{item.recording}": '
@@ -362,7 +362,7 @@ def _labelled_by_code(annotations: Iterable[Annotation], classes: Sequence[Class
 
 
 def _merged_rows(old: Sequence[RecordingRow], rows: Sequence[RecordingRow]) -> list[RecordingRow]:
-    """Return the rows of this run and those about other recordings that were there before."""
+    """Return the rows of this run, and existing rows of other recordings."""
     mine = {(row.recording, row.class_name) for row in rows}
     return [*rows, *(row for row in old if (row.recording, row.class_name) not in mine)]
 
@@ -370,7 +370,7 @@ def _merged_rows(old: Sequence[RecordingRow], rows: Sequence[RecordingRow]) -> l
 def _merged_annotations(
     path: Path, annotations: Sequence[Annotation], rows: Sequence[RecordingRow]
 ) -> list[Annotation]:
-    """Return the annotations of this run and those of other recordings that were there before."""
+    """Return the annotations of this run, and existing ones of other recordings."""
     if not path.exists():
         return list(annotations)
     by_recording = defaultdict(list)

@@ -1,7 +1,7 @@
-"""A table that grows by whole rows while a command runs, and never names the same thing twice.
+"""A table that grows by whole rows while a command runs, without duplicate keys.
 
-A row is one write to the end of the file, so a killed command leaves whole rows. Columns and rows that
-others put there stay as they are.
+Each row is appended in a single write, so a killed command leaves whole rows. Columns and rows of other programs are
+kept.
 """
 
 import csv
@@ -15,21 +15,21 @@ from britekit.files import csv_text, unwritable, write_text
 
 
 class CsvLog:
-    """A growing table; safe for threads, for one process at a time.
+    """A growing table; thread-safe, for one process at a time.
 
     Parameters
     ----------
     path
         The file, which need not exist.
     columns
-        Those we write.
+        Columns to write.
     keys
-        Those that say what a row is about.
+        Columns that identify a row.
 
     Raises
     ------
     InputError
-        The file is there and is no such table.
+        The file exists and is not such a table.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], keys: Sequence[str]) -> None:
@@ -47,12 +47,12 @@ class CsvLog:
         return tuple(key) in self._places
 
     def get(self, *key: str) -> dict[str, str] | None:
-        """Return the row about something, if there is one."""
+        """Return the row with these keys, or None."""
         place = self._places.get(key)
         return None if place is None else dict(self._rows[place])
 
     def add(self, row: Mapping[str, str]) -> None:
-        """Write a row; of one that is there already our columns change, and nothing if they are equal."""
+        """Write a row; update our columns if it exists and differs."""
         clean = {name: " ".join(str(row.get(name, "")).split()) for name in self._columns}
         with self._lock:
             place = self._places.get(self._key(clean))
@@ -85,7 +85,7 @@ class CsvLog:
             with open(self._path, "rb+", buffering=0) as file:
                 if file.seek(0, os.SEEK_END):
                     file.seek(-1, os.SEEK_END)
-                    # an editor may leave the last line open
+                    # an editor may omit the last line end
                     closed = file.read(1) == b"\n"
                 else:
                     closed = True
@@ -104,9 +104,9 @@ def _read(path: Path, keys: Sequence[str]) -> tuple[list[str], list[dict[str, st
     except FileNotFoundError:
         return [], []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a table: {error}; move it away or mend it") from None
+        raise InputError(f"{path} cannot be read as a table: {error}; correct or move it") from None
     if header and keys[0] not in header:
-        raise InputError(f'{path} has no column "{keys[0]}" and cannot be added to; move it away')
+        raise InputError(f'{path} has no column "{keys[0]}", so no rows can be added; move it')
     if len(set(header)) < len(header):
-        raise InputError(f"{path} has a column more than once and cannot be added to; keep one of each")
+        raise InputError(f"{path} has a duplicate column, so no rows can be added; keep one of each")
     return header, rows

@@ -1,8 +1,8 @@
-"""What `collect` downloads, kept outside the pipeline's outs, so that nothing is asked for twice.
+"""Cache the downloads of `collect` outside the pipeline's outs, so that nothing is requested twice.
 
-DVC deletes outs before a stage runs, and a stage may be interrupted: recordings of the network therefore come
-to ``_local/downloads/<source>`` first, which neither Git nor DVC looks at, and are copied from there. The
-folder may be deleted at any time.
+DVC deletes outs before a stage runs, and a stage may be interrupted. So recordings from the network go to
+``_local/downloads/<source>`` first, which Git and DVC ignore, and are copied from there. The folder may be deleted at
+any time.
 """
 
 import os
@@ -28,16 +28,16 @@ DEFAULT_RATE = 32000
 
 
 class Downloads:
-    """The session and the kept downloads of one run of `collect`; a context manager.
+    """The session and the cache of one run of `collect`; a context manager.
 
     Parameters
     ----------
     misc
         Addresses and `request_pause`.
     project
-        Holds the folder of downloads and ``data/audioset``.
+        Project folder, which holds the cache and ``data/audioset``.
     licences
-        Those wanted; None for all.
+        Accepted licences; None for all.
     """
 
     def __init__(self, misc: MiscConfig, project: Path, licences: Sequence[str] | None = None) -> None:
@@ -60,15 +60,15 @@ class Downloads:
         self._stack.close()
 
     def directory(self, source: str) -> Path:
-        """Return where the recordings of a source are kept."""
+        """Return the cache folder of a source."""
         return self.project / FOLDER / source
 
     def known(self, source: str) -> dict[str, Details]:
-        """Return what is recorded about the recordings that are kept, by stem."""
+        """Return the records of cached recordings, by stem."""
         return {row.recording: row.details for row in read_recordings_table(self.directory(source) / FILE_NAME)}
 
     def offer(self, row: SourceRow, remote: Remote) -> Offer:
-        """Return a recording of the network as an offer."""
+        """Return a recording from the network as an offer."""
         return Offer(
             remote.file_name,
             row.class_name,
@@ -84,7 +84,7 @@ class Downloads:
         store.bring(remote)
         kept = store.find(remote)
         if kept is None:
-            raise InputError(f"{remote.file_name} has gone from {store.directory} meanwhile; repeat the command")
+            raise InputError(f"{remote.file_name} disappeared from {store.directory}; repeat the command")
         shutil.copyfile(kept, target)
 
     def _details(self, source: str, remote: Remote) -> Details:
@@ -99,7 +99,7 @@ class Downloads:
 
 
 def check_row(row: SourceRow, what: str) -> None:
-    """Refuse a row without a class of its own or without a query.
+    """Raise for a row without a single class or without a query.
 
     Raises
     ------

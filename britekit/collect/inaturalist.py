@@ -1,7 +1,7 @@
-"""iNaturalist: finding sounds of observations through its interface, version 1.
+"""Find sounds of observations through the API of iNaturalist, version 1.
 
-A name is looked up among the taxa first, since observations match parts of names; observations then come by
-ascending number, which stays in order while others are added. https://api.inaturalist.org/v1/docs/
+Names are first resolved to a taxon, since observations match parts of names. Observations are then listed by ascending
+ID, which is stable while others are added. https://api.inaturalist.org/v1/docs/
 """
 
 import logging
@@ -51,7 +51,7 @@ def find_sounds(
     unverified_too: bool = False,
     licences: Sequence[str] | None = None,
 ) -> Iterable[Remote]:
-    """Yield the sounds of a taxon, page by page as they are asked for.
+    """Yield the sounds of a taxon, requesting pages on demand.
 
     Parameters
     ----------
@@ -60,13 +60,13 @@ def find_sounds(
     address
         Setting `misc.inat_url`.
     name
-        Scientific or common name; case does not matter.
+        Scientific or common name, ignoring case.
     prefix
-        Whether file names begin with ``N``.
+        Whether to prefix file names with ``N``.
     unverified_too
         Include observations that need identification.
     licences
-        Those wanted; None for all, which includes sounds whose rights are all reserved.
+        Accepted licences; None for all, including all rights reserved.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def _find_taxon(web: Web, address: str, name: str) -> int:
         if exact:
             exact.sort(key=lambda item: (-int(item.get("observations_count") or 0), item["id"]))
             if len(exact) > 1:
-                log.info('"%s" means %d taxa; taken is %s', name, len(exact), exact[0].get("name"))
+                log.info('"%s" matches %d taxa; using %s', name, len(exact), exact[0].get("name"))
             return int(exact[0]["id"])
     known = [str(item.get(kind)) for item in taxa for kind in kinds[:2] if item.get(kind)]
     raise InputError(f'iNaturalist knows no taxon by exactly the name "{name}"{suggest(name, known)}')
@@ -179,7 +179,7 @@ def _extension(link: str, kind: str) -> str:
 
 
 def _coordinates(location: object) -> tuple[str, str]:
-    """Read ``latitude,longitude``; empty texts if it is anything else."""
+    """Parse ``latitude,longitude``; empty strings if invalid."""
     parts = str(location or "").split(",")
     try:
         latitude, longitude = map(float, parts)

@@ -1,4 +1,4 @@
-"""Licences: one spelling for each, and choosing recordings by them."""
+"""Normalise licences, and select recordings by licence."""
 
 import re
 from collections.abc import Iterable
@@ -10,10 +10,9 @@ _ADDRESS = re.compile(r"^(?:HTTPS?:)?(?://)?(?:WWW\.)?CREATIVECOMMONS\.ORG/(?:LI
 
 
 def normalise_licence(text: str) -> str:
-    """Return one spelling of a licence given as text or address, such as ``CC-BY-NC``, without version.
+    """Return the canonical form of a licence given as text or address, such as ``CC-BY-NC``, without version.
 
-    Public domain dedications become ``CC0``. What is not a Creative Commons licence is returned in upper
-    case.
+    Public domain dedications become ``CC0``. Other licences than Creative Commons are returned in upper case.
     """
     text = text.strip().upper().rstrip("/")
     path = _ADDRESS.match(text)
@@ -21,7 +20,7 @@ def normalise_licence(text: str) -> str:
         return "CC0"
     if path:
         text = path[1]
-    # a bare 0 is a number that strayed into the column, no dedication
+    # a bare 0 is a stray number, not a dedication
     if re.fullmatch(r"(CC[-_ ]?(0|ZERO)|(CC[-_ ]?)?(PDM?|PUBLIC[-_ ]?DOMAIN([-_ ]?MARK)?))([-_ ]?\d\.\d)?", text):
         return "CC0"
     found = _CREATIVE_COMMONS.match(text)
@@ -32,7 +31,7 @@ def normalise_licence(text: str) -> str:
 
 
 def is_wanted(licence: str, wanted: Iterable[str] | None) -> bool:
-    """Tell whether a recording may be taken; None wants all; an unknown licence is never wanted."""
+    """Return whether a licence is accepted; None accepts all, otherwise an unknown licence is rejected."""
     if wanted is None:
         return True
     known = normalise_licence(licence)
@@ -40,7 +39,7 @@ def is_wanted(licence: str, wanted: Iterable[str] | None) -> bool:
 
 
 def parse_licences(text: str | None) -> list[str] | None:
-    """Read a comma-separated list of licences; None wants all.
+    """Parse a comma-separated list of licences; None accepts all.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Names that recordings and the folders of their classes may bear, wherever they come from."""
+"""Check names of recordings and class folders from any source."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from britekit.errors import InputError
 
 
 def check_names(offer: Offer, is_test: bool) -> None:
-    """Refuse a recording that cannot be stored under its name, or in a folder of its class.
+    """Raise for a recording that cannot be stored under its name or in a folder of its class.
 
     Raises
     ------
@@ -16,10 +16,10 @@ def check_names(offer: Offer, is_test: bool) -> None:
     """
     name = offer.file_name
     if not is_recording_name(name) or name != Path(name).name or "\\" in name or not name.isprintable():
-        raise InputError(f"{offer.origin}: {name!r} cannot be the name of a recording")
+        raise InputError(f"{offer.origin}: {name!r} is not a valid name of a recording")
     if not is_test and not _is_folder_name(offer.class_name):
         raise InputError(
-            f'class "{offer.class_name}" cannot be the name of a folder; use a name of at most '
+            f'class "{offer.class_name}" is not a valid name of a folder; use a name of at most '
             '200 letters without / \\ : * ? " < > |, and without a dot or space at its ends'
         )
 

@@ -1,4 +1,4 @@
-"""Species that annotations name and the class list does not: mapped, left out, or refused all at once."""
+"""Handle species in annotations that are not in the class list: map, ignore, or report them all at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from britekit.annotations.classes import ClassInfo, find_class, known_labels
 from britekit.annotations.segments import UNNAMED, Annotation
 from britekit.audio.files import composed
-from britekit.errors import InputError, suggest
+from britekit.errors import InputError, some, suggest
 
 ALL = "*"
 
@@ -24,9 +24,9 @@ class OtherSpecies:
     classes: Sequence[ClassInfo]
     """The class list."""
     map_names: Mapping[str, str] = field(default_factory=dict)
-    """Name in annotations to class; ``*`` stands for every name that is not known (`misc.map_names`)."""
+    """Class by name in annotations; ``*`` for every unknown name (`misc.map_names`)."""
     left_out: Sequence[str] = ()
-    """Names whose annotations are left out; ``*`` for all that are not known (`misc.other_species`)."""
+    """Names whose annotations are ignored; ``*`` for all unknown names (`misc.other_species`)."""
     _known: set[str] = field(init=False)
     _dropped: Counter[str] = field(default_factory=Counter)
     _unknown: Counter[str] = field(default_factory=Counter)
@@ -36,16 +36,16 @@ class OtherSpecies:
         self._known = {composed(label) for label in known_labels(self.classes)}
 
     def of_a_class(self, annotations: Sequence[Annotation], keep_stretches: bool = False) -> list[Annotation]:
-        """Return the annotations that name a class, mapped names replaced.
+        """Return the annotations that name a class, with mapped names.
 
-        With ``keep_stretches`` those of species that are left out stay without a name (``?``), so that nothing
-        which is heard there counts as absent. Where nothing is left of a recording's annotations, an empty one
-        keeps it: no class is heard there.
+        With ``keep_stretches`` those of species that are left out stay without a name (``?``), so that nothing which is
+        heard there counts as absent. If no annotation of a recording is left, an empty one keeps the recording, as one
+        without any class.
 
         Raises
         ------
         InputError
-            A name could be either of several classes.
+            A name is ambiguous.
         """
         named = [
             (item, item if keep_stretches and item.label == UNNAMED else self._resolved(item)) for item in annotations
@@ -74,12 +74,12 @@ class OtherSpecies:
         return replace(item, label=name)
 
     def check(self) -> None:
-        """Report what was left out, and refuse what is neither a class, mapped nor left out.
+        """Log ignored names, and raise for names that are neither a class, mapped nor ignored.
 
         Raises
         ------
         InputError
-            Names every unknown name, with the number of its annotations and files.
+            There are unknown names; lists each with its number of annotations and files.
         """
         if self._unknown:
             listed = ", ".join(self._described(name, count) for name, count in self._unknown.most_common())
@@ -99,5 +99,4 @@ class OtherSpecies:
 
     def _described(self, name: str, count: int) -> str:
         files = sorted(self._files[name])
-        where = files[0] + (f" and {len(files) - 1} more" if files[1:] else "")
-        return f'"{name}" ({count} in {where}{suggest(name, known_labels(self.classes))})'
+        return f'"{name}" ({count} in {some(files, 1)}{suggest(name, known_labels(self.classes))})'

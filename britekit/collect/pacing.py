@@ -1,4 +1,4 @@
-"""Politeness: a pause between requests to one host, longer ones where a host asks for them."""
+"""Pause between requests to a host, and longer if the host asks for it."""
 
 import time
 from datetime import UTC, datetime
@@ -9,18 +9,18 @@ from britekit.errors import InputError
 
 
 class Interrupted(InputError):
-    """The work was told to stop while it waited."""
+    """The work was cancelled while waiting."""
 
 
 class Pacer:
-    """Spaces requests to each host, over all threads.
+    """Rate-limits requests to each host, over all threads.
 
     Parameters
     ----------
     pause_s
         Seconds between the starts of two requests to one host.
     stop
-        Set to end all waiting at once.
+        Event that ends all waiting.
     """
 
     def __init__(self, pause_s: float, stop: Event) -> None:
@@ -30,7 +30,7 @@ class Pacer:
         self._next: dict[str, float] = {}
 
     def wait(self, host: str) -> None:
-        """Wait for this request's turn; a host that asked for quiet meanwhile gets it."""
+        """Wait for the turn of this request, including pauses that the host requested in the meantime."""
         while True:
             with self._lock:
                 now = time.monotonic()
@@ -41,18 +41,18 @@ class Pacer:
             self.sleep(turn - now)
 
     def hold(self, host: str, seconds: float) -> None:
-        """Ask nothing of a host for some seconds."""
+        """Block requests to a host for some seconds."""
         with self._lock:
             self._next[host] = max(self._next.get(host, 0.0), time.monotonic() + seconds)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, or raise `Interrupted` as soon as the work is to stop."""
+        """Sleep; raise `Interrupted` as soon as the work is cancelled."""
         if self._stop.wait(max(0.0, seconds)):
             raise Interrupted("interrupted")
 
 
 def retry_after(text: str | None) -> float | None:
-    """Return the seconds that a ``Retry-After`` header means, given as seconds or as a date; else None.
+    """Return the seconds of a ``Retry-After`` header, given as seconds or as a date, or None.
 
     RFC 9110, section 10.2.3.
     """

@@ -1,4 +1,4 @@
-"""Downloading many recordings into one directory, several at a time, and keeping a record of each."""
+"""Download many recordings to one directory in parallel, with a record of each."""
 
 import logging
 import threading
@@ -22,13 +22,13 @@ from britekit.progress import Meter
 log = logging.getLogger(__name__)
 
 MOST_JOBS = 8
-# After so many refusals in a row the site wants to be left alone; the rest is not asked for.
+# After this many consecutive refusals, the rest is not requested.
 _LOCK_NAME = ".britekit-downloading"
 _PATIENCE = 5
 
 
 class NotWanted(InputError):
-    """A recording that turned out, on a closer look, not to be one that was asked for."""
+    """A recording that turned out not to match the request."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,20 @@ class Remote:
     """A recording on a site."""
 
     file_name: str
-    """Name to store it under."""
+    """File name to store it under."""
     origin: str
-    """Its address, for messages."""
+    """Address, for messages."""
     bring: Callable[[Web, Path], Details]
-    """Brings it to a path, and returns all that is known about it then."""
+    """Downloads it to a path, and returns all details."""
     details: Details = field(default_factory=Details)
-    """What the listing tells."""
+    """Details in the listing."""
     seconds: float | None = None
     other_names: tuple[str, ...] = ()
-    """Names under which it would be there already as well."""
+    """Alternative names of an existing file."""
 
 
 def check_counts(most: int, jobs: int, skip: int = 0) -> None:
-    """Refuse numbers that mean nothing.
+    """Raise for invalid numbers.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def check_counts(most: int, jobs: int, skip: int = 0) -> None:
     if most < 1:
         raise InputError(f"--max is {most}; expected 1 or more")
     if not 1 <= jobs <= MOST_JOBS:
-        raise InputError(f"--jobs is {jobs}; expected 1 to {MOST_JOBS}, more would trouble the site")
+        raise InputError(f"--jobs is {jobs}; expected 1 to {MOST_JOBS}, since more would overload the site")
     if skip < 0:
         raise InputError(f"--skip is {skip}; expected 0 or more")
 
@@ -67,7 +67,7 @@ LISTING = "recording\tseconds\tlicence\tauthor\torigin"
 
 
 def listing(remotes: Iterable[Remote], directory: Path, most: int, count_present: bool) -> Iterator[str]:
-    """Yield a line, columns as in `LISTING`, for each recording that `Store.bring_all` would download."""
+    """Yield a line with the columns of `LISTING` for each recording that `Store.bring_all` would download."""
     taken = 0
     seen: set[str] = set()
     for remote in remotes:
@@ -87,19 +87,19 @@ def listing(remotes: Iterable[Remote], directory: Path, most: int, count_present
 
 @dataclass
 class Outcome:
-    """What came of many downloads."""
+    """Result of many downloads."""
 
     fetched: int = 0
     present: int = 0
     unavailable: int = 0
     unwanted: int = 0
     failed: dict[str, str] = field(default_factory=dict)
-    """Reason by file name."""
+    """Reasons of failure by file name."""
     not_tried: bool = False
-    """Whether the rest was left alone because the site refused."""
+    """Whether the rest was skipped because the site refused."""
 
     def lines(self) -> list[str]:
-        """Return the summary as lines ``name = value``; what never happens with a source is left out."""
+        """Return the summary as lines ``name = value``, without entries that cannot occur for a source."""
         counts = {"fetched": self.fetched, "present": self.present, "failed": len(self.failed)}
         rare = {"unavailable": self.unavailable, "not wanted": self.unwanted}
         return [f"{name} = {count}" for name, count in (counts | {k: v for k, v in rare.items() if v}).items()]
@@ -108,24 +108,24 @@ class Outcome:
         """Raise `InputError` if a recording failed."""
         if self.failed:
             name, reason = next(iter(self.failed.items()))
-            rest = "; the others were not asked for, since the site refuses" if self.not_tried else ""
+            rest = "; the others were not requested, since the site refuses" if self.not_tried else ""
             raise InputError(
                 f"{len(self.failed)} recordings could not be downloaded, {name} because of: {reason}{rest}; "
-                "repeat the command to go on where it stopped"
+                "repeat the command to continue"
             )
 
 
 class Store:
-    """A directory of downloads with its ``recordings.csv``; a context manager that holds the directory.
+    """A directory of downloads with its ``recordings.csv``; a context manager that locks the directory.
 
     Parameters
     ----------
     directory
-        Made if missing.
+        Created if missing.
     web
         The session.
     extra
-        Called with each recording that is recorded, for a further table.
+        Called with each recorded recording, for an additional table.
     """
 
     def __init__(self, directory: Path, web: Web, extra: Callable[[Remote], None] | None = None) -> None:
@@ -142,7 +142,7 @@ class Store:
             self._stack.enter_context(
                 alone(
                     self.directory / _LOCK_NAME,
-                    f"another command is downloading into {self.directory}; wait until it has ended, or choose another",
+                    f"another command is downloading to {self.directory}; wait for it, or choose another directory",
                 )
             )
         except OSError as error:
@@ -160,23 +160,23 @@ class Store:
         self._stack.close()
 
     def find(self, remote: Remote) -> Path | None:
-        """Return where a recording lies already, or None."""
+        """Return the path of an existing recording, or None."""
         for name in (remote.file_name, *remote.other_names):
             if (self.directory / name).is_file():
                 return self.directory / name
         return None
 
     def bring(self, remote: Remote) -> bool:
-        """Make sure that a recording and its record are there; return whether it had to be downloaded.
+        """Ensure that a recording and its record exist; return whether it was downloaded.
 
         Raises
         ------
         BriteKitError
-            Why it could not be.
+            The download failed.
         """
         name = remote.file_name
         if not is_recording_name(name) or name != Path(name).name or "\\" in name or not name.isprintable():
-            raise InputError(f"{name!r} cannot be the name of a recording")
+            raise InputError(f"{name!r} is not a valid name of a recording")
         with self._guard:
             turn = self._turns.setdefault(name, threading.Lock())
         with turn:
@@ -185,7 +185,7 @@ class Store:
     def _bring(self, remote: Remote) -> bool:
         found = self.find(remote)
         if found is not None:
-            # its record too, which a killed command may not have written, unless somebody completed it
+            # also the record, which a killed command may not have written, unless it was completed by hand
             if self._row(found.stem) is None:
                 self._record(remote, remote.details, found.stem)
             return False
@@ -193,7 +193,7 @@ class Store:
         fresh = self.directory / f".fresh-{remote.file_name}"
         try:
             details = remote.bring(self._web, fresh)
-            # before the file has its name: a file without a record would be used without its licence
+            # before renaming the file: a file without a record would be used without its licence
             self._record(remote, details, target.stem)
             fresh.replace(target)
         finally:
@@ -201,31 +201,31 @@ class Store:
         return True
 
     def details_of(self, remote: Remote) -> Details:
-        """Return what is recorded about a recording."""
+        """Return the record of a recording."""
         row = self._row(Path(remote.file_name).stem)
         return remote.details if row is None else Details(**{key: row.get(key, "") for key in asdict(remote.details)})
 
     def bring_all(
         self, remotes: Iterable[Remote], most: int, jobs: int, count_present: bool, total: int | None = None
     ) -> Outcome:
-        """Download recordings until `most` of them have come.
+        """Download recordings until `most` of them are complete.
 
         Parameters
         ----------
         remotes
-            Candidates, best first; taken only as they are needed.
+            Candidates, best first; consumed lazily.
         most
-            Recordings wanted.
+            Number of recordings to get.
         jobs
-            Downloads at a time.
+            Number of parallel downloads.
         count_present
-            Whether recordings that are there already count as brought.
+            Whether existing recordings count.
         total
-            Number of candidates, for the progress shown.
+            Number of candidates, for the progress display.
 
         Returns
         -------
-        What came of it; nothing is raised for single recordings.
+        The result; failures of single recordings do not raise.
         """
         outcome, refusals = Outcome(), 0
         candidates: Iterator[Remote] = iter(remotes)
@@ -262,7 +262,7 @@ class Store:
         return outcome
 
     def _count(self, outcome: Outcome, remote: Remote, future: "Future[bool]") -> bool | None:
-        """Enter one result; return whether something came, None for a refusal."""
+        """Record one result; return whether it succeeded, or None for a refusal."""
         try:
             new = future.result()
         except Interrupted:

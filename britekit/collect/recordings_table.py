@@ -1,4 +1,4 @@
-"""``recordings.csv``: who, where, when, licence and link of each recording, beside the audio."""
+"""Read and write ``recordings.csv``: author, place, time, licence and link of each recording."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ FILE_NAME = "recordings.csv"
 
 @dataclass(frozen=True)
 class Details:
-    """What is known about a recording; the text columns of ``recordings.csv``, empty where unknown."""
+    """Details of a recording: the text columns of ``recordings.csv``, empty where unknown."""
 
     group: str = ""
     source: str = ""
@@ -40,7 +40,7 @@ class RecordingRow:
     class_name: str
     details: Details = field(default_factory=Details)
     row: int = field(default=0, compare=False)
-    """Where it stands in a file; the header is row 1."""
+    """Row number in the file; the header is row 1."""
 
 
 def read_recordings_table(path: Path) -> list[RecordingRow]:
@@ -49,14 +49,14 @@ def read_recordings_table(path: Path) -> list[RecordingRow]:
     Raises
     ------
     InputError
-        The file cannot be read, or a row names no recording.
+        The file cannot be read, or a row has no recording.
     """
     if not path.exists():
         return []
     rows, names = [], RecordingNames.below(path.parent)
     for number, cells in iter_rows(path, ["recording"], COLUMNS[1:]):
         if not cells["recording"]:
-            raise InputError(f"{path}, row {number}: the recording is not named")
+            raise InputError(f"{path}, row {number}: recording is empty")
         details = Details(*(cells[name] for name in _DETAILS))
         recording = names.find(cells["recording"]) or name_forms(cells["recording"])[-1]
         rows.append(RecordingRow(recording, cells["class"], details, number))

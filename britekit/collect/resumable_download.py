@@ -1,4 +1,4 @@
-"""One recording from an address to a file that is complete and decodes, going on where it was interrupted."""
+"""Download a recording to a complete file that decodes, resuming after interruptions."""
 
 import json
 import os
@@ -17,15 +17,15 @@ from britekit.files import unwritable
 
 _NO_AUDIO = ("text/", "application/json", "application/xml", "application/xhtml", "image/")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-# Sites round lengths to seconds, and count what an encoder adds at either end.
+# Sites round lengths to seconds, and include the padding of encoders.
 _LENGTH_SLACK_S, _LENGTH_SLACK = 2.0, 0.1
 
 
 def download(web: Web, url: str, target: Path, check: Callable[[Path], object], audio: bool = True) -> None:
-    """Bring one file to its name; until it is complete and has passed, only a hidden partial file exists.
+    """Download a file; until it is complete and has passed the check, only a hidden partial file exists.
 
-    What an earlier, interrupted attempt left is continued if the site says that it is still the same file
-    (``If-Range``, RFC 9110, section 13.1.5).
+    An interrupted download is continued if the site confirms that the file is unchanged (``If-Range``, RFC 9110,
+    section 13.1.5).
 
     Parameters
     ----------
@@ -34,18 +34,18 @@ def download(web: Web, url: str, target: Path, check: Callable[[Path], object], 
     url
         Address of the file.
     target
-        Its name; the directory exists.
+        Path of the file in an existing directory.
     check
-        Raises `InputError` for a complete file that is no good; it is then removed.
+        Raises `InputError` for an invalid file, which is then deleted.
     audio
-        Whether an answer that says it is text is refused at once.
+        Whether to reject responses of type text at once.
 
     Raises
     ------
     WebError
-        The site did not give it.
+        The site did not deliver it.
     InputError
-        It is not what it should be, or cannot be written.
+        The file is invalid, or cannot be written.
     """
     partial = Partial.beside(target, url)
     deadline = time.monotonic() + web.limits.whole_s
@@ -67,7 +67,7 @@ def check_audio(path: Path, listed_s: float | None = None) -> float:
     Raises
     ------
     InputError
-        It is no audio, damaged anywhere, or clearly shorter than it was listed.
+        It is not audio, is damaged, or is clearly shorter than listed.
     """
     try:
         with AudioReader(path, warn=False) as reader:
@@ -76,8 +76,8 @@ def check_audio(path: Path, listed_s: float | None = None) -> float:
             seconds, damaged_at = reader.seconds_read, reader.damaged_at
     except InputError as error:
         said = str(error).rpartition("(")[2].rstrip(")")
-        raise InputError(f"what came is not audio that can be decoded ({said})") from None
-    # after all that was listed there may come tags and other things that are no sound
+        raise InputError(f"the downloaded file cannot be decoded as audio ({said})") from None
+    # tags and other data without sound may follow the listed length
     if damaged_at is not None and not (listed_s and seconds >= listed_s - 0.5):
         raise InputError(f"the audio is damaged at {damaged_at:.1f} s")
     if seconds <= 0:
@@ -89,7 +89,7 @@ def check_audio(path: Path, listed_s: float | None = None) -> float:
 
 @dataclass(frozen=True)
 class Partial:
-    """A file on its way, and beside it what is needed to continue it."""
+    """A partial download, with the data needed to resume it."""
 
     path: Path
     note: Path
@@ -102,11 +102,11 @@ class Partial:
         return cls(path, path.with_name(path.name + ".json"), url)
 
     def size(self) -> int:
-        """Return the bytes that are there."""
+        """Return the number of bytes downloaded so far."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def validator(self) -> str:
-        """Return what tells the site which version the bytes are of, or ``""`` if they are of no use."""
+        """Return the validator of the version of the bytes, or ``""`` if they cannot be resumed."""
         try:
             noted = json.loads(self.note.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -115,35 +115,35 @@ class Partial:
         return str(noted.get("validator", "")) if known else ""
 
     def begin(self, response: requests.Response) -> None:
-        """Note which version is about to come."""
+        """Record the version that is being downloaded."""
         tag = response.headers.get("ETag", "")
-        # a weak tag only says that two versions mean the same
+        # a weak tag does not guarantee equal bytes
         validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
         self.note.write_text(json.dumps({"url": self.url, "validator": validator}), encoding="utf-8")
 
     def publish(self, target: Path) -> None:
-        """Give the file its name."""
+        """Rename the file to its final name."""
         with open(self.path, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(self.path, target)
         self.note.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Forget what came."""
+        """Delete the partial download."""
         self.path.unlink(missing_ok=True)
         self.note.unlink(missing_ok=True)
 
 
 def _attempt(web: Web, url: str, partial: Partial, deadline: float, audio: bool) -> None:
     validator, have = partial.validator(), partial.size()
-    # lengths are of the bytes themselves, so they must not come compressed
+    # lengths refer to raw bytes, so the response must not be compressed
     headers = {"Accept-Encoding": "identity"}
     if validator:
         headers |= {"Range": f"bytes={have}-", "If-Range": validator}
     with web.request(url, headers=headers, deadline=deadline, accept=frozenset({416})) as response:
         if response.status_code == 416:
             if response.headers.get("Content-Range", "").strip() == f"bytes */{have}" and have:
-                return  # it had come whole, and the end came before it got its name
+                return  # it was complete, but not yet renamed
             partial.remove()
             raise Transient("it has changed since the download began")
         if audio:
@@ -151,23 +151,23 @@ def _attempt(web: Web, url: str, partial: Partial, deadline: float, audio: bool)
         resumed = response.status_code == 206
         if resumed and not (validator and _continues(response, have)):
             partial.remove()
-            raise Transient("another part of the file came than was asked for")
+            raise Transient("the site sent a different part of the file")
         with open(partial.path, "ab" if resumed else "wb") as file:
             if not resumed:
-                # after the old bytes are gone, or a kill here would let a new note vouch for them
+                # after deleting the old bytes, or a kill here would leave them with a new validator
                 partial.begin(response)
             for chunk in web.read(response, deadline, web.limits.max_bytes - (have if resumed else 0)):
                 file.write(chunk)
                 file.flush()
     if partial.size() == 0:
-        raise WebError(web.scrub(f"{url.partition('?')[0]} gave an empty file"))
+        raise WebError(web.scrub(f"{url.partition('?')[0]} returned an empty file"))
 
 
 def _check_kind(web: Web, response: requests.Response) -> None:
     kind = response.headers.get("Content-Type", "").strip().lower()
     if kind.startswith(_NO_AUDIO):
         place = response.url.partition("?")[0]
-        raise WebError(web.scrub(f"{place} gave {kind.partition(';')[0]} instead of audio"))
+        raise WebError(web.scrub(f"{place} returned {kind.partition(';')[0]} instead of audio"))
 
 
 def _continues(response: requests.Response, have: int) -> bool:

@@ -1,7 +1,7 @@
-"""Synthesised training and test recordings of imaginary species, with exact annotations.
+"""Synthesise training and test recordings of imaginary species, with exact annotations.
 
-A recording depends only on the seed, what it is of, and its number, so asking for more leaves the first ones
-as they were. Test recordings depend on the set of species as well.
+A recording depends only on the seed, its species and its number, so more recordings do not change the first ones. Test
+recordings also depend on the set of species.
 """
 
 import zlib
@@ -34,15 +34,15 @@ _TEST_SNR_DB = (-18.0, 8.0)
 
 @dataclass(frozen=True)
 class SampleRecording:
-    """A recording that can be made."""
+    """A recording that can be synthesised."""
 
     stem: str
     seconds: float
     class_name: str
-    """Its class; ``""`` for test recordings."""
+    """Class; ``""`` for test recordings."""
     bouts: tuple[Bout, ...]
     key: tuple[int, ...]
-    """Seeds its samples."""
+    """Seed of its samples."""
 
     def write(self, path: Path) -> list[Annotation]:
         """Synthesise the recording into a FLAC file, and return its annotations by class code."""
@@ -58,7 +58,7 @@ def plan_training(species: Species | None, count: int, seed: int) -> Iterator[Sa
     for number in range(1, count + 1):
         key = (seed, 0, zlib.crc32(info.name.encode()), number)
         rng = _planner(key)
-        # most give one segment of 5 s, one in ten gives two
+        # most have one segment of 5 s, one in ten has two
         seconds = round(float(rng.uniform(7.6, 10.0) if rng.uniform() < 0.1 else rng.uniform(5.0, 7.4)), 2)
         bouts = (Bout(species, float(rng.uniform(0, 0.8)), seconds, _TRAIN_SNR_DB),) if species else ()
         yield SampleRecording(f"{info.code}-{number:04d}", seconds, info.name, bouts, key)
@@ -75,7 +75,7 @@ def plan_test(species: Sequence[Species], count: int, seed: int) -> Iterator[Sam
         bouts = []
         for _ in range(0 if number % 13 == 0 else int(rng.integers(3, 6))):
             if not deck:
-                # going through all species before any comes again keeps a small test balanced
+                # using all species before repeating any keeps a small test balanced
                 deck = [species[place] for place in rng.permutation(len(species))]
             length = float(rng.uniform(8, 25))
             start = float(rng.uniform(0, seconds - length))
@@ -90,15 +90,15 @@ def write_samples(
     test: int = DEFAULT_TEST,
     seed: int = DEFAULT_SEED,
 ) -> tuple[int, int]:
-    """Write a tree of training recordings, soundscapes with annotations, and the class list that fits them.
+    """Write a tree of training recordings, soundscapes with annotations, and the class list.
 
     Parameters
     ----------
     output
-        Gets ``recordings/<class>/``, ``recordings/recordings.csv``, ``test/``, ``test/annotations.csv``,
+        Directory for ``recordings/<class>/``, ``recordings/recordings.csv``, ``test/``, ``test/annotations.csv``,
         ``classes.csv``.
     classes
-        Number of species, 1 to 10; the class Noise comes on top.
+        Number of species, 1 to 10, in addition to the class Noise.
     recordings
         Training recordings per class, at least 1.
     test

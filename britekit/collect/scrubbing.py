@@ -1,4 +1,4 @@
-"""Keeping a key out of everything that a person or a log may see, however a server echoes it."""
+"""Keep keys out of messages and logs, even if a server echoes them."""
 
 import html
 import json
@@ -12,12 +12,12 @@ _LOGGERS = ("urllib3", "urllib3.connectionpool", "urllib3.util.retry", "requests
 
 
 class Scrubber:
-    """Replaces secrets in texts, also where they are written as in an address, in HTML or in JSON.
+    """Replaces secrets in texts, also in URL, HTML or JSON encoding.
 
     Parameters
     ----------
     secrets
-        Texts that must not be seen; empty ones are left out.
+        Secret texts; empty ones are ignored.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -26,14 +26,14 @@ class Scrubber:
         self._pattern = re.compile("|".join(map(re.escape, spellings)), re.IGNORECASE) if spellings else None
 
     def scrub(self, text: str) -> str:
-        """Return a text without the secrets; nothing is left of one that hides them in another way."""
+        """Return a text without the secrets; replace the whole text if it contains one in another encoding."""
         if self._pattern is None:
             return text
         clean = self._pattern.sub(HIDDEN, text)
         return "[a text that holds the key]" if self.is_in(clean.replace(HIDDEN, "")) else clean
 
     def is_in(self, text: str) -> bool:
-        """Tell whether a text holds a secret, also behind several rounds of encoding."""
+        """Return whether a text contains a secret, also after several rounds of encoding."""
         if self._pattern is None:
             return False
         for _ in range(4):
@@ -46,24 +46,24 @@ class Scrubber:
 
 
 class LogFilter(logging.Filter):
-    """Cleans the debugging lines of the HTTP libraries, which name every address they ask."""
+    """Removes secrets from debug logs of the HTTP libraries, which contain every requested address."""
 
     def __init__(self, scrubber: Scrubber) -> None:
         super().__init__()
         self._scrubber = scrubber
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let the record pass, without secrets."""
+        """Pass the record without secrets."""
         record.msg, record.args = self._scrubber.scrub(record.getMessage()), ()
         return True
 
     def install(self) -> None:
-        """Begin to clean."""
+        """Install the filter."""
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(self)
 
     def remove(self) -> None:
-        """Stop cleaning."""
+        """Remove the filter."""
         for name in _LOGGERS:
             logging.getLogger(name).removeFilter(self)
 

@@ -1,4 +1,4 @@
-"""``sources.csv``, the list of what to gather: read and checked as a whole."""
+"""Read ``sources.csv``, the list of sources, and check it as a whole."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ def read_sources(path: Path, classes: Sequence[ClassInfo]) -> list[SourceRow]:
     Raises
     ------
     InputError
-        Names every unknown column, class, source, split and bad limit at once, each with its row.
+        There are unknown columns, classes, sources or splits, or invalid limits; lists all with their rows.
     """
     problems: list[str] = []
     rows: list[SourceRow] = []
@@ -54,7 +54,7 @@ def read_sources(path: Path, classes: Sequence[ClassInfo]) -> list[SourceRow]:
 
 
 def project_of(path: Path) -> Path:
-    """Return where relative queries begin: above the list's ``data`` folder, else its own."""
+    """Return the base of relative queries: the parent of the list's ``data`` folder, else the list's folder."""
     folder = path.absolute().parent
     return folder.parent if folder.name == "data" else folder
 
@@ -74,11 +74,11 @@ def _source_problem(name: str) -> str:
     if name in known:
         return ""
     listed = ", ".join(known)
-    return f'source "{name}" is not known; available are {listed}{suggest(name, known)}'
+    return f'source "{name}" is unknown; available are {listed}{suggest(name, known)}'
 
 
 def _split_problem(name: str) -> str:
-    return "" if name in SPLITS else f'split "{name}" is not known; expected {" or ".join(SPLITS)}'
+    return "" if name in SPLITS else f'split "{name}" is unknown; expected {" or ".join(SPLITS)}'
 
 
 def _limit_problem(text: str) -> str:

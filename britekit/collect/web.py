@@ -1,7 +1,6 @@
-"""Asking sites: one session, paced, with time limits, asked again where that helps, redirects watched.
+"""Send requests to sites: one session with rate limits, timeouts, retries and checked redirects.
 
-Redirects are followed here and not by requests: an address on another host must not carry the key, and
-nothing goes from https to http.
+Redirects are followed here and not by requests: keys must not go to another host, and https must not become http.
 """
 
 import json
@@ -36,24 +35,24 @@ Answer = TypeVar("Answer")
 
 
 class WebError(InputError):
-    """A request that a site answered in a way that asking again will not change."""
+    """A request failed in a way that a retry will not change."""
 
 
 class Gone(WebError):
-    """What was asked for is not there (any more)."""
+    """The resource does not exist (any more)."""
 
 
 class Refused(WebError):
-    """The site cannot be reached, or wants to be left alone."""
+    """The site cannot be reached, or refuses requests."""
 
 
 class Transient(Exception):
-    """A failure worth another try.
+    """A failure that may be retried.
 
     Attributes
     ----------
     wait_s
-        Seconds that the site asked for, or None.
+        Seconds to wait that the site requested, or None.
     """
 
     def __init__(self, reason: str, wait_s: float | None = None) -> None:
@@ -63,40 +62,40 @@ class Transient(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """How long, how much and how often; times in seconds."""
+    """Limits of time, size and retries; times in seconds."""
 
     pause_s: float = 1.0
     """Between requests to one host."""
     retry_s: float = 2.0
-    """Before the second try; doubled before each further one."""
+    """Pause before the second try; doubled before each further one."""
     tries: int = 4
     connect_s: float = 15.0
     read_s: float = 60.0
-    """Longest silence."""
+    """Timeout without data."""
     whole_s: float = 1800.0
-    """For one page or recording altogether, all tries included."""
+    """Total time for one page or recording, including retries."""
     longest_wait_s: float = 900.0
-    """A site that wants to be left alone for longer is."""
+    """Longest requested pause to wait for; beyond it, the site counts as refusing."""
     max_bytes: int = 2 << 30
     max_page_bytes: int = 64 << 20
 
     @classmethod
     def paced(cls, pause_s: float) -> "Limits":
-        """Return the limits for a setting of `misc.request_pause`."""
+        """Return the limits for a value of `misc.request_pause`."""
         return cls(pause_s=pause_s, retry_s=2 * pause_s)
 
 
 class Web:
-    """The one session; a context manager, safe for threads.
+    """The HTTP session; thread-safe, and a context manager.
 
     Parameters
     ----------
     limits
         See `Limits`.
     secrets
-        Keys that must appear in no message and on no other host.
+        Keys that must not appear in messages or go to other hosts.
     connections
-        Kept open per host.
+        Number of open connections per host.
     """
 
     def __init__(self, limits: Limits | None = None, secrets: Iterable[str] = (), connections: int = 8) -> None:
@@ -132,7 +131,7 @@ class Web:
         Raises
         ------
         WebError
-            `Refused` after the last try, `Gone`, or another answer that is of no use.
+            `Refused` after the last try, `Gone`, or another unusable response.
         """
         deadline = time.monotonic() + self.limits.whole_s
 
@@ -145,19 +144,19 @@ class Web:
             return json.loads(text)
         except (ValueError, RecursionError):
             kind = "HTML" if text.lstrip()[:1] == b"<" else "something else"
-            raise WebError(f"{self.scrub(url)} answered with {kind} instead of JSON") from None
+            raise WebError(f"{self.scrub(url)} returned {kind} instead of JSON") from None
 
     def persist(self, url: str, attempt: Callable[[], Answer], progress: Callable[[], int] = int) -> Answer:
-        """Return what `attempt` returns, trying again after `Transient` failures with growing pauses.
+        """Return the result of `attempt`, retrying after `Transient` failures with growing pauses.
 
         Parameters
         ----------
         url
-            Names host and subject in messages.
+            Address, for messages.
         attempt
             One try.
         progress
-            Bytes that tries have brought so far; one that brought some starts the count afresh.
+            Returns the bytes received so far; a try that received some resets the count.
         """
         deadline = time.monotonic() + self.limits.whole_s
         host, failures, before = urlsplit(url).netloc, 0, progress()
@@ -173,10 +172,10 @@ class Web:
             pause = max(pause, asked or 0.0)
             late = time.monotonic() + pause > deadline
             if failures >= self.limits.tries or late or pause > self.limits.longest_wait_s:
-                wish = f", and asks to be left alone for {asked:.0f} s" if asked else ""
+                wish = f", and asks to wait {asked:.0f} s" if asked else ""
                 times = f" (tried {failures} times)" if failures > 1 else ""
                 raise Refused(self.scrub(f"{_place(url)}: {reason}{wish}{times}"))
-            log.debug("%s: %s; again in %.1f s", self.scrub(_place(url)), self.scrub(reason), pause)
+            log.debug("%s: %s; retrying in %.1f s", self.scrub(_place(url)), self.scrub(reason), pause)
             if asked:
                 self.pacer.hold(host, asked)
             self.pacer.sleep(pause)
@@ -189,15 +188,15 @@ class Web:
         deadline: float | None = None,
         accept: frozenset[int] = frozenset(),
     ) -> requests.Response:
-        """Return an open answer of 200 to 299, or of a status in `accept`, after redirects.
+        """Return an open response with status 200 to 299 or in `accept`, after redirects.
 
         Raises
         ------
         Transient, WebError
         """
         if self._scrubber.is_in(url):
-            # such as a link to the audio with the key in it: it could lead anywhere
-            raise WebError(f"{self.scrub(_place(url))}: an address that holds the key is not asked for")
+            # such as a link to audio that contains the key: it could lead to any host
+            raise WebError(f"{self.scrub(_place(url))}: an address that contains the key is not requested")
         here = self._address(url, None)
         query: Mapping[str, str | int] | None = params
         for _ in range(_MOST_HOPS + 1):
@@ -214,7 +213,7 @@ class Web:
         raise WebError(self.scrub(f"{_place(url)}: redirected more than {_MOST_HOPS} times"))
 
     def read(self, response: requests.Response, deadline: float, most: int) -> Iterator[bytes]:
-        """Yield the body as it comes, so that one that drips cannot outlast the deadline.
+        """Yield the body as it arrives, so that a slow one cannot exceed the deadline.
 
         Raises
         ------
@@ -223,7 +222,7 @@ class Web:
         total = 0
         promised = _length(response)
         if promised is not None and promised > most:
-            raise WebError(self.scrub(f"{_place(response.url)}: {promised} bytes are more than {most} allowed"))
+            raise WebError(self.scrub(f"{_place(response.url)}: {promised} bytes exceed the limit of {most}"))
         while True:
             if self.stop.is_set():
                 raise Interrupted("interrupted")
@@ -237,7 +236,7 @@ class Web:
                 break
             total += len(chunk)
             if total > most:
-                raise WebError(self.scrub(f"{_place(response.url)}: it is longer than {most} bytes allowed"))
+                raise WebError(self.scrub(f"{_place(response.url)}: it exceeds the limit of {most} bytes"))
             yield chunk
         if promised is not None and "Content-Encoding" not in response.headers and total < promised:
             raise Transient(f"the connection was cut after {total} of {promised} bytes")
@@ -262,10 +261,10 @@ class Web:
         except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.ProtocolError) as error:
             raise Transient(self._reason(error)) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError):
-            raise WebError(self.scrub(f"{_place(url)} cannot be asked for")) from None
+            raise WebError(self.scrub(f"{_place(url)} cannot be requested")) from None
 
     def _address(self, url: str, came_from: str | None) -> str:
-        """Return an address that may be asked."""
+        """Return an address that may be requested."""
         try:
             parts = urlsplit(url)
             known = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -297,7 +296,7 @@ class Web:
         raise WebError(text)
 
     def _server_message(self, response: requests.Response) -> str:
-        """Return what an error page of JSON says, shortened."""
+        """Return the message of a JSON error page, shortened."""
         if "json" not in response.headers.get("Content-Type", ""):
             return ""
         try:
@@ -308,13 +307,13 @@ class Web:
         if not isinstance(said, dict):
             return ""
         said = said.get("message") or said.get("error") or said.get("errors") or ""
-        # scrubbed before it is cut, or half a key could stay
+        # scrub before cutting, or half a key could remain
         text = self.scrub(said if isinstance(said, str) else json.dumps(said))
         return f": {text[:200]}" if text else ""
 
 
 def _joined(base: str, link: str) -> str:
-    """Return where a link leads; one that makes no sense stays, to be refused with its text."""
+    """Resolve a link; an invalid one is returned unchanged, to be rejected later."""
     try:
         return urljoin(base, link)
     except ValueError:
@@ -322,7 +321,7 @@ def _joined(base: str, link: str) -> str:
 
 
 def _place(url: str) -> str:
-    """Return an address without its query, which may hold keys and says little to a person."""
+    """Return an address without its query, which may contain keys."""
     return url.partition("?")[0]
 
 

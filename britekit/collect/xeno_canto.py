@@ -1,7 +1,7 @@
-"""Xeno-canto: finding recordings through its interface, version 3.
+"""Find recordings through the API of Xeno-canto, version 3.
 
-The interface answers ``query`` and ``key`` with pages of ``recordings``; its search for names is not exact,
-so names are compared here. https://xeno-canto.org/explore/api
+The API answers ``query`` and ``key`` with pages of ``recordings``; its search for names is not exact, so names are
+compared here. https://xeno-canto.org/explore/api
 """
 
 import logging
@@ -48,20 +48,20 @@ def find_recordings(
     key
         The user's key.
     name
-        English name, or scientific name of two or three words; case does not matter.
+        English name, or scientific name of two or three words, ignoring case.
     scientific
-        Which of the two.
+        Whether the name is scientific.
     no_derivatives_too
-        Take licences that forbid derivatives, and recordings without a known licence.
+        Include licences that forbid derivatives, and unknown licences.
     seen_only
-        Only recordings whose animal was seen.
+        Only recordings of an animal that was seen.
     licences
-        Those wanted; None for all.
+        Accepted licences; None for all.
 
     Raises
     ------
     InputError
-        Nothing is known by that name, or nothing that was asked for.
+        No recordings have that name, or none match the criteria.
     WebError
         The site did not answer.
     """
@@ -93,7 +93,7 @@ def find_recordings(
         kind = "scientific name" if scientific else "English name"
         raise InputError(f'Xeno-canto has no recording of the {kind} "{name}"{suggest(name, others)}')
     if not found:
-        raise InputError(f'Xeno-canto has {named} recordings of "{name}", none as asked for (licence, animal seen)')
+        raise InputError(f'Xeno-canto has {named} recordings of "{name}", none match (licence, animal seen)')
     return [found[number] for number in sorted(found, key=lambda number: qualities[number])]
 
 
@@ -164,21 +164,21 @@ def _remote(item: dict[str, Any], number: str, details: Details, address: str) -
 
 def _bring(web: Web, target: Path, link: str, details: Details, seconds: float | None) -> Details:
     if not link:
-        # of species that trappers look for, the site gives no audio away
+        # the site withholds the audio of species at risk of trapping
         raise Gone(f"{details.url} has no audio to download")
     download(web, link, target, partial(check_audio, listed_s=seconds))
     return details
 
 
 def _absolute(link: str, base: str) -> str:
-    """Return a link with its scheme; the site leaves it out."""
+    """Return a link with its scheme, which the site omits."""
     if not link or link.startswith(("http://", "https://")):
         return link
     return urljoin(base, link) if link.startswith("/") else link
 
 
 def _degrees(value: object, limit: float) -> str:
-    """Return a coordinate as text, empty if it is none."""
+    """Return a coordinate as text, empty if invalid."""
     try:
         degrees = float(str(value))
     except ValueError:
@@ -187,7 +187,7 @@ def _degrees(value: object, limit: float) -> str:
 
 
 def _seconds(text: str) -> float | None:
-    """Read a length such as ``1:05`` or ``1:02:03``."""
+    """Parse a length such as ``1:05`` or ``1:02:03``."""
     parts = text.split(":")
     if not text or not all(part.isascii() and part.isdigit() for part in parts) or len(parts) > 3:
         return None

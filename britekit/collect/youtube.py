@@ -1,7 +1,7 @@
-"""Sound tracks of videos, through the library yt-dlp; its conversion programs are not needed.
+"""Download sound tracks of videos with yt-dlp, without its conversion programs.
 
-The track comes as the site has it into a folder beside its target, is converted here, and the folder goes
-away, also after a failure. An interrupted download leaves it, and the library goes on there the next time.
+The original track is downloaded to a folder beside the target and converted here; then the folder is deleted, also
+after a failure. An interruption leaves the folder, and yt-dlp resumes there the next time.
 """
 
 import logging
@@ -25,24 +25,24 @@ log = logging.getLogger(__name__)
 
 SOURCE = "YouTube"
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{11}")
-# What the library calls expected although it is the network or the site that refuses.
+# Errors that yt-dlp marks as expected although the network or the site refused.
 _REFUSAL = re.compile(
     r"not a bot|429|Too Many Requests|HTTP Error (?:403|408|5\d\d)|timed? ?out|Unable to (?:connect|download)"
     r"|Connection|resolve|rate.?limit|Network|unreachable",
     re.IGNORECASE,
 )
 _MISSING = re.compile(r"HTTP Error (?:404|410)")
-# A track of several hours in the best quality fits.
+# Enough for a track of several hours in the best quality.
 _MOST_BYTES = 1 << 30
 
 
 def check_identifier(text: str) -> str:
-    """Return a video's identifier.
+    """Return a valid video identifier.
 
     Raises
     ------
     InputError
-        It is none.
+        It is not valid.
     """
     if not _IDENTIFIER.fullmatch(text):
         raise InputError(f"{text!r} is not the identifier of a video; expected 11 letters, digits, - and _")
@@ -59,9 +59,9 @@ def video(address: str, identifier: str, rate: int, licences: Sequence[str] | No
     identifier
         11 letters.
     rate
-        Of the MP3, Hz.
+        Sampling rate of the MP3 in Hz.
     licences
-        Those wanted; None for all.
+        Accepted licences; None for all.
     """
     link = address + check_identifier(identifier)
     details = Details(source=SOURCE, url=link)
@@ -78,7 +78,7 @@ def clip(
     source: str,
     licences: Sequence[str] | None = None,
 ) -> Remote:
-    """Return some seconds of a video's sound track, named ``{identifier}-{whole start}.mp3``."""
+    """Return a part of a video's sound track, named ``{identifier}-{whole start}.mp3``."""
     link = address + check_identifier(identifier)
     details = Details(group=identifier, source=source, url=f"{link}&t={int(start_s)}")
     bring = partial(_bring, link=link, rate=rate, listed=details, licences=licences, start_s=start_s, seconds=seconds)
@@ -86,7 +86,7 @@ def clip(
 
 
 def look_up(web: Web, link: str) -> tuple[Details, float | None]:
-    """Return what a video's page says, and its length in seconds, without fetching any audio."""
+    """Return the details of a video and its length in seconds, without downloading audio."""
     info = _ask(web, link, None)
     return _details(info, Details(source=SOURCE, url=link)), _duration(info)
 
@@ -98,9 +98,9 @@ def looked_up(
     licences: Sequence[str] | None,
     known: Mapping[str, Details] | None = None,
 ) -> Iterator[Remote]:
-    """Yield recordings with what their videos' pages say; videos that cannot be had are left out.
+    """Yield recordings with the details of their videos; skip unavailable videos.
 
-    Nothing is asked about recordings that are in `directory` already; `known` tells about those, by stem.
+    Recordings that exist in `directory` are not requested; `known` has their details by stem.
     """
     for remote in remotes:
         if (directory / remote.file_name).is_file():
@@ -135,7 +135,7 @@ def _bring(
         info = _ask(web, link, folder, licences)
         tracks = [path for path in sorted(folder.iterdir()) if path.suffix not in (".part", ".ytdl", ".mp3~")]
         if not tracks:
-            raise InputError(f"{link} gave no sound track")
+            raise InputError(f"{link} has no sound track")
         made = folder / "made.mp3~"
         write_mp3(tracks[0], made, rate, None, BIT_RATE, start_s, seconds, allow_damage=True)
         made.replace(target)
@@ -149,7 +149,7 @@ def _bring(
 
 
 def _ask(web: Web, link: str, folder: Path | None, licences: Sequence[str] | None = None) -> dict[str, Any]:
-    """Let the library look at a video, and download its track if there is a folder for it."""
+    """Query a video with yt-dlp, and download its track if a folder is given."""
     import yt_dlp
 
     talk = _Talk()
@@ -158,14 +158,14 @@ def _ask(web: Web, link: str, folder: Path | None, licences: Sequence[str] | Non
         if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming"):
             return "it is a live broadcast"
         if not incomplete and not is_wanted(_licence(info), licences):
-            raise _NotThis(f"its licence ({_licence(info) or 'unknown'}) is not one of those wanted")
+            raise _NotThis(f"its licence ({_licence(info) or 'unknown'}) is not accepted")
         return None
 
     def watch(state: dict[str, Any]) -> None:
         if web.stop.is_set():
             raise yt_dlp.utils.DownloadCancelled("interrupted")
         if (state.get("downloaded_bytes") or 0) > _MOST_BYTES:
-            raise _NotThis(f"its sound track is longer than {_MOST_BYTES} bytes allowed")
+            raise _NotThis(f"its sound track exceeds the limit of {_MOST_BYTES} bytes")
 
     options = _options(web.limits, folder) | {"logger": talk, "match_filter": choose, "progress_hooks": [watch]}
     try:
@@ -196,7 +196,7 @@ def _options(limits: Limits, folder: Path | None) -> dict[str, Any]:
         "cachedir": False,
         "fixup": "never",
         "allowed_extractors": ["youtube", "generic"],
-        # sound alone where there is such a track; else the smallest film
+        # a pure sound track if there is one, else the smallest film
         "format": "bestaudio/worst[acodec!=none]/worst",
         "socket_timeout": limits.read_s,
         "retries": limits.tries - 1,
@@ -211,24 +211,24 @@ def _options(limits: Limits, folder: Path | None) -> dict[str, Any]:
         "ignoreerrors": False,
     }
     if folder is not None:
-        # the library fills % fields in, so a per cent sign of the folder is doubled
+        # yt-dlp expands % fields, so per cent signs in the folder name are doubled
         options["outtmpl"] = str(folder).replace("%", "%%") + "/track.%(ext)s"
     return options
 
 
 class _NotThis(Exception):
-    """Raised through the library for a video that is not wanted."""
+    """Raised through yt-dlp for a video that is not wanted."""
 
 
 class _Talk:
-    """What the library says, kept instead of printed."""
+    """Logger for yt-dlp that keeps messages instead of printing them."""
 
     def __init__(self) -> None:
         self.last = ""
         self.rejected = ""
 
     def debug(self, text: str) -> None:
-        """Keep a reason for leaving a video out."""
+        """Keep a reason for skipping a video."""
         if "live broadcast" in text:
             self.rejected = "it is a live broadcast"
         elif "larger than max-filesize" in text:
@@ -237,14 +237,14 @@ class _Talk:
     info = debug
 
     def warning(self, text: str) -> None:
-        """Keep it."""
+        """Keep the message."""
         self.last = text
 
     error = warning
 
 
 def _sorted_out(web: Web, link: str, error: Exception) -> InputError:
-    """Tell a video that is gone from a network that fails."""
+    """Return the error for a deleted video or a network failure."""
     text = web.scrub(re.sub(r"\x1b\[[0-9;]*m", "", str(error))).removeprefix("ERROR: ")
     text = re.split(r"; please report|\. Confirm you are|; see  ?https|\(caused by", text)[0].strip()[:300]
     message = f"{link}: {text}"
@@ -259,7 +259,7 @@ def _sorted_out(web: Web, link: str, error: Exception) -> InputError:
 
 
 def _details(info: dict[str, Any], listed: Details) -> Details:
-    """Return what was known with what the video's page adds."""
+    """Return the listed details completed by those of the video."""
     date = str(info.get("upload_date") or "")
     return replace(
         listed,
@@ -270,7 +270,7 @@ def _details(info: dict[str, Any], listed: Details) -> Details:
 
 
 def _licence(info: dict[str, Any]) -> str:
-    """Return the licence; the site's own terms give no permission, so they count as unknown."""
+    """Return the licence; the site's standard terms give no permission, so they count as unknown."""
     text = str(info.get("license") or "")
     return "CC-BY" if text.startswith("Creative Commons Attribution licen") else text
 

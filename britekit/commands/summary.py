@@ -1,6 +1,6 @@
 """Print how good the project's recognizer is: five figures, a threshold and the next command.
 
-    britekit summary
+britekit summary
 """
 
 

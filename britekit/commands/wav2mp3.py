@@ -27,8 +27,8 @@ def wav2mp3(
     """
     from pathlib import Path
 
+    from britekit.audio.conversion import convert_originals, find_originals
     from britekit.audio.files import shown
-    from britekit.audio.mp3 import convert_originals, find_originals
     from britekit.commands._audio_progress import decoding_threads, seconds_meter
     from britekit.errors import InputError
 

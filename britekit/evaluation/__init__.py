@@ -7,7 +7,7 @@ Truth and scores:
 
 - ``grid.py``: the segments of a recording, which ones an annotation marks, and which one a score belongs to
 - ``scored_segments.py``: a test per segment as matrices; ``scored_units.py``: the same per block and per recording
-- ``analyzed_scores.py``: ``scores.npz`` or label files behind one interface
+- ``analyzed_scores.py``: ``scores.npz`` or label files behind one interface; ``score_reading.py``: reads them
 - ``applied_scaling.py``: the scaling that inference applied to scores in label files
 - ``exclusions.py``: what a test could not use, and how long recordings are
 

@@ -19,10 +19,10 @@ from britekit.annotations.label_table import LabelTable, read_label_table
 from britekit.annotations.reconciling import Reconciler
 from britekit.config import BaseConfig
 from britekit.errors import InputError, some, suggest
-from britekit.evaluation.analyzed_scores import find_label_dir, read_manifest, trained_classes
 from britekit.evaluation.exclusions import root_of
 from britekit.evaluation.grid import ROUNDED_S
 from britekit.evaluation.matrix_file import write_table
+from britekit.evaluation.score_reading import find_label_dir, read_manifest, trained_classes
 from britekit.files import together, write_text
 from britekit.formats import read_any_annotations
 from britekit.metrics.durations import join_stretches

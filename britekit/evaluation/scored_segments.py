@@ -16,9 +16,10 @@ from britekit.annotations.scores import ScoreTable
 from britekit.annotations.segments import Annotation
 from britekit.config import BaseConfig
 from britekit.errors import InputError
-from britekit.evaluation.analyzed_scores import AnalyzedScores, find_label_dir, read_scores, source_of_table
+from britekit.evaluation.analyzed_scores import AnalyzedScores, source_of_table
 from britekit.evaluation.exclusions import Exclusions, audio_files, find_lengths, root_of
 from britekit.evaluation.grid import Grid, build_grid, count_marked, mark_truth
+from britekit.evaluation.score_reading import find_label_dir, read_scores
 from britekit.formats import read_any_annotations
 
 

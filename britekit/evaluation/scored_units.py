@@ -21,9 +21,10 @@ from britekit.annotations.listed import ListedClasses, read_block_annotations, r
 from britekit.annotations.reconciling import Reconciler
 from britekit.config import BaseConfig
 from britekit.errors import InputError
-from britekit.evaluation.analyzed_scores import AnalyzedScores, find_label_dir, read_scores
+from britekit.evaluation.analyzed_scores import AnalyzedScores
 from britekit.evaluation.exclusions import Exclusions, audio_files, find_lengths
 from britekit.evaluation.grid import ROUNDED_S
+from britekit.evaluation.score_reading import find_label_dir, read_scores
 
 # Blocks are times divided by their length; this fraction tolerates rounding of the division.
 _EPSILON = 1e-6

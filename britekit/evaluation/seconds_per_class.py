@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from britekit.annotations.classes import map_name
 from britekit.annotations.label_table import read_label_table
 from britekit.errors import InputError
-from britekit.evaluation.analyzed_scores import read_manifest
 from britekit.evaluation.matrix_file import write_table
+from britekit.evaluation.score_reading import read_manifest
 from britekit.files import together
 from britekit.formats import read_any_annotations
 from britekit.metrics.durations import join_stretches

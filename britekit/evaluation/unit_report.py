@@ -251,7 +251,7 @@ def report_units(
         wanted_precision=wanted_precision if isinstance(data, ScoredUnits) else None,
     )
     if replicates and len(data.recordings) > 1:
-        report.intervals.update(compute_intervals(report, replicates))
+        report.intervals.update(compute_intervals(data, found, report.seconds, report.metrics(), replicates))
     return report
 
 

@@ -5,24 +5,25 @@ With exported models nothing here imports torch.
 The way through, one file each:
 
 - ``model_files``: which checkpoints form the ensemble, and which settings they bring.
-- ``backend``: whether PyTorch or the exports run them.
-- ``export``: a checkpoint becomes an ONNX file that carries its classes and settings (imports torch).
-- ``exported``: such a file read back and run by OpenVINO; ``seal`` notices damage.
-- ``torch_model``: checkpoints run by PyTorch.
+- ``backend``: choose PyTorch or the exports to run them.
+- ``export``: converts a checkpoint to an ONNX file with its classes and settings (imports torch).
+- ``exported``: reads such a file and runs it with OpenVINO; ``seal`` detects damage.
+- ``torch_model``: runs checkpoints with PyTorch.
 - ``embedding``: embeddings by our models or by files of other projects that take sound, which ``foreign``
   describes and ``runtimes`` runs; ``probe_file`` is a member made of such a file. ``embed_database`` stores
   embeddings, ``search`` finds the segments most like one of a recording.
-- ``ensemble``: members loaded, matched by class name, and averaged.
-- ``engine``: recordings -> windows of all of them mixed -> scores per recording, in bounded memory;
-  ``recording_job`` is one recording on its way.
-- ``scores``: what comes out; ``spilled_array`` keeps much of it on disk, ``frames`` lays frame scores
-  of overlapping windows on one grid.
-- ``platt``: scores become probabilities. ``label_rules``: scores become labels; ``labelling``
-  does both by the settings.
+- ``ensemble``: loads members, matches classes by name, and averages scores.
+- ``engine``: recordings -> mixed windows of all of them -> scores per recording, in bounded memory; ``recording_job``
+  is one recording in progress.
+- ``scores``: the result; ``spilled_array`` keeps large results on disk, ``frames`` averages frame scores of overlapping
+  windows on one grid.
+- ``platt``: converts scores to probabilities; ``label_rules``: converts scores to labels; ``labelling`` does both by
+  the settings.
 - ``scoring``: the scores of many recordings as a value, from the engine of this process; a cache of them.
-- ``analysis``: a batch of recordings from end to end, also on a Ray cluster: ``cluster``, with a
-  ``ray_worker`` on each node. ``output`` writes labels in the formats of ``britekit.formats``, ``journal``
-  lets an interrupted run go on, ``manifest`` says what labels were made with, ``meter`` how far the run is.
+- ``analysis``: a batch of recordings from end to end, also on a Ray cluster: ``cluster``, with a ``ray_worker`` on each
+  node. ``output`` writes labels in the formats of ``britekit.formats``, ``journal`` resumes an interrupted run,
+  ``recording_names`` names
+  recordings, ``manifest`` records models and settings, ``meter`` shows progress.
 
 Shapes are named B (windows), C (classes), T (frames of a window), F (frames of a recording), H, W.
 """

@@ -1,4 +1,4 @@
-"""A batch of recordings from end to end: scored, calibrated, labelled, written."""
+"""Analyze a batch of recordings from end to end: score, calibrate, label, write."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from britekit.inference.ensemble import Ensemble, load_ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
 from britekit.inference.occurrence_notes import OccurrenceTotals
-from britekit.inference.output import InfoOf, OutputFolder, identity_of, recording_name
+from britekit.inference.output import InfoOf, OutputFolder
 from britekit.inference.platt import Calibration
+from britekit.inference.recording_names import identity_of, recording_name
 from britekit.inference.scoring import LocalScorer, Scored, Scorer, failure_of, reason_of, run_metered
 from britekit.occurrence.prior import Where, load_prior
 
@@ -34,28 +35,28 @@ MakeScorer = Callable[[Ensemble, Labeller], contextlib.AbstractContextManager[Sc
 
 @dataclass
 class AnalysisSummary:
-    """What a batch came to."""
+    """Result of a batch."""
 
     done: int = 0
-    """Recordings that are complete."""
+    """Number of completed recordings."""
     continued: int = 0
-    """How many of them an interrupted run had finished."""
+    """How many of them an interrupted run had completed."""
     failed: dict[Path, str] = field(default_factory=dict)
-    """Recording to the reason why it has no scores."""
+    """Reason of failure by recording."""
     damaged: int = 0
-    """How many of those that are complete were damaged, and were scored up to there."""
+    """How many of the completed ones were damaged, and scored up to the damage."""
     labels: int = 0
     """Number of labels written."""
     audio_seconds: float = 0.0
-    """Length of the recordings scored, without those of the interrupted run."""
+    """Total length of the recordings scored in this run."""
     elapsed_s: float = 0.0
     calibrated: str = "not calibrated"
-    """Whether the scores of labels are calibrated, and by what."""
+    """Description of the calibration of labels."""
     occurrence: OccurrenceTotals | None = None
     """What occurrence data changed; None without such data."""
 
     def failure(self) -> InferenceError | None:
-        """Return the error that a batch with failed recordings ends with, or None."""
+        """Return the error for a batch with failed recordings, or None."""
         return failure_of(self.failed, self.done + len(self.failed))
 
 
@@ -77,44 +78,43 @@ def analyze_recordings(
 ) -> AnalysisSummary:
     """Score recordings and write labels, tables and the manifest.
 
-    A recording that fails is listed in ``failed.csv`` and left out; one that is damaged is scored up to there
-    and listed in ``damaged.csv``. The others are completed, and what is about all recordings is written for
-    those. A run that was interrupted, or in which recordings failed, is
-    continued by one with the same models and settings: its finished recordings are not scored again, and what
-    it leaves is the same to the last byte.
+    A recording that fails is listed in ``failed.csv`` and skipped; a damaged one is scored up to the damage and listed
+    in ``damaged.csv``. Tables cover the completed recordings. A run that was interrupted, or had failures, is continued
+    by one with the same models and settings: finished recordings are not scored again, and the output is equal byte for
+    byte.
 
     Parameters
     ----------
     cfg
-        Settings in force.
+        Effective settings.
     paths
         Recordings.
     root
-        Directory that recordings are named relative to; None names them by their stem.
+        Directory that names of recordings are relative to; None names them by their stem.
     rtype
-        Names of formats with commas, as `formats.chosen` takes them.
+        Names of formats separated by commas, see `formats.chosen`.
     start_seconds
         Seconds to skip at the start of each recording.
     calibration
-        What is applied to the scores of labels; None takes what the settings name.
+        Calibration for the scores of labels; None takes the configured one.
     thresholds
-        Use the thresholds per class that the calibration holds.
+        Use the thresholds per class of the calibration.
     resume
-        True: refuse to start over where an interrupted run had other models or settings; False: always start
-        over; None: continue where that is possible.
+        True: raise if an interrupted run had other models or settings; False: always start over; None: continue if
+        possible.
     make_scorer
-        Makes what scores; None takes the engine in this process.
+        Creates the scorer; None uses the engine in this process.
     on_done
-        Called with each recording that is scored, and its number of labels.
+        Called with each scored recording and its number of labels.
     where
         Place and week of all recordings, for ``infer.occurrence``; None: each recording's own.
 
     Raises
     ------
     InputError
-        Two recordings of equal name; the output cannot be written; calibration or ignore file unusable.
+        Two recordings have the same name, the output cannot be written, or the calibration or ignore file is unusable.
     InferenceError
-        As ``resume`` says.
+        See ``resume``.
     """
     began = time.monotonic()
     check_stems(paths)
@@ -185,7 +185,7 @@ def is_timed(kinds: Sequence[str]) -> bool:
 
 
 def _info_of(cfg: BaseConfig, paths: Sequence[Path], root: Path | None) -> InfoOf:
-    """Return what tells when and where a recording was made: deployments, metadata and names."""
+    """Return the source of times and places of recordings: deployments, metadata and names."""
     return RecordingInfos(_root_of(paths, root), read_deployments(DEFAULT_PATH), cfg.misc.time_regex).of
 
 
@@ -205,10 +205,10 @@ def _note_failure(
 
 
 def _left_to_do(output: OutputFolder, names: dict[str, Path], summary: AnalysisSummary) -> dict[str, Path]:
-    """Return the recordings that the interrupted run has not finished, and count those it has."""
+    """Return the recordings that the interrupted run did not finish, and count the others."""
     if output.journal.set_aside:
         log.warning(
-            "the interrupted run in %s does not count, since %s: all recordings are scored again",
+            "the interrupted run in %s cannot be continued, since %s: all recordings are scored again",
             output.folder,
             output.journal.set_aside,
         )
@@ -235,14 +235,14 @@ def score_first_window(
     raw: bool = False,
     where: Where | None = None,
 ) -> tuple[float, list[tuple[ClassInfo, float]], str]:
-    """Return start, classes and scores of a recording's first window, and whether they are calibrated.
+    """Return start, classes and scores of the first window of a recording, and whether they are calibrated.
 
-    The highest score comes first. Ignored classes are left out, as in labels; ``raw`` scores are not calibrated.
+    Scores are in descending order. Ignored classes are left out, as in labels; ``raw`` scores are not calibrated.
 
     Raises
     ------
     InputError
-        The recording cannot be read, or is too short from there on.
+        The recording cannot be read, or too little follows the start.
     """
     ensemble = load_ensemble(cfg, members)
     labeller = Labeller(cfg, ensemble, ensemble.calibration(raw))

@@ -1,4 +1,4 @@
-"""Whether PyTorch or the exports run the models; never some by one and some by the other."""
+"""Choose whether PyTorch or the exports run the models, the same for all of them."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ CHECKPOINT, EXPORT = ".ckpt", ".onnx"
 
 @dataclass(frozen=True)
 class BackendChoice:
-    """What runs the models."""
+    """The backend that runs the models."""
 
     name: str
     """``torch`` or ``openvino``."""
     exports: list[Path] = field(default_factory=list)
     """With ``openvino``, the export of each member."""
     reason: str = ""
-    """Why ``auto`` did not take the exports; empty if it did, or if nobody asked."""
+    """Why ``auto`` rejected the exports; empty if it took them or did not have to choose."""
 
 
 def choose_backend(cfg: BaseConfig, paths: Sequence[Path], *, exports_needed_for: str = "") -> BackendChoice:
-    """Choose by ``infer.backend``, the device and the exports that lie beside the checkpoints.
+    """Choose by ``infer.backend``, the device and the exports beside the checkpoints.
 
-    ``auto`` takes a GPU with PyTorch where there is one. On a CPU it takes the exports if every member has
-    one that was made from exactly that checkpoint, otherwise PyTorch. With ``exports_needed_for``, what
-    takes nothing but exports, the setting does not count.
+    ``auto`` takes PyTorch if there is a GPU. On a CPU it takes the exports if every member has one made from exactly
+    that checkpoint, otherwise PyTorch. ``exports_needed_for`` names a user that requires exports, which overrides the
+    setting.
 
     Raises
     ------
     ModelError
-        The chosen backend is not installed or lacks what it needs.
+        The chosen backend is not installed, or exports are missing.
     """
     wanted = "openvino" if exports_needed_for else cfg.infer.backend
     if paths and all(path.suffix == EXPORT for path in paths):
@@ -71,7 +71,7 @@ def choose_backend(cfg: BaseConfig, paths: Sequence[Path], *, exports_needed_for
 
 @functools.cache
 def has_gpu() -> bool:
-    """Tell whether PyTorch would find a GPU; torch, seconds to import, is asked only if it might."""
+    """Return whether PyTorch would find a GPU; import torch, which takes seconds, only if that is possible."""
     if importlib.util.find_spec("torch") is None:
         return False
     if platform.system() == "Linux":
@@ -88,22 +88,29 @@ def has_gpu() -> bool:
 
 
 def _why_not(checkpoint: Path, export: Path) -> str:
-    """Say why an export does not stand for a checkpoint; empty if it does."""
+    """Return why an export cannot replace a checkpoint; empty if it can."""
     from britekit.inference.exported import read_export_facts
 
     if checkpoint.suffix == EXPORT:
         return f"{checkpoint.name} is an export among checkpoints"
     if not export.is_file():
-        return f"{checkpoint.name} has no export beside it"
+        return f"{checkpoint.name} has no export"
     if importlib.util.find_spec("openvino") is None:
         return "openvino is not installed"
     try:
         source = read_export_facts(export).source_sha256
     except ModelError as error:
         return str(error)
-    if source != sha256_of(checkpoint):
+    stat = checkpoint.stat()
+    if source != _hash_once(checkpoint, stat.st_size, stat.st_mtime_ns):
         return f"{export.name} was made from another checkpoint than the {checkpoint.name} beside it"
     return ""
+
+
+@functools.lru_cache(maxsize=64)
+def _hash_once(path: Path, size: int, mtime_ns: int) -> str:
+    """Hash a version of a checkpoint once, since resolving settings and loading models both choose a backend."""
+    return sha256_of(path)
 
 
 def _need_torch(why: str) -> None:

@@ -1,8 +1,8 @@
-"""The same engine as actors over the nodes of a Ray cluster: one per GPU, or one per node on CPUs.
+"""Run the engine as actors on the nodes of a Ray cluster: one per GPU, or one per CPU node.
 
-An actor loads the models and scores recordings that it finds under the same path as here, on a file system
-that all nodes share. It makes the bytes of their files too; this process alone writes them and keeps the
-journal. When an actor is lost with its node, its recordings go to the others.
+An actor loads the models and scores recordings under the same path as here, on a shared file system. It also creates
+the bytes of their files; only this process writes them and keeps the journal. If an actor is lost with its node, its
+recordings go to the others.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from britekit.inference.scoring import Scored
 
 log = logging.getLogger(__name__)
 
-# Recordings that an actor has in hand beyond those it works on, so that it need not wait for this process.
+# Recordings queued at an actor beyond those in progress, so that it does not wait for this process.
 _AHEAD = 1
 _TICK_SECONDS = 0.5
-# How often nodes are looked for, and how long to wait for one where there is none.
+# Interval for discovering nodes, and how long to wait for a first one.
 _LOOK_SECONDS = 5.0
 _PATIENCE_SECONDS = 120.0
 _CONNECT_SECONDS = 5.0
-# A recording that ends its actor so often is at fault itself.
+# A recording that kills its actor this often is the cause itself.
 _MOST_LOSSES = 3
 
 
 @dataclasses.dataclass(eq=False)
 class _Actor:
-    """An actor, its place, and what it has in hand."""
+    """An actor, its node, and its pending recordings."""
 
     handle: Any
     node: str
@@ -57,11 +57,11 @@ class RayScorer:
     Parameters
     ----------
     cfg, members, start_seconds
-        As `analyze_recordings` and `load_ensemble` take them.
+        See `analyze_recordings` and `load_ensemble`.
     address
-        Of the cluster; None takes one that is found, else begins one on this machine.
+        Address of the cluster; None connects to an existing one, else starts one on this machine.
     ensemble, labeller
-        Loaded models of this process, and what turns scores into labels.
+        Loaded models of this process, and the labeller.
 
     Raises
     ------
@@ -79,7 +79,7 @@ class RayScorer:
         labeller: Labeller,
     ) -> None:
         self._ray, self._began = _connect(address)
-        # Nodes must not choose by themselves: scores of two backends are never mixed.
+        # Nodes must not choose a backend: scores of two backends are never mixed.
         cfg = copy.deepcopy(cfg)
         cfg.infer.backend = ensemble.backend  # type: ignore[assignment]
         cfg.misc.force_cpu = ensemble.device == "cpu"
@@ -104,13 +104,13 @@ class RayScorer:
 
     @property
     def scored_s(self) -> float:
-        """Seconds of the recordings that are complete."""
+        """Seconds of the completed recordings."""
         return self._scored_s
 
     def run(
         self, recordings: Iterator[tuple[str, Path]], on_tick: Callable[[], None]
     ) -> Iterator[tuple[str, Path, Scored | BaseException]]:
-        """Yield each recording with its labels or with its error."""
+        """Yield each recording with its labels or its error."""
         self._alive_at = time.monotonic()
         while self._is_more(recordings) or any(actor.tasks for actor in self._actors):
             self._look_for_nodes()
@@ -124,7 +124,7 @@ class RayScorer:
             for reference in done:
                 actor = owners[reference]
                 if actor not in self._actors:
-                    continue  # lost a moment ago
+                    continue  # lost in the meantime
                 if reference is actor.loading:
                     self._finish_loading(actor)
                     continue
@@ -134,7 +134,7 @@ class RayScorer:
                     yield name, path, answer
 
     def _hand_out(self, recordings: Iterator[tuple[str, Path]]) -> None:
-        """Give recordings to the actors that have room, one each in turn."""
+        """Submit recordings to actors with free capacity, one at a time in turn."""
         for _ in range(self._capacity):
             for actor in self._actors:
                 if actor.loading is None and self._is_more(recordings) and self._has_room(actor):
@@ -142,7 +142,7 @@ class RayScorer:
                     actor.tasks[actor.handle.score.remote(name, os.path.abspath(path))] = item
 
     def _has_room(self, actor: _Actor) -> bool:
-        """Tell whether an actor takes the next recording; one in hand at a loss is alone from then on."""
+        """Return whether an actor takes the next recording; a recording that lost an actor then runs alone."""
         if any(self._losses[name] for name, _ in actor.tasks.values()):
             return False
         return len(actor.tasks) < (1 if self._losses[self._waiting[0][0]] else self._capacity)
@@ -153,7 +153,7 @@ class RayScorer:
         return bool(self._waiting)
 
     def _answer(self, actor: _Actor, reference: Any, name: str) -> Scored | BaseException | None:
-        """Return what an actor says of a recording; None if it is lost and will be tried again."""
+        """Return the result of an actor for a recording; None if it was lost and will be retried."""
         exceptions = self._ray.exceptions
         try:
             answer = self._ray.get(reference)
@@ -170,7 +170,7 @@ class RayScorer:
         _, path = actor.tasks.pop(reference)
         if isinstance(answer, BriteKitError):
             return answer
-        if answer.damaged_at is not None:  # what a worker says there, nobody hears
+        if answer.damaged_at is not None:  # warnings of a worker are not visible here
             what = "%s is damaged at %.3f s; the part before it is used"
             log.warning(what, shown(path), answer.damaged_at)
         self._scored_s += answer.seconds
@@ -178,17 +178,17 @@ class RayScorer:
         return scored
 
     def _look_for_nodes(self) -> None:
-        """Start actors on nodes that have none yet, also on those that joined later."""
+        """Start actors on nodes without one, including nodes that joined later."""
         now = time.monotonic()
         if any(actor.loading is None for actor in self._actors):
             self._alive_at = now
         elif now - self._alive_at > _PATIENCE_SECONDS and self._actors:
             self._alive_at = now
-            log.warning("no node has begun to score yet; each waits for all CPUs of a node, or for a GPU")
+            log.warning("no node has started scoring yet; each actor waits for all CPUs of a node, or for a GPU")
         elif now - self._alive_at > _PATIENCE_SECONDS:
             raise InferenceError(
                 f"no node of the Ray cluster could score for {_PATIENCE_SECONDS:g} s; finished recordings "
-                "are kept, and the same command goes on with the others"
+                "are kept, and the same command continues with the others"
             )
         if now - self._looked_at < _LOOK_SECONDS:
             return
@@ -251,13 +251,13 @@ class RayScorer:
 def ray_scorers(
     cfg: BaseConfig, members: Sequence[Path], start_seconds: float, address: str | None
 ) -> Callable[[Ensemble, Labeller], RayScorer]:
-    """Return what makes a `RayScorer` for `analyze_recordings`."""
+    """Return a factory of `RayScorer` for `analyze_recordings`."""
     return lambda ensemble, labeller: RayScorer(cfg, members, start_seconds, address, ensemble, labeller)
 
 
 def _connect(address: str | None) -> tuple[Any, bool]:
-    """Return Ray, connected, and whether that was done here."""
-    # Ray counts its users unless told not to.
+    """Return the connected Ray module, and whether this call connected it."""
+    # Ray sends usage statistics by default.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -271,7 +271,7 @@ def _connect(address: str | None) -> tuple[Any, bool]:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         ray.init(address=address or "auto", **quiet)
-    except (ConnectionError, ValueError, RuntimeError, SystemExit) as error:  # Ray exits where it waited long
+    except (ConnectionError, ValueError, RuntimeError, SystemExit) as error:  # Ray exits after a long wait
         if address is not None:
             raise InferenceError(
                 f'no Ray cluster answers at "{address}" ({_last_line(error)}); start one with "ray start --head"'
@@ -281,10 +281,10 @@ def _connect(address: str | None) -> tuple[Any, bool]:
 
 
 def _check_answers(address: str) -> None:
-    """Ask whether anything listens at an address; Ray itself would wait for minutes."""
+    """Raise unless a server listens at an address; Ray itself would wait for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
-        return  # a name such as "auto", which Ray understands
+        return  # a keyword of Ray, such as "auto"
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:

@@ -1,4 +1,4 @@
-"""Embeddings of stored spectrograms, computed in batches and stored beside them."""
+"""Compute embeddings of stored spectrograms in batches, and store them beside the spectrograms."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ def embed_stored(
     group: str = "default",
     on_class: Callable[[str, int], None] | None = None,
 ) -> int:
-    """Compute and store embeddings, a transaction per batch; return how many spectrograms have one now.
+    """Compute and store embeddings, one transaction per batch; return the number of spectrograms.
 
-    All are computed, also those that have one already: it may be another model's. So a command that was
-    interrupted is simply repeated.
+    Existing embeddings are recomputed, since they may be from another model. An interrupted command can simply be
+    repeated.
 
     Parameters
     ----------
     session
-        Of a database opened for writing; this function commits.
+        Session of a database opened for writing; this function commits.
     model
         The search model.
     class_name
-        Whose spectrograms; default those of every class, each once.
+        Class to embed; by default all classes, each spectrogram once.
     group
         Spectrogram group.
     on_class
-        Called with each class and its number of spectrograms, once their embeddings are stored.
+        Called with each class and its number of spectrograms after their embeddings are stored.
 
     Raises
     ------
     DatabaseError
-        Unknown class or group, nothing to do, or a spectrogram of another size than the model takes.
+        The class or group is unknown, there is nothing to do, or a spectrogram does not have the model's input size.
     """
     group_id = require_group(session, group)
     warn_of_settings(session, group_id, group, model.cfg.audio)
@@ -88,7 +88,7 @@ def _values_of(session: Session, group_id: int, class_id: int) -> list[int]:
         .order_by(SpecValue.id)
     )
     ids = list(session.scalars(query))
-    session.rollback()  # others may write while we compute
+    session.rollback()  # end the transaction, so that others can write during the computation
     return ids
 
 

@@ -44,14 +44,14 @@ class SearchModel:
     Parameters
     ----------
     cfg
-        Settings in force for them; from `open_search_model`.
+        Effective settings of the models, from `open_search_model`.
     paths
         Checkpoints or exports.
 
     Raises
     ------
     ModelError
-        A model cannot be used, or they give embeddings of different width.
+        A model cannot be used, or their embeddings differ in width.
     """
 
     def __init__(self, cfg: BaseConfig, paths: Sequence[Path]) -> None:
@@ -63,7 +63,7 @@ class SearchModel:
             if width != widths[0]:
                 raise ModelError(
                     f"{paths[0]} gives embeddings of {widths[0]} numbers, {path} of "
-                    f"{width}; models of one search must agree in that"
+                    f"{width}; search models must have the same width"
                 )
         self.num_features = widths[0]
 
@@ -77,7 +77,7 @@ class SearchModel:
 
 
 def open_search_model(cfg_path: str | os.PathLike[str] | None) -> SearchModel:
-    """Load the models that ``misc.search_ckpt_path`` names, with the settings they bring.
+    """Load the models of ``misc.search_ckpt_path`` with their stored settings.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def open_search_model(cfg_path: str | os.PathLike[str] | None) -> SearchModel:
     place = chosen.misc.search_ckpt_path
     if not place:
         raise ModelError(
-            "misc.search_ckpt_path is not set; name the checkpoint, or a folder of them, that makes embeddings"
+            "misc.search_ckpt_path is not set; set it to the checkpoint, or folder of checkpoints, for embeddings"
         )
     if not Path(place).exists():
         raise ModelError(f"misc.search_ckpt_path is {place}, which does not exist; name a checkpoint")

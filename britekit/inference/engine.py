@@ -1,9 +1,9 @@
-"""Recordings to scores, many at once, in bounded memory.
+"""Score many recordings at once, in bounded memory.
 
-Reader threads decode and make spectrograms, one chunk of windows of one recording at a time; one scoring
-thread puts chunks of all recordings together and runs the models. The queue between them is bounded, so
-memory grows neither with the length of a recording nor with their number. The command line and the service
-use this class, and a window's scores do not depend on its neighbours, so both give the same numbers.
+Reader threads decode audio and compute spectrograms, one chunk of windows of one recording at a time; a single scoring
+thread combines chunks of all recordings and runs the models. The queue between them is bounded, so memory does not grow
+with the length or number of recordings. The command line and the service share this class, and scores of a window do
+not depend on other windows, so both give the same numbers.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from britekit.inference.scores import RecordingScores
 
 __all__ = ["Engine", "RecordingScores", "TooLong"]
 
-# Most windows that the scoring thread takes at once.
+# Maximum number of windows that the scoring thread takes at once.
 BLOCK = 64
-# Chunks that may wait for the scoring thread: 4 MB each with the default spectrograms.
+# Capacity of the queue in chunks: 4 MB each with the default spectrograms.
 _WAITING = 6
 
 
@@ -40,15 +40,15 @@ class Engine:
     Parameters
     ----------
     ensemble
-        Loaded models; an engine must be their only user.
+        Loaded models; the engine must be their only user.
     threads
-        Recordings decoded side by side; None takes ``infer.num_threads``.
+        Number of recordings decoded in parallel; None takes ``infer.num_threads``.
     open_recordings
-        Recordings begun at once, at most; None = `threads`. With more than `threads`, readers take turns
-        between them after every chunk: the one that had least so far is next, so short recordings overtake
-        long ones, and every fourth turn goes to the one that waited longest.
+        Maximum number of open recordings; None for `threads`. With more than `threads`, readers switch between
+        recordings after every chunk: the one with the least work so far is next, so short recordings overtake long
+        ones, and every fourth turn goes to the one that waited longest.
     folder
-        Where the scores of long recordings wait until they are taken; None keeps them in memory.
+        Folder for scores of long recordings until they are fetched; None keeps them in memory.
     """
 
     def __init__(
@@ -82,39 +82,38 @@ class Engine:
 
     @property
     def open_recordings(self) -> int:
-        """Most recordings begun at once."""
+        """Maximum number of open recordings."""
         return self._most_open
 
     @property
     def scored_s(self) -> float:
-        """Seconds of audio scored so far, of recordings that are complete and of those that are not."""
+        """Seconds of audio scored so far, including incomplete recordings."""
         return self._scored_s
 
     def submit(
         self, path: str | os.PathLike[str], start_seconds: float = 0.0, max_seconds: float | None = None
     ) -> Future[RecordingScores]:
-        """Begin to score a recording.
+        """Start scoring a recording.
 
         Parameters
         ----------
         path
-            The recording; it is read as it is scored.
+            The recording, which is read while it is scored.
         start_seconds
             Start of the first window, seconds.
         max_seconds
-            A longer recording is given up with `TooLong` as soon as that is known; headers may claim
-            anything.
+            Limit of length; a longer recording fails with `TooLong` as soon as that is known, since headers may be
+            wrong.
 
         Returns
         -------
         Future
-            Its result or error (`InputError` for a recording that cannot be read). It can be cancelled
-            until the recording is begun.
+            Result or error (`InputError` for an unreadable recording). It can be cancelled until scoring starts.
         """
         job = Job(Path(path), self.ensemble, start_seconds, max_seconds, self._folder)
         with self._turn:
             if self._closed:
-                raise InferenceError("the engine is closed; make a new one to score more recordings")
+                raise InferenceError("the engine is closed; create a new one to score more recordings")
             self._waiting.append(job)
             self._turn.notify()
         return job.future
@@ -126,7 +125,7 @@ class Engine:
         return self.submit(path, start_seconds, max_seconds).result()
 
     def close(self) -> None:
-        """Stop: what is not finished is cancelled, and all threads have ended when this returns."""
+        """Cancel unfinished recordings and wait for all threads to end."""
         with self._turn:
             if self._closed:
                 return
@@ -139,7 +138,7 @@ class Engine:
             job.abandon()
             job.close()
         while any(thread.is_alive() for thread in self._readers):
-            self._drain()  # a reader may be waiting for room in the queue
+            self._drain()  # a reader may be blocked on the full queue
             for thread in self._readers:
                 thread.join(0.02)
         self._drain()
@@ -171,12 +170,11 @@ class Engine:
                 return
             try:
                 batch = job.read()
-            except BaseException as error:  # an error of any kind is this recording's, and the thread goes on
+            except BaseException as error:  # any error belongs to this recording; the thread continues
                 job.fail(error)
                 self._leave(job)
                 continue
-            # The order of a recording's chunks is kept: nobody else works on it before this one is in the
-            # queue.
+            # This keeps the order of chunks: no other thread takes the recording before this chunk is queued.
             self._chunks.put((job, batch))
             if batch is None:
                 self._leave(job)
@@ -184,7 +182,7 @@ class Engine:
                 self._give_back(job)
 
     def _next_job(self) -> Job | None:
-        """Wait for a recording to work on; new ones come first, so that short ones are not held up."""
+        """Wait for the next recording; new ones come first, so that short ones are not delayed."""
         with self._turn:
             while not self._closed:
                 if self._waiting and self._open < self._most_open:
@@ -250,11 +248,11 @@ class Engine:
                     past = row + len(batch.starts)
                     try:
                         job.add(batch.starts, segment[row:past], None if frames is None else frames[row:past])
-                    except BaseException as error:  # this recording's alone
+                    except BaseException as error:  # the error belongs to this recording only
                         job.fail(error)
                     self._scored_s += len(batch.starts) * self.ensemble.step_s
                     row = past
-        except BaseException as error:  # the recordings of this block fail, and the thread goes on
+        except BaseException as error:  # the recordings of this block fail; the thread continues
             for job, _ in chunks:
                 job.fail(error)
         for job, last in items:

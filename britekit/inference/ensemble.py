@@ -1,4 +1,4 @@
-"""Several models as one: matched by class name, checked for equal spectrograms, averaged."""
+"""Combine several models: match classes by name, check that spectrograms are equal, average scores."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MemberFacts:
-    """One model of an ensemble, as the manifest tells."""
+    """A model of an ensemble, as described in the manifest."""
 
     path: Path
-    """What was loaded: a checkpoint or its export."""
+    """The loaded file: a checkpoint or its export."""
     classes: list[ClassInfo]
     training_cfg: dict[str, Any]
     multi_label: bool
     identifier: str
     training_date: str | None
     sha256: str
-    """Of the checkpoint, also where its export runs."""
+    """SHA-256 of the checkpoint, even if its export is used."""
     frames: int | None
-    """T, or None without an SED head."""
+    """T, frames per window; None without an SED head."""
 
 
 class _Model(Protocol):
@@ -47,7 +47,7 @@ class _Model(Protocol):
 
 
 class Ensemble:
-    """Loaded members that score windows together; made by `load_ensemble`.
+    """Loaded members that score windows together, created by `load_ensemble`.
 
     Attributes
     ----------
@@ -56,13 +56,13 @@ class Ensemble:
     classes
         C classes, in the order of the first member.
     audio
-        Settings of the spectrograms it wants.
+        Settings of its spectrograms.
     backend, device
         ``torch`` or ``openvino``; ``cpu``, ``cuda`` or ``mps``.
     members
         Facts of each model.
     sed_fps
-        Frames per second of the frame scores, or None if it gives none.
+        Frames per second of frame scores, or None if there are none.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Ensemble:
         self.sed_fps = _common_frame_rate(cfg, members)
 
     def alone(self, place: int) -> Ensemble:
-        """Return one member as an ensemble of its own; it must not be used while this one is."""
+        """Return one member as an ensemble; do not use it while this one is in use."""
         return Ensemble(self.cfg, self.backend, self.device, [self._models[place]], [self.members[place]])
 
     @property
@@ -91,7 +91,7 @@ class Ensemble:
         return frozenset(member.sha256 for member in self.members)
 
     def calibration(self, raw: bool = False) -> Calibration:
-        """Return what a person's command applies to the scores (`choose_calibration`)."""
+        """Return the calibration for the scores, see `choose_calibration`."""
         return choose_calibration(self.cfg, self.sha256s, self.members[0].path.parent, raw)
 
     @property
@@ -106,11 +106,11 @@ class Ensemble:
 
     @property
     def step_s(self) -> float:
-        """Seconds from one window to the next."""
+        """Step between windows in seconds."""
         return self.grid().step_s
 
     def grid(self, start_seconds: float = 0.0) -> WindowGrid:
-        """Return where the windows of a recording begin; ``start_seconds`` is the start of the first."""
+        """Return the grid of windows of a recording; the first one starts at ``start_seconds``."""
         return WindowGrid.for_overlap(self.audio.spec_duration, self.cfg.infer.overlap, start_seconds)
 
     def score(self, spectrograms_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -123,8 +123,7 @@ class Ensemble:
 
         Returns
         -------
-        (B, C) float32, and (B, C, T) float32 or None without SED heads. A window's scores do not depend on
-        the other windows.
+        (B, C) float32, and (B, C, T) float32 or None without SED heads. A window's scores do not depend on others.
         """
         if not len(spectrograms_BHW):
             return np.empty((0, len(self.classes)), np.float32), None
@@ -149,16 +148,16 @@ def load_ensemble(cfg: BaseConfig, paths: Sequence[Path], choice: BackendChoice 
     Parameters
     ----------
     cfg
-        Settings in force: those of the models below those of the user (`resolve_for_models`).
+        Effective settings: those of the user over those of the models (`resolve_for_models`).
     paths
-        Checkpoints, or exports where there are only those.
+        Checkpoints, or exports if there are no checkpoints.
     choice
-        From `choose_backend`; None chooses.
+        Result of `choose_backend`; None calls it.
 
     Raises
     ------
     ModelError
-        A model cannot be read or run; the members differ in classes or in the spectrograms they want.
+        A model cannot be read or run, or the members differ in classes or spectrograms.
     """
     choice = choice or choose_backend(cfg, paths)
     models: list[_Model] = []
@@ -211,7 +210,7 @@ def load_ensemble(cfg: BaseConfig, paths: Sequence[Path], choice: BackendChoice 
 
 
 def _mean(parts: list[np.ndarray]) -> np.ndarray:
-    """Mean in the members' order, so that sums always round alike."""
+    """Return the mean, summed in the order of members so that rounding is reproducible."""
     total = parts[0].copy()
     for part in parts[1:]:
         total += part
@@ -221,7 +220,7 @@ def _mean(parts: list[np.ndarray]) -> np.ndarray:
 
 
 def mapped_classes(classes: Sequence[ClassInfo], cfg: BaseConfig) -> list[ClassInfo]:
-    """Return classes of old models with their new names and codes."""
+    """Return the classes of old models with their new names and codes."""
     return [
         dataclasses.replace(
             info, name=map_name(info.name, cfg.misc.map_names), code=map_name(info.code, cfg.misc.map_codes)
@@ -231,7 +230,7 @@ def mapped_classes(classes: Sequence[ClassInfo], cfg: BaseConfig) -> list[ClassI
 
 
 def _class_order(first: MemberFacts, member: MemberFacts) -> np.ndarray:
-    """Return, for each class of the first member, its column in another."""
+    """Return the column in a member of each class of the first member."""
     wanted = [info.name for info in first.classes]
     column = {info.name: place for place, info in enumerate(member.classes)}
     missing = [f'"{name}"' for name in wanted if name not in column]
@@ -247,7 +246,7 @@ def _class_order(first: MemberFacts, member: MemberFacts) -> np.ndarray:
 
 
 def _check_members(members: Sequence[MemberFacts]) -> None:
-    """Refuse members that want other spectrograms than the first, or mean something else by a score."""
+    """Raise unless all members use the same spectrograms and the same kind of score."""
     first = members[0]
     fields = [field.name for field in dataclasses.fields(AudioConfig)]
     for member in members[1:]:
@@ -272,7 +271,7 @@ def _common_frame_rate(cfg: BaseConfig, members: Sequence[MemberFacts]) -> int |
     if len(with_frames) < len(members):
         without = next(member for member in members if member.frames is None)
         log.warning(
-            "%s has no SED head, so the ensemble gives scores per window only, not per frame", without.path.name
+            "%s has no SED head, so the ensemble gives scores only per window, not per frame", without.path.name
         )
         return None
     expected = max(1, round(cfg.train.sed_fps * cfg.audio.spec_duration))

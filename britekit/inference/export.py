@@ -1,7 +1,7 @@
-"""A checkpoint becomes an ONNX file that carries its classes and settings.
+"""Convert a checkpoint to an ONNX file that contains its classes and settings.
 
-The file takes any number of windows, holds no path, date or name of this machine, and is checked against
-PyTorch before it is published: the same checkpoint gives the same bytes.
+The file accepts any number of windows, contains no path, date or host name, and is checked against PyTorch before it is
+published. The same checkpoint gives the same bytes.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from britekit.inference.seal import sealed
 from britekit.models.checkpoint import StoredModel
 from britekit.models.recognizer import Recognizer
 
-# Largest difference of a logit that counts as equal.
+# Largest tolerated difference of a logit.
 TOLERANCE = 1e-3
 _OPSET = 17
 
 
 def export_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> float:
-    """Write the export of a checkpoint and return the largest difference of its logits from PyTorch's.
+    """Write the export of a checkpoint; return the largest difference of its logits from PyTorch's.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def export_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> float:
     found = {name: part.numpy() for name, part in outputs if part is not None}
     names, expected = list(found), list(found.values())
     model = _convert(network, images, names, stored.path)
-    # What the exporter knows about source files would make the bytes depend on where the package lies.
+    # Source locations recorded by the exporter would make the bytes depend on the path of the package.
     model.doc_string = model.graph.doc_string = ""
     for node in model.graph.node:
         node.doc_string = ""
@@ -88,7 +88,7 @@ def export_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> float:
 
 
 class _Outputs(nn.Module):
-    """The network with only those outputs that are there, since ONNX knows no None."""
+    """The network with its existing outputs only, since ONNX has no None."""
 
     def __init__(self, network: Recognizer) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ def _convert(network: Recognizer, images: np.ndarray, names: list[str], source: 
                 opset_version=_OPSET,
                 dynamo=False,
             )
-    except Exception as error:  # torch raises many kinds for a network it cannot trace
+    except Exception as error:  # torch raises various errors for a network that it cannot trace
         raise ModelError(f"{source} cannot be converted to ONNX: {' '.join(str(error).split())[:300]}") from error
     finally:
         exporter_log.setLevel(level)
@@ -128,8 +128,8 @@ def _convert(network: Recognizer, images: np.ndarray, names: list[str], source: 
 def _check_images(settings: dict[str, Any]) -> np.ndarray:
     """Return (6, 1, H, W) images: silence, noise, and four spectrograms of calls over noise.
 
-    The spectrograms are made of a synthesised recording with the checkpoint's own audio settings, as in
-    inference, so that values are spread as the network will meet them.
+    The spectrograms are computed from a synthesised recording with the checkpoint's audio settings, as in inference, so
+    that values have a realistic distribution.
     """
     known = {field.name for field in dataclasses.fields(AudioConfig)}
     audio = AudioConfig(**{name: value for name, value in settings["audio"].items() if name in known})
@@ -152,7 +152,7 @@ def _check_images(settings: dict[str, Any]) -> np.ndarray:
 
 
 def _largest_difference(content: bytes, names: list[str], images: np.ndarray, expected: list[np.ndarray]) -> float:
-    """Run the export by its runtime, in two batch sizes, against PyTorch's logits."""
+    """Return the largest difference of the export's logits, in two batch sizes, from PyTorch's."""
     openvino = load_openvino()
     model = openvino.Core().read_model(content)
     network = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -164,6 +164,6 @@ def _largest_difference(content: bytes, names: list[str], images: np.ndarray, ex
                 found = np.asarray(part[name])
                 if found.shape != wanted[first : first + batch].shape:
                     return float("inf")
-                # Unlike max, this keeps a NaN, which then is no small difference.
+                # Unlike max, this propagates NaN, which then exceeds the tolerance.
                 largest = float(np.maximum(largest, np.abs(found - wanted[first : first + batch]).max()))
     return largest

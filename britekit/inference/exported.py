@@ -1,9 +1,8 @@
-"""Exported models: ONNX files that carry their classes and settings, run by OpenVINO without torch.
+"""Run exported models: ONNX files with classes and settings, run by OpenVINO without torch.
 
-Each window goes through the network alone, in a graph compiled for exactly one window, on one thread per
-core: a window's score cannot depend on what else is scored, nor on the number of cores. On two cores this
-takes as much time per window as blocks of 8 or 16 (effnet.1: 4.6 ms of a core against 5.1), and less
-memory.
+Each window runs alone, in a graph compiled for exactly one window, on one thread per core, so scores cannot depend on
+other windows or on the number of cores. On two cores this takes no more time per window than batches of 8 or 16
+(effnet.1: 4.6 ms of CPU against 5.1), and less memory.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ FORMAT = "britekit-export-1"
 
 @dataclass(frozen=True)
 class ExportFacts:
-    """What an export says about itself."""
+    """The metadata of an export."""
 
     path: Path
     """The file."""
@@ -43,14 +42,14 @@ class ExportFacts:
     training_cfg: dict[str, Any]
     """Whole configuration of the training run, nested plain values."""
     multi_label: bool
-    """False: scores are a softmax."""
+    """Whether scores are sigmoids; False for a softmax."""
     identifier: str
     training_date: str | None
-    """Those of the checkpoint."""
+    """Identifier and date of the checkpoint."""
     source_sha256: str
     """SHA-256 of the checkpoint it was made from."""
     frames: int | None
-    """T, or None if the head gives no frames."""
+    """T, frames per window; None if the head gives no frames."""
 
 
 def metadata_of(
@@ -61,7 +60,7 @@ def metadata_of(
     training_date: str | None,
     source_sha256: str,
 ) -> dict[str, str]:
-    """Return the metadata of an export, in the order it is written."""
+    """Return the metadata of an export, in the order of writing."""
     table = [[info.name, info.code, info.alt_name, info.alt_code] for info in classes]
     return {
         "format": FORMAT,
@@ -75,12 +74,12 @@ def metadata_of(
 
 
 def read_export_facts(path: str | os.PathLike[str]) -> ExportFacts:
-    """Read what an export carries besides its network.
+    """Read the metadata of an export.
 
     Raises
     ------
     ModelError
-        Missing, damaged, or an ONNX file that ``ckpt-onnx`` did not write.
+        The file is missing, damaged, or not written by ``ckpt-onnx``.
     """
     try:
         state = os.stat(path)
@@ -92,19 +91,19 @@ def read_export_facts(path: str | os.PathLike[str]) -> ExportFacts:
 
 @functools.lru_cache(maxsize=64)
 def _remembered_facts(path: str, size: int, mtime_ns: int) -> ExportFacts:
-    """Read facts once: choosing models, their settings and the backend all ask for them."""
+    """Read facts once, since choosing models, settings and the backend all need them."""
     return _facts(_read_model(path), Path(path))
 
 
 def open_export(
     path: str | os.PathLike[str], height: int | None = None, width: int | None = None
 ) -> tuple[Any, ExportFacts]:
-    """Return an export as OpenVINO's model, not compiled, and what it carries.
+    """Return an export as an OpenVINO model, not compiled, and its metadata.
 
     Raises
     ------
     ModelError
-        As `read_export_facts`; or it wants spectrograms of another size than that given.
+        See `read_export_facts`; also if its input size differs from the given one.
     """
     model = _read_model(path)
     facts = _facts(model, Path(path))
@@ -121,7 +120,7 @@ class ExportedModel:
     path
         The file.
     audio_power
-        Exponent on the normalised spectrograms; it becomes part of the graph.
+        Exponent applied to normalised spectrograms, compiled into the graph.
     height, width
         Size of a spectrogram; checked against the network.
     embed
@@ -147,8 +146,7 @@ class ExportedModel:
         keep_outputs(model, {EMBEDDING_NAME} if embed else {SEGMENT_NAME, FRAMES_NAME})
         model.reshape({INPUT_NAME: [1, 1, height, width]})
         if audio_power != 1.0:
-            # Inside the graph it costs nothing measurable, and gives the same bits as numpy (1 ms per
-            # window).
+            # Inside the graph it has no measurable cost, and gives the same bits as numpy (1 ms per window).
             start = model.input(INPUT_NAME)
             readers = list(start.get_target_inputs())
             powered = opset13.power(start, opset13.constant(np.float32(audio_power)))
@@ -159,17 +157,17 @@ class ExportedModel:
         settings = {
             "NUM_STREAMS": str(cores),
             "INFERENCE_NUM_THREADS": cores,
-            # Bound to cores, streams wait for readers, and for other processes bound to the same cores:
-            # on a busy machine a window took 9.6 ms instead of 8.3.
+            # Streams pinned to cores would wait for readers and other pinned processes: on a busy machine a window took
+            # 9.6 ms instead of 8.3.
             "ENABLE_CPU_PINNING": False,
-            # bfloat16 would be chosen on some processors, and scores would differ between machines.
+            # Some processors would use bfloat16, and scores would differ between machines.
             "INFERENCE_PRECISION_HINT": "f32",
         }
         try:
             self._network = _core().compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise ModelError(f"{self.path} cannot be run by OpenVINO: {_first_line(error)}") from error
-        # More requests than streams, so that a stream need not wait for Python to hand it the next window.
+        # More requests than streams, so that a stream does not wait for Python to submit the next window.
         self._queue = openvino.AsyncInferQueue(self._network, 2 * cores)
         # Not a method: the queue would keep this object alive, and the network with it.
         self._queue.set_callback(functools.partial(_keep, self._output))
@@ -177,7 +175,7 @@ class ExportedModel:
         self.width = int(self._network.output(self._output).shape[1])
 
     def start(self, spectrograms_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Begin to score windows; return what holds their logits after `wait`, (B, C) and (B, C, T)."""
+        """Start scoring windows; return the arrays that hold their logits after `wait`, (B, C) and (B, C, T)."""
         from openvino import Tensor
 
         count = len(spectrograms_BHW)
@@ -191,7 +189,7 @@ class ExportedModel:
         return segment, frames
 
     def wait(self) -> None:
-        """Return when everything that was started has been scored."""
+        """Wait until all started windows are scored."""
         self._queue.wait_all()
 
 
@@ -203,7 +201,7 @@ def _keep(output: str, request: Any, where: tuple[int, np.ndarray, np.ndarray | 
 
 
 def keep_outputs(model: Any, names: set[str]) -> None:
-    """Take the other outputs from a graph, and with them whatever only they need."""
+    """Remove all other outputs from a graph, including the nodes that only they need."""
     for result in model.get_results():
         if not names & set(result.output(0).names):
             model.remove_result(result)
@@ -228,7 +226,7 @@ def _facts(model: Any, path: Path) -> ExportFacts:
         # OpenVINO keeps an ONNX file's metadata under this name.
         if not model.has_rt_info(["framework", name]):
             raise ModelError(
-                f'{path} carries no {name}: it was not made by britekit; run "britekit ckpt-onnx" on its checkpoint'
+                f'{path} has no {name}, so britekit did not write it; run "britekit ckpt-onnx" on its checkpoint'
             )
         return str(model.get_rt_info(["framework", name]).astype(str))
 
@@ -251,7 +249,7 @@ def _facts(model: Any, path: Path) -> ExportFacts:
     frames = None
     if FRAMES_NAME in outputs:
         length = outputs[FRAMES_NAME].partial_shape[2]
-        # Reshaping to one window tells what the file leaves open.
+        # Reshaping to one window resolves dynamic dimensions.
         frames = length.get_length() if length.is_static else _frames_of(model)
     return ExportFacts(
         path=path,
@@ -277,7 +275,7 @@ def _check_size(model: Any, path: Path, height: int, width: int) -> None:
     wanted = (shape[2], shape[3])
     if not all(dim.is_dynamic or dim.get_length() == size for dim, size in zip(wanted, (height, width), strict=True)):
         raise ModelError(
-            f"{path} wants spectrograms of {wanted[0]} x {wanted[1]}; spec_height and spec_width are {height} x {width}"
+            f"{path} takes spectrograms of {wanted[0]} x {wanted[1]}; spec_height and spec_width are {height} x {width}"
         )
 
 
@@ -287,10 +285,10 @@ def _first_line(error: Exception) -> str:
 
 
 def load_openvino() -> Any:
-    """Import OpenVINO without the package by which it counts its users.
+    """Import OpenVINO without its telemetry package.
 
-    Importing OpenVINO makes a folder in the home and sends an event. With that package hidden it uses a
-    stub of its own, says nothing to anyone, and is loaded sooner.
+    Importing OpenVINO creates a folder in the home directory and sends an event. With that package hidden it uses its
+    own stub, sends nothing, and loads faster.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino

@@ -1,4 +1,4 @@
-"""Frame scores of a recording's windows on one time grid (algorithms page, section 6, step 4)."""
+"""Lay frame scores of overlapping windows on one time grid (algorithms page, section 6, step 4)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from britekit.inference.spilled_array import SpilledArray
 
 
 class FrameGrid:
-    """Frames of round(fps * seconds) steps; where windows overlap, their frames are averaged.
+    """Frames of a recording, round(fps * seconds) in all; frames of overlapping windows are averaged.
 
-    Frames that no later window can reach move to a `SpilledArray`, so only those of the last windows are held
-    here, however long the recording.
+    Frames that no later window can reach move to a `SpilledArray`, so memory does not grow with the recording.
 
     Parameters
     ----------
@@ -20,7 +19,7 @@ class FrameGrid:
     fps
         Frames per second.
     rows
-        Takes the finished frames; None makes rows in memory.
+        Receives the finished frames; None keeps rows in memory.
     """
 
     def __init__(self, num_classes: int, fps: int, rows: SpilledArray | None = None) -> None:
@@ -28,11 +27,11 @@ class FrameGrid:
         self._rows = SpilledArray(num_classes) if rows is None else rows
         self._sum = np.zeros((256, num_classes), np.float32)
         self._count = np.zeros(256, np.uint16)
-        self._first = 0  # frame number of the first row held here
-        self._end = 0  # frame number after the last one that a window has reached
+        self._first = 0  # frame number of the first row in the buffer
+        self._end = 0  # frame number after the last one of any window
 
     def add(self, start_s: float, frames_CT: np.ndarray) -> None:
-        """Lay the frames of one window at round(start * fps); windows come by ascending start."""
+        """Add the frames of one window at round(start * fps); windows must have ascending starts."""
         first = round(start_s * self._fps)
         if first < self._first:
             raise ValueError(f"the window at {start_s} s comes after a later one")
@@ -56,7 +55,7 @@ class FrameGrid:
         return self._rows
 
     def _release(self, first: int) -> None:
-        """Hand over the frames before ``first``, and go on from there."""
+        """Move the frames before ``first`` to the finished rows."""
         known = min(first, self._end) - self._first
         if known > 0:
             scores = np.zeros((known, self._sum.shape[1]), np.float32)

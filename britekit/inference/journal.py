@@ -1,8 +1,7 @@
-"""What an interrupted run has done, so that the next one goes on from there: one SQLite file.
+"""Record the progress of a run in one SQLite file, so that an interrupted run can be continued.
 
-It lies beside the labels, says with which models and settings the run was started, and holds the labels and
-unrounded scores of each finished recording. SQLite keeps what was committed and nothing half-written when a
-process is killed or the power fails, and locks the file.
+The file lies beside the labels. It holds the models and settings of the run, and the labels and unrounded scores of
+each finished recording. SQLite makes commits atomic and durable across kills and power failures, and locks the file.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ from britekit.files import unwritable
 
 JOURNAL = ".analyze.journal"
 _FORMAT = 4
-# What a kill or a power cut can lose; a commit for each recording would take longer than a short clip.
+_PIECE = 1 << 20
+# Commit interval, the most that a kill can lose; a commit per recording would take longer than a short clip.
 _COMMIT_SECONDS = 1.0
 _SCHEMA = """
 CREATE TABLE run(format INTEGER, facts TEXT);
@@ -43,18 +43,18 @@ class Done:
     """A finished recording."""
 
     name: str
-    """What it is called in the output."""
+    """Its name in the output."""
     size: int
     mtime_ns: int
-    """Of its file when it was scored."""
+    """Size and modification time of its file when it was scored."""
     seconds: float
     labels: int
     rows: int
     """Number of labels, and of rows of unrounded scores."""
     damaged_at: float | None
-    """Second from which on it is damaged; None if it is whole."""
+    """Second at which the damage begins; None if intact."""
     files: str
-    """Endings of the files that were written under their names at once, separated by line breaks."""
+    """Suffixes of the label files already written, separated by line breaks."""
 
 
 class Journal:
@@ -65,24 +65,24 @@ class Journal:
     folder
         The output folder, which exists.
     facts
-        What the results depend on besides the recordings; plain values, nested.
+        Everything that results depend on besides the recordings, as nested plain values.
     resume
-        True: refuse where there is another journal; False: start over; None: go on if the journal is of a run
-        with the same facts, else start over.
+        True: raise if the journal has other facts; False: start over; None: continue if the facts are equal, else start
+        over.
 
     Attributes
     ----------
     resumed
-        Names of the recordings that an interrupted run finished.
+        Names of the recordings finished by an interrupted run.
     set_aside
-        Why a journal that was there does not count; empty if it does, or if there was none.
+        Why an existing journal was discarded; empty if it was continued, or if there was none.
 
     Raises
     ------
     InputError
-        Another process works here, or the folder cannot be written.
+        Another process uses the folder, or it cannot be written.
     InferenceError
-        ``resume`` is True, and the journal is of a run with other facts; or it is of an older version.
+        ``resume`` is True and the journal has other facts, or it was written by an older version.
     """
 
     def __init__(self, folder: Path, facts: dict[str, Any], resume: bool | None = None) -> None:
@@ -92,7 +92,7 @@ class Journal:
         if self.path.is_dir():
             if resume is not False:
                 raise InferenceError(
-                    f"{self.path} is of a run that an older version began and this one cannot continue; "
+                    f"{self.path} was written by an older version, and this one cannot continue it; "
                     "finish it with that version, or start over with --no-resume"
                 )
             shutil.rmtree(self.path)
@@ -130,15 +130,15 @@ class Journal:
         self._db.execute("BEGIN")
 
     def _known_facts(self) -> Any:
-        """Return the facts of the journal that is there, None if there is none that can be used."""
+        """Return the facts of an existing journal, or None if there is no usable one."""
         try:
             row = self._db.execute("SELECT format, facts FROM run").fetchone()
             return json.loads(row[1]) if row is not None and row[0] == _FORMAT else None
         except (sqlite3.OperationalError, ValueError):
-            return None  # no such table: nothing was begun
+            return None  # no such table: no run has started
 
     def _drop_damaged(self) -> None:
-        """Forget recordings of which a piece is not what was written."""
+        """Delete recordings with a corrupt piece."""
         damaged = {
             name
             for name, crc, data in self._db.execute("SELECT recording, crc, data FROM piece")
@@ -169,13 +169,13 @@ class Journal:
         return int(row[0]), int(row[1]), int(row[2])
 
     def entry(self, name: str) -> Done | None:
-        """Return what is noted about a recording, None if it is not finished."""
+        """Return the entry of a recording, or None if it is not finished."""
         with self._reporting():
             row = self._db.execute("SELECT * FROM done WHERE name = ?", (name,)).fetchone()
         return None if row is None else Done(*row)
 
     def pieces(self, name: str, kind: str) -> Iterator[bytes]:
-        """Yield what was written of one kind about a recording, in the pieces in which it was written."""
+        """Yield the pieces of one kind of a recording, in the order of writing."""
         found = "SELECT data FROM piece WHERE recording = ? AND kind = ? ORDER BY rowid"
         with self._reporting():
             for (data,) in self._db.execute(found, (name, kind)):
@@ -183,9 +183,9 @@ class Journal:
 
     @contextmanager
     def adding(self, name: str) -> Iterator[Callable[[str, bytes], None]]:
-        """Take the pieces of a recording, by kind; with an error all of them are forgotten.
+        """Yield a function that adds pieces of a recording by kind; an error rolls all of them back.
 
-        Inside, `finish` notes the recording as finished.
+        Inside the block, `finish` marks the recording as finished.
         """
         with self._reporting():
             self._db.execute("SAVEPOINT one")
@@ -217,47 +217,70 @@ class Journal:
         self._db.execute("INSERT INTO piece VALUES (?, ?, ?, ?)", (name, kind, zlib.crc32(data), data))
 
     def finish(self, entry: Done) -> None:
-        """Note a recording as finished, once its files are written."""
+        """Mark a recording as finished, after its files are written."""
         self._db.execute("INSERT INTO done VALUES (?, ?, ?, ?, ?, ?, ?, ?)", astuple(entry))
 
     def close(self, remove: bool) -> None:
-        """Let go of the journal; with ``remove``, or if nothing is in it, it goes."""
+        """Close the journal; delete it if ``remove`` is set or it holds no finished recording."""
         try:
             with self._reporting():
                 self._db.execute("COMMIT")
                 if remove or self._db.execute("SELECT 1 FROM done").fetchone() is None:
                     remove = True
-                    # Still locked while it goes, so that it cannot be the journal of a run that begins now.
+                    # Delete it while locked, so that no starting run can open it.
                     self._db.execute("PRAGMA journal_mode = OFF")
                     if os.name != "nt":
                         self._unlink()
         finally:
             self._db.close()
-            if remove and os.name == "nt":  # which removes no file that is open
+            if remove and os.name == "nt":  # Windows does not delete open files
                 self._unlink()
 
     def _unlink(self) -> None:
-        self.path.with_name(f"{JOURNAL}-journal").unlink(missing_ok=True)  # SQLite's own, empty now
+        self.path.with_name(f"{JOURNAL}-journal").unlink(missing_ok=True)  # SQLite's rollback journal, empty now
         self.path.unlink(missing_ok=True)
 
     @contextmanager
     def _reporting(self) -> Iterator[None]:
-        """Turn errors of SQLite into sentences."""
+        """Convert SQLite errors to `InputError`."""
         try:
             yield
         except sqlite3.DatabaseError as error:
             raise _reported(self.path, error) from error
 
 
+class Pieces:
+    """Collects bytes of one kind into pieces; the bytes of one write stay together."""
+
+    def __init__(self, kind: str, add: Callable[[str, bytes], None]) -> None:
+        self.kind = kind
+        self._add = add
+        self._held: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes, /) -> None:
+        """Add bytes."""
+        self._held.append(data)
+        self._size += len(data)
+        if self._size >= _PIECE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the collected bytes as a piece."""
+        if self._held:
+            self._add(self.kind, b"".join(self._held))
+        self._held, self._size = [], 0
+
+
 def _open(path: Path) -> sqlite3.Connection:
-    """Open and lock the file; where another process removed it in between, open the next one."""
+    """Open and lock the file; retry if another process deleted it in between."""
     nolock = 0
     while True:
         before = _identity(path)
         address = f"file:{quote(os.fsencode(path.absolute()))}?nolock={nolock}"
         try:
             db = sqlite3.connect(address, timeout=0, isolation_level=None, uri=True)
-        except sqlite3.DatabaseError as error:  # a folder that may not be written
+        except sqlite3.DatabaseError as error:  # a read-only folder
             raise _reported(path, error) from error
         try:
             for pragma in ("locking_mode = EXCLUSIVE", "synchronous = FULL"):
@@ -266,7 +289,7 @@ def _open(path: Path) -> sqlite3.Connection:
             db.execute("SELECT count(*) FROM sqlite_master")
         except sqlite3.DatabaseError as error:
             db.close()
-            if error.sqlite_errorname in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):  # no run can go on from it
+            if error.sqlite_errorname in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):  # no run can be continued from it
                 path.unlink(missing_ok=True)
                 continue
             if not nolock and error.sqlite_errorname in ("SQLITE_PROTOCOL", "SQLITE_IOERR_LOCK"):
@@ -289,22 +312,20 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _reported(path: Path, error: sqlite3.DatabaseError) -> BriteKitError:
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return InputError(
-            f"another analyze is writing into {path.parent}; wait for it, or name another output directory"
-        )
+        return InputError(f"another analyze is writing to {path.parent}; wait for it, or give another output directory")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return InputError(f"{path} is damaged ({error}); start over with --no-resume")
     if name.startswith("SQLITE_CANTOPEN"):
         try:
             open(path, "ab").close()
-        except OSError as refused:  # SQLite does not say why
+        except OSError as refused:  # SQLite does not report the cause
             return unwritable(path, refused)
     reason = {"SQLITE_FULL": "no space left on the device"}.get(name, str(error))
     return unwritable(path, OSError(0, reason))
 
 
 def _differences(known: Any, facts: Any, where: str = "") -> list[str]:
-    """Return the names of what differs between two nested values."""
+    """Return the names of the entries in which two nested values differ."""
     if isinstance(known, dict) and isinstance(facts, dict):
         keys = [*facts, *(key for key in known if key not in facts)]
         return [

@@ -1,4 +1,4 @@
-"""Scores become labels (algorithms page, section 7). Scores here are calibrated already."""
+"""Convert calibrated scores to labels (algorithms page, section 7)."""
 
 from __future__ import annotations
 
@@ -16,36 +16,37 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LabelRules:
-    """What decides about labels."""
+    """The rules for labels."""
 
     min_score: float
-    """Lowest score that makes a label."""
+    """Lowest score of a label."""
     duration_s: float
-    """Length of a window."""
+    """Length of a window in seconds."""
     fps: int
     """Frames per second of frame scores."""
     segment_frames: int | None = None
-    """Frames of a label of fixed length; None: labels as long as the sounds."""
+    """Frames of a label of fixed length; None for labels of variable length."""
     second_pass: bool = False
     raise_min_to_confirm: float = 0.5
     confirmed_if_seconds: float = 8.0
     lower_min_factor: float = 0.6
-    """The second pass, as in the section ``infer``."""
+    """Settings of the second pass, see section ``infer``."""
 
     @property
     def segment_s(self) -> float:
-        """Seconds of a label of fixed length: a whole number of frames, so that labels never drift."""
+        """Seconds of a label of fixed length: a whole number of frames, so that labels do not drift."""
         return (self.segment_frames or 0) / self.fps
 
 
 def label_rules(cfg: BaseConfig, has_frames: bool) -> LabelRules:
-    """Return the rules of these settings; frames with a min_score of 0 get labels of a window's length."""
+    """Return the rules of these settings; with frames and a min_score of 0, labels have the length of a window."""
     infer, duration, fps = cfg.infer, cfg.audio.spec_duration, cfg.train.sed_fps
     length = infer.segment_len if has_frames else None
     if has_frames and length is None and infer.min_score == 0:
         length = duration
         log.warning(
-            "min_score is 0, where unbroken labels cannot be tested: labels of %g s are made (as with --seg)", duration
+            "with min_score 0, labels of variable length cannot be tested: making labels of %g s (as with --seg)",
+            duration,
         )
     return LabelRules(
         min_score=infer.min_score,
@@ -61,9 +62,9 @@ def label_rules(cfg: BaseConfig, has_frames: bool) -> LabelRules:
 
 @dataclass(frozen=True, eq=False)
 class Intervals:
-    """Where one class is heard: M labels by ascending start, as arrays, since there may be a million.
+    """Labels of one class: M labels in ascending order of start, as arrays, since there may be a million.
 
-    None ends behind the end of its recording.
+    No label ends after its recording.
     """
 
     starts: np.ndarray
@@ -72,14 +73,14 @@ class Intervals:
     scores: np.ndarray
     """(M,) float32."""
     confirmed: np.ndarray
-    """(M,) bool: below the threshold, and a label only because the class is confirmed elsewhere."""
+    """(M,) bool: below the threshold, accepted only because the class is confirmed elsewhere."""
 
     def __len__(self) -> int:
         return len(self.starts)
 
 
 def named(recording: str, name: str, found: Intervals) -> list[Label]:
-    """Return stretches as labels."""
+    """Return intervals as labels."""
     columns = (found.starts, found.ends, found.scores, found.confirmed)
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return [Label(recording, name, *row) for row in rows]
@@ -95,12 +96,12 @@ def group_frames(frames_FC: np.ndarray, segment_frames: int) -> np.ndarray:
 
 
 def confirm_score(rules: LabelRules) -> float:
-    """Score above which the time of a class counts as confirmed."""
+    """Return the score above which the time of a class counts as confirmed."""
     return rules.min_score + rules.raise_min_to_confirm * (1.0 - rules.min_score)
 
 
 def _threshold(rules: LabelRules, confirmed_s: float) -> float:
-    """Score a label needs, once it is known for how long the class is confirmed."""
+    """Return the score that a label needs, given for how long the class is confirmed."""
     if confirmed_s >= rules.confirmed_if_seconds - 1e-9:
         return rules.min_score * rules.lower_min_factor
     return rules.min_score
@@ -113,7 +114,7 @@ def _looks_twice(rules: LabelRules) -> bool:
 def intervals_of_windows(
     starts_N: np.ndarray, scores_N: np.ndarray, rules: LabelRules, seconds: float = math.inf
 ) -> Intervals:
-    """Return where a class is heard by its scores in windows of a recording of so many seconds."""
+    """Return the labels of a class from its window scores, in a recording of the given length."""
     threshold = rules.min_score
     if _looks_twice(rules):
         confirmed = starts_N[scores_N >= confirm_score(rules)]
@@ -124,7 +125,7 @@ def intervals_of_windows(
 
 
 def intervals_of_frames(frames_F: np.ndarray, rules: LabelRules, seconds: float = math.inf) -> Intervals:
-    """Return where a class is heard by its scores in frames: in runs, or in groups of fixed length."""
+    """Return the labels of a class from its frame scores: in runs, or in groups of fixed length."""
     found = _runs(frames_F, rules) if rules.segment_frames is None else _groups(frames_F, rules)
     return _intervals(*found, rules, seconds)
 
@@ -132,12 +133,12 @@ def intervals_of_frames(frames_F: np.ndarray, rules: LabelRules, seconds: float 
 def _intervals(
     starts: np.ndarray, ends: np.ndarray, scores: np.ndarray, rules: LabelRules, seconds: float
 ) -> Intervals:
-    # The last window and the last frame may reach beyond the recording.
+    # The last window and the last frame may extend beyond the recording.
     return Intervals(starts, np.minimum(ends, np.maximum(seconds, starts)), scores, scores < rules.min_score)
 
 
 def _union_seconds(starts: np.ndarray, duration_s: float) -> float:
-    """Length of the union of windows of equal length, by ascending start."""
+    """Return the length of the union of windows of equal length in ascending order of start."""
     if not len(starts):
         return 0.0
     return float(np.minimum(np.diff(starts), duration_s).sum() + duration_s)
@@ -156,7 +157,7 @@ def _runs(frames_F: np.ndarray, rules: LabelRules) -> tuple[np.ndarray, np.ndarr
     first, past = edges[::2], edges[1::2]
     if not len(first):
         return np.empty(0), np.empty(0), np.empty(0, np.float32)
-    # The largest of each run; what lies between runs falls to every second group and is dropped.
+    # Take the maximum of each run; every second group is a gap between runs and is dropped.
     padded = np.append(frames_F, np.float32(0))
     scores = np.maximum.reduceat(padded, edges)[::2]
     return first / rules.fps, past / rules.fps, scores

@@ -15,7 +15,7 @@ from britekit import formats
 from britekit.annotations.classes import ClassInfo, read_ignore_list
 from britekit.annotations.labels import Label
 from britekit.config import BaseConfig, MiscConfig
-from britekit.errors import InputError
+from britekit.errors import InputError, some
 from britekit.formats import Facts, Rows
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.label_rules import (
@@ -42,33 +42,29 @@ class Labeller:
     cfg
         Settings in force.
     ensemble
-        Where scores come from.
+        The source of the scores.
     calibration
-        What is applied to scores; None takes what the settings name.
+        Calibration of the scores; None takes the configured one.
     thresholds
-        Use the threshold of each class that the calibration holds in place of ``infer.min_score``.
+        Use the thresholds per class of the calibration instead of ``infer.min_score``.
     prior
         Occurrence data; None takes those that the settings name.
 
     Attributes
     ----------
     classes
-        Classes that labels can have: those of the ensemble without the ignored ones.
+        Classes of the ensemble except the ignored ones.
     calibration
-        What is applied to scores.
-    rules
-        What makes a label.
+        Calibration of the scores. rules Rules for labels.
     thresholds
-        Lowest score of a label, by class; None where that is ``infer.min_score`` for all.
+        Lowest score of a label by class; None for ``infer.min_score`` for all.
     label_field
-        What a label shows.
-    facts
-        What formats show beside labels.
+        Name of a class that labels show. facts Facts that formats show beside labels.
 
     Raises
     ------
     InputError
-        The calibration or a configured ignore file is missing or unusable.
+        The calibration or a configured ignore file is missing or invalid.
     """
 
     def __init__(
@@ -98,14 +94,14 @@ class Labeller:
             "thresholds": dict(zip((info.name for info in self.classes), self.thresholds or (), strict=False)),
         }
         self.facts = Facts(float(cfg.audio.min_freq), float(cfg.audio.max_freq), self.rules.second_pass, more)
-        # Where files sort labels: by what a label shows.
+        # Files sort labels by the name that they show.
         shown = [info.label(self.label_field) for info in self.classes]
         self._order = sorted(range(len(shown)), key=shown.__getitem__)
         self._shown = shown
 
     @property
     def unit_s(self) -> float:
-        """Seconds that a row of `raw_blocks` stands for."""
+        """Seconds of a row of `raw_blocks`."""
         return self.rules.segment_s if self.rules.segment_frames is not None else self.rules.duration_s
 
     @functools.cached_property
@@ -118,17 +114,17 @@ class Labeller:
         return None if self.prior is None else self.prior.of(path)
 
     def scores(self, scores_NC: np.ndarray, prior: RecordingPrior | None = None) -> np.ndarray:
-        """Return the calibrated scores (N, C) of the classes that labels can have, of scores of them all."""
+        """Return calibrated scores of the classes that labels can have, from scores (N, C) of all classes."""
         return self.calibration.apply(self._with_prior(scores_NC[:, self._columns], prior), self.classes)
 
     def labels(self, recording: str, result: RecordingScores, prior: RecordingPrior | None = None) -> list[Label]:
-        """Return the labels of one recording, by name, then start."""
+        """Return the labels of one recording in order of name, then start."""
         return [x for name, found in self.intervals(result, prior) for x in named(recording, name, found)]
 
     def intervals(
         self, result: RecordingScores, prior: RecordingPrior | None = None
     ) -> Iterator[tuple[str, Intervals]]:
-        """Yield what each label shows, in alphabetical order, with where it is heard, by ascending start."""
+        """Yield each name that labels show, in alphabetical order, with its intervals."""
         pairs = self.by_class(result, prior)
         for name, group in itertools.groupby(pairs, key=lambda pair: self._shown[pair[0]]):
             found = [stretches for _, stretches in group]
@@ -161,7 +157,7 @@ class Labeller:
         return shifted(scores, prior.shifts if places is None else prior.shifts[list(places)])
 
     def rows(self, result: RecordingScores, prior: RecordingPrior | None = None) -> Iterator[Rows]:
-        """Yield the labels of one recording in pieces of bounded size, as formats take them."""
+        """Yield the labels of one recording in parts of bounded size, for formats."""
         classes = {info.label(self.label_field): info for info in reversed(self.classes)}
         for label, found in self.intervals(result, prior):
             columns = (found.starts, found.ends, found.scores, found.confirmed)
@@ -191,34 +187,34 @@ class Labeller:
 
 
 def ignored_classes(cfg: BaseConfig) -> Collection[str]:
-    """Return the names of classes that labels leave out; the default file may be missing."""
+    """Return the names of ignored classes; the default file may be missing."""
     return read_ignore_list(cfg.misc.ignore_file, required=cfg.misc.ignore_file != MiscConfig().ignore_file)
 
 
 def class_thresholds(calibration: Calibration, classes: Sequence[ClassInfo], cfg: BaseConfig) -> list[float]:
-    """Return the threshold of each class; one for which the calibration holds none has ``infer.min_score``.
+    """Return the threshold of each class; ``infer.min_score`` if the calibration has none.
 
     Raises
     ------
     InputError
-        The scores are not calibrated, or the calibration holds no thresholds.
+        The scores are not calibrated, or the calibration has no thresholds.
     """
     if not calibration.thresholds:
         why = f"{calibration.source} holds none" if calibration.source else "scores are not calibrated"
-        raise InputError(f'thresholds of classes were asked for, but {why}; run "britekit calibrate" on these models')
+        raise InputError(f'thresholds per class were requested, but {why}; run "britekit calibrate" on these models')
     found = [calibration.threshold_of(info) for info in classes]
     without = [info.name for info, value in zip(classes, found, strict=True) if value is None]
     if without:
         log.warning(
-            "%d of %d classes have no threshold of precision %g, so infer.min_score %g is theirs: %s",
+            "%d of %d classes have no threshold of precision %g and use infer.min_score %g: %s",
             *(len(without), len(classes), calibration.precision or 0.0, cfg.infer.min_score),
-            ", ".join(without[:10]) + (f" and {len(without) - 10} more" if len(without) > 10 else ""),
+            some(without, 10),
         )
     return [cfg.infer.min_score if value is None else value for value in found]
 
 
 def _merged(parts: list[Intervals]) -> Intervals:
-    """Put the intervals of classes that are shown alike in order, by start, then end."""
+    """Merge the intervals of classes with the same displayed name, in order of start, then end."""
     starts, ends, scores, confirmed = (
         np.concatenate(arrays)
         for arrays in zip(*((x.starts, x.ends, x.scores, x.confirmed) for x in parts), strict=True)

@@ -1,4 +1,4 @@
-"""``manifest.yaml``: what labels were made with, and what must be equal for a run to go on."""
+"""Describe in ``manifest.yaml`` how labels were made, and what must be equal to continue a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MANIFEST_HEAD = "# Written by britekit analyze: what the labels in this folder w
 def manifest_content(
     cfg: BaseConfig, ensemble: Ensemble, labeller: Labeller, start_seconds: float = 0.0
 ) -> dict[str, Any]:
-    """Return what is needed to repeat the labels; it bears no date and no path.
+    """Return everything needed to reproduce the labels, without dates and paths.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def manifest_content(
         Seconds skipped at the start of each recording.
     """
     inference = dataclasses.asdict(cfg.infer)
-    del inference["num_threads"]  # decides about time only: the same labels have the same manifest
+    del inference["num_threads"]  # affects only speed: equal labels have equal manifests
     content: dict[str, Any] = {
         "britekit_version": britekit.__version__,
         "backend": ensemble.backend,
@@ -49,7 +49,7 @@ def manifest_content(
     if calibration.source is not None:
         inference["calibration"] = cfg.infer.calibration or PROJECT_CALIBRATION
         inference["scaling_coefficient"], inference["scaling_intercept"] = 1.0, 0.0
-    else:  # what the settings name may not have been applied
+    else:  # the configured calibration may not have been applied
         inference["calibration"] = None
         inference["scaling_coefficient"] = calibration.coefficient
         inference["scaling_intercept"] = calibration.intercept
@@ -77,21 +77,21 @@ def manifest_content(
 
 
 def manifest_text(content: dict[str, Any]) -> str:
-    """Return the file of what `manifest_content` found."""
+    """Return the result of `manifest_content` as the text of the file."""
     return MANIFEST_HEAD + dump_plain(content, width=110)
 
 
 def run_facts(content: dict[str, Any], labeller: Labeller, kinds: list[str], named_by: str) -> dict[str, Any]:
-    """Return all that an interrupted run must have in common with the one that continues it.
+    """Return the facts that an interrupted run must share with the one that continues it.
 
     Parameters
     ----------
     content
-        From `manifest_content`.
+        Result of `manifest_content`.
     kinds
-        Sorts of files that are written.
+        Formats of the written files.
     named_by
-        How recordings are named in them.
+        How recordings are named in the files.
     """
     return {
         "manifest": content,
@@ -103,7 +103,7 @@ def run_facts(content: dict[str, Any], labeller: Labeller, kinds: list[str], nam
 
 
 def score_facts(ensemble: Ensemble, labeller: Labeller) -> dict[str, str]:
-    """Return what scores.npz says about where its numbers come from."""
+    """Return the facts in scores.npz about the origin of its scores."""
     members = [{"name": member.path.name, "sha256": member.sha256} for member in ensemble.members]
     return {
         "backend": ensemble.backend,
@@ -114,9 +114,9 @@ def score_facts(ensemble: Ensemble, labeller: Labeller) -> dict[str, str]:
 
 
 def segment_facts(ensemble: Ensemble, labeller: Labeller) -> dict[str, Any]:
-    """Return the step between labels of fixed length and what was scored; empty for labels of any length.
+    """Return the step between labels of fixed length and what was scored; empty for variable length.
 
-    A test per segment lays its rows by them, see `britekit.evaluation.grid`.
+    A test per segment derives its rows from these, see `britekit.evaluation.grid`.
     """
     if ensemble.sed_fps is None:
         return {"step_s": ensemble.step_s, "scored": "windows"}
@@ -126,7 +126,7 @@ def segment_facts(ensemble: Ensemble, labeller: Labeller) -> dict[str, Any]:
 
 
 def runtime_version(backend: str) -> str:
-    """Return the version of what runs the models: another one may round differently."""
+    """Return the version of the backend, since another one may round differently."""
     if backend == "openvino":
         return f"{backend} {load_openvino().__version__}"
     import torch

@@ -8,22 +8,21 @@ from britekit.errors import counted
 from britekit.progress import Meter, clock
 
 _STEPS = 1000
-# Reading a header takes a millisecond: too long for each of thousands of clips.
+# Reading a header takes a millisecond, which adds up for thousands of clips.
 _FIRST, _LARGE_BYTES = 16, 8 << 20
 
 
 class RecordingMeter(Meter):
-    """A counter on stderr of the seconds scored.
+    """A progress line on stderr.
 
-    Lengths are read from the headers of recordings as they are begun; those of the others follow from the
-    sizes of their files.
+    Lengths are read from the headers of started recordings; the others are estimated from file sizes.
 
     Parameters
     ----------
     recordings
-        How many there are to score.
+        Number of recordings to score.
     total_bytes
-        Of all their files.
+        Total size of their files.
     """
 
     def __init__(self, recordings: int, total_bytes: int) -> None:
@@ -36,29 +35,29 @@ class RecordingMeter(Meter):
         self._known_s = 0.0
 
     def begin_recording(self, path: Path, size: int) -> None:
-        """Note what the header of a recording says about its length."""
+        """Read the length in the header of a recording."""
         self._begun += 1
         if self._begun > _FIRST and size < _LARGE_BYTES:
             return
         seconds = _stated_seconds(path)
         if seconds is None:
-            self._total_bytes -= size  # of which nothing is known; most of them will fail
+            self._total_bytes -= size  # unknown length; most of these will fail
             return
         self._known_bytes += size
         self._known_s += seconds
 
     def finish_recording(self, scored_s: float) -> None:
-        """Count a recording as done; ``scored_s`` as in `tick`."""
+        """Count a recording as done; see `tick` for ``scored_s``."""
         self._finished += 1
         self.tick(scored_s)
 
     def tick(self, scored_s: float) -> None:
-        """Show where things are; ``scored_s`` counts the recordings that are not complete too."""
+        """Update the line; ``scored_s`` includes incomplete recordings."""
         self._scored_s = scored_s
         share = 0.0
         if self._known_bytes and self._known_s:
             share = scored_s * self._known_bytes / (self._known_s * max(self._total_bytes, 1))
-        # Estimates may fall back; a counter never does.
+        # Estimates may decrease; the counter must not.
         self.advance(max(0, min(int(share * _STEPS), _STEPS - 1) - self._done))
 
     def finish(self) -> None:
@@ -81,7 +80,7 @@ class RecordingMeter(Meter):
 
 
 def _stated_seconds(path: Path) -> float | None:
-    """Return the length that a header states, which may be wrong; None where it cannot be told at once."""
+    """Return the length stated in a header, which may be wrong; None if it is not quickly available."""
     import soundfile  # type: ignore[import-untyped, unused-ignore]
 
     try:

@@ -1,4 +1,4 @@
-"""Which models form the ensemble, and the settings they bring."""
+"""Find the models of the ensemble, and their stored settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from britekit.errors import ModelError
 from britekit.inference.backend import CHECKPOINT, EXPORT, choose_backend
 from britekit.tracking.facts import is_dvc_stage
 
-# Settings that say which models are used; all others may depend on what the models bring.
+# Settings that select models; all others may depend on the settings stored in the models.
 _CHOOSING = {"misc": ("ckpt_folder", "force_cpu"), "infer": ("backend", "max_models"), "pipeline": ("seeds",)}
 
 _HOW_TO_FILL = '"dvc repro" in a project fills it, "britekit train --seed 1 --publish" adds one'
@@ -28,19 +28,19 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
     Parameters
     ----------
     cfg
-        Settings; ``misc.ckpt_folder``, ``infer.max_models`` and, in a DVC stage, ``pipeline.seeds`` count.
+        Settings; uses ``misc.ckpt_folder``, ``infer.max_models`` and, in a DVC stage, ``pipeline.seeds``.
     ckpt_path
         A model or a folder of models instead of ``misc.ckpt_folder``.
 
     Returns
     -------
     list of Path
-        Checkpoints; or exports, where there is no checkpoint but only those.
+        Checkpoints, or exports if there are no checkpoints.
 
     Raises
     ------
     ModelError
-        There is no model, or one of the seeds' is missing.
+        There is no model, or the model of a seed is missing.
     """
     folder = Path(cfg.misc.ckpt_folder if ckpt_path is None else ckpt_path)
     where = f"{folder} (misc.ckpt_folder)" if ckpt_path is None else str(folder)
@@ -50,13 +50,13 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
         return [folder]
     if not folder.is_dir():
         raise ModelError(f"{where} does not exist, so there are no models; {_HOW_TO_FILL}, or name another folder")
-    # What else lies in the folder must not change what the pipeline gives.
+    # Other files in the folder must not change the result of the pipeline.
     if ckpt_path is None and is_dvc_stage():
         found = [folder / f"seed-{seed}{CHECKPOINT}" for seed in cfg.pipeline.seeds]
         for path in found:
             if not path.is_file():
                 raise ModelError(
-                    f'{path} is missing, which pipeline.seeds names as a member; run "dvc repro train@{path.stem[5:]}"'
+                    f'{path} is missing, but pipeline.seeds lists it as a member; run "dvc repro train@{path.stem[5:]}"'
                 )
     else:
         found = _visible(folder, CHECKPOINT) or _visible(folder, EXPORT)
@@ -71,17 +71,17 @@ def resolve_for_models(
     ckpt_path: str | os.PathLike[str] | None = None,
     cfg: BaseConfig | None = None,
 ) -> tuple[BaseConfig, list[Path]]:
-    """Return the settings in force for an ensemble, and its members.
+    """Return the effective settings for an ensemble, and its members.
 
-    Below ``-c`` and options count the audio settings and ``sed_fps`` that the first member was trained with.
-    Settings made in Python (``cfg``) are copied, with these two of the first member.
+    The audio settings and ``sed_fps`` of the first member apply, unless ``-c`` or options override them. Settings made
+    in Python (``cfg``) are copied, with these two from the first member.
 
     Raises
     ------
     ConfigError
-        As `resolve`.
+        See `resolve`.
     ModelError
-        As `member_paths`; a member cannot be read.
+        See `member_paths`; also if a member cannot be read.
     """
     if cfg is not None:
         paths = member_paths(cfg, ckpt_path)
@@ -104,14 +104,14 @@ def _with_stored_settings(cfg: BaseConfig, paths: list[Path]) -> BaseConfig:
 
 
 def _choosing_settings(cfg_path: str | os.PathLike[str] | None) -> BaseConfig:
-    """Read what chooses models; the rest of a -c file may be right only on top of a model's settings."""
+    """Read the settings that select models; the rest of a -c file may be valid only over a model's settings."""
     cfg = resolve()
     if cfg_path is None:
         return cfg
     root, problems = read_yaml(cfg_path)
     content = root.plain()
     if problems or not isinstance(content, dict):
-        return resolve(cfg_path)  # says what is wrong
+        return resolve(cfg_path)  # raises with the reason
     for section, names in _CHOOSING.items():
         body = content.get(section)
         for name in names:
@@ -121,7 +121,7 @@ def _choosing_settings(cfg_path: str | os.PathLike[str] | None) -> BaseConfig:
 
 
 def _stored_settings(cfg: BaseConfig, paths: list[Path]) -> tuple[dict[str, Any], Path]:
-    """Return the settings in the first member, and the file they are in."""
+    """Return the settings stored in the first member, and its file."""
     choice = choose_backend(cfg, paths)
     if choice.exports:
         from britekit.inference.exported import read_export_facts
@@ -142,7 +142,7 @@ def _visible(folder: Path, suffix: str) -> list[Path]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back advice that the second reading of the same settings gives again."""
+    """Suppress warnings that the second reading of the same settings repeats."""
     log = logging.getLogger("britekit.config")
     level = log.level
     log.setLevel(logging.ERROR)

@@ -1,8 +1,8 @@
-"""What ``analyze`` leaves: label files, tables, the list of failures and the manifest (formats page, 5).
+"""Write the output of ``analyze``: label files, tables, the list of failures and the manifest (formats page, 5).
 
-Each recording's files are written when it is complete, and its labels go to the journal, from which the
-tables of all formats are written at the end: memory does not grow with the number of recordings. What an
-earlier run left is replaced at the end only, so that a run that fails leaves it whole.
+Label files are written as soon as a recording is complete. Labels also go to the journal, from which all tables are
+written at the end, so memory does not grow with the number of recordings. Output of an earlier run is replaced only at
+the end, so that a failing run leaves it intact.
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ from britekit.audio.metadata import RecordingMetadata, read_metadata
 from britekit.files import UNWRITABLE, atomic_path, make_durable, together, unwritable, write_csv, write_text
 from britekit.formats import Recording, Rows, Sink, Writer
 from britekit.formats._base import format_time
-from britekit.inference.journal import Done, Journal
+from britekit.inference.journal import Done, Journal, Pieces
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import MANIFEST_HEAD
 from britekit.inference.occurrence_notes import OCCURRENCE, WITHHELD, OccurrenceNote, occurrence_rows, withheld_rows
+from britekit.inference.recording_names import as_text, identity_of
 
 if TYPE_CHECKING:
     from britekit.inference.scoring import Scored
 
 InfoOf = Callable[[Path, RecordingMetadata | None], RecordingInfo]
 SCORE_TABLE, MANIFEST, FAILURES, DAMAGES = "scores.npz", "manifest.yaml", "failed.csv", "damaged.csv"
-# Every recording that was analyzed, also those without a detection: what was listened to.
+# Lists every analyzed recording, including those without a detection.
 ANALYZED = "analyzed.csv"
 # Kinds of pieces in the journal: labels as `Rows.to_bytes` gives them, `Scored.raw`, and path and metadata.
 LABELS, SCORES, SOURCE = "labels", "scores", "source"
 _NOTE = "occurrence"  # `OccurrenceNote.to_bytes`
-_PIECE = 1 << 20
 
 
 class OutputFolder:
-    """The output directory of one run; a context manager that keeps the journal if the run is interrupted.
+    """The output directory of a run; a context manager that keeps the journal if interrupted.
 
     Parameters
     ----------
     folder
-        Made if it is missing.
+        Created if missing.
     kinds
         Names of formats.
     keep_scores
         Also write scores.npz.
     labeller
-        What turned scores into labels.
+        Converts scores to labels.
     facts, resume
-        As `Journal` takes them.
+        See `Journal`.
     info_of
         When and where a recording was made, by its path and metadata, for formats that show it.
     root
@@ -71,9 +71,9 @@ class OutputFolder:
     Raises
     ------
     InputError
-        The directory cannot be written, or another run writes into it.
+        The directory cannot be written, or another run writes to it.
     InferenceError
-        As `Journal`.
+        See `Journal`.
     """
 
     def __init__(
@@ -95,20 +95,20 @@ class OutputFolder:
         kinds = set(kinds)
         known = [formats.get(name) for name in formats.written()]
         chosen = [form for form in known if form.name in kinds]
-        # Format to ending or name of its files: what this run writes, and what an earlier one may have left.
+        # Suffix or name of files by format: those of this run, and those of an earlier one.
         self._endings = {form.name: form.ending for form in chosen if not form.table}
         self._tables = {form.name: form.table for form in chosen if form.table}
         self._other_endings = [form.ending for form in known if not form.table and form.name not in self._endings]
         self._other_tables = [form.table for form in known if form.table and form.name not in self._tables]
         self._keep_scores = keep_scores
         self._complete = False
-        # Made before the first recording is scored: an hour's work must not end at a read-only disk.
+        # Created before the first recording is scored, so that a read-only disk is noticed at once.
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unwritable(folder, error) from error
         self.journal = Journal(folder, facts, resume)
-        # What a run that was killed was writing; nobody else writes here now.
+        # Leftovers of a killed run; the journal's lock excludes other writers.
         for left in folder.glob(".analyze.*.partial"):
             left.unlink(missing_ok=True)
 
@@ -119,34 +119,34 @@ class OutputFolder:
         self.journal.close(remove=self._complete)
 
     def found_done(self, name: str, path: Path) -> Done | None:
-        """Return what the interrupted run wrote of a recording, if that is still the same file."""
+        """Return the entry of the interrupted run for a recording, if its file is unchanged."""
         entry = self.journal.entry(name)
         return entry if entry is not None and (entry.size, entry.mtime_ns) == identity_of(path) else None
 
     def why_not_written(self, name: str) -> str:
-        """Return why no label file can have a recording's name, before hours are spent on it; else ""."""
+        """Return why no label file can have a recording's name, checked before scoring; else ""."""
         if not name.rpartition("/")[2].strip():
-            return "its name is white space alone, which no table can hold; rename it"
+            return "its name consists of white space, which tables cannot hold; rename it"
         for ending in self._endings.values():
             try:
                 os.lstat(self.folder / f"{name}{ending}")
             except OSError as error:
                 if error.errno in (errno.ENAMETOOLONG, errno.EINVAL):
                     return (
-                        f"its name with {ending} behind it is longer than the file system of {self.folder} "
+                        f"its name with the suffix {ending} is longer than the file system of {self.folder} "
                         "allows; rename it, or write only the table (--rtype csv)"
                     )
         return ""
 
     def add(self, name: str, path: Path, identity: tuple[int, int], scored: Scored) -> int:
-        """Write one finished recording, and return its number of labels.
+        """Write one finished recording; return its number of labels.
 
         Parameters
         ----------
         name
-            What it is called in the output.
+            Its name in the output.
         path, identity
-            Its file, and `identity_of` that before it was read.
+            Its file, and the `identity_of` the file before it was read.
         scored
             Its labels and scores.
 
@@ -157,7 +157,7 @@ class OutputFolder:
         """
         before = self.journal.entry(name)
         ours = [] if before is None else before.files.split("\n")
-        # A name that an earlier run's file has is taken at the end.
+        # An existing file of an earlier run is replaced at the end.
         free = {
             kind: ending
             for kind, ending in self._endings.items()
@@ -170,7 +170,7 @@ class OutputFolder:
             add(SOURCE, self._source_text(path, metadata))
             with contextlib.ExitStack() as stack:
                 writers = [self._writer(kind, stack.enter_context(open(self._partial(kind), "wb"))) for kind in free]
-                labels = _Pieces(LABELS, add)
+                labels = Pieces(LABELS, add)
                 for rows in scored.rows():
                     count += len(rows)
                     labels.write(rows.to_bytes())
@@ -226,7 +226,7 @@ class OutputFolder:
     def _give_name(self, kind: str, name: str, ending: str) -> None:
         target = self.folder / f"{name}{ending}"
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Flushed to the disk at the end: one by one that would take longer than scoring a short clip.
+        # fsync happens at the end: per file it would take longer than scoring a short clip.
         os.replace(self._partial(kind), target)
 
     def finish(
@@ -236,18 +236,18 @@ class OutputFolder:
         manifest: str,
         meta: dict[str, str],
     ) -> None:
-        """Write the files about all recordings; with failures the journal stays, so that a run can mend them.
+        """Write the files about all recordings; keep the journal if there are failures, so that a run can retry them.
 
         Parameters
         ----------
         paths
             Recordings that are complete, by name; None: all that the journal holds.
         failed
-            Recordings that are not: name to file and reason.
+            File and reason by name of each failed recording.
         manifest
             Text of the manifest.
         meta
-            For scores.npz.
+            Metadata for scores.npz.
         """
         names = self.journal.names() if paths is None else sorted(paths)
         fresh = names if self._fresh is None else sorted(self._fresh)
@@ -271,11 +271,11 @@ class OutputFolder:
                 write_csv(self.folder / WITHHELD, withheld_rows(self.notes(names)))
             write_text(self.folder / MANIFEST, manifest)
             for path in old:
-                if os.path.lexists(path):  # false for a name too long to exist
+                if os.path.lexists(path):  # False if the name is too long to exist
                     path.unlink()
             for entry in self._entries(fresh):
                 self._write_label_files(entry, paths)
-            # Before the manifest calls them finished, and the journal goes.
+            # Before the manifest is written and the journal is deleted.
             files = (self.folder / f"{name}{ending}" for name in fresh for ending in self._endings.values())
             make_durable(files)
             below = {parent for name in fresh for parent in PurePosixPath(name).parents}
@@ -297,7 +297,7 @@ class OutputFolder:
             yield entry
 
     def _write_label_files(self, entry: Done, paths: Mapping[str, Path] | None) -> None:
-        """Write the label files that are not there, or that nobody watched since an interrupted run."""
+        """Write the label files that are missing, or that may have changed since an interrupted run."""
         for kind, ending in self._endings.items():
             if ending in entry.files.split("\n") and entry.name not in self.journal.resumed:
                 continue
@@ -315,7 +315,7 @@ class OutputFolder:
         return make(out, self._labeller.facts)
 
     def _write(self, kind: str, out: Sink, names: list[str], paths: Mapping[str, Path] | None) -> None:
-        """Write the labels of recordings in a format, from the journal."""
+        """Write the labels of recordings in a format, read from the journal."""
         writer = self._writer(kind, out)
         for entry in self._entries(names):
             stored, metadata = self._source(entry.name)
@@ -331,7 +331,7 @@ class OutputFolder:
             yield from formats.read_rows(io.BytesIO(piece), len(piece))
 
     def _is_ours(self) -> bool:
-        """Tell whether an earlier analyze wrote this folder: nothing else may be removed from it."""
+        """Return whether an earlier analyze wrote this folder; otherwise nothing may be deleted from it."""
         try:
             with open(self.folder / MANIFEST, encoding="utf-8") as file:
                 return file.readline() == MANIFEST_HEAD
@@ -339,7 +339,7 @@ class OutputFolder:
             return False
 
     def _old_tables(self, failed: bool, damaged: bool) -> list[Path]:
-        """Return tables of an earlier run that are not replaced: readers prefer them to label files."""
+        """Return tables of an earlier run that are not replaced, since readers prefer them to label files."""
         if not self._is_ours():
             return []
         tables = [(name, False) for name in self._other_tables]
@@ -348,10 +348,10 @@ class OutputFolder:
         return [self.folder / name for name, replaced in tables if not replaced]
 
     def _obsolete(self, names: set[str], fresh: Iterable[str], failed: Iterable[str]) -> list[Path]:
-        """Return label files that do not belong to this run but would be read under its manifest.
+        """Return label files that do not belong to this run but would be read with its manifest.
 
-        They are those of failed recordings, of recordings that only the interrupted run had, and files of
-        formats that are not written now.
+        These belong to failed recordings, to recordings of the interrupted run only, or to formats that are not written
+        now.
         """
         ours = list(self._endings.values())
         gone = {name: ours for name in failed if not self.why_not_written(name)}
@@ -385,55 +385,10 @@ class OutputFolder:
 
     @contextlib.contextmanager
     def _reporting(self) -> Iterator[None]:
-        """Turn what the operating system refuses into a sentence."""
+        """Convert an `OSError` to an `InputError`."""
         try:
             yield
         except OSError as error:
             if error.errno not in UNWRITABLE:
                 raise
             raise unwritable(self.folder, error) from error
-
-
-class _Pieces:
-    """Collects bytes of one kind into pieces; what is written at once stays together."""
-
-    def __init__(self, kind: str, add: Callable[[str, bytes], None]) -> None:
-        self.kind = kind
-        self._add = add
-        self._held: list[bytes] = []
-        self._size = 0
-
-    def write(self, data: bytes, /) -> None:
-        self._held.append(data)
-        self._size += len(data)
-        if self._size >= _PIECE:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._held:
-            self._add(self.kind, b"".join(self._held))
-        self._held, self._size = [], 0
-
-
-def recording_name(path: Path, root: Path) -> str:
-    r"""Return what a recording is called in the output: its path below ``root`` without extension.
-
-    Bytes that are not UTF-8 are written as ``\\x..``.
-    """
-    below = path.relative_to(root) if path.is_relative_to(root) and path != root else Path(path.name)
-    name = below.with_suffix("").as_posix() if below.suffix else below.as_posix()
-    return as_text(name)
-
-
-def as_text(path: str | os.PathLike[str]) -> str:
-    r"""Return a path as text, with bytes that are not UTF-8 as ``\\x..``."""
-    return os.fspath(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def identity_of(path: Path) -> tuple[int, int]:
-    """Return what tells a file from another of its name: size and time of change; (-1, -1) if it is gone."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return -1, -1
-    return facts.st_size, facts.st_mtime_ns

@@ -1,4 +1,4 @@
-"""Platt scaling of an ensemble's mean score: P = sigmoid(a * logit(p) + b).
+"""Apply Platt scaling to the mean score of an ensemble: P = sigmoid(a * logit(p) + b).
 
 J. Platt, Probabilistic outputs for support vector machines, 1999.
 """
@@ -21,9 +21,9 @@ from britekit.errors import InputError
 from britekit.files import require_file
 from britekit.tracking.facts import is_dvc_stage
 
-# Where the pipeline's stage `calibrate` writes it.
+# Output of the pipeline stage `calibrate`.
 PROJECT_CALIBRATION = "models/calibration.yaml"
-# Scores are clipped like this where the scaling is fitted, so they are clipped where it is applied.
+# Scores are clipped in the fit, so they must be clipped here too.
 CLIP = 1e-7
 
 log = logging.getLogger(__name__)
@@ -31,40 +31,40 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Calibration:
-    """Coefficient a and intercept b, and those of classes that have their own."""
+    """Coefficient a and intercept b, globally and for classes with their own."""
 
     coefficient: float = 1.0
     intercept: float = 0.0
-    """For classes without values of their own."""
+    """Values for classes without their own."""
     per_class: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Class code or name to (a, b)."""
+    """(a, b) by class code or name."""
     source: str | None = None
-    """File they come from; None for the settings' numbers."""
+    """File of the values; None if they come from the settings."""
     members: frozenset[str] = frozenset()
-    """SHA-256 of the checkpoints it was fitted on; empty if nobody says."""
+    """SHA-256 of the checkpoints it was fitted on; empty if unknown."""
     backend: str | None = None
-    """What computed the scores it was fitted on: ``torch`` or ``openvino``; None if nobody says."""
+    """Backend of the scores it was fitted on: ``torch`` or ``openvino``; None if unknown."""
     thresholds: dict[str, float | None] = field(default_factory=dict)
-    """Class code or name to the lowest probability at which `precision` is reached; None: at none."""
+    """Lowest probability that reaches `precision`, by class code or name; None if none does."""
     precision: float | None = None
-    """What `thresholds` were chosen for."""
+    """Precision that `thresholds` were chosen for."""
 
     @property
     def is_identity(self) -> bool:
-        """Whether scores stay as they are."""
+        """Whether scores stay unchanged."""
         return (self.coefficient, self.intercept) == (1.0, 0.0) and not self.per_class
 
     def apply(self, scores: np.ndarray, classes: Sequence[ClassInfo] = ()) -> np.ndarray:
         """Return calibrated scores, float32 of the same shape (..., C).
 
-        Exactly 0 stays 0: so scores what no window covers, and nothing was heard there.
+        Exactly 0 stays 0, which means that no window covers the row.
 
         Parameters
         ----------
         scores
             Mean scores of the ensemble, 0 to 1, classes last.
         classes
-            What the last axis stands for; needed only where classes have values of their own.
+            Classes of the last axis; required only if classes have their own values.
         """
         if self.is_identity:
             return np.asarray(scores, np.float32)
@@ -72,7 +72,7 @@ class Calibration:
         b: Any = self.intercept
         if self.per_class:
             if len(classes) != np.shape(scores)[-1]:
-                raise InputError(f"{np.shape(scores)[-1]} columns of scores need as many classes; got {len(classes)}")
+                raise InputError(f"scores have {np.shape(scores)[-1]} columns, but {len(classes)} classes were given")
             pairs = [self._of(info) for info in classes]
             a, b = (np.array(values, np.float64) for values in zip(*pairs, strict=True))
         p = np.clip(np.asarray(scores, np.float64), CLIP, 1 - CLIP)
@@ -81,11 +81,11 @@ class Calibration:
         return calibrated
 
     def threshold_of(self, info: ClassInfo) -> float | None:
-        """Return the threshold of a class, None where none reaches the precision or none was sought."""
+        """Return the threshold of a class; None if none reaches the precision or none was computed."""
         return next((self.thresholds[key] for key in (info.code, info.name) if key in self.thresholds), None)
 
     def describe(self) -> str:
-        """Return "calibrated" or "not calibrated", and by what."""
+        """Return "calibrated" with the source of values, or "not calibrated"."""
         if self.is_identity:
             return "not calibrated"
         if self.source is not None:
@@ -100,21 +100,21 @@ class Calibration:
 
 
 def is_unfitted(path: str | Path) -> bool:
-    """Return whether a file is what the stage `calibrate` writes while no test recording is annotated."""
+    """Return whether a file is the placeholder that `calibrate` writes while no test recording is annotated."""
     try:
         content = load_plain(require_file(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
-        return False  # `read_calibration` says why
+        return False  # `read_calibration` raises with the reason
     return isinstance(content, dict) and content.get("fitted") is False
 
 
 def configured_calibration(cfg: BaseConfig, members: Collection[str] = ()) -> Calibration:
-    """Return the calibration that the settings name: ``infer.calibration``, else the two numbers.
+    """Return the configured calibration: ``infer.calibration``, else the two numbers in the settings.
 
     Parameters
     ----------
     members
-        SHA-256 of the checkpoints in use; a calibration of others draws a warning.
+        SHA-256 of the checkpoints in use; logs a warning for a calibration of other ones.
     """
     if cfg.infer.calibration is None:
         return Calibration(cfg.infer.scaling_coefficient, cfg.infer.scaling_intercept)
@@ -122,7 +122,7 @@ def configured_calibration(cfg: BaseConfig, members: Collection[str] = ()) -> Ca
     if found.members and members and found.members != frozenset(members):
         log.warning(
             "%s was fitted on scores of other models than these: its probabilities will be wrong; run "
-            '"britekit calibrate" on theirs',
+            '"britekit calibrate" on the scores of these models',
             found.source,
         )
     return found
@@ -136,11 +136,11 @@ def project_calibration(members: Collection[str], beside: Path | None = None) ->
     members
         SHA-256 of the checkpoints in use.
     beside
-        Folder of the models; a calibration beside it counts where the working directory has none.
+        Folder of the models; a calibration beside it is used if the working directory has none.
 
     Notes
     -----
-    A DVC stage has none: it would depend on a file that dvc.yaml does not name.
+    Returns none in a DVC stage, which must not depend on a file that dvc.yaml does not list.
     """
     if is_dvc_stage():
         return None
@@ -161,9 +161,9 @@ def project_calibration(members: Collection[str], beside: Path | None = None) ->
 def choose_calibration(
     cfg: BaseConfig, members: Collection[str], beside: Path | None = None, raw: bool = False
 ) -> Calibration:
-    """Return the calibration that a command applies, or none if ``raw``.
+    """Return the calibration that a command applies, or the identity if ``raw``.
 
-    It is `configured_calibration`, but the project's file comes before the two numbers.
+    Like `configured_calibration`, but the project's file takes precedence over the two numbers.
     """
     if raw:
         return Calibration()
@@ -172,7 +172,7 @@ def choose_calibration(
         return configured_calibration(cfg, members)
     if (cfg.infer.scaling_coefficient, cfg.infer.scaling_intercept) != (1.0, 0.0):
         log.warning(
-            "infer.scaling_coefficient and scaling_intercept are not used: %s belongs to the models", found.source
+            "infer.scaling_coefficient and scaling_intercept are ignored: %s belongs to the models", found.source
         )
     return found
 
@@ -183,7 +183,7 @@ def read_calibration(path: str | Path) -> Calibration:
     Raises
     ------
     InputError
-        Missing, not YAML, or without a usable coefficient and intercept.
+        The file is missing, not YAML, or without a valid coefficient and intercept.
     """
     try:
         text = require_file(path).read_text(encoding="utf-8-sig")

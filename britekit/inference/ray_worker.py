@@ -1,4 +1,4 @@
-"""What runs on another node: the engine with the models, and a recording's labels as bytes."""
+"""Run on another node: the engine with the models, and labels of a recording as bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from britekit.inference.scoring import Labelled
 
 @dataclasses.dataclass(frozen=True)
 class Sent:
-    """A scored recording as an actor sends it: labels and unrounded scores as bytes."""
+    """A scored recording as sent by an actor: labels and unrounded scores as bytes."""
 
     seconds: float
     damaged_at: float | None
@@ -45,7 +45,7 @@ class Sent:
 
 
 class Worker:
-    """What an actor runs: the engine with the models, on one node.
+    """The actor: the engine with the models on one node.
 
     Parameters
     ----------
@@ -65,13 +65,13 @@ class Worker:
         self._engine: Engine | None = None
 
     def load(self) -> tuple[str, ...]:
-        """Load the models, and return what must be the same on all nodes."""
+        """Load the models; return the facts that must be equal on all nodes."""
         ensemble = load_ensemble(self._cfg, self._members)
         self._engine = Engine(ensemble, folder=tempfile.gettempdir())
         return facts_of(ensemble)
 
     def score(self, name: str, path: str) -> Sent | BriteKitError:
-        """Score a recording; what is wrong with it is returned, since Ray wraps what is raised."""
+        """Score a recording; return its error, since Ray wraps raised ones."""
         assert self._engine is not None
         try:
             with contextlib.closing(self._engine.score(path, self._start_seconds)) as result:
@@ -84,7 +84,7 @@ class Worker:
 
 
 def facts_of(ensemble: Ensemble) -> tuple[str, ...]:
-    """Return what must be the same on all nodes, so that all give the same scores."""
+    """Return the facts that must be equal on all nodes for equal scores."""
     from britekit.inference.manifest import runtime_version
 
     models = [f"{member.path.name} {member.sha256[:12]}" for member in ensemble.members]

@@ -1,4 +1,4 @@
-"""A recording on its way through the engine, from its file to its scores."""
+"""Process one recording in the engine, from its file to its scores."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from britekit.inference.frames import FrameGrid
 from britekit.inference.scores import RecordingScores
 from britekit.inference.spilled_array import SpilledArray
 
-# Windows that a reader hands over at once.
+# Windows per chunk of a reader.
 CHUNK = 16
-# Samples of all channels that a reader decodes in one turn: 16 windows of 5 s of stereo at 48 kHz.
+# Samples of all channels that a reader decodes per turn: 16 windows of 5 s of stereo at 48 kHz.
 TURN_SAMPLES = 8_000_000
 
 
@@ -51,33 +51,33 @@ class Network(Protocol):
 
 
 class TooLong(InferenceError):
-    """A recording longer than was allowed."""
+    """A recording exceeds the allowed length."""
 
 
 class Cancelled(Exception):
-    """The recording is no longer wanted."""
+    """The recording was cancelled."""
 
 
 class Job:
-    """One recording: read by one thread at a time, scored by one thread.
+    """One recording, read by one thread at a time and scored by one thread.
 
     Parameters
     ----------
     path
         The recording.
     ensemble
-        What will score it.
+        The ensemble that scores it.
     start_seconds
         Start of the first window.
     max_seconds
-        A longer recording is given up.
+        Allowed length.
     folder
-        Where many scores go; None keeps them in memory.
+        Folder for large results; None keeps them in memory.
 
     Attributes
     ----------
     served
-        Samples decoded so far, where recordings take turns: those that had least go first.
+        Samples decoded so far; recordings with fewer are served first.
     """
 
     def __init__(
@@ -110,9 +110,9 @@ class Job:
         Raises
         ------
         Cancelled
-            Nobody waits for the recording any more.
+            The recording was cancelled.
         TooLong
-            It is longer than allowed: its header says so, or, since headers may claim anything, its samples.
+            It is longer than allowed, by its header or, since headers may be wrong, by its samples.
         InputError
             It cannot be decoded.
         """
@@ -121,7 +121,7 @@ class Job:
                 raise Cancelled
             count = CHUNK if self._max_seconds is None else self._admit(self._max_seconds)
             self._windows = Windows(self.path, self._ensemble.audio, self._ensemble.grid(self._start_seconds))
-            # Decoding and resampling stay on these threads; from the waveform on a GPU is quicker.
+            # Decoding and resampling stay on these threads; a GPU is faster from the waveform on.
             device = "cuda" if self._ensemble.device == "cuda" else "cpu"
             self._batches = self._windows.batches(count, device, self._ensemble.takes_sound)
         elif self.future.done():  # scoring failed
@@ -136,7 +136,7 @@ class Job:
         return batch
 
     def _admit(self, max_seconds: float) -> int:
-        """Refuse what is too long by its header; return how many windows make a turn."""
+        """Raise for a recording that is too long by its header; return the windows per turn."""
         with AudioReader(self.path, warn=False) as reader:
             stated = reader.stated_seconds
             if stated is not None and stated > max_seconds:
@@ -145,12 +145,12 @@ class Job:
         return max(1, min(CHUNK, int(TURN_SAMPLES / self._window_samples)))
 
     def add(self, starts: list[float], scores_NC: np.ndarray, frames_NCT: np.ndarray | None) -> None:
-        """Take the scores of windows, in the order in which they were read.
+        """Add the scores of windows, in reading order.
 
         Raises
         ------
         InferenceError
-            One is not a number: such a score reaches no threshold, and the recording would seem silent.
+            A score is NaN, which would make the recording seem silent.
         """
         bad = np.isnan(scores_NC).any(axis=1)
         if frames_NCT is not None:
@@ -158,7 +158,7 @@ class Job:
         if bad.any():
             raise InferenceError(
                 f"the models give NaN for the window at {starts[int(np.argmax(bad))]:g} s; their weights may "
-                "be damaged or, on a GPU, 16 bits too few: set infer.autocast to false"
+                "be damaged or, on a GPU, 16-bit precision insufficient: set infer.autocast to false"
             )
         self._starts.extend(starts)
         self._scores.append(scores_NC)
@@ -167,12 +167,12 @@ class Job:
                 self._grid.add(start, frames)
 
     def finish(self) -> None:
-        """Hand the scores to whoever waits for them."""
+        """Set the result of the future."""
         assert self._windows is not None
         seconds = self._windows.seconds or 0.0
         frames = None
         if self._grid is not None:
-            # Too short for a window is not the same as silent.
+            # A recording too short for a window must not count as silent.
             frames = self._grid.finish(seconds if self._starts else 0.0)
         result = RecordingScores(
             starts=np.array(self._starts, np.float64),
@@ -184,21 +184,21 @@ class Job:
         self.future.set_result(result)
 
     def fail(self, error: BaseException) -> None:
-        """Hand an error to whoever waits, unless they have an answer already."""
+        """Set the error of the future, unless it is done."""
         if isinstance(error, Cancelled):
             return
         try:
             self.future.set_exception(error)
         except InvalidStateError:
-            return  # it has failed, or was cancelled, already
+            return  # already failed or cancelled
 
     def abandon(self) -> None:
-        """Tell whoever waits that the engine has stopped."""
+        """Fail the future, since the engine has stopped."""
         if not self.future.cancel():
             self.fail(InferenceError("the engine was closed before the recording was complete"))
 
     def close(self) -> None:
-        """Close the recording's file now, not when the garbage collector comes by."""
+        """Close the file of the recording without waiting for garbage collection."""
         if self._batches is not None:
             close = getattr(self._batches, "close", None)
             self._batches = None

@@ -1,4 +1,4 @@
-"""What an ensemble says about one recording."""
+"""Scores of an ensemble for one recording."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class RecordingScores:
     frame_rows: SpilledArray | None
     """(F, C) scores per frame from 0 s on, F = round(fps * seconds); None without SED heads."""
     seconds: float
-    """Length of the recording."""
+    """Length of the recording in seconds."""
     damaged_at: float | None
-    """Second at which a damaged recording ends; None if it is whole."""
+    """Second at which the damage begins; None if intact."""
 
     @property
     def scores(self) -> np.ndarray:
@@ -35,7 +35,7 @@ class RecordingScores:
         return None if self.frame_rows is None else self.frame_rows.array()
 
     def close(self) -> None:
-        """Give back what the scores take on disk."""
+        """Release the disk space of the scores."""
         self.score_rows.close()
         if self.frame_rows is not None:
             self.frame_rows.close()

@@ -1,7 +1,7 @@
-"""Scores of many recordings as a value: one function scores them and yields each as soon as it is complete.
+"""Score many recordings, yielding each as soon as it is complete.
 
-``analyze`` labels and writes what is yielded; tests of settings and of ensembles take all of it as a
-`ScoreTable` (`score_all`), which a `ScoreCache` keeps between runs.
+``analyze`` labels and writes the yielded scores; tests of settings and ensembles take all of them as a `ScoreTable`
+(`score_all`), which a `ScoreCache` keeps between runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from britekit.annotations.deployments import DEFAULT_PATH as DEPLOYMENTS
 from britekit.annotations.scores import ScoreTable
 from britekit.audio.files import shown
 from britekit.config import BaseConfig
-from britekit.errors import BriteKitError, InferenceError
+from britekit.errors import BriteKitError, InferenceError, some
 from britekit.files import sha256_of
 from britekit.formats import Rows
 from britekit.inference.backend import choose_backend
@@ -35,8 +35,8 @@ from britekit.inference.labelling import Labeller, ignored_classes
 from britekit.inference.manifest import score_facts
 from britekit.inference.meter import RecordingMeter
 from britekit.inference.occurrence_notes import OccurrenceNote, note_of
-from britekit.inference.output import identity_of, recording_name
 from britekit.inference.platt import Calibration
+from britekit.inference.recording_names import identity_of, recording_name
 from britekit.inference.scores import RecordingScores
 from britekit.occurrence.prior import RecordingPrior, load_prior
 
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 _Result = TypeVar("_Result", covariant=True)
 
 _TICK_SECONDS = 0.5
-# Settings of `infer` that decide about labels or speed alone: scores are the same whatever these are.
+# Settings of `infer` that affect only labels or speed, not scores.
 LABEL_SETTINGS = frozenset(
     {
         "min_score", "lower_min_if_confirmed", "raise_min_to_confirm", "confirmed_if_seconds",
@@ -62,10 +62,9 @@ def score_recordings(
     on_tick: Callable[[], None] | None = None,
     ahead: int = 0,
 ) -> Iterator[tuple[str, Path, RecordingScores | BaseException]]:
-    """Score named recordings and yield each with its scores, or with its error, as soon as it is complete.
+    """Score named recordings; yield each with its scores or its error as soon as it is complete.
 
-    Only a few more than the engine works on are in hand at any time, whatever their number. The caller closes
-    the scores.
+    Only a few more recordings than the engine works on are queued at any time. The caller closes the scores.
 
     Parameters
     ----------
@@ -98,15 +97,15 @@ def score_recordings(
 
 
 class Scored(Protocol):
-    """A scored recording, labelled as its rows are asked for."""
+    """A scored recording, labelled when its rows are requested."""
 
     @property
     def seconds(self) -> float:
-        """Length of the recording."""
+        """Length of the recording in seconds."""
 
     @property
     def damaged_at(self) -> float | None:
-        """Second at which a damaged recording ends; None if it is whole."""
+        """Second at which the damage begins; None if intact."""
 
     def rows(self) -> Iterator[Rows]:
         """Yield its labels."""
@@ -128,12 +127,12 @@ class Labelled:
 
     @property
     def seconds(self) -> float:
-        """Length of the recording."""
+        """Length of the recording in seconds."""
         return self.result.seconds
 
     @property
     def damaged_at(self) -> float | None:
-        """Second at which a damaged recording ends; None if it is whole."""
+        """Second at which the damage begins; None if intact."""
         return self.result.damaged_at
 
     def rows(self) -> Iterator[Rows]:
@@ -152,7 +151,7 @@ class Labelled:
 
 
 class Scorer(Protocol[_Result]):
-    """What scores many recordings for `analyze`: threads of this process, or actors of a cluster."""
+    """Scores many recordings for `analyze`: threads of this process, or actors of a cluster."""
 
     @property
     def scored_s(self) -> float:
@@ -161,7 +160,7 @@ class Scorer(Protocol[_Result]):
     def run(
         self, recordings: Iterator[tuple[str, Path]], on_tick: Callable[[], None]
     ) -> Iterator[tuple[str, Path, _Result | BaseException]]:
-        """Yield each recording, named in the output, with its labels or with its error."""
+        """Yield each recording by name with its labels or its error."""
 
 
 class LocalScorer:
@@ -170,13 +169,13 @@ class LocalScorer:
     Parameters
     ----------
     ensemble, labeller
-        Loaded models and what turns their scores into labels.
+        Loaded models, and the labeller.
     start_seconds
         Seconds to skip at the start of each recording.
     folder
-        Where the scores of long recordings may wait; None keeps them in memory.
+        Folder for scores of long recordings; None keeps them in memory.
     recordings
-        How many there will be.
+        Number of recordings.
     """
 
     def __init__(
@@ -200,7 +199,7 @@ class LocalScorer:
     def run(
         self, recordings: Iterator[tuple[str, Path]], on_tick: Callable[[], None]
     ) -> Iterator[tuple[str, Path, Scored | BaseException]]:
-        """Yield each recording with its labels or with its error."""
+        """Yield each recording with its labels or its error."""
         for name, path, result in score_recordings(self._engine, recordings, self._start_seconds, on_tick):
             if isinstance(result, BaseException):
                 yield name, path, result
@@ -212,7 +211,7 @@ class LocalScorer:
 def run_metered(
     scorer: Scorer[_Result], recordings: Mapping[str, Path], on_begin: Callable[[str], None] | None = None
 ) -> Iterator[tuple[str, Path, _Result | BaseException]]:
-    """Yield each recording with its labels or with its error, and show how far the run is.
+    """Yield each recording with its labels or its error, and show progress.
 
     Parameters
     ----------
@@ -236,12 +235,12 @@ def run_metered(
 
 
 def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path) -> ScoreTable:
-    """Return the scores of recordings as the models give them, which ``analyze`` writes as ``scores.npz``.
+    """Return the uncalibrated scores of recordings, as ``analyze`` writes them to ``scores.npz``.
 
     Parameters
     ----------
     root
-        Directory that recordings are named relative to.
+        Directory that names of recordings are relative to.
 
     Raises
     ------
@@ -282,7 +281,7 @@ def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path) -> ScoreTab
 
 
 class ScoreCache:
-    """Score tables in a folder, found by all that they depend on; several processes may share it."""
+    """A cache of score tables in a folder, keyed by everything they depend on; several processes may share it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -295,16 +294,16 @@ class ScoreCache:
         root: Path,
         load: Callable[[], Ensemble],
     ) -> tuple[ScoreTable, bool]:
-        """Return the scores of recordings, and whether they were kept; else they are made and kept.
+        """Return the scores of recordings, and whether they were cached; compute and cache them otherwise.
 
         Parameters
         ----------
         cfg, members
-            Settings in force and checkpoints of the ensemble.
+            Effective settings and checkpoints of the ensemble.
         recordings, root
-            As `score_all` takes them.
+            See `score_all`.
         load
-            Loads the ensemble where scores are to be made.
+            Loads the ensemble if scores must be computed.
         """
         facts = {
             "britekit_version": britekit.__version__,
@@ -329,10 +328,10 @@ class ScoreCache:
 
 
 def reason_of(error: BaseException, path: Path) -> str:
-    """Return why a recording failed, without its path; what is no `Exception` is raised."""
+    """Return why a recording failed, without its path; raise anything that is not an `Exception`."""
     if isinstance(error, BriteKitError):
         text = " ".join(str(error).split())
-        for named in (shown(path), shown(path.absolute())):  # workers on other nodes name the latter
+        for named in (shown(path), shown(path.absolute())):  # workers on other nodes use the absolute path
             text = text.removeprefix(f"{named} ").removeprefix(f"{named}: ")
         return text
     if not isinstance(error, Exception):
@@ -342,9 +341,8 @@ def reason_of(error: BaseException, path: Path) -> str:
 
 
 def failure_of(failed: dict[Path, str], total: int, done: str = "scored") -> InferenceError | None:
-    """Return the error that a batch with failed recordings ends with, or None."""
+    """Return the error for a batch with failed recordings, or None."""
     if not failed:
         return None
-    listed = "; ".join(f"{shown(path)}: {reason}" for path, reason in sorted(failed.items())[:3])
-    more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
-    return InferenceError(f"{len(failed)} of {total} recordings could not be {done} ({listed}{more})")
+    listed = some((f"{shown(path)}: {reason}" for path, reason in sorted(failed.items())), 3, "; ")
+    return InferenceError(f"{len(failed)} of {total} recordings could not be {done} ({listed})")

@@ -1,7 +1,7 @@
-"""The digest at the end of an export, by which damage is noticed: a network of changed weights still runs.
+"""Add and check the digest at the end of an export, since a network with damaged weights still runs.
 
-An ONNX file is a protobuf message, to which fields may be appended: the digest of all bytes before is one
-more entry of metadata, which other programs read as such.
+An ONNX file is a protobuf message, to which fields may be appended: the digest of all preceding bytes is one more
+metadata entry, which other programs read as such.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ _HEAD = b"\x72" + bytes([len(_ENTRY) + _HEX]) + _ENTRY
 
 
 def sealed(content: bytes) -> bytes:
-    """Return the content of an ONNX file with its digest behind it."""
+    """Return the content of an ONNX file with its digest appended."""
     return content + _HEAD + hashlib.sha256(content).hexdigest().encode()
 
 
 def check_seal(path: str | os.PathLike[str]) -> None:
-    """Raise `ModelError` if a file is not as it was written; one without a digest, of old, is accepted."""
+    """Raise `ModelError` if a file has changed since it was written; old files without a digest are accepted."""
     state = os.stat(path)
     _check(os.fspath(path), state.st_size, state.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=64)
 def _check(path: str, size: int, mtime_ns: int) -> None:
-    """Check a file once: its facts and its network are read one after the other."""
+    """Check a file once, since its facts and its network are read separately."""
     length = len(_HEAD) + _HEX
     with open(path, "rb") as file:
         file.seek(max(0, size - length))
@@ -46,6 +46,6 @@ def _check(path: str, size: int, mtime_ns: int) -> None:
             left -= len(block)
     if digest.hexdigest().encode() != end[len(_HEAD) :]:
         raise ModelError(
-            f"{path} is damaged: its bytes are not those that were written; restore it from a copy, "
+            f"{path} is damaged: its content does not match its digest; restore it from a copy, "
             'or run "britekit ckpt-onnx" on its checkpoint'
         )

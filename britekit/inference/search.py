@@ -1,4 +1,4 @@
-"""The stored segments of a class that look most like segments of a recording."""
+"""Find the stored segments of a class that are most similar to segments of a recording."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Hit:
-    """A stored segment that is near a target; rank 1 is the nearest."""
+    """A stored segment near a target; rank 1 is the nearest."""
 
     rank: int
     recording: str
@@ -59,12 +59,12 @@ class Hit:
 
 
 def read_targets(path: str | Path, offsets: Sequence[float], model: SearchModel) -> list[Target]:
-    """Compute the spectrograms of a recording's segments as they would be stored.
+    """Compute the spectrograms of segments of a recording, as they would be stored.
 
     Raises
     ------
     InputError
-        The recording cannot be read, an offset is negative, or too little is left after it.
+        The recording cannot be read, an offset is negative, or too little sound follows it.
     """
     for offset in offsets:
         if not (np.isfinite(offset) and offset >= 0):
@@ -78,7 +78,7 @@ def read_targets(path: str | Path, offsets: Sequence[float], model: SearchModel)
             raise InputError(
                 f"{shown(path)} lasts {windows.seconds or 0.0:g} s, too short for a spectrogram at {offset:g} s"
             )
-        # Rounded as stored, so that a stored segment is at distance 0 from itself.
+        # Rounded like stored ones, so that a segment is at distance 0 from itself.
         targets.append(Target(Path(path), offset, np.rint(image * 255.0).astype(np.float32) / 255.0))
     return targets
 
@@ -98,22 +98,22 @@ def search_class(
     Parameters
     ----------
     session
-        Of an open database.
+        Session of an open database.
     targets
-        From `read_targets`; a segment's distance is that from the target it is nearest to.
+        Result of `read_targets`; the distance of a segment is that to its nearest target.
     max_dist
         Largest distance, 1 - cosine.
     most
-        Most segments.
+        Limit of results.
     group
         Spectrogram group.
     excluded
-        Segments to leave out, from `present_in`.
+        Segments to exclude, from `present_in`.
 
     Raises
     ------
     DatabaseError
-        Unknown class or group, no embeddings, or those of another model.
+        The class or group is unknown, or there are no embeddings of this model.
     """
     group_id = require_group(session, group)
     warn_of_settings(session, group_id, group, model.cfg.audio)
@@ -169,9 +169,9 @@ def write_results(
     power: float = 0.5,
     title: str = "",
 ) -> list[Path]:
-    """Write ``results.csv``, a picture per target and segment, and contact sheets; return the sheets.
+    """Write ``results.csv``, one picture per target and segment, and contact sheets; return the sheets.
 
-    Pictures that exist are kept.
+    Existing pictures are kept.
     """
     pictures = Pictures(model.cfg.audio, axes, power)
     legend = f"{model.cfg.audio.spec_duration:g} s by {model.cfg.audio.min_freq} to {model.cfg.audio.max_freq} Hz"

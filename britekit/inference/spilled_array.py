@@ -1,4 +1,4 @@
-"""Rows of scores that go to disk once they are many, so that memory does not grow with a recording."""
+"""Keep rows of scores in memory, or on disk if there are many, so that memory does not grow with a recording."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-# What a recording keeps in memory: an hour of 50 classes at 4 frames a second, several hours of windows.
+# Bytes that a recording keeps in memory: an hour of 50 classes at 4 frames per second, or several hours of windows.
 KEPT_BYTES = 4 << 20
-# What is read of a longer one at a time.
+# Bytes to read at a time from disk.
 _BLOCK_BYTES = 2 << 20
 
 
@@ -24,10 +24,10 @@ class SpilledArray:
     num_columns
         C.
     folder
-        Where rows beyond `kept_bytes` go, in a file without a name that ends with this object or with the
-        process; None keeps all in memory.
+        Folder for rows beyond `kept_bytes`, in an unnamed file that is deleted with this object or the process; None
+        keeps all in memory.
     kept_bytes
-        Most bytes in memory; None takes `KEPT_BYTES`.
+        Limit of bytes in memory; None for `KEPT_BYTES`.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class SpilledArray:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all rows, wherever they are."""
+        """Bytes of all rows, in memory and on disk."""
         return 4 * len(self) * self._columns
 
     def append(self, rows_nC: np.ndarray) -> None:
-        """Add rows, which are copied."""
+        """Append a copy of rows."""
         rows = np.array(rows_nC, np.float32, order="C")
         if rows.ndim != 2 or rows.shape[1] != self._columns:
             raise ValueError(f"rows of shape {rows.shape}; expected {self._columns} columns")
@@ -71,7 +71,7 @@ class SpilledArray:
             self._parts, self._in_memory = [], 0
 
     def append_zeros(self, count: int) -> None:
-        """Add so many rows of zeros."""
+        """Append ``count`` rows of zeros."""
         most = self._rows_per_block()
         for first in range(0, count, most):
             self.append(np.zeros((min(most, count - first), self._columns), np.float32))
@@ -90,12 +90,12 @@ class SpilledArray:
         self._parts, self._in_memory = [rows], len(rows)
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Yield all rows in order, in blocks (n, C) that must not be written to."""
+        """Yield all rows in order, in read-only blocks (n, C)."""
         at, most = 0, self._rows_per_block()
         while at < self._in_file:
             assert self._file is not None
             count = min(most, self._in_file - at)
-            # The place is sought anew, since whoever takes the blocks may read columns in between.
+            # Seek every time, since the caller may read columns between blocks.
             self._file.seek(4 * at * self._columns)
             content = self._file.read(4 * count * self._columns)
             yield np.frombuffer(content, np.float32).reshape(count, self._columns)
@@ -105,7 +105,7 @@ class SpilledArray:
         yield from self._parts
 
     def columns(self, places: Sequence[int]) -> np.ndarray:
-        """Return some columns, (N, len(places)), one after another in memory."""
+        """Return some columns, (N, len(places)), contiguous per column."""
         found = np.empty((len(places), len(self)), np.float32)
         at = 0
         for block in self.blocks():
@@ -120,13 +120,13 @@ class SpilledArray:
         return np.concatenate([np.empty((0, self._columns), np.float32), *self.blocks()])
 
     def column_groups(self, places: Sequence[int]) -> Iterator[list[int]]:
-        """Yield columns in groups of which one fits the memory a recording may take."""
+        """Yield columns in groups that fit the memory limit of a recording."""
         most = max(1, self._kept_bytes // max(4 * len(self), 1))
         for first in range(0, len(places), most):
             yield list(places[first : first + most])
 
     def close(self) -> None:
-        """Drop the rows and their file."""
+        """Delete the rows and their file."""
         self._parts, self._in_memory, self._in_file = [], 0, 0
         if self._file is not None:
             self._file.close()

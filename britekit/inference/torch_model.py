@@ -1,4 +1,4 @@
-"""Checkpoints run by PyTorch, on the CPU or a GPU, in batches of one fixed size."""
+"""Run checkpoints with PyTorch, on the CPU or a GPU, in batches of one fixed size."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ import torch
 from britekit.errors import ModelError
 from britekit.models.checkpoint import StoredModel, load_checkpoint
 
-# On two cores 16 took the least time per window: 18 ms of a core against 25 for 8 and 56 for 1.
+# On two cores, 16 took the least time per window: 18 ms of CPU against 25 for 8 and 56 for 1.
 _CPU_BATCH = 16
-# The engine hands over no more at once; with 200, two thirds of the GPU's work went into padding.
+# The engine passes at most this many; with 200, two thirds of the GPU's work was padding.
 _GPU_BATCH = 64
 
 
 class TorchModel:
     """A checkpoint on a device.
 
-    Batches are padded with zeros to one size, since kernels are chosen by the size of a batch and other
-    kernels round differently.
+    Batches are zero-padded to one size, since kernels depend on the batch size, and other kernels round differently.
 
     Parameters
     ----------
     path
         The checkpoint.
     device
-        From `training.devices.choose_device`.
+        Result of `training.devices.choose_device`.
     audio_power
-        Exponent on the normalised spectrograms.
+        Exponent applied to normalised spectrograms.
     block_size
-        Most windows in a batch.
+        Limit of windows per batch.
     autocast
         Reduced precision on a GPU.
     embed
@@ -72,7 +71,7 @@ class TorchModel:
         return np.concatenate(segments), np.concatenate(frames) if frames else None
 
     def wait(self) -> None:
-        """Do nothing: `start` has done the work."""
+        """Do nothing, since `start` is synchronous."""
 
     def _run(self, part_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         padded = np.zeros((self._batch, 1, *part_BHW.shape[1:]), np.float32)
@@ -91,5 +90,5 @@ class TorchModel:
 
 
 def batch_size(device: torch.device, block_size: int) -> int:
-    """Return the one size of batches on a device, at most ``block_size``."""
+    """Return the fixed batch size on a device, at most ``block_size``."""
     return min(block_size, _GPU_BATCH if device.type == "cuda" else _CPU_BATCH)

@@ -28,8 +28,9 @@ from britekit.inference.analysis import is_timed, make_labeller
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
-from britekit.inference.output import OutputFolder, identity_of, recording_name
+from britekit.inference.output import OutputFolder
 from britekit.inference.platt import Calibration
+from britekit.inference.recording_names import identity_of, recording_name
 from britekit.inference.scoring import LocalScorer, Scored, failure_of, reason_of
 
 log = logging.getLogger(__name__)

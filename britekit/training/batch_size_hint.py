@@ -1,7 +1,7 @@
-"""What to say when memory runs out: which batch size would fit.
+"""Suggest a batch size when memory runs out.
 
-A step needs a fixed part (weights, optimizer, spectrograms on the device) and a part that grows with the
-batch; two small steps tell both.
+A step needs a fixed amount of memory (weights, optimizer, spectrograms on the device) and an amount proportional to the
+batch; two small steps determine both.
 """
 
 from collections.abc import Callable
@@ -10,13 +10,13 @@ import torch
 
 from britekit.models.recognizer import Recognizer
 
-# Share of the memory that the estimate fills; the rest is lost between blocks.
+# Share of the memory that the estimate uses; the rest is lost to fragmentation.
 _USABLE = 0.92
 _SMALL, _LARGE = 2, 6
 
 
 def fitting_batch_size(small: int, small_bytes: float, large: int, large_bytes: float, usable_bytes: float) -> int:
-    """Largest batch whose step fits, from the memory that two smaller ones took; 0 if none does.
+    """Return the largest batch whose step fits, from the memory of two smaller ones; 0 if none fits.
 
     Memory is a + b n for n spectrograms; n = (usable - a) / b.
     """
@@ -28,7 +28,7 @@ def fitting_batch_size(small: int, small_bytes: float, large: int, large_bytes: 
 def measured_on_gpu(
     recognizer: Recognizer, height: int, width: int, layout: torch.memory_format, mixed: torch.dtype | None
 ) -> int | None:
-    """Batch size that fits on the recognizer's GPU, from two small steps; None if even these do not fit."""
+    """Return the batch size that fits on the recognizer's GPU, from two small steps; None if these do not fit."""
     device = next(recognizer.parameters()).device
 
     def step(size: int) -> float:
@@ -49,7 +49,7 @@ def measured_on_gpu(
 
 def _measured(step: Callable[[int], float], usable_bytes: float) -> int | None:
     try:
-        step(_SMALL)  # workspaces of the kernels come with the first one
+        step(_SMALL)  # the first step also allocates workspaces of kernels
         small, large = step(_SMALL), step(_LARGE)
     except torch.OutOfMemoryError:
         return None
@@ -57,21 +57,21 @@ def _measured(step: Callable[[int], float], usable_bytes: float) -> int | None:
 
 
 def out_of_memory(batch_size: int, fits: int | None, measured: bool) -> str:
-    """One sentence for a step of ``batch_size`` that did not fit.
+    """Return the message for a step of ``batch_size`` that did not fit.
 
     Parameters
     ----------
     fits
-        Estimate of the batch size that would; None where even the smallest step does not.
+        Estimated batch size that fits; None if not even the smallest step does.
     measured
-        Whether there is an estimate at all; otherwise half the size is proposed.
+        Whether there is an estimate; otherwise half the size is suggested.
     """
     told = f"the device ran out of memory with {batch_size} spectrograms per step"
     if not measured:
         return f"{told}; lower train.batch_size (try {max(1, batch_size // 2)}) or choose a smaller train.model_type"
     if not fits:
-        return f"{told}, and not one fits; choose a smaller train.model_type or audio.spec_width"
-    # What did not fit does not fit, whatever the estimate says.
+        return f"{told}, and not even one fits; choose a smaller train.model_type or audio.spec_width"
+    # The estimate must be below the size that failed.
     size = min(fits, batch_size - 1)
     if size >= 8:
         size -= size % 8

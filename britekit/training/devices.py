@@ -1,4 +1,4 @@
-"""Where training runs, and what suits that place."""
+"""Choose the device for training, and the options that suit it."""
 
 import platform
 
@@ -10,7 +10,7 @@ from britekit.models.pointwise import avoid_strided_pointwise
 
 
 def choose_device(force_cpu: bool = False) -> torch.device:
-    """GPU if there is one and it is not forbidden, else the CPU."""
+    """Return the GPU if there is one and the CPU is not forced, else the CPU."""
     if not force_cpu and torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     if not force_cpu and torch.backends.mps.is_available():
@@ -19,7 +19,7 @@ def choose_device(force_cpu: bool = False) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """Name for the metrics: the GPU's, or the CPU with its threads."""
+    """Return the name for metrics: the GPU's, or the CPU with its threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":
@@ -28,12 +28,12 @@ def device_name(device: torch.device) -> str:
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """Layout of convolutions: channels last is faster on CPU and CUDA, untried on others."""
+    """Return the layout for convolutions: channels last is faster on CPU and CUDA, and untested elsewhere."""
     return torch.channels_last if device.type in ("cpu", "cuda") else torch.contiguous_format
 
 
 def place(network: nn.Module, device: torch.device) -> None:
-    """Put a network on the device it is to be trained on, in the layout and with the layers that suit it."""
+    """Move a network to its device for training, with the layout and layers that suit it."""
     network.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
     give_own_outputs(network)
     if device.type == "cpu":
@@ -41,15 +41,15 @@ def place(network: nn.Module, device: torch.device) -> None:
 
 
 def lightning_accelerator(device: torch.device) -> str:
-    """Lightning's name of the device's kind."""
+    """Return Lightning's name of the device type."""
     return {"cuda": "gpu", "mps": "mps"}.get(device.type, "cpu")
 
 
 def mixed_type(device: torch.device, wanted: bool | None) -> torch.dtype | None:
-    """Type of the 16-bit numbers of mixed precision; None for 32 bits throughout.
+    """Return the 16-bit type of mixed precision; None for 32 bits throughout.
 
-    Where nobody chose (None), GPUs use it and CPUs do not. bfloat16 has the range of 32 bits, so that no loss
-    has to be scaled; GPUs before Ampere have float16 only.
+    By default (None), GPUs use mixed precision and CPUs do not. bfloat16 has the range of float32, so that no loss
+    scaling is needed; GPUs before Ampere have only float16.
     """
     if not (device.type == "cuda" if wanted is None else wanted):
         return None
@@ -59,5 +59,5 @@ def mixed_type(device: torch.device, wanted: bool | None) -> torch.dtype | None:
 
 
 def lightning_precision(mixed: torch.dtype | None) -> str:
-    """Lightning's name of a precision."""
+    """Return Lightning's name of a precision."""
     return {None: "32-true", torch.bfloat16: "bf16-mixed", torch.float16: "16-mixed"}[mixed]

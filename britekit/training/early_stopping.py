@@ -1,4 +1,4 @@
-"""Which epoch is the best on held-out data, and when to stop waiting for a better one."""
+"""Track the best epoch on held-out data, and stop if no better one follows."""
 
 import logging
 import math
@@ -9,14 +9,14 @@ log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Follows one figure over the epochs.
+    """Tracks one metric over the epochs.
 
     Parameters
     ----------
     figure
-        Name of the figure in an epoch's row: ``val_loss``, where less is better, or an AUC.
+        Name of the metric in the row of an epoch: ``val_loss``, where less is better, or an AUC.
     patience
-        Epochs without improvement after which training stops; None never stops it.
+        Number of epochs without improvement before training stops; None never stops.
     """
 
     def __init__(self, figure: str, patience: int | None):
@@ -28,13 +28,13 @@ class Watch:
         self._told = False
 
     def see(self, row: Mapping[str, Any]) -> bool:
-        """Take an epoch's figures; whether it is the best so far. An undefined figure is no improvement."""
+        """Add the metrics of an epoch; return whether it is the best so far. NaN is not an improvement."""
         self._last = int(row["epoch"])
         value = row.get(self.figure)
         if value is None:
             if self.figure in row and not self._told:
                 self._told = True
-                log.warning("train.monitor: %s is undefined on the held-out data: by it none is best", self.figure)
+                log.warning("train.monitor: %s is undefined on the held-out data, so no epoch is best", self.figure)
             return False
         goodness = -float(value) if self.figure == "val_loss" else float(value)
         if not goodness > self._best:
@@ -44,7 +44,7 @@ class Watch:
 
     @property
     def exhausted(self) -> bool:
-        """Whether ``patience`` epochs have passed since the best one (since the beginning, if none is)."""
+        """Whether ``patience`` epochs have passed since the best one, or since the start if there is none."""
         if self.patience is None or self._last < 0:
             return False
         best = -1 if self.best_epoch is None else self.best_epoch

@@ -1,7 +1,7 @@
-"""A learning rate to begin with, from one short run with rising rates.
+"""Find an initial learning rate in one short run with rising rates.
 
-Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017: rates grow geometrically from far
-too small to far too large; where the loss falls fastest is a good rate.
+Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017: rates grow geometrically from far too small to
+far too large; a good rate is where the loss falls fastest.
 """
 
 import itertools
@@ -26,43 +26,43 @@ from britekit.training.run_on_device import explained
 
 LOWEST, HIGHEST = 1e-7, 10.0
 FEWEST_BATCHES = 10
-# Diverged: the running mean of the loss is so many times its smallest value.
+# Divergence: the running mean of the loss exceeds its minimum by this factor.
 _DIVERGED = 4.0
 _MEMORY = 0.9
-# Width of the smoothing: so many decades of the rate on either side.
+# Width of the smoothing in decades of the rate on either side.
 _SMOOTHING_DECADES = 0.25
 
 
 @dataclass(frozen=True)
 class RateSearch:
-    """What a search found."""
+    """Result of a search."""
 
     rates: NDArray[np.float64]
     losses: NDArray[np.float64]
     smoothed: NDArray[np.float64]
     """(n,) rate, loss and smoothed loss of each batch until the loss diverged."""
     suggestion: float
-    """Rate of steepest descent of the smoothed loss over the logarithm of the rate."""
+    """Rate of the steepest descent of the smoothed loss over the logarithm of the rate."""
 
 
 def find_learning_rate(cfg: BaseConfig, num_batches: int = 100) -> RateSearch:
-    """Train with rising rates on the configured data, and throw the weights away.
+    """Train with rising rates on the configured data, and discard the weights.
 
     Parameters
     ----------
     cfg
-        Model, data, loss and optimizer as for training; ``train.seed`` null counts as 0.
+        Model, data, loss and optimizer as for training; a ``train.seed`` of null counts as 0.
     num_batches
         Steps from the lowest to the highest rate, at least 10.
 
     Raises
     ------
     BriteKitError
-        Settings or data that cannot be trained with; a loss that falls nowhere.
+        Settings or data are unusable, or the loss never falls.
     """
     if num_batches < FEWEST_BATCHES:
         raise TrainingError(
-            f"{num_batches} batches are too few to see where the loss falls; {FEWEST_BATCHES} are the least"
+            f"{num_batches} batches are too few to see where the loss falls; expected at least {FEWEST_BATCHES}"
         )
     prepare.check_names(cfg)
     rates = np.geomspace(LOWEST, HIGHEST, num_batches)
@@ -73,21 +73,21 @@ def find_learning_rate(cfg: BaseConfig, num_batches: int = 100) -> RateSearch:
 
 
 def smooth_curve(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Losses averaged over neighbouring rates with a Gaussian of a quarter of a decade; it does not lag."""
+    """Smooth losses over neighbouring rates with a Gaussian of a quarter of a decade, without lag."""
     decades = np.log10(rates)
     weights = np.exp(-0.5 * ((decades[:, None] - decades) / _SMOOTHING_DECADES) ** 2)
     return (weights @ losses) / weights.sum(1)
 
 
 def steepest_descent(rates: NDArray[np.float64], smoothed: NDArray[np.float64]) -> float:
-    """Rate at which a smoothed loss falls fastest over the logarithm of the rate.
+    """Return the rate at which a smoothed loss falls fastest over the logarithm of the rate.
 
     Raises
     ------
     TrainingError
-        It falls nowhere, or fastest at the lowest rate, at which nothing is learned.
+        The loss never falls, or falls fastest at the lowest rate, at which nothing is learned.
     """
-    # What comes after the minimum is on its way to divergence.
+    # After the minimum the loss diverges.
     end = int(np.argmin(smoothed)) + 1
     if end < 3:
         raise TrainingError(
@@ -98,7 +98,7 @@ def steepest_descent(rates: NDArray[np.float64], smoothed: NDArray[np.float64]) 
     place = int(np.argmin(slope))
     if place == 0:
         raise TrainingError(
-            f"the loss falls fastest at the lowest learning rate, {rates[0]:.3g}, which is chance: the "
+            f"the loss falls fastest at the lowest learning rate, {rates[0]:.3g}, which is random: the "
             "batches differ too much; try more of them (-n) or a larger train.batch_size"
         )
     return float(rates[place])
@@ -174,7 +174,7 @@ def _losses(cfg: BaseConfig, rates: NDArray[np.float64]) -> NDArray[np.float64]:
             meter.close()
     if len(found) < 3:
         raise TrainingError(
-            f"the loss is no number from batch {len(found) + 1} on, with a learning rate of {rates[0]:.3g}; "
+            f"the loss is not a number from batch {len(found) + 1} on, with a learning rate of {rates[0]:.3g}; "
             "look at the training data"
         )
     return np.array(found)

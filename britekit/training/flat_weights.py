@@ -1,12 +1,12 @@
-"""The weights of a network as a few long parameters, of which its own are views.
+"""Store the weights of a network in a few long parameters, of which its own are views.
 
-Between the two launches of a recorded step (see ``graphs.py``) autograd hands over one gradient per weight,
-and the optimizer looks at one weight after the other: effnet.1 has 152 and effnet.4 271, which takes a
-processor 2 and 4 ms per step. Long parameters have one gradient each. Mixed precision casts them whole too,
-instead of weight by weight: a third fewer operations on the device.
+Between the two launches of a recorded step (see ``graphs.py``), autograd passes one gradient per weight, and the
+optimizer visits one weight after the other: effnet.1 has 152 and effnet.4 271, which takes 2 and 4 ms of CPU per step.
+Long parameters have one gradient each. Mixed precision also casts them as a whole instead of weight by weight, which
+saves a third of the operations on the device.
 
-An optimizer that treats every number by itself does the same to a long parameter as to its parts; only such
-optimizers are given long ones.
+An elementwise optimizer gives the same result for a long parameter as for its parts; only such optimizers get long
+ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,16 +28,16 @@ _ELEMENTWISE = (
     torch.optim.Adagrad,
     torch.optim.Adadelta,
 )
-# Layers that hand their weights to the operation itself, which mixed precision runs in 16 bits. Layers
-# derived from these may compute with their weights first, in 32 bits.
+# Layers that pass their weights directly to the operation, which mixed precision runs in 16 bits. Derived layers may
+# compute with their weights first, in 32 bits.
 _CAST = (nn.Conv1d, nn.Conv2d, nn.Linear)
-# Weights begin where kernels of convolutions want them: at multiples of 128 bytes, in 16 bits too.
+# Align weights for convolution kernels: to multiples of 128 bytes, also in 16 bits.
 _ALIGNED = 64
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a weight lies in a long parameter."""
+    """Position of a weight in a long parameter."""
 
     name: str
     weight: nn.Parameter
@@ -48,22 +48,22 @@ class _Place:
 
 
 class FlatNetwork(nn.Module):
-    """Runs a network with long parameters; results and gradients are those of the network, to the bit.
+    """Runs a network with long parameters; results and gradients are identical to those of the network.
 
-    Its parameters are the long ones, and they get the gradients. The network keeps its weights, as views: it
-    is saved, loaded and evaluated as ever. The optimizer is given the long ones in their place; its
-    ``state_dict()`` remains that of the weights. Weights that cannot be views are parameters as they are.
+    Its parameters are the long ones, which get the gradients. The network keeps its weights as views, so saving,
+    loading and evaluation work as usual. The optimizer gets the long parameters instead; its ``state_dict()`` remains
+    that of the weights. Weights that cannot be views stay separate parameters.
 
     Parameters
     ----------
     network
         On its device, in its layout.
     optimizer
-        Over the network's weights; see `can_be_flat`.
+        Optimizer of the network's weights; see `can_be_flat`.
     mixed
-        Type of 16-bit mixed precision that the network runs under, by autocast; None for 32 bits.
+        16-bit type of autocast for the network; None for 32 bits.
     unused
-        Names of weights that take no part, which optimizers leave as they are.
+        Names of unused weights, which optimizers do not change.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class FlatNetwork(nn.Module):
         unused: Sequence[str] = (),
     ):
         super().__init__()
-        self._network = (network,)  # within a tuple it is no part of this module, and its weights neither
+        self._network = (network,)  # in a tuple, so that torch does not register it as a submodule
         self._kinds: list[torch.dtype] = []
         self._places: list[list[_Place]] = []
         self.long = nn.ParameterList()
-        self.single = nn.ParameterList()  # recorded graphs give gradients to a module's own parameters only
+        self.single = nn.ParameterList()  # recorded graphs give gradients only to a module's own parameters
         names = {weight: name for name, weight in network.named_parameters() if name not in unused}
-        # On a GPU these lay their weights into memory of their own, out of any long parameter.
+        # On a GPU, these layers allocate their own memory for weights, outside of long parameters.
         moving = _names_in(network, lambda layer: isinstance(layer, nn.RNNBase))
         cast = _names_in(network, lambda layer: type(layer) in _CAST) if mixed is not None else set()
         self._before = [list(group["params"]) for group in optimizer.param_groups]
@@ -120,7 +120,7 @@ class FlatNetwork(nn.Module):
         self._places.append(places)
 
     def _state_by_weight(self, optimizer: torch.optim.Optimizer, found: dict[str, Any]) -> dict[str, Any]:
-        """Return the optimizer's state as if it had the weights themselves."""
+        """Return the optimizer's state in terms of the original weights."""
         states = {
             place.weight: _state_of(place, optimizer.state[long], long)
             for long, places in zip(self.long, self._places, strict=True)
@@ -141,12 +141,12 @@ class FlatNetwork(nn.Module):
 
 
 def can_be_flat(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether an optimizer treats every number by itself."""
+    """Return whether an optimizer works elementwise."""
     return type(optimizer) in _ELEMENTWISE
 
 
 class _Parts(torch.autograd.Function):
-    """A long parameter, cast whole, to its weights; their gradients into one, back in 32 bits."""
+    """Split a cast long parameter into its weights; join their gradients in 32 bits."""
 
     @staticmethod
     def forward(ctx: Any, long: torch.Tensor, kind: torch.dtype, places: list[_Place]) -> tuple[torch.Tensor, ...]:
@@ -162,7 +162,7 @@ class _Parts(torch.autograd.Function):
             return None, None, None
         whole = torch.zeros(ctx.count, device=given[0][1].device)
         pairs = [(place.view_of(whole), gradient) for place, gradient in given]
-        # One launch for all that lie in memory as the weight does; with an odd pair among them all go singly.
+        # One launch for all with the memory layout of the weight; a single mismatch makes all run separately.
         alike = [pair for pair in pairs if _order(pair[0]) == _order(pair[1])]
         if alike:
             torch._foreach_copy_([own for own, _ in alike], [gradient for _, gradient in alike])
@@ -173,7 +173,7 @@ class _Parts(torch.autograd.Function):
 
 
 def _names_in(network: nn.Module, chosen: Callable[[nn.Module], bool]) -> set[str]:
-    """Names of the weights of some layers."""
+    """Return the names of the weights of some layers."""
     return {
         f"{path}.{name}" if path else name
         for path, layer in network.named_modules()
@@ -183,9 +183,9 @@ def _names_in(network: nn.Module, chosen: Callable[[nn.Module], bool]) -> set[st
 
 
 def _fits(weight: nn.Parameter) -> bool:
-    """Whether a weight can be a view: of 32 bits, its memory without gaps, and no single number.
+    """Return whether a weight can be a view: float32, contiguous, and not a scalar.
 
-    The state of a single number looks as the count of steps does.
+    The state of a scalar could not be distinguished from the count of steps.
     """
     sides = sorted((stride, size) for size, stride in zip(weight.shape, weight.stride(), strict=True) if size > 1)
     expected = 1
@@ -197,12 +197,12 @@ def _fits(weight: nn.Parameter) -> bool:
 
 
 def _order(tensor: torch.Tensor) -> list[int]:
-    """Strides of the sides that are longer than 1."""
+    """Return the strides of dimensions longer than 1."""
     return [stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if size > 1]
 
 
 def _join_state(optimizer: torch.optim.Optimizer, long: nn.Parameter, places: list[_Place]) -> None:
-    """Give an optimizer's state of some weights, if it has any, to the parameter they have become."""
+    """Transfer the optimizer's state of some weights, if any, to their long parameter."""
     known = [(p, optimizer.state.pop(p.weight)) for p in places if p.weight in optimizer.state]
     if not known:
         return
@@ -213,13 +213,13 @@ def _join_state(optimizer: torch.optim.Optimizer, long: nn.Parameter, places: li
             joined[key] = torch.zeros_like(long)
             for place, state in known:
                 place.view_of(joined[key]).copy_(state[key])
-        else:  # counts steps, which are as many for each
+        else:  # the count of steps, equal for all weights
             joined[key] = value.clone() if isinstance(value, torch.Tensor) else value
     optimizer.state[long] = joined
 
 
 def _state_of(place: _Place, state: dict[str, Any], long: torch.Tensor) -> dict[str, Any]:
-    """Return a weight's part of the state; its own memory, counts too, since optimizers change it in place."""
+    """Return a copy of a weight's part of the state, including counts, since optimizers change it in place."""
     return {
         key: (place.view_of(value) if value.shape == long.shape else value).clone()
         if isinstance(value, torch.Tensor)

@@ -1,4 +1,4 @@
-"""One fold after the other: network, batches, curves, checkpoints, stopping, resuming."""
+"""Train fold by fold: network, batches, curves, checkpoints, stopping, resuming."""
 
 import copy
 import logging
@@ -35,23 +35,23 @@ from britekit.training.sync_norm import synchronise_batch_norm
 
 log = logging.getLogger(__name__)
 
-# Checkpoints of shorter epochs that others follow anyway are left out.
+# Checkpoints of shorter epochs are skipped if others follow.
 _SAVE_EVERY_S = 2.0
 
 Report = Callable[[dict[str, Any]], None]
 
 
 class Folds:
-    """The folds of one call, and what they share.
+    """The folds of one call, with their shared state.
 
     Parameters
     ----------
     named
-        Whether a person chose the seed; otherwise the half-finished run is found without it.
+        Whether the user chose the seed; otherwise a half-finished run is found without it.
     resume
         Continue a half-finished run.
     world
-        The processes; only the first writes files and calls back.
+        The processes; only the first one writes files and calls callbacks.
     """
 
     def __init__(
@@ -79,19 +79,19 @@ class Folds:
         self.test_bank = Bank(test, self.device) if test is not None else None
         self.noise = prepare.noise_index(samples.classes, cfg.train.noise_class_name)
         self.hyper: dict[str, Any] = {}
-        self.epochs = 0  # of the current fold
+        self.epochs = 0  # number of epochs of the current fold
         self.states: list[ResumeState] = []
         self.resume = resume
         self.result = TrainResult([], math.nan, 0.0, 0.0, device_name(self.device), seed, len(samples.images))
 
     def settings_after(self, epochs: int) -> dict[str, Any]:
-        """Return settings for a checkpoint: the number of epochs is the one completed."""
+        """Return the settings for a checkpoint, with the number of completed epochs."""
         settings = copy.deepcopy(self.settings)
         settings["train"]["num_epochs"] = epochs
         return settings
 
     def train_fold(self, fold: int | None, split: Split) -> Recognizer:
-        """Train one fold from fresh weights; the trained network."""
+        """Train one fold from new weights; return the trained network."""
         cfg, train = self.cfg, self.cfg.train
         state = self._state_of(fold)
         saved = self.world.from_leader(state.load() if state is not None and self.resume else None)
@@ -136,7 +136,7 @@ class Folds:
             result.log_folder = folder.path
             folder.describe(recognizer, self.hyper, self.settings_after(self.epochs))
             if result.epochs:
-                folder.epoch(result.epochs[-1])  # it bears the number of the step at which the curves are cut
+                folder.epoch(result.epochs[-1])  # its step is the one at which curves are cut on resuming
         try:
             if first < self.epochs and not watch.exhausted:
                 self._fit(recognizer, batches, optimizer, split, first, folder, state, result, watch)
@@ -158,11 +158,11 @@ class Folds:
 
     @property
     def keeps_best(self) -> bool:
-        """Whether the best epoch's checkpoint stays."""
+        """Whether the checkpoint of the best epoch is kept."""
         return self.cfg.train.keep_best or self.cfg.train.publish_best
 
     def _take_best(self, recognizer: Recognizer, folder: LogFolder | None, result: FoldResult) -> None:
-        """Give the network the weights of the best epoch, which are to be tested and published."""
+        """Load the weights of the best epoch, which will be tested and published."""
         assert result.best is not None
         weights: Any = None
         if folder is not None:
@@ -177,11 +177,11 @@ class Folds:
         return watch
 
     def sum_up(self) -> None:
-        """Work out the figures about all folds."""
+        """Compute the metrics over all folds."""
         folds = self.result.folds
         self.result.loss = sum(f.final["loss"] for f in folds) / len(folds)
         self.result.seconds = sum(e["seconds"] for f in folds for e in f.epochs)
-        joules = [e.get("joules") for f in folds for e in f.epochs]
+        joules: list[Any] = [e.get("joules") for f in folds for e in f.epochs]
         self.result.joules = None if None in joules else sum(joules)
         seen = sum(e["spectrograms"] for f in folds for e in f.epochs)
         self.result.spectrograms_per_second = seen / max(1e-9, self.result.seconds)
@@ -257,11 +257,11 @@ class Folds:
                     "lr_schedulers": [{"step": loop.step_number}],
                 }
                 best = watch.best_epoch if self.keeps_best else None
-                # One that goes again within a moment is not written, unless the run may end before.
+                # Skip a checkpoint that would soon be replaced, unless the run may end before.
                 passing = epoch + train.save_last_n < self.epochs and train.patience is None
                 if best == epoch or not (passing and folder.saved_within(_SAVE_EVERY_S)):
                     folder.save(recognizer, self.hyper, self.settings_after(epoch + 1), epoch, training_state, best)
-            # A fold that is done is kept too, while the others are not.
+            # A finished fold is also saved while others are not finished.
             if state is not None and folder is not None and (not ends or result.fold is not None):
                 folder.flush()
                 state.save(
@@ -314,7 +314,7 @@ class Folds:
 
 
 class _Clock:
-    """Seconds of training alone: evaluation and saving between epochs do not count."""
+    """Measures seconds of training, without evaluation and saving between epochs."""
 
     def __init__(self) -> None:
         self.start()
@@ -338,7 +338,7 @@ def _named(prefix: str, figures: dict[str, float | None]) -> dict[str, float | N
 
 
 def _example(batches: TrainingBatches, count: int = 16) -> np.ndarray:
-    """Images of a batch as the network will see them; drawn apart, so that the run is the same without it."""
+    """Return images of a batch as input to the network; drawn separately, so that the run does not change."""
     batches.begin_epoch(0)
     index = next(iter(batches.indices(0)))[:count]
     return batches.make(index).images[:, 0].cpu().numpy()

@@ -1,8 +1,8 @@
-"""The network as CUDA graphs: a step costs two launches instead of hundreds.
+"""Run the network as CUDA graphs: a step takes two launches instead of hundreds.
 
-The networks trained here are small: a step of effnet.1 keeps an H100 busy for 11 ms in 730 kernels, and a
-processor took 33 ms to start them one by one. Recorded once and replayed, they follow without a gap.
-Recording and replaying are `torch.cuda.make_graphed_callables`.
+The networks are small: a step of effnet.1 keeps an H100 busy for 11 ms in 730 kernels, and launching them one by one
+took 33 ms of CPU. Recorded once and replayed, they run without gaps. Recording and replaying are
+`torch.cuda.make_graphed_callables`.
 """
 
 import gc
@@ -20,11 +20,11 @@ log = logging.getLogger(__name__)
 
 
 class GraphedNetwork:
-    """The network for batches of one size; batches of other sizes run as usual.
+    """Replays the network for batches of one size; batches of other sizes run as usual.
 
-    Weights, buffers and random numbers are those of the recognizer itself, which can be saved, loaded and
-    evaluated as ever. Where a network cannot be recorded (it asks the device for a number while it runs,
-    say), that is said once, and it runs as usual.
+    Weights, buffers and random numbers are those of the recognizer itself, which can be saved, loaded and evaluated as
+    usual. A network that cannot be recorded, for example because it reads a value from the device, logs a warning and
+    runs as usual.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class GraphedNetwork:
     mixed
         Type of 16-bit mixed precision; None for 32 bits.
     network
-        What runs the recognizer, with the parameters that are to get gradients; None for itself.
+        Module that runs the recognizer and holds the trained parameters; None for the recognizer itself.
     """
 
     def __init__(
@@ -53,18 +53,18 @@ class GraphedNetwork:
         self._graphed: nn.Module | None = None
         try:
             self._graphed = _recorded(recognizer, self._network, shape, layout, mixed)
-        except RuntimeError as error:  # what CUDA and torch raise, memory included
+        except RuntimeError as error:  # raised by CUDA and torch, also for lack of memory
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             log.warning("the network is not replayed as a CUDA graph, which is slower (%s)", reason[:160])
             torch.cuda.empty_cache()
 
     @property
     def is_graphed(self) -> bool:
-        """Whether the network could be recorded."""
+        """Whether the network was recorded."""
         return self._graphed is not None
 
     def __call__(self, x_B1HW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """As `Recognizer.forward`."""
+        """Run the network, see `Recognizer.forward`."""
         if self._graphed is None or x_B1HW.shape != self._shape:
             return self._network(x_B1HW)
         found = self._graphed(x_B1HW)
@@ -72,7 +72,7 @@ class GraphedNetwork:
 
 
 class _TensorsOnly(nn.Module):
-    """The network without the None of heads that give no frames: a recording holds tensors only."""
+    """The network without None outputs of heads without frames, since a graph holds only tensors."""
 
     def __init__(self, network: nn.Module, norms: list[_BatchNorm]):
         super().__init__()
@@ -87,9 +87,9 @@ class _TensorsOnly(nn.Module):
 
 @contextmanager
 def counted_together(norms: list[_BatchNorm]) -> Iterator[None]:
-    """Count a batch in all these batch norms in one launch, instead of in each as it runs.
+    """Count a batch in all batch norms in one launch, instead of in each of them.
 
-    Those without momentum need the count for their statistics while they run, and keep it.
+    Layers without momentum need the count for their statistics and keep their own.
     """
     counts = {
         norm: norm.num_batches_tracked
@@ -114,15 +114,15 @@ def _recorded(
     layout: torch.memory_format,
     mixed: torch.dtype | None,
 ) -> nn.Module:
-    # An earlier fold's recording, with the memory of a whole step, lies in a cycle of references.
+    # The CUDA graph of an earlier fold pins the memory of a step in a reference cycle; collect it first.
     gc.collect()
     device = next(recognizer.parameters()).device
     example = torch.zeros(shape, device=device).contiguous(memory_format=layout)
-    # The passes that warm up and record would leave their mark on batch norm's statistics.
+    # Warm-up and recording would change the statistics of batch norm.
     norms = [layer for layer in recognizer.modules() if isinstance(layer, _BatchNorm)]
     before = {name: value.clone() for name, value in recognizer.named_buffers()}
     try:
-        # Cached casts of weights would be recorded as they are now.
+        # Cached casts of weights would be recorded with their current values.
         with torch.autocast("cuda", dtype=mixed, enabled=mixed is not None, cache_enabled=False):
             return torch.cuda.make_graphed_callables(_TensorsOnly(network, norms), (example,), allow_unused_input=True)
     finally:

@@ -1,4 +1,4 @@
-"""Figures on data that are not trained on, over the whole set together.
+"""Compute metrics on held-out data, over the whole set.
 
 Legend: N samples, C classes.
 """
@@ -26,10 +26,10 @@ def evaluate(
     layout: torch.memory_format = torch.contiguous_format,
     world: ProcessGroup | None = None,
 ) -> dict[str, float | None]:
-    """Loss, ROC-AUC and average precision, micro and macro; None where undefined or a score is no number.
+    """Return loss, ROC-AUC and average precision, micro and macro; None if undefined or a score is NaN.
 
-    Targets are not smoothed and there is no off-peak penalty: what is measured is the recognition.
-    Several processes share the work, and all get the figures of the whole.
+    There is no label smoothing and no off-peak penalty, to measure recognition alone. Several processes share the work,
+    and each gets the metrics of the whole set.
     """
     world = world or ProcessGroup()
     plain = LossSettings(multi_label=settings.multi_label, frame_weight=settings.frame_weight)

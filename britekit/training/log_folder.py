@@ -1,4 +1,4 @@
-"""``logs/version_N``: checkpoints of the last epochs, TensorBoard events, the settings of the run."""
+"""Write ``logs/version_N``: checkpoints of the last epochs, TensorBoard events, the settings of the run."""
 
 import math
 import time
@@ -16,22 +16,22 @@ from britekit.models.recognizer import Recognizer
 
 
 class LogFolder:
-    """One run's folder.
+    """The folder of a run.
 
     Parameters
     ----------
     root
         ``logs`` or ``logs/fold-K``.
     version
-        Number of a run to continue; None takes the next free one.
+        Number of a run to continue; None for the next free one.
     prefix
-        Put before checkpoint names.
+        Prefix of checkpoint names.
     save_last_n
-        Epochs whose checkpoints are kept.
+        Number of last epochs whose checkpoints are kept.
     first_step
-        Of this process: curves of a run that is continued are cut off there.
+        First step of this process; curves of a continued run are cut off there.
     run_name
-        Folder of the events, which TensorBoard shows; those of a run that is continued stay where they are.
+        Folder of TensorBoard events; a continued run keeps its folder.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class LogFolder:
             self.writer = SummaryWriter(log_dir=str(events), purge_step=cut)
 
     def describe(self, recognizer: Recognizer, hyper: dict[str, Any], settings: dict[str, Any]) -> None:
-        """Write structure and settings."""
+        """Write the network structure and the settings."""
         write_text(self.path / "backbone.txt", f"{recognizer.backbone}\n")
         write_text(self.path / "head.txt", f"{recognizer.head}\n")
         write_text(self.path / "hparams.yaml", _yaml(hyper))
         write_text(self.path / "config.yaml", _yaml(settings))
 
     def checkpoint_path(self, epoch: int) -> Path:
-        """Name of an epoch's checkpoint."""
+        """Return the path of an epoch's checkpoint."""
         return self.checkpoints / f"{self.prefix}v{self.version}-e{epoch}.ckpt"
 
     def save(
@@ -69,7 +69,7 @@ class LogFolder:
         training_state: dict[str, Any],
         best: int | None = None,
     ) -> None:
-        """Write an epoch's checkpoint and remove those that leave the window; that of ``best`` stays."""
+        """Write an epoch's checkpoint and delete those of older epochs; keep that of ``best``."""
         path = self.checkpoint_path(epoch)
         self._saved_at = time.monotonic()
         save_checkpoint(path, recognizer, hyper, settings, epoch=epoch, training_state=training_state)
@@ -78,38 +78,38 @@ class LogFolder:
                 self.checkpoint_path(old).unlink(missing_ok=True)
 
     def saved_within(self, seconds: float) -> bool:
-        """Whether a checkpoint was written so short a time ago."""
+        """Return whether a checkpoint was written within the given seconds."""
         return time.monotonic() - self._saved_at < seconds
 
     def kept_checkpoints(self) -> list[Path]:
-        """Checkpoints in the folder, in the order of their epochs."""
+        """Return the checkpoints in the folder, in order of epochs."""
         return sorted(self.checkpoints.glob("*.ckpt"), key=lambda p: int(p.stem.rpartition("-e")[2]))
 
     def scalars(self, step: int, values: dict[str, float | None]) -> None:
-        """Add points to TensorBoard's curves; undefined ones are left out."""
+        """Add points to TensorBoard's curves; skip undefined values."""
         for name, value in values.items():
             if value is not None:
                 with self._writing():
                     self.writer.add_scalar(name, value, step)
 
     def epoch(self, row: dict[str, Any]) -> None:
-        """Add an epoch's figures to TensorBoard's curves."""
+        """Add the metrics of an epoch to TensorBoard's curves."""
         figures = {name: value for name, value in row.items() if name.startswith("val_")}
         self.scalars(row["step"], {**figures, "epoch": row["epoch"]})
 
     def flush(self) -> None:
-        """Write the events so far: a run that is killed may be continued after them."""
+        """Flush the events, so that a killed run can be continued after them."""
         with self._writing():
             self.writer.flush()
 
     def close(self) -> None:
-        """Write out what is left of the events."""
+        """Flush and close the events."""
         with self._writing():
             self.writer.close()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """TensorBoard's thread fails at a full disk; its error comes at a later call, without a name."""
+        """Add the path to errors of TensorBoard's writer thread, which surface at a later call."""
         try:
             yield
         except OSError as error:
@@ -117,7 +117,7 @@ class LogFolder:
 
 
 def _claim(root: Path) -> tuple[int, Path]:
-    """Next free version; the directory is the claim, so runs side by side get different ones."""
+    """Return the next free version; creating the directory claims it, so concurrent runs get different ones."""
     root.mkdir(parents=True, exist_ok=True)
     taken = [p.name.removeprefix("version_") for p in root.glob("version_*")]
     number = max((int(t) for t in taken if t.isdigit()), default=-1) + 1

@@ -1,7 +1,7 @@
-"""The loop of training: puts batches, network, loss, optimizer and schedule together, and computes nothing.
+"""The training loop: connects batches, network, loss, optimizer and schedule.
 
-Lightning's Fabric brings precision and, over several processes, DDP. Its Trainer is not used: what that does
-between two steps took 5 ms beside an H200, nearly as long as the step of effnet.1 itself.
+Lightning's Fabric provides precision and, for several processes, DDP. Its Trainer is not used, since its overhead per
+step was 5 ms beside an H200, nearly as long as a step of effnet.1.
 """
 
 import math
@@ -25,13 +25,13 @@ from britekit.training.ranks import ProcessGroup
 from britekit.training.schedule import rate_factor
 from britekit.training.sync_norm import note_samples
 
-# On a GPU, reading a loss waits for the device; this often it is read for the progress line.
+# On a GPU, reading a loss synchronises with the device; it is read at this interval for the progress line.
 _READ_EVERY_S = 0.5
 
 
 @dataclass
 class StepFigures:
-    """One step: zero-based number within the run, its epoch, loss and learning rate."""
+    """A step: zero-based number within the run, its epoch, loss and learning rate."""
 
     step: int
     epoch: int
@@ -40,12 +40,12 @@ class StepFigures:
 
 
 class BatchLoss(nn.Module):
-    """From a batch to its loss: what DDP wraps, so that it sees every pass.
+    """Computes the loss of a batch; DDP wraps this module, so that it sees every pass.
 
     Parameters
     ----------
     recognizer
-        The network; ``forward`` is what runs it (compiled, replayed or as it is).
+        The network; ``forward`` runs it (compiled, replayed or unchanged).
     loss, class_weights
         Settings of the loss.
     layout
@@ -66,7 +66,7 @@ class BatchLoss(nn.Module):
         self._settings, self._class_weights, self._layout = loss, class_weights, layout
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Loss of the batch, a scalar."""
+        """Return the loss of the batch, a scalar."""
         segment, frames = self._run(batch.images.contiguous(memory_format=self._layout))
         return compute_loss(
             segment, frames, batch.targets, batch.merged, self._settings, self._class_weights, batch.known
@@ -81,17 +81,17 @@ class TrainingLoop:
     batch_loss
         The network with its loss.
     batches
-        Its data.
+        Training data.
     optimizer
-        Over the network's parameters.
+        Optimizer of the network's parameters.
     num_epochs, first_epoch
-        Epochs of the whole run, and the one this process begins with.
+        Number of epochs of the whole run, and the first epoch of this process.
     warmup_fraction
-        Of the schedule.
+        Fraction of steps for warm-up, see `rate_factor`.
     on_step
-        Called with the figures of each step; on a GPU somewhat later than the step.
+        Called with the figures of each step, on a GPU with some delay.
     on_epoch
-        Called after each epoch with its zero-based number and mean loss; true ends the training.
+        Called after each epoch with its zero-based number and mean loss; returning true ends training.
     world
         The processes that share each batch.
     """
@@ -119,17 +119,17 @@ class TrainingLoop:
         self._on_epoch = on_epoch
         self.world = world or ProcessGroup()
         self.step_number = first_epoch * len(batches)
-        # A state that was loaded brings the rates the run began with.
+        # A loaded state contains the initial rates of the run.
         self._peaks = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
         self._differentiates = bool(getattr(optimizer, "is_second_order", False))
         self._total, self._warmup = num_epochs * len(batches), warmup_fraction
         self._pending: list[tuple[int, int, int, torch.Tensor]] = []
         self._epoch_losses: list[tuple[float, int]] = []
         self._read_at = time.monotonic()
-        self._is_short = False  # the last batch had fewer samples than there are processes
+        self._is_short = False  # whether the last batch had fewer samples than processes
 
     def run(self, fabric: Fabric) -> None:
-        """Train until the last epoch, or until ``on_epoch`` ends it."""
+        """Train until the last epoch, or until ``on_epoch`` returns true."""
         optimizer = fabric.setup_optimizers(self.optimizer)
         batch_loss: Any = self.batch_loss
         if self.world.size > 1:
@@ -150,7 +150,7 @@ class TrainingLoop:
     def _begin_epoch(self, epoch: int) -> None:
         rank = self.world.rank
         self.batches.begin_epoch(epoch, rank)
-        # Dropout draws from the global generator; seeded per epoch, a resumed run repeats it.
+        # Dropout draws from the global generator; seeding per epoch makes resumed runs reproducible.
         own = (rank,) if rank else ()
         torch.manual_seed(derived_seed(self.batches.seed, epoch, 4, *own))
 
@@ -162,9 +162,9 @@ class TrainingLoop:
         epoch: int,
         index: torch.Tensor,
     ) -> None:
-        """Learn from one batch, or from this process's part of it.
+        """Train on one batch, or on this process's part of it.
 
-        DDP averages the processes' gradients; a part counts as much as it has samples.
+        DDP averages gradients over processes; a part is weighted by its number of samples.
         """
         factor = rate_factor(self.step_number, self._total, self._warmup)
         for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
@@ -181,7 +181,7 @@ class TrainingLoop:
         optimizer.step()
         self._pending.append((self.step_number, epoch, len(index), whole))
         self.step_number += 1
-        # Losses are read at once on a CPU, now and then on a GPU.
+        # Losses are read at once on a CPU, at intervals on a GPU.
         now = time.monotonic()
         if whole.device.type == "cpu" or now - self._read_at >= _READ_EVERY_S:
             self._read_at = now
@@ -194,7 +194,7 @@ class TrainingLoop:
             return self.batches.make(index), 1.0
         part = world.part(len(index))
         mine = part.stop - part.start
-        # Where a batch has fewer samples than there are processes, some go along with one without weight.
+        # If a batch has fewer samples than processes, some processes use a padding sample with weight 0.
         if self._is_short or len(index) < world.size:
             self._is_short = len(index) < world.size
             note_samples(self.batch_loss, mine > 0, not self._is_short)
@@ -216,11 +216,11 @@ class TrainingLoop:
                 self.meter.step(epoch, loss, rate, count)
 
     def _check_weights(self, epoch: int) -> None:
-        """Refuse to go on, or to end, with weights that the last step has spoilt: no loss would tell."""
+        """Raise if the last step made weights non-finite, which no later loss would reveal."""
         network = self.batch_loss.recognizer
         values = [p for p in (*network.parameters(), *network.buffers()) if p.is_floating_point()]
         if not torch.stack([torch.isfinite(p).all() for p in values]).all():
-            raise self.failed("there are weights that are no numbers", self.step_number - 1, epoch)
+            raise self.failed("some weights are not finite", self.step_number - 1, epoch)
 
     def _rate(self, step: int) -> float:
         return self._peaks[0] * rate_factor(step, self._total, self._warmup)
@@ -239,7 +239,7 @@ class TrainingLoop:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's advice and banners: what people need to see is said by this room."""
+    """Silence Lightning's advice and banners; this package logs what users need."""
     import logging
 
     names = ("lightning.fabric", "lightning.pytorch", "lightning", "lightning_fabric")
@@ -250,7 +250,7 @@ def quiet_lightning() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # With train.deterministic: what the device cannot repeat to the last bit.
+            # With train.deterministic: operations without a deterministic implementation on the device.
             warnings.filterwarnings("default", message=".*determinis")
             yield
     finally:

@@ -1,4 +1,4 @@
-"""The loss of one batch.
+"""Compute the loss of a batch.
 
 Legend: B batch, C classes, T frames.
 """
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class LossSettings:
-    """Settings of `compute_loss`; smoothing applies in training only and with multi-label targets."""
+    """Settings of `compute_loss`; smoothing applies only in training with multi-label targets."""
 
     multi_label: bool = True
     pos_smoothing: float = 0.0
@@ -30,7 +30,7 @@ def compute_loss(
     class_weights_C: torch.Tensor | None = None,
     known_BC: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Loss of a batch, a scalar.
+    """Return the loss of a batch, a scalar.
 
     Multi-label: binary cross-entropy, mean over batch and classes. Otherwise cross-entropy; targets may be
     soft (mixup). With frame logits: (1 - w) segment + w frame, plus the off-peak penalty.
@@ -56,14 +56,14 @@ def compute_loss(
 
 
 def smooth(targets_BC: torch.Tensor, positive: float, negative: float) -> torch.Tensor:
-    """Y (1 - positive) + (1 - y) negative."""
+    """Return y (1 - positive) + (1 - y) negative."""
     return targets_BC * (1.0 - positive - negative) + negative
 
 
 def offpeak(
     frame_logits_BCT: torch.Tensor, merged_B: torch.Tensor, known_BC: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Mean over batch and classes of the frame probabilities' sum beyond their peak; 0 for merged samples."""
+    """Return the mean sum of frame probabilities beyond the peak, per batch and class; 0 for merged samples."""
     scores = torch.sigmoid(frame_logits_BCT)
     beyond = (scores.sum(2) - scores.amax(2)).clamp(min=0.0)
     beyond = beyond if known_BC is None else beyond * known_BC

@@ -1,8 +1,8 @@
-"""Keeping freed memory instead of giving it back to the system at every step.
+"""Keep freed memory instead of returning it to the system at every step.
 
-The C library of Linux maps each large block anew and returns it when it is freed, so that every step of
-training pays for zeroing and mapping hundreds of thousands of pages: a quarter of the time of effnet.1 on a
-CPU was spent in the kernel, and a third of all of it goes away when blocks are kept.
+glibc maps each large block on allocation and unmaps it when freed, so that every training step pays for zeroing and
+mapping hundreds of thousands of pages: effnet.1 on a CPU spent a quarter of the time in the kernel. Keeping blocks
+saves a third of the total time.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ import os
 import platform
 from functools import cache
 
-# Numbers of glibc's mallopt(3).
+# Constants of glibc's mallopt(3).
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _KEEP = 2**31 - 1
 _TOP_PAD_BYTES = 64 << 20
@@ -19,10 +19,9 @@ _OWN_SETTINGS = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRE
 
 @cache
 def keep_freed_memory() -> bool:
-    """Let the C library keep large freed blocks for the rest of the process; whether it does.
+    """Let the C library keep large freed blocks for the rest of the process; return whether it does.
 
-    Results are the same to the bit. Does nothing where another allocator is loaded, on other systems, and
-    where a person has set glibc's own variables.
+    Results are identical. A no-op with another allocator, on other systems, and if glibc's own variables are set.
     """
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _OWN_SETTINGS):
         return False

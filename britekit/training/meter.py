@@ -1,4 +1,4 @@
-"""The progress line of training: epoch, loss, rate, spectrograms per second, time left."""
+"""Show the progress of training: epoch, loss, rate, spectrograms per second, time left."""
 
 import logging
 import time
@@ -7,7 +7,7 @@ from britekit.progress import Meter, clock
 
 log = logging.getLogger(__name__)
 
-# Speed is known after so many seconds of steps; the first step, which starts threads and kernels, is left out.
+# Speed is known after this many seconds of steps, without the first one, which starts threads and kernels.
 _KNOWN_AFTER_S = 1.0
 
 
@@ -17,11 +17,11 @@ class TrainingMeter(Meter):
     Parameters
     ----------
     epochs
-        Epochs of the whole run.
+        Number of epochs of the whole run.
     steps
-        Steps of one epoch.
+        Number of steps per epoch.
     first
-        Epochs done by the run this one continues.
+        Number of epochs done by the continued run.
     """
 
     def __init__(self, epochs: int, steps: int, first: int = 0, what: str = "train"):
@@ -51,7 +51,7 @@ class TrainingMeter(Meter):
         self.advance()
 
     def finish(self) -> None:
-        """Report the end, and how long the run was where it ended before its speed was known."""
+        """Print the end, and the duration if the run ended before its speed was known."""
         self._announce(time.monotonic() - self._begun)
         super().finish()
 
@@ -67,7 +67,7 @@ class TrainingMeter(Meter):
 
     @property
     def per_second(self) -> float:
-        """Return the spectrograms per second since the beginning."""
+        """Return the spectrograms per second since the start."""
         return self._seen / max(1e-9, time.monotonic() - self._begun)
 
     def _text(self, now: float, bar: bool = False) -> str:
@@ -77,14 +77,13 @@ class TrainingMeter(Meter):
         share = min(self._done / total, 1.0)
         drawing = f"[{'#' * int(share * 20):<20}] " if bar else ""
         return (
-            f"{self._name}: {drawing}epoch {self._epoch + 1}/{self._epochs}, step {self._done}/{total}, "
-            f"loss {self._loss:.4f}, rate {self._rate:.2e}, {self.per_second:.0f} spectrograms/s, "
-            f"{clock(left)} left"
+            f"{self._name}: {drawing}epoch {self._epoch + 1}/{self._epochs}, step {self._done}/{total}, loss "
+            f"{self._loss:.4f}, rate {self._rate:.2e}, {self.per_second:.0f} spectrograms/s, {clock(left)} left"
         )
 
 
 def _minutes(seconds: float) -> str:
-    """Return a duration as a person would say it."""
+    """Return a duration in words."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""Optimizers by name, from timm's factory."""
+"""Create optimizers by name with timm's factory."""
 
 import inspect
 from typing import Any
@@ -11,17 +11,17 @@ from britekit.errors import TrainingError, suggest
 
 
 def check_optimizer(name: str) -> None:
-    """Refuse a name timm does not know, and one that cannot run here.
+    """Raise for a name that timm does not know, or an optimizer that cannot run here.
 
     Raises
     ------
     TrainingError
-        Unknown optimizer; one that needs a package or a GPU that is not here.
+        The optimizer is unknown, or needs a package or a GPU that is missing.
     """
     names = list_optimizers()
     if name.lower() not in names:
         raise TrainingError(
-            f'train.optimizer: "{name}" is not an optimizer timm knows (radam, adamw, sgd and others)'
+            f'train.optimizer: "{name}" is not an optimizer of timm (radam, adamw, sgd and others)'
             + suggest(name, names)
         )
     try:
@@ -38,15 +38,15 @@ def build_optimizer(
     beta1: float | None,
     beta2: float | None,
 ) -> torch.optim.Optimizer:
-    """Optimizer over the parameters that are to be trained.
+    """Return an optimizer of the trained parameters.
 
-    Weight decay spares biases and norms. None for ``weight_decay`` or the betas leaves the optimizer's own;
-    so do betas for one that has none, or three.
+    Biases and norms have no weight decay. None for ``weight_decay`` or the betas keeps the optimizer's defaults; betas
+    are ignored for an optimizer without two of them.
 
     Raises
     ------
     TrainingError
-        Unknown optimizer, or one that cannot be used.
+        The optimizer is unknown or cannot be used.
     """
     check_optimizer(name)
     kind = get_optimizer_class(name, bind_defaults=False)
@@ -68,17 +68,17 @@ def build_optimizer(
 
 
 def _together(kind: Any, device: str) -> str | None:
-    """Flag with which an optimizer treats many weights at once."""
+    """Return the flag that makes an optimizer update many weights at once."""
     known = inspect.signature(kind.__init__).parameters
-    # One launch for all weights. Torch's Adagrad has that on a CPU alone, and raises on a GPU.
+    # One launch for all weights. Torch's Adagrad supports that only on a CPU, and raises on a GPU.
     if device == "cuda" and "fused" in known and not issubclass(kind, torch.optim.Adagrad):
         return "fused"
-    # A quarter less time per step on a CPU, where it is not torch's default.
+    # This saves a quarter of the time per step on a CPU, where it is not torch's default.
     return "foreach" if "foreach" in known else None
 
 
 def needs_second_derivatives(name: str) -> bool:
-    """Whether an optimizer differentiates the gradients once more, as adahessian does."""
+    """Return whether an optimizer needs second derivatives, as adahessian does."""
     return hasattr(get_optimizer_class(name, bind_defaults=False), "is_second_order")
 
 

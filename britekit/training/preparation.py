@@ -1,4 +1,4 @@
-"""Everything that can be refused or warned of before the first step.
+"""Check settings and data before the first step.
 
 Legend: N samples, C classes.
 """
@@ -28,12 +28,12 @@ log = logging.getLogger(__name__)
 
 
 def check_names(cfg: BaseConfig) -> None:
-    """Refuse unknown models, heads, optimizers and augmentations before any data are read.
+    """Raise for unknown models, heads, optimizers and augmentations before any data are read.
 
     Raises
     ------
     BriteKitError
-        With the closest known name.
+        A name is unknown; suggests the closest one.
     """
     train = cfg.train
     find_backbone(train.model_type)
@@ -57,29 +57,29 @@ def check_names(cfg: BaseConfig) -> None:
 
 
 def read_samples(path: str, cfg: BaseConfig, setting: str, allocate: Any = None) -> Any:
-    """Training set of a pickle whose spectrograms have the configured size.
+    """Return the training set of a pickle whose spectrograms have the configured size.
 
     Raises
     ------
     BriteKitError
-        Missing or damaged pickle, another size.
+        The pickle is missing, damaged or of another size.
     """
     from britekit.datasets.training_set import read_training_set
 
     if not Path(path).is_file():
-        hint = "; make it with `britekit pickle`" if setting == "train.train_pickle" else ""
+        hint = "; create it with `britekit pickle`" if setting == "train.train_pickle" else ""
         raise TrainingError(f"{setting}: {path} does not exist{hint}")
     size = (cfg.audio.spec_height, cfg.audio.spec_width)
     return read_training_set(path, workers=cfg.train.num_workers, size=size, allocate=allocate)
 
 
 def share_samples(path: str, cfg: BaseConfig, setting: str, world: ProcessGroup) -> Any:
-    """`read_samples` for all processes of a machine together: one reads, all use the same memory.
+    """Call `read_samples` for all processes of a machine: one reads, all share the memory.
 
     Raises
     ------
     BriteKitError
-        As `read_samples`, in every process.
+        See `read_samples`; raised in every process.
     """
     if world.size == 1:
         return read_samples(path, cfg, setting)
@@ -137,12 +137,12 @@ def make_class_weights(samples: Any, members: np.ndarray, exponent: float) -> np
 
 
 def check_samples(samples: Any, cfg: BaseConfig) -> None:
-    """Refuse training data that cannot be trained on, and warn of what will not work well.
+    """Raise for unusable training data, and warn about data that will not work well.
 
     Raises
     ------
     TrainingError
-        Fewer than two spectrograms; one-class labels that are not with multi_label off.
+        There are fewer than two spectrograms or, without multi_label, spectrograms without exactly one class.
     """
     labels, names = samples.labels, [c.name for c in samples.classes]
     path = cfg.train.train_pickle
@@ -171,7 +171,7 @@ def check_samples(samples: Any, cfg: BaseConfig) -> None:
 
 
 def _compare_audio(made_with: dict[str, Any] | None, cfg: BaseConfig, path: str) -> None:
-    """Warn where spectrograms were made with other settings than the checkpoint will carry."""
+    """Warn if spectrograms were made with other settings than those of the checkpoint."""
     if not made_with:
         return
     differing = [
@@ -184,12 +184,12 @@ def _compare_audio(made_with: dict[str, Any] | None, cfg: BaseConfig, path: str)
 
 
 def check_same_classes(train: Sequence[ClassInfo], test: Sequence[ClassInfo], test_path: str) -> None:
-    """Refuse a test pickle whose class list is another one.
+    """Raise if the class list of a test pickle differs.
 
     Raises
     ------
     TrainingError
-        Names the first difference.
+        The lists differ; names the first difference.
     """
     ours, theirs = [c.name for c in train], [c.name for c in test]
     if ours == theirs:
@@ -203,14 +203,14 @@ def check_same_classes(train: Sequence[ClassInfo], test: Sequence[ClassInfo], te
 
 
 def make_recognizer(cfg: BaseConfig, classes: Sequence[ClassInfo]) -> Recognizer:
-    """Fresh network, or one that starts from ``train.load_ckpt_path``.
+    """Return a new network, or one that starts from ``train.load_ckpt_path``.
 
-    With other classes than the checkpoint's the backbone is kept and the head is new.
+    If the classes differ from the checkpoint's, the backbone is kept and the head is new.
 
     Raises
     ------
     ModelError
-        The checkpoint's backbone is another one.
+        The backbone of the checkpoint differs.
     """
     recognizer = build_recognizer(cfg.train, cfg.audio, len(classes))
     path = cfg.train.load_ckpt_path
@@ -221,7 +221,7 @@ def make_recognizer(cfg: BaseConfig, classes: Sequence[ClassInfo]) -> Recognizer
     if source.blueprint.model_type != cfg.train.model_type:
         raise ModelError(
             f"train.load_ckpt_path: {path} holds {source.blueprint.model_type}, but train.model_type is "
-            f"{cfg.train.model_type}; set them alike"
+            f"{cfg.train.model_type}; make them equal"
         )
     same_head = source.blueprint.head_type == cfg.train.head_type
     same_classes = [c.name for c in stored.classes] == [c.name for c in classes]
@@ -242,7 +242,7 @@ def _load_backbone(recognizer: Recognizer, source: Recognizer, path: str) -> Non
     own = recognizer.backbone.state_dict()
     given = source.backbone.state_dict()
     if getattr(recognizer.backbone, "keep_raw", False) or getattr(source.backbone, "keep_raw", False):
-        # timm's own classifier lives in the backbone: what does not fit is the head that is to be new.
+        # timm's own classifier is part of the backbone: weights that do not fit belong to the new head.
         given = {n: v for n, v in given.items() if n in own and own[n].shape == v.shape}
         given = {**own, **given}
     load_weights(recognizer.backbone, given, path)
@@ -279,7 +279,7 @@ def loss_settings(cfg: BaseConfig) -> LossSettings:
 
 
 def noise_index(classes: Sequence[ClassInfo], name: str) -> int | None:
-    """Column of the noise class, or None."""
+    """Return the column of the noise class, or None."""
     return next((i for i, c in enumerate(classes) if c.name == name), None)
 
 

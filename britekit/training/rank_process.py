@@ -1,6 +1,6 @@
-"""A further process of a run on several devices, started by the first one.
+"""Run a further process of a run on several devices, started by the first one.
 
-Reads one line from its input, works, and ends at once when that input closes: then the first one is gone.
+Reads one line from stdin, trains, and exits at once when stdin closes, which means that the first process is dead.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def work(settings: dict[str, Any], seed: int | None) -> None:
-    """Train beside the first process; writes nothing and says nothing."""
+    """Train in parallel with the first process; writes and logs nothing."""
     from britekit.config import from_dict
     from britekit.training.trainer import train
 
@@ -28,7 +28,7 @@ def _end_with_the_first() -> None:
 
 
 def main() -> None:
-    """Do what the line says."""
+    """Read the line and train accordingly."""
     call = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_the_first, daemon=True).start()
     from britekit.errors import BriteKitError
@@ -39,7 +39,7 @@ def main() -> None:
         print(error, file=sys.stderr, flush=True)
         os._exit(1)
     except Exception:
-        # Not raised: at an orderly end the interpreter would wait for the thread that reads the input.
+        # Not raised, since a normal exit would wait for the thread that reads stdin.
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)

@@ -1,7 +1,7 @@
-"""The processes of a run: which this one is, what it shares with the others, how they are started.
+"""The processes of a run: rank of this one, communication, and how they are started.
 
-With ``train.devices`` N, the process that was called is the first and starts N - 1 companions of its own;
-under torchrun, every process is told its place by the environment. Lightning's DDP then averages gradients.
+With ``train.devices`` N, the called process is the first and starts N - 1 companions; under torchrun, the environment
+gives every process its rank. Lightning's DDP then averages gradients.
 """
 
 import contextlib
@@ -22,36 +22,36 @@ import torch.distributed as dist
 from britekit.errors import TrainingError
 
 _TOLD = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-# Reading a large training file is the longest that one process waits for another.
+# The longest wait of one process for another is the reading of a large training file.
 _PATIENCE = timedelta(hours=1)
-# Companions only have to start: one that died before is not waited for any longer than this.
+# Limit for companions to start, in case one died.
 _JOIN_PATIENCE = timedelta(minutes=5)
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """Place of this process among those of a run."""
+    """Rank of this process among those of a run."""
 
     rank: int = 0
     size: int = 1
-    """Number of this process, and how many there are."""
+    """Rank of this process, and number of processes."""
     local_rank: int = 0
     local_size: int = 1
     node: int = 0
-    """The same on this machine, and the machine's number."""
+    """Rank and number on this machine, and the rank of the machine."""
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this process writes files and logs."""
         return self.rank == 0
 
     def part(self, count: int) -> slice:
-        """Share of ``count`` things in order; the processes' shares are disjoint, whole and nearly equal."""
+        """Return the part of ``count`` items of this process; parts are disjoint, complete and nearly equal."""
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def from_leader(self, value: _T) -> _T:
-        """Return the leading process's value, in all of them."""
+        """Return the value of the first process, in all of them."""
         if self.size == 1:
             return value
         box = [value]
@@ -59,7 +59,7 @@ class ProcessGroup:
         return box[0]
 
     def from_all(self, value: _T) -> list[_T]:
-        """Every process's value, in the order of their numbers."""
+        """Return the values of all processes, in order of rank."""
         if self.size == 1:
             return [value]
         found: list[Any] = [None] * self.size
@@ -67,20 +67,20 @@ class ProcessGroup:
         return found
 
     def total(self, value: torch.Tensor) -> torch.Tensor:
-        """Sum over the processes; adds in place."""
+        """Sum over the processes in place; return the sum."""
         if self.size > 1:
             dist.all_reduce(value)
         return value
 
     def lightning_strategy(self, some_unused: bool) -> Any:
-        """Lightning's DDP over these processes; ``some_unused`` where weights get no gradient."""
+        """Return Lightning's DDP over these processes; ``some_unused`` if weights get no gradient."""
         from lightning.fabric.plugins.environments import TorchElasticEnvironment
         from lightning.fabric.strategies import DDPStrategy
 
         return DDPStrategy(
             cluster_environment=TorchElasticEnvironment(),
             find_unused_parameters=some_unused,
-            broadcast_buffers=False,  # statistics are equal in all processes anyway
+            broadcast_buffers=False,  # statistics are already equal in all processes
         )
 
 
@@ -90,7 +90,7 @@ def told_world(environment: Mapping[str, str] = os.environ) -> ProcessGroup | No
     Raises
     ------
     TrainingError
-        Numbers that make no sense.
+        The numbers are inconsistent.
     """
     if not all(name in environment for name in _TOLD):
         return None
@@ -104,19 +104,19 @@ def told_world(environment: Mapping[str, str] = os.environ) -> ProcessGroup | No
         ) from error
     if not 0 <= rank < size or local_size < 1 or size % local_size:
         raise TrainingError(
-            f"RANK {rank} of WORLD_SIZE {size} with {local_size} processes per machine cannot be; start all "
+            f"invalid RANK {rank} of WORLD_SIZE {size} with {local_size} processes per machine; start all "
             "machines with the same --nproc-per-node"
         )
     return ProcessGroup(rank, size, local_rank, local_size, node) if size > 1 else None
 
 
 def wanted_processes(devices: int, force_cpu: bool) -> int:
-    """How many processes ``train.devices`` asks for on this machine; 0 asks for one per GPU.
+    """Return the number of processes for ``train.devices`` on this machine; 0 means one per GPU.
 
     Raises
     ------
     TrainingError
-        More than there are GPUs, or several where the device is one (MPS).
+        There are fewer GPUs, or the device cannot be shared (MPS).
     """
     gpus = 0 if force_cpu or not torch.cuda.is_available() else torch.cuda.device_count()
     if devices == 0:
@@ -140,12 +140,12 @@ def open_world(devices: int, force_cpu: bool, call: Mapping[str, Any]) -> Iterat
     Parameters
     ----------
     call
-        What companions are to do: arguments of `britekit.training.rank_process.work`, plain values.
+        Work of companions: arguments of `britekit.training.rank_process.work`, as plain values.
 
     Raises
     ------
     TrainingError
-        Too few devices, or a companion that failed (with its reason).
+        There are too few devices, or a companion failed (with its reason).
     """
     world = told_world()
     if world is not None:
@@ -176,33 +176,33 @@ def open_world(devices: int, force_cpu: bool, call: Mapping[str, Any]) -> Iterat
 
 @contextlib.contextmanager
 def _joined(world: ProcessGroup, force_cpu: bool, own_port: int | None = None) -> Iterator[None]:
-    """Join the other processes; ``own_port`` where this one started them and is where they meet."""
+    """Join the other processes; ``own_port`` if this process started them and is the rendezvous."""
     gpus = not force_cpu and torch.cuda.is_available()
     if gpus:
         torch.cuda.set_device(world.local_rank)
     if dist.is_initialized():
         yield
         return
-    # Both, so that plain values go between processes without a detour over the GPU.
+    # Both backends, so that plain values are exchanged without a detour over the GPU.
     backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
     if own_port is None:
         dist.init_process_group(backend, timeout=_PATIENCE)
     else:
         store = dist.TCPStore("127.0.0.1", own_port, world.size, is_master=True, timeout=_JOIN_PATIENCE)
         store.set_timeout(_PATIENCE)
-        # The prefix under which companions, who are told the address alone, look for one another.
+        # Prefix of the store, under which companions find each other; they only get the address.
         met = dist.PrefixStore("default_pg", store)
         dist.init_process_group(backend, timeout=_PATIENCE, store=met, rank=world.rank, world_size=world.size)
     try:
         yield
     finally:
-        # Lightning may have taken it down already.
+        # Lightning may have destroyed it already.
         if dist.is_initialized():
             dist.destroy_process_group()
 
 
 def _place(rank: int, count: int) -> dict[str, str]:
-    """Return the environment that torchrun would give a process on a single machine."""
+    """Return the environment of a process as torchrun would set it on a single machine."""
     return {
         "RANK": str(rank),
         "WORLD_SIZE": str(count),
@@ -233,7 +233,7 @@ def _free_port() -> int:
 
 
 class _Companions:
-    """Processes 1 to N - 1. They end when this one does, however it ends: their input closes."""
+    """Processes 1 to N - 1. They exit when this process dies, since their stdin closes."""
 
     def __init__(self, count: int, address: Mapping[str, str], threads: int, call: Mapping[str, Any]):
         self._count, self._address, self._threads, self._call = count, address, threads, call
@@ -270,24 +270,24 @@ class _Companions:
             spoken.close()
 
     def failure(self) -> str | None:
-        """Why a companion ended, if one did by itself."""
+        """Return why a companion exited prematurely, if one did."""
         for number, (process, spoken) in enumerate(self._running, 1):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(5)
             if process.returncode:
                 spoken.seek(0)
                 lines = spoken.read().decode(errors="replace").strip().splitlines()
-                told = lines[-1] if lines else f"it ended with status {process.returncode}"
+                told = lines[-1] if lines else f"it exited with status {process.returncode}"
                 return f"process {number + 1} of {self._count} (train.devices) failed: {told}"
         return None
 
     def wait(self) -> None:
-        """Wait until all have ended well.
+        """Wait until all have exited successfully.
 
         Raises
         ------
         TrainingError
-            One has not.
+            One failed.
         """
         for process, _ in self._running:
             process.wait(_PATIENCE.total_seconds())

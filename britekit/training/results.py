@@ -1,4 +1,4 @@
-"""What a training run gives back."""
+"""The results of a training run."""
 
 import math
 import os
@@ -22,35 +22,35 @@ class FoldResult:
     """Per epoch: epoch (zero-based), step, loss, lr, seconds, joules where measured, spectrograms_per_second, and with
     held-out data val_loss, val_roc, val_roc_macro, val_pr, val_pr_macro, val_top1."""
     checkpoints: list[Path] = field(default_factory=list)
-    """Those kept in the log folder."""
+    """Checkpoints kept in the log folder."""
     log_folder: Path | None = None
     best: int | None = None
-    """Epoch (zero-based) with the best held-out figure ``train.monitor``, None without such figures."""
+    """Zero-based epoch with the best ``train.monitor``; None without held-out data."""
     best_checkpoint: Path | None = None
-    """Its checkpoint, with ``train.keep_best``."""
+    """Checkpoint of the best epoch, with ``train.keep_best``."""
     final_epoch: int = -1
-    """Epoch (zero-based) whose weights are tested and published: the last, with ``train.publish_best`` the best."""
+    """Zero-based epoch whose weights are tested and published: the last or, with ``train.publish_best``, the best."""
     stopped_early: bool = False
-    """Whether ``train.patience`` ran out."""
+    """Whether ``train.patience`` stopped the training."""
     test: dict[str, float | None] | None = None
-    """Figures of ``train.test_pickle``."""
+    """Metrics of ``train.test_pickle``."""
 
     @property
     def final(self) -> dict[str, Any]:
-        """Figures of the epoch whose weights are tested and published."""
+        """Metrics of the epoch whose weights are tested and published."""
         return self.epochs[self.final_epoch]
 
 
 @dataclass(repr=False)
 class TrainResult:
-    """What a run gives back."""
+    """Result of a run."""
 
     folds: list[FoldResult]
     loss: float
     """Mean training loss of the final epoch (mean over folds)."""
     seconds: float
     spectrograms_per_second: float
-    """Of training itself; a resumed run counts the earlier parts too."""
+    """Seconds of training alone, including earlier parts of a resumed run."""
     device: str
     seed: int
     num_spectrograms: int
@@ -66,7 +66,7 @@ class TrainResult:
         return f"<TrainResult: {size} in {self.seconds:.1f} s on {self.device}; loss {self.loss:.4f}>"
 
     def to_dataframe(self) -> Any:
-        """Return the figures of every epoch as a pandas data frame; with folds, of each fold in turn."""
+        """Return the metrics of every epoch, and every fold, as a pandas data frame."""
         import pandas
 
         return pandas.DataFrame([{"fold": fold.fold, **row} for fold in self.folds for row in fold.epochs])
@@ -83,7 +83,7 @@ class TrainResult:
 
     @property
     def epochs(self) -> list[dict[str, Any]]:
-        """Figures of the last fold's epochs."""
+        """Metrics of the epochs of the last fold."""
         return self.folds[-1].epochs
 
     @property

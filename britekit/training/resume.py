@@ -1,7 +1,7 @@
-"""The state of a half-finished run, found again by what the run is made of.
+"""Save the state of a half-finished run, and find it by the inputs of the run.
 
-The state lies in ``logs/resume/<key>/state.pt``; the key is a hash of the pickle's bytes, the settings that
-matter and the seed, so a run is continued only where the result would be the same.
+The state is in ``logs/resume/<key>/state.pt``. The key is a hash of the pickle's bytes, the relevant settings and the
+seed, so a run is continued only if the result would be the same.
 """
 
 import hashlib
@@ -20,25 +20,25 @@ from britekit.models.checkpoint import read_archive, write_archive
 
 log = logging.getLogger(__name__)
 
-# Settings that change neither the weights nor what is to be computed.
+# Settings that affect neither the weights nor the computation.
 _IRRELEVANT = {"num_workers", "save_last_n", "train_db", "seed"} | {
-    "train_pickle",  # their content counts
+    "train_pickle",  # replaced by a hash of the content
     "test_pickle",
     "load_ckpt_path",
 }
-# Saving costs some hundredths of a second; short epochs would spend their time on it.
+# Saving takes tens of milliseconds, which is too much after every short epoch.
 SAVE_EVERY_S = 5.0
 
 
 class ResumeState:
-    """Saving, finding and removing the state of one run.
+    """Saves, finds and deletes the state of one run.
 
     Parameters
     ----------
     root
         ``logs/resume``.
     key
-        From `run_key`.
+        Result of `run_key`.
     """
 
     def __init__(self, root: Path, key: str):
@@ -57,19 +57,19 @@ class ResumeState:
             return None
 
     def save(self, state: Mapping[str, Any], at_once: bool = False) -> None:
-        """Keep the state of the epoch just finished, unless one was kept a moment ago."""
+        """Save the state of the finished epoch, unless one was saved moments ago."""
         if not at_once and time.monotonic() - self._saved_at < SAVE_EVERY_S:
             return
         write_archive(self.path, state)
         self._saved_at = time.monotonic()
 
     def remove(self) -> None:
-        """Forget the run: it is finished."""
+        """Delete the state of a finished run."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def run_key(settings: Mapping[str, Any], seed: int, device: str) -> str:
-    """Hash of the training data, the settings that matter, the seed and the kind of device."""
+    """Return a hash of the training data, the relevant settings, the seed and the type of device."""
     train = dict(settings["train"])
     files = {
         name: sha256_of(train[name])
@@ -89,14 +89,14 @@ def run_key(settings: Mapping[str, Any], seed: int, device: str) -> str:
 
 
 def state_name(settings: Mapping[str, Any], named_seed: int | None, seed: int, device: str) -> str:
-    """Folder of a run's state: its key, and where nobody chose the seed, the one that was drawn."""
+    """Return the folder name of a run's state: its key and, unless the user chose one, the drawn seed."""
     if named_seed is not None:
         return run_key(settings, named_seed, device)
     return f"{_unnamed_key(settings, device)}-s{seed}"
 
 
 def seed_to_continue(root: Path, settings: Mapping[str, Any]) -> int | None:
-    """Seed that the latest half-finished run of these settings and data has drawn; None if there is none."""
+    """Return the seed drawn by the latest half-finished run of these settings and data, or None."""
     from britekit.training.devices import choose_device
 
     if not root.is_dir():

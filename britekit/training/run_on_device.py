@@ -1,4 +1,4 @@
-"""Running a loop on its device, and what its failures mean in one sentence."""
+"""Run a loop on its device, and explain its failures."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,15 +39,15 @@ def fit(loop: TrainingLoop, device: torch.device, mixed: bool | None, world: Pro
 
 
 def _some_unused(loop: TrainingLoop) -> bool:
-    """Whether DDP must be told that weights which are trained get no gradient."""
+    """Return whether DDP must expect trained weights without a gradient."""
     bank = loop.batches.bank
     return bool(_unused(loop.batch_loss.recognizer, bank.height, bank.width))
 
 
 def _unused(recognizer: Recognizer, height: int, width: int) -> list[str]:
-    """Names of weights that are trained but get no gradient; one small step tells."""
+    """Return the names of trained weights that get no gradient in a small step."""
     was_training = recognizer.training
-    recognizer.eval()  # draws no random numbers and keeps batch-norm statistics
+    recognizer.eval()  # eval mode draws no random numbers and keeps batch-norm statistics
     device = next(recognizer.parameters()).device
     segment, frames = recognizer(torch.zeros(2, 1, height, width, device=device))
     (segment.sum() + (0.0 if frames is None else frames.sum())).backward()
@@ -65,12 +65,11 @@ def as_run(
     layout: torch.memory_format,
     world: ProcessGroup,
 ) -> Callable[..., Any]:
-    """Return the network as a training step runs it: compiled where that is wanted, replayed as graphs on a GPU.
+    """Return the network for training steps: compiled if configured, or replayed as graphs on a GPU.
 
-    With ``train.flat_weights``, what is replayed has its weights in few long parameters, which the optimizer is
-    given in their place.
-    Processes that share a batch have hooks on each gradient, which a recording cannot hold; nor can what it
-    gives be differentiated twice.
+    With ``train.flat_weights``, the replayed network has its weights in a few long parameters, which replace them in
+    the optimizer. Graphs cannot contain the gradient hooks of processes that share a batch, and their output cannot be
+    differentiated twice.
     """
     recognizer.train()
     if cfg.train.compile:
@@ -88,12 +87,12 @@ def as_run(
 
 @contextmanager
 def explained(recognizer: Recognizer, cfg: BaseConfig, batch_size: int, layout: torch.memory_format) -> Iterator[None]:
-    """Turn failures of memory and of the compiler into one sentence.
+    """Convert out-of-memory and compiler errors to one sentence.
 
     Raises
     ------
     TrainingError
-        With the batch size that would fit, or with what the compiler said.
+        Memory or compiler failed; with the batch size that would fit, or the compiler's message.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""How long to train, and the learning rate of each step.
+"""Set the length of training, and the learning rate of each step.
 
 The rate warms up linearly, then follows half a cosine (Loshchilov and Hutter, ICLR 2017).
 """
@@ -6,18 +6,18 @@ The rate warms up linearly, then follows half a cosine (Loshchilov and Hutter, I
 import math
 
 _START = 1e-6
-# A species of owl with 27 calls and 110 segments of noise, tested at other sites: macro PR-AUC 0.27 after
-# 170 steps, 0.59 after 1,020, 0.69 after 2,550.
+# An owl species with 27 calls and 110 segments of noise, tested at other sites: macro PR-AUC 0.27 after 170 steps, 0.59
+# after 1,020, 0.69 after 2,550.
 _ENOUGH_STEPS, _FEWEST_EPOCHS = 2500, 10
 
 
 def default_epochs(steps: int) -> int:
-    """Return the epochs of a run whose settings name none: about 2,500 steps, at least 10 epochs.
+    """Return the default number of epochs: about 2,500 steps, at least 10 epochs.
 
     Parameters
     ----------
     steps
-        Steps of one epoch.
+        Number of steps per epoch.
     """
     return max(_FEWEST_EPOCHS, math.ceil(_ENOUGH_STEPS / steps))
 
@@ -25,7 +25,7 @@ def default_epochs(steps: int) -> int:
 def rate_factor(step: int, total_steps: int, warmup_fraction: float) -> float:
     """Return the share of the peak rate at a zero-based step.
 
-    From 1e-6 to 1 over the first ``warmup_fraction`` of all steps, then from 1 to 0 over the rest.
+    It rises from 1e-6 to 1 over the first ``warmup_fraction`` of all steps, then falls from 1 to 0 over the rest.
     """
     warmup = int(round(warmup_fraction * total_steps))
     if step < warmup:

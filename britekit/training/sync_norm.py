@@ -1,8 +1,8 @@
-"""Batch norm over the batch of all processes together.
+"""Batch norm over the batches of all processes.
 
-torch has it for GPUs only, and counts whatever a process has; on CPUs, and where a process has no sample of
-the batch, the sums over the batch are exchanged here, so that several processes compute what one would
-compute with the whole batch. Ioffe and Szegedy, ICML 2015.
+torch supports this only on GPUs, and counts every sample of a process. On CPUs, and if a process has only padding, this
+module exchanges the sums over the batch, so that several processes compute the same as one process with the whole
+batch. Ioffe and Szegedy, ICML 2015.
 
 Legend: B batch, F channels.
 """
@@ -15,14 +15,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class OverProcesses(_BatchNorm):
-    """Batch norm whose mean and variance in training are those of all processes' samples.
+    """Batch norm whose mean and variance in training are those of the samples of all processes.
 
-    ``drop`` and ``act`` are what timm's fused layers do after it; they hold no weights.
+    ``drop`` and ``act`` are the following operations in timm's fused layers, without weights.
 
     Attributes
     ----------
     weight_here
-        1 if this process's samples belong to the batch, 0 if they only keep it company.
+        1 if this process's samples count, 0 if they are padding.
     is_whole
         Whether the samples of every process belong to the batch.
     """
@@ -31,13 +31,13 @@ class OverProcesses(_BatchNorm):
     is_whole = True
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Normalised input, in training by the statistics of all processes."""
+        """Return the normalised input, in training with the statistics of all processes."""
         if not self.training or (input.is_cuda and self.is_whole):
             return self._after(super().forward(input))
         axes = [0, *range(2, input.dim())]
         x = input.float()
         count = x.new_full((1,), x.numel() / x.shape[1])
-        # The mean first and then the deviations from it: the difference of two large sums would lose digits.
+        # First the mean, then the deviations from it: the difference of two large sums would lose precision.
         sums = exchange.all_reduce(torch.cat([x.sum(axes), count]) * self.weight_here)
         total = sums[-1].detach()
         mean = sums[:-1] / total
@@ -67,25 +67,25 @@ class OverProcesses(_BatchNorm):
 
 
 class SyncedBatchNorm(OverProcesses, nn.BatchNorm2d):
-    """On a CPU."""
+    """Batch norm over processes on a CPU."""
 
     def _check_input_dim(self, input: torch.Tensor) -> None:
-        """Take what one- and two-dimensional batch norm take."""
+        """Accept inputs of one- and two-dimensional batch norm."""
 
 
 class SyncedBatchNormOnGpu(OverProcesses, nn.SyncBatchNorm):
-    """With torch's kernels wherever every process has samples."""
+    """Batch norm over processes on a GPU, with torch's kernels if every process has samples."""
 
 
 def note_samples(network: nn.Module, here: bool, everywhere: bool) -> None:
-    """Tell the network's batch norms whether the next batch has samples in this process, and in every one."""
+    """Set whether the next batch has samples in this process, and in every process."""
     for layer in network.modules():
         if isinstance(layer, OverProcesses):
             layer.weight_here, layer.is_whole = float(here), everywhere
 
 
 def synchronise_batch_norm(network: nn.Module, device: torch.device) -> None:
-    """Replace batch norm inside a network, weights and names kept, if processes share each batch."""
+    """Replace batch norm inside a network, keeping weights and names, if processes share each batch."""
     if not dist.is_available() or not dist.is_initialized():
         return
     for parent in list(network.modules()):

@@ -1,4 +1,4 @@
-"""One call that trains as configured: checks, folds, publishing."""
+"""Train as configured: checks, folds, publishing."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -39,33 +39,32 @@ def train(
     Parameters
     ----------
     seed
-        Of all generators; None takes ``train.seed``, and if that is null too, a random one.
+        Seed of all generators; None takes ``train.seed`` or, if that is null, a random one.
     publish
-        Where the frozen checkpoint of the last epoch (with ``train.publish_best`` the best) goes; None
-        publishes nothing.
+        Path for the frozen checkpoint of the last epoch (with ``train.publish_best``, of the best); None publishes
+        nothing.
     prefix
-        Put before checkpoint names.
+        Prefix of checkpoint names.
     log_root
-        Folder of ``version_N``; the state of a half-finished run is kept below ``log_root/resume``.
+        Folder of ``version_N``; the state of a half-finished run is in ``log_root/resume``.
     resume
-        Continue a killed run of the same data, settings and seed, if there is one; without a seed, the
-        latest of those that had none either.
+        Continue a killed run with the same data, settings and seed, if there is one; without a seed, the latest one
+        that also had none.
     on_step, on_epoch
         Called with plain figures: step, epoch, loss, lr; those of `FoldResult.epochs`; both with ``fold``.
     on_publish
-        Called with the result when the published checkpoint is written, but waits for its name
-        (`britekit.files.waiting_path`): what the callback writes appears together with it, or neither does.
+        Called with the result when the published checkpoint is written but not yet renamed
+        (`britekit.files.waiting_path`), so that files of the callback appear together with it.
 
     Returns
     -------
     TrainResult
-        With several processes every one of them gets it; only the first writes files and calls back.
+        Every process gets it; only the first one writes files and calls callbacks.
 
     Raises
     ------
     BriteKitError
-        Settings or data that cannot be trained with (before the first step), a loss that is no number, too
-        little memory.
+        Settings or data are unusable (before the first step), the loss is not finite, or memory is too small.
     """
     prepare.check_names(cfg)
     if Path(prefix).name != prefix:
@@ -113,7 +112,7 @@ def train(
 
 @contextmanager
 def _settled_randomness(cfg: BaseConfig) -> Iterator[None]:
-    """Seeded generators inside, the caller's as before outside; repeatable kernels where asked."""
+    """Seed generators inside the block and restore them after it; use deterministic kernels if configured."""
     before = torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng():
         try:

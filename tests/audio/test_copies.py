@@ -13,9 +13,10 @@ import pytest
 import soundfile
 
 import britekit as bk
-from britekit.audio import mp3
+from britekit.audio import conversion
+from britekit.audio.conversion import convert_originals, find_originals, replace_by_mp3
 from britekit.audio.copies import CoarseCopyError, HighSoundError, check_copy
-from britekit.audio.mp3 import convert_originals, find_originals, replace_by_mp3, write_mp3
+from britekit.audio.mp3 import write_mp3
 from britekit.errors import InputError
 
 RATE = 32000
@@ -273,7 +274,7 @@ def test_an_original_that_another_command_holds_is_left_alone(tmp_path, capsys):
 
 
 def _hold(path, ready, done):
-    with mp3._held(path) as ours:
+    with conversion._held(path) as ours:
         assert ours
         ready.set()
         done.wait(120)

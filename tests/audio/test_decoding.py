@@ -145,7 +145,7 @@ def test_samples_that_are_no_numbers_end_the_recording(tmp_path, sound, caplog, 
         warnings.simplefilter("error")
         waveform = read_audio(path)
     assert waveform.damaged_at == 2.0 and waveform.samples.shape == (2, 96000)
-    assert f"{bad:g} instead of a number" in caplog.text
+    assert f"{bad:g}, which is out of range" in caplog.text
     soundfile.write(path, np.full(48000, bad), 48000, subtype="FLOAT")
     with pytest.raises(InputError, match="from the first sample"):
         read_audio(path)

@@ -55,8 +55,8 @@ def test_linked_folders_are_followed_once(deployment, caplog):
     found = [str(path.relative_to(deployment)) for path in find_recordings(deployment, recursive=True)]
     # The loops end; "again" is siteA under the first of its names; links to nothing are named.
     assert found == ["again/a.wav", "here/own.wav", "lost.wav", "outside.wav", "siteB/deep/b.wav"]
-    assert "lost is a link to nothing" in caplog.text
-    assert "copy.wav is a link to" in caplog.text and "own.wav, which is taken already" in caplog.text
+    assert "lost is a dangling link" in caplog.text
+    assert "copy.wav is a link to" in caplog.text and "own.wav, which is already included" in caplog.text
 
 
 def test_a_folder_of_the_tree_keeps_its_path_where_a_link_comes_first(tmp_path):

@@ -14,10 +14,11 @@ import pytest
 import soundfile
 
 import britekit as bk
-from britekit.audio import mp3
+from britekit.audio import conversion
+from britekit.audio.conversion import convert_originals, existing_mp3, find_originals, replace_by_mp3
 from britekit.audio.decoding import read_audio
 from britekit.audio.metadata import read_metadata
-from britekit.audio.mp3 import convert_originals, existing_mp3, find_originals, replace_by_mp3, write_mp3
+from britekit.audio.mp3 import write_mp3
 from britekit.cli import main
 from britekit.errors import InputError
 
@@ -106,8 +107,8 @@ def no_mp3(source, target, rate, on_read=None):
 def test_original_stays_where_the_mp3_is_not_its_equal(wrong, tmp_path, monkeypatch):
     soundfile.write(tmp_path / "x.wav", tone(), 44100)
     before = (tmp_path / "x.wav").read_bytes()
-    genuine = mp3.write_mp3
-    monkeypatch.setattr(mp3, "write_mp3", lambda *given: wrong(*given))
+    genuine = conversion.write_mp3
+    monkeypatch.setattr(conversion, "write_mp3", lambda *given: wrong(*given))
     monkeypatch.setitem(cut_short.__globals__, "write_mp3", genuine)
     with pytest.raises(InputError):
         replace_by_mp3(tmp_path / "x.wav", 32000)
@@ -180,13 +181,13 @@ def test_directories_without_recordings(tmp_path, capsys):
 def test_read_only_directories_keep_everything(tmp_path, monkeypatch):
     """A full disk: the write fails half-way, the original stays, and the sentence says why."""
     soundfile.write(tmp_path / "a.wav", tone(), 44100)
-    genuine = mp3.write_mp3
+    genuine = conversion.write_mp3
 
     def full(source, target, rate, on_read=None):
         genuine(source, target, rate, on_read)
         raise OSError(28, "No space left on device", str(target))
 
-    monkeypatch.setattr(mp3, "write_mp3", full)
+    monkeypatch.setattr(conversion, "write_mp3", full)
     result = convert_originals(find_originals(tmp_path), 32000, 2)
     assert names(tmp_path) == {"a.wav"} and "no space left" in result.failures[0][1]
 
@@ -199,13 +200,13 @@ def test_existing_mp3_is_found_in_any_case(tmp_path):
 def test_originals_are_converted_side_by_side(tmp_path, monkeypatch):
     for name in "ab":
         soundfile.write(tmp_path / f"{name}.wav", tone(0.5), 44100)
-    meeting, genuine = threading.Barrier(2, timeout=20), mp3.write_mp3
+    meeting, genuine = threading.Barrier(2, timeout=20), conversion.write_mp3
 
     def wait_for_the_other(*given):
         meeting.wait()
         return genuine(*given)
 
-    monkeypatch.setattr(mp3, "write_mp3", wait_for_the_other)
+    monkeypatch.setattr(conversion, "write_mp3", wait_for_the_other)
     assert len(convert_originals(find_originals(tmp_path), 32000, 2).converted) == 2
 
 

@@ -141,7 +141,7 @@ def test_short_windows_of_a_short_file(tmp_path):
 
 @pytest.mark.parametrize("overlap", [-0.1, 0.3, 5.0, float("nan")])
 def test_no_overlap_of_a_whole_window(overlap):
-    with pytest.raises(InputError, match="less than audio.spec_duration, 0.3 s"):
+    with pytest.raises(InputError, match="less than audio.spec_duration"):
         WindowGrid.for_overlap(0.3, overlap)
 
 
@@ -171,7 +171,7 @@ def test_too_short_says_so(tmp_path, caplog):
 
 def test_steps_must_be_positive(song_file):
     for step, size in ((0.0, 1), (-1.0, 1), (float("nan"), 1), (1.0, 0)):
-        with pytest.raises(InputError, match="above 0"):
+        with pytest.raises(InputError, match="more than 0|1 or more"):
             next(Windows(song_file, AudioConfig(), WindowGrid(5.0, step, 1.0)).batches(size))
 
 

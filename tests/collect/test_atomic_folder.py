@@ -39,7 +39,7 @@ def test_conflicts_are_named(tmp_path):
     target = tmp_path / "out"
     target.mkdir()
     fill(target, a="1", b="1")
-    with staging(target) as staged, pytest.raises(InputError, match=r"out/a \(and 1 more\) exists"):
+    with staging(target) as staged, pytest.raises(InputError, match=r"out/a and 1 more exist with"):
         fill(staged, a="2", b="2", c="2")
         check_conflicts(staged, target, set())
 

@@ -180,7 +180,7 @@ def test_a_file_of_other_content_stops_everything(project, sources):
     sources()
     other = make_recording(project / "data/recordings/Bee/Bee1.wav", seed=77)
     before = tree(project / "data")
-    with pytest.raises(InputError, match=r"Bee1.wav exists with other content"):
+    with pytest.raises(InputError, match=r"Bee1.wav exists with different content"):
         collect()
     assert tree(project / "data") == before and other.exists()
     assert not list((project / "data").glob(".*"))
@@ -200,7 +200,7 @@ def test_dry_run_writes_nothing(project, sources, capsys):
 
 def test_licences_are_filtered_and_unknown_ones_are_not_free(project, sources):
     sources()
-    with pytest.raises(InputError, match='class "Bee" .* has no training recording of the licences wanted'):
+    with pytest.raises(InputError, match='class "Bee" .* has no training recording with an accepted licence'):
         collect(licences="CC0")
     for name in ("Bee", "Ant"):
         (project / "archive" / name / "recordings.csv").write_text(
@@ -346,7 +346,7 @@ def test_test_and_training_recordings_stay_apart(project, sources):
 def test_class_names_that_cannot_be_folders(project, sources):
     (project / "data/classes.csv").write_text("Name,Code\nBee,B\nAnt,A\n../Wasp,W\n")
     sources("../Wasp,folder,archive/Bee,,train")
-    with pytest.raises(InputError, match='"../Wasp" cannot be the name of a folder'):
+    with pytest.raises(InputError, match='"../Wasp" is not a valid name of a folder'):
         collect()
 
 
@@ -362,7 +362,7 @@ def test_all_problems_of_the_list_at_once(project):
     text = str(caught.value)
     for part in (
         'unknown column "remark"',
-        f'row 2: source "foldr" is not known; available are {", ".join(available_sources())}; did you mean "folder"',
+        f'row 2: source "foldr" is unknown; available are {", ".join(available_sources())}; did you mean "folder"',
         'row 3: class "Bea" is not known; did you mean "Bee"',
         'row 3: split "training"',
         'row 3: limit "0"',

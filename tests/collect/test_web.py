@@ -68,7 +68,7 @@ def test_retry_after_as_a_date_is_obeyed(web, site):
 
 def test_a_site_that_wants_a_long_rest_gets_it(web, site):
     site.faults["/xc"] = ["429:86400"]
-    with pytest.raises(Refused, match="asks to be left alone for 86400 s"):
+    with pytest.raises(Refused, match="asks to wait 86400 s"):
         ask(web, site)
     assert site.count("/xc") == 1
 
@@ -119,7 +119,7 @@ def test_a_page_may_not_be_endless(site):
     site.faults["/xc"] = ["endless"]
     with (
         Web(Limits(pause_s=0, max_page_bytes=1 << 20)) as web,
-        pytest.raises(WebError, match="longer than 1048576"),
+        pytest.raises(WebError, match="exceeds the limit of 1048576"),
     ):
         ask(web, site)
 
@@ -142,7 +142,7 @@ def test_silence_ends(site):
         quiet.bind(("127.0.0.1", 0))
         quiet.listen()
         limits = Limits(pause_s=0, retry_s=0.01, read_s=0.2, tries=2)
-        with Web(limits, [KEY]) as web, pytest.raises(Refused, match="silence"):
+        with Web(limits, [KEY]) as web, pytest.raises(Refused, match="no data for"):
             web.get_json(f"http://127.0.0.1:{quiet.getsockname()[1]}/xc", {"key": KEY})
 
 
@@ -188,7 +188,7 @@ class TestRedirects:
     @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://x/y", "//[::1", "javascript:1"])
     def test_go_to_web_addresses_only(self, web, site, target):
         site.faults["/xc"] = [f"redirect:{target}"]
-        with pytest.raises(WebError, match="is not an address|cannot be asked for"):
+        with pytest.raises(WebError, match="is not an address|cannot be requested"):
             ask(web, site)
 
     def test_do_not_leave_https(self, web):
@@ -197,7 +197,7 @@ class TestRedirects:
 
 
 def test_an_address_with_the_key_in_it_is_not_asked(web, site):
-    with pytest.raises(WebError, match="holds the key") as caught:
+    with pytest.raises(WebError, match="contains the key") as caught:
         web.request(f"{site.address}/audio?key=s3cr%26t%2Fkey%2B1")
     assert not site.asked and "s3cr" not in str(caught.value)
 

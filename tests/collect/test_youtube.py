@@ -104,7 +104,7 @@ def test_a_track_that_is_no_sound(take, site, tmp_path):
 
 def test_an_unknown_licence_is_not_a_wanted_one(take, site, tmp_path):
     add_video(site)
-    with pytest.raises(InputError, match=r"its licence \(unknown\) is not one of those wanted"):
+    with pytest.raises(InputError, match=r"its licence \(unknown\) is not accepted"):
         take(licences="CC-BY")
     assert not list((tmp_path / "out").glob("*.mp3"))
 

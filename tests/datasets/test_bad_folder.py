@@ -68,7 +68,7 @@ def test_a_name_that_is_no_text(tmp_path):
     shutil.copy(place / "a.wav", os.fsencode(place) + b"/bad\xff.wav")
     run = extract(place, tmp_path / "t.db")
     assert run.returncode == 1 and "Traceback" not in run.stderr
-    assert "bad\\udcff.wav is left out: has bytes in its name that are no text" in run.stderr
+    assert "bad\\udcff.wav is left out: has bytes in its name that are not valid UTF-8" in run.stderr
     assert list(stored(tmp_path / "t.db")) == ["a.wav"]
 
 

@@ -11,7 +11,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.annotations.scores import ScoreTable
 from britekit.config import BaseConfig
 from britekit.errors import InputError
-from britekit.evaluation.analyzed_scores import find_label_dir
+from britekit.evaluation.score_reading import find_label_dir
 from britekit.evaluation.scored_segments import read_scored_segments
 from tests.evaluation.made_sets import CLASSES, LENGTH, simulate, table_as_labels, write_annotations, write_table
 

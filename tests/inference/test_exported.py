@@ -70,12 +70,12 @@ def test_refuses_other_files(tmp_path: Path):
     model = onnx.load(path)
     del model.metadata_props[:]
     onnx.save(model, path)
-    with pytest.raises(ModelError, match="not made by britekit"):
+    with pytest.raises(ModelError, match="britekit did not write it"):
         read_export_facts(path)
 
 
 def test_refuses_another_size(tmp_path: Path):
-    with pytest.raises(ModelError, match="wants spectrograms of 32 x 64"):
+    with pytest.raises(ModelError, match="takes spectrograms of 32 x 64"):
         ExportedModel(make_fake_member(tmp_path, CLASSES), 1.0, H, 2 * W)
 
 
@@ -99,5 +99,5 @@ def test_a_changed_weight_is_noticed(tmp_path: Path):
         damaged = bytearray(sealed(content))
         damaged[place] ^= 0x10
         path.write_bytes(damaged)
-        with pytest.raises(ModelError, match="is damaged: its bytes are not those that were written"):
+        with pytest.raises(ModelError, match="is damaged: its content does not match its digest"):
             read_export_facts(path)

@@ -227,7 +227,7 @@ def test_a_run_that_begins_as_another_ends_keeps_its_journal(place: Path, monkey
 def test_two_runs_do_not_write_into_one_folder(recordings, capsys):
     journal = Journal(_made("out"), {"a": 1})
     assert analyze("-o", "out", "-m", "0.3") == 1
-    assert "another analyze is writing into out" in capsys.readouterr().err
+    assert "another analyze is writing to out" in capsys.readouterr().err
     journal.close(remove=False)
     assert analyze("-o", "out", "-m", "0.3") == 0
 
@@ -263,7 +263,7 @@ def test_an_older_journal_is_refused_until_told_to_start_over(recordings, capsys
     Path("out", JOURNAL, "run.json").write_text("{}")
     for arguments in ((), ("--resume",)):
         assert analyze("-o", "out", *arguments) == 1
-        assert "an older version began and this one cannot continue" in capsys.readouterr().err
+        assert "was written by an older version, and this one cannot continue it" in capsys.readouterr().err
     assert Path("out", JOURNAL, "run.json").exists()
     assert analyze("-o", "out", "--no-resume") == 0
     assert not Path("out", JOURNAL).exists()

@@ -41,7 +41,7 @@ def test_a_class_has_its_own_values_by_code_or_name():
     odds = 1 / 3
     expected = [odds**2 / (1 + odds**2), odds * math.e / (1 + odds * math.e), 0.25]
     np.testing.assert_allclose(found, [expected, expected], atol=1e-6)
-    with pytest.raises(InputError, match="3 columns of scores need as many classes"):
+    with pytest.raises(InputError, match="scores have 3 columns"):
         calibration.apply(np.zeros((2, 3), np.float32))
 
 

@@ -138,7 +138,7 @@ def test_the_batch_that_would_fit_follows_from_two_measured_steps():
     assert fitting_batch_size(2, 114, 6, 142, 1000) == 128
     assert _measured(lambda size: 100 + 7 * size, 1000) == 128
     assert "about 40 would fit" in out_of_memory(64, 45, measured=True)
-    assert "not one fits" in out_of_memory(64, 0, measured=True)
+    assert "not even one fits" in out_of_memory(64, 0, measured=True)
     assert "about 56 would fit" in out_of_memory(64, 900, measured=True)
 
 

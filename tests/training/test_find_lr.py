@@ -37,7 +37,7 @@ def test_a_loss_that_only_rises():
 
 def test_a_loss_that_falls_fastest_where_nothing_is_learned():
     rates = np.geomspace(1e-7, 10, 5)
-    with pytest.raises(TrainingError, match="the lowest learning rate, 1e-07, which is chance"):
+    with pytest.raises(TrainingError, match="the lowest learning rate, 1e-07, which is random"):
         steepest_descent(rates, np.array([1.5, 1.0, 0.9, 0.8, 2.0]))
 
 

@@ -1,15 +1,16 @@
 """Clips of AudioSet, as MP3 of 32 kHz.
 
 The query is the display name of a class, or the path of a list of clips that ends with ``.csv``, relative to
-the project. Clips whose videos are not available any more are passed over.
+the project. Clips whose videos are no longer available are skipped.
 """
 
 from itertools import islice
 from pathlib import Path
 
 from britekit.collect import audioset
+from britekit.collect.context import Context
 from britekit.collect.download_cache import DEFAULT_LIMIT, DEFAULT_RATE, check_row
-from britekit.collect.offers import Context, Offer, SourceRow
+from britekit.collect.offers import Offer, SourceRow
 from britekit.collect.youtube import looked_up
 
 

@@ -1,10 +1,10 @@
-"""Recordings that lie in a folder, copied.
+"""Recordings in a folder, which are copied.
 
-The query is a folder or a pattern of files, such as ``archive/Ovenbird`` or ``archive/*/[123]-*``; relative
-ones begin at the project. With the class ``*`` the folder that a file lies in names its class. Beside the
-recordings, ``annotations.csv``, Audacity labels or Raven tables give their annotations: of test recordings
-those that are in none are left out; beside a training recording its annotations are put as Audacity labels,
-which extraction reads. ``recordings.csv`` gives licences, authors and so on.
+The query is a folder or a pattern of files, such as ``archive/Ovenbird`` or ``archive/*/[123]-*``; relative ones are
+relative to the project. With the class ``*``, the folder of a file names its class. ``annotations.csv``, Audacity
+labels or Raven tables beside the recordings are their annotations: test recordings that are in none of them are
+skipped; the annotations of a training recording are written beside it as Audacity labels, which extraction reads.
+``recordings.csv`` gives licences, authors and so on.
 """
 
 import glob
@@ -20,9 +20,10 @@ from britekit.annotations.held import Unheard, known_seconds, split_at_ends
 from britekit.annotations.names import RecordingNames, recording_key
 from britekit.annotations.segments import Annotation
 from britekit.audio.files import composed, find_recordings, is_recording
-from britekit.collect.offers import ANY_CLASS, Context, Offer, SourceRow
+from britekit.collect.context import Context
+from britekit.collect.offers import ANY_CLASS, Offer, SourceRow
 from britekit.collect.recordings_table import FILE_NAME, Details, read_recordings_table
-from britekit.errors import InputError
+from britekit.errors import InputError, some
 from britekit.formats import read_folder, report_absent, warn_of_folders
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def _is_class(name: str, context: Context) -> bool:
 
 
 def _matching(query: str, project: Path) -> list[Path]:
-    """Return the recordings that a query means, sorted."""
+    """Return the recordings of a query, sorted."""
     if not query:
         raise InputError("the query is empty; expected a folder of recordings")
     place = project / Path(query).expanduser()
@@ -86,7 +87,7 @@ def _matching(query: str, project: Path) -> list[Path]:
 def _annotations_in(
     folder: Path, paths: Sequence[Path], row: SourceRow, context: Context
 ) -> tuple[dict[str, list[Annotation]] | None, bool]:
-    """Return a folder's annotations by recording, None if it has none; and whether others are left out."""
+    """Return the annotations of a folder by recording, or None; and whether other recordings are skipped."""
     everything = find_recordings(folder)
     RecordingNames.of(everything)
     unnamed = "" if row.class_name == ANY_CLASS else row.class_name
@@ -107,7 +108,7 @@ def _annotations_in(
     for sentence in unheard.sentences():
         log.warning("%s", sentence)
     unlisted = [path.name for path in paths if recording_key(path) not in annotated]
-    # Without a table, a training recording that nobody labelled holds its class over its whole length.
+    # Without a table, an unlabelled training recording holds its class over its whole length.
     leave_out = found.lists_all or row.split == "test"
     there = {recording_key(path) for path in everything}
     absent = {x.recording: x.where for x in reversed(found.annotations) if x.recording not in there}
@@ -118,7 +119,7 @@ def _annotations_in(
             "%s: %d recordings are not annotated in %s and are left out (%s)",
             folder,
             len(unlisted),
-            ", ".join(path.name for path in found.files[:3]) + (" and more" if found.files[3:] else ""),
+            some(path.name for path in found.files),
             unlisted[0],
         )
     return dict(annotated), leave_out

@@ -6,8 +6,9 @@ The query is its common or scientific name.
 from itertools import islice
 
 from britekit.collect import inaturalist
+from britekit.collect.context import Context
 from britekit.collect.download_cache import DEFAULT_LIMIT, check_row
-from britekit.collect.offers import Context, Offer, SourceRow
+from britekit.collect.offers import Offer, SourceRow
 
 
 def find(row: SourceRow, context: Context) -> list[Offer]:

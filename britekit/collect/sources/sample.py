@@ -1,14 +1,15 @@
 """Synthesised recordings of imaginary species.
 
 The query is the name of a species, or empty for the row's own class, or ``*`` for all species of the class
-list. In the split test it makes soundscapes in which all these species call, with exact annotations; the
+list. In the split test it synthesises soundscapes with calls of all these species and exact annotations; the
 row's class is then ``*``.
 """
 
 from collections.abc import Iterable
 
 from britekit.collect import sample
-from britekit.collect.offers import ANY_CLASS, Context, Offer, SourceRow
+from britekit.collect.context import Context
+from britekit.collect.offers import ANY_CLASS, Offer, SourceRow
 from britekit.collect.recordings_table import Details
 from britekit.collect.synth.species import NOISE, SPECIES, Species, find_species
 from britekit.errors import InputError

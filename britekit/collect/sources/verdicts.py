@@ -21,7 +21,8 @@ from britekit.annotations.verdicts import Judged, combine, current_verdicts, rea
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import composed, find_recordings
 from britekit.audio.stretches import open_stretches, write_stretch
-from britekit.collect.offers import ANY_CLASS, Context, Offer, SourceRow
+from britekit.collect.context import Context
+from britekit.collect.offers import ANY_CLASS, Offer, SourceRow
 from britekit.collect.recordings_table import FILE_NAME, Details, read_recordings_table
 from britekit.errors import BriteKitError, InputError, some
 

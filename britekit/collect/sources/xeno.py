@@ -1,14 +1,15 @@
 """Recordings of a species on Xeno-canto.
 
 The query is its English name, or its scientific name after ``sci:``, such as ``sci:Strix varia``. The key is
-taken from the environment variable XCKEY. Licences that forbid derivatives are left out.
+taken from the environment variable XCKEY. Recordings whose licence forbids derivatives are skipped.
 """
 
 from itertools import islice
 
 from britekit.collect import xeno_canto
+from britekit.collect.context import Context
 from britekit.collect.download_cache import DEFAULT_LIMIT, check_row
-from britekit.collect.offers import Context, Offer, SourceRow
+from britekit.collect.offers import Offer, SourceRow
 from britekit.errors import InputError
 
 

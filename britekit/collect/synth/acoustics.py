@@ -1,4 +1,4 @@
-"""What lies between a call and the microphone, and what sounds there: distance, echo, wind, rain, insects."""
+"""Simulate the acoustics between a call and the microphone: distance, echo, wind, rain, insects."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from britekit.collect.synth.calls import RATE, Generator, Samples
 
 
 def background(rng: Generator, size: int) -> Samples:
-    """Return (size,) samples of hiss with wind, rain and insects as they come, root mean square 1."""
+    """Return (size,) samples of hiss with random wind, rain and insects, with an RMS of 1."""
     padded = fft.next_fast_len(size, real=True)
     frequency_hz = np.fft.rfftfreq(padded, 1 / RATE)
     power = 0.09 * _unit(np.exp(-frequency_hz / rng.uniform(3000, 9000)))
@@ -26,20 +26,20 @@ def background(rng: Generator, size: int) -> Samples:
 
 
 def through_the_air(rng: Generator, dry: Samples, distance: float) -> Samples:
-    """Return calls as they arrive: duller with distance, with echoes that reach 0.25 s beyond the end.
+    """Return calls as received: duller with distance, with echoes up to 0.25 s after the end.
 
     Parameters
     ----------
     rng
-        Draws the echoes.
+        Generator for the echoes.
     dry
         (n,) samples.
     distance
-        0 near to 1 far.
+        From 0 (near) to 1 (far).
     """
     time = np.arange(round(0.25 * RATE)) / RATE
     response = rng.normal(size=time.size) * np.exp(-time / rng.uniform(0.02, 0.08))
-    # nothing comes back from nearer than two metres
+    # there are no echoes from less than two metres
     response[: round(0.012 * RATE)] = 0
     response *= rng.uniform(0.2, 0.6) * (0.3 + distance) / np.sqrt(np.sum(np.square(response)))
     response[0] = 1.0
@@ -79,6 +79,6 @@ def _drops(rng: Generator, size: int) -> Samples:
 
 
 def _gusts(rng: Generator, size: int) -> Samples:
-    """Return a loudness that wanders as wind does, around 1."""
+    """Return a random loudness around 1 that varies like wind."""
     knots = np.exp(rng.normal(0, 0.5, size // RATE + 3))
     return np.interp(np.arange(size) / RATE, np.arange(knots.size), knots).astype(np.float32)

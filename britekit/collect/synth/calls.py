@@ -1,7 +1,7 @@
-"""Building blocks of imaginary calls: one call of one individual, as samples.
+"""Synthesise imaginary calls: one call of one individual, as samples.
 
-Every function takes a generator and an `Individual` and returns (n,) float32 samples at `RATE` whose root
-mean square is 1. An individual keeps its pitch and tempo over a recording; the rest varies from call to call.
+Every function takes a generator and an `Individual` and returns (n,) float32 samples at `RATE` with an RMS of 1. An
+individual keeps its pitch and tempo over a recording; the rest varies from call to call.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 RATE = 22050
-"""Sampling rate of everything synthesised, Hz."""
+"""Sampling rate of synthesised sound in Hz."""
 
 Samples = NDArray[np.float32]
 Generator = np.random.Generator
@@ -18,23 +18,23 @@ Generator = np.random.Generator
 
 @dataclass(frozen=True)
 class Individual:
-    """What makes one animal of a species sound different from the next."""
+    """Individual variation within a species."""
 
     pitch: float
     """Factor on all frequencies."""
     tempo: float
     """Factor on all rates."""
     colour: float
-    """0 to 1: how strong the overtones are."""
+    """Strength of overtones, 0 to 1."""
 
 
 def draw_individual(rng: Generator) -> Individual:
-    """Draw an animal; tempo stays within 12 % so that species told apart by their rate remain so."""
+    """Draw an individual; tempo varies by up to 12 %, so that species with different rates stay distinguishable."""
     return Individual(float(2 ** rng.normal(0, 0.09)), float(rng.uniform(0.88, 1.12)), float(rng.uniform()))
 
 
 def trill(rng: Generator, one: Individual, rate_hz: float) -> Samples:
-    """Equal short falling notes at a steady rate; the rate is all that tells two trills apart."""
+    """Return equal short falling notes at a steady rate; two trills differ only in the rate."""
     note_s = 0.032
     top_hz = 4300 * one.pitch
     note = _tone(np.geomspace(top_hz * 1.15, top_hz * 0.87, _count(note_s)), one.colour * 0.2)
@@ -46,7 +46,7 @@ def trill(rng: Generator, one: Individual, rate_hz: float) -> Samples:
 
 
 def sweep(rng: Generator, one: Individual, rising: bool) -> Samples:
-    """One or two gliding whistles; rising and falling ones are mirror images in time."""
+    """Return one or two gliding whistles; rising and falling ones are mirror images in time."""
     parts = []
     for position in range(int(rng.integers(1, 3))):
         length_s = rng.uniform(0.36, 0.5) / one.tempo
@@ -58,7 +58,7 @@ def sweep(rng: Generator, one: Individual, rising: bool) -> Samples:
 
 
 def stack(rng: Generator, one: Individual) -> Samples:
-    """Two to four hoarse calls rich in harmonics, each with an arched pitch."""
+    """Return two to four hoarse calls rich in harmonics, each with an arched pitch."""
     parts = []
     for position in range(int(rng.integers(2, 5))):
         size = _count(rng.uniform(0.2, 0.32) / one.tempo)
@@ -75,7 +75,7 @@ def stack(rng: Generator, one: Individual) -> Samples:
 
 
 def drum(rng: Generator, one: Individual) -> Samples:
-    """Knocks on wood that follow each other faster and faster."""
+    """Return accelerating knocks on wood."""
     count = int(rng.integers(11, 18))
     gaps = np.linspace(0.12, 0.045, count) / one.tempo
     size = _count(0.06)
@@ -83,7 +83,7 @@ def drum(rng: Generator, one: Individual) -> Samples:
     knock = np.zeros(size, np.float32)
     for resonance_hz, decay_s, weight in ((520, 0.012, 1.0), (980, 0.008, 0.8), (1900, 0.004, 0.5)):
         knock += weight * np.exp(-time / decay_s) * np.sin(2 * np.pi * resonance_hz * one.pitch * time)
-    # smoothed, as wood does not ring above 8 kHz
+    # smoothed, since wood does not ring above 8 kHz
     click = np.convolve(rng.normal(0, 0.5 + one.colour, size), np.hanning(7)[1:-1] / 2, "same")
     knock += np.exp(-time / 0.002) * click
     loudness = np.linspace(1.0, 0.5, count) * rng.uniform(0.8, 1.0, count)
@@ -100,7 +100,7 @@ def buzz(rng: Generator, one: Individual) -> Samples:
 
 
 def two_note(rng: Generator, one: Individual) -> Samples:
-    """Two steady whistles, the second a third lower."""
+    """Return two steady whistles, the second a third lower."""
     parts = []
     for frequency_hz in (2750, 2200):
         size = _count(rng.uniform(0.28, 0.36) / one.tempo)
@@ -117,7 +117,7 @@ def warble(rng: Generator, one: Individual) -> Samples:
 
 
 def croak(rng: Generator, one: Individual) -> Samples:
-    """Low pulses in a row that melt into a croak."""
+    """Return low pulses that merge into a croak."""
     count = int(rng.integers(14, 24))
     size = _count(0.024)
     pulse = _tone(np.full(size, 1050 * one.pitch), one.colour * 0.6) * _fade(size, 0.1, 0.7)
@@ -153,7 +153,7 @@ def _tone(frequency_hz: ArrayLike, overtone: float) -> Samples:
 
 
 def _fade(size: int, rise: float, fall: float) -> Samples:
-    """Return an envelope that rises and falls over these parts of its length, without clicks."""
+    """Return an envelope that rises and falls over these fractions of its length, without clicks."""
     place = np.linspace(0, 1, size, dtype=np.float32)
     return np.asarray(np.sin(np.pi / 2 * np.minimum(1, np.minimum(place / rise, (1 - place) / fall))) ** 2, np.float32)
 

@@ -1,4 +1,4 @@
-"""A synthesised recording: animals at their distances, over a background, with what was put where."""
+"""Synthesise a recording: animals at distances over a background, with exact annotations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ class Bout:
     start_s: float
     end_s: float
     snr_db: tuple[float, float]
-    """Range of the calls' level over the background's (root mean squares), nearest animals loudest."""
+    """Range of levels of calls relative to the background (RMS); near animals are loudest."""
     pause_factor: float = 1.0
-    """Factor on the species' usual silence between calls."""
+    """Factor on the usual silence between calls of the species."""
 
 
 @dataclass(frozen=True)
 class Sounding:
-    """Where a call lies in a recording, without its echo."""
+    """Position of a call in a recording, without its echo."""
 
     species: Species
     start_s: float
@@ -36,7 +36,7 @@ class Sounding:
 
 
 def synthesise(rng: Generator, seconds: float, bouts: Sequence[Bout]) -> tuple[Samples, list[Sounding]]:
-    """Return the samples at `RATE` of a recording, peak below 1, and every call in it.
+    """Return the samples of a recording at `RATE`, with a peak below 1, and every call in it.
 
     Besides the bouts, a plain beep or click of no species sounds about every eight seconds.
     """
@@ -83,6 +83,6 @@ def _add_bout(rng: Generator, mix: Samples, bout: Bout) -> list[Sounding]:
 
 
 def _add(mix: Samples, sound: Samples, place: int) -> None:
-    """Add a sound to a recording from a place on; what reaches beyond its end is cut off."""
+    """Add a sound to a recording at an offset; cut it off at the end of the recording."""
     piece = mix[place : place + sound.size]
     piece += sound[: piece.size]

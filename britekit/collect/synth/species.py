@@ -1,6 +1,6 @@
 """The imaginary species.
 
-The first six hold two pairs that are easily confused: trills of different rate, and whistles that rise or fall.
+The first six include two pairs that are easily confused: trills of different rates, and rising or falling whistles.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ NOISE = ClassInfo("Noise", "NOIS")
 
 @dataclass(frozen=True)
 class Species:
-    """An imaginary animal and how it calls."""
+    """An imaginary species and its calls."""
 
     info: ClassInfo
     call: Callable[[calls.Generator, calls.Individual], calls.Samples]
@@ -45,7 +45,7 @@ def find_species(name: str) -> Species | None:
     Raises
     ------
     InputError
-        If no species is called so.
+        No species has that name.
     """
     if name in (NOISE.name, NOISE.code):
         return None
@@ -59,7 +59,7 @@ def find_species(name: str) -> Species | None:
 
 
 def first_species(count: int) -> Sequence[Species]:
-    """Return the first species of the list; raises `InputError` if there are not so many."""
+    """Return the first species of the list; raise `InputError` if there are too few."""
     if not 1 <= count <= len(SPECIES):
-        raise InputError(f"{count} classes are not possible; expected 1 to {len(SPECIES)} imaginary species")
+        raise InputError(f"classes is {count}; expected 1 to {len(SPECIES)} imaginary species")
     return SPECIES[:count]
