@@ -26,6 +26,7 @@ def rpt_epochs(
     from britekit.errors import InputError
     from britekit.evaluation import epochs
     from britekit.evaluation.exclusions import root_of
+    from britekit.inference.backend import backend_of_run
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import resolve_for_models
     from britekit.inference.scoring import score_all
@@ -38,7 +39,7 @@ def rpt_epochs(
     scores = []
     for epoch, path in checkpoints:
         cfg, members = resolve_for_models(cfg_path, None, str(path))
-        table = score_all(load_ensemble(cfg, members), paths, root)
+        table = score_all(load_ensemble(cfg, members, backend_of_run(cfg, members)), paths, root)
         scores.append(epochs.score_epoch(epoch, path, annotations_path, table, cfg))
         print(f"{path.name}: PR-AUC {scores[-1].pr_auc:.4f}, ROC-AUC {scores[-1].roc_auc:.4f}")
     epochs.write_epochs(output_path, scores)

@@ -106,11 +106,11 @@ def _calibrated(data: ScoredSegments | ScoredUnits, path: str | Path) -> Decisio
             lowest_fitted(float(cutoff) if isinstance(cutoff, (int, float)) else 0.0, data.source.unrounded),
         )
     except InputError as error:
-        log.warning("probabilities are those of %s itself, not cross-fitted: %s", path, error)
+        log.warning("probabilities come from %s and are not cross-fitted: %s", path, error)
         return _applied(data, apply, f"probabilities calibrated by {path}, not cross-fitted")
     basis = (
-        "cross-fitted calibrated probabilities (each recording calibrated by a fit on others; single "
-        "detections are shown with the probability that analyze gives)"
+        "calibrated probabilities (cross-fitted: each recording is calibrated without its own annotations; the "
+        "examples show the probability that analyze gives)"
     )
     return Decisions(values, basis, True, apply)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.util
 import logging
@@ -67,6 +68,11 @@ def choose_backend(cfg: BaseConfig, paths: Sequence[Path], *, exports_needed_for
         raise ModelError(f'{asked}, but {reason}; run "britekit ckpt-onnx" on the checkpoints')
     _need_torch(reason)
     return BackendChoice("torch", reason=reason)
+
+
+def backend_of_run(cfg: BaseConfig, paths: Sequence[Path]) -> BackendChoice:
+    """Choose for checkpoints of a training run, which usually have no exports: PyTorch is expected, not reported."""
+    return dataclasses.replace(choose_backend(cfg, paths), reason="")
 
 
 @functools.cache

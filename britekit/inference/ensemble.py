@@ -163,7 +163,7 @@ def load_ensemble(cfg: BaseConfig, paths: Sequence[Path], choice: BackendChoice 
     models: list[_Model] = []
     members: list[MemberFacts] = []
     if choice.reason:
-        log.warning("PyTorch runs the models, since %s", choice.reason)
+        log.warning("the models run in PyTorch, because %s", choice.reason)
     audio, infer = cfg.audio, cfg.infer
     if choice.name == "openvino":
         for path in choice.exports:

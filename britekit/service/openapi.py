@@ -139,7 +139,7 @@ def describe() -> dict[str, Any]:
         "info": {
             "title": "britekit",
             "version": britekit.__version__,
-            "description": "Finds the sounds a model knows in recordings. Errors are one sentence of JSON.",
+            "description": "Detects species in recordings. Errors are JSON with one sentence.",
         },
         "paths": paths,
         "components": {"schemas": schemas},

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from britekit.annotations.scores import ScoreTable
 from britekit.config import BaseConfig
 from britekit.evaluation.scored_segments import read_scored_segments
+from britekit.inference.backend import BackendChoice, backend_of_run
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.scoring import score_all
 from britekit.metrics.ranking import ranking_summary
@@ -75,9 +76,11 @@ class TrainAndTest:
         if self._pickles is not None:
             cfg.train.train_pickle = str(self._pickles.path(cfg))
         result = train(cfg, seed=seed, log_root=self._log_root, on_epoch=on_epoch)
-        return score_and_measure(cfg, result.checkpoints, self._test)
+        return score_and_measure(cfg, result.checkpoints, self._test, backend_of_run(cfg, result.checkpoints))
 
 
-def score_and_measure(cfg: BaseConfig, checkpoints: list[Path], test: TestSet) -> dict[str, float]:
+def score_and_measure(
+    cfg: BaseConfig, checkpoints: list[Path], test: TestSet, backend: BackendChoice | None = None
+) -> dict[str, float]:
     """Score the test recordings with an ensemble and measure, without calibration."""
-    return test.measure(score_all(load_ensemble(cfg, checkpoints), test.recordings, test.root), cfg)
+    return test.measure(score_all(load_ensemble(cfg, checkpoints, backend), test.recordings, test.root), cfg)
