@@ -5,10 +5,14 @@ recordings. The error after calibration is measured on recordings that were not 
 calibration.yaml (see infer.calibration), a reliability diagram with its bins, and for each class the lowest
 threshold that reaches the given precision with 95 % confidence; prints a, b and the errors.
 
+With --verdicts it is fitted on verdicts about a sample of your own archive's detections (review, queues strata
+or random), each weighted by the inverse of its sampling share.
+
     britekit calibrate -a data/test/annotations.csv -l results/labels -o results/calibration --cutoff 0
+    britekit calibrate --verdicts data/verdicts.csv -l results/archive -o results/archive-calibration
 """
 
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 from britekit.options import ConfigPath, LabelDir, MetricsPath, Recordings, Strict, opt
 
@@ -19,7 +23,6 @@ def calibrate(
         opt(
             "-a",
             "--annotations",
-            required=True,
             metavar="PATH",
             help="annotations of the recordings: CSV, Audacity labels, a Raven table, or a folder of these",
         ),
@@ -30,8 +33,9 @@ def calibrate(
     ] = None,
     recordings_path: Recordings = None,
     cutoff: Annotated[
-        float, opt("--cutoff", metavar="SCORE", help="lowest score used for the fit (default: 0.4)")
-    ] = 0.4,
+        Optional[float],
+        opt("--cutoff", metavar="SCORE", help="lowest score used for the fit (default: 0.4; with --verdicts 0)"),
+    ] = None,
     coef: Annotated[
         Optional[float],
         opt("--coef", metavar="A", help="evaluate this coefficient instead of fitting one (with --inter)"),
@@ -58,6 +62,10 @@ def calibrate(
         ),
     ] = 0.9,
     strict: Strict = False,
+    verdicts_path: Annotated[
+        Optional[str],
+        opt("--verdicts", metavar="FILE", help="fit on verdicts about a sample of the labels, instead of annotations"),
+    ] = None,
 ) -> tuple[float, float]:
     """Fit a calibration, write it with its reliability diagram, and return coefficient and intercept."""
     import math
@@ -74,8 +82,10 @@ def calibrate(
     from britekit.tracking.metrics_file import FIGURES_NAME, write_figures, write_metrics
     from britekit.tracking.run import stage_run
 
-    if annotations_path is None or label_dir is None or output_path is None:
-        raise InputError("annotations, labels and output directory are all needed")
+    if (annotations_path is None) == (verdicts_path is None) or label_dir is None or output_path is None:
+        raise InputError("annotations (-a) or verdicts (--verdicts), labels and output directory are all needed")
+    if cutoff is None:
+        cutoff = 0.4 if verdicts_path is None else 0.0
     if not 0 <= cutoff < 1:
         raise InputError(f"--cutoff is {cutoff:g}; expected a score from 0 to below 1")
     if not 0 < precision < 1:
@@ -88,9 +98,13 @@ def calibrate(
     if given is not None and publish_path is not None:
         raise InputError("--publish writes a fitted calibration; leave it out with --coef and --inter")
     for path in (publish_path, plot_path, metrics_path):
-        refuse_overwriting(path, annotations_path, cfg_path, Path(label_dir) / "scores.csv")
+        refuse_overwriting(path, annotations_path or verdicts_path, cfg_path, Path(label_dir) / "scores.csv")
     cfg = resolve(cfg_path)
     folder = Path(output_path)
+    if annotations_path is None:
+        if given is not None or plot_path is not None or recordings_path is not None:
+            raise InputError("--verdicts goes without --coef, --inter, --plot and --recordings; leave these out")
+        return _on_verdicts(str(verdicts_path), label_dir, folder, publish_path, metrics_path, precision, cutoff, cfg)
     if is_untested(annotations_path):
         leave_uncalibrated(folder, publish_path, plot_path, metrics_path)
         return 1.0, 0.0
@@ -124,3 +138,31 @@ def calibrate(
         print(f"configured coefficient = {a * scaling[0]:.4f}")
         print(f"configured intercept = {a * scaling[1] + b:.4f}")
     return a, b
+
+
+def _on_verdicts(
+    verdicts: str, labels: str, folder: Any, publish: Optional[str], metrics: Optional[str], precision: float,
+    cutoff: float, cfg: Any,
+) -> tuple[float, float]:  # fmt: skip
+    from britekit.files import together
+    from britekit.results.verdict_calibration import (
+        calibrate_on_verdicts,
+        write_verdict_calibration,
+        write_verdict_thresholds,
+    )
+    from britekit.tracking.metrics_file import FIGURES_NAME, write_figures, write_metrics
+
+    result, content = calibrate_on_verdicts(verdicts, labels, precision, cfg.infer.label_field, cutoff)
+    with together():
+        write_verdict_calibration(publish or folder / "calibration.yaml", content)
+        write_verdict_thresholds(folder / "thresholds.csv", result)
+        write_figures(folder / FIGURES_NAME, result.figures)
+        if metrics is not None:
+            write_metrics(metrics, {"ece_after": result.figures["ece_after"]})
+    for name, value in result.figures.items():
+        print(f"{name} = {value:.4f}" if isinstance(value, float) else f"{name} = {value}")
+    for name, threshold in result.thresholds.items():
+        print(f"{name}: threshold for precision {precision:g} = {'none' if threshold is None else f'{threshold:.3f}'}")
+    for note in result.notes:
+        print(f"Note: {note}")
+    return result.coefficient, result.intercept

@@ -4,7 +4,7 @@ Serves a page on this machine (127.0.0.1, with a token in its address) that play
 with a few seconds on either side; one key answers yes, no or unsure. Each verdict is saved to
 data/verdicts.csv immediately, so an interrupted review can be continued. --queue selects the detections and
 their order: strata (the same number from each score range; use it to estimate precision), random, top,
-presence, uncertain, hours, site-day, all; or a CSV file with recording,start,end,name,score.
+presence, uncertain, different, hours, site-day, all; or a CSV file with recording,start,end,name,score.
 
     britekit review -i recordings -l results/labels --queue strata --num 60
 """
@@ -46,6 +46,9 @@ def review(
     ] = None,
     blind: Annotated[bool, opt("--blind", help="judge again without seeing the verdicts of others")] = False,
     port: Annotated[int, opt("--port", metavar="N", help="port of the page (default: a free one)")] = 0,
+    archive: Annotated[
+        Optional[str], opt("--archive", metavar="DIR", help="embeddings of the recordings, for the queue different")
+    ] = None,
     dry_run: Annotated[bool, opt("--dry-run", help="only print the number of detections")] = False,
 ) -> None:
     """Judge detections in the browser, one after the other."""
@@ -60,8 +63,8 @@ def review(
     words = [word.strip() for word in (name or "").split(",") if word.strip()]
     listener = None if dry_run else listen(port)
     try:
-        session, archive = build_review(
-            input_path, label_dir, queue, num, words, min_score, seed, verdicts, reviewer, blind
+        session, recordings = build_review(
+            input_path, label_dir, queue, num, words, min_score, seed, verdicts, reviewer, blind, archive
         )
         progress = session.progress()
         print(f"queue = {session.queue}")
@@ -72,7 +75,7 @@ def review(
             return
         token = secrets.token_urlsafe(24)
         print(f"url = http://127.0.0.1:{listener.getsockname()[1]}/?token={token}", flush=True)
-        serve_review(session, archive, token, listener)
+        serve_review(session, recordings, token, listener)
     finally:
         if listener is not None:
             listener.close()

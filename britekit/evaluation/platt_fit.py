@@ -25,7 +25,7 @@ MIN_RECORDINGS = 5
 # 99 % quantile of chi-squared with 2 degrees of freedom.
 _DEPARTURE = 9.21
 # Standard deviations of the normal prior of a class around the global fit: slope, intercept.
-_PRIOR_PRECISION = (0.25**-2, 1.0**-2)
+PRIOR_PRECISION = (0.25**-2, 1.0**-2)
 # Logits of clipped scores lie within ±16.2.
 _SPAN = 17
 # Bins per unit of logit. Classes need fewer: their values are shrunk anyway, and there are many.
@@ -227,7 +227,7 @@ class _Cells:
             for fold, (a, b, _), found in zip(without, fits, own, strict=True):
                 if cells.departs(fold, a, b):
                     count, true, z = _points(cells.sums, fold)
-                    found[column] = fit_platt(z, true, count, (a, b), (a, b), _PRIOR_PRECISION)
+                    found[column] = fit_platt(z, true, count, (a, b), (a, b), PRIOR_PRECISION)
         return [PlattFit(a, b, found, cells) for (a, b, cells), found in zip(fits, own, strict=True)]
 
     def _fit_global(self, without: int | None) -> tuple[float, float, int]:

@@ -150,7 +150,7 @@ def _from_labels(
         calibrated=calibrated,
         own_scaling=scaling_of_classes(manifest, classes),
         backend=manifest.get("backend"),
-        members=_models(manifest),
+        members=model_members(manifest),
     )
 
 
@@ -245,7 +245,7 @@ def trained_classes(
     return classes, labels
 
 
-def _models(manifest: dict[str, Any]) -> list[Any]:
+def model_members(manifest: dict[str, Any]) -> list[Any]:
     """Return the members listed in a manifest, in the form of a score table."""
     models = (manifest[key] for key in manifest if str(key).startswith("model "))
     return [{"name": m.get("file"), "sha256": m.get("sha256")} for m in models if isinstance(m, dict)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,10 @@ class Candidates:
     score_M: NDArray[np.float64]
     places: list[Place]
     """One per recording."""
+    heard_M: NDArray[np.bool_] | None = None
+    """(M,) True where somebody gave a verdict; None if that is not asked for."""
+    archive: Path | None = None
+    """Archive with embeddings of the recordings, if there is one."""
 
     def __len__(self) -> int:
         return len(self.score_M)
@@ -56,7 +61,8 @@ class Candidates:
         columns = {
             name: getattr(self, name)[which] for name in ("recording_M", "name_M", "start_M", "end_M", "score_M")
         }
-        return replace(self, **columns)
+        heard = None if self.heard_M is None else self.heard_M[which]
+        return replace(self, **columns, heard_M=heard)
 
     def time(self, index: int) -> datetime | None:
         """Return the clock time at which a detection begins, or None."""
@@ -127,10 +133,7 @@ def read_candidates(
 
 
 def _first_of_runs(
-    recording: NDArray[np.int32],
-    name: NDArray[np.int32],
-    start: NDArray[np.float64],
-    end: NDArray[np.float64],
+    recording: NDArray[np.int32], name: NDArray[np.int32], start: NDArray[np.float64], end: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Return which detections begin a run of touching ones; rows are sorted by recording, class and start."""
     group = np.cumsum(np.concatenate([[True], (recording[1:] != recording[:-1]) | (name[1:] != name[:-1])])).astype(

@@ -28,6 +28,8 @@ class Matches:
     """Verdicts that are neither."""
     chosen: int = 0
     """Verdicts on detections that were chosen by score or site, so no estimate may use them."""
+    rows: set[int] = field(default_factory=set)
+    """Detections with any verdict."""
     elsewhere: list[Judged] = field(default_factory=list)
     """Verdicts on stretches in which there is no such detection."""
 
@@ -45,12 +47,14 @@ def match_verdicts(judged: Sequence[Judged], candidates: Candidates) -> Matches:
     found = Matches()
     for item in judged:
         verdict = item.verdict
-        if item.answer == "unsure":
-            found.unsure += 1
-            continue
         yes = item.answer == "yes"
         key = composed(verdict.recording), verdict.name
         match = _best(item, rows.get(key, ()), candidates, yes)
+        if match is not None:
+            found.rows.add(match)
+        if item.answer == "unsure":
+            found.unsure += 1
+            continue
         if match is None:
             found.elsewhere.append(item)
             continue

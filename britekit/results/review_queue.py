@@ -5,16 +5,20 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from britekit.annotations.classes import read_classes
 from britekit.annotations.label_table import read_label_table
 from britekit.annotations.tables import iter_rows, parse_number
+from britekit.annotations.verdicts import combine, current_verdicts, read_verdicts
 from britekit.errors import InputError
-from britekit.results.candidates import read_candidates
+from britekit.results.candidates import Candidates, read_candidates
 from britekit.results.cutting import choose_clips
+from britekit.results.judged import match_verdicts
 from britekit.results.queues import find_queue
 from britekit.results.recordings import Recordings
 from britekit.results.review import Item, Review, items_of
@@ -34,6 +38,7 @@ def build_review(
     verdicts: str | os.PathLike[str] = "data/verdicts.csv",
     reviewer: str | None = None,
     blind: bool = False,
+    archive: str | os.PathLike[str] | None = None,
 ) -> tuple[Review, Recordings]:
     """Return a review and where its recordings are.
 
@@ -43,29 +48,41 @@ def build_review(
         A way of `britekit.results.queues`, or a CSV file with recording, start, end, name and score.
     reviewer
         Default: the user's name.
+    archive
+        Folder with embeddings of the recordings, for the queue `different`.
 
     Raises
     ------
     InputError
         Something cannot be read, or there is nothing to hear.
     """
-    archive = Recordings(recordings)
+    there = Recordings(recordings)
     until_confirmed = False
     model = ""
     if queue.endswith(".csv"):
-        items = read_queue(Path(queue), archive)
+        items = read_queue(Path(queue), there)
         label = Path(queue).name
     else:
         way = find_queue(queue)
         if labels is None:
             raise InputError(f"the queue {queue} needs detections; name their folder with -l")
-        candidates = read_candidates(read_label_table(Path(labels)), archive.place, names, min_score)
+        candidates = read_candidates(read_label_table(Path(labels)), there.place, names, min_score)
+        if getattr(way, "NEEDS_ARCHIVE", False):
+            candidates = _with_archive(candidates, archive, Path(verdicts))
         items = items_of(candidates, choose_clips(candidates, queue, num, seed))
         until_confirmed = getattr(way, "UNTIL_CONFIRMED", False)
         model = model_of(Path(labels))
         label = queue
     reviewer = " ".join((reviewer or _user()).split())
-    return Review(items, verdicts, reviewer, label, model, _class_names(), blind, until_confirmed), archive
+    return Review(items, verdicts, reviewer, label, model, _class_names(), blind, until_confirmed), there
+
+
+def _with_archive(candidates: Candidates, archive: str | os.PathLike[str] | None, verdicts: Path) -> Candidates:
+    """Return candidates with what was heard of them so far, and where their embeddings are."""
+    judged = combine(current_verdicts(read_verdicts(verdicts))) if verdicts.exists() and verdicts.stat().st_size else []
+    heard = np.zeros(len(candidates), bool)
+    heard[sorted(match_verdicts(judged, candidates).rows)] = True
+    return replace(candidates, heard_M=heard, archive=None if archive is None else Path(archive))
 
 
 def read_queue(path: Path, archive: Recordings) -> list[Item]:

@@ -1,0 +1,214 @@
+"""What do verdicts bring? A reviewer that knows the truth judges detections in a made archive.
+
+    python benchmarks/verdicts.py --work DIR [--seeds 3] [--recordings 60] [--epochs 10] [--verdicts 200]
+
+Builds the demo as a project of its own in DIR, and an archive of test-like recordings that are in no test.
+(1) Precision at 0.8, estimated from 60 verdicts per class (queue strata), beside the true one. (2) Macro PR-AUC
+on the test before and after training with verdicts on 200 other detections (queue uncertain), by seed, with the
+95 % interval of the paired difference (Student's t over seeds). What is done already is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from britekit.annotations.held import least_held
+from britekit.annotations.label_table import read_label_table
+from britekit.annotations.segments import Annotation, read_annotations, write_annotations
+from britekit.collect.sample import plan_test
+from britekit.collect.synth.species import SPECIES
+from britekit.results.candidates import read_candidates
+from britekit.results.precision import pooled
+from britekit.results.precision_report import report_precision
+from britekit.results.recordings import unknown_place
+from britekit.results.review import Review
+from britekit.results.review_queue import build_review
+
+PER_CLASS, THRESHOLD, LOWEST = 60, 0.8, 0.1
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    for name, default in (("seeds", 3), ("recordings", 60), ("epochs", 10), ("verdicts", 200)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    options = parser.parse_args()
+    work = options.work.absolute()
+    if not (work / "before.pkl").exists():
+        britekit(Path.cwd(), "init", "--dest", str(work))
+        set_epochs(work, options.epochs)
+        make_data(work, "before")
+    os.chdir(work)
+    make_archive(Path("archive"), options.recordings)
+    train(1, "before")
+    if not Path("detections").exists():
+        with_models("before", 1)
+        britekit(work, "analyze", "-i", "archive", "-o", "detections", "--min-score", str(LOWEST), "--raw")
+    show_precision()
+    gather_verdicts(options.verdicts)
+    found: list[tuple[float, float]] = []
+    for seed in range(1, options.seeds + 1):
+        found.append((test_of(seed, "before"), test_of(seed, "after")))
+        print(f"seed {seed}: macro PR-AUC {found[-1][0]:.4f} before, {found[-1][1]:.4f} after", flush=True)
+    difference = np.array([after - before for before, after in found])
+    low, high = stats.t.interval(
+        0.95, len(difference) - 1, loc=difference.mean(), scale=stats.sem(difference)
+    ) if len(difference) > 1 else (np.nan, np.nan)  # fmt: skip
+    print(f"difference over {len(found)} seeds: {difference.mean():+.4f} (95 %: {low:+.4f} to {high:+.4f})")
+
+
+def britekit(folder: Path, *arguments: str) -> None:
+    """Run a command of britekit in a folder; one that fails ends the program."""
+    done = subprocess.run(
+        [sys.executable, "-m", "britekit", *arguments], cwd=folder, env=os.environ | {"WANDB_MODE": "disabled"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        sys.exit(f"britekit {' '.join(arguments)}: {done.stdout}{done.stderr}")
+
+
+def set_epochs(work: Path, epochs: int) -> None:
+    """Write the number of epochs into the project's settings."""
+    path = work / "params.yaml"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = [f"  num_epochs: {epochs}" if line.strip().startswith("num_epochs:") else line for line in lines]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def make_data(work: Path, name: str) -> None:
+    """Collect, extract and pickle; the training file is kept under the name."""
+    britekit(work, "collect")
+    britekit(work, "extract", "-d", "data/training.db")
+    britekit(work, "pickle", "-d", "data/training.db", "--classes", "data/classes.csv")
+    shutil.copyfile(work / "data/training.pkl", work / f"{name}.pkl")
+
+
+def make_archive(folder: Path, count: int) -> None:
+    """Write test-like recordings, drawn by another seed than the test's, and the truth beside the folder."""
+    if Path("truth.csv").exists():
+        return
+    folder.mkdir(exist_ok=True)
+    truth: list[Annotation] = []
+    for number, recording in enumerate(plan_test(list(SPECIES), count, 7001)):
+        name = f"night{number:03d}"
+        calls = recording.write(folder / f"{name}.flac")
+        truth += [Annotation(name, call.label, call.start, call.end) for call in calls]
+    write_annotations("truth.csv", truth)
+
+
+def true_calls() -> dict[tuple[str, str], list[Annotation]]:
+    """Return the truth by recording and name of class."""
+    names = {key: info.info.name for info in SPECIES for key in (info.info.name, info.info.code)}
+    calls: dict[tuple[str, str], list[Annotation]] = {}
+    for item in read_annotations("truth.csv"):
+        calls.setdefault((item.recording, names[item.label]), []).append(item)
+    return calls
+
+
+def is_true(calls: list[Annotation], start: float, end: float) -> bool:
+    """Return whether a stretch holds enough of a call, by the rule of tests."""
+    return any(
+        min(call.end, end) - max(call.start, start) >= least_held(call.end - call.start, end - start) - 1e-9
+        for call in calls
+    )
+
+
+def judge_all(review: Review, most: int | None = None) -> int:
+    """Let the reviewer that knows the truth go through a queue."""
+    calls = true_calls()
+    names = {key: info.info.name for info in SPECIES for key in (info.info.name, info.info.code)}
+    for item in review.items[:most]:
+        yes = is_true(calls.get((item.recording, names[item.name]), []), item.start, item.end)
+        review.judge(item.number, "yes" if yes else "no")
+    return len(review.items[:most])
+
+
+def show_precision() -> None:
+    """Print estimated and true precision at the threshold."""
+    path = Path("precision-verdicts.csv")
+    path.unlink(missing_ok=True)
+    review, _ = build_review("archive", "detections", "strata", PER_CLASS, verdicts=path, reviewer="truth")
+    judge_all(review)
+    report = report_precision(path, "detections", "precision")
+    calls, names = true_calls(), {k: s.info.name for s in SPECIES for k in (s.info.name, s.info.code)}
+    candidates = read_candidates(read_label_table(Path("detections")), unknown_place)
+    right = np.array([
+        is_true(calls.get((candidates.recordings[r], names[candidates.names[n]]), []), start, end)
+        for r, n, start, end in zip(
+            candidates.recording_M, candidates.name_M, candidates.start_M, candidates.end_M, strict=True
+        )
+    ])  # fmt: skip
+    above = candidates.score_M >= THRESHOLD
+    print(f"precision at {THRESHOLD}, from {PER_CLASS} verdicts per class: estimate (95 % interval), truth")
+    for each in report.classes:
+        part = above & (np.array(candidates.names)[candidates.name_M] == each.name)
+        found = each.sample.precision(THRESHOLD)
+        if found is not None:
+            print(
+                f"  {each.name}: {found.value:.3f} ({found.low:.3f} to {found.high:.3f}), {right[part].mean():.3f} "
+                f"of {part.sum()}"
+            )
+    joint = pooled([each.sample for each in report.classes], THRESHOLD)
+    if joint is not None:
+        print(f"  all: {joint.value:.3f} ({joint.low:.3f} to {joint.high:.3f}), {right[above].mean():.3f}", flush=True)
+
+
+def gather_verdicts(count: int) -> None:
+    """Judge the least certain detections, and make the training file that holds them."""
+    if Path("after.pkl").exists():
+        return
+    num = -(-count // len(SPECIES))
+    review, _ = build_review("archive", "detections", "uncertain", num, verdicts="data/verdicts.csv", reviewer="truth")
+    judged = judge_all(review, count)
+    with open("data/sources.csv", "a", encoding="utf-8") as file:
+        file.write("*,verdicts,archive,,train\n")
+    make_data(Path.cwd(), "after")
+    print(f"verdicts = {judged}", flush=True)
+
+
+def train(seed: int, phase: str) -> Path:
+    """Train one member; return its folder."""
+    folder = Path(f"models-{phase}-{seed}")
+    if not folder.exists():
+        shutil.copyfile(f"{phase}.pkl", "data/training.pkl")
+        britekit(Path.cwd(), "train", "--seed", str(seed), "--publish")
+        folder.mkdir()
+        for path in Path("models/ckpt").glob(f"seed-{seed}.*"):
+            path.rename(folder / path.name)
+    return folder
+
+
+def with_models(phase: str, seed: int) -> None:
+    """Put one member, alone, where inference looks for it."""
+    for path in Path("models/ckpt").iterdir():
+        path.unlink()
+    for path in Path(f"models-{phase}-{seed}").iterdir():
+        shutil.copyfile(path, Path("models/ckpt", path.name))
+
+
+def test_of(seed: int, phase: str) -> float:
+    """Return the macro PR-AUC of one member on the test."""
+    train(seed, phase)
+    folder, metrics = f"test-{phase}-{seed}", Path(f"test-{phase}-{seed}.json")
+    if not metrics.exists():
+        with_models(phase, seed)
+        britekit(Path.cwd(), "analyze", "-i", "data/test", "-o", f"labels-{folder}", "--min-score", "0", "--raw")
+        britekit(
+            Path.cwd(), "rpt-test", "-a", "data/test/annotations.csv", "-l", f"labels-{folder}", "-o", folder,
+            "-g", "segment", "--metrics", str(metrics),
+        )  # fmt: skip
+    return float(json.loads(metrics.read_text(encoding="utf-8"))["macro_pr"])
+
+
+if __name__ == "__main__":
+    main()
