@@ -137,13 +137,19 @@ class Review:
 
     def next_number(self, after: int = -1) -> int | None:
         """Return the first item behind one that needs a verdict; else the first of all; None at the end."""
+        return next(iter(self.next_numbers(after)), None)
+
+    def next_numbers(self, after: int = -1, count: int = 1) -> list[int]:
+        """Return the first ``count`` items behind one that need a verdict; at the end those before it."""
         confirmed = self._confirmed()
-        order = [*range(after + 1, len(self.items)), *range(after + 1)]
-        for number in order:
+        found = []
+        for number in (*range(after + 1, len(self.items)), *range(min(after + 1, len(self.items)))):
             item = self.items[number]
             if item.key not in self._own and (item.name, item.stratum) not in confirmed:
-                return number
-        return None
+                found.append(number)
+                if len(found) == count:
+                    break
+        return found
 
     def judge(
         self,

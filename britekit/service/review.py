@@ -39,6 +39,7 @@ CONTEXT_S = 3.0
 _MOST_SHOWN_S = 120.0
 _KEPT = 12  # stretches of sound
 _MOST_BODY = 20_000
+_SCRIPTS = ("review.js", "player.js")
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; "
@@ -141,7 +142,7 @@ class ReviewApp:
         return Starlette(
             routes=[
                 Route("/", self._guarded(self._page)),
-                Route("/review.js", self._guarded(self._script, with_token=False)),
+                *(Route(f"/{name}", self._guarded(_script(name), with_token=False)) for name in _SCRIPTS),
                 Route("/api/session", self._guarded(self._session)),
                 Route("/api/items/{number:int}", self._guarded(self._item)),
                 Route("/api/items/{number:int}/sound", self._guarded(self._sound)),
@@ -171,10 +172,6 @@ class ReviewApp:
     async def _page(self, request: Request) -> Response:
         text = (STATIC / "review.html").read_text(encoding="utf-8")
         return Response(text, media_type="text/html", headers=_HEADERS)
-
-    async def _script(self, request: Request) -> Response:
-        text = (STATIC / "review.js").read_text(encoding="utf-8")
-        return Response(text, media_type="text/javascript", headers=_HEADERS)
 
     async def _session(self, request: Request) -> Response:
         progress = await asyncio.to_thread(self.review.progress)
@@ -219,9 +216,12 @@ class ReviewApp:
 
     async def _next(self, request: Request) -> Response:
         after = request.query_params.get("after", "-1")
-        if not after.lstrip("-").isdecimal():
-            raise InputError(f'after is "{after[:40]}"; expected the number of an item')
-        return JSONResponse({"number": self.review.next_number(int(after))})
+        count = request.query_params.get("count", "1")
+        if not after.lstrip("-").isdecimal() or not count.isdecimal():
+            raise InputError(
+                f'after is "{after[:40]}" and count "{count[:40]}"; expected the number of an item, and how many'
+            )
+        return JSONResponse({"numbers": self.review.next_numbers(int(after), min(int(count), _KEPT))})
 
     async def _verdict(self, request: Request) -> Response:
         number = self._number(request)
@@ -253,6 +253,14 @@ class ReviewApp:
         if number >= len(self.review.items):
             raise InputError(f"there is no item {number}; there are {len(self.review.items)}")
         return number
+
+
+def _script(name: str) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        text = (STATIC / name).read_text(encoding="utf-8")
+        return Response(text, media_type="text/javascript", headers=_HEADERS)
+
+    return endpoint
 
 
 async def _body(request: Request) -> dict[str, Any]:

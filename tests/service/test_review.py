@@ -260,6 +260,60 @@ def test_keys_in_a_browser(browser, tmp_path: Path) -> None:
         running.kill()
 
 
+@pytest.mark.xdist_group("service")
+def test_the_players_arithmetic(browser, tmp_path: Path) -> None:
+    """The module that both pages load: heterodyne, spectrogram and WAV against numpy."""
+    project(tmp_path)
+    running = Running(tmp_path, "--queue", "random")
+    try:
+        page = opened(browser, running.url)
+        rate, frequency = 192_000, 45_000.0
+        times = np.arange(rate // 10) / rate
+        sound = 0.5 * np.sin(2 * np.pi * 47_000 * times) + 0.3 * np.sin(2 * np.pi * 70_000 * times)
+        load = "import('./player.js').then(m => "
+        found = page.evaluate(
+            f"x => {load}{{ const y = m.heterodyne(Float32Array.from(x), {rate}, {frequency}); "
+            "return [Array.from(y.samples), y.rate]; })",
+            sound.tolist(),
+        )
+        heard, heard_rate = np.array(found[0]), found[1]
+        assert heard_rate == 48_000 and len(heard) == len(sound) // 4
+        levels = np.abs(np.fft.rfft(heard[480:-480] * np.hanning(len(heard) - 960))) / (len(heard) - 960) * 4
+        hz = np.fft.rfftfreq(len(heard) - 960, 1 / heard_rate)
+        # 47 kHz is heard at 2 kHz, as loud; 70 kHz would be at 25 kHz, which is filtered out.
+        assert hz[np.argmax(levels)] == pytest.approx(2000, abs=30) and levels.max() == pytest.approx(0.5, rel=0.05)
+        assert levels[np.abs(hz - 2000) > 300].max() < 0.005
+        rng = np.random.default_rng(0)
+        noise = rng.normal(0, 0.1, 1024 + 64 * 2)  # three columns, the last one alone in its transform
+        found = page.evaluate(
+            f"x => {load}{{ const y = m.spectrogram(Float32Array.from(x)); "
+            "return [Array.from(y.decibels), y.columns, y.hop]; })",
+            noise.tolist(),
+        )
+        window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(1024) / 1024)
+        power = [np.abs(np.fft.fft(noise[at : at + 1024] * window)[:512]) ** 2 for at in (0, 64, 128)]
+        decibels = 10 * np.log10(np.array(power) + 1e-9)
+        floor = np.maximum(np.sort(decibels, axis=0)[1], decibels.max() - 65)
+        assert found[1:] == [3, 64]
+        assert np.abs(np.array(found[0]).reshape(3, 512) - (decibels - floor)).max() < 1e-3
+        for subtype, tolerance in (("PCM_16", 1e-4), ("PCM_24", 1e-6), ("FLOAT", 1e-7), ("PCM_32", 1e-7)):
+            file = io.BytesIO()
+            stereo = rng.uniform(-0.5, 0.5, (50, 2))
+            soundfile.write(file, stereo, 250_000, format="WAV", subtype=subtype)
+            found = page.evaluate(
+                f"x => {load}{{ const y = m.wavSamples(Uint8Array.from(x).buffer); "
+                "return [Array.from(y.samples), y.rate]; })",
+                list(file.getvalue()),
+            )
+            assert found[1] == 250_000 and np.abs(np.array(found[0]) - stereo.mean(axis=1)).max() < tolerance
+        assert page.evaluate(f"{load}m.wavSamples(new ArrayBuffer(100)))") is None
+        page.locator(".heterodyne").check()
+        page.keyboard.press("s")
+        assert page.locator(".speed").input_value() == "0.5" and page.errors == []
+    finally:
+        running.kill()
+
+
 def killed_while_judging(browser, folder: Path, verdicts: int, kills: int) -> None:
     """Give verdicts, killing the server at random; then every acknowledged one is there, once."""
     chance, acknowledged, moved = random.Random(2), 0, 0

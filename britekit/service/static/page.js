@@ -108,7 +108,7 @@ async function open(recording) {
   recording.url ??= URL.createObjectURL(recording.file);
   $("heard").textContent = recording.name + " (" + clock(recording.seconds) + ")";
   $("result").hidden = false;
-  player.load({ sound: recording.url, picture: recording.picture, shown: recording.width || recording.seconds });
+  player.load({ sound: recording.url, file: recording.file, picture: recording.picture, shown: recording.width || recording.seconds });
   list(); draw();
   if (recording.picture) return;
   try {
@@ -118,7 +118,7 @@ async function open(recording) {
     recording.picture = image;
     recording.width = Number(answer.headers.get("X-Picture-Seconds")) || recording.seconds;
     const { currentTime, paused } = player.audio;
-    if (paused && !currentTime) player.load({ sound: recording.url, picture: image, shown: recording.width });
+    if (paused && !currentTime) player.load({ sound: recording.url, file: recording.file, picture: image, shown: recording.width });
     else { player.picture.src = image; player.picture.hidden = false; }
     draw();
   } catch (error) { if (state.shown === recording) say(error.message, true); }

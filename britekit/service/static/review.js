@@ -1,11 +1,14 @@
-"use strict";
+import { FFT, ROWS, Voice, clock, element, hertz, spectrogram, voiceControls, wavSamples } from "./player.js";
+
 // One detection after the other: sound and spectrogram of the next ones are ready before they are asked for.
 const $ = id => document.getElementById(id);
 const token = new URLSearchParams(location.search).get("token") || "";
-const FFT = 1024, ROWS = FFT / 2, AHEAD = 3, KEPT = 10;
+const AHEAD = 4, KEPT = 12;
 const state = { item: null, session: null, others: [], bounds: null, drag: null, busy: false };
 const ready = new Map(); // number -> promise of { item, sound }
-let context = null, source = null, startedAt = 0, playFrom = 0, frame = 0;
+const voice = new Voice();
+const controls = voiceControls(voice, () => play(), "s");
+let frame = 0;
 
 async function ask(path, body) {
   const options = { headers: { "X-Review-Token": token } };
@@ -15,70 +18,8 @@ async function ask(path, body) {
   return answer;
 }
 function say(text, bad) { $("message").textContent = text; $("message").classList.toggle("bad", Boolean(bad)); }
-const clock = s => Math.floor(s / 60) + ":" + (s % 60).toFixed(2).padStart(5, "0");
-const hertz = f => f >= 1000 ? (f / 1000).toFixed(1) + " kHz" : Math.round(f) + " Hz";
 
 // --- sound and spectrogram ---
-
-function samplesOf(buffer) {
-  const view = new DataView(buffer);
-  let at = 12, rate = 0;
-  while (at + 8 <= view.byteLength) {
-    const name = String.fromCharCode(view.getUint8(at), view.getUint8(at + 1), view.getUint8(at + 2), view.getUint8(at + 3));
-    const size = view.getUint32(at + 4, true);
-    if (name === "fmt ") rate = view.getUint32(at + 12, true);
-    if (name === "data") {
-      const count = Math.min(size, view.byteLength - at - 8) >> 1, samples = new Float32Array(count);
-      for (let i = 0; i < count; i++) samples[i] = view.getInt16(at + 8 + 2 * i, true) / 32768;
-      return { samples, rate };
-    }
-    at += 8 + size + size % 2;
-  }
-  throw new Error("the sound could not be read");
-}
-
-// Radix 2, in place; n is a power of two.
-function fft(re, im) {
-  const n = re.length;
-  for (let i = 1, j = 0; i < n; i++) {
-    let bit = n >> 1;
-    for (; j & bit; bit >>= 1) j ^= bit;
-    j ^= bit;
-    if (i < j) { [re[i], re[j]] = [re[j], re[i]]; [im[i], im[j]] = [im[j], im[i]]; }
-  }
-  for (let size = 2; size <= n; size <<= 1) {
-    const half = size >> 1, angle = -2 * Math.PI / size, wr = Math.cos(angle), wi = Math.sin(angle);
-    for (let i = 0; i < n; i += size) {
-      let cr = 1, ci = 0;
-      for (let k = i; k < i + half; k++) {
-        const xr = re[k + half] * cr - im[k + half] * ci, xi = re[k + half] * ci + im[k + half] * cr;
-        re[k + half] = re[k] - xr; im[k + half] = im[k] - xi; re[k] += xr; im[k] += xi;
-        [cr, ci] = [cr * wr - ci * wi, cr * wi + ci * wr];
-      }
-    }
-  }
-}
-
-// Decibels above each band's median, so that steady noise is dark.
-function spectrogram(samples) {
-  const hop = Math.max(64, Math.floor(samples.length / 1600)), columns = Math.max(1, Math.floor((samples.length - FFT) / hop) + 1);
-  const window = Float32Array.from({ length: FFT }, (_, i) => 0.5 - 0.5 * Math.cos(2 * Math.PI * i / FFT));
-  const decibels = new Float32Array(columns * ROWS), re = new Float64Array(FFT), im = new Float64Array(FFT);
-  for (let c = 0; c < columns; c++) {
-    for (let i = 0; i < FFT; i++) { re[i] = (samples[c * hop + i] || 0) * window[i]; im[i] = 0; }
-    fft(re, im);
-    for (let r = 0; r < ROWS; r++) decibels[c * ROWS + r] = 10 * Math.log10(re[r] * re[r] + im[r] * im[r] + 1e-9);
-  }
-  let top = -Infinity;
-  for (const value of decibels) if (value > top) top = value;
-  const band = new Float32Array(columns);
-  for (let r = 0; r < ROWS; r++) {
-    for (let c = 0; c < columns; c++) band[c] = decibels[c * ROWS + r];
-    const floor = Math.max(band.sort()[columns >> 1], top - 65); // nothing is heard below; coding noise stays dark
-    for (let c = 0; c < columns; c++) decibels[c * ROWS + r] -= floor;
-  }
-  return { decibels, columns, hop };
-}
 
 function prepare(number) {
   if (!ready.has(number)) {
@@ -86,7 +27,7 @@ function prepare(number) {
       const [item, answer] = await Promise.all([ask("api/items/" + number).then(a => a.json()),
         ask("api/items/" + number + "/sound").catch(error => error)]);
       if (answer instanceof Error) return { item, error: answer.message };
-      const first = Number(answer.headers.get("X-First-Second")), { samples, rate } = samplesOf(await answer.arrayBuffer());
+      const first = Number(answer.headers.get("X-First-Second")), { samples, rate } = wavSamples(await answer.arrayBuffer());
       let peak = 1e-4;
       for (const value of samples) peak = Math.max(peak, Math.abs(value));
       return { item, sound: { samples, rate, first, seconds: samples.length / rate, gain: Math.min(30, 0.9 / peak), ...spectrogram(samples) } };
@@ -99,13 +40,8 @@ function prepare(number) {
 }
 
 async function prepareNext(number) {
-  let after = number;
-  for (let i = 0; i < AHEAD; i++) {
-    const next = (await ask("api/next?after=" + after).then(a => a.json())).number;
-    if (next == null || next === number) return;
-    await prepare(next).catch(() => {});
-    after = next;
-  }
+  const { numbers } = await ask("api/next?after=" + number + "&count=" + AHEAD).then(a => a.json());
+  await Promise.all(numbers.filter(next => next !== number).map(next => prepare(next).catch(() => {})));
 }
 
 // --- drawing ---
@@ -163,55 +99,30 @@ function drawOverlay() {
   pen.fillStyle = "rgba(0,0,0,.35)"; pen.fillRect(0, 0, x(a), height); pen.fillRect(x(b), 0, width - x(b), height);
   pen.strokeStyle = state.bounds ? "#ffc56b" : "#7df9c0"; pen.lineWidth = 2 * scale;
   for (const edge of [x(a), x(b)]) { pen.beginPath(); pen.moveTo(edge, 0); pen.lineTo(edge, height); pen.stroke(); }
-  if (source) { pen.strokeStyle = "#fff"; pen.lineWidth = scale; const now = x(cursor()); pen.beginPath(); pen.moveTo(now, 0); pen.lineTo(now, height); pen.stroke(); }
+  if (voice.playing) { pen.strokeStyle = "#fff"; pen.lineWidth = scale; const now = x(cursor()); pen.beginPath(); pen.moveTo(now, 0); pen.lineTo(now, height); pen.stroke(); }
 }
 
 // --- playing ---
 
-const cursor = () => playFrom + (context.currentTime - startedAt) * Number($("speed").value);
-
-function stop() { if (source) { source.onended = null; try { source.stop(); } catch (_) { /* it has ended */ } source = null; } }
+const cursor = () => state.item.sound.first + voice.time;
 
 function play(from) {
-  stop();
-  const { sound, item } = state.item;
+  voice.stop();
+  const { sound, item } = state.item || {};
   if (!sound) return;
-  context = context || new AudioContext();
-  if (context.state === "suspended") context.resume();
-  if (!sound.buffer) {
-    // Browsers play from 8 to 96 kHz at least; other rates are played by another speed.
-    const rate = Math.min(96000, Math.max(8000, sound.rate));
-    sound.buffer = context.createBuffer(1, sound.samples.length, rate);
-    sound.buffer.copyToChannel(sound.samples, 0);
-    sound.factor = sound.rate / rate;
-  }
-  source = context.createBufferSource(); source.buffer = sound.buffer;
-  const speed = Number($("speed").value);
-  source.playbackRate.value = speed * sound.factor;
-  const gain = context.createGain(); gain.gain.value = sound.gain;
-  let node = source;
-  const { low, high, nyquist } = band(), most = context.sampleRate / 2 * 0.99;
-  const filters = [];
-  if (low > 20) filters.push(["highpass", low * speed]);
-  if (high < nyquist * 0.99) filters.push(["lowpass", high * speed]);
-  for (const [type, frequency] of filters) for (let i = 0; i < 2; i++) {
-    const filter = context.createBiquadFilter(); filter.type = type; filter.frequency.value = Math.min(most, frequency);
-    node.connect(filter); node = filter;
-  }
-  node.connect(gain); gain.connect(context.destination);
-  playFrom = from ?? Math.max(sound.first, item.start - 1);
-  startedAt = context.currentTime;
-  source.onended = () => { source = null; };
-  source.start(0, Math.max(0, (playFrom - sound.first) / sound.factor));
+  const { low, high } = band();
+  voice.use(sound);
+  voice.band = [low, high];
+  voice.play((from ?? Math.max(sound.first, item.start - 1)) - sound.first);
   if (!frame) frame = requestAnimationFrame(follow);
 }
-function follow() { frame = 0; if (!state.item) return; drawOverlay(); if (source) frame = requestAnimationFrame(follow); }
+function follow() { frame = 0; if (!state.item) return; drawOverlay(); if (voice.playing) frame = requestAnimationFrame(follow); }
 
 // --- moving on ---
 
 async function show(number) {
   const begun = performance.now();
-  stop();
+  voice.stop();
   state.item = await prepare(number);
   const { item, sound, error } = state.item, given = item.verdict;
   state.others = given ? given.others.slice() : [];
@@ -274,7 +185,7 @@ function judge(verdict) {
     drawProgress(answer.progress);
     $("end").hidden = answer.next != null;
     if (answer.next != null) await show(answer.next);
-    else { stop(); await show(item.number); stop(); say("All done."); }
+    else { await show(item.number); voice.stop(); say("All done."); }
   });
 }
 const step = by => move(async () => {
@@ -297,7 +208,7 @@ for (const id of ["low", "high", "contrast", "zoom"]) $(id).addEventListener("in
   $("lowout").textContent = hertz(band().low); $("highout").textContent = hertz(band().high); drawPicture();
 });
 for (const id of ["low", "high"]) $(id).addEventListener("change", () => play());
-$("speed").addEventListener("change", () => play());
+$("voice").replaceWith(...controls.elements);
 $("other").addEventListener("change", () => {
   const name = $("other").value.trim(), known = state.session.classes.find(each => each.toLowerCase() === name.toLowerCase());
   if (!name) return;
@@ -325,11 +236,11 @@ $("overlay").addEventListener("dblclick", () => { state.bounds = null; drawOverl
 document.addEventListener("keydown", event => {
   if (event.ctrlKey || event.metaKey || event.altKey || !state.item) return;
   if (event.key === "Escape") { document.activeElement.blur(); return; }
-  if (event.target.matches("input[type=text], input[type=search], select")) { if (event.key === "Enter") event.target.blur(); return; }
+  if (event.target.matches("input[type=text], input[type=search], input[type=number], select")) { if (event.key === "Enter") event.target.blur(); return; }
   const keys = {
-    y: () => judge("yes"), n: () => judge("no"), u: () => judge("unsure"), z: undo, " ": () => source ? stop() : play(),
+    y: () => judge("yes"), n: () => judge("no"), u: () => judge("unsure"), z: undo, " ": () => voice.playing ? voice.stop() : play(),
     ArrowLeft: () => step(-1), ArrowRight: () => step(1), o: () => $("other").focus(), t: () => $("note").focus(),
-    s: () => { $("speed").selectedIndex = ($("speed").selectedIndex + 1) % 4; play(); },
+    s: () => controls.slower(),
     "+": () => { $("zoom").value = Number($("zoom").value) + 1; drawPicture(); }, "-": () => { $("zoom").value = Number($("zoom").value) - 1; drawPicture(); },
   };
   const work = keys[event.key] || keys[event.key.toLowerCase()];
@@ -337,6 +248,7 @@ document.addEventListener("keydown", event => {
 });
 new ResizeObserver(() => { if (state.item) drawPicture(); }).observe($("view"));
 
+voice.open();
 (async () => {
   state.session = await ask("api/session").then(a => a.json());
   for (const name of state.session.classes) { const option = document.createElement("option"); option.value = name; $("classes").append(option); }
