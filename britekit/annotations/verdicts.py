@@ -87,8 +87,11 @@ _OPTIONAL = (
 
 
 def new_id() -> str:
-    """Return an id that no other row has: 64 random bits as 16 hexadecimal digits."""
-    return secrets.token_hex(8)
+    """Return an id that no other row has: 64 random bits as 16 hexadecimal digits behind a letter.
+
+    Without the letter a spreadsheet takes some for numbers, such as 1234567890123e45, and writes them differently.
+    """
+    return f"v{secrets.token_hex(8)}"
 
 
 def now() -> str:
@@ -225,18 +228,24 @@ def _write_or_restore(file: io.FileIO, end: int, data: bytes) -> None:
         raise
 
 
+def check_appendable(path: str | os.PathLike[str]) -> None:
+    """Raise `InputError` if verdicts cannot be appended to a file: before somebody gives any, not after."""
+    path = Path(path)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            _check_header(path, file)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def _close_last_line(path: Path, file: io.FileIO) -> None:
     """Check the header, and end the last line: a kill or an editor may have left it open."""
     size = file.seek(0, os.SEEK_END)
     if not size:
         return
-    file.seek(0)
-    first = file.read(_HEADER_BYTES).split(b"\n", 1)[0].decode("utf-8-sig", "replace").rstrip("\r")
-    if next(csv.reader([first]), []) != list(COLUMNS):
-        raise InputError(
-            f"{path} cannot be appended to, since its header is not {','.join(COLUMNS)}; a spreadsheet may "
-            "have saved it in another form: restore it from Git, or save it as CSV with commas in UTF-8"
-        )
+    _check_header(path, file)
     file.seek(size - 1)
     if file.read(1) == b"\n":
         return
@@ -246,6 +255,19 @@ def _close_last_line(path: Path, file: io.FileIO) -> None:
         file.write(b"\n")
     else:
         file.truncate(len(whole) + 1)
+
+
+def _check_header(path: Path, file: io.FileIO) -> None:
+    file.seek(0)
+    start = file.read(_HEADER_BYTES)
+    if not start:
+        return
+    first = start.split(b"\n", 1)[0].decode("utf-8-sig", "replace").rstrip("\r")
+    if next(csv.reader([first]), []) != list(COLUMNS):
+        raise InputError(
+            f"{path} cannot be appended to, since its header is not {','.join(COLUMNS)}; a spreadsheet may "
+            "have saved it in another form: restore it from Git, or save it as CSV with commas in UTF-8"
+        )
 
 
 def _parse(path: Path, row: int, cells: dict[str, str]) -> Verdict:

@@ -19,6 +19,7 @@ from britekit.annotations.verdicts import (
     VERDICTS,
     Verdict,
     append_verdict,
+    check_appendable,
     combine,
     current_verdicts,
     new_id,
@@ -129,6 +130,7 @@ class Review:
         self._rows: list[Verdict] = []
         self._own: dict[tuple[str, float, float, str], Verdict] = {}
         self._given: list[str] = []  # ids of this session, for undo
+        check_appendable(self.path)
         self._read()
 
     def verdict_of(self, number: int) -> Verdict | None:

@@ -199,3 +199,32 @@ def test_the_time_has_a_zone() -> None:
     from datetime import datetime
 
     assert datetime.fromisoformat(now()).tzinfo is not None
+
+
+def test_a_file_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
+    """Semicolons, decimal commas, a byte-order mark, Windows line ends and another form of dates."""
+    path = tmp_path / "verdicts.csv"
+    rows = [verdict(name="Wren"), verdict(name="Owl", verdict="no", others=("Küken",), score=0.857, share=0.25)]
+    for row in rows:
+        append_verdict(path, row)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    changed = [lines[0].replace(",", ";")]
+    for line in lines[1:]:
+        cells = next(csv.reader([line]))
+        cells = [
+            cell.replace(".", ",") if COLUMNS[n] in ("start", "end", "score", "share") else cell
+            for n, cell in enumerate(cells)
+        ]
+        cells[COLUMNS.index("time")] = "30.11.2026 18:05"
+        changed.append(";".join(cells))
+    path.write_bytes("\r\n".join([*changed, ""]).encode("utf-8-sig"))
+    found = read_verdicts(path)
+    assert [(row.id, row.name, row.verdict, row.others, row.score, row.share, row.start) for row in found] == [
+        (row.id, row.name, row.verdict, row.others, row.score, row.share, row.start) for row in rows
+    ]
+
+
+def test_a_spreadsheet_takes_no_id_for_a_number() -> None:
+    for _ in range(200):
+        with pytest.raises(ValueError, match="could not convert"):
+            float(new_id())

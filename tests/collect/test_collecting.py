@@ -286,14 +286,16 @@ def test_other_species_are_left_out_counted_and_their_recordings_stay(project, s
     assert "4 annotations of 2 other species are left out (misc.other_species): Wren 3, Bea 1" in caplog.text
 
 
-def test_a_training_recording_of_other_species_alone_gives_no_positive(project, sources):
+def test_stretches_of_other_species_stay_unnamed_in_training_recordings(project, sources):
     (project / "archive/Bee/Bee1.txt").write_text("0.1\t0.5\tWren\n0.2\t0.4\tBee\n")
     (project / "archive/Bee/Bee2.txt").write_text("0.1\t0.5\tWren\n")
     (project / "c.yaml").write_text("misc: {other_species: ['*']}\n")
     sources()
     collect(cfg_path="c.yaml")
-    assert (project / "data/recordings/Bee/Bee1.txt").read_text() == "0.200000\t0.400000\tBee\n"
-    assert (project / "data/recordings/Bee/Bee2.txt").read_text() == ""
+    assert (project / "data/recordings/Bee/Bee1.txt").read_text() == (
+        "0.100000\t0.500000\t?\n0.200000\t0.400000\tBee\n"
+    )
+    assert (project / "data/recordings/Bee/Bee2.txt").read_text() == "0.100000\t0.500000\t?\n"
 
 
 def test_a_test_folder_without_annotations_is_collected_and_said_so(project, sources, caplog, capsys):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from britekit.annotations.verdicts import current_verdicts, read_verdicts
+from britekit.annotations.verdicts import COLUMNS, current_verdicts, read_verdicts
 from britekit.errors import InputError
 from britekit.results.review import Item, Review
 
@@ -65,12 +65,7 @@ def test_another_reviewers_verdicts_are_not_ones_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("blind", [False, True])
 def test_presence_stops_once_confirmed(tmp_path: Path, blind: bool) -> None:
-    items = [
-        item(0, stratum="day 1"),
-        item(1, stratum="day 2"),
-        item(2, stratum="day 1"),
-        item(3, stratum="day 2"),
-    ]
+    items = [item(0, stratum="day 1"), item(1, stratum="day 2"), item(2, stratum="day 1"), item(3, stratum="day 2")]
     review = Review(items, tmp_path / "v.csv", "Jo", until_confirmed=True, blind=blind)
     review.judge(0, "yes")
     review.judge(1, "no")
@@ -116,3 +111,10 @@ def test_impossible_verdicts_are_refused_and_nothing_is_written(tmp_path: Path, 
     with pytest.raises(InputError, match=message):
         review.judge(**call)
     assert not (tmp_path / "v.csv").exists()
+
+
+def test_a_file_that_cannot_be_appended_to_is_refused_before_anybody_listens(tmp_path: Path) -> None:
+    path = tmp_path / "v.csv"
+    path.write_text(";".join(COLUMNS) + "\n")
+    with pytest.raises(InputError, match="cannot be appended to, since its header is not id,replaces"):
+        Review([], path, "Ann")
