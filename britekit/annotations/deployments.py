@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -62,18 +63,42 @@ class Deployment:
 
     def knows(self, path: Path, device: str = "") -> bool:
         """Return whether a recording is one of its own, by name, folder and the device of its metadata."""
-        serial, folder = self.serial, self.folder
-        if not (serial or folder or self.pattern):
-            serial, folder = self.recorder, "" if self.recorder else self.site
-        if folder and not _lies_in(path, folder):
+        known = self.knows_folder(path.parent, device)
+        return self.knows_name(path.parent, path.name, device) if known is None else known
+
+    def knows_folder(self, folder: Path, device: str = "") -> bool | None:
+        """Return whether the recordings of a device in a folder are its own, or None where their names decide."""
+        serial, own = self._known_by
+        if own and not _lies_in(folder, own):
             return False
+        is_found = not serial or any(map(self._holds_serial, (device, *folder.parts)))
+        return is_found if is_found and not self.pattern else None
+
+    def knows_name(self, folder: Path, name: str, device: str = "") -> bool:
+        """Return whether a recording of a folder that `knows_folder` left open is its own."""
         if self.pattern:
-            target = path.as_posix() if "/" in self.pattern else path.name
+            target = f"{folder.as_posix()}/{name}" if "/" in self.pattern else name
             if not fnmatchcase(target, f"*{self.pattern}" if "/" in self.pattern else self.pattern):
                 return False
-        word = rf"(?<![0-9A-Za-z]){re.escape(serial)}(?![0-9A-Za-z])"
-        places = (device, path.name, *path.parent.parts)
-        return not serial or any(re.search(word, text, re.IGNORECASE) for text in places)
+        return not self._known_by[0] or any(map(self._holds_serial, (name, device, *folder.parts)))
+
+    @property
+    def serial_in_names(self) -> str | None:
+        """The serial number that alone makes a recording of any folder its own; None where a pattern counts too."""
+        return None if self.pattern else self._known_by[0]
+
+    @cached_property
+    def _known_by(self) -> tuple[str, str]:
+        """Serial number and folder."""
+        if self.serial or self.folder or self.pattern:
+            return self.serial, self.folder
+        return self.recorder, "" if self.recorder else self.site
+
+    def _holds_serial(self, text: str) -> bool:
+        serial = self._known_by[0]
+        if serial.casefold() not in text.casefold():  # fifty times as fast as what follows
+            return False
+        return re.search(rf"(?<![0-9A-Za-z]){re.escape(serial)}(?![0-9A-Za-z])", text, re.IGNORECASE) is not None
 
     def localised(self, clock: datetime) -> tuple[datetime, str | None]:
         """Return a clock's time with the time zone of the deployment, and what is doubtful about it, or None.
@@ -100,6 +125,8 @@ class Deployment:
         if self.begin is not None and self.end is not None and self.offset_end_s != offset:
             passed = _seconds(self.begin, when) / max(1.0, _seconds(self.begin, self.end))
             offset += (self.offset_end_s - offset) * min(1.0, max(0.0, passed))
+        if not offset:
+            return when
         if when.tzinfo is None:
             return when + timedelta(seconds=offset)
         return (when.astimezone(UTC) + timedelta(seconds=offset)).astimezone(when.tzinfo)
@@ -211,8 +238,8 @@ def _deployment(path: Path, row: int, cells: dict[str, str]) -> Deployment:
     )  # fmt: skip
 
 
-def _lies_in(path: Path, folder: str) -> bool:
-    wanted, parts = Path(folder).parts, path.parent.parts
+def _lies_in(place: Path, folder: str) -> bool:
+    wanted, parts = Path(folder).parts, place.parts
     return any(parts[at : at + len(wanted)] == wanted for at in range(len(parts) - len(wanted) + 1))
 
 

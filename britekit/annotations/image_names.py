@@ -60,7 +60,7 @@ def parse_image_name(
     name
         File name of the image, with its extension; folders before it are ignored.
     known
-        The stems of existing recordings, or a function that tells whether a stem exists.
+        The stems of existing recordings, or a function that tells whether a name means one.
 
     Returns
     -------

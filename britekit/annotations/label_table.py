@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from britekit.annotations.detection_tables import find_detections, read_batches
 from britekit.annotations.labels import (
     CSV_COLUMNS,
     Label,
@@ -26,7 +27,8 @@ from britekit.annotations.labels import (
     read_label_csv,
     read_label_text,
 )
-from britekit.audio.files import composed
+from britekit.audio.files import name_key
+from britekit.config.yaml_reader import load_plain
 
 _BLOCK_BYTES = 1 << 22
 # Digits of a number must fit a double exactly, or its last bit could differ from what Python reads.
@@ -58,17 +60,21 @@ class LabelTable:
 def read_label_table(directory: str | Path) -> LabelTable:
     """Read the labels of a directory, whatever program wrote them.
 
-    Takes what `read_labels` takes, and raises what it raises.
+    Takes what `read_labels` takes, and the tables of ``analyze --rtype detections``; raises what it raises.
     """
     builder = _Builder()
-    table = find_label_table(Path(directory))
-    if table is not None:
+    directory = Path(directory)
+    detections = None if (directory / "scores.csv").is_file() else find_detections(directory)
+    table = None if detections is not None else find_label_table(directory)
+    if detections is not None:
+        builder.add_detections(detections, _name_column(directory))
+    elif table is not None:
         builder.add_file(table, None)
         if table.name == "scores.csv":  # which has no row of a recording in which nothing was detected
             for recording in examined_recordings(table.parent):
                 builder.recordings.setdefault(recording, len(builder.recordings))
     else:
-        for path, recording in label_texts(Path(directory)):
+        for path, recording in label_texts(directory):
             builder.recordings.setdefault(recording, len(builder.recordings))
             builder.add_file(path, recording)
     return builder.finish()
@@ -130,6 +136,16 @@ class _Builder:
                     del texts[text]
             self._add_labels(read_label_csv(path) if recording is None else read_label_text(path, recording))
 
+    def add_detections(self, path: Path, name_column: str) -> None:
+        """Add a table of detections."""
+        for recordings, recording, names, name, start, end, score in read_batches(path, name_column):
+            places = [
+                np.array([known[text] for text in texts], np.int32)
+                for known, texts in ((self.recordings, recordings), (self.names, names))
+            ]
+            columns = (_taken(places[0], recording), _taken(places[1], name), _short(start), _short(end), score)
+            self._add(*columns)
+
     def _add_block(self, block: _Parsed, recording: str | None) -> None:
         if recording is None:
             recordings = block.recording.numbered(self.recordings)
@@ -154,10 +170,24 @@ class _Builder:
     def finish(self) -> LabelTable:
         recordings, *rest = (column.values() for column in self._columns)
         composed_names = _Names()
-        place = np.array([composed_names[composed(name)] for name in self.recordings], dtype=np.int32)
+        place = np.array([composed_names[name_key(name)] for name in self.recordings], dtype=np.int32)
         if list(composed_names) != list(self.recordings):
             recordings = place[recordings]
         return LabelTable(list(composed_names), list(self.names), recordings, *rest)
+
+
+def _taken(places: NDArray[np.int32], rows: NDArray[np.integer]) -> NDArray[np.int32]:
+    return places[rows] if len(places) else np.zeros(0, np.int32)
+
+
+def _name_column(directory: Path) -> str:
+    """Return what labels beside a table of detections call a class: its code if the manifest says so, else its name."""
+    try:
+        manifest = load_plain((directory / "manifest.yaml").read_text(encoding="utf-8"))
+        field = manifest["inference"]["label_field"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "class"
+    return "code" if field == "codes" else "class"
 
 
 def _short(seconds: NDArray[np.float64]) -> NDArray[np.floating]:

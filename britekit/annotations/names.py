@@ -11,9 +11,11 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from britekit.audio.files import AUDIO_EXTENSIONS, composed, is_recording_name, shown, walk_folders
-from britekit.errors import InputError
+from britekit.audio.files import AUDIO_EXTENSIONS, is_recording_name, name_key, walk_folders
+
+Item = TypeVar("Item")
 
 # What programs and people put behind a recording's name when they save its labels.
 _ADDED = (
@@ -34,13 +36,13 @@ def strip_extension(recording: str) -> str:
 
 def name_forms(written: str) -> tuple[str, ...]:
     """Return how a name in a table may be meant, without extension, the likeliest first."""
-    plain = composed(written).strip()
+    plain = name_key(written)
     return tuple(dict.fromkeys((plain, strip_extension(plain).strip())))
 
 
 def recording_key(path: Path) -> str:
     """Return what annotations of a recording call it."""
-    return composed(path.stem).strip()
+    return name_key(path.stem)
 
 
 class RecordingNames:
@@ -60,32 +62,11 @@ class RecordingNames:
             self.add(name)
 
     @classmethod
-    def of(cls, paths: Iterable[Path]) -> RecordingNames:
-        """Return the names of recordings in one folder.
-
-        Raises
-        ------
-        InputError
-            Two names differ only in spaces at the ends or in how accents are composed.
-        """
-        names = cls()
-        owners: dict[str, Path] = {}
-        for path in paths:
-            other = owners.setdefault(name_forms(path.stem)[0], path)
-            if other.stem != path.stem:
-                raise InputError(
-                    f"{shown(other)} and {shown(path.name)} differ only in spaces at the ends "
-                    "or in how accents are composed, so no table can tell them apart; rename one"
-                )
-            names.add(path.stem)
-        return names
-
-    @classmethod
     def beside(cls, path: Path) -> RecordingNames:
         """Return the names of the recordings in a folder, or in the folder of a file; none if it is gone."""
         folder = path if path.is_dir() else path.parent
         entries = sorted(folder.iterdir()) if folder.is_dir() else []
-        return cls.of(entry for entry in entries if is_recording_name(entry))
+        return cls(entry.stem for entry in entries if is_recording_name(entry))
 
     @classmethod
     def below(cls, folder: Path) -> RecordingNames:
@@ -99,7 +80,7 @@ class RecordingNames:
 
     def add(self, name: str) -> None:
         """Add a recording."""
-        key = composed(name).strip()
+        key = name_key(name)
         if self._exact.setdefault(key, name) == name:
             folded = self._folded.setdefault(key.casefold(), [])
             folded += [] if name in folded else [name]
@@ -122,7 +103,7 @@ class RecordingNames:
     def named(self, written: str) -> str:
         """Return the recording that a name means, or the name without extension where it means none."""
         found = self.find(written)
-        return composed(found).strip() if found is not None else name_forms(written)[-1]
+        return name_key(found) if found is not None else name_forms(written)[-1]
 
     def of_label_file(self, path: str | Path) -> str:
         """Return the recording that a file of labels is about.
@@ -141,5 +122,35 @@ class RecordingNames:
         for candidate in candidates:
             found = self.find(candidate)
             if found is not None:
-                return composed(found).strip()
+                return name_key(found)
         return name_forms(usual)[-1]
+
+
+class NamedFiles(Generic[Item]):
+    """Finds what belongs to the files that a name means, where several folders or sources may have one of that name.
+
+    A file of exactly this name, with its extension, comes first, since commands write such names into
+    ``curation.csv``; then the rule for names of recordings counts.
+
+    Parameters
+    ----------
+    items
+        File names with extension, each with what belongs to it.
+    """
+
+    def __init__(self, items: Iterable[tuple[str, Item]] = ()) -> None:
+        self._by_file: dict[str, list[Item]] = {}
+        self._by_stem: dict[str, list[Item]] = {}
+        for filename, item in items:
+            key = name_key(filename)
+            self._by_file.setdefault(key, []).append(item)
+            self._by_stem.setdefault(os.path.splitext(key)[0].strip(), []).append(item)
+        self._names = RecordingNames(self._by_stem)
+
+    def find(self, written: str) -> list[Item]:
+        """Return what belongs to the files that a name means, in their order; nothing if it means none."""
+        key = name_key(written)
+        if strip_extension(key) != key and (exact := self._by_file.get(key)):
+            return exact
+        stem = self._names.find(written)
+        return [] if stem is None else self._by_stem[stem]

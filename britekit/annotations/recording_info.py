@@ -9,20 +9,22 @@ settled in silence.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timezone, tzinfo
 from math import asin, cos, radians, sin, sqrt
 from pathlib import Path
+from typing import NamedTuple
 
 from britekit.annotations.deployments import Deployment, doubtful_deployments
-from britekit.annotations.names import name_forms, recording_key
+from britekit.annotations.names import RecordingNames, name_forms, recording_key
 from britekit.annotations.tables import iter_rows, parse_number
-from britekit.audio.files import composed
+from britekit.audio.files import name_key
 from britekit.audio.metadata import RecordingMetadata, read_metadata
 from britekit.audio.recording_names import checked_place, plausible, time_from_name, zone_of
-from britekit.errors import InputError
+from britekit.errors import InputError, some
 
 FILE_NAME = "deployments.csv"
 _WRITTEN = "recordings.csv"
@@ -30,6 +32,8 @@ _WRITTEN_COLUMNS = ("time", "site", "recorder", "latitude", "longitude")
 # Recorders name a file and write its metadata up to two seconds apart.
 _SAME_TIME_S = 2.0
 _SAME_PLACE_KM = 1.0
+_DATE = re.compile(r"\d{4}-?\d\d-?\d\d", re.ASCII)
+_NOTHING = re.compile(r"(?!)")
 _TIME_GROUPS = ("year", "month", "day", "hour", "minute")
 
 
@@ -73,6 +77,16 @@ class RecordingInfo:
     deployment: Deployment | None = None
 
 
+class Placed(NamedTuple):
+    """When and where a recording was made; None where that is not known."""
+
+    site: str | None
+    start: datetime | None
+    zone: tzinfo | None
+    place: tuple[float, float] | None
+    """Latitude and longitude in degrees."""
+
+
 class RecordingInfos:
     """The information about the recordings below a folder.
 
@@ -88,16 +102,48 @@ class RecordingInfos:
     """
 
     def __init__(
-        self,
-        root: str | Path,
-        deployments: Sequence[Deployment] = (),
-        time_regex: Iterable[str] | None = None,
+        self, root: str | Path, deployments: Sequence[Deployment] = (), time_regex: Iterable[str] | None = None
     ) -> None:
         self._root = Path(root)
         self._deployments = deployments
         self._patterns = [re.compile(pattern) for pattern in time_regex or ()]
-        self._tables: dict[Path, dict[str, dict[str, str]]] = {}
+        self._tables: dict[Path, _Written] = {}
+        self._idle = {one.row for one in deployments}
         self._devices: dict[tuple[str, str], set[str]] = {}
+        self._folders: dict[tuple[str, str], tuple[Callable[[str], dict[str, str]], _Near]] = {}
+
+    def placed(self, file: str, known: RecordingMetadata) -> Placed:
+        """Return what `of` says of site, start and place, without looking for contradictions: in a third of the time.
+
+        Parameters
+        ----------
+        file
+            Path of the recording, which need not exist.
+        known
+            What the file itself says.
+        """
+        folder, name = os.path.split(file)
+        rows, near = self._folder(folder, known.device or "")
+        written = rows(name)
+        candidates = near.of(name)
+        source, clock = next(self._clocks(name, known, written), ("", None))
+        row, start = None, None
+        if candidates:
+            row = (
+                candidates[0]
+                if len(candidates) == 1
+                else _deployment_at(candidates, [(source, clock)] if clock else [])[0]
+            )
+        if clock is not None:
+            start = _true_time(row, source, clock)
+        if row is not None:
+            self._idle.discard(row.row)
+        place = _pair(written)
+        if place is None and row is not None and row.latitude is not None and row.longitude is not None:
+            place = row.latitude, row.longitude
+        if place is None and known.latitude is not None and known.longitude is not None:
+            place = known.latitude, known.longitude
+        return Placed(written.get("site") or (row.site if row else None), start, row.zone if row else None, place)
 
     def of(self, path: str | Path, metadata: RecordingMetadata | None = None) -> RecordingInfo:
         """Return what is known about a recording.
@@ -109,15 +155,17 @@ class RecordingInfos:
         """
         path = Path(path)
         known = read_metadata(path) if metadata is None else metadata
-        written = self._written(path)
-        clocks = self._clocks(path, known, written)
-        candidates = [one for one in self._deployments if one.knows(path.absolute(), known.device or "")]
+        rows, near = self._folder(str(path.parent), known.device or "")
+        written, candidates = rows(path.name), near.of(path.name)
+        clocks = list(self._clocks(path.name, known, written))
         row, doubts = _deployment_at(candidates, clocks)
+        if row is not None:
+            self._idle.discard(row.row)
         times: list[tuple[str, datetime]] = []
         for source, clock in clocks:
-            when, doubt = row.localised(clock) if row else (clock, None)
+            doubt = row.localised(clock)[1] if row else None
             doubts += [doubt] if doubt and not times else []
-            times.append((source, _pinned(row.corrected(when) if row and source != _WRITTEN else when)))
+            times.append((source, _true_time(row, source, clock)))
         doubts += _different_times(times, clocks)
         if row and times and (row.seconds_outside(times[0][1])):
             doubts.append(f"recorded at {times[0][1].isoformat(' ')}, outside its deployment, {row.spell()}")
@@ -153,6 +201,15 @@ class RecordingInfos:
             row,
         )
 
+    def unused(self) -> list[str]:
+        """Return what the tables say and no recording asked for has, a sentence per table and kind."""
+        found = [sentence for table in self._tables.values() for sentence in table.problems()]
+        if self._idle:
+            rows = [one.spell() for one in self._deployments if one.row in self._idle]
+            s = "s are" if len(rows) > 1 else " is"
+            found.append(f"{FILE_NAME}: {len(rows)} row{s} about none of these recordings: {some(rows, 3)}")
+        return found
+
     def contradictions(self) -> list[str]:
         """Return what is wrong with the deployments, also by the recordings asked for."""
         found = doubtful_deployments(self._deployments)
@@ -162,47 +219,96 @@ class RecordingInfos:
                 found.append(f"{name} is {len(devices)} devices: {', '.join(sorted(devices))}")
         return found
 
-    def _clocks(self, path: Path, known: RecordingMetadata, written: dict[str, str]) -> list[tuple[str, datetime]]:
-        """Return every time that is stated, with its source, the most trusted first."""
-        named: list[tuple[str, datetime]] = []
-        own = next(filter(None, (_by_pattern(pattern, path.name) for pattern in self._patterns)), None)
-        by_form = time_from_name(path.name)
-        if own is not None:
-            named.append(("time_regex", own))
-        elif by_form is not None:
-            named.append(("name", by_form))
-        inside: list[tuple[str, datetime]] = []
+    def _clocks(self, name: str, known: RecordingMetadata, written: dict[str, str]) -> Iterator[tuple[str, datetime]]:
+        """Yield every time that is stated, with its source, the most trusted first."""
+        yield from _written_time(written)
         if known.time is not None and known.time_source != "name":
-            inside = [(known.time_source or "metadata", known.time)]
-        return [*_written_time(written), *inside, *named]
+            yield known.time_source or "metadata", known.time
+        own = next(filter(None, (_by_pattern(pattern, name) for pattern in self._patterns)), None)
+        if own is not None:
+            yield "time_regex", own
+        elif (by_form := time_from_name(name)) is not None:
+            yield "name", by_form
 
-    def _written(self, path: Path) -> dict[str, str]:
-        """Return the row of the nearest table that names a recording, or nothing."""
-        folder = path.parent
+    def _folder(self, folder: str, device: str) -> tuple[Callable[[str], dict[str, str]], _Near]:
+        """Return what a folder says of all of its recordings of a device: their rows by file name, and deployments."""
+        found = self._folders.get((folder, device))
+        if found is None:
+            tables = self._tables_above(Path(folder))
+
+            def row_of(name: str) -> dict[str, str]:
+                return next(
+                    (table.rows[key] for table in tables if (key := recording_key(Path(name))) in table.rows), {}
+                )
+
+            near = _Near(Path(folder).absolute(), device, self._deployments)
+            found = self._folders[folder, device] = (row_of if tables else lambda _: {}, near)
+        return found
+
+    def _tables_above(self, folder: Path) -> list[_Written]:
+        """Return the tables that may name the recordings of a folder, the nearest first."""
+        tables = []
         while True:
-            rows = self._tables.get(folder)
-            if rows is None:
-                rows = self._tables[folder] = _read_written(folder / _WRITTEN)
-            for name in (composed(path.name), recording_key(path)):
-                if name in rows:
-                    return rows[name]
+            if folder not in self._tables:
+                self._tables[folder] = _Written(folder / _WRITTEN)
+            tables += [self._tables[folder]] if self._tables[folder].rows else []
             if folder == self._root or self._root not in folder.parents:
-                return {}
+                return tables
             folder = folder.parent
 
 
-def _read_written(path: Path) -> dict[str, dict[str, str]]:
-    if not path.exists():
-        return {}
-    rows: dict[str, dict[str, str]] = {}
-    for number, cells in iter_rows(path, ["recording"], _WRITTEN_COLUMNS):
-        try:
-            _pair(cells)
-        except ValueError:
-            raise InputError(f"{path}, row {number}: latitude and longitude are not both numbers") from None
-        for form in name_forms(cells["recording"]):
-            rows.setdefault(form, cells)
-    return rows
+class _Near:
+    """The deployments that may have made the recordings of a device in a folder: names decide about some."""
+
+    def __init__(self, folder: Path, device: str, deployments: Sequence[Deployment]) -> None:
+        judged = [(one, one.knows_folder(folder, device)) for one in deployments]
+        self._all = [(one, known is None) for one, known in judged if known is not False]
+        self._known = [one for one, by_name in self._all if not by_name]
+        self._folder, self._device = folder, device
+        serials = [one.serial_in_names for one, by_name in self._all if by_name]
+        # One search tells that a name holds no serial number: a year has a million names.
+        words = "|".join(re.escape(serial) for serial in serials if serial)
+        self._may_hold = None if None in serials else re.compile(words, re.IGNORECASE) if words else _NOTHING
+
+    def of(self, name: str) -> list[Deployment]:
+        """Return those of a recording, in the order of the table."""
+        if self._may_hold is not None and self._may_hold.search(name) is None:
+            return self._known
+        return [one for one, by_name in self._all if not by_name or one.knows_name(self._folder, name, self._device)]
+
+
+class _Written:
+    """The rows of a ``recordings.csv``, by the name of the recording each means; none where there is no such file."""
+
+    def __init__(self, path: Path) -> None:
+        self.rows: dict[str, dict[str, str]] = {}
+        self._path = path
+        self._problems: dict[str, list[str]] = {}
+        if not path.exists():
+            return
+        names = RecordingNames.below(path.parent)
+        for number, cells in iter_rows(path, ["recording"], _WRITTEN_COLUMNS):
+            try:
+                _pair(cells)
+            except ValueError:
+                raise InputError(f"{path}, row {number}: latitude and longitude are not both numbers") from None
+            found, text = names.find(cells["recording"]), cells["time"]
+            if found is None and len(names):
+                self._note("have no recording in its folder or below", number, cells["recording"])
+            if text and not _written_time(cells):
+                is_date = _DATE.fullmatch(text) is not None
+                kind = "have a date without a clock time" if is_date else "have a time that cannot be read"
+                self._note(f"{kind} (expected 2024-05-01T06:30:00), so its recording's own time counts", number, text)
+            key = name_key(found) if found is not None else name_forms(cells["recording"])[-1]
+            if self.rows.setdefault(key, cells) is not cells:
+                self._note("are about a recording that a row before is about", number, cells["recording"])
+
+    def _note(self, kind: str, number: int, text: str) -> None:
+        self._problems.setdefault(kind, []).append(f'row {number}, "{text}"')
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with rows, a sentence per kind."""
+        return [f"{self._path}: {len(rows)} rows {kind}: {some(rows, 3)}" for kind, rows in self._problems.items()]
 
 
 def _written_time(written: dict[str, str]) -> list[tuple[str, datetime]]:
@@ -213,6 +319,14 @@ def _written_time(written: dict[str, str]) -> list[tuple[str, datetime]]:
     except ValueError:
         when = None
     return [] if when is None else [(_WRITTEN, when)]
+
+
+def _true_time(row: Deployment | None, source: str, clock: datetime) -> datetime:
+    """Return the time that a clock means: in its deployment's zone and corrected, unless a person wrote it."""
+    if row is None:
+        return _pinned(clock)
+    when = row.localised(clock)[0]
+    return _pinned(when if source == _WRITTEN else row.corrected(when))
 
 
 def _pair(cells: dict[str, str]) -> tuple[float, float] | None:

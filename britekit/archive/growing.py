@@ -12,7 +12,7 @@ from pathlib import Path
 
 import britekit
 from britekit.archive.store import GrowingArchive
-from britekit.audio.files import check_stems, shown
+from britekit.audio.files import same_named, shown
 from britekit.errors import InferenceError, some
 from britekit.inference.embedding import Embedder
 from britekit.inference.engine import Engine
@@ -100,12 +100,15 @@ def grow_archive(
     Raises
     ------
     InputError
-        Two recordings of equal name, or as `GrowingArchive`.
+        As `GrowingArchive`.
     """
     began = time.monotonic()
-    check_stems(paths)
-    names = {recording_name(path, root): path for path in paths}
     growth = Growth()
+    unclear = same_named(paths)
+    for path, reason in unclear.items():
+        growth.failed[path] = reason
+        logger.warning("%s is left out: %s", shown(path), reason)
+    names = {recording_name(path, root): path for path in paths if path not in unclear}
     more = {"licence": embedder.licence, "britekit_version": britekit.__version__}
     with GrowingArchive(folder, embedder.identity, root, embedder.path, more) as archive:
         before = dict(archive.entries)

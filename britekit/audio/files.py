@@ -125,22 +125,42 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def check_stems(paths: Iterable[str | os.PathLike[str]]) -> None:
-    """Raise for two recordings of equal stem in one directory, since their results would have the same name.
+def name_key(name: str) -> str:
+    """Return a name without what never tells two recordings apart: the form of its accents, spaces at its ends."""
+    return composed(name).strip()
 
-    Raises
-    ------
-    InputError
-        There are two such files; names both.
+
+def same_named(paths: Iterable[Path], with_extension: bool = False) -> dict[Path, str]:
+    """Return the recordings that a name cannot tell from another in their directory, each with the reason.
+
+    Results and annotations bear the name without extension, so those of ``a.wav`` and ``a.mp3`` would be mixed up.
+    Such recordings fail, and the others are used.
+
+    Parameters
+    ----------
+    paths
+        Recordings.
+    with_extension
+        Compare whole names: only accents and spaces at the ends make two of them the same.
     """
-    seen: dict[tuple[Path, str], Path] = {}
-    for path in map(Path, paths):
-        other = seen.setdefault((path.parent, composed(path.stem)), path)
-        if other != path:
-            raise InputError(
-                f"{shown(other)} and {shown(path.name)} have the same name without extension, so their "
-                f"results would overwrite each other; rename or move one"
-            )
+    groups: dict[tuple[Path, str], list[Path]] = {}
+    for path in dict.fromkeys(paths):
+        groups.setdefault((path.parent, name_key(path.name if with_extension else path.stem)), []).append(path)
+    alike = "name, but for accents and spaces" if with_extension else "name without extension"
+    return {
+        path: f"{shown(next(other.name for other in group if other != path))} beside it has the same {alike}, so "
+        "that neither can be told from the other; rename or move one"
+        for group in groups.values() if len(group) > 1 for path in group
+    }  # fmt: skip
+
+
+def without_same_named(paths: Iterable[Path], failures: Failures, with_extension: bool = False) -> list[Path]:
+    """Return the recordings that a name tells from the others; note the rest as failed."""
+    paths = list(paths)
+    alike = same_named(paths, with_extension)
+    for path, reason in alike.items():
+        failures.fail(path, InputError(reason))
+    return [path for path in paths if path not in alike]
 
 
 def _listed(directory: Path) -> list[Path]:

@@ -16,8 +16,8 @@ from britekit.collect.atomic_folder import check_conflicts, publish, staging
 from britekit.collect.context import Context
 from britekit.collect.download_cache import Downloads
 from britekit.collect.licences import is_wanted
-from britekit.collect.names import check_names
-from britekit.collect.offers import Offer, SourceRow
+from britekit.collect.names import named_safely
+from britekit.collect.offers import Offer, SourceRow, refused
 from britekit.collect.other_species import OtherSpecies
 from britekit.collect.recording_folder import NotWanted
 from britekit.collect.recordings_table import FILE_NAME, RecordingRow, read_recordings_table, write_recordings_table
@@ -122,8 +122,9 @@ def plan_collection(
         _mention_verdicts(context.project / "data" / "verdicts.csv", sources_path)
     found = {item.offer.class_name for item in planned if not item.is_test}
     planned = [item for item in planned if is_wanted(item.offer.details.licence, licences)]
-    for item in planned:
-        check_names(item.offer, item.is_test)
+    planned = [
+        replace(item, offer=named_safely(item.offer, number, item.is_test)) for number, item in enumerate(planned)
+    ]
     planned = _without_repeats(planned)
     _check_all_classes(planned, classes, classes_path, found)
     return planned, classes
@@ -307,11 +308,12 @@ def _check_still_all_classes(good: Sequence[Planned], classes: Sequence[ClassInf
 
 
 def _without_repeats(planned: Iterable[Planned]) -> list[Planned]:
-    """Drop recordings offered twice for one path; raise for two different ones with equal stem.
+    """Drop recordings offered twice for one path; different ones of equal stem there fail when they are fetched.
 
     A test recording offered for several classes is kept once, for all of them.
     """
     kept: dict[Path, Planned] = {}
+    clashing: list[Planned] = []
     for item in planned:
         stem = item.place.with_suffix("")
         # file names on macOS and Windows are case-insensitive
@@ -319,14 +321,20 @@ def _without_repeats(planned: Iterable[Planned]) -> list[Planned]:
         key = Path(str(key).casefold())
         first = kept.setdefault(key, item)
         if first is not item and (first.offer.origin, first.place) != (item.offer.origin, item.place):
-            kind = "test recordings" if item.is_test else f'recordings of class "{item.offer.class_name}"'
-            raise InputError(
-                f"two {kind} have the same name without extension: {first.offer.origin} "
-                f"(row {first.row.row}) and {item.offer.origin} (row {item.row.row}); rename one of them"
-            )
+            kept[key] = _clash(first, item)
+            clashing.append(_clash(item, first))
+            continue
         if item.offer.class_name not in (first.offer.class_name, *first.more_classes):
             kept[key] = replace(first, more_classes=(*first.more_classes, item.offer.class_name))
-    return list(kept.values())
+    return [*kept.values(), *clashing]
+
+
+def _clash(item: Planned, other: Planned) -> Planned:
+    reason = (
+        f"{other.offer.origin} (row {other.row.row}) has the same name without extension, so that neither can be told "
+        "from the other; rename one of them"
+    )
+    return replace(item, offer=refused(item.offer, reason))
 
 
 def _check_all_classes(

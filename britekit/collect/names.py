@@ -1,27 +1,36 @@
 """Check names of recordings and class folders from any source."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from britekit.audio.files import is_recording_name
-from britekit.collect.offers import Offer
+from britekit.collect.offers import Offer, refused
 from britekit.errors import InputError
 
 
-def check_names(offer: Offer, is_test: bool) -> None:
-    """Raise for a recording that cannot be stored under its name or in a folder of its class.
+def named_safely(offer: Offer, number: int, is_test: bool) -> Offer:
+    """Return an offer that fails when it is fetched if its recording cannot be stored under its name.
+
+    Parameters
+    ----------
+    number
+        Unique among the offers; such a recording is called by it.
 
     Raises
     ------
     InputError
+        Its class cannot be the name of a folder.
     """
     name = offer.file_name
     if not is_recording_name(name) or name != Path(name).name or "\\" in name or not name.isprintable():
-        raise InputError(f"{offer.origin}: {name!r} is not a valid name of a recording")
+        reason = f"{name!r} cannot be the name of a recording; rename it"
+        offer = replace(refused(offer, reason), file_name=f"unusable-{number}.wav")
     if not is_test and not _is_folder_name(offer.class_name):
         raise InputError(
             f'class "{offer.class_name}" is not a valid name of a folder; use a name of at most '
             '200 letters without / \\ : * ? " < > |, and without a dot or space at its ends'
         )
+    return offer
 
 
 def _is_folder_name(name: str) -> bool:

@@ -5,7 +5,7 @@ fetching audio, and a docstring whose first line describes it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from britekit.annotations.segments import Annotation
@@ -48,3 +48,12 @@ class Offer:
     downloaded again."""
     verdicts: tuple[Verdict, ...] = ()
     """What is known of a training recording of which only stretches were judged; times are its own."""
+
+
+def refused(offer: Offer, reason: str) -> Offer:
+    """Return an offer that fails with a reason when it is fetched, so that the others are collected."""
+
+    def fetch(target: Path) -> None:
+        raise InputError(reason)
+
+    return replace(offer, fetch=fetch, late_details=None)

@@ -132,7 +132,7 @@ def analyze(
     """
     from pathlib import Path
 
-    from britekit.audio.files import check_stems, find_recordings
+    from britekit.audio.files import find_recordings
     from britekit.errors import InputError
     from britekit.inference.analysis import analyze_recordings
     from britekit.inference.ensemble import load_ensemble
@@ -171,7 +171,6 @@ def analyze(
             leave_unscored(Path(output_path))
             return None
     paths = find_recordings(input_path, recursive)
-    check_stems(paths)
     cfg, members = resolve_for_models(cfg_path, overrides, ckpt_path)
     source = Path(input_path)
     root = source if source.is_dir() else source.parent

@@ -2,7 +2,8 @@
 
 Each file is decoded completely. The exit code is 1 if any cannot be decoded to its end; the problems are
 listed below the table. Time and site come from recordings.csv, data/deployments.csv, the files' metadata and
-their names; the CSV file, and with deployments also the table, state the source. Contradictions are listed.
+their names; the CSV file, and with deployments also the table, state the source. Contradictions are listed,
+and rows of these tables that apply to none of the recordings.
 
     britekit audio-info /media/card --recursive --csv recordings.csv
 """
@@ -47,6 +48,7 @@ def audio_info(
     InputError
         After everything is printed: the recordings that cannot be decoded to their end.
     """
+    import logging
     from pathlib import Path
 
     from britekit.annotations.deployments import read_deployments
@@ -66,7 +68,9 @@ def audio_info(
     if csv_path:
         _write_csv(csv_path, found, infos, base)
     if csv_path != "-":
-        _print_table(found, infos, known.contradictions(), base)
+        _print_table(found, infos, [*known.contradictions(), *known.unused()], base)
+    for text in known.unused() if csv_path == "-" else ():
+        logging.getLogger("britekit.audio").warning("%s", text)
     failed = [item for item in found if item.problem]
     if failed:
         names = some([_name(item.path, base) for item in failed], 3)

@@ -1,4 +1,4 @@
-"""Remove a recording by its file name.
+"""Remove a recording by its name.
 
 Its segments and spectrograms go too. If several sources have a recording of that file name, all are removed.
 
@@ -16,18 +16,19 @@ from britekit.options import DbPath, opt
 def del_rec(
     db_path: DbPath = None,
     file_name: Annotated[
-        str, opt("--name", required=True, metavar="NAME", help="file name of the recording, with extension")
+        str, opt("--name", required=True, metavar="NAME", help="file name of the recording, or without extension")
     ] = "",
 ) -> None:
-    """Remove a recording by its file name; rows removed are printed per table."""
+    """Remove a recording by its name; rows removed are printed per table."""
     from britekit.config import resolve
-    from britekit.database.deletion import delete_named_recordings, require_recordings
+    from britekit.database.deletion import delete_named_recordings, require_filename
     from britekit.datasets.curation_rows import drop
     from britekit.datasets.hand_edits import edit_by_hand
 
     database = db_path or resolve().train.train_db
-    with edit_by_hand(database, check=lambda s: require_recordings(s, file_name)) as edits:
-        removed = delete_named_recordings(edits.session, file_name)
-        edits.record(drop(file_name))
+    with edit_by_hand(database, check=lambda s: require_filename(s, file_name)) as edits:
+        filename = require_filename(edits.session, file_name)
+        removed = delete_named_recordings(edits.session, filename)
+        edits.record(drop(filename))
     for line in removed.lines():
         print(line)

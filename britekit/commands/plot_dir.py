@@ -31,7 +31,7 @@ def plot_dir(
     from contextlib import nullcontext
     from pathlib import Path
 
-    from britekit.audio.files import check_stems, find_recordings, shown
+    from britekit.audio.files import Failures, find_recordings, shown, without_same_named
     from britekit.commands._audio_progress import are_many, seconds_meter
     from britekit.commands._pictures import check_whole, checked_output, report
     from britekit.config import resolve
@@ -48,14 +48,16 @@ def plot_dir(
         raise InputError("--all draws whole recordings and --csv segments of them; give one of the two")
     check_whole(all, sheet, overlap, csv_path)
     paths = find_recordings(root)
-    check_stems(paths)
-    offsets = None
+    failures, offsets = Failures(), None
     if csv_path:
         wanted = wanted_by_csv(root, csv_path)
         wanted.report(root)
+        failures.failures += wanted.unclear.items()
         offsets, paths = wanted.offsets, list(wanted.offsets)
         if not paths:
             raise InputError(f"{csv_path} names no recording of {shown(root)}; there is nothing to plot")
+    # Pictures bear the name without extension.
+    paths = without_same_named(paths, failures)
     many = are_many(paths)
     style, directory = PictureStyle(not ndims, power), checked_output(output_path)
     with nullcontext() if many else seconds_meter(paths, "plot-dir") as advance:
@@ -70,6 +72,7 @@ def plot_dir(
             offsets=offsets,
             on_seconds=advance,
         )
+    drawn.failures += failures.failures
     report(drawn)
-    drawn.raise_for_failures(len(paths))
+    drawn.raise_for_failures(len(paths) + len(failures.failures))
     return drawn.made

@@ -1,12 +1,16 @@
 """Report when and where classes are detected, and detection histories for occupancy models.
 
-Uses the output of analyze and the times of the recordings (data/deployments.csv, metadata, file names).
+Uses the output of analyze (labels or detections, and analyzed.csv, which lists what was analyzed) and the times
+of the recordings (data/deployments.csv, metadata, file names).
 Writes detections per hour of recording by site, date and hour (activity.csv), presence per site and day with
 first and last detection (presence.csv), detection histories of sites by occasions with 1, 0 or NA
 (history-CLASS.csv), hours of recording in the same layout (effort.csv), a picture per class and a page
 (activity.html). NA means that nothing was recorded, and is never written as 0.
 
-    britekit rpt-activity -i recordings -l results/labels -o results/activity --occasion week
+With --precision, a class counts from the score at which that precision is reached: by verdicts, if there are any of it,
+else by the calibration (calibrate --precision); thresholds.csv tells them.
+
+    britekit rpt-activity -l results/labels -o results/activity --occasion week --precision 0.9
 """
 
 from typing import Annotated, Any, Optional
@@ -16,8 +20,14 @@ from britekit.options import TablesDir, opt
 
 def rpt_activity(
     input_path: Annotated[
-        str, opt("-i", "--input", required=True, metavar="DIR", help="recordings, for their times and sites")
-    ] = "",
+        Optional[str],
+        opt(
+            "-i",
+            "--input",
+            metavar="DIR",
+            help="recordings, to read times and sites from their files again (default: what analyze noted of them)",
+        ),
+    ] = None,
     label_dir: Annotated[
         Optional[str], opt("-l", "--labels", required=True, metavar="DIR", help="output of analyze")
     ] = None,
@@ -34,6 +44,10 @@ def rpt_activity(
     min_score: Annotated[
         float, opt("-m", "--min-score", metavar="SCORE", help="lowest score of a detection (default: 0)")
     ] = 0.0,
+    precision: Annotated[
+        Optional[float],
+        opt("--precision", metavar="P", help="detections from the score on at which a class reaches this precision"),
+    ] = None,
 ) -> Any:
     """Report when and where classes are detected, and detection histories for occupancy models.
 
@@ -45,9 +59,11 @@ def rpt_activity(
     from britekit.errors import InputError
     from britekit.results.activity import report_activity
 
-    if not (input_path and label_dir and output_path):
-        raise InputError("recordings, labels and output directory are all needed")
-    report = report_activity(input_path, label_dir, output_path, deployments_path, verdicts, occasion, min_score)
+    if not (label_dir and output_path):
+        raise InputError("labels and output directory are both needed")
+    report = report_activity(
+        label_dir, output_path, input_path, deployments_path, verdicts, occasion, min_score, precision
+    )
     for name, count in sorted(report.detections.items()):
         print(f"{name} = {count}")
     print(f"sites = {len(report.effort.sites)}")

@@ -14,9 +14,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
+from britekit.audio.files import composed
 from britekit.database.absences import unknown_segments
 from britekit.database.classes import require_class
-from britekit.database.recordings import forms_of
+from britekit.database.recordings import NamedRecordings, forms_of
 from britekit.database.schema import (
     TABLES,
     Base,
@@ -32,7 +33,7 @@ from britekit.database.schema import (
     SpecGroup,
     SpecValue,
 )
-from britekit.errors import DatabaseError, suggest
+from britekit.errors import DatabaseError, some, suggest
 
 # Servers and SQLite bind some 32,000 values at most; planning takes longer the more there are.
 _CHUNK = 5_000
@@ -84,24 +85,41 @@ def delete_source(session: Session, name: str) -> Removed:
     return removed
 
 
-def delete_named_recordings(session: Session, filename: str) -> Removed:
-    """Remove the recordings of a file name (with extension), of whatever source; the caller commits."""
-    return delete_recordings(session, require_recordings(session, filename))
+def delete_named_recordings(session: Session, name: str) -> Removed:
+    """Remove the recordings of the file name that a name means, of whatever source; the caller commits."""
+    filename = require_filename(session, name)
+    return delete_recordings(session, session.scalars(_of_file(filename)).all())
 
 
-def require_recordings(session: Session, filename: str) -> Sequence[int]:
-    """Return the IDs of the recordings of a file name; raises `DatabaseError` if there is none."""
-    found = session.scalars(select(Recording.id).where(Recording.filename.in_(forms_of(filename)))).all()
-    if not found:
-        # Not every name is fetched for the suggestion: a database may hold a million.
-        near = session.scalars(
-            select(Recording.filename).where(Recording.filename.startswith(filename[:3], autoescape=True)).limit(1000)
-        )
-        raise DatabaseError(
-            f'recording "{filename}" is not in {session.info["where"]}'
-            f"{suggest(filename, near) or '; give its file name with extension'}"
-        )
-    return found
+def require_filename(session: Session, name: str) -> str:
+    """Return the file name of the recordings that a name means.
+
+    Raises
+    ------
+    DatabaseError
+        There is none, or recordings of several file names could be meant.
+    """
+    if session.scalar(_of_file(name).limit(1)) is not None:
+        return name
+    found = NamedRecordings(session).find(name)
+    filenames = set(session.scalars(select(Recording.filename).where(Recording.id.in_(found[:_CHUNK]))))
+    if len({composed(filename) for filename in filenames}) == 1:
+        return min(filenames)
+    # Not every name is fetched for the suggestion: a database may hold a million.
+    near = session.scalars(
+        select(Recording.filename).where(Recording.filename.startswith(name[:3], autoescape=True)).limit(1000)
+    )
+    where = session.info["where"]
+    if filenames:
+        listed = some([f'"{filename}"' for filename in sorted(filenames)], 3)
+        raise DatabaseError(f'recording "{name}" could be any of {listed} in {where}; give the name with its extension')
+    raise DatabaseError(
+        f'recording "{name}" is not in {where}{suggest(name, near) or "; give its file name with extension"}'
+    )
+
+
+def _of_file(filename: str) -> Any:
+    return select(Recording.id).where(Recording.filename.in_(forms_of(filename)))
 
 
 def delete_group(session: Session, name: str) -> Removed:
@@ -153,8 +171,7 @@ def delete_segments(session: Session, segment_ids: Iterable[int]) -> Removed:
         _delete(session, removed, Segment, Segment.id.in_(chunk))
         empty = session.scalars(
             select(Recording.id).where(
-                Recording.id.in_(recordings),
-                ~select(Segment.id).where(Segment.recording_id == Recording.id).exists(),
+                Recording.id.in_(recordings), ~select(Segment.id).where(Segment.recording_id == Recording.id).exists()
             )
         ).all()
         removed += delete_recordings(session, empty)
@@ -165,17 +182,10 @@ def unlink_segments(session: Session, segment_ids: Iterable[int], class_id: int)
     """Take a class from segments; those of which nothing else is known are removed. The caller commits."""
     removed = Removed()
     for chunk in _chunks(segment_ids):
-        _delete(
-            session,
-            removed,
-            SegmentClass,
-            SegmentClass.class_id == class_id,
-            SegmentClass.segment_id.in_(chunk),
-        )
+        _delete(session, removed, SegmentClass, SegmentClass.class_id == class_id, SegmentClass.segment_id.in_(chunk))
         bare = session.scalars(
             select(Segment.id).where(
-                Segment.id.in_(chunk),
-                ~select(SegmentClass.id).where(SegmentClass.segment_id == Segment.id).exists(),
+                Segment.id.in_(chunk), ~select(SegmentClass.id).where(SegmentClass.segment_id == Segment.id).exists()
             )
         ).all()
         judged = _judged(session, bare)
@@ -233,13 +243,7 @@ def _take_classes(session: Session, recordings: Sequence[int], doomed: Any) -> R
             )
         )
         staying |= _judged(session, chunk, doomed)
-        _delete(
-            session,
-            removed,
-            SegmentClass,
-            SegmentClass.segment_id.in_(chunk),
-            SegmentClass.class_id.in_(doomed),
-        )
+        _delete(session, removed, SegmentClass, SegmentClass.segment_id.in_(chunk), SegmentClass.class_id.in_(doomed))
         removed += delete_segments(session, [key for key in chunk if key not in staying])
     return removed
 

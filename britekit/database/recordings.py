@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from britekit.annotations.names import NamedFiles
+from britekit.audio.files import composed
 from britekit.database.schema import Recording, RecordingInfo, Segment, SegmentClass, Source
 
 
@@ -35,17 +36,32 @@ def get_or_add_source(session: Session, name: str) -> int:
 
 
 def find_recording(session: Session, source_id: int, filename: str) -> Recording | None:
-    """Return the recording of that source and file name, or None."""
-    query = select(Recording).where(Recording.filename == filename, Recording.source_id == source_id)
-    return session.scalars(query.order_by(Recording.id).limit(1)).first()
+    """Return the recording of that source and file name, or None; its accents may be composed otherwise."""
+    query = select(Recording).where(Recording.filename.in_(forms_of(filename)), Recording.source_id == source_id)
+    return session.scalars(query.order_by(Recording.filename != filename, Recording.id).limit(1)).first()
 
 
-def named_recordings(session: Session, name: str, source: str = "") -> list[int]:
-    """Return the IDs of the recordings of a file name or stem, of one source or of any.
+class NamedRecordings:
+    """Finds the recordings of a database that people name, with or without extension (`NamedFiles`).
 
-    Where none has the name as it is written, accents may be composed otherwise.
+    Parameters
+    ----------
+    session
+        Of an open database. All names of it are read once, at the first question.
     """
-    return next(filter(None, (_named_exactly(session, form, source) for form in forms_of(name))), [])
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._by_source: dict[str, NamedFiles[int]] = {}
+
+    def find(self, name: str, source: str = "") -> list[int]:
+        """Return the IDs of the recordings that a name means, of one source or of any."""
+        if source not in self._by_source:
+            query = select(Recording.filename, Recording.id).order_by(Recording.id)
+            if source:
+                query = query.join(Source, Source.id == Recording.source_id).where(Source.name == source)
+            self._by_source[source] = NamedFiles((name, key) for name, key in self._session.execute(query))
+        return self._by_source[source].find(name)
 
 
 def forms_of(name: str) -> list[str]:
@@ -53,27 +69,8 @@ def forms_of(name: str) -> list[str]:
     return list(dict.fromkeys([name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))]))
 
 
-def _named_exactly(session: Session, name: str, source: str) -> list[int]:
-    begins: ColumnElement[bool]
-    if session.get_bind().dialect.name == "sqlite":
-        # Between "stem." and "stem/" lie the names that begin with "stem.": a range that the index answers.
-        begins = Recording.filename.between(f"{name}.", f"{name}/")
-    else:
-        begins = Recording.filename.startswith(f"{name}.", autoescape=True)  # servers have orders of their own
-    query = select(Recording.id, Recording.filename).where((Recording.filename == name) | begins).order_by(Recording.id)
-    if source:
-        query = query.join(Source, Source.id == Recording.source_id).where(Source.name == source)
-    found = session.execute(query)
-    return [key for key, filename in found if name in (filename, Path(filename).stem)]
-
-
 def add_recording(
-    session: Session,
-    source_id: int,
-    filename: str,
-    path: str,
-    seconds: float | None,
-    facts: Facts | None = None,
+    session: Session, source_id: int, filename: str, path: str, seconds: float | None, facts: Facts | None = None
 ) -> int:
     """Add a recording and what is known about it, and return its ID."""
     row = {
@@ -91,7 +88,7 @@ def add_recording(
 
 
 def filenames_of_class(session: Session, class_id: int) -> set[tuple[str, str]]:
-    """Return (source, file name) of every recording that has a segment of the class."""
+    """Return (source, file name with accents composed) of every recording that has a segment of the class."""
     query = (
         select(Source.name, Recording.filename)
         .join(Source, Source.id == Recording.source_id)
@@ -100,7 +97,7 @@ def filenames_of_class(session: Session, class_id: int) -> set[tuple[str, str]]:
         .where(SegmentClass.class_id == class_id)
         .distinct()
     )
-    return {(source, filename) for source, filename in session.execute(query)}
+    return {(source, composed(filename)) for source, filename in session.execute(query)}
 
 
 def group_ids(session: Session) -> dict[int, int]:

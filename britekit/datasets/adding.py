@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from britekit.audio.files import shown
+from britekit.audio.files import Failures, composed, shown, without_same_named
 from britekit.audio.windows import WindowGrid
 from britekit.config import BaseConfig
 from britekit.database.classes import get_or_add_class
@@ -90,12 +90,15 @@ def extract_folder(
     if max_recordings is not None:
         # Chosen before those that are there are left out: repeating the command must not add more.
         paths = pick(paths, max_recordings, class_name if at_random else None)
+    failures = Failures()
+    paths = without_same_named(paths, failures, with_extension=True)
     described = describe_beside(paths, class_name, cfg.misc, source)
-    new = [path for path in paths if include_existing or (described[path].source, path.name) not in known]
+    new = [path for path in paths if include_existing or (described[path].source, composed(path.name)) not in known]
     starts = spread(grid, max_per_recording, at_random) if max_per_recording else grid
     plans = [Plan(path, described[path].source, described[path].facts, [class_name], starts=starts) for path in new]
     result = store_plans(session, cfg.audio, plans, target.place, grid.tolerance_s, on_recording=on_recording)
     result.skipped = len(paths) - len(new)
+    result.failures += failures.failures
     return result
 
 
@@ -147,10 +150,12 @@ def extract_given(
     if dest_dir is not None:
         folder = Path(dest_dir)
         stored_path = lambda path: str(_copy_into(folder, path))  # noqa: E731
-    return store_plans(
+    result = store_plans(
         session, cfg.audio, plans, target.place, grid.tolerance_s,
         stored_path=stored_path, on_recording=on_recording,
     )  # fmt: skip
+    result.failures += wanted.unclear.items()
+    return result
 
 
 def _grid(cfg: BaseConfig, overlap: float | None) -> WindowGrid:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from britekit.annotations.held import is_held, known_seconds, split_at_ends
-from britekit.annotations.names import RecordingNames, recording_key
+from britekit.annotations.names import recording_key
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.segments import UNNAMED, Annotation
+from britekit.audio.files import same_named
 from britekit.config.misc import MiscConfig
 from britekit.formats import read_folder, report_absent, warn_of_folders
 
@@ -21,7 +22,7 @@ class FolderAnnotations:
     folder
         With ``annotations.csv``, Raven selection tables, TextGrids or Audacity labels, or none of these.
     paths
-        Its recordings.
+        Its recordings; annotations of those that a name cannot tell apart are not used.
     reconciler
         Knows the classes. Stretches labelled ``?`` stay: they hold a sound that nobody named.
     misc
@@ -39,7 +40,7 @@ class FolderAnnotations:
     def __init__(
         self, folder: Path, paths: Sequence[Path], reconciler: Reconciler, misc: MiscConfig, class_name: str
     ) -> None:
-        RecordingNames.of(paths)
+        unclear = {recording_key(path) for path in same_named(paths)}
         if class_name:
             warn_of_folders(folder)
         found = read_folder(folder, misc.map_codes, class_name)
@@ -51,6 +52,8 @@ class FolderAnnotations:
         named = reconciler.reconcile([item for item in found.annotations if item.label != UNNAMED])
         unnamed = [item for item in found.annotations if item.label == UNNAMED]
         for item in split_at_ends([*named, *unnamed], known_seconds(paths)):
+            if item.recording in unclear:
+                continue  # its recordings fail, which is reported with both names
             if item.recording not in stems:
                 absent.setdefault(item.recording, item.where)
                 continue

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from britekit.annotations.classes import ClassInfo
-from britekit.audio.files import composed
+from britekit.annotations.names import NamedFiles
 from britekit.datasets.catalogue import Catalogue
 from britekit.datasets.curation_rows import EVERY_CLASS, Decision, read_decisions, refuse
 from britekit.errors import InputError, some
@@ -43,7 +44,7 @@ class Curation:
     def __init__(self, decisions: Iterable[Decision] = (), classes: Sequence[ClassInfo] = ()) -> None:
         self._decisions = list(decisions)
         self.catalogue = Catalogue.after(classes, self._decisions)
-        self._by_recording: dict[str, list[Decision]] = {}
+        self._about_segments: list[Decision] = []
         self._everywhere: list[Decision] = []
         self._by_source: dict[str, list[Decision]] = {}
         # Names in `add-` and `del-` rows are judged by the catalogue alone, except those of sources.
@@ -52,7 +53,7 @@ class Curation:
         for decision in self._decisions:
             if decision.is_about_segments:
                 if decision.row not in self.catalogue.without_effect:
-                    self._by_recording.setdefault(composed(decision.recording), []).append(decision)
+                    self._about_segments.append(decision)
                 continue
             if decision.action in ("del-class", "del-cat"):
                 self._everywhere.append(decision)
@@ -73,25 +74,32 @@ class Curation:
         """Number of rows."""
         return len(self._decisions)
 
-    def about(self, filename: str, source: str = "") -> list[Decision]:
-        """Return the rows about a recording, which they name with or without its extension.
+    def about(self, recordings: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[Decision]]:
+        """Return the rows about each recording, in the order of the file.
 
         Parameters
         ----------
-        filename
-            With extension.
-        source
-            Name of its source.
+        recordings
+            All that there are, each as file name with extension and name of its source. A row names one as
+            `NamedFiles` finds it, within its source if it states one.
         """
-        rows = list(self._everywhere)
-        for decision in self._by_source.get(source, ()):
-            self._matched.add(decision.row)
-            rows.append(decision)
-        filename = composed(filename)
-        for name in {filename, Path(filename).stem}:
-            named = self._by_recording.get(name, ())
-            rows += [row for row in named if row.details.get("source", source) == source]
-        return sorted(rows, key=lambda decision: decision.row)
+        found: dict[tuple[str, str], list[Decision]] = {key: list(self._everywhere) for key in recordings}
+        of_source = defaultdict(list)
+        for key in found:
+            of_source[key[1]].append(key)
+            for decision in self._by_source.get(key[1], ()):
+                self._matched.add(decision.row)
+                found[key].append(decision)
+        names: dict[str | None, NamedFiles[tuple[str, str]]] = {}
+        for decision in self._about_segments:
+            source = decision.details.get("source")
+            if source not in names:
+                names[source] = NamedFiles((key[0], key) for key in (found if source is None else of_source[source]))
+            for key in names[source].find(decision.recording):
+                found[key].append(decision)
+        for rows in found.values():
+            rows.sort(key=lambda decision: decision.row)
+        return found
 
     def classes_of(self, decisions: Sequence[Decision], native: Sequence[str], offset: float) -> list[str]:
         """Return the classes a segment has in the end, those of ``native`` first.

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from britekit.annotations.classes import ClassInfo, read_classes
 from britekit.annotations.judged_stretches import apart, known_in, windows_of
+from britekit.audio.files import Failures
 from britekit.audio.windows import WindowGrid
 from britekit.config import BaseConfig
 from britekit.database.classes import add_class, get_or_add_category, segment_counts
@@ -67,19 +68,22 @@ def build_training_database(
     classes = read_classes(classes_path)
     curation = read_curation(curation_path, classes)
     curation.step_s = WindowGrid.for_extraction(duration, overlap).step_s
-    plans = read_tree(root, classes, cfg.misc)
+    failures = Failures()
+    plans = read_tree(root, classes, cfg.misc, failures)
     _check_every_class(root, classes_path, classes, plans, curation)
     _choose_windows(plans, duration, overlap)
-    decisions = {plan.path: curation.about(plan.filename, plan.source) for plan in plans}
+    decisions = curation.about((plan.filename, plan.source) for plan in plans)
 
     def choose(plan: Plan, offset: float) -> list[str]:
-        return curation.classes_of(decisions[plan.path], plan.classes_at(offset, duration), offset)
+        rows = decisions[plan.filename, plan.source]
+        return curation.classes_of(rows, plan.classes_at(offset, duration), offset)
 
     with publish_database(target) as session:
         class_ids = _add_classes(session, curation)
         place = Place(class_ids, get_or_add_group(session, group, asdict(cfg.audio)))
         session.commit()
         result = store_plans(session, cfg.audio, plans, lambda: place, 0.0, choose=choose, stored_path=project_path)
+        result.failures += failures.failures
         if not result.computed:
             result.raise_for_failures()
             raise InputError(f"{root}: no recording gives a segment; see the warnings above")
@@ -123,14 +127,7 @@ def _add_classes(session: Session, curation: Curation) -> dict[str, int]:
     for name in catalogue.soundtypes:
         session.execute(insert(SoundType).values(name=name, inserted_date=session.info["inserted_date"]))
     return {
-        name: add_class(
-            session,
-            name,
-            info.code,
-            categories[category],
-            alt_name=info.alt_name,
-            alt_code=info.alt_code,
-        )
+        name: add_class(session, name, info.code, categories[category], alt_name=info.alt_name, alt_code=info.alt_code)
         for name, (category, info) in catalogue.classes.items()
     }
 
@@ -161,11 +158,7 @@ def project_path(path: Path) -> str:
 
 
 def _check_every_class(
-    root: Path,
-    classes_path: Path,
-    classes: Sequence[ClassInfo],
-    plans: Sequence[Plan],
-    curation: Curation,
+    root: Path, classes_path: Path, classes: Sequence[ClassInfo], plans: Sequence[Plan], curation: Curation
 ) -> None:
     found = {name for plan in plans for name in plan.every_class} | curation.targets()
     # What was removed by a decision needs no recordings.

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from britekit.database.recordings import NamedRecordings
 from britekit.database.session import Mode, open_database
 from britekit.database.targets import sqlite_path
 from britekit.database.tracked import applied_rows, curation_file, note_applied_rows
@@ -117,7 +118,8 @@ def _missing(session: Session, table: Path) -> list[Decision]:
 
 def _catch_up(session: Session, table: Path) -> None:
     missing = _missing(session, table)
-    changed = [redo(session, decision) for decision in missing]
+    names = NamedRecordings(session)
+    changed = [redo(session, decision, names) for decision in missing]
     if any(changed):
         where = session.info["where"]
         log.warning("%s: the last %d decisions were missing in %s; they are in it now", table, len(missing), where)

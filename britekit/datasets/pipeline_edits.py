@@ -101,10 +101,12 @@ def extract_replayed(
         edits.commit()
 
     grid = WindowGrid.for_extraction(cfg.audio.spec_duration, cfg.pipeline.extract_overlap)
-    return store_plans(
+    result = store_plans(
         session, cfg.audio, plans, lambda: place, grid.tolerance_s,
         stored_path=project_path, commit=note, on_recording=on_recording,
     )  # fmt: skip
+    result.failures += wanted.unclear.items()
+    return result
 
 
 def _class_folder(target: str | os.PathLike[str], class_name: str, wanted: Wanted) -> Path:
@@ -131,8 +133,7 @@ def _on_grid(cfg: BaseConfig, wanted: Wanted, folder: Path, class_name: str) -> 
             log.warning("%s: its folder's annotations do not list it, so a rebuild leaves it out", path)
             continue
         starts = _window_starts(
-            path,
-            WindowGrid.for_extraction(cfg.audio.spec_duration, cfg.pipeline.extract_overlap, bool(annotations)),
+            path, WindowGrid.for_extraction(cfg.audio.spec_duration, cfg.pipeline.extract_overlap, bool(annotations))
         )
         for offset in offsets:
             begins = min(starts, key=lambda start: abs(start - offset)) if starts else offset

@@ -11,10 +11,10 @@ from pathlib import Path
 from britekit.annotations.held import is_held
 from britekit.annotations.image_names import image_name_readings, images_in, parse_image_name
 from britekit.annotations.judged_stretches import Stretch, known_in
-from britekit.annotations.names import RecordingNames
+from britekit.annotations.names import NamedFiles
 from britekit.annotations.offsets import read_offset_rows
 from britekit.annotations.segments import UNNAMED, Annotation
-from britekit.audio.files import check_stems, find_recordings, shown
+from britekit.audio.files import find_recordings, same_named, shown
 from britekit.audio.windows import WindowGrid
 from britekit.database.recordings import Facts
 from britekit.datasets.annotated import classes_heard
@@ -40,6 +40,8 @@ class Plan:
         What verdicts say about stretches of it, and its length; of all else nothing is known.
     starts
         Its windows, where they begin in ascending order, or a function that looks at the file and returns it.
+    also
+        The same file in other folders.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class Plan:
     judged: list[Stretch] = field(default_factory=list)
     seconds: float = 0.0
     starts: WindowGrid | Sequence[float] | Starts = ()
+    also: list[Path] = field(default_factory=list)
 
     @property
     def filename(self) -> str:
@@ -90,11 +93,21 @@ class Wanted:
         Image names that say no segment.
     absent
         Recordings that are named but not there, each with the names that name it.
+    unclear
+        Recordings that a listed name cannot tell from another, each with the reason; they fail.
     """
 
     offsets: dict[Path, list[float]] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
     absent: dict[str, list[str]] = field(default_factory=dict)
+    unclear: dict[Path, str] = field(default_factory=dict)
+
+    def add(self, paths: Sequence[Path], offset: float) -> None:
+        """Add a segment of the recording that a name means, or note that it could mean several."""
+        if len(paths) > 1:
+            self.unclear |= same_named(paths)
+        else:
+            self.offsets.setdefault(paths[0], []).append(offset)
 
     def report(self, rec_dir: Path) -> None:
         """Warn of what cannot be used, a line each, and count it."""
@@ -103,6 +116,8 @@ class Wanted:
         for recording, names in self.absent.items():
             listed = some([shown(name) for name in names], 1)
             log.warning('recording "%s" is not in %s (%s)', recording, rec_dir, listed)
+        for path, reason in self.unclear.items():
+            log.warning("%s fails: %s", shown(path), reason)
         lost = len(self.unreadable) + sum(map(len, self.absent.values()))
         if lost:
             every = lost + sum(map(len, self.offsets.values()))
@@ -131,15 +146,15 @@ def wanted_by_images(rec_dir: str | os.PathLike[str], spec_dir: str | os.PathLik
     Raises
     ------
     InputError
-        A folder is missing, there is no image or no recording, or two recordings have one stem.
+        A folder is missing, or there is no image or no recording.
     """
     names = images_in(spec_dir)
-    paths = _by_stem(rec_dir)
+    recordings = _by_name(find_recordings(rec_dir))
     wanted = Wanted()
     for name in names:
-        found = parse_image_name(name, paths)
+        found = parse_image_name(name, lambda stem: bool(recordings.find(stem)))
         if found is not None:
-            wanted.offsets.setdefault(paths[found[0]], []).append(found[1])
+            wanted.add(recordings.find(found[0]), found[1])
             continue
         readings = image_name_readings(name)
         if readings:
@@ -157,23 +172,20 @@ def wanted_by_csv(rec_dir: str | os.PathLike[str], csv_path: str | os.PathLike[s
     InputError
         A row without recording, or whose offset is not a number of seconds; all of them are named.
     """
-    paths = _by_stem(rec_dir)
-    names = RecordingNames(paths)
+    paths = find_recordings(rec_dir)
+    recordings, stems = _by_name(paths), [path.stem for path in paths]
     wanted = Wanted()
     for row in read_offset_rows(csv_path):
-        stem = names.find(row.recording)
-        if stem is not None:
-            wanted.offsets.setdefault(paths[stem], []).append(row.offset)
+        if found := recordings.find(row.recording):
+            wanted.add(found, row.offset)
         else:
-            where = f"{csv_path}, row {row.number}{suggest(row.recording, paths)}"
+            where = f"{csv_path}, row {row.number}{suggest(row.recording, stems)}"
             wanted.absent.setdefault(row.recording, []).append(where)
     return _ordered(wanted)
 
 
-def _by_stem(rec_dir: str | os.PathLike[str]) -> dict[str, Path]:
-    paths = find_recordings(rec_dir)
-    check_stems(paths)
-    return {path.stem: path for path in paths}
+def _by_name(paths: Sequence[Path]) -> NamedFiles[Path]:
+    return NamedFiles((path.name, path) for path in paths)
 
 
 def _ordered(wanted: Wanted) -> Wanted:

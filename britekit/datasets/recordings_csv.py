@@ -10,7 +10,7 @@ from pathlib import Path
 
 from britekit.annotations.names import recording_key
 from britekit.annotations.tables import parse_number
-from britekit.audio.files import composed
+from britekit.audio.files import composed, name_key
 from britekit.audio.metadata import read_metadata
 from britekit.collect.recordings_table import FILE_NAME, group_from_name, read_recordings_table
 from britekit.config.misc import MiscConfig
@@ -50,7 +50,7 @@ class RecordingTable:
         self._by_name: dict[str, list[tuple[int, Provenance]]] = {}
         self._used: set[int] = set()
         for row in read_recordings_table(path):
-            key = (composed(row.class_name), composed(row.recording).strip())
+            key = (composed(row.class_name), name_key(row.recording))
             if key in self._rows:
                 first = self._rows[key][0]
                 raise InputError(f'{path}, row {row.row}: recording "{key[1]}" is already in row {first}')

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from britekit.database import deletion
 from britekit.database.absences import withdraw_absences
 from britekit.database.classes import add_class, find_class, get_or_add_category
-from britekit.database.recordings import get_or_add_source, named_recordings
+from britekit.database.recordings import NamedRecordings, get_or_add_source
 from britekit.database.schema import DEFAULT_NAME, Category, Class, Segment, SegmentClass, SoundType, Source, SpecGroup
 from britekit.database.segments import add_links
 from britekit.datasets.curation_rows import EVERY_CLASS, Decision
@@ -28,11 +28,11 @@ _REMOVALS: dict[str, tuple[type, Callable[[Session, str], object]]] = {
 }
 
 
-def redo(session: Session, decision: Decision) -> bool:
+def redo(session: Session, decision: Decision, names: NamedRecordings) -> bool:
     """Apply a decision where it is not applied yet; return whether anything changed. The caller commits."""
     name = decision.name or decision.class_name
     if decision.is_about_segments:
-        return _redo_segments(session, decision)
+        return _redo_segments(session, decision, names)
     if decision.action in _REMOVALS:
         table, remove = _REMOVALS[decision.action]
         is_there = _has(session, table, name)
@@ -56,8 +56,8 @@ def redo(session: Session, decision: Decision) -> bool:
     return True
 
 
-def _redo_segments(session: Session, decision: Decision) -> bool:
-    recordings = named_recordings(session, decision.recording, decision.details.get("source", ""))
+def _redo_segments(session: Session, decision: Decision, names: NamedRecordings) -> bool:
+    recordings = names.find(decision.recording, decision.details.get("source", ""))
     if decision.action == "keep":
         # Whatever it brought back has to be computed, which is the rebuild's work.
         log.warning("%s is not in %s yet; dvc repro brings it", decision, session.info["where"])

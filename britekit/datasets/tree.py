@@ -8,12 +8,12 @@ none. Of the recordings of a folder with ``verdicts.csv`` the judged stretches a
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.reconciling import Reconciler
-from britekit.audio.files import check_stems, composed, is_recording
+from britekit.audio.files import Failures, composed, is_recording, without_same_named
 from britekit.collect.recordings_table import FILE_NAME
 from britekit.config.misc import MiscConfig
 from britekit.database.recordings import Facts
@@ -28,17 +28,17 @@ from britekit.formats import holds_annotations
 log = logging.getLogger(__name__)
 
 
-def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig) -> list[Plan]:
+def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig, failures: Failures) -> list[Plan]:
     """List the recordings of a tree, in the order of the classes and then of their names.
 
     A file that lies in the folders of two classes is one recording of both. After the classes come the
-    annotated recordings of other folders, and of the tree's own folder.
+    annotated recordings of other folders, and of the tree's own folder. Recordings that a name cannot tell apart are
+    noted as failed: two of one stem in a folder, and two different ones of one file name and source.
 
     Raises
     ------
     InputError
-        No such folder; a folder that is no class and holds no annotations; annotations that cannot be used;
-        two different files of one name and source.
+        No such folder; a folder that is no class and holds no annotations; annotations that cannot be used.
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a directory; expected one folder of recordings per class in it")
@@ -51,10 +51,9 @@ def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig) -> lis
     folders += [(folder, "") for folder in _other_folders(root, [info.name for info in classes], judged)]
     for folder, class_name in folders:
         paths = _recordings_in(folder)
-        check_stems(paths)
         annotated = FolderAnnotations(folder, paths, reconciler, misc, class_name) if paths else None
         left_out = []
-        for path in paths:
+        for path in without_same_named(paths, failures):
             annotations = annotated.of(path) if annotated is not None else None
             if annotations is None and (not class_name or (annotated is not None and annotated.lists_all)):
                 left_out.append(path.name)
@@ -69,18 +68,18 @@ def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig) -> lis
                 left_out[0],
             )  # fmt: skip
     for folder in judged:
-        for plan in judged_plans(folder, reconciler, table, misc):
+        for plan in judged_plans(folder, reconciler, table, misc, failures):
             _plan(planned, plan)
     table.report_unused()
-    return list(planned.values())
+    return _without_different(planned.values(), failures)
 
 
 def _plan(planned: dict[tuple[str, str], Plan], new: Plan) -> None:
     """Add a recording, or what this folder says to the recording that another one holds."""
-    other = planned.setdefault((new.source, new.filename), new)
+    other = planned.setdefault((new.source, composed(new.filename)), new)
     if other is new:
         return
-    _check_same(other.path, new.path)
+    other.also.append(new.path)
     other.class_names += new.class_names
     other.annotations += new.annotations
     other.judged += new.judged
@@ -118,11 +117,24 @@ def _recordings_in(folder: Path) -> list[Path]:
     return sorted(filter(is_recording, folder.iterdir()), key=lambda path: path.name)
 
 
-def _check_same(first: Path, second: Path) -> None:
+def _without_different(plans: Iterable[Plan], failures: Failures) -> list[Plan]:
+    """Return the plans without those of several files that differ, which are noted as failed."""
+    kept = []
+    for plan in plans:
+        other = next((path for path in plan.also if _differ(plan.path, path)), None)
+        if other is None:
+            kept.append(plan)
+            continue
+        for path in (plan.path, *plan.also):
+            reason = (
+                f"{other if path == plan.path else plan.path} is another recording of that name; one is known by its "
+                "source and file name, so rename one or give them different sources in recordings.csv"
+            )
+            failures.fail(path, InputError(reason))
+    return kept
+
+
+def _differ(first: Path, second: Path) -> bool:
     if not (first.exists() and second.exists()):
-        return
-    if first.stat().st_size != second.stat().st_size or sha256_of(first) != sha256_of(second):
-        raise InputError(
-            f"{first} and {second} have the same name but are different recordings; a recording is known by "
-            "its source and file name, so rename one or give them different sources in recordings.csv"
-        )
+        return False
+    return first.stat().st_size != second.stat().st_size or sha256_of(first) != sha256_of(second)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from britekit.annotations.classes import ClassInfo, map_name
 from britekit.annotations.scores import ScoreTable
-from britekit.audio.files import composed
+from britekit.audio.files import name_key
 from britekit.errors import InputError
 from britekit.evaluation.grid import Grid, Scored, find_step, place_windows
 
@@ -88,7 +88,7 @@ def source_of_table(
     """Return the scores of a table; ``path`` is used in messages."""
     if not len(table.starts):
         raise InputError(f"{path} holds no scores: no recording was long enough for a window")
-    names = [composed(name) for name in table.recordings]
+    names = [name_key(name) for name in table.recordings]
     labels = [map_name(info.label(label_field), map_codes) for info in table.classes]
     for label in labels:
         if labels.count(label) > 1:

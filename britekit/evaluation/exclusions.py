@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from britekit.annotations.held import time_sentences
+from britekit.annotations.held import split_at_ends, spots, time_sentences
+from britekit.annotations.segments import Annotation
 from britekit.audio.decoding import duration_of
-from britekit.audio.files import composed, find_recordings
+from britekit.audio.files import find_recordings, name_key
 from britekit.errors import InputError, closest, some, suggest
 from britekit.evaluation.analyzed_scores import AnalyzedScores
 
@@ -93,12 +95,8 @@ def find_lengths(
     folder
         Where the audio is.
     exclusions
-        Receives the recordings without audio.
+        Receives the recordings without audio, and those of which two could be meant.
 
-    Raises
-    ------
-    InputError
-        Two audio files match one name.
     """
     names = sorted(first_row)
     unknown = [name for name in names if name not in source.seconds]
@@ -113,13 +111,39 @@ def find_lengths(
             )
         elif len(audio[name]) > 1:
             listed = " and ".join(path.name for path in audio[name])
-            raise InputError(f'recording "{name}" could be {listed} in {folder}; rename or move one')
+            exclusions.without_audio[name] = f"it could be {listed} in {folder}; rename or move one"
         else:
             try:
                 seconds[name] = duration_of(audio[name][0])
             except InputError as error:
                 exclusions.without_audio[name] = str(error)
     return seconds
+
+
+def split_boxes(annotations: list[Annotation], known: Mapping[str, float], folder: Path) -> list[Annotation]:
+    """Return annotations with each box that runs over into the next recording as a part in both.
+
+    Parameters
+    ----------
+    known
+        Lengths of recordings in seconds; those of others are looked up in their audio.
+    folder
+        Where the audio is. A box in a recording of unknown length stays whole, and is warned of.
+    """
+    names = {a.recording for a in annotations if a.ends_in} - known.keys()
+    audio = audio_files(folder, any("/" in name for name in names)) if names else {}
+    seconds = dict(known)
+    for name in names:
+        if len(audio.get(name, [])) == 1:
+            with contextlib.suppress(InputError):
+                seconds[name] = duration_of(audio[name][0])
+    whole = spots([a for a in annotations if a.ends_in and a.recording not in seconds], with_file=True)
+    if whole:
+        log.warning(
+            "%d boxes end in another recording, but the length of the first is not known, so they count for the first "
+            "alone (rows %s); put the recordings beside the annotations", len(whole), some(whole, 5),
+        )  # fmt: skip
+    return split_at_ends(annotations, seconds.get)
 
 
 def root_of(annotations_path: str | Path, recordings_dir: str | Path | None = None) -> Path:
@@ -136,5 +160,5 @@ def audio_files(folder: Path, recursive: bool) -> dict[str, list[Path]]:
         return {}  # each annotated recording is then reported as one without audio
     files: dict[str, list[Path]] = {}
     for path in paths:
-        files.setdefault(composed(path.relative_to(folder).with_suffix("").as_posix()).strip(), []).append(path)
+        files.setdefault(name_key(path.relative_to(folder).with_suffix("").as_posix()), []).append(path)
     return files

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from britekit.annotations.analyzed import analyzed_seconds
 from britekit.annotations.classes import map_name
 from britekit.annotations.label_table import LabelTable, read_label_table
 from britekit.annotations.reconciling import Reconciler
 from britekit.config import BaseConfig
 from britekit.errors import InputError, some, suggest
-from britekit.evaluation.exclusions import root_of
+from britekit.evaluation.exclusions import root_of, split_boxes
 from britekit.evaluation.grid import ROUNDED_S
 from britekit.evaluation.matrix_file import write_table
 from britekit.evaluation.score_reading import find_label_dir, read_manifest, trained_classes
@@ -113,7 +114,7 @@ def measure_localisation(
     folder = find_label_dir(label_dir, root_of(annotations_path))
     table = read_label_table(folder)
     claims = read_any_annotations(annotations_path, cfg.misc.map_codes, known=table.recordings)
-    annotations = [a for a in claims if a.label]
+    annotations = split_boxes([a for a in claims if a.label], analyzed_seconds(folder), root_of(annotations_path))
     if not annotations:
         raise InputError(f"{annotations_path} holds no annotation of a sound")
     manifest = read_manifest(folder)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from britekit.annotations.classes import map_name
 from britekit.annotations.label_table import read_label_table
 from britekit.errors import InputError
+from britekit.evaluation.exclusions import audio_files, root_of, split_boxes
 from britekit.evaluation.matrix_file import write_table
 from britekit.evaluation.score_reading import read_manifest
 from britekit.files import together
@@ -39,11 +40,12 @@ def annotated_seconds(path: str | Path, map_codes: Mapping[str, str] | None = No
     InputError
         The annotations cannot be read, or hold no sound.
     """
-    annotations = read_any_annotations(path, map_codes)
-    claims = [a for a in annotations if a.label]
+    root = root_of(path)
+    annotations = read_any_annotations(path, map_codes, known=audio_files(root, recursive=False))
+    claims = split_boxes([a for a in annotations if a.label], {}, root)
     if not claims:
         raise InputError(f"{path} holds no annotation of a sound")
-    recordings = sorted({a.recording for a in annotations})
+    recordings = sorted({a.recording for a in [*annotations, *claims]})
     classes = sorted({a.label for a in claims})
     return _summed(
         recordings,

@@ -14,7 +14,7 @@ from britekit import formats
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.deployments import DEFAULT_PATH, read_deployments
 from britekit.annotations.recording_info import RecordingInfos
-from britekit.audio.files import check_stems, shown
+from britekit.audio.files import same_named, shown
 from britekit.audio.windows import Windows
 from britekit.config import BaseConfig
 from britekit.errors import InferenceError, InputError
@@ -112,24 +112,29 @@ def analyze_recordings(
     Raises
     ------
     InputError
-        Two recordings have the same name, the output cannot be written, or the calibration or ignore file is unusable.
+        Two recordings in different folders have the same name without ``root``, the output cannot be written, or the
+        calibration or ignore file is unusable.
     InferenceError
         See ``resume``.
     """
     began = time.monotonic()
-    check_stems(paths)
     labeller = make_labeller(cfg, ensemble, calibration, thresholds)
     labeller.prior = load_prior(cfg, labeller.classes, where, _root_of(paths, root))
     kinds = [form.name for form in formats.chosen(rtype)]
     content = manifest_content(cfg, ensemble, labeller, start_seconds)
     facts = run_facts(content, labeller, kinds, "stem" if root is None else "path")
+    summary = AnalysisSummary(calibrated=labeller.calibration.describe())
+    failed: dict[str, list[tuple[str, str]]] = {}
+    unclear = same_named(paths)
+    for path, reason in unclear.items():
+        _note_failure(recording_name(path, root or path.parent), path, reason, failed, summary)
+    paths = [path for path in dict.fromkeys(paths) if path not in unclear]
     names = {recording_name(path, root) if root is not None else path.stem: path for path in paths}
     if len(names) < len(paths):
         raise InputError("two recordings have the same name; name them relative to a common directory (root)")
-    summary = AnalysisSummary(calibrated=labeller.calibration.describe())
-    failed: dict[str, tuple[str, str]] = {}
     keep_scores = cfg.infer.min_score == 0
-    info_of = _info_of(cfg, paths, root) if is_timed(kinds) else None
+    infos = _infos(cfg, paths, root) if is_timed(kinds) else None
+    info_of = infos.of if infos else None
     with OutputFolder(Path(output_dir), kinds, keep_scores, labeller, facts, resume, info_of, root) as output:
         for name, path in names.items():
             if reason := output.why_not_written(name):
@@ -162,6 +167,8 @@ def analyze_recordings(
         if labeller.prior is not None:
             summary.occurrence = OccurrenceTotals.of(note for _, note in output.notes(complete))
         output.finish(complete, failed, manifest_text(content), score_facts(ensemble, labeller))
+    for sentence in infos.unused() if infos else ():
+        logger.warning("%s", sentence)
     summary.elapsed_s = time.monotonic() - began
     return summary
 
@@ -184,9 +191,9 @@ def is_timed(kinds: Sequence[str]) -> bool:
     return any("time_start" in formats.get(kind).columns for kind in kinds)
 
 
-def _info_of(cfg: BaseConfig, paths: Sequence[Path], root: Path | None) -> InfoOf:
+def _infos(cfg: BaseConfig, paths: Sequence[Path], root: Path | None) -> RecordingInfos:
     """Return the source of times and places of recordings: deployments, metadata and names."""
-    return RecordingInfos(_root_of(paths, root), read_deployments(DEFAULT_PATH), cfg.misc.time_regex).of
+    return RecordingInfos(_root_of(paths, root), read_deployments(DEFAULT_PATH), cfg.misc.time_regex)
 
 
 def _root_of(paths: Sequence[Path], root: Path | None) -> Path:
@@ -197,9 +204,9 @@ def _root_of(paths: Sequence[Path], root: Path | None) -> Path:
 
 
 def _note_failure(
-    name: str, path: Path, reason: str, failed: dict[str, tuple[str, str]], summary: AnalysisSummary
+    name: str, path: Path, reason: str, failed: dict[str, list[tuple[str, str]]], summary: AnalysisSummary
 ) -> None:
-    failed[name] = (shown(path), reason)
+    failed.setdefault(name, []).append((shown(path), reason))
     summary.failed[path] = reason
     log.warning("%s is left out: %s", shown(path), reason)
 

@@ -11,9 +11,10 @@ import contextlib
 import errno
 import filecmp
 import io
+import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from britekit import formats
+from britekit.annotations.analyzed import COLUMNS, FILE_NAME, analyzed_row
 from britekit.annotations.recording_info import RecordingInfo
 from britekit.annotations.scores import ScoreTable
 from britekit.audio.metadata import RecordingMetadata, read_metadata
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 
 InfoOf = Callable[[Path, RecordingMetadata | None], RecordingInfo]
 SCORE_TABLE, MANIFEST, FAILURES, DAMAGES = "scores.npz", "manifest.yaml", "failed.csv", "damaged.csv"
-# Lists every analyzed recording, including those without a detection.
-ANALYZED = "analyzed.csv"
 # Kinds of pieces in the journal: labels as `Rows.to_bytes` gives them, `Scored.raw`, and path and metadata.
 LABELS, SCORES, SOURCE = "labels", "scores", "source"
 _NOTE = "occurrence"  # `OccurrenceNote.to_bytes`
@@ -163,7 +163,7 @@ class OutputFolder:
             for kind, ending in self._endings.items()
             if ending in ours or not os.path.lexists(self.folder / f"{name}{ending}")
         }
-        metadata = None if self._info_of is None else read_metadata(path)
+        metadata = read_metadata(path)
         recording = self._recording(name, path, metadata, scored.seconds, scored.damaged_at)
         count = size = 0
         with self._reporting(), self.journal.adding(name) as add:
@@ -232,7 +232,7 @@ class OutputFolder:
     def finish(
         self,
         paths: Mapping[str, Path] | None,
-        failed: Mapping[str, tuple[str, str]],
+        failed: Mapping[str, Sequence[tuple[str, str]]],
         manifest: str,
         meta: dict[str, str],
     ) -> None:
@@ -243,7 +243,7 @@ class OutputFolder:
         paths
             Recordings that are complete, by name; None: all that the journal holds.
         failed
-            File and reason by name of each failed recording.
+            Files and reasons by name of each failed recording; two files where a name cannot tell them apart.
         manifest
             Text of the manifest.
         meta
@@ -260,12 +260,12 @@ class OutputFolder:
             if self._keep_scores:
                 self._write_scores(names, meta)
             if failed:
-                rows = [(name, *failed[name]) for name in sorted(failed)]
+                rows = [(name, *each) for name in sorted(failed) for each in failed[name]]
                 write_csv(self.folder / FAILURES, [("recording", "file", "reason"), *rows])
             if damaged:
                 write_csv(self.folder / DAMAGES, [("recording", "damaged_at"), *damaged])
-            lengths = [(entry.name, format_time(entry.seconds)) for entry in self._entries(names)]
-            write_csv(self.folder / ANALYZED, [("recording", "seconds"), *lengths])
+            # Every recording, including those without a detection.
+            write_csv(self.folder / FILE_NAME, itertools.chain([COLUMNS], self._analyzed(names, paths)))
             if self._labeller.prior is not None:
                 write_csv(self.folder / OCCURRENCE, occurrence_rows(self.notes(names)))
                 write_csv(self.folder / WITHHELD, withheld_rows(self.notes(names)))
@@ -289,6 +289,13 @@ class OutputFolder:
             data = b"".join(self.journal.pieces(name, _NOTE))
             if data:
                 yield name, OccurrenceNote.from_bytes(data)
+
+    def _analyzed(self, names: Iterable[str], paths: Mapping[str, Path] | None) -> Iterator[tuple[object, ...]]:
+        for entry in self._entries(names):
+            stored, metadata = self._source(entry.name)
+            path = (stored or Path(entry.name)) if paths is None else paths[entry.name]
+            known = metadata or read_metadata(path)  # a journal of an older version did not note it
+            yield analyzed_row(entry.name, format_time(entry.seconds), as_text(path), known)
 
     def _entries(self, names: Iterable[str]) -> Iterator[Done]:
         for name in names:

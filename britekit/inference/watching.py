@@ -350,7 +350,9 @@ class _Watch:
             return
         began = time.monotonic()
         self._read_places()
-        failed = {recording_name(path, self.root): (shown(path), reason) for path, reason in summary.failed.items()}
+        failed: dict[str, list[tuple[str, str]]] = {}
+        for path, reason in summary.failed.items():
+            failed.setdefault(recording_name(path, self.root), []).append((shown(path), reason))
         self._output.finish(None, failed, self._manifest, score_facts(self.ensemble, self.labeller))
         self._changed, self._written_at = False, time.monotonic()
         self._writing_s = self._written_at - began

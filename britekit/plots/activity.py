@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.plots.style import figure
+from britekit.plots.style import LIGHT, figure
 
 Panel = tuple[str, NDArray[np.float64], Sequence[tuple[float, float] | None] | None]
 
@@ -24,25 +24,35 @@ def plot_activity(path: str | Path, name: str, days: Sequence[str], panels: Sequ
         Site, detections per hour of sound (24, days), NaN where nothing was recorded, and sunrise and sunset in hours
         for each day, if known.
     """
-    top = max((float(np.nanmax(rate)) for _, rate, _ in panels if np.isfinite(rate).any()), default=0.0)
-    with figure(path, width=7.5, height=0.6 + 1.8 * len(panels)) as drawn:
-        grid = drawn.subplots(len(panels), 1, squeeze=False, sharex=True)
-        for axes, (site, rate, sun) in zip(grid[:, 0], panels, strict=True):
-            axes.set_facecolor("#D9D9D9")
+    top = max((float(np.nanmax(rate)) for _, rate, _ in panels if np.isfinite(rate).any()), default=0.0) or 1.0
+    # Inches. Laid out by hand: to let matplotlib do it takes longer than to draw, for many sites.
+    width, left, right, above, below, gap = 7.2, 0.62, 0.95, 0.62, 0.45, 0.3
+    each = 1.4 if len(panels) <= 6 else 0.85
+    height = above + below + len(panels) * (each + gap) - gap
+    step = max(1, -(-len(days) // 7))
+    with figure(path, width, height) as drawn:
+        drawn.set_layout_engine("none")
+        for place, (site, rate, sun) in enumerate(panels):
+            bottom = height - above - each - place * (each + gap)
+            axes = drawn.add_axes((left / width, bottom / height, 1 - (left + right) / width, each / height))
+            axes.set_facecolor(LIGHT)
             image = axes.imshow(
-                np.ma.masked_invalid(rate), origin="lower", aspect="auto", cmap="viridis", vmin=0,
-                vmax=top or 1, extent=(-0.5, len(days) - 0.5, 0, 24), interpolation="nearest",
+                np.ma.masked_invalid(rate), origin="lower", aspect="auto", cmap="viridis", vmin=0, vmax=top,
+                extent=(-0.5, len(days) - 0.5, 0, 24), interpolation="nearest",
             )  # fmt: skip
-            if sun is not None:
-                for which in (0, 1):
-                    hours = [np.nan if pair is None else pair[which] for pair in sun]
-                    axes.plot(range(len(days)), hours, color="white", linewidth=1.0)
-            axes.set(ylim=(0, 24), yticks=range(0, 25, 6), xlim=(-0.5, len(days) - 0.5))
-            axes.set_title(site.replace("$", r"\$"), loc="left")
+            for which in (0, 1) if sun is not None else ():
+                hours = [np.nan if pair is None else pair[which] for pair in sun or ()]
+                # White on dark cells and on grey ones alike, by its dark rim.
+                axes.plot(range(len(days)), hours, color="black", linewidth=1.8)
+                axes.plot(range(len(days)), hours, color="white", linewidth=0.9)
+            axes.set(ylim=(0, 24), yticks=range(0, 25, 6 if each > 1 else 12), xlim=(-0.5, len(days) - 0.5))
+            axes.set_xticks(range(0, len(days), step), days[::step] if place == len(panels) - 1 else [])
+            axes.set_title(site.replace("$", r"\$"), loc="left", fontsize=9, pad=3)
             axes.grid(False)
-        step = max(1, -(-len(days) // 8))
-        grid[-1, 0].set_xticks(range(0, len(days), step), days[::step], rotation=0)
-        drawn.supylabel("Hour (local)", fontsize=9)
-        bar = drawn.colorbar(image, ax=grid[:, 0].tolist(), fraction=0.03, pad=0.02)
+        drawn.text(0.12 / width, 0.5, "Hour of the day (local time)", rotation=90, va="center", fontsize=9)
+        long = min(3.0, height - above - below) / height
+        bar = drawn.colorbar(
+            image, cax=drawn.add_axes((1 - (right - 0.15) / width, 1 - above / height - long, 0.14 / width, long))
+        )
         bar.set_label("Detections per hour of sound")
-        drawn.suptitle(name.replace("$", r"\$"), fontsize=10)
+        drawn.text(left / width, 1 - 0.24 / height, name.replace("$", r"\$"), fontsize=11, va="center")

@@ -7,6 +7,7 @@ intervals. Nothing here knows models.
 - ``candidates``: detections by columns, with site and clock time
 - ``queues``: ways to draw a sample of them, one file each
 - ``clips``: stretches of a recording cut out into files; ``cutting`` does so for a sample of detections
+- ``listened``: what was analyzed, with site and time; ``class_thresholds``: scores from which detections count
 - ``effort``: hours of sound per site, date and hour, and detections on the same calendar
 - ``activity``, ``sun``: when and where classes are heard, as tables, pictures and a page
 - ``histories``: detection histories for occupancy models

@@ -8,36 +8,30 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from britekit.annotations.deployments import DEFAULT_PATH
 from britekit.annotations.label_table import LabelTable, read_label_table
-from britekit.annotations.tables import iter_rows, parse_number
 from britekit.annotations.verdicts import Judged, combine, current_verdicts, read_verdicts
-from britekit.audio.files import composed
-from britekit.errors import InputError, some
-from britekit.files import together, write_csv
+from britekit.audio.files import name_key
+from britekit.errors import some
+from britekit.files import atomic_path, csv_text, together, write_csv
+from britekit.results.class_thresholds import ClassThreshold, thresholds_of, write_thresholds
 from britekit.results.clips import safe_name
-from britekit.results.effort import (
-    DetectionTimes,
-    Effort,
-    RecordingTimes,
-    compute_effort,
-    detection_times,
-    recording_times,
-)
+from britekit.results.effort import DetectionTimes, Effort, RecordingTimes, compute_effort, detection_times
 from britekit.results.histories import Occasions, effort_table, history, occasions_of, write_effort, write_history
+from britekit.results.listened import Listened, read_listened
 from britekit.results.page import Section, picture_of, write_page
-from britekit.results.recordings import Recordings, unknown_place
 from britekit.results.sun import sun_times
 
-ANALYZED = "analyzed.csv"
 ACTIVITY_COLUMNS = ("name", "site", "date", "hour", "detections", "hours", "per_hour")
 PRESENCE_COLUMNS = ("name", "site", "date", "detections", "confirmed", "first", "last", "status")
 _EPOCH = date(1970, 1, 1)
@@ -52,6 +46,8 @@ class ActivityReport:
     occasions: Occasions
     detections: dict[str, int] = field(default_factory=dict)
     """Class to the number of detections that count."""
+    thresholds: dict[str, ClassThreshold] = field(default_factory=dict)
+    """Class to its threshold, where a precision is wanted."""
     notes: list[str] = field(default_factory=list)
     """Sentences about what was not used."""
 
@@ -66,24 +62,30 @@ class _Class:
 
 
 def report_activity(
-    recordings: str | os.PathLike[str],
     labels: str | os.PathLike[str],
     output: str | os.PathLike[str],
+    recordings: str | os.PathLike[str] | None = None,
     deployments: str | Path = DEFAULT_PATH,
     verdicts: str | os.PathLike[str] | None = None,
     occasion: str = "day",
     min_score: float = 0.0,
+    precision: float | None = None,
 ) -> ActivityReport:
     """Write tables, pictures and a page about when and where classes were detected.
 
     Parameters
     ----------
-    recordings
-        Their folder, for sites and times.
     labels
         Output of analyze, with ``analyzed.csv``.
+    recordings
+        Their folder, to look at them instead of what ``analyzed.csv`` says of their files; see `read_listened`.
     occasion
         ``day``, ``week`` or a number of days: the columns of the detection histories.
+    min_score
+        Detections of at least this count.
+    precision
+        Precision that is wanted of each class: its threshold is that of its verdicts, else of the calibration (see
+        `thresholds_of`). Confirmed detections below count too.
 
     Raises
     ------
@@ -91,146 +93,100 @@ def report_activity(
         Something cannot be read or written, or no recording has a known time.
     """
     labels, output = Path(labels), Path(output)
-    archive = Recordings(recordings, deployments)
-    lengths = _analyzed(labels)
-    notes: list[str] = []
-    times, places = _times(archive, lengths, notes)
-    effort = compute_effort(times)
+    heard = read_listened(labels, deployments, recordings)
+    notes = heard.notes
+    effort = compute_effort(heard.times)
     occasions = occasions_of(effort, occasion)
     hours_SO = effort_table(effort, occasions)
     table = read_label_table(labels)
     judged = [] if verdicts is None else combine(current_verdicts(read_verdicts(verdicts)))
-    report = ActivityReport(effort, occasions, notes=notes)
-    cells = _effort_by_hour(effort)
-    activity: list[tuple[str, ...]] = []
+    thresholds = {} if precision is None else thresholds_of(table, labels, judged, precision, min_score, notes)
+    report = ActivityReport(effort, occasions, thresholds=thresholds, notes=notes)
     presence: list[tuple[str, ...]] = []
+    sections = []
+    days = [_EPOCH + timedelta(int(day)) for day in _days(effort)]
+    suns = [sun_times(heard.sites.get(site), days) for site in effort.sites]
     with together():
-        sections = []
-        for each in _classes(table, times, places, judged, min_score, notes):
-            report.detections[each.name] = len(each.times.row_D)
-            activity += _activity_rows(each, effort, cells)
-            presence += _presence_rows(each, times)
-            code = safe_name(each.name)
-            write_history(
-                output / f"history-{code}.csv", effort.sites, occasions, history(hours_SO, each.times, occasions)
-            )
-            picture = output / f"activity-{code}.png"
-            _draw(picture, each, effort, archive)
-            sections.append(_section(each, effort, picture))
-        write_csv(output / "activity.csv", [ACTIVITY_COLUMNS, *activity])
+        with _ActivityTable(output / "activity.csv", effort) as activity:
+            for each in _classes(table, heard, judged, min_score, thresholds, notes):
+                report.detections[each.name] = len(each.times.row_D)
+                activity.add(each)
+                presence += _presence_rows(each, heard.times)
+                code = safe_name(each.name)
+                write_history(
+                    output / f"history-{code}.csv", effort.sites, occasions, history(hours_SO, each.times, occasions)
+                )
+                picture = output / f"activity-{code}.png"
+                _draw(picture, each, effort, suns)
+                sections.append(_section(each, effort, picture, thresholds.get(each.name)))
         write_csv(output / "presence.csv", [PRESENCE_COLUMNS, *presence])
         write_effort(output / "effort.csv", effort.sites, occasions, hours_SO)
+        if precision is not None:
+            write_thresholds(output / "thresholds.csv", thresholds)
         facts = [
-            f"{len(times)} recordings, {effort.hours_K.sum():.1f} hours at {len(effort.sites)} sites",
+            f"{len(heard.times)} recordings, {effort.hours_K.sum():.1f} hours at {len(effort.sites)} sites",
             *notes,
         ]
         write_page(output / "activity.html", "Activity", facts, sections)
     return report
 
 
-def _analyzed(labels: Path) -> dict[str, float]:
-    """Return what was analyzed: recording to seconds."""
-    path = labels / ANALYZED
-    if not path.is_file():
-        raise InputError(
-            f"{path} does not exist, so it is not known what was listened to; run analyze again (it writes this "
-            "file), or make one with the columns recording and seconds"
-        )
-    found = {}
-    for row, cells in iter_rows(path, ("recording", "seconds")):
-        try:
-            found[composed(cells["recording"])] = parse_number(cells["seconds"])
-        except ValueError:
-            raise InputError(f'{path}, row {row}: "{cells["seconds"]}" is not a number of seconds') from None
-    return found
-
-
-def _times(archive: Recordings, lengths: dict[str, float], notes: list[str]) -> tuple[RecordingTimes, dict[str, int]]:
-    """Return the times of recordings that have one, and the place of each among them."""
-    sites: list[str] = []
-    starts: list[datetime] = []
-    seconds: list[float] = []
-    places: dict[str, int] = {}
-    gone, undated, floating = [], [], []
-    for name, length in sorted(lengths.items()):
-        path = archive.find(name)
-        if path is None:
-            gone.append(name)
-            continue
-        info = archive.info(path)
-        if info.start is None:
-            undated.append(name)
-            continue
-        start = info.start
-        if start.tzinfo is None:
-            floating.append(name)
-            start = start.replace(tzinfo=UTC)
-        elif info.zone is not None:
-            start = start.astimezone(info.zone)
-        places[name] = len(sites)
-        sites.append(info.site or unknown_place(name).site)
-        starts.append(start)
-        seconds.append(length)
-    if gone:
-        notes.append(f"{len(gone)} recordings were not found and are left out: {some(gone, 3)}")
-    if undated:
-        notes.append(f"{len(undated)} recordings have no known time and are left out: {some(undated, 3)}")
-    if floating:
-        notes.append(
-            f"{len(floating)} recordings have a time without a time zone, shown as their clocks had it (a time "
-            f"zone in {DEFAULT_PATH} places them): {some(floating, 3)}"
-        )
-    return recording_times(sites, starts, seconds), places
-
-
 def _classes(
     table: LabelTable,
-    times: RecordingTimes,
-    places: dict[str, int],
+    heard: Listened,
     judged: list[Judged],
     min_score: float,
+    thresholds: Mapping[str, ClassThreshold],
     notes: list[str],
 ) -> Iterator[_Class]:
     """Yield each class that has detections in recordings of known time."""
-    place_of = np.array([places.get(composed(name), -1) for name in table.recordings], np.int64)
+    places = heard.places
+    place_of = np.fromiter((places.get(name, -1) for name in table.recordings), np.int64, len(table.recordings))
     here = place_of[table.recording_M] >= 0 if len(table) else np.zeros(0, bool)
     if not here.all():
         notes.append(f"{int((~here).sum())} detections are in recordings that are left out")
-    keep = here & (table.score_M >= min_score - 1e-9)
-    order = np.flatnonzero(keep)
+    order = np.flatnonzero(here)
     order = order[np.argsort(table.name_M[order], kind="stable")]
     bounds = np.searchsorted(table.name_M[order], np.arange(len(table.names) + 1))
     answers = _answers(judged)
+    number_of = {name: number for number, name in enumerate(table.recordings)}
     rejected = 0
     for number in sorted(range(len(table.names)), key=table.names.__getitem__):
+        name = table.names[number]
         rows = order[bounds[number] : bounds[number + 1]]
-        confirmed = np.zeros(len(rows), bool)
-        wrong = np.zeros(len(rows), bool)
-        for place, stretches in answers.get(table.names[number], {}).items():
-            where = np.flatnonzero(_named(table, rows, place))
-            for index in where:
-                answer = _answer(stretches, float(table.start_M[rows[index]]), float(table.end_M[rows[index]]))
-                confirmed[index], wrong[index] = answer == "yes", answer == "no"
-        rejected += int(wrong.sum())
-        rows, confirmed = rows[~wrong], confirmed[~wrong]
+        confirmed, wrong = _said(table, rows, answers.get(name, {}), number_of)
+        threshold = thresholds[name].threshold if name in thresholds else min_score
+        counts = confirmed | (table.score_M[rows] >= threshold - 1e-9)
+        rejected += int((wrong & counts).sum())
+        counts &= ~wrong
+        rows, confirmed = rows[counts], confirmed[counts]
         if not len(rows):
             continue
-        recording = place_of[table.recording_M[rows]]
         found = detection_times(
-            times,
-            recording,
+            heard.times,
+            place_of[table.recording_M[rows]],
             np.zeros(len(rows), np.int64),
             table.start_M[rows].astype(float),
             table.end_M[rows].astype(float),
         )
-        yield _Class(table.names[number], found, confirmed[found.row_D])
+        yield _Class(name, found, confirmed[found.row_D])
     if rejected:
         notes.append(f"{rejected} detections are left out, since a verdict says no")
 
 
-def _named(table: LabelTable, rows: NDArray[np.int64], recording: str) -> NDArray[np.bool_]:
-    numbers = [n for n, name in enumerate(table.recordings) if composed(name) == recording]
-    return np.isin(table.recording_M[rows], numbers)
+def _said(
+    table: LabelTable, rows: NDArray[np.int64], answers: Mapping[str, list[Judged]], number_of: Mapping[str, int]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which detections of a class a verdict confirms, and which one rejects."""
+    confirmed, wrong = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
+    wanted = [number for name in answers if (number := number_of.get(name)) is not None]
+    recording = table.recording_M[rows]
+    for index in np.flatnonzero(np.isin(recording, wanted)) if wanted else ():
+        row = rows[index]
+        stretches = answers[table.recordings[recording[index]]]
+        answer = _answer(stretches, float(table.start_M[row]), float(table.end_M[row]))
+        confirmed[index], wrong[index] = answer == "yes", answer == "no"
+    return confirmed, wrong
 
 
 def _answers(judged: list[Judged]) -> dict[str, dict[str, list[Judged]]]:
@@ -238,7 +194,7 @@ def _answers(judged: list[Judged]) -> dict[str, dict[str, list[Judged]]]:
     found: dict[str, dict[str, list[Judged]]] = defaultdict(lambda: defaultdict(list))
     for item in judged:
         if item.answer != "unsure":
-            found[item.verdict.name][composed(item.verdict.recording)].append(item)
+            found[item.verdict.name][name_key(item.verdict.recording)].append(item)
     return found
 
 
@@ -252,41 +208,76 @@ def _answer(stretches: list[Judged], start: float, end: float) -> str:
     return "yes" if "yes" in said else "no" if said else ""
 
 
-def _effort_by_hour(effort: Effort) -> dict[tuple[int, int, int], float]:
-    keys = zip(effort.site_K.tolist(), effort.day_K.tolist(), effort.hour_K.tolist(), strict=True)
-    return dict(zip(keys, effort.hours_K.tolist(), strict=True))
+class _ActivityTable:
+    """``activity.csv``: a row for every class and hour in which a site was listened to, also without a detection."""
+
+    def __init__(self, path: Path, effort: Effort) -> None:
+        import pyarrow
+
+        self._path, self._effort = path, effort
+        order = np.lexsort((effort.hour_K, effort.day_K, effort.site_K))
+        site, day, hour = (values[order] for values in (effort.site_K, effort.day_K, effort.hour_K))
+        self._key_K, self._hours_K = _cell_key(site, day, hour), effort.hours_K[order]
+        days, place = np.unique(day, return_inverse=True)
+        self._columns = [
+            pyarrow.DictionaryArray.from_arrays(site.astype(np.int32), pyarrow.array(effort.sites, pyarrow.string())),
+            pyarrow.DictionaryArray.from_arrays(place.astype(np.int32), [_day(each) for each in days]),
+            pyarrow.array(hour),
+        ]
+
+    def __enter__(self) -> _ActivityTable:
+        self._whole = ExitStack()
+        partial = self._whole.enter_context(atomic_path(self._path))
+        self._out = self._whole.enter_context(open(partial, "wb"))
+        self._out.write(csv_text([ACTIVITY_COLUMNS]).encode())
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._whole.__exit__(*error)
+
+    def add(self, each: _Class) -> None:
+        """Write the rows of a class."""
+        import pyarrow
+        from pyarrow import csv
+
+        times = each.times
+        place = np.searchsorted(self._key_K, _cell_key(times.site_D, times.day_D, times.hour_D))
+        counts = np.bincount(place, minlength=len(self._key_K))
+        columns = [
+            pyarrow.DictionaryArray.from_arrays(np.zeros(len(counts), np.int32), [each.name]),
+            *self._columns,
+            pyarrow.array(counts),
+            pyarrow.array(np.round(self._hours_K, 6)),
+            pyarrow.array(np.round(counts / self._hours_K, 3)),
+        ]
+        table = pyarrow.Table.from_arrays(columns, ACTIVITY_COLUMNS)
+        csv.write_csv(table, self._out, csv.WriteOptions(include_header=False, quoting_style="needed"))
 
 
-def _activity_rows(each: _Class, effort: Effort, cells: dict[tuple[int, int, int], float]) -> Iterator[tuple[str, ...]]:
-    """Yield a row for every hour in which a site was listened to, also those without a detection."""
-    counts: dict[tuple[int, int, int], int] = defaultdict(int)
-    for key in zip(each.times.site_D.tolist(), each.times.day_D.tolist(), each.times.hour_D.tolist(), strict=True):
-        counts[key] += 1
-    for key, hours in sorted(cells.items()):
-        site, day, hour = key
-        count = counts.get(key, 0)
-        yield (
-            each.name, effort.sites[site], _day(day), str(hour), str(count), f"{hours:.6f}",
-            f"{count / hours:.3f}",
-        )  # fmt: skip
+def _cell_key(site: NDArray[np.int64], day: NDArray[np.int64], hour: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return one number per site, date and hour, in their order."""
+    return (site << 40) + ((day + (1 << 20)) << 8) + hour
 
 
 def _presence_rows(each: _Class, times: RecordingTimes) -> Iterator[tuple[str, ...]]:
     """Yield a row per site and day on which the class was detected."""
-    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for row, key in enumerate(zip(each.times.site_D.tolist(), each.times.day_D.tolist(), strict=True)):
-        groups[key].append(row)
-    zones = {int(site): times.zones[int(zone)] for site, zone in zip(times.site_R, times.zone_R, strict=True)}
-    for (site, day), rows in sorted(groups.items()):
-        moments = [
-            datetime.fromtimestamp(float(value(each.times.time_D[rows])), UTC).astimezone(zones[site])
-            for value in (np.min, np.max)
-        ]
-        confirmed = int(each.confirmed_D[rows].sum())
+    key = _cell_key(each.times.site_D, each.times.day_D, np.zeros_like(each.times.day_D))
+    order = np.argsort(key, kind="stable")
+    begin = np.flatnonzero(np.diff(key[order], prepend=-1))
+    first, last = (work.reduceat(each.times.time_D[order], begin) for work in (np.minimum, np.maximum))
+    confirmed = np.add.reduceat(each.confirmed_D[order].astype(np.int64), begin)
+    count = np.diff(begin, append=len(order))
+    # The last zone of a site's recordings, by which its days are told.
+    zones = {
+        int(site): times.zones[int(zone)] for site, zone in np.unique(np.stack([times.site_R, times.zone_R], 1), axis=0)
+    }
+    for place, row in enumerate(order[begin]):
+        site = int(each.times.site_D[row])
+        moments = (datetime.fromtimestamp(float(at[place]), UTC).astimezone(zones[site]) for at in (first, last))
         yield (
-            each.name, times.sites[site], _day(day), str(len(rows)), str(confirmed),
+            each.name, times.sites[site], _day(each.times.day_D[row]), str(count[place]), str(confirmed[place]),
             *(moment.isoformat(timespec="seconds") for moment in moments),
-            "confirmed" if confirmed else "unverified",
+            "confirmed" if confirmed[place] else "unverified",
         )  # fmt: skip
 
 
@@ -294,12 +285,16 @@ def _day(day: int) -> str:
     return (_EPOCH + timedelta(days=int(day))).isoformat()
 
 
-def _draw(path: Path, each: _Class, effort: Effort, archive: Recordings) -> None:
+def _days(effort: Effort) -> NDArray[np.int64]:
+    return np.arange(effort.day_K.min(), effort.day_K.max() + 1)
+
+
+def _draw(path: Path, each: _Class, effort: Effort, suns: list[Any]) -> None:
     from britekit.plots.activity import plot_activity
 
-    days = np.arange(effort.day_K.min(), effort.day_K.max() + 1)
+    days = _days(effort)
     panels = []
-    for site, name in enumerate(effort.sites):
+    for site, (name, sun) in enumerate(zip(effort.sites, suns, strict=True)):
         hours = np.zeros((24, len(days)))
         own = effort.site_K == site
         np.add.at(hours, (effort.hour_K[own], effort.day_K[own] - days[0]), effort.hours_K[own])
@@ -307,16 +302,16 @@ def _draw(path: Path, each: _Class, effort: Effort, archive: Recordings) -> None
         own = each.times.site_D == site
         np.add.at(counts, (each.times.hour_D[own], each.times.day_D[own] - days[0]), 1)
         rate = np.divide(counts, hours, out=np.full_like(hours, np.nan), where=hours > 0)
-        panels.append((name or "no site", rate, sun_times(archive, name, [_EPOCH + timedelta(int(d)) for d in days])))
+        panels.append((name or "no site", rate, sun))
     plot_activity(path, each.name, [_day(day) for day in days], panels)
 
 
-def _section(each: _Class, effort: Effort, picture: Path) -> Section:
+def _section(each: _Class, effort: Effort, picture: Path, threshold: ClassThreshold | None) -> Section:
     confirmed = int(each.confirmed_D.sum())
-    sites = sorted({effort.sites[site] or "no site" for site in each.times.site_D.tolist()})
+    sites = sorted(effort.sites[site] or "no site" for site in np.unique(each.times.site_D))
     return Section(
         each.name,
-        f"{len(each.times.row_D)} detections, {confirmed} of them confirmed, at {some(sites, 10)}. Grey: not "
-        "recorded. Lines: sunrise and sunset.",
+        f"{len(each.times.row_D)} detections, {confirmed} of them confirmed, at {some(sites, 10)}. "
+        f"{threshold.sentence() + ' ' if threshold else ''}Grey: not recorded. Lines: sunrise and sunset.",
         picture_of(picture),
     )

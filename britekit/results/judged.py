@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from britekit.annotations.verdicts import Judged
-from britekit.audio.files import composed
+from britekit.audio.files import name_key
 from britekit.results.candidates import Candidates
 
 _EQUAL_S = 0.011  # tables round to hundredths
@@ -41,14 +43,16 @@ def match_verdicts(judged: Sequence[Judged], candidates: Candidates) -> Matches:
     differ, yes counts: the class is there.
     """
     rows: dict[tuple[str, str], list[int]] = defaultdict(list)
-    names = [composed(name) for name in candidates.recordings]
-    for row in range(len(candidates)):
+    names = [name_key(name) for name in candidates.recordings]
+    heard = {name_key(item.verdict.recording) for item in judged}
+    numbers = [number for number, name in enumerate(names) if name in heard]
+    for row in np.flatnonzero(np.isin(candidates.recording_M, numbers)).tolist():
         rows[names[candidates.recording_M[row]], candidates.names[candidates.name_M[row]]].append(row)
     found = Matches()
     for item in judged:
         verdict = item.verdict
         yes = item.answer == "yes"
-        key = composed(verdict.recording), verdict.name
+        key = name_key(verdict.recording), verdict.name
         match = _best(item, rows.get(key, ()), candidates, yes)
         if match is not None:
             found.rows.add(match)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from datetime import tzinfo
 from pathlib import Path
 
 from britekit.annotations.deployments import DEFAULT_PATH, read_deployments
 from britekit.annotations.names import RecordingNames
-from britekit.annotations.recording_info import RecordingInfo, RecordingInfos
-from britekit.audio.files import composed, find_recordings
+from britekit.annotations.recording_info import Placed, RecordingInfo, RecordingInfos
+from britekit.audio.files import find_recordings, name_key
 from britekit.config import resolve
 from britekit.errors import InputError
 from britekit.results.candidates import Place
@@ -32,7 +31,7 @@ class Recordings:
         self._paths: dict[str, list[Path]] = defaultdict(list)
         for path in find_recordings(self.root, recursive=True):
             below = path.relative_to(self.root) if self.root.is_dir() else Path(path.name)
-            self._paths[composed(below.with_suffix("").as_posix())].append(path)
+            self._paths[name_key(below.with_suffix("").as_posix())].append(path)
         self._names = RecordingNames(self._paths)
         base = self.root if self.root.is_dir() else self.root.parent
         self._infos = RecordingInfos(base, read_deployments(deployments), resolve(None).misc.time_regex)
@@ -61,17 +60,16 @@ class Recordings:
             self._known[path] = self._infos.of(path)
         return self._known[path]
 
-    def site_place(self, site: str) -> tuple[float, float, tzinfo | None] | None:
-        """Return latitude, longitude and time zone of a site, by the first recording that has them."""
-        for name in self._paths:
-            for path in self._paths[name]:
-                info = self.info(path)
-                if info.latitude is None or info.longitude is None:
-                    continue
-                if (info.site or unknown_place(name).site) == site:
-                    zone = info.zone or (info.start.tzinfo if info.start is not None else None)
-                    return info.latitude, info.longitude, zone
-        return None
+    def placed(self, path: Path) -> Placed:
+        """Return when and where a recording was made."""
+        info = self.info(path)
+        known = info.latitude is not None and info.longitude is not None
+        place = (info.latitude or 0.0, info.longitude or 0.0) if known else None
+        return Placed(info.site, info.start, info.zone, place)
+
+    def unused(self) -> list[str]:
+        """Return what tables say and no recording asked for has, a sentence each."""
+        return self._infos.unused()
 
     def place(self, recording: str) -> Place:
         """Return site and start of a recording: what deployments and its file say, else its folder."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date
-
-from britekit.results.recordings import Recordings
+from datetime import UTC, date, tzinfo
 
 
-def sun_times(archive: Recordings, site: str, days: Sequence[date]) -> list[tuple[float, float] | None] | None:
+def sun_times(
+    place: tuple[float, float, tzinfo | None] | None, days: Sequence[date]
+) -> list[tuple[float, float] | None] | None:
     """Return the hours (0 to 24, local clock) of sunrise and sunset on each day.
+
+    Parameters
+    ----------
+    place
+        Latitude, longitude and time zone of a site, or None.
 
     Returns
     -------
     list or None
-        None where the site's place or zone is not known; an entry is None where the sun does not rise or set.
+        None where the place is not known; an entry is None where the sun does not rise or set.
     """
-    place = archive.site_place(site)
     if place is None:
         return None
     from astral import Observer

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from britekit.audio.files import check_stems, find_recordings, shown
+from britekit.audio.files import find_recordings, same_named, shown
 from britekit.errors import InputError
 
 
@@ -86,9 +86,18 @@ def test_what_cannot_be_listed(folder, tmp_path_factory):
 
 
 def test_equal_stems_in_one_folder(tmp_path):
-    check_stems([tmp_path / "a.wav", tmp_path / "sub" / "a.wav", tmp_path / "b.mp3", tmp_path / "b.mp3"])
-    with pytest.raises(InputError, match=r"a\.wav and a\.mp3"):
-        check_stems([tmp_path / "a.wav", tmp_path / "a.mp3"])
+    assert not same_named([tmp_path / "a.wav", tmp_path / "sub" / "a.wav", tmp_path / "b.mp3", tmp_path / "b.mp3"])
+    pair = [tmp_path / "a.wav", tmp_path / "a.mp3"]
+    found = same_named([*pair, tmp_path / "A.wav", tmp_path / "b.wav"])
+    assert list(found) == pair
+    assert found[pair[0]].startswith("a.mp3 beside it") and found[pair[1]].startswith("a.wav beside it")
+    assert not same_named(pair, with_extension=True)
+
+
+@pytest.mark.parametrize("other", ["a\u0308.wav", "\u00e4 .wav", " \u00e4.wav", "\u00e4.mp3"])
+def test_names_that_no_table_can_tell_apart(tmp_path, other):
+    pair = [tmp_path / "\u00e4.wav", tmp_path / other]
+    assert list(same_named(pair)) == pair
 
 
 def test_shown_is_one_printable_line():

@@ -224,12 +224,9 @@ def test_licences_are_filtered_and_unknown_ones_are_not_free(project, sources):
         (["*,folder,data,,train"], "row 4: .*data holds no recordings"),
         (["*,sample,Bee,3,test"], 'row 4: there is no imaginary species "Bee"'),
         (["*,sample,*,3,test"], "row 4: no imaginary species of the class list"),
-        (["Ant,folder,archive/Ant/Ant1.wav,,test", "Bee,folder,archive/Bee/Ant1.mp3,,test"],
-         r"two test recordings have the same name .*: .*Ant1.wav \(row 4\) and .*Ant1.mp3 \(row 5\)"),
     ],
 )  # fmt: skip
 def test_what_a_source_cannot_give(project, sources, rows, message):
-    make_recording(project / "archive/Bee/other.wav").rename(project / "archive/Bee/Ant1.mp3")
     sources(*rows)
     with pytest.raises(InputError, match=message):
         collect()
@@ -343,6 +340,29 @@ def test_test_and_training_recordings_stay_apart(project, sources):
     (project / "c.yaml").write_text("pipeline:\n  test_annotations: data/recordings/test/a.csv\n")
     with pytest.raises(InputError, match="pipeline.test_annotations"):
         collect(cfg_path="c.yaml")
+
+
+def test_one_bad_name_fails_alone(project, sources, caplog):
+    """A line break, and two names of which no table can tell the one from the other."""
+    for name in ("line\nbreak.wav", "twin.wav", "twin .wav"):
+        make_recording(project / "archive/Bee" / name, seed=8)
+    sources()
+    with pytest.raises(InputError) as failed:
+        collect()
+    assert "3 of 7 recordings could not be collected" in str(failed.value)
+    assert "'line\\nbreak.wav' cannot be the name" in str(failed.value)
+    assert str(failed.value).count("twin.wav beside it has the same name") == 1
+    assert sorted(path.name for path in (project / "data/recordings/Bee").iterdir()) == ["Bee1.wav", "Bee2.wav"]
+
+
+def test_two_rows_that_offer_one_name_fail_alone(project, sources):
+    make_recording(project / "archive/Bee/other.wav").rename(project / "archive/Bee/Ant1.mp3")
+    sources("Ant,folder,archive/Ant/Ant1.wav,,test", "Bee,folder,archive/Bee/Ant1.mp3,,test")
+    message = r"2 of 7 recordings .*Ant1.wav: .*Ant1.mp3 \(row 5\) has the same name without extension"
+    with pytest.raises(InputError, match=message):
+        collect()
+    names = sorted(path.name for path in (project / "data/recordings/Bee").iterdir())
+    assert names == ["Ant1.mp3", "Bee1.wav", "Bee2.wav"]
 
 
 def test_class_names_that_cannot_be_folders(project, sources):

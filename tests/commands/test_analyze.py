@@ -219,13 +219,28 @@ def test_recursive_names_by_path():
     assert ScoreTable.load("out/scores.npz").recordings == ["below/r0", "r0", "r1", "r2"]
 
 
-def test_equal_stems_are_refused_before_any_work(capsys: pytest.CaptureFixture[str]):
-    write_recording(Path("rec/r0.flac.wav"), 3.0)
-    Path("rec/r0.flac.wav").rename("rec/r0.aiff")
-    assert analyze("-i", "rec", "-o", "out") == 1
+@pytest.mark.parametrize("pair", [("r0.wav", "r0.aiff"), ("\u00e4.wav", "a\u0308.wav"), ("b.wav", "b .wav")])
+def test_names_that_nothing_can_tell_apart_fail_alone(pair: tuple[str, str], capsys: pytest.CaptureFixture[str]):
+    stem = Path(pair[0]).stem
+    Path("out").mkdir()
+    Path(f"out/{stem}_scores.txt").write_text("0\t1\tOWL;0.9\n")  # of an earlier run
+    for name in pair:
+        if not Path("rec", name).exists():
+            os.link("rec/r0.wav", f"rec/{name}")
+    assert analyze("-i", "rec", "-o", "out", "-m", "0") == 1
     errors = capsys.readouterr().err
-    assert "r0.aiff" in errors and "r0.wav" in errors
-    assert not Path("out").exists()
+    assert "2 of" in errors
+    with open("out/failed.csv", newline="", encoding="utf-8") as file:
+        failed = {row["file"]: row["reason"] for row in csv.DictReader(file)}
+    assert set(failed) == {f"rec/{name}" for name in pair}
+    assert f"{pair[1]} beside it has the same name without extension" in failed[f"rec/{pair[0]}"]
+    assert {x.recording for x in read_labels("out")} == {"r0", "r1", "r2"} - {stem}
+    assert not Path(f"out/{stem}_scores.txt").exists()
+    # Mended: the interrupted run is continued.
+    Path("rec", pair[1]).unlink()
+    assert analyze("-i", "rec", "-o", "out", "-m", "0") == 0
+    assert {x.recording for x in read_labels("out")} == {"r0", "r1", "r2", stem}
+    assert not Path("out/failed.csv").exists()
 
 
 def test_calibration_acts_on_labels_not_on_raw_scores(capsys: pytest.CaptureFixture[str]):

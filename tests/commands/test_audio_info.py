@@ -68,6 +68,32 @@ def test_whole_tree_and_standard_output(card, capsys):
     assert table[1]["format"] == "Ogg Vorbis"
 
 
+def test_rows_that_no_recording_uses_are_named_once(card, tmp_path, capsys):
+    for name in ("cut.wav", "empty.mp3", "noise.mp3"):
+        (card / name).unlink()
+    (card / "recordings.csv").write_text(
+        "recording,time,site\ntwo,2024-05-01,A\n20240501_063000Z,half past six,A\ngone,2024-05-01T06:30:00,A\n"
+        "two.flac,,B\n"
+    )
+    table = tmp_path / "deployments.csv"
+    table.write_text("site,folder\nHere,card\nThere,elsewhere\nYonder,nowhere\n")
+    typed = ["audio-info", str(card), "--recursive", "--deployments", str(table)]
+    assert main(typed) == 0
+    out = capsys.readouterr().out
+    where = card / "recordings.csv"
+    expected = "(expected 2024-05-01T06:30:00), so its recording's own time counts"
+    for line in (
+        f'{where}: 1 rows have a date without a clock time {expected}: row 2, "2024-05-01"',
+        f'{where}: 1 rows have a time that cannot be read {expected}: row 3, "half past six"',
+        f'{where}: 1 rows have no recording in its folder or below: row 4, "gone"',
+        f'{where}: 1 rows are about a recording that a row before is about: row 5, "two.flac"',
+        'deployments.csv: 2 rows are about none of these recordings: row 3 ("There"), row 4 ("Yonder")',
+    ):
+        assert out.count(line + "\n") == 1, line
+    assert main([*typed, "--csv", "-"]) == 0
+    assert 'row 4, "gone"' in capsys.readouterr().err
+
+
 def test_one_file_and_what_is_none(card, capsys):
     assert main(["audio-info", str(card / "two.flac")]) == 0
     assert "recordings = 1\n" in capsys.readouterr().out

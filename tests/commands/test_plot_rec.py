@@ -158,10 +158,14 @@ def test_a_short_recording_of_a_directory_is_told_once(recordings, tmp_path, cap
     assert "0.14 s are too short for a spectrogram" in told[0]
 
 
-def test_two_recordings_of_one_name_are_refused(recordings, tmp_path, capsys):
+def test_two_recordings_of_one_name_fail_and_the_others_are_drawn(recordings, tmp_path, capsys):
     soundfile.write(recordings / "a.flac", sound(3), 8000)
+    soundfile.write(recordings / "other.flac", sound(3), 8000)
     assert run("plot-dir", "-i", str(recordings), tmp_path=tmp_path) == 1
-    assert "same name" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    errors = capsys.readouterr().err
+    assert "a.flac is left out: a.wav beside it has the same name" in errors and "2 of" in errors
+    assert not [name for name in names(tmp_path / "out") if name.startswith("a-")]
+    assert [name for name in names(tmp_path / "out") if name.startswith("other-")]
 
 
 def test_a_place_that_cannot_be_written_ends_the_run_at_once(recordings, tmp_path, capsys):

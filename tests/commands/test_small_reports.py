@@ -37,6 +37,19 @@ def last_error(capsys):
     return error
 
 
+# Two recordings of 4 s in one Raven table: 3.0 to 4.0 s of A and 0 to 1.5 s of B; 1 to 2 s of B.
+BOXES = (
+    "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tEnd File\tFile Offset (s)\tSpecies\n"
+    "1\t3.0\t5.5\tA.wav\tB.wav\t3.0\tOWL\n2\t5.0\t6.0\tB.wav\tB.wav\t1.0\tOWL\n"
+)
+
+
+def two_recordings():
+    for name in "AB":
+        write_recording(Path(f"rec/{name}.wav"), 4.0)
+    Path("rec/both.selections.txt").write_text(BOXES)
+
+
 ANNOTATIONS = "recording,class,start_time,end_time\na,OWL,0,10\na,OWL,4,6\na,WREN,2.5,3\nb,OWL,5,8\nc,,,\n"
 
 
@@ -49,6 +62,15 @@ class TestAnnotations:
             ["a", "OWL", "10.0"], ["a", "WREN", "0.5"], ["b", "OWL", "3.0"],
         ]  # fmt: skip
         assert printed(capsys.readouterr().out) == {"recordings": "3", "classes": "2", "seconds": "13.5"}
+
+    def test_a_box_over_two_recordings_counts_in_both(self, capsys):
+        two_recordings()
+        assert main(["rpt-ann", "-a", "rec", "-o", "out"]) == 0
+        assert rows_of("out/test_details.csv")[1:] == [["A", "OWL", "1.0"], ["B", "OWL", "2.0"]]
+        Path("rec/A.wav").unlink()
+        assert main(["rpt-ann", "-a", "rec", "-o", "out"]) == 0
+        assert "1 boxes end in another recording, but the length of the first is not known" in capsys.readouterr().err
+        assert rows_of("out/test_details.csv")[1:] == [["A", "OWL", "2.5"], ["B", "OWL", "1.0"]]
 
     def test_a_call_of_forty_milliseconds_is_not_zero(self, capsys):
         Path("a.csv").write_text("recording,class,start_time,end_time\na,BAT,1,1.04\na,OWL,1,2.04\na,OWL,3,3.6\n")
@@ -84,11 +106,7 @@ class TestLabels:
         self.write()
         assert main(["rpt-labels", "-l", "labels", "-o", "out", "--min_score", "0.8"]) == 0
         assert rows_of("out/summary.csv") == [["class", "seconds"], ["OWL", "5.0"], ["WREN", "3.0"]]
-        assert rows_of("out/details.csv") == [
-            ["recording", "OWL", "WREN"],
-            ["a", "5.0", "3.0"],
-            ["b", "0.0", "0.0"],
-        ]
+        assert rows_of("out/details.csv") == [["recording", "OWL", "WREN"], ["a", "5.0", "3.0"], ["b", "0.0", "0.0"]]
         assert rows_of("out/recordings.csv") == [["recording", "classes"], ["a", "OWL WREN"], ["b", ""]]
         assert main(["rpt-labels", "-l", "labels", "-o", "out", "-m", "0.82"]) == 0
         assert rows_of("out/classes.csv")[1:] == [["OWL", "3.0"], ["WREN", "3.0"]]
@@ -174,6 +192,19 @@ class TestOverlap:
         thresholds = [float(row[0]) for row in rows_of("out/thresholds.csv")[1:]]
         assert thresholds == [0, 0.25, 0.5, 0.7, 0.75, 0.95, 1]
 
+    @pytest.mark.parametrize("by", ["sound", "analyzed.csv"])
+    def test_a_box_over_two_recordings_counts_in_both(self, by):
+        two_recordings()
+        Path("labels").mkdir()
+        Path("labels/A_scores.txt").write_text("2.5\t4\tOWL;0.9\n")
+        Path("labels/B_scores.txt").write_text("0\t2\tOWL;0.9\n")
+        if by == "analyzed.csv":
+            Path("labels/analyzed.csv").write_text("recording,seconds\nA,4\nB,4\n")
+            for name in "AB":
+                Path(f"rec/{name}.wav").unlink()
+        assert main(["rpt-iou", "-a", "rec", "-l", "labels", "-o", "out"]) == 0
+        assert [row[:2] for row in rows_of("out/recordings.csv")[1:]] == [["A", "0.667"], ["B", "1.000"]]
+
     def test_recordings_without_labels_are_told(self, capsys):
         self.write()
         Path("a.csv").write_text(ANNOTATIONS + "bb,OWL,5,8\n")
@@ -226,11 +257,7 @@ class TestEpochs:
         assert main(["rpt-epochs", "-i", "run", "-a", "test/annotations.csv", "-o", "out"]) == 0
         figures = printed(capsys.readouterr().out)
         table = rows_of("out/training_scores.csv")
-        assert table[0] == ["epoch", "PR-AUC", "ROC-AUC"] and [row[0] for row in table[1:]] == [
-            "0",
-            "3",
-            "12",
-        ]
+        assert table[0] == ["epoch", "PR-AUC", "ROC-AUC"] and [row[0] for row in table[1:]] == ["0", "3", "12"]
         assert Image.open("out/training_scores.jpeg").size[0] > 400
         best = max(table[1:], key=lambda row: float(row[2]))
         assert figures["best epoch by ROC-AUC"] == best[0] and figures["best ROC-AUC"] == best[2]
@@ -300,11 +327,7 @@ class TestPictures:
 
     @pytest.mark.parametrize(
         ("options", "expected"),
-        [
-            (["--name", "OWLS"], 'did you mean "OWL"'),
-            (["-a", "gone.csv"], "gone.csv"),
-            (["--power", "0"], "power"),
-        ],
+        [(["--name", "OWLS"], 'did you mean "OWL"'), (["-a", "gone.csv"], "gone.csv"), (["--power", "0"], "power")],
     )
     def test_bad_input(self, options, expected, capsys):
         self.write()

@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 from britekit.database import additions, deletion
 from britekit.database.class_segments import ClassSegments
 from britekit.database.classes import add_class, get_or_add_category
-from britekit.database.recordings import Facts, add_recording, get_or_add_source, named_recordings
+from britekit.database.recordings import Facts, NamedRecordings, add_recording, get_or_add_source
 from britekit.database.schema import SegmentClass, SoundType, SpecGroup
 from britekit.database.segments import add_links, add_segments
 from britekit.database.session import open_database
@@ -138,7 +138,7 @@ def test_groups_and_sound_types(target):
 
 def test_unknown_and_taken_names(target):
     right = sorted(fill(target, 0)[0])[0][1]
-    wrong = right + "e"
+    wrong = right + "x"
     before = contents(target)
     with open_database(target, "write") as session:
         for function, name, said in (
@@ -162,9 +162,10 @@ def test_names_that_look_like_patterns(target):
         source = get_or_add_source(session, "default")
         for name in ("a%.wav", "ab.wav", "a_.wav", "a.wav", "a", "a.b.wav", "A.wav"):
             add_recording(session, source, name, name, 1.0)
-        assert len(named_recordings(session, "a%")) == len(named_recordings(session, "a_.wav")) == 1
-        assert len(named_recordings(session, "a")) == 2
-        assert len(named_recordings(session, "a.b")) == 1
+        find = NamedRecordings(session).find
+        assert len(find("a%")) == len(find("a_.wav")) == 1
+        assert len(find("a")) == 2
+        assert len(find("a.b")) == 1
 
 
 def test_more_than_fits_one_statement(target, monkeypatch):

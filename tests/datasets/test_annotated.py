@@ -10,6 +10,7 @@ import pytest
 
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.segments import Annotation
+from britekit.audio.files import Failures
 from britekit.config.misc import MiscConfig
 from britekit.datasets.annotated import classes_heard
 from britekit.datasets.extraction import build_training_database
@@ -149,7 +150,7 @@ def test_a_real_recording_with_audacity_labels(tmp_path):
     for name in ("spinetail.wav", "spinetail.txt"):
         shutil.copy(FIELD / name, tree / name)
     classes = [ClassInfo("Cranioleuca", "CRER"), ClassInfo("Synallaxis", "SP")]
-    (planned,) = read_tree(tmp_path / "tree", classes, MiscConfig())
+    (planned,) = read_tree(tmp_path / "tree", classes, MiscConfig(), Failures())
     assert planned.every_class == {"Cranioleuca", "Synallaxis"}
     assert planned.class_names == []
     # By the labels: CRER 0.5 to 3.0, 5.2 to 7.9, 11.3 to 13.8, 16.4 to 18.7; the last SP ends at 19.5.

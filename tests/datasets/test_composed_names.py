@@ -7,9 +7,7 @@ import pytest
 
 from britekit import commands
 from britekit.annotations.classes import ClassInfo, find_class
-from britekit.audio.files import check_stems
 from britekit.datasets.plans import wanted_by_csv
-from britekit.errors import InputError
 from tests.commands.test_extract import SETTINGS
 from tests.datasets.conftest import write_recording
 from tests.datasets.test_extract_folder import one
@@ -89,6 +87,4 @@ def test_tables_of_offsets(project, capsys):
 
 
 def test_names_that_look_alike():
-    with pytest.raises(InputError, match="the same name"):
-        check_stems([unicodedata.normalize(form, "ü.wav") for form in ("NFC", "NFD")])
     assert find_class(on_disk("Größe"), [ClassInfo(typed("Größe"), "GR")]).code == "GR"

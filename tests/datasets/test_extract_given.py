@@ -148,11 +148,20 @@ def test_bad_folders_make_no_database(place):
                 image.unlink()
         with pytest.raises(InputError, match=message):
             commands.extract_by_image(rec_dir=rec_dir, spec_dir=spec_dir, **options)
-    images("XC1-0.00.jpeg")
-    write_recording(Path("in/XC1.flac"), 2.0)
-    with pytest.raises(InputError, match="same name without extension"):
-        commands.extract_by_image(rec_dir="in", spec_dir="images", **options)
     assert not Path("t.db").exists()
+
+
+def test_a_name_that_could_be_two_recordings_fails_alone(place, caplog):
+    write_recording(Path("in/XC1.flac"), 2.0)
+    images("XC1-0.00.jpeg", "a-b-0.00.jpeg")
+    with pytest.raises(InputError, match="2 of 3 recordings"):
+        commands.extract_by_image(db_path="t.db", class_name="W", rec_dir="in", spec_dir="images")
+    assert rows(STORED) == [("a-b.wav", 0.0)]
+    assert "XC1.flac fails: XC1.wav beside it has the same name without extension" in caplog.text
+    # A table can name the file with its extension.
+    Path("rows.csv").write_text("recording,offset\nXC1.flac,0\n")
+    commands.extract_by_csv(db_path="t.db", class_name="W", rec_dir="in", csv_path="rows.csv")
+    assert ("XC1.flac", 0.0) in rows(STORED)
 
 
 def test_unreadable_recording_is_left_out(place):

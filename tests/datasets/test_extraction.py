@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from britekit import commands
 from britekit.api.audio import Audio
 from britekit.datasets.extraction import build_training_database
 from britekit.errors import DatabaseError, InputError
@@ -55,11 +56,7 @@ def test_tree_becomes_database(project):
     assert (result.recordings, result.segments, result.failures) == (6, 24, [])
     assert result.per_class == {"Wren": 8, "Robin": 8, "Owl": 8}
     # Classes in the order of the list, recordings by class and name, offsets as long as 1 s remains.
-    assert rows("SELECT Name, Code FROM Class ORDER BY ID") == [
-        ("Wren", "WREN"),
-        ("Robin", "ROB"),
-        ("Owl", "OWL"),
-    ]
+    assert rows("SELECT Name, Code FROM Class ORDER BY ID") == [("Wren", "WREN"), ("Robin", "ROB"), ("Owl", "OWL")]
     assert [name for (name,) in rows("SELECT FileName FROM Recording ORDER BY ID")] == [
         "W0-1.wav", "W1-1.wav", "R0-1.wav", "R1-1.wav", "O0-1.wav", "O1-1.wav",
     ]  # fmt: skip
@@ -95,11 +92,7 @@ def test_equal_input_gives_equal_bytes_anywhere(project, monkeypatch):
     DB.unlink()
     build()
     assert DB.read_bytes() == first
-    assert sorted(path.name for path in Path("data").iterdir()) == [
-        "classes.csv",
-        "recordings",
-        "training.db",
-    ]
+    assert sorted(path.name for path in Path("data").iterdir()) == ["classes.csv", "recordings", "training.db"]
 
 
 def test_overlap_sets_the_grid(project):
@@ -120,12 +113,30 @@ def test_same_file_in_two_classes_is_one_recording_of_both(project):
 def test_different_files_of_one_name_are_refused(project):
     write_recording(Path("data/recordings/Robin/x.wav"), 2.0, seed=1)
     write_recording(Path("data/recordings/Owl/x.wav"), 2.0, seed=2)
-    with pytest.raises(InputError, match=r"Robin/x\.wav and .*Owl/x\.wav have the same name"):
-        build()
+    failed = dict(build().failures)
+    assert set(failed) == {Path("data/recordings/Robin/x.wav"), Path("data/recordings/Owl/x.wav")}
+    assert "Owl/x.wav is another recording of that name" in failed[Path("data/recordings/Robin/x.wav")]
+    assert rows("SELECT count(*) FROM Recording WHERE FileName = 'x.wav'") == [(0,)]
+    assert rows("SELECT count(*) > 0 FROM Recording") == [(1,)]
     table = "recording,class,source\nx,Robin,Field A\nx,Owl,Field B\n"
     Path("data/recordings/recordings.csv").write_text(table)
     build()
     assert rows("SELECT count(*) FROM Recording WHERE FileName = 'x.wav'") == [(2,)]
+
+
+@pytest.mark.parametrize("other", ["o\u0308.wav", "\u00f6.flac", "\u00f6 .wav"])
+def test_names_that_nothing_can_tell_apart_fail_alone(project, other, caplog):
+    folder = Path("data/recordings/Robin")
+    pair = [folder / "\u00f6.wav", folder / other]
+    for path in pair:
+        write_recording(path, 2.0)
+    build()
+    stored = {name for (name,) in rows("SELECT FileName FROM Recording")}
+    assert stored and not stored & {path.name for path in pair}
+    with pytest.raises(InputError, match="2 of"):
+        commands.extract()
+    for path in pair:
+        assert f"{path} is left out" in caplog.text
 
 
 def test_information_about_recordings(project):
@@ -137,15 +148,7 @@ def test_information_about_recordings(project):
     build(small_config(misc={"group_regex": r"^.(\d)-", "source_regexes": [["W", "Wood"]]}))
     query = "SELECT FileName, I.* FROM Recording LEFT JOIN RecordingInfo I ON RecordingID = Recording.ID"
     info = {row[0]: row[1:] for row in rows(query)}
-    assert info["W0-1.wav"][1:] == (
-        "marsh",
-        "CC BY",
-        "A. Person",
-        "https://example.org/1",
-        "2024-05-01",
-        48.5,
-        -3.25,
-    )
+    assert info["W0-1.wav"][1:] == ("marsh", "CC BY", "A. Person", "https://example.org/1", "2024-05-01", 48.5, -3.25)
     assert info["O1-1.wav"][1] == "1"
     sources = dict(rows("SELECT FileName, Name FROM Recording JOIN Source ON Source.ID = SourceID"))
     assert (sources["W1-1.wav"], sources["R0-1.wav"], sources["O0-1.wav"]) == ("Wood", "Field", "default")
@@ -243,11 +246,7 @@ def test_odd_class_names(project):
 def test_target_on_a_server_is_refused(project):
     with pytest.raises(DatabaseError, match=r"user:\*\*\*@host/x is on a server") as caught:
         build_training_database(
-            small_config(),
-            Path("data/recordings"),
-            Path("data/classes.csv"),
-            None,
-            "postgresql://user:secret@host/x",
+            small_config(), Path("data/recordings"), Path("data/classes.csv"), None, "postgresql://user:secret@host/x"
         )
     assert "secret" not in str(caught.value)
 

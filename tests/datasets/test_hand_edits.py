@@ -71,7 +71,7 @@ def test_decisions_of_several_days(pipeline):
 
 def test_a_failed_command_decides_nothing(pipeline):
     before = contents(DB)
-    for edit in (("del_class", "Wrenn"), ("del_cat", "x"), ("del_rec", "R0-1"), ("add_src", "Wood")):
+    for edit in (("del_class", "Wrenn"), ("del_cat", "x"), ("del_rec", "R0"), ("add_src", "Wood")):
         with pytest.raises(DatabaseError):
             do(*edit)
     with pytest.raises(InputError, match="begins or ends with a space"):

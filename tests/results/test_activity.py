@@ -1,18 +1,23 @@
 """Activity and presence: a small archive counted by hand, and the sun against published times."""
 
 import csv
-from datetime import date
+import random
+from datetime import UTC, date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 import soundfile
 
 import britekit.commands as commands
+from britekit.annotations.deployments import read_deployments
+from britekit.annotations.recording_info import RecordingInfos
 from britekit.annotations.verdicts import Verdict, append_verdict, new_id
+from britekit.audio.metadata import RecordingMetadata
 from britekit.errors import InputError
 from britekit.results.activity import report_activity
-from britekit.results.recordings import Recordings
+from britekit.results.listened import read_listened
 from britekit.results.sun import sun_times
 
 
@@ -52,16 +57,16 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_counted_by_hand(archive: Path) -> None:
-    report = report_activity("rec", "l", "out")
+    report = report_activity("l", "out", "rec")
     assert report.effort.sites == ["pond", "ridge"]
     rows = {(r["name"], r["site"], r["date"], r["hour"]): r for r in read(archive / "out" / "activity.csv")}
     assert {key[1:]: rows[key]["hours"] for key in rows if key[0] == "Wren"} == {
-        ("pond", "2026-05-01", "6"): "1.000000", ("pond", "2026-05-02", "23"): "0.250000",
-        ("pond", "2026-05-03", "0"): "0.250000", ("ridge", "2026-05-03", "6"): "0.166667",
+        ("pond", "2026-05-01", "6"): "1", ("pond", "2026-05-02", "23"): "0.25",
+        ("pond", "2026-05-03", "0"): "0.25", ("ridge", "2026-05-03", "6"): "0.166667",
     }  # fmt: skip
     # 23:45 + 899 s is 23:59:59; the one at 901 s overlaps it, so it is the same call.
     assert rows["Wren", "pond", "2026-05-02", "23"]["detections"] == "1"
-    assert rows["Wren", "pond", "2026-05-02", "23"]["per_hour"] == "4.000"
+    assert rows["Wren", "pond", "2026-05-02", "23"]["per_hour"] == "4"
     assert rows["Wren", "pond", "2026-05-03", "0"]["detections"] == "1"
     assert rows["Wren", "ridge", "2026-05-03", "6"]["detections"] == "0"
     presence = {(r["name"], r["date"]): r for r in read(archive / "out" / "presence.csv")}
@@ -82,7 +87,7 @@ def test_counted_by_hand(archive: Path) -> None:
 
 
 def test_a_threshold_and_weeks(archive: Path) -> None:
-    report = report_activity("rec", "l", "out", occasion="week", min_score=0.65)
+    report = report_activity("l", "out", "rec", occasion="week", min_score=0.65)
     assert report.detections == {"Wren": 3}
     assert read(archive / "out" / "history-Wren.csv")[0] == {"site": "pond", "2026-04-27": "1"}
     assert not (archive / "out" / "history-Owl.csv").exists()
@@ -97,7 +102,7 @@ def test_verdicts_confirm_and_reject(archive: Path) -> None:
                 end=end, detection_start=start, detection_end=end, name="Wren", verdict=verdict, reviewer="Jo",
             ),
         )  # fmt: skip
-    report = report_activity("rec", "l", "out", verdicts="data/verdicts.csv")
+    report = report_activity("l", "out", "rec", verdicts="data/verdicts.csv")
     assert report.detections["Wren"] == 3
     assert "1 detections are left out, since a verdict says no" in report.notes
     presence = {(r["name"], r["date"]): r for r in read(archive / "out" / "presence.csv")}
@@ -109,7 +114,7 @@ def test_verdicts_confirm_and_reject(archive: Path) -> None:
 def test_without_a_list_of_what_was_analyzed(archive: Path) -> None:
     (archive / "l" / "analyzed.csv").unlink()
     with pytest.raises(InputError, match="it is not known what was listened to"):
-        report_activity("rec", "l", "out")
+        report_activity("l", "out", "rec")
     assert not (archive / "out").exists()
 
 
@@ -119,9 +124,142 @@ def test_the_command(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Wren = 4" in out and "sites = 2" in out and "hours = 1.7" in out and "Note: " in out
 
 
-def test_the_sun_as_published(archive: Path) -> None:
+def test_the_sun_as_published() -> None:
     # Berlin, 2026-06-21 and 2026-12-21, by the tables of the US Naval Observatory: to the minute or two.
-    summer, winter = sun_times(Recordings("rec"), "pond", [date(2026, 6, 21), date(2026, 12, 21)])
+    berlin = (52.52, 13.405, ZoneInfo("Europe/Berlin"))
+    summer, winter = sun_times(berlin, [date(2026, 6, 21), date(2026, 12, 21)])
     assert summer == pytest.approx((4 + 43 / 60, 21 + 33 / 60), abs=2.5 / 60)
     assert winter == pytest.approx((8 + 15 / 60, 15 + 54 / 60), abs=2.5 / 60)
-    assert sun_times(Recordings("rec"), "ridge", [date(2026, 6, 21)]) is None
+    assert sun_times(None, [date(2026, 6, 21)]) is None
+    # At the North Cape the sun does not set in June.
+    assert sun_times((71.17, 25.78, ZoneInfo("Europe/Oslo")), [date(2026, 6, 21)]) == [None]
+
+
+ANALYZED = "recording,seconds,file,time,time_source,latitude,longitude,device\n"
+
+
+def listened(folder: Path, deployments: str, *rows: str) -> list[tuple[str, str]]:
+    """Return site and start, by the clock of the site, of recordings that are not there any more."""
+    (folder / "l").mkdir(exist_ok=True)
+    (folder / "l" / "analyzed.csv").write_text(ANALYZED + "\n".join(rows) + "\n")
+    (folder / "deployments.csv").write_text(deployments)
+    heard = read_listened(folder / "l", folder / "deployments.csv")
+    times = heard.times
+    return [
+        (times.sites[site], datetime.fromtimestamp(start, UTC).astimezone(times.zones[zone]).isoformat())
+        for site, start, zone in zip(times.site_R, times.start_R, times.zone_R, strict=True)
+    ]
+
+
+BERLIN = "site,folder,time_zone,latitude,longitude\npond,A,Europe/Berlin,52.52,13.405\n"
+
+
+@pytest.mark.parametrize(
+    "row, expected",
+    [
+        # The clock goes back on 2026-10-25 at 03:00: 02:30 occurs twice, and the first is taken.
+        ("A/20261025_023000,60,rec/A/20261025_023000.wav,,,,,", "2026-10-25T02:30:00+02:00"),
+        ("A/20261025_030000,60,rec/A/20261025_030000.wav,,,,,", "2026-10-25T03:00:00+01:00"),
+        # In UTC there is no doubt: 01:30 is the second 02:30.
+        ("A/x,60,rec/A/x.wav,2026-10-25T01:30:00+00:00,comment,,,AudioMoth 24", "2026-10-25T02:30:00+01:00"),
+        # It goes forward on 2026-03-29 at 02:00: a clock that was not set forward shows 02:30 for 03:30.
+        ("A/20260329_023000,60,rec/A/20260329_023000.wav,,,,,", "2026-03-29T03:30:00+02:00"),
+        ("A/20280229_235959,60,rec/A/20280229_235959.wav,,,,,", "2028-02-29T23:59:59+01:00"),
+        # The recorder's clock goes before its file's name.
+        ("A/20260101_000000,60,rec/A/20260101_000000.wav,2026-01-01T00:00:01,bext,,,", "2026-01-01T00:00:01+01:00"),
+    ],
+)
+def test_when_a_recording_began(tmp_path: Path, row: str, expected: str) -> None:
+    assert listened(tmp_path, BERLIN, row) == [("pond", expected)]
+
+
+def test_half_hour_zones_and_a_recorder_that_crosses_one(tmp_path: Path) -> None:
+    deployments = (
+        "site,serial,time_zone,from,until\nwest,AM1,Australia/Perth,2026-05-01,2026-05-10\n"
+        "middle,AM1,Australia/Adelaide,2026-05-11,2026-05-20\n"
+    )
+    rows = [
+        f"{name},60,card/{name}.wav,{time},GUANO,,,Recorder AM1"
+        for name, time in (("a", "2026-05-10T20:00:00"), ("b", "2026-05-11T20:00:00"), ("c", "2026-05-12T00:00:00Z"))
+    ]
+    # Perth is 8 hours before UTC, Adelaide in May 9.5.
+    assert listened(tmp_path, deployments, *rows) == [
+        ("west", "2026-05-10T20:00:00+08:00"), ("middle", "2026-05-11T20:00:00+09:30"),
+        ("middle", "2026-05-12T09:30:00+09:30"),
+    ]  # fmt: skip
+
+
+def test_a_clock_that_drifts_is_set_right(tmp_path: Path) -> None:
+    deployments = (
+        "site,folder,time_zone,from,until,clock_offset_s,clock_offset_end_s\n"
+        "pond,A,UTC,2026-05-01T00:00,2026-05-11T00:00,0,-100\n"
+    )
+    rows = [f"A/{name},60,rec/A/{name}.wav,,,,," for name in ("20260501_000000", "20260506_000000")]
+    # Half-way, half of the hundred seconds.
+    assert [when for _, when in listened(tmp_path, deployments, *rows)] == [
+        "2026-05-01T00:00:00+00:00", "2026-05-05T23:59:10+00:00",
+    ]  # fmt: skip
+
+
+def test_gaps_overlaps_and_a_recorder_that_was_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A records 06:00:00 to 06:10:00; was restarted at 06:04:59.5 (its clock is of whole seconds); B overlaps."""
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        "A/20260501_060000,299.5,rec/A/20260501_060000.wav,,,,,",
+        "A/20260501_060459,301,rec/A/20260501_060459.wav,,,,,",  # begins half a second before the other ended
+        "B/20260501_060800,300,rec/B/20260501_060800.wav,,,,,",  # ends at 06:13:00
+        "B/20260501_235930,60,rec/B/20260501_235930.wav,,,,,",  # over midnight
+    ]
+    deployments = "site,folder,time_zone\npond,A,Asia/Kathmandu\npond,B,Asia/Kathmandu\n"
+    assert listened(tmp_path, deployments, *rows)[0] == ("pond", "2026-05-01T06:00:00+05:45")
+    (tmp_path / "l" / "scores.csv").write_text(
+        "recording,name,start_time,end_time,score\n"
+        "A/20260501_060000,Wren,297,299.5,0.9\n"  # 06:04:57
+        "A/20260501_060459,Wren,0,3,0.9\n"  # 06:04:59, within the one before: the same call
+        "A/20260501_060459,Wren,240,243,0.9\n"  # 06:08:59
+        "B/20260501_060800,Wren,59,62,0.9\n"  # 06:08:59, heard by both
+        "B/20260501_235930,Wren,29,31,0.9\nB/20260501_235930,Wren,31,33,0.9\n"  # 23:59:59 and 00:00:01
+    )
+    report_activity("l", "out", deployments="deployments.csv")
+    found = {(row["date"], row["hour"]): row for row in read(tmp_path / "out" / "activity.csv")}
+    assert {key: row["detections"] for key, row in found.items()} == {
+        ("2026-05-01", "6"): "2", ("2026-05-01", "23"): "1", ("2026-05-02", "0"): "1",
+    }  # fmt: skip
+    hours = {key: float(row["hours"]) for key, row in found.items()}
+    assert hours["2026-05-01", "6"] == pytest.approx(13 * 60 / 3600, abs=1e-6)
+    assert hours["2026-05-01", "23"] == hours["2026-05-02", "0"] == pytest.approx(30 / 3600, abs=1e-6)
+
+
+def test_the_fast_way_says_what_the_thorough_one_does(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    table = tmp_path / "deployments.csv"
+    table.write_text(
+        "site,recorder,folder,pattern,serial,latitude,longitude,time_zone,from,until,clock_offset_s\n"
+        "a,,one,,,1,2,Europe/Berlin,,,\nb,,,*_B_*,,3,4,Asia/Kathmandu,,2026-06-01,5\nc,,,,SN7,,,+05:30,,,\n"
+        "d,,one,,SN8,5,6,,2026-05-01,,-3\ne,SN9,,,,,,UTC,,,\n"
+    )
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "recordings.csv").write_text("recording,site,time\nx,by hand,2026-05-05T05:05:05\n")
+    infos = RecordingInfos(
+        tmp_path, read_deployments(table), [r"(?P<year>....)y(?P<month>..)(?P<day>..)(?P<hour>..)(?P<minute>..)"]
+    )
+    for _ in range(500):
+        name = rng.choice(["x", "20260502_030000", "S_B_20260729_013000Z", "SN7-20260101_000000", "2026y05021234", "z"])
+        path = tmp_path / rng.choice(["one", "two", "SN8", "one/deeper"]) / f"{name}.wav"
+        when = rng.choice([None, datetime(2026, 10, 25, 2, 30), datetime(2026, 5, 3, tzinfo=UTC)])
+        place = rng.choice([(None, None), (7.0, 8.0)])
+        known = RecordingMetadata(
+            when, when and "comment", *place, device=rng.choice([None, "Moth SN8", "SN9", "SN77"])
+        )
+        info, placed = infos.of(path, known), infos.placed(str(path), known)
+        assert placed == (info.site, info.start, info.zone, placed.place)
+        assert (placed.place or (None, None)) == (info.latitude, info.longitude)
+
+
+def test_what_the_table_does_not_say(tmp_path: Path, archive: Path) -> None:
+    with pytest.raises(InputError, match="name the folder of the recordings with -i"):
+        report_activity("l", "out")
+    row = "A/20260501_060000,60,rec/A/20260501_060000.wav,,,,,"
+    listened(tmp_path, BERLIN, row, row)
+    notes = read_listened(tmp_path / "l", tmp_path / "deployments.csv").notes
+    assert "1 recordings are in" in notes[0] and "more than once" in notes[0]

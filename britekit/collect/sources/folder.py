@@ -17,11 +17,11 @@ from pathlib import Path
 
 from britekit.annotations.classes import find_class, known_labels
 from britekit.annotations.held import Unheard, known_seconds, split_at_ends
-from britekit.annotations.names import RecordingNames, recording_key
+from britekit.annotations.names import recording_key
 from britekit.annotations.segments import Annotation
-from britekit.audio.files import composed, find_recordings, is_recording
+from britekit.audio.files import composed, find_recordings, is_recording, name_key, same_named
 from britekit.collect.context import Context
-from britekit.collect.offers import ANY_CLASS, Offer, SourceRow
+from britekit.collect.offers import ANY_CLASS, Offer, SourceRow, refused
 from britekit.collect.recordings_table import FILE_NAME, Details, read_recordings_table
 from britekit.errors import InputError, some
 from britekit.formats import read_folder, report_absent, warn_of_folders
@@ -39,8 +39,9 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
     for folder, paths in sorted(by_folder.items()):
         is_test = row.split == "test"
         annotated, leave_out = _annotations_in(folder, paths, row, context)
-        details = {composed(item.recording): item.details for item in read_recordings_table(folder / FILE_NAME)}
+        details = {name_key(item.recording): item.details for item in read_recordings_table(folder / FILE_NAME)}
         name = "" if is_test and annotated is not None else row.class_name
+        unclear = same_named(find_recordings(folder))
         untested: list[Annotation] | None = None
         if name == ANY_CLASS and is_test and not _is_class(folder.name, context):
             log.warning(
@@ -60,7 +61,8 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
             taken[name] += 1
             its_annotations = annotated.get(recording_key(path)) if annotated is not None else untested
             fetch = partial(_copy if is_test else _copy_with_labels, path, its_annotations)
-            offers.append(Offer(path.name, name, str(path), fetch, None, details.get(recording_key(path), Details())))
+            offer = Offer(path.name, name, str(path), fetch, None, details.get(recording_key(path), Details()))
+            offers.append(refused(offer, unclear[path]) if path in unclear else offer)
     return offers
 
 
@@ -89,7 +91,6 @@ def _annotations_in(
 ) -> tuple[dict[str, list[Annotation]] | None, bool]:
     """Return the annotations of a folder by recording, or None; and whether other recordings are skipped."""
     everything = find_recordings(folder)
-    RecordingNames.of(everything)
     unnamed = "" if row.class_name == ANY_CLASS else row.class_name
     if row.split == "train":
         unnamed = unnamed or folder.name
