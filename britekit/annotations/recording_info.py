@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timezone, tzinfo
@@ -21,7 +22,7 @@ from typing import NamedTuple
 from britekit.annotations.deployments import Deployment, doubtful_deployments
 from britekit.annotations.names import RecordingNames, name_forms, recording_key
 from britekit.annotations.tables import iter_rows, parse_number
-from britekit.audio.files import name_key
+from britekit.audio.files import is_recording_name, name_key, walk_folders
 from britekit.audio.metadata import RecordingMetadata, read_metadata
 from britekit.audio.recording_names import checked_place, plausible, time_from_name, zone_of
 from britekit.errors import InputError, some
@@ -93,7 +94,7 @@ class RecordingInfos:
     Parameters
     ----------
     root
-        Folder that is looked at.
+        Folder that is looked at; with None no ``recordings.csv`` is looked for.
     deployments
         From `read_deployments`.
     time_regex
@@ -102,9 +103,9 @@ class RecordingInfos:
     """
 
     def __init__(
-        self, root: str | Path, deployments: Sequence[Deployment] = (), time_regex: Iterable[str] | None = None
+        self, root: str | Path | None, deployments: Sequence[Deployment] = (), time_regex: Iterable[str] | None = None
     ) -> None:
-        self._root = Path(root)
+        self._root = None if root is None else Path(root)
         self._deployments = deployments
         self._patterns = [re.compile(pattern) for pattern in time_regex or ()]
         self._tables: dict[Path, _Written] = {}
@@ -247,14 +248,15 @@ class RecordingInfos:
 
     def _tables_above(self, folder: Path) -> list[_Written]:
         """Return the tables that may name the recordings of a folder, the nearest first."""
-        tables = []
-        while True:
+        tables: list[_Written] = []
+        while self._root is not None:
             if folder not in self._tables:
                 self._tables[folder] = _Written(folder / _WRITTEN)
             tables += [self._tables[folder]] if self._tables[folder].rows else []
             if folder == self._root or self._root not in folder.parents:
-                return tables
+                break
             folder = folder.parent
+        return tables
 
 
 class _Near:
@@ -278,30 +280,45 @@ class _Near:
 
 
 class _Written:
-    """The rows of a ``recordings.csv``, by the name of the recording each means; none where there is no such file."""
+    """The rows of a ``recordings.csv``, by the name of the recording each means; none where there is no such file.
+
+    A row means the recording of its name beside the table, else those in the folders below.
+    """
 
     def __init__(self, path: Path) -> None:
         self.rows: dict[str, dict[str, str]] = {}
         self._path = path
         self._problems: dict[str, list[str]] = {}
+        self._beside: set[str] = set()
         if not path.exists():
             return
-        names = RecordingNames.below(path.parent)
+        there: Counter[str] = Counter()
+        for folder, entries in walk_folders(path.parent):
+            stems = [os.path.splitext(entry.name)[0] for entry in entries if is_recording_name(entry.name)]
+            there.update(map(name_key, stems))
+            self._beside = set(there) if folder == path.parent else self._beside
+        names = RecordingNames(there)
         for number, cells in iter_rows(path, ["recording"], _WRITTEN_COLUMNS):
             try:
                 _pair(cells)
             except ValueError:
                 raise InputError(f"{path}, row {number}: latitude and longitude are not both numbers") from None
             found, text = names.find(cells["recording"]), cells["time"]
-            if found is None and len(names):
+            if found is None and there:
                 self._note("have no recording in its folder or below", number, cells["recording"])
             if text and not _written_time(cells):
                 is_date = _DATE.fullmatch(text) is not None
                 kind = "have a date without a clock time" if is_date else "have a time that cannot be read"
                 self._note(f"{kind} (expected 2024-05-01T06:30:00), so its recording's own time counts", number, text)
-            key = name_key(found) if found is not None else name_forms(cells["recording"])[-1]
+            key = found if found is not None else name_forms(cells["recording"])[-1]
+            if there[key] > 1 and key not in self._beside and any(cells[name] for name in _WRITTEN_COLUMNS):
+                self._note("are about several recordings of that name in folders below", number, cells["recording"])
             if self.rows.setdefault(key, cells) is not cells:
                 self._note("are about a recording that a row before is about", number, cells["recording"])
+
+    def of(self, folder: Path, key: str) -> dict[str, str] | None:
+        """Return the row of a recording in a folder, by `recording_key`."""
+        return None if key in self._beside and folder != self._path.parent else self.rows.get(key)
 
     def _note(self, kind: str, number: int, text: str) -> None:
         self._problems.setdefault(kind, []).append(f'row {number}, "{text}"')

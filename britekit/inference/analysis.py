@@ -22,7 +22,7 @@ from britekit.inference.ensemble import Ensemble, load_ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
 from britekit.inference.occurrence_notes import OccurrenceTotals
-from britekit.inference.output import InfoOf, OutputFolder
+from britekit.inference.output import OutputFolder
 from britekit.inference.platt import Calibration
 from britekit.inference.recording_names import identity_of, recording_name
 from britekit.inference.scoring import LocalScorer, Scored, Scorer, failure_of, reason_of, run_metered
@@ -168,7 +168,7 @@ def analyze_recordings(
             summary.occurrence = OccurrenceTotals.of(note for _, note in output.notes(complete))
         output.finish(complete, failed, manifest_text(content), score_facts(ensemble, labeller))
     for sentence in infos.unused() if infos else ():
-        logger.warning("%s", sentence)
+        log.warning("%s", sentence)
     summary.elapsed_s = time.monotonic() - began
     return summary
 

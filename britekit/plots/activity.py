@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.plots.style import LIGHT, figure
+from britekit.plots.style import GREY, LIGHT, figure
 
 Panel = tuple[str, NDArray[np.float64], Sequence[tuple[float, float] | None] | None]
 
@@ -26,7 +26,7 @@ def plot_activity(path: str | Path, name: str, days: Sequence[str], panels: Sequ
     """
     top = max((float(np.nanmax(rate)) for _, rate, _ in panels if np.isfinite(rate).any()), default=0.0) or 1.0
     # Inches. Laid out by hand: to let matplotlib do it takes longer than to draw, for many sites.
-    width, left, right, above, below, gap = 7.2, 0.62, 0.95, 0.62, 0.45, 0.3
+    width, left, right, above, below, gap = 7.2, 0.62, 1.1, 0.62, 0.45, 0.3
     each = 1.4 if len(panels) <= 6 else 0.85
     height = above + below + len(panels) * (each + gap) - gap
     step = max(1, -(-len(days) // 7))
@@ -54,5 +54,7 @@ def plot_activity(path: str | Path, name: str, days: Sequence[str], panels: Sequ
         bar = drawn.colorbar(
             image, cax=drawn.add_axes((1 - (right - 0.15) / width, 1 - above / height - long, 0.14 / width, long))
         )
-        bar.set_label("Detections per hour of sound")
+        bar.set_label("Detections per hour\nof sound", fontsize=8)
+        legend = "Grey: not recorded" + (". Lines: sunrise and sunset" if any(sun for _, _, sun in panels) else "")
+        drawn.text(1 - right / width, 1 - 0.24 / height, legend, fontsize=7.5, va="center", ha="right", color=GREY)
         drawn.text(left / width, 1 - 0.24 / height, name.replace("$", r"\$"), fontsize=11, va="center")

@@ -150,7 +150,7 @@ def _classes(
     bounds = np.searchsorted(table.name_M[order], np.arange(len(table.names) + 1))
     answers = _answers(judged)
     number_of = {name: number for number, name in enumerate(table.recordings)}
-    rejected = 0
+    rejected, unheard = 0, []
     for number in sorted(range(len(table.names)), key=table.names.__getitem__):
         name = table.names[number]
         rows = order[bounds[number] : bounds[number + 1]]
@@ -161,6 +161,7 @@ def _classes(
         counts &= ~wrong
         rows, confirmed = rows[counts], confirmed[counts]
         if not len(rows):
+            unheard.append(name)
             continue
         found = detection_times(
             heard.times,
@@ -170,6 +171,14 @@ def _classes(
             table.end_M[rows].astype(float),
         )
         yield _Class(name, found, confirmed[found.row_D])
+    if unheard:
+        notes.append(f"{len(unheard)} classes have no detection that counts, so they are not shown: {some(unheard, 5)}")
+    elsewhere = [item for item in judged if item.verdict.name not in table.names or _of(item) not in number_of]
+    if elsewhere:
+        notes.append(
+            f"{len(elsewhere)} verdicts are about recordings or classes without a detection here, and are not used: "
+            f"{some([_of(item) for item in elsewhere], 3)}"
+        )
     if rejected:
         notes.append(f"{rejected} detections are left out, since a verdict says no")
 
@@ -194,8 +203,12 @@ def _answers(judged: list[Judged]) -> dict[str, dict[str, list[Judged]]]:
     found: dict[str, dict[str, list[Judged]]] = defaultdict(lambda: defaultdict(list))
     for item in judged:
         if item.answer != "unsure":
-            found[item.verdict.name][name_key(item.verdict.recording)].append(item)
+            found[item.verdict.name][_of(item)].append(item)
     return found
+
+
+def _of(item: Judged) -> str:
+    return name_key(item.verdict.recording)
 
 
 def _answer(stretches: list[Judged], start: float, end: float) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 
 import britekit
 from britekit.annotations.classes import ClassInfo
+from britekit.audio.metadata import RecordingMetadata, read_metadata
 from britekit.config.audio import AudioConfig
 from britekit.errors import InferenceError
 from britekit.inference.engine import Engine, RecordingScores
@@ -76,6 +77,7 @@ class Analyst:
         self._engine = Engine(self._ensemble, limits.threads, open_recordings=limits.max_requests)
         self._kept: OrderedDict[str, RecordingScores] = OrderedDict()
         self._kept_bytes = 0
+        self._metadata: OrderedDict[str, RecordingMetadata] = OrderedDict()
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -93,6 +95,11 @@ class Analyst:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
+
+    def metadata(self, key: str) -> RecordingMetadata:
+        """Return what the file of that key says about itself; nothing if it was sent too long ago."""
+        with self._lock:
+            return self._metadata.get(key, RecordingMetadata())
 
     async def analyze(self, path: Path, key: str) -> RecordingScores:
         """Score a recording; if the caller is cancelled, so is the work on it.
@@ -121,6 +128,11 @@ class Analyst:
             raise
         if not len(result.starts):
             raise InferenceError(f"the recording is {result.seconds:.3g} s long, too short to be analysed")
+        metadata = await asyncio.to_thread(read_metadata, path)
+        with self._lock:
+            self._metadata[key] = metadata
+            if len(self._metadata) > KEPT_RECORDINGS:
+                self._metadata.popitem(last=False)
         self._keep(key, result)
         return result
 

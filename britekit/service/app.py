@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,9 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from britekit import formats
+from britekit.annotations.deployments import Deployment, zone_named
+from britekit.annotations.recording_info import RecordingInfo, RecordingInfos
 from britekit.audio.files import shown
 from britekit.errors import BriteKitError, InferenceError, InputError, suggest
 from britekit.formats import Recording
@@ -208,7 +212,9 @@ class Recognizer:
             headers = {"Content-Disposition": _attachment(f"{name}.json")}
             text = _json_text(facts, "detections", rows)
             return StreamingResponse(text, media_type=JSON_TYPE, headers=headers)
-        recording = Recording(name, seconds=result.seconds, damaged_at=result.damaged_at)
+        is_timed = "time_start" in formats.get(fields.format).columns
+        info = self._info(name, key, fields) if is_timed else None
+        recording = Recording(name, seconds=result.seconds, damaged_at=result.damaged_at, info=info)
         labels = ((x.info.label(field), x.info.name, x.info.code, x.start, x.end, x.score, x.confirmed) for x in found)
         content, media_type, filename = rendered(fields.format, recording, labels, labeller.facts)
         headers = {
@@ -216,6 +222,21 @@ class Recognizer:
             "X-Calibrated": "no" if calibration.is_identity else "yes",
         }
         return Response(content, media_type=media_type, headers=headers)
+
+    def _info(self, name: str, key: str, fields: DetectionsForm) -> RecordingInfo:
+        """Return when and where a recording was made: by the request, else by its metadata and name."""
+        zone = zone_named(fields.time_zone) if fields.time_zone else None
+        here = Deployment(0, fields.site or "", zone=zone)
+        known = RecordingInfos(None).of(f"{name}{Path(key).suffix}", self.analyst.metadata(key))
+        clock = fields.time or known.start
+        return replace(
+            known,
+            site=fields.site,
+            start=here.localised(clock)[0] if clock is not None else None,
+            zone=zone,
+            latitude=known.latitude if fields.latitude is None else fields.latitude,
+            longitude=known.longitude if fields.longitude is None else fields.longitude,
+        )
 
     def _wanted(self, names: list[str]) -> set[str]:
         known = [info.name for info in self.analyst.found_classes]

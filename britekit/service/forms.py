@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from datetime import datetime
+from typing import Literal, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from britekit.annotations.deployments import zone_named
 from britekit.errors import suggest
 from britekit.service.answers import JSON, format_names
 from britekit.service.picture import MAX_WIDTH
@@ -46,6 +48,38 @@ class DetectionsForm(RecordingForm):
     label_field: Literal["names", "codes", "alt_names", "alt_codes"] | None = Field(
         None, description="Content of a label; the model's default if absent."
     )
+
+    site: str | None = Field(
+        None, max_length=200, description="Where it was recorded; for formats with site and clock time."
+    )
+    time: datetime | None = Field(
+        None,
+        description="When the recording began, such as `2026-05-01T06:30:00+02:00`; by its metadata or name if absent.",
+    )
+    time_zone: str | None = Field(
+        None,
+        max_length=60,
+        description="Time zone of the site, such as `Europe/Berlin`; also of a clock that states none.",
+    )
+    latitude: float | None = Field(
+        None, ge=-90, le=90, description="Degrees (WGS84), with longitude; by the metadata if absent."
+    )
+    longitude: float | None = Field(None, ge=-180, le=180, description="Degrees (WGS84).")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        try:
+            zone_named(value)
+        except ValueError:
+            raise PydanticCustomError("time_zone", "is not a time zone such as Europe/Berlin or +02:00") from None
+        return value
+
+    @model_validator(mode="after")
+    def _has_both(self) -> Self:
+        if (self.latitude is None) != (self.longitude is None):
+            raise PydanticCustomError("latitude", "latitude and longitude belong together; one is missing")
+        return self
 
     @field_validator("format")
     @classmethod

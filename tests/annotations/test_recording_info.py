@@ -250,3 +250,16 @@ def test_audio_info_shows_what_was_understood(tmp_path, capsys, monkeypatch):
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert rows[0]["start"] == "2024-05-01T06:30:00+02:00" and rows[0]["site_source"] == "deployments.csv row 2"
     assert (rows[0]["recorder"], rows[0]["contradictions"]) == ("R1", "") and "outside" in rows[1]["contradictions"]
+
+
+def test_a_row_is_about_the_recording_beside_it_and_not_its_namesakes_below(tmp_path):
+    for name in ("x", "A/x", "A/y", "B/y"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.wav").touch()
+    (tmp_path / "recordings.csv").write_text("recording,site\nx,pond\ny,ridge\n")
+    infos = RecordingInfos(tmp_path)
+    sites = {name: infos.of(tmp_path / f"{name}.wav").site for name in ("x", "A/x", "A/y", "B/y")}
+    assert sites == {"x": "pond", "A/x": None, "A/y": "ridge", "B/y": "ridge"}
+    assert infos.unused() == [
+        f'{tmp_path / "recordings.csv"}: 1 rows are about several recordings of that name in folders below: row 3, "y"'
+    ]

@@ -1,6 +1,7 @@
 """Activity and presence: a small archive counted by hand, and the sun against published times."""
 
 import csv
+import hashlib
 import random
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -263,3 +264,99 @@ def test_what_the_table_does_not_say(tmp_path: Path, archive: Path) -> None:
     listened(tmp_path, BERLIN, row, row)
     notes = read_listened(tmp_path / "l", tmp_path / "deployments.csv").notes
     assert "1 recordings are in" in notes[0] and "more than once" in notes[0]
+
+
+CALIBRATION = (
+    "coefficient: 1.0\nintercept: 0.0\nthresholds:\n  precision: 0.9\n  classes:\n    WREN: 0.75\n    OWL: null\n"
+)
+
+
+def calibrated(folder: Path, precision: float = 0.9) -> None:
+    """Say that the labels were calibrated, by a file with thresholds of classes."""
+    (folder / "models").mkdir()
+    text = CALIBRATION.replace("0.9", str(precision))
+    (folder / "models" / "calibration.yaml").write_text(text)
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    (folder / "l" / "manifest.yaml").write_text(
+        "classes: [{name: Wren, code: WREN}, {name: <b>Owl</b>, code: OWL}]\n"
+        f"inference: {{label_field: names, calibration: models/calibration.yaml}}\ncalibration: {{sha256: {sha256}}}\n"
+    )
+
+
+def test_thresholds_of_the_calibration(archive: Path) -> None:
+    calibrated(archive)
+    report = report_activity("l", "out", "rec", precision=0.9)
+    # Wren at or above 0.75: 0.9, and the two of 0.8 that overlap; no score of the owl reaches the precision.
+    assert report.detections == {"Wren": 2}
+    assert read(archive / "out" / "thresholds.csv") == [
+        {
+            "name": "<b>Owl</b>",
+            "threshold": "",
+            "by": "calibration",
+            "precision": "",
+            "low": "",
+            "high": "",
+            "verdicts": "0",
+        },
+        {
+            "name": "Wren",
+            "threshold": "0.7500",
+            "by": "calibration",
+            "precision": "",
+            "low": "",
+            "high": "",
+            "verdicts": "0",
+        },
+    ]
+    assert "1 classes reach precision 0.9 at no score: <b>Owl</b>" in report.notes
+    assert "1 classes have no detection that counts, so they are not shown: <b>Owl</b>" in report.notes
+    assert "Threshold 0.75, by calibration." in (archive / "out" / "activity.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "how, note",
+    [
+        ("other precision", "has thresholds of precision 0.8; britekit calibrate --precision 0.9 finds those wanted"),
+        ("other file", "is not the calibration of the scores"),
+        ("none", "are not calibrated"),
+    ],
+)
+def test_a_calibration_of_something_else_is_not_used(archive: Path, how: str, note: str) -> None:
+    calibrated(archive, 0.8 if how == "other precision" else 0.9)
+    if how == "other file":
+        (archive / "models" / "calibration.yaml").write_text(CALIBRATION + "# changed\n")
+    if how == "none":
+        (archive / "l" / "manifest.yaml").unlink()
+    report = report_activity("l", "out", "rec", precision=0.9, min_score=0.5)
+    assert any(note in each for each in report.notes), report.notes
+    assert report.thresholds["Wren"].by == "min-score" and report.thresholds["Wren"].threshold == 0.5
+    assert any("2 classes have neither verdicts nor a calibrated threshold" in each for each in report.notes)
+
+
+def test_thresholds_by_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 detections; those above 0.6 are right, all have a verdict: at 0.6 the precision is exactly 1."""
+    monkeypatch.chdir(tmp_path)
+    listened(tmp_path, BERLIN, "A/20260501_060000,3600,rec/A/20260501_060000.wav,,,,,")
+    rows, verdicts = [], tmp_path / "verdicts.csv"
+    for k in range(100):
+        score, start = (k + 0.5) / 100, 30.0 * k
+        rows.append(f"A/20260501_060000,Wren,{start},{start + 3},{score}")
+        append_verdict(verdicts, Verdict(
+            id=new_id(), recording="A/20260501_060000", start=start, end=start + 3, detection_start=start,
+            detection_end=start + 3, name="Wren", verdict="yes" if score > 0.6 else "no", score=score,
+            queue="random", share=1.0, reviewer="me", time="2026-06-01T00:00:00+00:00",
+        ))  # fmt: skip
+    (tmp_path / "l" / "scores.csv").write_text("recording,name,start_time,end_time,score\n" + "\n".join(rows) + "\n")
+    report = report_activity("l", "out", deployments="deployments.csv", verdicts=verdicts, precision=0.95)
+    found = report.thresholds["Wren"]
+    # Of those above 0.57 and 0.58 the parts 40 / 43 and 40 / 42 are right: 0.58 is the first with 0.95.
+    assert (found.by, found.threshold, found.verdicts) == ("verdicts", pytest.approx(0.58), 100)
+    assert found.precision == pytest.approx(40 / 42, abs=0.02)
+    # All rejected ones are left out, whatever the threshold.
+    assert report.detections == {"Wren": 40}
+
+
+@pytest.mark.parametrize("precision", [0.0, 1.0, -1.0])
+def test_impossible_precisions(archive: Path, precision: float) -> None:
+    with pytest.raises(InputError, match="--precision"):
+        report_activity("l", "out", "rec", precision=precision)

@@ -1,6 +1,7 @@
 """A real server: what it answers, and that nothing brings it down."""
 
 import concurrent.futures
+import csv
 import io
 import json
 import signal
@@ -8,11 +9,14 @@ import subprocess
 import sys
 import time
 import urllib.parse
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from pyarrow import parquet
 
 from britekit.inference.analysis import analyze_recordings
 from britekit.inference.ensemble import load_ensemble
@@ -94,6 +98,40 @@ def test_other_formats_and_raw_names(server, folder):
         soundfile.write(out, samples, rate, format=kind)
         answer = server.post("detections", out.getvalue(), name="no suffix at all")
         assert {x["label"] for x in answer.json()["detections"]} == {"LOWT", "HIGT"}, kind
+
+
+def test_detections_say_when_and_where(server, folder):
+    """By the request, else by name and metadata; nothing else is known of one upload."""
+    here = {"site": "pond, east", "latitude": "52.5", "longitude": "13.25", "time_zone": "Europe/Berlin"}
+    berlin = ZoneInfo("Europe/Berlin")
+    named = "A_20261025_015958.wav"  # two seconds before 02:00, an hour before the clock goes back
+
+    def ask(name, **more):
+        answer = server.post("detections", folder / "x.wav", name=name, format="detections", **more)
+        return answer.status_code, list(csv.DictReader(io.StringIO(answer.text)))
+
+    status, rows = ask(named, **here)
+    assert status == 200 and len(rows) == 2
+    for row in rows:
+        passed = timedelta(seconds=float(row["start"]))
+        begin = datetime(2026, 10, 25, 1, 59, 58, tzinfo=berlin).astimezone(UTC)
+        assert datetime.fromisoformat(row["time_start"]) == begin + passed
+        assert row["time_start"].endswith("+02:00")
+        assert (row["site"], float(row["latitude"]), float(row["longitude"])) == ("pond, east", 52.5, 13.25)
+    # What the request says stands over the name; without a zone the clock stays as it is.
+    _, rows = ask(named, time="2026-05-01T23:59:59.5Z")
+    assert rows[0]["time_start"].startswith("2026-05-02T00:00:0") and rows[0]["site"] == ""
+    _, rows = ask(named)
+    assert rows[0]["time_start"].startswith("2026-10-25T02:00:0") and "+" not in rows[0]["time_start"]
+    _, rows = ask("x.wav")
+    assert {row["time_start"] for row in rows} == {""}
+    answer = server.post("detections", folder / "x.wav", name=named, format="detections-parquet", **here)
+    table = parquet.read_table(io.BytesIO(answer.content)).to_pylist()
+    assert [row["site"] for row in table] == ["pond, east"] * 2 and table[0]["time_end"].endswith("+02:00")
+    for fields, said in (({"time_zone": "Mars/Base"}, "time_zone"), ({"latitude": "1"}, "belong together"),
+                         ({"time": "noon"}, "field time")):  # fmt: skip
+        refused = server.post("detections", folder / "x.wav", format="detections", **fields)
+        assert refused.status_code == 400 and said in refused.text
 
 
 def test_spectrogram(server, folder):
