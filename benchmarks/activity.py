@@ -30,7 +30,8 @@ RUN = """
 import resource, sys
 from britekit.cli import main
 status = main(["rpt-activity", "-l", "labels", "-o", "report", "--occasion", "week"])
-print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+used = resource.getrusage(resource.RUSAGE_SELF)
+print("peak", used.ru_maxrss, used.ru_utime + used.ru_stime)
 sys.exit(status)
 """
 _ROWS = 500_000
@@ -57,7 +58,8 @@ def main() -> int:
             *printed, last = done.stdout.splitlines()
             peak = int(last.split()[1]) * 1024 / 1e9
             failed |= seconds > MOST_S or peak > MOST_GB
-            print(f"{table}: {seconds:.1f} s, peak {peak:.2f} GB", *printed[-5:], sep="\n  ", flush=True)
+            cpu = float(last.split()[2])
+            print(f"{table}: {seconds:.1f} s ({cpu:.1f} s of a core), peak {peak:.2f} GB", *printed[-5:], sep="\n  ", flush=True)
     return int(failed)
 
 

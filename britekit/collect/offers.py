@@ -11,6 +11,7 @@ from pathlib import Path
 from britekit.annotations.segments import Annotation
 from britekit.annotations.verdicts import Verdict
 from britekit.collect.recordings_table import Details
+from britekit.errors import InputError
 
 ANY_CLASS = "*"
 
