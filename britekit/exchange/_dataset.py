@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from britekit.annotations.classes import ClassInfo, find_class, read_classes
 from britekit.annotations.label_table import LabelTable, read_label_table
@@ -22,10 +21,11 @@ from britekit.annotations.verdicts import Judged, Verdict, combine, current_verd
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import composed
 from britekit.errors import InputError, some
+from britekit.evaluation.analyzed_scores import read_manifest
 from britekit.results.candidates import later
 from britekit.results.recordings import Recordings, unknown_place
 
-ANALYZED, MANIFEST = "analyzed.csv", "manifest.yaml"
+ANALYZED = "analyzed.csv"
 # Of identifiers that are made from what they identify, so that an export repeated has the same ones.
 _NAMESPACE = uuid.UUID("5b0c2f7e-8a55-4c0e-9a3c-5d6a1c1f3b27")
 _EQUAL_S = 0.011  # tables round to hundredths
@@ -137,7 +137,8 @@ class Dataset:
             start, end = (round(float(times[row]), 6) for times in (self.table.start_M, self.table.end_M))
             score = round(float(self.table.score_M[row]), 6)
             confirmed = None if judged is None else judged.verdict
-            found.append(Detection(info, start, min(end, source.seconds), score, confirmed))
+            end = min(end, source.seconds) if start < source.seconds else end
+            found.append(Detection(info, start, end, score, confirmed))
         # Tables may say a thing twice; identifiers may not.
         once = {item.key: item for item in sorted(found, key=lambda item: item.score or 0.0)}
         return iter(sorted(once.values(), key=lambda item: (item.start, item.info.name, item.end)))
@@ -190,7 +191,7 @@ def read_dataset(
     labels = Path(labels)
     archive = Recordings(recordings, deployments)
     table = read_label_table(labels)
-    manifest = _manifest(labels / MANIFEST)
+    manifest = read_manifest(labels)
     notes: list[str] = []
     unknown = sorted(set(only) - set(table.names))
     if unknown:
@@ -219,14 +220,6 @@ def read_dataset(
     if manifest and not manifest.get("calibrated"):
         notes.append("scores are not calibrated, so the certainty given with each detection is not a probability")
     return dataset
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
-    return found if isinstance(found, dict) else {}
 
 
 def _analyzed(labels: Path, table: LabelTable, archive: Recordings, notes: list[str]) -> dict[str, float]:

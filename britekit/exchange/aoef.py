@@ -126,11 +126,7 @@ def _prediction(source: Source, item: Detection, tags: dict[tuple[str, str], int
 
 def _clip_prediction(dataset: Dataset, source: Source) -> dict[str, Any]:
     events = [source.identifier(*item.key) for item in dataset.detections(source)]
-    return {
-        "uuid": source.identifier("clip prediction"),
-        "clip": source.identifier("clip"),
-        "sound_events": events,
-    }
+    return {"uuid": source.identifier("clip prediction"), "clip": source.identifier("clip"), "sound_events": events}
 
 
 EXPORT = Export("aoef", "AOEF", _why_not, _write)

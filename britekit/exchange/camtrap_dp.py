@@ -106,7 +106,8 @@ def _placements(dataset: Dataset) -> dict[tuple[object, ...], _Placement]:
             row = source.info.deployment
             ends = (row.begin, row.end) if row is not None else ()
             times += [at if at.tzinfo else at.replace(tzinfo=times[0].tzinfo) for at in ends if at is not None]
-        known.begin, known.end = min(known.begin, *times), max(known.end, *times)
+        known.begin = min(known.begin, *times, key=datetime.timestamp)  # not by what clocks show
+        known.end = max(known.end, *times, key=datetime.timestamp)
     return found
 
 
@@ -271,8 +272,8 @@ def _package(
         "created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "spatial": {"type": "MultiPoint", "coordinates": [list(point) for point in points]},
         "temporal": {
-            "start": min(each.begin for each in placements.values()).date().isoformat(),
-            "end": max(each.end for each in placements.values()).date().isoformat(),
+            "start": min((each.begin for each in placements.values()), key=datetime.timestamp).date().isoformat(),
+            "end": max((each.end for each in placements.values()), key=datetime.timestamp).date().isoformat(),
         },
         "taxonomic": [{"scientificName": name} for name in sorted(taxa)],
     }

@@ -1,6 +1,7 @@
-"""A test gives the same truth whether annotations come as CSV, Audacity labels or Raven tables."""
+"""A test gives the same truth whether annotations come as CSV, Audacity labels, Raven tables or AOEF."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -41,7 +42,29 @@ def write_raven(folder, found, named=False):
         (folder / f"{recording}.Table.1.selections.txt").write_text("\n".join(lines) + "\n")
 
 
-@pytest.mark.parametrize("form", ["audacity", "raven", "raven by name", "mixed"])
+def write_aoef(folder, found):
+    """All recordings in one set, as whombat exports it; classes by name."""
+    data = {"collection_type": "annotation_set", "tags": []}
+    sections = ("recordings", "clips", "sound_events", "sound_event_annotations", "clip_annotations")
+    data |= {section: [] for section in sections}
+    data["tags"] = [{"id": n, "key": "species", "value": name} for n, name in enumerate(NAMES.values())]
+    for recording, rows in found.items():
+        data["recordings"].append({"uuid": recording, "path": f"{recording}.wav", "duration": 600.0})
+        clip = {"uuid": f"c{recording}", "recording": recording, "start_time": 0.0, "end_time": 600.0}
+        data["clips"].append(clip)
+        claims = []
+        for number, (start, end, code) in enumerate(rows):
+            key = f"{recording}-{number}"
+            shape = {"type": "BoundingBox", "coordinates": [start, 100, end, 9000]}
+            data["sound_events"].append({"uuid": f"e{key}", "recording": recording, "geometry": shape})
+            tag = list(NAMES).index(code)
+            data["sound_event_annotations"].append({"uuid": key, "sound_event": f"e{key}", "tags": [tag]})
+            claims.append(key)
+        data["clip_annotations"].append({"uuid": f"a{recording}", "clip": clip["uuid"], "sound_events": claims})
+    (folder / "whombat.json").write_text(json.dumps({"version": "1.1.0", "data": data}))
+
+
+@pytest.mark.parametrize("form", ["audacity", "raven", "raven by name", "mixed", "aoef", "aoef file"])
 def test_forms_give_the_same_truth(tmp_path, form):
     truth, scores = simulate(tmp_path, recordings=6, segments=8)
     found = rows_of(tmp_path)
@@ -53,6 +76,9 @@ def test_forms_give_the_same_truth(tmp_path, form):
         write_raven(folder, {name: rows for name, rows in found.items() if name not in half})
     elif form == "audacity":
         write_audacity(folder, found)
+    elif form.startswith("aoef"):
+        write_aoef(folder, found)
+        folder = folder / "whombat.json" if form == "aoef file" else folder
     else:
         write_raven(folder, found, named=form.endswith("name"))
     data = read_scored_segments(folder, tmp_path / "labels", None, BaseConfig())

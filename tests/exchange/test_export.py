@@ -135,6 +135,18 @@ def test_camtrap_dp_by_hand(archive, capsys):
     assert "1 classes have no AltName in data/classes.csv; their Name stands as scientific name: Wren" in text
 
 
+def test_a_deployment_of_the_night_when_clocks_go_back(archive):
+    """Its end, by the clock, lies before its begin."""
+    (archive / "data/deployments.csv").write_text(
+        "site,folder,latitude,longitude,time_zone\npond,pond,52,13,Europe/Berlin\n"
+    )
+    write_labels(archive / "labels", RECORDINGS[2:3], LABELS[4:])
+    assert export("camtrap-dp") == 0
+    (row,) = read(Path("out/deployments.csv"))
+    assert row["deploymentStart"] == "2026-10-25T02:59:50+02:00"
+    assert row["deploymentEnd"] == "2026-10-25T02:00:10+01:00"
+
+
 def test_identifiers_stay_and_a_person_s_words_too(archive):
     assert export("camtrap-dp") == 0
     before = Path("out/observations.csv").read_bytes()

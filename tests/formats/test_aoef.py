@@ -3,9 +3,15 @@
 import json
 import logging
 
+import numpy as np
 import pytest
+import soundfile
 
 from britekit import formats
+from britekit.annotations.classes import ClassInfo
+from britekit.annotations.reconciling import Reconciler
+from britekit.config.misc import MiscConfig
+from britekit.datasets.annotated import FolderAnnotations
 from britekit.errors import InputError
 from britekit.formats import read_any_annotations, read_folder
 
@@ -196,3 +202,16 @@ def test_sound_events_of_no_clip_are_counted(tmp_path, caplog):
     )  # fmt: skip
     assert found(path) == [("dawn", "Owl", 3.0, 4.0)]
     assert "1 sound events belong to no annotated clip and are not read" in caplog.text
+
+
+def test_training_data_take_it(tmp_path):
+    """A class by its scientific name; a recording of the folder that the set does not list is left out."""
+    for name in ("dawn", "dusk"):
+        soundfile.write(tmp_path / f"{name}.wav", np.zeros(60_000, np.int16), 1000)
+    aoef(tmp_path, ("BoundingBox", [2.0, 500.0, 4.25, 900.0], [("dwc:scientificName", "Strix aluco")]))
+    paths = [tmp_path / "dawn.wav", tmp_path / "dusk.wav"]
+    reconciler = Reconciler([ClassInfo("Owl", "OWL", "Strix aluco")])
+    heard = FolderAnnotations(tmp_path, paths, reconciler, MiscConfig(), "Owl")
+    (annotation,) = heard.of(paths[0])
+    assert (annotation.label, annotation.start, annotation.end) == ("Owl", 2.0, 4.25)
+    assert heard.lists_all and heard.of(paths[1]) is None

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from britekit.audio.decoding import AudioReader
+from britekit.audio.files import find_recordings
 from britekit.cli import main
 from britekit.commands import watch as watch_command
 from britekit.errors import InferenceError, InputError
@@ -25,6 +26,7 @@ from britekit.inference.ensemble import load_ensemble
 from britekit.inference.journal import JOURNAL
 from britekit.inference.model_files import resolve_for_models
 from britekit.inference.output import OutputFolder
+from britekit.inference.recording_names import identity_of, recording_name
 from tests.inference.conftest import CLASSES, content, write_recording
 from tests.inference.fakes import make_fake_member
 
@@ -136,6 +138,34 @@ def test_recordings_arrive_in_every_way(place):
     assert left() == analyzed()
     detections = Path("out/detections.csv").read_text().splitlines()
     assert any("2026-05-01T07:00:" in line and ",52.000000,13.000000" in line for line in detections)
+
+
+@pytest.mark.parametrize("recursive", [True, False])
+@pytest.mark.parametrize("links", [False, True])
+def test_it_finds_what_analyze_finds(place, recursive, links):
+    """Odd names, hidden and foreign files, folders called like recordings, links to files, folders and nothing."""
+    for name in ("a", "b.c", "ü e", "sub/d", "sub/deep/e", ".hidden", "card.wav/f", ".dir/g"):
+        write_recording(Path(f"rec/{name}.wav"), 3.0, 1)
+    write_recording(Path("elsewhere/h.wav"), 3.0, 1)
+    Path("rec/upper.WAV").write_bytes(Path("rec/a.wav").read_bytes())
+    for name in ("note.txt", "x.wav.part", "wav"):
+        Path(f"rec/{name}").write_bytes(b"x")
+    os.mkfifo("rec/pipe.wav")
+    if links:
+        Path("rec/again.wav").symlink_to("a.wav")
+        Path("rec/other.wav").symlink_to(place / "elsewhere/h.wav")
+        Path("rec/linked").symlink_to(place / "elsewhere")
+        Path("rec/gone.wav").symlink_to("nothing.wav")
+    watch = watching._Watch(
+        None, None, Path("rec"), Path("out"), None, [], recursive, 0.0, 1.0, 1.0, 1.0, False, threading.Event(), print
+    )
+    expected = {
+        recording_name(path, Path("rec")): (path, identity_of(path))
+        for path in find_recordings("rec", recursive, none_is_fine=True)
+    }
+    assert {name: (Path(path), identity) for name, path, identity in watch._listing()} == expected
+    # of links to one file, or to what is there itself, one is taken; one to nothing is a recording that is missing
+    assert len(expected) == (7 if recursive else 4) + (links and (2 if recursive else 3))
 
 
 def test_what_stops_in_the_middle_waits_with_its_reason(place):
