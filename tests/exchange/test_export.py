@@ -22,8 +22,10 @@ def export(standard: str, *more: str) -> int:
     return main(["export", "-i", "rec", "-l", "labels", "-o", "out", "--format", standard, *more])
 
 
-def test_the_folder_is_the_list():
+def test_the_folder_is_the_list(capsys):
     assert names() == ("aoef", "camtrap-dp", "darwin-core")
+    assert main(["export", "--help"]) == 0
+    assert "aoef, camtrap-dp or darwin-core" in " ".join(capsys.readouterr().out.split())
     assert all(get(name).name == name for name in names())
     with pytest.raises(InputError, match='"camtrap" is not one of .*did you mean "camtrap-dp"'):
         get("camtrap")
