@@ -27,36 +27,45 @@ def cut_sounds(examples: Sequence[Example], folder: str | Path) -> list[bytes | 
     The value is None if the recording is missing or cannot be read; `draw_examples` logs a warning for these.
     """
     audio = audio_files(Path(folder), any("/" in example.recording for example in examples))
-    sounds: list[bytes | None] = []
-    for example in examples:
-        paths = audio.get(example.recording, [])
+    by_recording: dict[str, list[int]] = {}
+    for place, example in enumerate(examples):
+        by_recording.setdefault(example.recording, []).append(place)
+    sounds: list[bytes | None] = [None] * len(examples)
+    for recording, places in by_recording.items():
+        paths = audio.get(recording, [])
+        if len(paths) != 1:
+            continue
         try:
-            sounds.append(_encoded(*_read(paths[0], *excerpt_of(example))) if len(paths) == 1 else None)
+            cut, rate = _read(paths[0], [excerpt_of(examples[place]) for place in places])
         except InputError as error:
-            log.debug("no sound of %s: %s", example.recording, error)
-            sounds.append(None)
+            log.debug("no sound of %s: %s", recording, error)
+            continue
+        for place, samples in zip(places, cut, strict=True):
+            sounds[place] = _encoded(samples, rate) if len(samples) else None
     return sounds
 
 
-def _read(path: Path, first_s: float, seconds: float) -> tuple[np.ndarray, int]:
-    """Return an interval of a recording as the mean of its channels, float32 (n,), and its rate."""
+def _read(path: Path, excerpts: Sequence[tuple[float, float]]) -> tuple[list[np.ndarray], int]:
+    """Return excerpts (start and length in seconds) of a recording in one pass, and their rate.
+
+    Each is the mean of the channels, float32 (n,); empty if the recording ends before it.
+    """
     with AudioReader(path) as reader:
-        rate, at, parts = reader.rate, 0, []
-        first, end = round(first_s * rate), round((first_s + seconds) * rate)
+        rate, at = reader.rate, 0
+        bounds = [(round(start_s * rate), round((start_s + seconds) * rate)) for start_s, seconds in excerpts]
+        parts: list[list[np.ndarray]] = [[np.empty(0, np.float32)] for _ in excerpts]
         for block in reader.blocks():
-            part = block[:, max(first - at, 0) : max(end - at, 0)]
-            parts.append(part.mean(axis=0))
+            for (first, end), held in zip(bounds, parts, strict=True):
+                held.append(block[:, max(first - at, 0) : max(end - at, 0)].mean(axis=0))
             at += block.shape[1]
-            if at >= end:
+            if at >= max(end for _, end in bounds):
                 break
-    samples = np.concatenate([np.empty(0, np.float32), *parts]).astype(np.float32)
-    if not len(samples):
-        raise InputError(f"{path} ends before {first_s:g} s")
+    cut = [np.concatenate(held).astype(np.float32) for held in parts]
     if rate <= _HIGHEST_RATE:
-        return samples, rate
+        return cut, rate
     import soxr
 
-    return soxr.resample(samples, rate, _HIGHEST_RATE), _HIGHEST_RATE
+    return [soxr.resample(samples, rate, _HIGHEST_RATE) for samples in cut], _HIGHEST_RATE
 
 
 def _encoded(samples: np.ndarray, rate: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -126,17 +126,22 @@ def draw_examples(examples: Sequence[Example], folder: str | Path, cfg: AudioCon
     """
     audio = audio_files(Path(folder), any("/" in example.recording for example in examples))
     plot = ExamplePlot(cfg)
-    pictures: list[bytes | None] = []
-    for example in track(examples, what="spectrograms"):
-        paths = audio.get(example.recording, [])
+    pictures: list[bytes | None] = [None] * len(examples)
+    together: dict[tuple[str, float], list[int]] = {}  # excerpts of equal length are read in one pass
+    for place, example in enumerate(examples):
+        together.setdefault((example.recording, excerpt_of(example)[1]), []).append(place)
+    for (recording, seconds), places in track(together.items(), what="spectrograms"):
+        paths = audio.get(recording, [])
         if len(paths) != 1:
-            pictures.append(None)
             continue
+        starts = sorted({excerpt_of(examples[place])[0] for place in places})
         try:
-            pictures.append(_draw(example, paths[0], cfg, plot))
+            images = dict(Windows(paths[0], replace(cfg, spec_duration=seconds), starts))
         except InputError as error:
-            log.warning("no spectrogram of %s: %s", example.recording, error)
-            pictures.append(None)
+            log.warning("no spectrogram of %s: %s", recording, error)
+            continue
+        for place in places:
+            pictures[place] = _draw(examples[place], images, plot)
     return pictures
 
 
@@ -146,9 +151,14 @@ def excerpt_of(example: Example) -> tuple[float, float]:
     return first, min(example.start_s + example.length_s, example.start_s + _LONGEST_S) + _CONTEXT_S - first
 
 
-def _draw(example: Example, path: Path, cfg: AudioConfig, plot: ExamplePlot) -> bytes:
+def _draw(example: Example, images: Mapping[float, np.ndarray | None], plot: ExamplePlot) -> bytes | None:
     first, seconds = excerpt_of(example)
-    _, image = next(iter(Windows(path, replace(cfg, spec_duration=seconds), [first])))
+    image = images[first]
     if image is None:
-        raise InputError(f"{path} ends before {example.start_s:g} s; annotations or labels belong to another")
+        log.warning(
+            "no spectrogram of %s: it ends before %g s; annotations or labels belong to another recording",
+            example.recording,
+            example.start_s,
+        )
+        return None
     return plot.draw(image, seconds, first, (example.start_s, example.start_s + example.length_s))

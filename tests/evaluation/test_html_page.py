@@ -3,6 +3,7 @@
 import html
 import io
 import re
+from collections import Counter
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import soundfile
 
 from britekit.annotations.classes import ClassInfo
+from britekit.audio.decoding import AudioReader
 from britekit.config import BaseConfig
 from britekit.evaluation.class_curves import detection_curves
 from britekit.evaluation.html_page import write_page
@@ -198,3 +200,26 @@ def test_figures_and_curves_come_once_where_all_trained_classes_are_annotated(tm
     every = len(report.data.annotated) == len(report.data.labels)
     assert ("Micro PR-AUC, trained" in text) is not every
     assert text.count('alt="Precision against recall') == (1 if every else 2)
+
+
+def test_each_recording_is_decoded_once_for_sounds_and_once_for_pictures(tmp_path, monkeypatch):
+    simulate(tmp_path, recordings=3, segments=10)
+    add_audio(tmp_path, ["rec000", "rec001", "rec002"], seconds=60)
+    worst = worst_examples(report_of(tmp_path), 6)
+    inner = [x for x in worst if x.start_s >= 2]  # excerpts of equal length
+    assert max(Counter(x.recording for x in inner).values()) > 1
+    opened: list[str] = []
+
+    class Counting(AudioReader):
+        def __init__(self, path, *args, **kwargs):
+            opened.append(path.stem)
+            super().__init__(path, *args, **kwargs)
+
+    for module, draw in (
+        ("britekit.evaluation.mistake_sounds", lambda: cut_sounds(inner, tmp_path)),
+        ("britekit.audio.windows", lambda: draw_examples(inner, tmp_path, BaseConfig().audio)),
+    ):
+        opened.clear()
+        monkeypatch.setattr(f"{module}.AudioReader", Counting)
+        assert None not in draw()
+        assert sorted(opened) == sorted({x.recording for x in inner})
