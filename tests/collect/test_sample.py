@@ -70,7 +70,7 @@ def test_repeating_is_harmless_and_other_content_is_kept(written):
     before = digest(written / "a")
     write_samples(written / "a", classes=2, recordings=3, test=2, seed=7)
     assert digest(written / "a") == before
-    with pytest.raises(InputError, match="exists with different content"):
+    with pytest.raises(InputError, match="exist with different content"):
         write_samples(written / "a", classes=2, recordings=3, test=2, seed=8)
     assert digest(written / "a") == before
 
