@@ -46,11 +46,7 @@ def main() -> None:
             start = time.perf_counter()
             command = ["audioset", "--name", f"Class {number}", "--rpt", "--root", folder]
             run = subprocess.run(
-                [sys.executable, "-c", CHILD, *command],
-                capture_output=True,
-                text=True,
-                cwd=folder,
-                check=True,
+                [sys.executable, "-c", CHILD, *command], capture_output=True, text=True, cwd=folder, check=True
             )
             seconds = time.perf_counter() - start
             cpu, peak = (float(text) for text in re.findall(r"(?:cpu_s|peak_kb) = ([\d.]+)", run.stderr))

@@ -78,9 +78,7 @@ def say(what: str, measured: tuple[float, float], limit: float | None = None) ->
 
 def commands(work: Path, database: Path, segments: int) -> None:
     """Time each command on a copy of the database."""
-    for what, options in {
-        "rpt-db": ["rpt-db", "-o", "report"],
-    }.items():
+    for what, options in {"rpt-db": ["rpt-db", "-o", "report"]}.items():
         say(what, timed(*options, "-d", str(database), cwd=work), 10.0)
     copy = work / "copy.db"
     shutil.copyfile(database, copy)

@@ -62,10 +62,7 @@ def measure(results: int) -> tuple[int, bool]:
         path = f"/audio/{number}/download"
         site.add_recording(number, length="0:20")
         # of the same length, and still different from every other
-        site.files[path] = (
-            pool[number % len(pool)] + b"TAG" + str(number).encode().ljust(125, b"\0"),
-            "audio/mpeg",
-        )
+        site.files[path] = (pool[number % len(pool)] + b"TAG" + str(number).encode().ljust(125, b"\0"), "audio/mpeg")
         if number % 10 == 3:
             site.faults[path] = [FAULTS[faulty % len(FAULTS)]]
             faulty += 1
@@ -73,27 +70,13 @@ def measure(results: int) -> tuple[int, bool]:
         settings = Path(folder, "local.yaml")
         settings.write_text(f"misc:\n  xeno_url: {site.address}/xc\n  request_pause: 0\n")
         out = Path(folder, "out")
-        arguments = [
-            "xeno",
-            "--name",
-            "Barred Owl",
-            "-o",
-            str(out),
-            "-c",
-            str(settings),
-            "--max",
-            str(results),
-        ]
+        arguments = ["xeno", "--name", "Barred Owl", "-o", str(out), "-c", str(settings), "--max", str(results)]
         arguments += ["--key", KEY]
         peak, runs, seconds, said = 0, 0, 0.0, ""
         while runs < 3:
             start = time.perf_counter()
             run = subprocess.run(
-                [sys.executable, "-c", CHILD, *arguments],
-                capture_output=True,
-                text=True,
-                cwd=folder,
-                check=False,
+                [sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, cwd=folder, check=False
             )
             seconds += time.perf_counter() - start
             runs += 1

@@ -100,12 +100,7 @@ def build(path: Path, vectors: np.ndarray) -> None:
             session.execute(
                 SpecValue.__table__.insert(),
                 [
-                    {
-                        "SpecGroupID": group_id,
-                        "SegmentID": key,
-                        "Value": b"",
-                        "Embedding": encode_embedding(row),
-                    }
+                    {"SpecGroupID": group_id, "SegmentID": key, "Value": b"", "Embedding": encode_embedding(row)}
                     for key, row in zip(ids, part)
                 ],
             )

@@ -58,10 +58,7 @@ def make_database(path: Path, segments: int, classes: int = 200, embedded: int =
                     segment += 1
                     rows.append({"id": segment, "recording_id": number + 1, "offset": float(offset)})
                     links.append(
-                        {
-                            "segment_id": segment,
-                            "class_id": target_id if segment > segments - target else ids[name],
-                        }
+                        {"segment_id": segment, "class_id": target_id if segment > segments - target else ids[name]}
                     )
                     embedding = None
                     if segment <= embedded:

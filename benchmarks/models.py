@@ -21,15 +21,7 @@ from britekit.models.options import Blueprint
 from britekit.models.timing import measure_speed
 from britekit.training.devices import choose_device, device_name, memory_format
 
-HEADING = (
-    "model",
-    "parameters",
-    "gmacs",
-    "forward_per_s",
-    "training_per_s",
-    "relative",
-    "forward_gmacs_per_s",
-)
+HEADING = ("model", "parameters", "gmacs", "forward_per_s", "training_per_s", "relative", "forward_gmacs_per_s")
 
 
 def wanted(options: argparse.Namespace) -> list[str]:

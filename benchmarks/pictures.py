@@ -55,14 +55,7 @@ def main() -> None:
             make_recording(path, seconds)
         for name, command in {
             "plot-rec --all": lambda path: ["plot-rec", "-i", str(path), "-o", str(root / "whole"), "--all"],
-            "plot-rec --sheet": lambda path: [
-                "plot-rec",
-                "-i",
-                str(path),
-                "-o",
-                str(root / "sheet"),
-                "--sheet",
-            ],
+            "plot-rec --sheet": lambda path: ["plot-rec", "-i", str(path), "-o", str(root / "sheet"), "--sheet"],
             "audio-info": lambda path: ["audio-info", str(path)],
         }.items():
             peaks = []

@@ -34,10 +34,7 @@ def commands_page() -> str:
 
     left = {name.replace("_", "-"): name for name in command_names()}
     lines = ["# Commands", "", NOTE.format(source="`britekit/commands/`")]
-    lines += [
-        "`britekit COMMAND --help` prints the same. `python -m britekit COMMAND` is the same program.",
-        "",
-    ]
+    lines += ["`britekit COMMAND --help` prints the same. `python -m britekit COMMAND` is the same program.", ""]
     for heading, words in (*GROUPS.items(), ("Other", " ".join(left))):
         present = [word for word in words.split() if word in left]
         if present:
@@ -320,12 +317,7 @@ def formats_page() -> str:
         uses = [f"written as {where}"] if form.writer is not None else []
         uses += ["read as annotations"] if form.read is not None else []
         uses += ["read as labels"] if form.name in ("audacity", "birdnet", "csv") else []
-        lines += [
-            f"#### `{form.name}`: {form.title}",
-            "",
-            f"Version {form.version}, {_plain('; '.join(uses))}.",
-            "",
-        ]
+        lines += [f"#### `{form.name}`: {form.title}", "", f"Version {form.version}, {_plain('; '.join(uses))}.", ""]
         lines += ["| Column | Content |", "|---|---|"]
         lines += [f"| {_cell(name)} | {_cell(meaning)} |" for name, meaning in form.columns.items()]
         lines += [

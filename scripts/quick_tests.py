@@ -15,10 +15,7 @@ FAST = ["metrics", "config", "annotations", "test_errors.py", "test_layers.py", 
 
 def changed_files() -> list[Path]:
     """Return the files that differ from main or are new, relative to the repository."""
-    commands = (
-        ["git", "diff", "--name-only", "main", "--"],
-        ["git", "ls-files", "--others", "--exclude-standard"],
-    )
+    commands = (["git", "diff", "--name-only", "main", "--"], ["git", "ls-files", "--others", "--exclude-standard"])
     names: set[str] = set()
     for command in commands:
         found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -280,12 +280,7 @@ def test_a_reader_that_has_gone_is_no_error():
 def test_a_closed_output_is_no_error(closed):
     program = [sys.executable, "-m", "britekit", "--version"]
     result = subprocess.run(
-        program,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        preexec_fn=lambda: os.close(closed),
-        check=False,
+        program, capture_output=True, text=True, timeout=20, preexec_fn=lambda: os.close(closed), check=False
     )
     assert (result.returncode, result.stderr) == (0, "")
 

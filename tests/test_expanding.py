@@ -58,11 +58,7 @@ def test_files_of_ours_have_no_aliases_and_no_depth(tmp_path, little_memory, tex
 def test_what_is_written_reads_back():
     """The same list twice is written twice; codes that look like numbers stay codes."""
     members = ["a.ckpt"]
-    value = {
-        "one": members,
-        "two": members,
-        "codes": ["1e5", "no", "0o17", "0x1F", "007", "2024-01-01", "~", "1:30"],
-    }
+    value = {"one": members, "two": members, "codes": ["1e5", "no", "0o17", "0x1F", "007", "2024-01-01", "~", "1:30"]}
     text = dump_plain(value)
     assert "&" not in text and "*" not in text
     assert load_plain(text) == value
@@ -84,10 +80,7 @@ def test_scores_that_inflate(tmp_path, little_memory):
     table.save(tmp_path / "scores.npz")
     assert ScoreTable.load(tmp_path / "scores.npz").recordings == ["a"]
     bomb = tmp_path / "bomb.npz"
-    with (
-        zipfile.ZipFile(tmp_path / "scores.npz") as old,
-        zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as new,
-    ):
+    with zipfile.ZipFile(tmp_path / "scores.npz") as old, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
             if name == "scores.npy":
                 header = io.BytesIO()
@@ -148,12 +141,7 @@ def test_stored_spectrograms_that_inflate(tmp_path, little_memory):
 )
 def test_settings_that_ask_for_too_much(tmp_path, settings, expected):
     (tmp_path / "params.yaml").write_text(settings)
-    done = subprocess.run(
-        [sys.executable, "-m", "britekit", "train"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    done = subprocess.run([sys.executable, "-m", "britekit", "train"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1 and expected in done.stderr and "Traceback" not in done.stderr
 
 

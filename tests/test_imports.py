@@ -12,23 +12,9 @@ from britekit.commands import command_names
 
 PACKAGE = Path(britekit.__file__).parent
 TORCH = {"torch", "lightning", "torchaudio", "timm"}
-HEAVY = TORCH | {
-    "pandas",
-    "numpy",
-    "scipy",
-    "sqlalchemy",
-    "matplotlib",
-    "bentoml",
-    "wandb",
-    "sklearn",
-    "yaml",
-    "dvc",
-}
+HEAVY = TORCH | {"pandas", "numpy", "scipy", "sqlalchemy", "matplotlib", "bentoml", "wandb", "sklearn", "yaml", "dvc"}
 # The PyTorch backend and the making of exports; whoever uses them imports them inside a function.
-NEED_TORCH = {
-    "britekit.inference.torch_model",
-    "britekit.inference.export",
-}
+NEED_TORCH = {"britekit.inference.torch_model", "britekit.inference.export"}
 WITHOUT_TORCH = "annotations audio collect config database evaluation inference metrics plots project service tracking"
 
 

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "britekit"
 FLOORS = [
     ["errors"],
     ["processes", "leftovers"],
-    ["files", "progress", "options"],
+    ["files", "progress", "options", "format_names"],
     ["config"],
     ["audio"],
     ["annotations"],

@@ -50,10 +50,7 @@ def test_a_project_is_laid_out_once(tmp_path, monkeypatch):
     monkeypatch.chdir(project)
     assert resolve() == resolve(project / "params.yaml")
     stages = subprocess.run(
-        [sys.executable, "-m", "dvc", "stage", "list", "--name-only"],
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-m", "dvc", "stage", "list", "--name-only"], capture_output=True, text=True, check=True
     ).stdout.split()
     assert [name for name in stages if "@" not in name] == [
         "collect", "extract", "pickle", "analyze", "calibrate", "rpt-test", "package",

@@ -12,10 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 def run(folder: Path, site: Path, *command: str) -> str:
     environment = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
-    environment |= {
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-        "PYTHONPATH": str(site),
-    }
+    environment |= {"PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": str(site)}
     environment |= {"DVC_NO_ANALYTICS": "true", "WANDB_MODE": "disabled"}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500, check=False

@@ -1,4 +1,4 @@
-"""What people claim and what models put out, as plain text files.
+"""Annotations of people and labels of models, as plain text files.
 
 In: class lists, ignore lists, annotation tables and label files. Out: small frozen dataclasses, and the same
 files written back. Nothing here touches audio samples or models.

@@ -14,7 +14,7 @@ LABEL_FIELDS = ("names", "codes", "alt_names", "alt_codes")
 
 @dataclass(frozen=True)
 class ClassInfo:
-    """What one class is called."""
+    """Names and codes of one class."""
 
     name: str
     code: str = ""

@@ -31,7 +31,7 @@ def least_held(lengths_s: ArrayLike, window_s: float) -> NDArray[np.float64]:
 
 
 def is_held(item: Annotation, start_s: float, window_s: float) -> bool:
-    """Tell whether a window of ``window_s`` seconds that begins at ``start_s`` holds enough of a sound."""
+    """Return whether a window of ``window_s`` seconds that begins at ``start_s`` holds enough of a sound."""
     inside = min(item.end, start_s + window_s) - max(item.start, start_s)
     least = min(HELD_S, (item.end - item.start) / 2, window_s / 2)
     return inside >= least - 1e-9

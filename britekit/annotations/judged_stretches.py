@@ -1,4 +1,4 @@
-"""What verdicts say about windows of sound: which classes are heard in them, which are not; the rest is unknown."""
+"""Derive from verdicts about windows of sound which classes are heard in them, which are not; the rest is unknown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.verdicts import Judged
 from britekit.errors import some
 
-log = logging.getLogger("britekit.annotations")
+log = logging.getLogger(__name__)
 
 # A window lies in a stretch, or holds it, by at least this part; the rest is rounding of bounds.
 _PART = 0.9

@@ -13,7 +13,7 @@ CSV_COLUMNS = ("recording", "name", "start_time", "end_time", "score")
 CONFIRMED = ";confirmed"
 """Behind a label below the threshold, which is kept because the class is confirmed elsewhere."""
 TEXT_ENDING, RAVEN_ENDING, BIRDNET_ENDING = "_scores.txt", ".selections.txt", ".BirdNET.results.txt"
-"""What label files are called behind the name of their recording."""
+"""Suffix of label files after the name of their recording."""
 _BIRDNET_SUFFIX = BIRDNET_ENDING.removesuffix(".txt")
 # Text files below a label directory are labels only if their names say so.
 _BELOW_ENDINGS = (TEXT_ENDING, BIRDNET_ENDING)
@@ -119,7 +119,7 @@ def recording_of(path: str | Path) -> str:
 
 
 def read_label_text(path: str | Path, recording: str) -> list[Label]:
-    """Read one Audacity or BirdNET label file; its form is told by the first label in it.
+    """Read one Audacity or BirdNET label file; its form follows from the first label.
 
     Lines that begin with a backslash (Audacity's frequency ranges) and blank lines are skipped.
     """

@@ -13,7 +13,7 @@ from britekit.annotations.segments import COLUMNS as SEGMENT_COLUMNS
 from britekit.annotations.tables import has_columns, iter_rows
 from britekit.errors import InputError
 
-log = logging.getLogger("britekit.annotations")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.errors import InputError
 from britekit.files import atomic_path, refuse_expanding
 
-_CLASS_FIELDS = (
-    ("name", "class_names"),
-    ("code", "class_codes"),
-    ("alt_name", "alt_names"),
-    ("alt_code", "alt_codes"),
-)
+_CLASS_FIELDS = (("name", "class_names"), ("code", "class_codes"), ("alt_name", "alt_names"), ("alt_code", "alt_codes"))
 _KINDS = {
     "recordings": "U", "seconds": "f", "row_recording": "i", "starts": "f", "duration": "f",
     "scores": "f", "meta": "U",

@@ -19,7 +19,7 @@ COLUMNS = ("recording", "class", "start_time", "end_time")
 # beside it is not known to be absent.
 UNNAMED = "?"
 
-log = logging.getLogger("britekit.annotations")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from britekit.annotations.text_files import encoding_of
 from britekit.errors import InputError, suggest
 
 HEADING_LINES = 20
-"""Among so many first lines the row with the columns is looked for."""
+"""Number of first lines that are searched for the row of columns."""
 _SPOKEN = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
-log = logging.getLogger("britekit.annotations")
+log = logging.getLogger(__name__)
 
 
 def iter_rows(
@@ -115,7 +115,7 @@ def shown_line(line: str) -> str:
 
 
 def has_columns(path: str | Path, required: Sequence[str]) -> bool:
-    """Tell whether a file is a table with a header that names all of `required`; unreadable files are not."""
+    """Return whether a file is a table with a header that names all of `required`; unreadable files are not."""
     try:
         with open(path, encoding=encoding_of(path)[0], newline="") as stream:
             lines = list(itertools.islice(stream, HEADING_LINES))

@@ -15,7 +15,7 @@ _CHUNK = 1 << 20
 # encoding.
 _NOT_WESTERN = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f\x81\x8d\x8f\x90\x9d]|[\x80-\xff]{3}|[\xc2-\xf4][\x80-\xbf]")
 
-log = logging.getLogger("britekit.annotations")
+log = logging.getLogger(__name__)
 
 
 @dataclass

@@ -31,7 +31,7 @@ _HEADER_BYTES = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What a reviewer said about one class in one stretch of a recording."""
+    """A reviewer's verdict about one class in one part of a recording."""
 
     id: str
     """Unique in the file."""
@@ -66,24 +66,12 @@ class Verdict:
 
     @property
     def item(self) -> tuple[str, str, float, float, str]:
-        """What was judged: recording, channel, detection and class."""
+        """The judged detection: recording, channel, detection and class."""
         return self.recording, self.channel, self.detection_start, self.detection_end, self.name
 
 
 COLUMNS = tuple(field.name for field in fields(Verdict))
-_OPTIONAL = (
-    "replaces",
-    "channel",
-    "others",
-    "score",
-    "model",
-    "queue",
-    "stratum",
-    "share",
-    "reviewer",
-    "time",
-    "note",
-)
+_OPTIONAL = ("replaces", "channel", "others", "score", "model", "queue", "stratum", "share", "reviewer", "time", "note")
 
 
 def new_id() -> str:
@@ -145,7 +133,7 @@ class Judged:
     verdict: Verdict
     """The last row about it that gives the answer."""
     answer: str
-    """``yes`` or ``no`` by majority; ``unsure`` where nobody was sure, or as many said one as the other."""
+    """``yes`` or ``no`` by majority; ``unsure`` in a tie, or if all were unsure."""
     reviewers: int
 
 

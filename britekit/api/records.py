@@ -1,4 +1,4 @@
-"""What people and models wrote about recordings, and the functions that read it."""
+"""Annotations, labels and verdicts about recordings, and functions that read them."""
 
 from britekit.annotations.classes import ClassInfo as ClassInfo
 from britekit.annotations.classes import read_classes as read_classes

@@ -22,7 +22,7 @@ from britekit.metrics.ranking import mean_defined
 
 
 class _Tester:
-    """What all testers share: a test is read and computed when it is first asked for."""
+    """Base of all testers: a test is read and computed on first use."""
 
     unit: ClassVar[Unit]
 

@@ -1,4 +1,4 @@
-"""What is looked for, as vectors of the archive's model."""
+"""Examples to search for, as vectors of the archive's model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from britekit.datasets.storing import warn_of_settings
 from britekit.errors import DatabaseError, InputError, some
 from britekit.inference.embedding import Embedder
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 # The examples of a class that are looked for; as many as keep a search of a million windows within seconds.
 MOST_OF_A_CLASS = 256
@@ -67,7 +67,7 @@ def class_examples(
     Parameters
     ----------
     most
-        Of more segments, so many are taken, evenly spread over the database.
+        If there are more segments, this many are taken, evenly spread over the database.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def _from_sound(embedder: Embedder, segments: Sequence[tuple[str | None, float]]
         for batch in Windows(path, embedder.audio, starts[path]).batches(_AT_ONCE, sound=True):
             yield embedder.score(batch.spectrograms)[0]
     if gone:
-        logger.warning(
+        log.warning(
             "%d recordings of the database are not where it says and give no example (%s)",
             *(len(gone), some(shown(path) or "without a path" for path in gone)),
         )

@@ -1,4 +1,4 @@
-"""What was found in an archive: a table, a queue for ``review``, and a contact sheet."""
+"""Write the results of a search in an archive: a table, a queue for ``review``, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from britekit.plots.contact_sheet import COLUMNS as SHEET_COLUMNS
 from britekit.plots.contact_sheet import ROWS, ContactSheet
 
 TABLE, QUEUE, SHEET = "results.csv", "queue.csv", "contact-sheet"
-# Ten pages; nobody looks at more, and each is a page of sound to be read.
+# Ten pages; each needs a page of sound to be read, and users rarely look at more.
 MOST_DRAWN = 10 * SHEET_COLUMNS * ROWS
 
 

@@ -41,32 +41,22 @@ _LARGEST = float(np.finfo(np.float16).max)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A recording in an archive.
-
-    Attributes
-    ----------
-    recording
-        Its name: the path below the folder, without extension.
-    file
-        The path below the folder.
-    size, mtime_ns
-        Of the file when it was read.
-    seconds
-        Length.
-    damaged_at
-        Second from which on it is damaged; None if it is whole.
-    first, windows
-        Its rows.
-    """
+    """A recording in an archive."""
 
     recording: str
+    """Its name: the path below the folder, without extension."""
     file: str
+    """The path below the folder."""
     size: int
     mtime_ns: int
+    """Of the file when it was read."""
     seconds: float
+    """Length."""
     damaged_at: float | None
+    """Second from which on it is damaged; None if it is whole."""
     first: int
     windows: int
+    """Its rows."""
 
 
 class Archive:
@@ -375,7 +365,7 @@ def archive_root(folder: str | os.PathLike[str], source: Path) -> Path:
 
 
 def _differing(known: dict[str, Any], given: dict[str, Any], keys: Iterable[str]) -> list[str]:
-    """Say which values an archive was made with, and which it would get."""
+    """Return which values an archive was made with, and which it would get."""
     said = []
     for key in keys:
         old, new = known.get(key), given.get(key)

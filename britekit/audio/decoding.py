@@ -37,7 +37,7 @@ BLOCK_SECONDS = 10.0
 _FIRST_FRAMES = 4096
 # Headers may claim any rate and number of channels; a block never takes more than 64 MB.
 _MAX_BLOCK_SAMPLES = 1 << 24
-# Integer scales reach 2e9; beyond this a float sample is no sound, and squares would overflow.
+# Integer scales reach 2e9; beyond this a float sample is not sound, and squares would overflow.
 _MAX_SAMPLE = 1e12
 
 

@@ -14,7 +14,7 @@ from britekit.files import sha256_of
 
 
 class TestRecordings:
-    """What is tested: names, groups and contents.
+    """The tested recordings: names, groups and contents.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ has a calibration of these models; the last line reports whether they are.
 
 from typing import Annotated, Any, Optional
 
-from britekit import formats
+from britekit.format_names import format_names
 from britekit.options import CkptPath, ConfigPath, opt
 
 
@@ -26,7 +26,8 @@ def analyze(
         opt(
             "-r",
             "--rtype",
-            help=f"{', '.join(formats.written())}; both (audacity and csv), or several with commas (default: both)",
+            help=f"{', '.join(format_names(written=True))}; both (audacity and csv), "
+            "or several with commas (default: both)",
         ),
     ] = "both",
     start_seconds: Annotated[
@@ -134,6 +135,7 @@ def analyze(
 
     from britekit.audio.files import find_recordings
     from britekit.errors import InputError
+    from britekit.formats import chosen
     from britekit.inference.analysis import analyze_recordings
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import resolve_for_models
@@ -154,7 +156,7 @@ def analyze(
         raise InputError("--resume and --no-resume exclude each other")
     if raw and thresholds:
         raise InputError("--thresholds are about calibrated scores; leave out --raw")
-    formats.chosen(rtype)
+    chosen(rtype)
     start_seconds = _seconds(start_seconds)
     where = Where.stated(latitude, longitude, date, week, area)
     overrides = {

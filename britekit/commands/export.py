@@ -18,8 +18,7 @@ def export(
         str, opt("-i", "--input", required=True, metavar="DIR", help="recordings, for their times and sites")
     ] = "",
     label_dir: Annotated[
-        str,
-        opt("-l", "--labels", required=True, metavar="DIR", help="output of analyze, or labels of another program"),
+        str, opt("-l", "--labels", required=True, metavar="DIR", help="output of analyze, or labels of another program")
     ] = "",
     output_path: Annotated[
         str, opt("-o", "--output", required=True, metavar="DIR", help="directory of the files that are written")
@@ -28,8 +27,7 @@ def export(
         str, opt("--format", required=True, metavar="NAME", help="aoef, camtrap-dp or darwin-core")
     ] = "",
     deployments_path: Annotated[
-        str,
-        opt("--deployments", metavar="FILE", help="where recorders stood (default: data/deployments.csv)"),
+        str, opt("--deployments", metavar="FILE", help="where recorders stood (default: data/deployments.csv)")
     ] = "data/deployments.csv",
     verdicts: Annotated[
         Optional[str],
@@ -47,8 +45,7 @@ def export(
         float, opt("-m", "--min-score", metavar="SCORE", help="detections of at least this (default: 0)")
     ] = 0.0,
     name: Annotated[
-        Optional[str],
-        opt("--name", metavar="LIST", help="only these labels, separated by commas (default: all)"),
+        Optional[str], opt("--name", metavar="LIST", help="only these labels, separated by commas (default: all)")
     ] = None,
 ) -> Any:
     """Write detections as Camtrap DP, Darwin Core or AOEF.

@@ -86,7 +86,7 @@ def extract_all(
             max_recordings=max_rec,
             at_random=randomize,
         )
-        # What is stored stays stored; a failure after this line must not be taken for one of the database.
+        # What is stored stays stored; a failure after this line must not be reported as one of the database.
     if result.skipped:
         print(f'Skipped {result.skipped} recordings that "{class_name}" has already; see --include-existing')
     print(f"Inserted {counted(result.spectrograms, 'spectrogram')}")

@@ -45,7 +45,7 @@ def pickle(
     output = Path(output_path) if output_path else Path(root_dir) / "data" / "training.pkl"
     database = db_path or cfg.train.train_db
     refuse_overwriting(output, database, classes_path, cfg_path)
-    # A URL may hold a password and is no file of the project: nothing of it is recorded.
+    # A URL may contain a password and is not a file of the project, so it is not recorded.
     inputs = [] if "://" in database else [database]
     with stage_run("pickle", cfg, inputs) as run, open_database(database) as session:
         counts, total = write_training_pickle(

@@ -11,7 +11,7 @@ it goes on; ctrl-C and SIGTERM end it with all tables up to date.
 
 from typing import Annotated, Any, Optional
 
-from britekit import formats
+from britekit.format_names import format_names
 from britekit.options import CkptPath, ConfigPath, opt
 
 
@@ -26,7 +26,8 @@ def watch(
         opt(
             "-r",
             "--rtype",
-            help=f"{', '.join(formats.written())}; both (audacity and csv), or several with commas (default: both)",
+            help=f"{', '.join(format_names(written=True))}; both (audacity and csv), "
+            "or several with commas (default: both)",
         ),
     ] = "both",
     min_score: Annotated[
@@ -93,6 +94,7 @@ def watch(
         Some recordings could not be scored; the others are written.
     """
     from britekit.errors import InputError
+    from britekit.formats import chosen
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import resolve_for_models
     from britekit.inference.watching import watch_recordings
@@ -107,7 +109,7 @@ def watch(
     for option, value in (("settle", settle), ("patience", patience), ("every", every)):
         if not 0 <= value < 1e9:
             raise InputError(f"--{option} {value:g}: expected seconds, 0 or more")
-    formats.chosen(rtype)
+    chosen(rtype)
     overrides = {
         "infer.min_score": min_score,
         "infer.num_threads": num_threads,

@@ -59,8 +59,7 @@ class AudioConfig(Section):
         """Yield contradictions between audio fields."""
         if self.min_freq >= self.max_freq:
             yield Problem(
-                ("audio.min_freq", "audio.max_freq"),
-                f"{self.min_freq} Hz is not below max_freq, {self.max_freq} Hz",
+                ("audio.min_freq", "audio.max_freq"), f"{self.min_freq} Hz is not below max_freq, {self.max_freq} Hz"
             )
         if self.freq_scale == "log" and self.min_freq < 1:
             yield Problem(("audio.min_freq", "audio.freq_scale"), "the log scale needs at least 1 Hz")

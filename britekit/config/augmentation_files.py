@@ -1,4 +1,4 @@
-"""What the settings know about each augmentation, read from its own file without importing it.
+"""Read the settings of each augmentation from its file without importing it.
 
 An augmentation is one file in `britekit/datasets/augmentations/`. Its literal `SETTINGS` and the keyword-only
 arguments of the function of the file's name say everything the template, the reference page and the checks
@@ -33,30 +33,20 @@ _LAST = 1000
 
 @dataclass(frozen=True)
 class Known:
-    """One augmentation.
-
-    Attributes
-    ----------
-    prob
-        Default chance for a spectrogram.
-    doc
-        One line for the template and the reference page.
-    params
-        Type, default and meaning by name.
-    limits
-        Parameters that may not exceed a side of the spectrogram, with the name of that side.
-    needs_noise
-        Whether it needs spectrograms of the noise class, and is off without any.
-    place
-        Smaller ones stand earlier in the default list.
-    """
+    """One augmentation."""
 
     prob: float
+    """Default chance for a spectrogram."""
     doc: str
+    """One line for the template and the reference page."""
     params: dict[str, tuple[Any, Any, Setting]]
+    """Type, default and meaning by name."""
     limits: dict[str, str] = field(default_factory=dict)
+    """Parameters that may not exceed a side of the spectrogram, with the name of that side."""
     needs_noise: bool = False
+    """Whether it needs spectrograms of the noise class, and is off without any."""
     place: int = _LAST
+    """Smaller ones stand earlier in the default list."""
 
     def pairs(self) -> list[tuple[str, str]]:
         """Return the parameters `min_x`, `max_x` that bound one range."""

@@ -12,21 +12,14 @@ from britekit.errors import suggest
 
 @dataclass
 class AugmentationConfig:
-    """One entry of the list.
-
-    Attributes
-    ----------
-    name
-        File name of the augmentation.
-    prob
-        Chance for a spectrogram, 0 to 1.
-    params
-        Values by parameter name; the ones not given have their defaults.
-    """
+    """One entry of the list."""
 
     name: str
+    """File name of the augmentation."""
     prob: float = 0.0
+    """Chance for a spectrogram, 0 to 1."""
     params: dict[str, Any] = field(default_factory=dict)
+    """Values by parameter name; the ones not given have their defaults."""
 
 
 PROB = Setting("probability for a spectrogram", low=0, high=1)
@@ -88,10 +81,7 @@ def augmentation_problems(entries: list[AugmentationConfig]) -> list[Problem]:
                 problems.append(Problem(("train.augmentations",), f"{entry.name}: give both {low} and {high}"))
             elif least is not None and most is not None and least > most:
                 problems.append(
-                    Problem(
-                        ("train.augmentations",),
-                        f"{entry.name}: {low} {least:g} is above {high} {most:g}",
-                    )
+                    Problem(("train.augmentations",), f"{entry.name}: {low} {least:g} is above {high} {most:g}")
                 )
     return problems
 

@@ -1,4 +1,4 @@
-"""Settings of public britekit that have no field here, so that a user who comes from there is told why."""
+"""Settings of public britekit that have no field here, with explanations for users who migrate."""
 
 from __future__ import annotations
 

@@ -29,26 +29,18 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known about a field besides its type.
-
-    Attributes
-    ----------
-    doc
-        One line for the YAML template and the reference page.
-    unit
-        ``s``, ``Hz``, ``px``, ``samples``, ``dB`` or empty.
-    low, high
-        Smallest and largest value allowed, themselves included.
-    above, below
-        The same, themselves excluded.
-    """
+    """Facts about a field besides its type."""
 
     doc: str
+    """One line for the YAML template and the reference page."""
     unit: str = ""
+    """``s``, ``Hz``, ``px``, ``samples``, ``dB`` or empty."""
     low: float | None = None
     high: float | None = None
+    """Smallest and largest value allowed, themselves included."""
     above: float | None = None
     below: float | None = None
+    """The same, themselves excluded."""
 
     def range_text(self) -> str:
         """Return the range as ``> 0``, ``0 to 1`` or ``>= 0, < 1``; empty if anything goes."""
@@ -69,18 +61,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with one or more fields.
-
-    Attributes
-    ----------
-    fields
-        ``section.field`` of the values involved, the one to blame first.
-    text
-        What is wrong and what is allowed, to be put after the field's name.
-    """
+    """Something wrong with one or more fields."""
 
     fields: tuple[str, ...]
+    """``section.field`` of the values involved, the one to blame first."""
     text: str
+    """What is wrong and what is allowed, to be put after the field's name."""
 
     def __str__(self) -> str:
         return f"{self.fields[0]}: {self.text}"
@@ -223,7 +209,7 @@ def _alternatives(hint: Any) -> tuple[Any, ...]:
 
 
 def _hint(kind: Any, value: Any) -> str:
-    """Say what to do about the usual slips."""
+    """Return advice for common mistakes."""
     if isinstance(value, str) and kind in (int, float):
         try:
             float(value)

@@ -208,7 +208,7 @@ def get_config(cfg_path: str | os.PathLike[str] | None = None) -> BaseConfig:
 
 
 def forget_config() -> None:
-    """Drop the configuration of this process, so that the next `get_config()` starts anew."""
+    """Drop the configuration of this process, so that the next `get_config()` starts over."""
     global _process_wide
     _process_wide = None
 
@@ -285,16 +285,10 @@ def _compare_with_checkpoint(stack: _Stack, before: Any, stored: dict[str, dict[
         origin = stack.origins.get(f"audio.{name}", "")
         if name in SHAPE_FIELDS:
             stack.problems.append(
-                _at(
-                    origin,
-                    f"audio.{name}: {show(new)} disagrees with the checkpoint, which needs {show(old)}",
-                )
+                _at(origin, f"audio.{name}: {show(new)} disagrees with the checkpoint, which needs {show(old)}")
             )
         else:
-            log.warning(
-                "%s",
-                _at(origin, f"audio.{name}: {show(new)} is used instead of the checkpoint's {show(old)}"),
-            )
+            log.warning("%s", _at(origin, f"audio.{name}: {show(new)} is used instead of the checkpoint's {show(old)}"))
 
 
 def _forget_assignments(cfg: BaseConfig) -> None:

@@ -58,7 +58,7 @@ class MiscConfig(Section):
         for name in ("xeno_url", "inat_url", "youtube_url", "audioset_url"):
             address = getattr(self, name)
             if not re.fullmatch(r"https?://[^\s/?#@]+([/?][^\s#]*)?", address):
-                yield Problem((f"misc.{name}",), f'"{address}" is no address that begins with http:// or https://')
+                yield Problem((f"misc.{name}",), f'"{address}" is not an address that begins with http:// or https://')
         if self.group_regex is not None and (wrong := _compile(self.group_regex)):
             yield Problem(("misc.group_regex",), f'"{self.group_regex}" {wrong}')
         for place, pattern in enumerate(self.time_regex or [], start=1):
@@ -72,5 +72,5 @@ def _compile(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        return f"is no regular expression: {error}"
+        return f"is not a regular expression: {error}"
     return ""

@@ -25,18 +25,12 @@ _PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 @dataclass(frozen=True)
 class Node:
-    """A value of a file and the line it stands on.
-
-    Attributes
-    ----------
-    value
-        A plain scalar, a list of nodes, or a dict of nodes.
-    line
-        Counted from 1.
-    """
+    """A value of a file and the line it stands on."""
 
     value: Any
+    """A plain scalar, a list of nodes, or a dict of nodes."""
     line: int
+    """Counted from 1."""
 
     def plain(self) -> Any:
         """Return the value without lines."""

@@ -41,12 +41,7 @@ def require_class(session: Session, name: str) -> Class:
 
 
 def add_class(
-    session: Session,
-    name: str,
-    code: str = "",
-    category_id: int | None = None,
-    alt_name: str = "",
-    alt_code: str = "",
+    session: Session, name: str, code: str = "", category_id: int | None = None, alt_name: str = "", alt_code: str = ""
 ) -> int:
     """Add a class and return its ID; empty texts are stored as null.
 

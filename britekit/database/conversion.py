@@ -1,8 +1,7 @@
 """Converting a database of the oldest schema, on a copy that takes its place when it is complete.
 
-That schema had a table ``Subcategory`` in place of classes, and ``Spectrogram`` in place of segments, links
-and values, with one class per recording. IDs are kept: of a subcategory for its class, of a spectrogram for
-its segment and value.
+That schema had a table ``Subcategory`` in place of classes, and ``Spectrogram`` in place of segments, links and values,
+with one class per recording. IDs are kept: of a subcategory for its class, of a spectrogram for its segment and value.
 """
 
 from __future__ import annotations
@@ -33,19 +32,19 @@ from britekit.database.schema import (
 )
 from britekit.errors import DatabaseError
 
-log = logging.getLogger("britekit.database.conversion")
+log = logging.getLogger(__name__)
 
 _AT_ONCE = 500
 _GROUP_ID = 1
 
 
 def is_old(path: Path) -> bool:
-    """Tell whether a file of SQLite has the schema that came before version 1."""
+    """Return whether a file of SQLite has the schema that came before version 1."""
     try:
         with closing(_connect(path)) as old:
             tables = {name for (name,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except (sqlite3.Error, UnicodeDecodeError):
-        return False  # whoever opens it in earnest says what is wrong
+        return False  # opening the database raises with the reason
     return "Subcategory" in tables and "SchemaVersion" not in tables
 
 

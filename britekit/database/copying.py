@@ -31,7 +31,7 @@ from britekit.database.spectrograms import differing_settings, get_or_add_group,
 from britekit.errors import DatabaseError
 from britekit.progress import track
 
-log = logging.getLogger("britekit.database.copying")
+log = logging.getLogger(__name__)
 
 # Two offsets closer than this are one: decimal fractions are rounded differently by different programs.
 _SAME_OFFSET_S = 1e-6
@@ -61,9 +61,8 @@ class _Names:
 def copy_class(origin: Session, destination: Session, name: str) -> Copied:
     """Copy a class with its category, sources, recordings, segments, links and spectrograms.
 
-    What the destination has already (a recording of the same file name and source, a segment of the same
-    recording and offset) is used; spectrograms of groups that such a segment lacks are added. The caller
-    commits the destination.
+    What the destination has already (a recording of the same file name and source, a segment of the same recording and
+    offset) is used; spectrograms of groups that such a segment lacks are added. The caller commits the destination.
 
     Raises
     ------
@@ -177,7 +176,7 @@ def _check_length(origin: Session, destination: Session, recording: Recording, t
         raise DatabaseError(
             f"{recording.filename} lasts {recording.seconds:g} s in {origin.info['where']}, but "
             f"{there.seconds:g} s in {destination.info['where']}, so these are two recordings of one name "
-            "and source; remove one with del-rec, or extract one anew from a renamed file"
+            "and source; remove one with del-rec, or extract one again from a renamed file"
         )
 
 
@@ -253,7 +252,7 @@ def _group(origin: Session, destination: Session, key: int | None, names: _Names
         if different:
             log.warning(
                 'spectrogram group "%s" of %s was made with other audio settings than that of %s (%s), and '
-                "holds both now; make it anew with reextract",
+                "holds both now; recompute it with reextract",
                 name, destination.info["where"], origin.info["where"], "; ".join(different),
             )  # fmt: skip
     return names.groups[key]

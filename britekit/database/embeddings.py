@@ -46,32 +46,24 @@ def _inflate(stored: bytes) -> bytes:
     except (zlib.error, TypeError) as error:  # SQLite keeps a text in any column
         raise ValueError(f"it is damaged ({error})") from None
     if not unpacker.eof or not raw or len(raw) % 4:
-        raise ValueError(f"it holds {len(raw)} bytes, which is no list of 32-bit floats")
+        raise ValueError(f"it holds {len(raw)} bytes, which is not a list of 32-bit floats")
     return raw
 
 
 @dataclass(frozen=True)
 class EmbeddedSegments:
-    """The embeddings of segments, ascending by recording and offset.
-
-    Attributes
-    ----------
-    vectors
-        float32 (N, F).
-    value_ids, segment_ids, recording_ids
-        (N,) int64.
-    offsets
-        (N,) float64, seconds.
-    recordings
-        Recording ID → what is known about it; also of recordings without embeddings.
-    """
+    """The embeddings of segments, ascending by recording and offset."""
 
     vectors: NDArray[np.float32]
+    """Float32 (N, F)."""
     value_ids: NDArray[np.int64]
     segment_ids: NDArray[np.int64]
     recording_ids: NDArray[np.int64]
+    """(N,) int64."""
     offsets: NDArray[np.float64]
+    """(N,) float64, seconds."""
     recordings: dict[int, EmbeddedRecording]
+    """Recording ID → what is known about it; also of recordings without embeddings."""
 
     def name(self, row: int) -> str:
         """Return the file name of a row's recording."""
@@ -128,7 +120,7 @@ def write_embeddings(session: Session, embeddings: Sequence[tuple[int, bytes]]) 
     """Store embeddings, given as pairs of the spectrogram's ID and the encoded value; the caller commits."""
     if embeddings:
         table = SpecValue.__table__
-        # By columns and not through objects: the row may have been removed meanwhile, which is no error.
+        # By columns and not through objects: the row may have been removed in the meantime, which is not an error.
         statement = update(SpecValue).where(bindparam("key") == table.c.ID).values(embedding=bindparam("new"))
         session.connection().execute(statement, [{"key": key, "new": value} for key, value in embeddings])
 

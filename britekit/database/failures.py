@@ -1,4 +1,4 @@
-"""What SQLAlchemy and the database below it say, turned into one sentence for a person."""
+"""Convert errors of SQLAlchemy and the database to one sentence."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ _DAMAGED = "is damaged; restore it from a copy, or rebuild it with extract"
 # Beginnings of SQLite's own messages, and what a person can do about each.
 _SENTENCES = (
     ("database or disk is full", "could not be written: no space left on the device"),
-    (
-        "disk I/O error",
-        "could not be read or written: input/output error; check the disk and the space on it",
-    ),
+    ("disk I/O error", "could not be read or written: input/output error; check the disk and the space on it"),
     ("attempt to write a readonly database", "could not be written: the file or its directory is read-only"),
     ("unable to open database file", "could not be opened; check that its directory exists and is writable"),
     ("database is locked", "is being written by another process; try again when that has finished"),

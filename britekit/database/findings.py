@@ -90,8 +90,9 @@ def _of_class(row: ClassSummary, summary: DatabaseSummary, several_sources: bool
     if len(groups) < FEW_RECORDINGS:
         of_groups = f", cut from {len(groups)} originals" if len(groups) < len(recordings) else ""
         yield Finding(
-            "few recordings", row.name, f"{row.name} has {counted(len(recordings), 'recording')}{of_groups}; "
-            f"begin with {FEW_RECORDINGS} or more"
+            "few recordings",
+            row.name,
+            f"{row.name} has {counted(len(recordings), 'recording')}{of_groups}; begin with {FEW_RECORDINGS} or more",
         )
     total = row.segments
     if several_sources and len(recordings) > 1:
@@ -151,7 +152,5 @@ def _between_groups(summary: DatabaseSummary) -> Iterator[Finding]:
         ]
         if differing:
             yield Finding(
-                "mixed settings",
-                group.name,
-                f"groups {made[0].name} and {group.name} differ in {', '.join(differing)}",
+                "mixed settings", group.name, f"groups {made[0].name} and {group.name} differ in {', '.join(differing)}"
             )

@@ -19,7 +19,7 @@ _VALUES_PER_GROUP = 64
 _EMBEDDINGS = 8_000
 _CHUNK = 1_000
 _BLOCK = 250
-# Embeddings that are all alike would make millions of pairs; so many of each block are looked at.
+# Equal embeddings would give millions of pairs; this many of each block are examined.
 _PAIRS_PER_BLOCK = 10_000
 # Cosine similarity from which two segments look like one recording under two names.
 NEAR = 0.98
@@ -27,26 +27,20 @@ NEAR = 0.98
 
 @dataclass(frozen=True)
 class NearPair:
-    """Two classes that share segments which look alike, and the two most alike.
-
-    Attributes
-    ----------
-    count
-        Pairs of sampled segments as similar as `NEAR` or more.
-    recordings, offsets
-        IDs, and seconds, of the pair with the highest similarity.
-    """
+    """Two classes that share segments which look alike, and the two most alike."""
 
     classes: tuple[str, str]
     count: int
+    """Pairs of sampled segments as similar as `NEAR` or more."""
     similarity: float
     recordings: tuple[int, int]
     offsets: tuple[float, float]
+    """IDs, and seconds, of the pair with the highest similarity."""
 
 
 @dataclass(frozen=True)
 class NearPairs:
-    """What was found among ``sampled`` of ``all`` embedded segments; no embeddings give 0."""
+    """Findings among ``sampled`` of ``all`` embedded segments; 0 without embeddings."""
 
     pairs: list[NearPair]
     sampled: int
@@ -167,7 +161,7 @@ def _embeddings(
             try:
                 vector = decode_embedding(embedding or b"")
             except ValueError:
-                continue  # a damaged one is found by whoever searches with it
+                continue  # searches report damaged embeddings
             length = float(np.linalg.norm(vector))
             if not np.isfinite(length) or length == 0 or (vectors and len(vector) != len(vectors[0])):
                 continue

@@ -100,7 +100,7 @@ class Category(Base):
 
 
 class Class(Base):
-    """What a recognizer learns to name, usually a species."""
+    """A class that a recognizer learns, usually a species."""
 
     __tablename__ = "Class"
     __table_args__ = (UniqueConstraint("Name"), _NUMBERED)
@@ -135,11 +135,7 @@ class Recording(Base):
     """One audio file."""
 
     __tablename__ = "Recording"
-    __table_args__ = (
-        Index("idx_recording_filename", "FileName"),
-        Index("idx_recording_path", "Path"),
-        _NUMBERED,
-    )
+    __table_args__ = (Index("idx_recording_filename", "FileName"), Index("idx_recording_path", "Path"), _NUMBERED)
 
     id: Mapped[int] = _key()
     source_id: Mapped[int | None] = _reference("SourceID", "Source")
@@ -203,7 +199,7 @@ class SegmentClass(Base):
 
     id: Mapped[int] = _key()
     soundtype_id: Mapped[int | None] = _reference("SoundTypeID", "SoundType", "SET NULL")
-    """What kind of sound, where known."""
+    """Type of sound, if known."""
     segment_id: Mapped[int | None] = _reference("SegmentID", "Segment")
     """The segment."""
     class_id: Mapped[int | None] = _reference("ClassID", "Class")
@@ -248,20 +244,16 @@ class SpecValue(Base):
 
 
 class RecordingInfo(Base):
-    """What is known about a recording beyond its file; our own table."""
+    """Facts about a recording beyond its file; a table of this package."""
 
     __tablename__ = "RecordingInfo"
 
     recording_id: Mapped[int] = mapped_column(
-        "RecordingID",
-        Integer,
-        ForeignKey("Recording.ID", ondelete="CASCADE"),
-        primary_key=True,
-        autoincrement=False,
+        "RecordingID", Integer, ForeignKey("Recording.ID", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     """The recording."""
     group_name: Mapped[str | None] = mapped_column("GroupName", _Text)
-    """What it was cut from: recordings of one group stay on one side of a split. Null = itself."""
+    """Original that it was cut from: recordings of one group stay on one side of a split. Null = itself."""
     licence: Mapped[str | None] = mapped_column("Licence", _Text)
     """Terms of use."""
     author: Mapped[str | None] = mapped_column("Author", _Text)
@@ -277,7 +269,7 @@ class RecordingInfo(Base):
 
 
 class SegmentAbsence(Base):
-    """What is known of a segment of which only some classes were judged; our own table, made when first needed.
+    """Verdicts about a segment of which only some classes were judged; a table of this package, created on first use.
 
     A segment has a row without a class, which says that only part is known of it: the classes it is linked to
     are heard, those of its further rows here are not, and nothing is known of all others.

@@ -16,8 +16,7 @@ _SEGMENT = cast(Table, Segment.__table__)
 _ADD_SEGMENT = insert(_SEGMENT)
 _ADD_LINK = insert(cast(Table, SegmentClass.__table__))
 _FIND_SEGMENTS = select(_SEGMENT.c.Offset, _SEGMENT.c.ID).where(
-    _SEGMENT.c.RecordingID == bindparam("recording"),
-    _SEGMENT.c.Offset.between(bindparam("low"), bindparam("high")),
+    _SEGMENT.c.RecordingID == bindparam("recording"), _SEGMENT.c.Offset.between(bindparam("low"), bindparam("high"))
 )
 
 

@@ -48,8 +48,7 @@ def open_database(target: str | os.PathLike[str], mode: Mode = "read") -> Iterat
     target
         Path of a SQLite file, or a URL with a scheme.
     mode
-        ``read``; ``write`` an existing database; ``create`` it if it is missing (of a server only the
-        tables).
+        ``read``; ``write`` an existing database; ``create`` it if it is missing (of a server only the tables).
 
     Raises
     ------
@@ -72,7 +71,7 @@ def open_database(target: str | os.PathLike[str], mode: Mode = "read") -> Iterat
             session.info["inserted_date"] = datetime.date.today().isoformat()
             prepare(session, where, may_create=mode == "create", may_write=mode != "read")
             if mode != "read":
-                session.commit()  # the lock is taken again by whoever has something to write
+                session.commit()  # the next writer takes the lock again
                 if path is not None:
                     _set_journal(engine, "WAL")
                     ours = True
@@ -105,7 +104,7 @@ def publish_database(target: str | os.PathLike[str]) -> Iterator[Session]:
     Raises
     ------
     DatabaseError
-        ``target`` is a URL, or a file that is no training database, or is in use, or the disk is full.
+        ``target`` is a URL, or a file that is not a training database, or is in use, or the disk is full.
     """
     path = sqlite_path(target)
     if path is None:

@@ -1,4 +1,4 @@
-"""What SQLite keeps beside a database, when another file takes that database's place.
+"""Handle SQLite's files beside a database when another file replaces the database.
 
 While a file is written in WAL mode, its latest pages lie in ``NAME-wal``, and a killed process leaves them
 there for the next to pick up. Nothing in them says which file they belong to: if DVC or a rebuild has put
@@ -18,7 +18,7 @@ from urllib.parse import quote
 from britekit.database.failures import explain
 from britekit.errors import DatabaseError
 
-log = logging.getLogger("britekit.database.side_files")
+log = logging.getLogger(__name__)
 
 _SIDES = ("-wal", "-shm", "-journal")
 # Byte 18 of the header: 1 = rollback journal, 2 = WAL.
@@ -39,7 +39,7 @@ def remove_stray_log(path: Path) -> None:
             header = file.read(_VERSION_AT + 1)
             file_time = os.fstat(file.fileno()).st_ctime
     except OSError:
-        return  # no log, or whoever opens the file says what is wrong with it
+        return  # no log, or opening the file raises with the reason
     if len(header) <= _VERSION_AT or header[_VERSION_AT] != _ROLLBACK or log_time >= file_time:
         return
     log.warning("%s is left from a database that was replaced, and is removed", side)
@@ -55,7 +55,7 @@ def roll_back(path: Path) -> None:
             return
     except OSError:
         return
-    # Where that is not allowed, whoever opens the file says so.
+    # If that is not allowed, opening the file raises.
     with contextlib.suppress(sqlite3.Error):
         connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=rw", uri=True, timeout=_PATIENCE_S)
         try:

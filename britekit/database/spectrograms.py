@@ -90,7 +90,7 @@ def get_or_add_group(session: Session, name: str, audio: dict[str, Any] | None =
     if config is not None:
         empty = SpecGroup.id == found, SpecGroup.config.is_(None)
         is_used = session.scalar(select(SpecValue.id).where(SpecValue.specgroup_id == found).limit(1))
-        if is_used is None:  # settings of values that somebody else stored are not known
+        if is_used is None:  # settings of values stored by other programs are unknown
             session.execute(update(SpecGroup).where(*empty).values(config=config))
     return found
 

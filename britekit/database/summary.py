@@ -1,4 +1,4 @@
-"""What a database holds, counted by class, recording, source, licence and spectrogram group.
+"""Count the content of a database by class, recording, source, licence and spectrogram group.
 
 Every table is read once, and what comes back is no larger than what is shown.
 """
@@ -41,19 +41,14 @@ class RecordingFacts:
 
 @dataclass
 class ClassSummary:
-    """One class.
-
-    Attributes
-    ----------
-    segments_of
-        Segments of the class by recording ID.
-    """
+    """One class."""
 
     class_id: int
     name: str
     code: str
     category: str
     segments_of: dict[int, int] = field(default_factory=dict)
+    """Segments of the class by recording ID."""
 
     @property
     def segments(self) -> int:
@@ -83,29 +78,20 @@ class Tally:
 
 @dataclass(frozen=True)
 class DatabaseSummary:
-    """A whole database.
-
-    Attributes
-    ----------
-    classes
-        By name.
-    recordings
-        By ID.
-    segments, unclassed
-        Numbers of segments, and of those without any class.
-    segments_of
-        Segments by recording ID; recordings without any are absent.
-    groups
-        By name.
-    """
+    """A whole database."""
 
     where: str
     classes: list[ClassSummary]
+    """By name."""
     recordings: dict[int, RecordingFacts]
+    """By ID."""
     segments: int
     unclassed: int
+    """Numbers of segments, and of those without any class."""
     segments_of: dict[int, int]
+    """Segments by recording ID; recordings without any are absent."""
     groups: list[GroupSummary]
+    """By name."""
 
     def details(self) -> Iterator[tuple[ClassSummary, str, int]]:
         """Yield class, file name and segments of each recording of each class, by class and file name."""

@@ -1,4 +1,4 @@
-"""What ``-d`` may be: the path of a SQLite file, or the URL of a server."""
+"""Parse ``-d``: the path of a SQLite file, or the URL of a server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sqlite_path(target: str | os.PathLike[str]) -> Path | None:
 
 
 def is_url(target: str | os.PathLike[str]) -> bool:
-    """Tell whether ``target`` has a scheme."""
+    """Return whether ``target`` has a scheme."""
     return isinstance(target, str) and "://" in target
 
 
@@ -47,7 +47,7 @@ def parse_url(target: str) -> URL:
 
 
 def is_same_database(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
-    """Tell whether two targets are one file, however written, or the same URL."""
+    """Return whether two targets are the same file, however written, or the same URL."""
     paths = sqlite_path(first), sqlite_path(second)
     if paths[0] is None or paths[1] is None:
         return paths == (None, None) and parse_url(str(first)) == parse_url(str(second))

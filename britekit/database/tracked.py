@@ -49,7 +49,7 @@ def refuse_lost_spectrograms(session: Session, group: str, as_built: bool) -> No
 
 
 def is_pipeline_output(target: str | os.PathLike[str]) -> bool:
-    """Tell whether the nearest ``dvc.lock`` above a database names it as an out of a stage."""
+    """Return whether the nearest ``dvc.lock`` above a database names it as an out of a stage."""
     return curation_file(target) is not None
 
 

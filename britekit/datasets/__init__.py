@@ -11,7 +11,7 @@ From recordings to the database:
 - `hand_edits`: changing a database by hand, together with that table
 - `redo`: a decision applied to a database that exists
 - `segment_removal`: takes a class from segments that images or a table point out
-- `plans`: what is to be stored: recordings with their windows and classes; segments that somebody listed
+- `plans`: plans of what to store: recordings with their windows and classes; listed segments
 - `window_streams`: spectrograms of the windows of many recordings, computed by threads
 - `storing`: stores plans, a transaction per recording
 - `extraction`: builds the database from a tree

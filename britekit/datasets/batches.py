@@ -27,24 +27,16 @@ _DEVICE_SHARE = 0.5
 
 @dataclass
 class Batch:
-    """One batch on the device.
-
-    Attributes
-    ----------
-    images
-        (B, 1, H, W) float32 in [0, 1].
-    targets
-        (B, C) float32 in [0, 1], not smoothed.
-    merged
-        (B,) float32, 1 where two samples were mixed.
-    known
-        (B, C) float32, 1 where the target is known, 0 elsewhere; None if all of them are.
-    """
+    """One batch on the device."""
 
     images: torch.Tensor
+    """(B, 1, H, W) float32 in [0, 1]."""
     targets: torch.Tensor
+    """(B, C) float32 in [0, 1], not smoothed."""
     merged: torch.Tensor
+    """(B,) float32, 1 where two samples were mixed."""
     known: torch.Tensor | None = None
+    """(B, C) float32, 1 where the target is known, 0 elsewhere; None if all of them are."""
 
 
 class Samples(Protocol):

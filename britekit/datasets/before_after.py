@@ -19,22 +19,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One way, with its effect.
-
-    Attributes
-    ----------
-    name
-        Of the way; fit for a file.
-    title
-        Name, chance and parameters.
-    before, after
-        (n, H, W) float32 in [0, 1]; after as the network sees it, divided by its maximum.
-    """
+    """One way, with its effect."""
 
     name: str
+    """Of the way; fit for a file."""
     title: str
+    """Name, chance and parameters."""
     before: NDArray[np.float32]
     after: NDArray[np.float32]
+    """(n, H, W) float32 in [0, 1]; after as the network sees it, divided by its maximum."""
 
 
 @dataclass

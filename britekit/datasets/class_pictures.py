@@ -114,8 +114,7 @@ def plot_class(
         names.add(name)
     if twice:
         log.warning(
-            "%d spectrograms are not drawn: another recording of the same name has one at the same second",
-            twice,
+            "%d spectrograms are not drawn: another recording of the same name has one at the same second", twice
         )
     return drawn
 
@@ -140,10 +139,7 @@ def _find(session: Session, class_id: int, group_id: int, prefix: str) -> list[t
 
 
 def _decoded(
-    session: Session,
-    wanted: list[tuple[int, str, float]],
-    cfg: AudioConfig,
-    change: Callable[[Images], Images] | None,
+    session: Session, wanted: list[tuple[int, str, float]], cfg: AudioConfig, change: Callable[[Images], Images] | None
 ) -> Iterator[Images]:
     rows = iter(wanted)
     for values in iter_values(session, [value_id for value_id, _, _ in wanted], _AT_ONCE):

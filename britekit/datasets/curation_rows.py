@@ -40,36 +40,24 @@ TOLERANCE_S = 0.06
 
 @dataclass(frozen=True)
 class Decision:
-    """One row.
-
-    Attributes
-    ----------
-    row
-        Its number in the file; the header is row 1. 0 for one that is not in a file yet.
-    recording
-        Stem or file name; empty if the row is not about segments.
-    offset
-        Seconds; None means every segment of the recording.
-    class_name
-        The class decided about; ``*`` means every class.
-    action
-        One of `DECISIONS`.
-    new_class
-        Where ``move`` puts the segment, else empty.
-    name
-        The category, source, sound type or spectrogram group decided about.
-    details
-        See above.
-    """
+    """One row."""
 
     row: int
+    """Its number in the file; the header is row 1. 0 for one that is not in a file yet."""
     recording: str
+    """Stem or file name; empty if the row is not about segments."""
     offset: float | None
+    """Seconds; None means every segment of the recording."""
     class_name: str
+    """The class decided about; ``*`` means every class."""
     action: str
+    """One of `DECISIONS`."""
     new_class: str = ""
+    """Where ``move`` puts the segment, else empty."""
     name: str = ""
+    """The category, source, sound type or spectrogram group decided about."""
     details: dict[str, str] = field(default_factory=dict)
+    """See above."""
 
     @property
     def is_about_segments(self) -> bool:

@@ -33,24 +33,16 @@ class RecordingPair:
 
 @dataclass
 class RecordingDuplicates:
-    """Result of `find_duplicate_recordings`.
-
-    Attributes
-    ----------
-    matches
-        Pairs of recordings that are near each other and sound the same, ascending.
-    others
-        Pairs that are near each other, but differ in sound, ascending.
-    groups
-        Recording to keep → those to remove, ascending; each of these sounds like the one that is kept.
-    without
-        Recordings that could not be compared, as not all of their segments have embeddings.
-    """
+    """Result of `find_duplicate_recordings`."""
 
     matches: list[RecordingPair] = field(default_factory=list)
+    """Pairs of recordings that are near each other and sound the same, ascending."""
     others: list[RecordingPair] = field(default_factory=list)
+    """Pairs that are near each other, but differ in sound, ascending."""
     groups: dict[int, list[int]] = field(default_factory=dict)
+    """Recording to keep → those to remove, ascending; each of these sounds like the one that is kept."""
     without: list[int] = field(default_factory=list)
+    """Recordings that could not be compared, as not all of their segments have embeddings."""
 
     def removed(self) -> list[int]:
         """Return the recordings to remove, ascending."""

@@ -25,27 +25,18 @@ from britekit.errors import InputError, suggest
 
 @dataclass(frozen=True, eq=False)
 class Excerpt:
-    """Some spectrograms with what they may be mixed with.
-
-    Attributes
-    ----------
-    classes
-        C classes, position = column of the labels.
-    images
-        (n, H, W) uint8: those to show, then ones of other classes, then ones of the noise class.
-    labels
-        (n, C) uint8, 0 or 1.
-    shown
-        How many, from the first, are to be shown.
-    noise_class
-        Column of the noise class, or None.
-    """
+    """Some spectrograms with what they may be mixed with."""
 
     classes: list[ClassInfo]
+    """C classes, position = column of the labels."""
     images: NDArray[np.uint8]
+    """(n, H, W) uint8: those to show, then ones of other classes, then ones of the noise class."""
     labels: NDArray[np.uint8]
+    """(n, C) uint8, 0 or 1."""
     shown: int
+    """How many, from the first, are to be shown."""
     noise_class: int | None
+    """Column of the noise class, or None."""
 
 
 def read_pickle_excerpt(
@@ -120,13 +111,7 @@ def read_database_excerpt(
 
 
 def _choose(
-    names: list[str],
-    labels_NC: NDArray[np.uint8],
-    name: str | None,
-    noise_name: str,
-    count: int,
-    seed: int,
-    where: Any,
+    names: list[str], labels_NC: NDArray[np.uint8], name: str | None, noise_name: str, count: int, seed: int, where: Any
 ) -> tuple[NDArray[np.int64], int, int | None]:
     """Return rows to read, how many of them are to be shown, and the column of noise."""
     if name is not None and name not in names:

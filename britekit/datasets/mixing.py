@@ -28,26 +28,18 @@ class MixSettings:
 
 @dataclass
 class Plan:
-    """Draws for the samples of one batch; all tensors on the CPU, one entry per batch row.
-
-    Attributes
-    ----------
-    partner
-        (B,) index of the other sample within the data set.
-    merge, mixup, cutmix
-        (B,) booleans, at most one true per row.
-    share
-        (B,) lambda, the share of the first sample.
-    place
-        (B, 2) uniform numbers that place cutmix's box.
-    """
+    """Draws for the samples of one batch; all tensors on the CPU, one entry per batch row."""
 
     partner: torch.Tensor
+    """(B,) index of the other sample within the data set."""
     merge: torch.Tensor
     mixup: torch.Tensor
     cutmix: torch.Tensor
+    """(B,) booleans, at most one true per row."""
     share: torch.Tensor
+    """(B,) lambda, the share of the first sample."""
     place: torch.Tensor
+    """(B, 2) uniform numbers that place cutmix's box."""
 
 
 class PartnerPicker:
@@ -115,13 +107,7 @@ class Mixer:
         Chances.
     """
 
-    def __init__(
-        self,
-        labels_NC: torch.Tensor,
-        members: torch.Tensor,
-        noise_class: int | None,
-        settings: MixSettings,
-    ):
+    def __init__(self, labels_NC: torch.Tensor, members: torch.Tensor, noise_class: int | None, settings: MixSettings):
         self.settings = settings
         self.members = members
         self.picker: PartnerPicker | None = None

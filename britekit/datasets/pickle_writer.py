@@ -76,7 +76,7 @@ def _plain(value: Any) -> bytes:
     if isinstance(value, dict):
         inside = b"".join(_plain(key) + _plain(item) for key, item in value.items())
         return _CODES["EMPTY_DICT"] + (_MARK + inside + _CODES["SETITEMS"] if value else b"")
-    raise TypeError(f"{type(value).__name__} is no plain value")
+    raise TypeError(f"{type(value).__name__} is not a plain value")
 
 
 def _integer(value: int) -> bytes:

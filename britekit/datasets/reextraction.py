@@ -33,22 +33,15 @@ _IDS_AT_ONCE = 500
 
 @dataclass(kw_only=True)
 class Reextraction(Failures):
-    """What was computed again.
-
-    Attributes
-    ----------
-    recordings, spectrograms
-        Numbers of those stored; with ``check``, of those needed.
-    too_late
-        Segments that begin too close to the end of their recording: (path, offset in seconds).
-    seconds
-        Time it took.
-    """
+    """Recomputed spectrograms."""
 
     recordings: int = 0
     spectrograms: int = 0
+    """Numbers of those stored; with ``check``, of those needed."""
     too_late: list[tuple[Path, float]] = field(default_factory=list)
+    """Segments that begin too close to the end of their recording: (path, offset in seconds)."""
     seconds: float = 0.0
+    """Time it took."""
 
     def raise_for_failures(self) -> None:
         """Raise `InputError` if any recording could not be read; the others are stored."""
@@ -236,8 +229,7 @@ def _replace(session: Session, job: _Job, stream: WindowStream, group: str, chan
     for first in range(0, len(outdated), _IDS_AT_ONCE):
         session.execute(
             delete(SpecValue).where(
-                SpecValue.specgroup_id == group_id,
-                SpecValue.segment_id.in_(outdated[first : first + _IDS_AT_ONCE]),
+                SpecValue.specgroup_id == group_id, SpecValue.segment_id.in_(outdated[first : first + _IDS_AT_ONCE])
             )
         )
     # Another process may have deleted a segment meanwhile.

@@ -56,10 +56,7 @@ class SafePickle(pickle._Unpickler):  # type: ignore[misc, name-defined]
     maker: ClassVar[str] = "britekit pickle"
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        on_bytes: Callable[[bytes], Any],
-        keys: frozenset[str] = frozenset(),
+        self, path: str | os.PathLike[str], on_bytes: Callable[[bytes], Any], keys: frozenset[str] = frozenset()
     ) -> None:
         self.path, self.on_bytes, self._keys = Path(path), on_bytes, keys
         self.metastack: list[list[Any]] = []

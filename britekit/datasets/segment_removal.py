@@ -89,9 +89,7 @@ def _resolve(segments: ClassSegments, item: PointedOut, class_name: str) -> Foun
     if found:
         places = ", ".join(f'"{segment.filename}" of source "{segment.source}"' for segment in found)
         log.warning(
-            "%s fits several recordings (%s) and is skipped; remove it with --csv or by del-rec",
-            item.what,
-            places,
+            "%s fits several recordings (%s) and is skipped; remove it with --csv or by del-rec", item.what, places
         )
     else:
         log.warning('%s: class "%s" has no segment there; skipped', item.what, class_name)

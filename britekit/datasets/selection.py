@@ -28,28 +28,20 @@ _SPOKEN = {"code": "code", "alt_name": "alternate name", "alt_code": "alternate 
 
 @dataclass(frozen=True)
 class Selection:
-    """The chosen spectrograms, ascending by segment.
-
-    Attributes
-    ----------
-    classes
-        In the order of their indexes.
-    value_ids, segment_ids, recording_ids, group_ids
-        (N,) int64.
-    label_starts, label_classes
-        Class indexes of spectrogram n: ``label_classes[label_starts[n]:label_starts[n + 1]]``.
-    absent
-        By segment, of those of which only part is known: the class indexes known not to be heard.
-    """
+    """The chosen spectrograms, ascending by segment."""
 
     classes: list[ClassInfo]
+    """In the order of their indexes."""
     value_ids: NDArray[np.int64]
     segment_ids: NDArray[np.int64]
     recording_ids: NDArray[np.int64]
     group_ids: NDArray[np.int64]
+    """(N,) int64."""
     label_starts: NDArray[np.int64]
     label_classes: NDArray[np.int64]
+    """Class indexes of spectrogram n: ``label_classes[label_starts[n]:label_starts[n + 1]]``."""
     absent: dict[int, list[int]] = field(default_factory=dict)
+    """By segment, of those of which only part is known: the class indexes known not to be heard."""
 
     def counts(self) -> dict[str, int]:
         """Return the number of spectrograms of each class."""
@@ -160,12 +152,7 @@ def _resolve(session: Session, wanted: Sequence[ClassInfo] | None) -> tuple[list
     for name in order:
         row, info = rows[name], listed_infos.get(name, ClassInfo(name))
         classes.append(
-            ClassInfo(
-                name,
-                row.code or info.code,
-                row.alt_name or info.alt_name,
-                row.alt_code or info.alt_code,
-            )
+            ClassInfo(name, row.code or info.code, row.alt_name or info.alt_name, row.alt_code or info.alt_code)
         )
     without = [info.name for info in classes if not info.code]
     if without:

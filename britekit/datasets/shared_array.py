@@ -20,7 +20,7 @@ _SPARE = 1.1
 
 
 def mapped_file(num_bytes: int) -> Partial:
-    """Create an empty file for so many bytes: in memory if they fit, else in the temporary folder."""
+    """Create an empty file of ``size`` bytes: in memory if it fits, else in the temporary folder."""
     folder = Path(tempfile.gettempdir())
     writable = _IN_MEMORY.is_dir() and os.access(_IN_MEMORY, os.W_OK)
     if writable and shutil.disk_usage(_IN_MEMORY).free > _SPARE * num_bytes:

@@ -23,18 +23,12 @@ _REFINED_AT_ONCE = 1 << 12
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Rows near a target, the nearest first; equal ones in the order of the rows.
-
-    Attributes
-    ----------
-    rows
-        int64 (M,).
-    distances
-        float64 (M,), 1 - cosine.
-    """
+    """Rows near a target, the nearest first; equal ones in the order of the rows."""
 
     rows: NDArray[np.int64]
+    """Int64 (M,)."""
     distances: NDArray[np.float64]
+    """Float64 (M,), 1 - cosine."""
 
 
 class EmbeddingMatrix:

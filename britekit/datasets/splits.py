@@ -20,16 +20,11 @@ _SHUFFLE_SEED = 6823
 
 @dataclass(frozen=True)
 class Split:
-    """One division.
-
-    Attributes
-    ----------
-    train, held_out
-        Sample indices, ascending; ``held_out`` may be empty.
-    """
+    """One division."""
 
     train: np.ndarray
     held_out: np.ndarray
+    """Sample indices, ascending; ``held_out`` may be empty."""
 
 
 def first_class(labels_NC: np.ndarray) -> np.ndarray:

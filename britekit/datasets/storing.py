@@ -1,4 +1,4 @@
-"""Storing planned recordings: one loop for a whole tree, a folder, and segments that somebody listed."""
+"""Store planned recordings: one loop for a whole tree, a folder, and listed segments."""
 
 from __future__ import annotations
 
@@ -36,29 +36,20 @@ _SAME_OFFSET_S = 1e-3
 
 @dataclass(kw_only=True)
 class Extraction(Failures):
-    """What an extraction stored, and what it could not read.
-
-    Attributes
-    ----------
-    recordings, segments, spectrograms
-        Numbers of new rows.
-    computed
-        Windows that were looked at.
-    skipped
-        Recordings that the class has already and that were not looked at; of a folder only.
-    per_class
-        Segments by class name; of a tree only.
-    unheard
-        Annotations that no segment holds; of a tree only.
-    """
+    """Result of an extraction: stored and unreadable recordings."""
 
     recordings: int = 0
     segments: int = 0
     spectrograms: int = 0
+    """Numbers of new rows."""
     computed: int = 0
+    """Windows that were looked at."""
     skipped: int = 0
+    """Recordings that the class has already and that were not looked at; of a folder only."""
     per_class: dict[str, int] = field(default_factory=dict)
+    """Segments by class name; of a tree only."""
     unheard: Unheard = field(default_factory=Unheard)
+    """Annotations that no segment holds; of a tree only."""
 
     def raise_for_failures(self) -> None:
         """Raise `InputError` if any recording could not be read; the others are stored."""
@@ -74,7 +65,7 @@ class Place:
 
 
 def absolute_path(path: Path) -> str:
-    """Return a path as a database keeps it that nobody moves."""
+    """Return a path as stored in a database that is not moved."""
     return str(path.absolute())
 
 
@@ -203,10 +194,7 @@ class _Store:
         drawn: set[int] = set()
         if recording_id is not None:
             there = segments_of(session, recording_id)
-            linked, drawn = (
-                classes_of(session, recording_id),
-                segments_with_value(session, group_id, recording_id),
-            )
+            linked, drawn = (classes_of(session, recording_id), segments_with_value(session, group_id, recording_id))
         known = list(there)
         elsewhere: dict[float, int] = {}
         while batch is not None:
@@ -248,9 +236,8 @@ class _Store:
                 set_seconds(session, recording_id, self._stream.seconds)
         elif recording.seconds is not None and abs(recording.seconds - self._stream.seconds) > _SAME_LENGTH_S:
             raise InputError(
-                f"{plan.path} lasts {self._stream.seconds:g} s, but the database has a recording of that "
-                f"name and source which lasts {recording.seconds:g} s; rename the file, or give another "
-                "source with --src"
+                f"{plan.path} lasts {self._stream.seconds:g} s, but the database has a recording of that name and "
+                f"source which lasts {recording.seconds:g} s; rename the file, or give another source with --src"
             )
         # A segment keeps its own offset, so its spectrogram is computed there and not on this grid.
         extra = _encode_at(plan.path, audio, elsewhere)

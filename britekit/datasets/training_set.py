@@ -33,36 +33,25 @@ _Allocate = Callable[[int, int], NDArray[np.uint8]]
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Spectrograms with their labels, in memory.
-
-    Attributes
-    ----------
-    classes
-        C classes in the order of their indexes.
-    images
-        (N, H, W) uint8; divide by 255. Row 0 is the lowest frequency.
-    labels
-        (N, C) uint8, 0 or 1.
-    group_ids
-        (N,) int64: spectrograms of equal id were cut from one thing, and stay on one side of a split.
-        Recording ids where the file has no groups, all different where it has neither.
-    recording_ids, segment_ids
-        (N,) int64 of the database, or None where the file does not have them.
-    audio
-        Settings the spectrograms were made with, empty if the file does not say.
-    known
-        (N, C) uint8, 1 where it is known whether the class is heard; None if all is known. Elsewhere the
-        label is 0 and means nothing.
-    """
+    """Spectrograms with their labels, in memory."""
 
     classes: list[ClassInfo]
+    """C classes in the order of their indexes."""
     images: NDArray[np.uint8]
+    """(N, H, W) uint8; divide by 255. Row 0 is the lowest frequency."""
     labels: NDArray[np.uint8]
+    """(N, C) uint8, 0 or 1."""
     group_ids: NDArray[np.int64]
+    """(N,) int64: spectrograms of equal id were cut from one thing, and stay on one side of a split. Recording ids
+    where the file has no groups, all different where it has neither."""
     recording_ids: NDArray[np.int64] | None = None
     segment_ids: NDArray[np.int64] | None = None
+    """(N,) int64 of the database, or None where the file does not have them."""
     audio: dict[str, Any] = field(default_factory=dict)
+    """Settings the spectrograms were made with, empty if the file does not say."""
     known: NDArray[np.uint8] | None = None
+    """(N, C) uint8, 1 where it is known whether the class is heard; None if all is known. Elsewhere the label is 0 and
+    means nothing."""
 
 
 def read_training_set(
@@ -306,8 +295,7 @@ class _Checks:
             )
         if found is not None and found != height * width:
             raise self._wrong(
-                "spec_values",
-                f"a spectrogram has {found} bytes, expected {height} × {width} = {height * width}",
+                "spec_values", f"a spectrogram has {found} bytes, expected {height} × {width} = {height * width}"
             )
         return height, width
 
@@ -342,7 +330,7 @@ class _Checks:
 
     def _mark(self, array: NDArray[np.uint8], key: str, row: int, indexes: Any) -> None:
         if not isinstance(indexes, (list, tuple)) or not indexes:
-            raise self._wrong(key, f"entry {row} is no list with at least one class index")
+            raise self._wrong(key, f"entry {row} is not a list with at least one class index")
         for index in indexes:
             if type(index) is not int or not 0 <= index < array.shape[1]:
                 raise self._wrong(key, f"entry {row} names class {index!r}, expected 0 to {array.shape[1] - 1}")

@@ -24,6 +24,7 @@ from britekit.audio.threads import single_threaded_products
 from britekit.audio.windows import WindowGrid, Windows
 from britekit.config.audio import AudioConfig
 from britekit.database.spectrograms import encode
+from britekit.errors import some
 from britekit.processes import available_cores
 
 Item = TypeVar("Item")
@@ -110,9 +111,8 @@ class WindowStream:
                 windows.warn_of_none()
             self.seconds = windows.seconds or 0.0
             if self.absent:
-                listed = ", ".join(f"{start:g}" for start in self.absent[:10])
-                more = f" and {len(self.absent) - 10} more" if self.absent[10:] else ""
-                log.warning("%s ends before a spectrogram at %s%s s; left out", shown(self.path), listed, more)
+                listed = some((f"{start:g} s" for start in self.absent), 10)
+                log.warning("%s ends before a spectrogram at %s; left out", shown(self.path), listed)
         except BaseException as error:
             self._error = error
         finally:

@@ -1,4 +1,4 @@
-"""What every text format is made of: rows of labels, facts about a run, and a writer."""
+"""Building blocks of text formats: rows of labels, facts about a run, and a writer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LINE_BREAKS = dict.fromkeys((*range(32), 0x7F, 0x85, 0x2028, 0x2029), " ")
 
 
 class Sink(Protocol):
-    """What takes bytes."""
+    """A target for bytes."""
 
     def write(self, data: bytes, /) -> object:
         """Take them."""
@@ -35,7 +35,7 @@ class Recording:
     """A recording that labels are about."""
 
     name: str
-    """What it is called in the output: its path below the input folder, without extension."""
+    """Name in the output: its path below the input folder, without extension."""
     path: str = ""
     """Where it lies; its file name alone, or nothing, where that is not known."""
     seconds: float = 0.0
@@ -43,12 +43,12 @@ class Recording:
     damaged_at: float | None = None
     """Second at which a damaged recording ends; None if it is whole."""
     info: RecordingInfo | None = None
-    """When and where it was made; None where nobody asked."""
+    """Time and place; None if not requested."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is the same for all labels of a run."""
+    """Facts about all labels of a run."""
 
     low_hz: float = 0.0
     high_hz: float = 0.0
@@ -56,7 +56,7 @@ class Facts:
     marks: bool = False
     """Whether labels below the threshold may be there (`Rows.confirmed`), so that tables have a column."""
     more: Mapping[str, Any] = field(default_factory=dict)
-    """What else a format shows: ``model``, ``calibrated``, ``threshold``, and ``thresholds`` by class name."""
+    """Further facts that a format shows: ``model``, ``calibrated``, ``threshold``, and ``thresholds`` by class name."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Rows:
     """Labels of one class in one recording, by columns, in ascending order of start, then end."""
 
     label: str
-    """What labels show (`infer.label_field`)."""
+    """Name of a class that labels show (`infer.label_field`)."""
     class_name: str
     class_code: str
     starts: Sequence[float]
@@ -86,13 +86,7 @@ class Rows:
         """Return the rows as `read_rows` reads them: numbers as they are in memory, the rest as JSON."""
         import numpy as np
 
-        head = [
-            self.label,
-            self.class_name,
-            self.class_code,
-            len(self),
-            {k: list(v) for k, v in self.more.items()},
-        ]
+        head = [self.label, self.class_name, self.class_code, len(self), {k: list(v) for k, v in self.more.items()}]
         columns = self.arrays or (self.starts, self.ends, self.scores, self.confirmed)
         arrays = [np.asarray(column, kind) for column, kind in zip(columns, _KINDS, strict=True)]
         return json.dumps(head).encode() + b"\n" + b"".join(array.tobytes() for array in arrays)
@@ -169,9 +163,9 @@ class Format:
     """A format of text files (or of tables)."""
 
     name: str
-    """What `--rtype` and the service's `format` call it."""
+    """Name for `--rtype` and the service's `format`."""
     title: str
-    """What people call it."""
+    """Name for users."""
     media_type: str
     ending: str
     """Behind the name of a recording, for its file."""

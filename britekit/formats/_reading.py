@@ -18,35 +18,25 @@ from britekit.annotations.tables import shown_line
 from britekit.annotations.text_files import TextFile, read_text
 from britekit.audio.files import composed
 from britekit.errors import InputError
-from britekit.formats import Format, get, is_detections, matching
+from britekit.formats._base import Format
+from britekit.formats._registry import get, is_detections, matching
 
 TABLE_NAME = "annotations.csv"
 TEXT_ENDINGS = (".txt", ".csv", ".tsv", ".tab", ".lab", ".label", ".labels", ".textgrid", ".json")
 # Forms of other programs, which are not read: a person must save them as one that is.
-_FOREIGN_ENDINGS = (
-    ".xlsx",
-    ".xls",
-    ".ods",
-    ".numbers",
-    ".eaf",
-    ".svl",
-    ".svx",
-    ".aup",
-    ".aup3",
-    ".xml",
-)
+_FOREIGN_ENDINGS = (".xlsx", ".xls", ".ods", ".numbers", ".eaf", ".svl", ".svx", ".aup", ".aup3", ".xml")
 # Tables that belong beside recordings and are about something else.
 _OTHER_TABLES = frozenset(
     {"recordings.csv", "inat.csv", "failed.csv", "damaged.csv", "analyzed.csv", "deployments.csv"}
     | {"occurrence.csv", "withheld.csv", "sources.csv", "classes.csv", "curation.csv"}
 )
 
-log = logging.getLogger("britekit.annotations")
+log = logging.getLogger(__name__)
 
 
 @dataclass
 class FolderRead:
-    """What the annotation files of a folder say."""
+    """The annotations of a folder."""
 
     annotations: list[Annotation] = field(default_factory=list)
     """In the order of the files' names. A recording whose file holds none has one row with an empty label
@@ -58,10 +48,7 @@ class FolderRead:
 
 
 def read_any_annotations(
-    path: str | Path,
-    map_codes: Mapping[str, str] | None = None,
-    default_label: str = "",
-    known: Iterable[str] = (),
+    path: str | Path, map_codes: Mapping[str, str] | None = None, default_label: str = "", known: Iterable[str] = ()
 ) -> list[Annotation]:
     """Read annotations from a file of any form, or from all files of a folder.
 
@@ -103,7 +90,7 @@ def read_any_annotations(
     if text.lines and {"verdict", "detection_start"} <= set(text.lines[0].split(",")):
         raise InputError(
             f"{path} holds verdicts, which are about single detections: what they do not mention is not known, so "
-            "they are no annotations; use `britekit rpt-precision --verdicts` with them"
+            "they are not annotations; use `britekit rpt-precision --verdicts` with them"
         )
     names = _names(path, known)
     form = matching(text.lines, path.suffix.lower())
@@ -124,17 +111,13 @@ def read_any_annotations(
 
 
 def read_folder(
-    folder: str | Path,
-    map_codes: Mapping[str, str] | None = None,
-    default_label: str = "",
-    known: Iterable[str] = (),
+    folder: str | Path, map_codes: Mapping[str, str] | None = None, default_label: str = "", known: Iterable[str] = ()
 ) -> FolderRead:
     """Read all annotation files directly in a folder.
 
     They are ``annotations.csv`` (else its only CSV with these columns, or AOEF), Raven tables, TextGrids and Audacity
     labels. Detections that programs wrote (``*_scores.txt``, BirdNET's, Raven tables beside the manifest of
-    ``analyze``) and folders below are left out, which is logged, as are files that may be annotations of
-    another sort.
+    ``analyze``) and folders below are left out, which is logged, as are files that may be annotations of another sort.
 
     Raises
     ------
@@ -164,7 +147,7 @@ def read_folder(
 
 
 def holds_annotations(folder: str | Path) -> bool:
-    """Tell whether annotation files lie directly in a folder; raises as `read_folder`."""
+    """Return whether annotation files are directly in a folder; raises like `read_folder`."""
     return next(_annotation_texts(Path(folder), _names(Path(folder)), quiet=True), None) is not None
 
 
@@ -233,7 +216,7 @@ def _annotation_texts(folder: Path, names: RecordingNames, quiet: bool = False) 
     if not quiet:
         if detections:
             log.info(
-                "%s: %d files of detections are no annotations (%s); move a Raven table that a person has "
+                "%s: %d files of detections are not annotations (%s); move a Raven table that a person has "
                 "corrected away from manifest.yaml", folder, len(detections), detections[0],
             )  # fmt: skip
         if others:
@@ -284,7 +267,7 @@ def _why_annotations(text: TextFile, names: RecordingNames) -> tuple[int, str] |
 
 
 def _is_table(text: TextFile) -> bool:
-    """Tell whether most lines of a text have the same number of cells, at least three."""
+    """Return whether most lines of a text have the same number of cells, at least three."""
     for separator in "\t;,":
         counts = [line.count(separator) for line in text.lines[:100] if line.strip()]
         if counts[0] >= 2 and counts.count(counts[0]) > 0.8 * len(counts) and len(counts) > 1:
@@ -293,7 +276,7 @@ def _is_table(text: TextFile) -> bool:
 
 
 def _is_named_for(path: Path, names: RecordingNames) -> bool:
-    """Tell whether a file's name is that of a recording, or says that it holds annotations."""
+    """Return whether a file is named like a recording, or like annotations."""
     return names.find(names.of_label_file(path)) is not None or bool(
         re.search(r"annotat|label|selection", path.stem, re.IGNORECASE)
     )

@@ -20,7 +20,7 @@ from britekit.annotations.text_files import TextFile
 from britekit.errors import InputError, some
 from britekit.formats._base import Format
 
-log = logging.getLogger("britekit.annotations")
+log = logging.getLogger(__name__)
 
 _KINDS = ("annotation_set", "annotation_project", "evaluation_set")
 _KIND = re.compile(rf'"collection_type"\s*:\s*"({"|".join(_KINDS)})"')
@@ -35,7 +35,7 @@ _SLACK_S = 0.1
 
 
 def is_aoef(lines: Sequence[str]) -> bool:
-    """Tell whether a file begins as annotations in AOEF."""
+    """Return whether a file begins like annotations in AOEF."""
     head = "\n".join(lines).lstrip()
     return head.startswith("{") and '"data"' in head and _KIND.search(head) is not None
 

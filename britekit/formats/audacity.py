@@ -42,7 +42,7 @@ def form_of_labels(lines: Sequence[str]) -> str:
 
 
 def is_heading(line: str) -> bool:
-    """Tell whether a line above the labels is a heading: a comment, or cells that begin with no digit."""
+    """Return whether a line above the labels is a heading: a comment, or cells that begin with no digit."""
     cells = line.split("\t")
     return line.lstrip().startswith(("#", "%", "//")) or not any(
         cell.strip()[:1].isdigit() or cell.strip()[:1] in ("+", "-", ".", ",") for cell in cells[:2]

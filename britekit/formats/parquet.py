@@ -41,14 +41,8 @@ class ParquetWriter(Writer):
 
         texts = (recording.name, rows.label, rows.class_name, rows.class_code)
         columns = [pyarrow.repeat(text, len(rows)) for text in texts]
-        columns += [
-            pyarrow.array(rows.starts, pyarrow.float64()),
-            pyarrow.array(rows.ends, pyarrow.float64()),
-        ]
-        columns += [
-            pyarrow.array(rows.scores, pyarrow.float32()),
-            pyarrow.array(rows.confirmed, pyarrow.bool_()),
-        ]
+        columns += [pyarrow.array(rows.starts, pyarrow.float64()), pyarrow.array(rows.ends, pyarrow.float64())]
+        columns += [pyarrow.array(rows.scores, pyarrow.float32()), pyarrow.array(rows.confirmed, pyarrow.bool_())]
         self._waiting.append(pyarrow.Table.from_arrays(columns, schema=self._schema))
         self._count += len(rows)
         if self._count >= _ROWS_PER_GROUP:

@@ -1,9 +1,8 @@
 """Raven selection tables: one row per box that a person drew, separated by tabs.
 
-A table is about one recording, told by its name, or about several, told by the column ``Begin File``. With
-several, ``Begin Time (s)`` counts from the start of the first file, and ``File Offset (s)`` within each.
-Tables saved with commas, semicolons or spaces, decimal commas and lines above the header are accepted, and
-reported.
+A table is about one recording, told by its name, or about several, told by the column ``Begin File``. With several,
+``Begin Time (s)`` counts from the start of the first file, and ``File Offset (s)`` within each. Tables saved with
+commas, semicolons or spaces, decimal commas and lines above the header are accepted, and reported.
 """
 
 import csv
@@ -31,7 +30,7 @@ CLASS_COLUMNS = (
 _FILE_COLUMNS = ("Begin File", "Begin Path", "File", "Filename")
 _SEPARATORS = {"tabs": "\t", "semicolons": ";", "commas": ",", "spaces": " "}
 
-log = logging.getLogger("britekit.annotations")
+log = logging.getLogger(__name__)
 
 
 def find_raven_header(lines: Sequence[str]) -> tuple[int, str] | None:
@@ -64,7 +63,7 @@ def read_raven_table(
 
     Rows that repeat a selection in another view or channel count once. A box that ends in another file than
     it begins in says so (`Annotation.ends_in`), since only their lengths tell where to split it. A row
-    without a class keeps its times, with an empty label: something is heard, nobody said what. An empty table
+    without a class keeps its times, with an empty label: a sound without a name. An empty table
     gives one row without times, which says that the recording was listened to.
 
     Parameters

@@ -22,7 +22,7 @@ _VALUES = re.compile(r'"((?:[^"]|"")*)"|(?<!\S)([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d
 
 
 def is_textgrid(lines: Sequence[str]) -> bool:
-    """Tell whether a file begins as a TextGrid in text form."""
+    """Return whether a file begins like a TextGrid in text form."""
     head = "".join(lines[:4])
     return "ooTextFile" in head and "TextGrid" in head
 

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Model(Protocol):
-    """What computes embeddings of windows."""
+    """Computes embeddings of windows."""
 
     def start(self, windows: NDArray[np.float32], /) -> tuple[NDArray[np.float32], Any]:
         """Begin; return what holds the embeddings (B, F) after `wait`."""

@@ -28,7 +28,7 @@ _NEEDED = ("file", "rate", "seconds", "licence")
 
 @dataclass
 class Description(Section):
-    """What a description says."""
+    """The content of a description."""
 
     SECTION: ClassVar[str] = "embedder"
 

@@ -1,4 +1,4 @@
-"""What occurrence data did to the labels of a recording, and the two tables that list it.
+"""Record how occurrence data changed the labels of a recording, and write two tables of it.
 
 ``occurrence.csv`` has a row per recording: area, week, what told them, how many labels were withheld, lowered or
 raised, and the reason where nothing was applied. ``withheld.csv`` has a row per recording and class whose
@@ -45,7 +45,7 @@ class Change:
 
 @dataclass(frozen=True)
 class OccurrenceNote:
-    """What was applied to a recording, as `RecordingPrior` has it, and the classes that it changed.
+    """The applied `RecordingPrior` of a recording, and the classes that it changed.
 
     ``week`` is 1 to 48, None for the whole year.
     """
@@ -85,7 +85,7 @@ class OccurrenceNote:
 
 @dataclass
 class OccurrenceTotals:
-    """What occurrence data changed in all recordings."""
+    """Changes by occurrence data in all recordings."""
 
     withheld: int = 0
     lowered: int = 0

@@ -26,7 +26,7 @@ TURN_SAMPLES = 8_000_000
 
 
 class Network(Protocol):
-    """What the engine asks of an `Ensemble`, or of an `Embedder`, whose scores are embeddings."""
+    """The interface of an `Ensemble`, or of an `Embedder`, whose scores are embeddings, to the engine."""
 
     cfg: BaseConfig
     audio: AudioConfig

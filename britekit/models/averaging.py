@@ -51,8 +51,7 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> None
     }
     content = {key: value for key, value in first.items() if key in LASTING}
     write_archive(
-        output,
-        content | {"state_dict": mean, "identifier": str(uuid.uuid4()).upper(), "averaged_from": sources},
+        output, content | {"state_dict": mean, "identifier": str(uuid.uuid4()).upper(), "averaged_from": sources}
     )
 
 

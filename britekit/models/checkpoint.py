@@ -35,38 +35,26 @@ LASTING = (*_REQUIRED, "training_date", "britekit_version", "epoch", "averaged_f
 
 @dataclass
 class StoredModel:
-    """A checkpoint in memory.
-
-    Attributes
-    ----------
-    recognizer
-        The network, in evaluation mode.
-    classes
-        Position = class index.
-    training_cfg
-        The whole configuration of the run, nested plain values.
-    multi_label
-        False: exactly one class per segment, scores are a softmax.
-    identifier
-        Upper-case UUID.
-    training_date
-        YYYY-MM-DD, or None where the file bears none (published ones).
-    sha256
-        Of the file's bytes.
-    path
-        Where it was read from.
-    """
+    """A checkpoint in memory."""
 
     recognizer: Recognizer
+    """The network, in evaluation mode."""
     classes: list[ClassInfo]
+    """Position = class index."""
     training_cfg: dict[str, Any]
+    """The whole configuration of the run, nested plain values."""
     multi_label: bool
+    """False: exactly one class per segment, scores are a softmax."""
     identifier: str
+    """Upper-case UUID."""
     training_date: str | None
+    """YYYY-MM-DD, or None if the file has none (published ones)."""
     epoch: int
     hyper_parameters: dict[str, Any]
     sha256: str
+    """Of the file's bytes."""
     path: Path
+    """Where it was read from."""
 
 
 def hyper_parameters(
@@ -192,7 +180,7 @@ def read_archive(path: str | Path) -> tuple[dict[str, Any], str]:
 
 
 def check_entries(content: Mapping[str, Any], path: str | Path) -> None:
-    """Refuse an archive that is no checkpoint of ours; raises `ModelError` naming the entry."""
+    """Raise `ModelError` for an archive that is not a checkpoint of britekit, naming the entry."""
     for key in _REQUIRED:
         if key not in content:
             raise ModelError(f'checkpoint {path} has no entry "{key}"; it was not written by britekit')

@@ -18,22 +18,15 @@ from britekit.models.registry import find_backbone
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one network.
-
-    Attributes
-    ----------
-    model
-        ``family.size``.
-    parameters
-        Numbers that training adjusts.
-    multiply_adds
-        Of one spectrogram: convolutions, linear layers, matrix products and attention; additions, norms and
-        activations are not counted, as is usual.
-    """
+    """Cost of one network."""
 
     model: str
+    """``family.size``."""
     parameters: int
+    """Numbers that training adjusts."""
     multiply_adds: int
+    """Of one spectrogram: convolutions, linear layers, matrix products and attention; additions, norms and activations
+    are not counted, as is usual."""
 
     @property
     def gmacs(self) -> float:

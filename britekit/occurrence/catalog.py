@@ -24,7 +24,7 @@ CREATE TABLE CatalogMetadata (
 
 @dataclass(frozen=True)
 class LocationCatalogReport:
-    """What a catalog holds."""
+    """The content of a catalog."""
 
     region_code: str
     area_count: int

@@ -17,7 +17,7 @@ import numpy as np
 from britekit.errors import DatabaseError, InputError
 from britekit.occurrence.weeks import WEEKS
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _VERSION = 1
 _SCHEMA = """
@@ -97,7 +97,7 @@ class OccurrenceDatabase:
             row = (name, code, min_x, max_x, min_y, max_y)
             self.cursor.execute("INSERT INTO County (Name, Code, MinX, MaxX, MinY, MaxY) VALUES (?,?,?,?,?,?)", row)
         if min_x > max_x or min_y > max_y:
-            logger.warning("no place lies in county %s: a lower bound is above the upper one", code)
+            log.warning("no place lies in county %s: a lower bound is above the upper one", code)
         return int(self.cursor.lastrowid or 0)
 
     def insert_class(self, name: str) -> int:
@@ -187,7 +187,7 @@ def pack(values: Any, where: str) -> bytes:
     except (TypeError, ValueError):
         raise InputError(f"the values of {where} are not numbers; expected {WEEKS} of them") from None
     if array.shape != (WEEKS,):
-        logger.warning("%s has values of shape %s, not %d numbers; no pickle takes it", where, array.shape, WEEKS)
+        log.warning("%s has values of shape %s, not %d numbers; no pickle takes it", where, array.shape, WEEKS)
     return zlib.compress(array.tobytes())
 
 

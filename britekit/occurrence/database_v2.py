@@ -168,7 +168,7 @@ class OccurrenceDatabaseV2:
         return self._insert("AdministrativeArea", columns, row)
 
     def insert_level(self, country_code: str, level: int, singular_name: str, plural_name: str) -> None:
-        """Say what the areas of a level are called in a country."""
+        """Set the name of the areas of a level in a country."""
         row = (self.get_area(country_code).id, level, singular_name, plural_name)
         self._insert("AdministrativeLevel", "CountryAreaID, Level, SingularName, PluralName", row)
 

@@ -18,7 +18,7 @@ from britekit.occurrence.database import schema_version
 from britekit.occurrence.database_v2 import OccurrenceDatabaseV2
 from britekit.occurrence.failures import ExistingFile
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _BOUNDS = ("min_longitude", "max_longitude", "min_latitude", "max_latitude")
 _PACK = ("code", "name", "data_version")
@@ -28,7 +28,7 @@ _AREA = {"code", "name", "level", "area_type", "parent_code", "selectable", "bou
 
 @dataclass(frozen=True)
 class OccurrenceMigrationReport:
-    """What was converted: counties, areas that are none, all areas, classes, rows of values."""
+    """The converted content: counties, areas that are none, all areas, classes, rows of values."""
 
     source_area_count: int
     parent_area_count: int
@@ -128,7 +128,7 @@ def _read_v1(path: Path) -> tuple[list[dict[str, Any]], list[tuple[int, str]], l
 
 @dataclass(frozen=True)
 class _Metadata:
-    """What the JSON file says, checked; areas as `OccurrenceDatabaseV2.insert_area` takes them."""
+    """The checked content of the JSON file; areas as `OccurrenceDatabaseV2.insert_area` takes them."""
 
     path: Path
     pack: dict[str, Any]
@@ -221,7 +221,7 @@ def _read_area(path: Path, place: int, area: Any) -> dict[str, Any]:
 
 def _report_unused(path: Path, where: str, names: set[str]) -> None:
     if names:
-        logger.warning("%s: %s is not used", path, ", ".join(f"{where}{name}" for name in sorted(names)))
+        log.warning("%s: %s is not used", path, ", ".join(f"{where}{name}" for name in sorted(names)))
 
 
 def _is_text(value: Any) -> bool:

@@ -42,7 +42,7 @@ class _Name:
 
 @dataclass
 class _Made:
-    """What a name made, filled in later: an array, or the type of one."""
+    """The object of a name, filled in later: an array, or the type of one."""
 
     type: str = ""
     value: Any = None

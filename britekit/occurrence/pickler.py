@@ -23,7 +23,7 @@ from britekit.occurrence.weeks import WEEKS, smoothed
 
 @dataclass(frozen=True)
 class OccurrencePickleReport:
-    """What a pickle holds."""
+    """The content of a pickle."""
 
     area_count: int
     class_count: int

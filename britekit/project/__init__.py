@@ -1,8 +1,7 @@
-"""What `britekit init` lays into a directory: the files of a project, as in this repository's own root.
+"""Files that `britekit init` writes to a directory: a project, as in this repository's own root.
 
-Every file here that is no Python goes to the same place in the project; `gitignore` and `dvcignore` get
-their dot there (with it they would act here). `params.yaml` and `yaml/base_config.yaml` are written from
-the settings.
+Every file here except Python files goes to the same place in the project; `gitignore` and `dvcignore` get their dot
+there (with it they would act here). `params.yaml` and `yaml/base_config.yaml` are written from the settings.
 
 - `layout.py`: writes the files and makes the directory a git and DVC repository
 - `summary.py`: how good the project's recognizer is, in a few lines

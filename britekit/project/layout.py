@@ -23,19 +23,13 @@ _FOLDERS = ("data/audioset/curated", "models/ckpt", "logs", "yaml/samples")
 
 @dataclass(frozen=True)
 class Layout:
-    """What was done.
-
-    Attributes
-    ----------
-    copied, skipped
-        Numbers of files written, and of files that were there already and left alone.
-    has_commit
-        Whether the git repository has a commit, which experiments need.
-    """
+    """Result of the initialisation."""
 
     copied: int
     skipped: int
+    """Numbers of files written, and of files that were there already and left alone."""
     has_commit: bool = True
+    """Whether the git repository has a commit, which experiments need."""
 
 
 def project_files() -> dict[str, str]:

@@ -128,7 +128,7 @@ def _cut(
     start, end = first / source.rate, held / source.rate
     when = None if start_time is None else later(start_time, start)
     file = _free(folder / safe_name(clip.name) / f"{_stem(clip, start, when)}.{file_format}")
-    # The folder is new and its index is written last, so a killed run cannot be taken for a finished one.
+    # The folder is new and its index is written last, so a killed run cannot look like a finished one.
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_stretch(file, samples, source, file_format, _guano(clip, start, when, metadata))

@@ -85,13 +85,7 @@ class SampledDetections:
     """
 
     def __init__(
-        self,
-        score_N: Any,
-        place_V: Any,
-        yes_V: Any,
-        share_V: Any = None,
-        edges: Any = None,
-        confidence: float = 0.95,
+        self, score_N: Any, place_V: Any, yes_V: Any, share_V: Any = None, edges: Any = None, confidence: float = 0.95
     ) -> None:
         self.score_N = np.asarray(score_N, np.float64)
         self.place_V = np.asarray(place_V, np.int64)

@@ -1,4 +1,4 @@
-"""What verdicts say about detections, as tables, a picture and a page: ``rpt-precision``."""
+"""Report verdicts about detections as tables, a picture and a page: ``rpt-precision``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ClassResult:
 
 @dataclass(frozen=True)
 class PrecisionReport:
-    """What `report_precision` found."""
+    """Result of `report_precision`."""
 
     classes: list[ClassResult]
     together: list[tuple[float, Estimate]]
@@ -69,8 +69,7 @@ def report_precision(
     Parameters
     ----------
     labels
-        All detections, from which those with verdicts were drawn; or those of another model on the same
-        recordings.
+        All detections, from which those with verdicts were drawn; or those of another model on the same recordings.
     recordings
         Folder of the recordings, for their times; without it there are sites (folders) but no periods.
     period
@@ -264,12 +263,7 @@ def _draw(output: Path, report: PrecisionReport, density: list[tuple[str, ...]],
                 ],
             )
         )
-    write_page(
-        output / "precision.html",
-        "Precision from verdicts",
-        [f"Detections: {labels}", *report.notes],
-        sections,
-    )
+    write_page(output / "precision.html", "Precision from verdicts", [f"Detections: {labels}", *report.notes], sections)
 
 
 def _figures(*values: float) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ class Item:
 
     @property
     def key(self) -> tuple[str, float, float, str]:
-        """What makes two items the same: recording, stretch to the millisecond, class."""
+        """Key of an item: recording, interval in milliseconds, class."""
         return self.recording, round(self.start, 3), round(self.end, 3), self.name
 
 
@@ -271,7 +271,7 @@ class Review:
         return [row for row in rows if not self.blind or row.reviewer == self.reviewer]
 
     def _append(self, row: Verdict) -> None:
-        """Store a row; the file is read again only if somebody else has written to it meanwhile."""
+        """Store a row; the file is read again only if another process has written to it."""
         size = append_verdict(self.path, row)
         status = self.path.stat()
         if status.st_size != self._seen[0] + size:

@@ -28,10 +28,7 @@ def media_types() -> list[str]:
 
 
 def rendered(
-    name: str,
-    recording: Recording,
-    labels: Iterable[tuple[str, str, str, float, float, float, bool]],
-    facts: Facts,
+    name: str, recording: Recording, labels: Iterable[tuple[str, str, str, float, float, float, bool]], facts: Facts
 ) -> tuple[bytes, str, str]:
     """Return labels in a format, its media type, and the name of the file.
 

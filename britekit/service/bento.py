@@ -51,29 +51,23 @@ from britekit.service.mounted import Service  # noqa: E402
 
 __all__ = ["Service"]
 '''
-# What BentoML dates with the time of the build, a file of it and all files of the archive, bears this one.
+# Time of a file that BentoML dates with the build, and of all files of the archive.
 _DATE = "2000-01-01T00:00:00+00:00"
 _BUILD_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class Package:
-    """A Bento that has been written.
-
-    Attributes
-    ----------
-    tag
-        ``name:version``; the version is a hash of what is inside. The container image has it too.
-    card
-        The model card, as it is inside.
-    """
+    """A Bento that has been written."""
 
     path: Path
     tag: str
+    """``name:version``; the version is a hash of what is inside. The container image has it too."""
     members: list[str]
     classes: int
     bytes: int
     card: str
+    """The model card, as it is inside."""
 
 
 def build_bento(

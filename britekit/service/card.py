@@ -315,7 +315,7 @@ def _row(cells: Sequence[object]) -> str:
 
 
 def _cell(value: object) -> str:
-    """Return text that neither ends a cell nor is taken for markup."""
+    """Return text that neither ends a cell nor is interpreted as markup."""
     text = " ".join(str(value).split())
     for letter in "\\|<>[]*_`":
         text = text.replace(letter, f"&#{ord(letter)};" if letter in "<>" else f"\\{letter}")

@@ -14,33 +14,23 @@ HOSTS_VARIABLE = "BRITEKIT_HOSTS"
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds that keep one client from taking the whole server.
-
-    Attributes
-    ----------
-    max_bytes
-        Size of one upload; a larger one is refused while it arrives.
-    max_seconds
-        Length of one recording; a longer one is refused as soon as its header or its samples show it.
-    max_requests
-        Recordings analysed or waiting for their turn; more are asked to come back. An upload that is still
-        arriving does not count.
-    threads
-        Recordings analysed side by side.
-    stop_seconds
-        Grace period for running requests when the server is asked to stop; the rest get status 503.
-    hosts
-        Values that the header ``Host`` may have, without port; empty accepts any.
-    """
+    """Bounds that keep one client from taking the whole server."""
 
     max_bytes: int = GIB
+    """Size of one upload; a larger one is refused while it arrives."""
     max_seconds: float = 4 * 3600.0
+    """Length of one recording; a longer one is refused as soon as its header or its samples show it."""
     max_requests: int = 64
+    """Recordings analysed or waiting for their turn; more are asked to come back. An upload that is still arriving does
+    not count."""
     threads: int = 2
+    """Recordings analysed side by side."""
     # Docker kills what has not ended after 10 s. From the last answer until the process had ended it took
     # 1.4 s on two idle cores, and 3.2 s with eight other processes at work on them.
     stop_seconds: float = 6.0
+    """Grace period for running requests when the server is asked to stop; the rest get status 503."""
     hosts: frozenset[str] = frozenset()
+    """Values that the header ``Host`` may have, without port; empty accepts any."""
 
 
 def read_limits(environment: Mapping[str, str] | None = None) -> Limits:

@@ -1,4 +1,4 @@
-"""What ``/metrics`` counts, in memory.
+"""Counters of ``/metrics``, in memory.
 
 Labels are routes, classes and reasons, which are few; a path that a client makes up is ``other``.
 """

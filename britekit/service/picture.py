@@ -5,7 +5,6 @@ Legend: F frequency rows, T time columns.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import struct
 import zlib
@@ -32,34 +31,17 @@ MAX_WIDTH = 16000  # columns; browsers draw images up to 32,767 pixels wide
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG and what its axes mean.
-
-    Attributes
-    ----------
-    png
-        Palette image; low frequencies at the bottom.
-    seconds
-        Length of the recording.
-    shown_seconds
-        Time from the left edge to the right one; the recording's, rounded to whole columns.
-    width, height
-        In pixels.
-    """
+    """A PNG and what its axes mean."""
 
     png: bytes
+    """Palette image; low frequencies at the bottom."""
     seconds: float
+    """Length of the recording."""
     shown_seconds: float
+    """Time from the left edge to the right one; the recording's, rounded to whole columns."""
     width: int
     height: int
-
-
-def draw_spectrogram(path: Path, cfg: AudioConfig, max_seconds: float, max_width: int = MAX_WIDTH) -> Picture:
-    """Draw a recording at once; see `Drawing`."""
-    drawing = Drawing(path, cfg, max_seconds, max_width)
-    with contextlib.closing(drawing):
-        while (picture := drawing.advance()) is None:
-            pass
-    return picture
+    """In pixels."""
 
 
 class Drawing:

@@ -31,7 +31,7 @@ from britekit.errors import BriteKitError, InputError
 from britekit.results.recordings import Recordings
 from britekit.results.review import Review
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).with_name("static")
 CONTEXT_S = 3.0

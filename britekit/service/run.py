@@ -30,7 +30,7 @@ from britekit.service.limits import Limits, read_limits
 MODEL_VARIABLE = "BRITEKIT_MODEL_FOLDER"
 # Set by `serve`: the folder that is left if `serve` itself is killed; standard input ends with it.
 SERVE_VARIABLE = "BRITEKIT_SERVE_FOLDER"
-# For the last answers and to tidy up. Threads that are at work after that are at work for nobody.
+# For the last answers and to tidy up. Threads that still run after that have no client any more.
 _END_SECONDS = 1.0
 # For requests that were sent before the signal and not read yet.
 _READ_SECONDS = 0.5

@@ -28,7 +28,7 @@ from britekit.service.contents import write_contents
 from britekit.service.limits import HOSTS_VARIABLE, read_limits
 from britekit.service.run import MODEL_VARIABLE, SERVE_VARIABLE
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 DEFAULT_BENTO = "models/britekit-ensemble.bento"
 # After the last answer. On idle cores 0.8 s are enough; on busy ones the process is killed, so that all has
@@ -147,7 +147,7 @@ def _serve(source: Path, temporary: Path, host: str, port: int, on_ready: Callab
             return 0
         if time.monotonic() - began < _LASTING_SECONDS:
             raise InferenceError(f"the service ended by itself with code {code}; its messages above say why")
-        logger.warning("the service ended with code %d and is started again; open requests are lost", code)
+        log.warning("the service ended with code %d and is started again; open requests are lost", code)
         shutil.rmtree(temporary / "tmp")
 
 
@@ -175,7 +175,7 @@ def _stopping(process: subprocess.Popen[str], seconds: float) -> Iterator[list[i
 
 
 def _address(host: str, port: int) -> str:
-    """Return the numeric address to listen on; raise now if it cannot be had."""
+    """Return the numeric address to listen on; raise now if it is unavailable."""
     if not 0 < port < 65536:
         raise InputError(f"port {port} is not a port; expected 1 to 65535")
     try:

@@ -35,12 +35,7 @@ def test_files_from_the_field(caplog):
     table_path = FIELD / "MSD-0003_20180427_2minstart00.Table.1.selections.txt"
     found = read_any_annotations(table_path)
     assert len(found) == 10
-    assert rows_of(found)[0] == (
-        "MSD-0003_20180427_2minstart00",
-        "WOTH",
-        1.897648165999982,
-        4.110570810999974,
-    )
+    assert rows_of(found)[0] == ("MSD-0003_20180427_2minstart00", "WOTH", 1.897648165999982, 4.110570810999974)
     # Counted in the file by eye: four WOTH, four EATO, one LOWA, one without a class in row 11.
     assert sorted(item.label for item in found) == ["", *["EATO"] * 4, "LOWA", *["WOTH"] * 4]
     assert "row 11" in caplog.text
@@ -59,17 +54,7 @@ def test_files_from_the_field(caplog):
 
 @pytest.mark.parametrize(
     "column",
-    [
-        "Annotation",
-        "Species",
-        "Common Name",
-        "Label",
-        "Class",
-        "Tag",
-        "Sound type",
-        "sound_type",
-        "SPECIES CODE",
-    ],
+    ["Annotation", "Species", "Common Name", "Label", "Class", "Tag", "Sound type", "sound_type", "SPECIES CODE"],
 )
 def test_raven_class_columns(tmp_path, column):
     path = table(tmp_path / "r.txt", [[1, "Spectrogram 1", 1, 0, 1, 5, "x", "Wren"]], ["Notes", column])

@@ -39,17 +39,7 @@ def song_file(tmp_path: Path, song: np.ndarray) -> Path:
 
 
 RATE = 32000
-SOUNDFILE = {
-    "wav": {},
-    "flac": {},
-    "ogg": {},
-    "mp3": {},
-    "aiff": {},
-    "au": {},
-    "w64": {},
-    "caf": {},
-    "opus": {},
-}
+SOUNDFILE = {"wav": {}, "flac": {}, "ogg": {}, "mp3": {}, "aiff": {}, "au": {}, "w64": {}, "caf": {}, "opus": {}}
 SOUNDFILE["opus"] = {"format": "OGG", "subtype": "OPUS"}
 SOUNDFILE["rf64"] = {"format": "RF64"}
 FFMPEG = {"m4a": ("aac", None), "aac": ("aac", "adts"), "wma": ("wmav2", "asf"), "webm": ("libopus", "webm")}
@@ -77,10 +67,7 @@ def files(tmp_path_factory, sound):
             frame.sample_rate = 48000
             frame.pts = 0
             to_codec = av.AudioResampler(
-                format=stream.codec_context.format.name,
-                layout="mono",
-                rate=48000,
-                frame_size=stream.frame_size or 960,
+                format=stream.codec_context.format.name, layout="mono", rate=48000, frame_size=stream.frame_size or 960
             )
             for part in [*to_codec.resample(frame), *to_codec.resample(None)]:
                 container.mux(stream.encode(part))

@@ -195,10 +195,7 @@ class Fuzzer:
         except InputError as error:
             message = str(error)
             assert "\n" not in message and message.isprintable(), f"{path.name!r}: message {message!r}"
-            for other in (
-                duration_of,
-                lambda p: list(Windows(p, AudioConfig(), WindowGrid.for_overlap(5.0, 2.5))),
-            ):
+            for other in (duration_of, lambda p: list(Windows(p, AudioConfig(), WindowGrid.for_overlap(5.0, 2.5)))):
                 try:
                     other(path)
                 except InputError:

@@ -96,12 +96,7 @@ def test_bats(dead, side):
     """Calls of 4 ms at 45 kHz, at settings for bats."""
     rate, seconds = 256000, 2
     cfg = AudioConfig(
-        sampling_rate=256000,
-        max_freq=120000,
-        min_freq=10000,
-        win_length=0.002,
-        spec_duration=0.5,
-        spec_width=480,
+        sampling_rate=256000, max_freq=120000, min_freq=10000, win_length=0.002, spec_duration=0.5, spec_width=480
     )
     time = np.arange(rate * seconds) / rate
     calls = np.zeros(len(time))

@@ -67,10 +67,7 @@ def test_every_format_cut_at_two_hundred_places(folder):
         "print(len(every) * 200)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(folder), str(WORKER.parent)],
-        capture_output=True,
-        text=True,
-        timeout=3600,
+        [sys.executable, "-c", code, str(folder), str(WORKER.parent)], capture_output=True, text=True, timeout=3600
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert int(done.stdout.split()[-1]) > 8000

@@ -40,8 +40,7 @@ SAMPLES = chunk(b"data", bytes(2000))
 
 def info(**entries):
     return chunk(
-        b"LIST",
-        b"INFO" + b"".join(chunk(name.encode(), text.encode() + b"\0") for name, text in entries.items()),
+        b"LIST", b"INFO" + b"".join(chunk(name.encode(), text.encode() + b"\0") for name, text in entries.items())
     )
 
 
@@ -186,12 +185,7 @@ def test_audiomoth_place_from_guano_time_from_either(tmp_path):
     path = tmp_path / "x.wav"
     guano = b"GUANO|Version:1.0\nLoc Position:-1.500000 36.800000\nOAD|Loc Source:GPS\nOAD|Battery Voltage:4.1\n"
     path.write_bytes(
-        wav(
-            FORMAT,
-            info(ICMT=COMMENTS[0][0], IART="AudioMoth 24526B065D325963"),
-            SAMPLES,
-            chunk(b"guan", guano),
-        )
+        wav(FORMAT, info(ICMT=COMMENTS[0][0], IART="AudioMoth 24526B065D325963"), SAMPLES, chunk(b"guan", guano))
     )
     found = read_metadata(path)
     assert (found.latitude, found.longitude, found.battery_v) == (-1.5, 36.8, 4.1)
@@ -272,10 +266,7 @@ def test_any_bytes_are_read_or_left_out(body):
     parse_wamd(body)
 
 
-@given(
-    st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2099, 12, 31)),
-    st.integers(-12 * 4, 14 * 4),
-)
+@given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2099, 12, 31)), st.integers(-12 * 4, 14 * 4))
 def test_what_the_standard_library_writes_is_read(when, quarters):
     when = when.replace(tzinfo=timezone(timedelta(minutes=15 * quarters)))
     found = parse_guano(f"Timestamp: {when.isoformat()}")
@@ -288,10 +279,7 @@ def test_what_the_standard_library_writes_is_read(when, quarters):
 def test_field_recordings():
     moth, gps = read_metadata(FIELD / "metadata.wav"), read_metadata(FIELD / "audiomoth_gps.wav")
     assert moth.time == at(2020, 4, 4, 10, 25, 0, hours=0) and moth.device == "AudioMoth 24526B065D325963"
-    assert gps.time == at(2024, 5, 28, 10, 0, 0, hours=0) and (gps.battery_v, gps.temperature_c) == (
-        3.8,
-        12.8,
-    )
+    assert gps.time == at(2024, 5, 28, 10, 0, 0, hours=0) and (gps.battery_v, gps.temperature_c) == (3.8, 12.8)
     assert gps.comment.endswith("temperature was 12.8C.")
     assert read_metadata(FIELD / "1min.wav").time == at(2018, 5, 4, 9, 32, 0, hours=0)
     assert read_metadata(FIELD / "20230322_172000_selec2.wav").time == at(2023, 3, 22, 17, 20)

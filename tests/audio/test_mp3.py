@@ -74,10 +74,7 @@ def test_time_and_place_stay(tmp_path):
     )
     path = tmp_path / "x.wav"
     soundfile.write(path, tone(), 44100)
-    for name, body in (
-        (b"guan", guano),
-        (b"LIST", b"INFOICMT" + len(comment).to_bytes(4, "little") + comment),
-    ):
+    for name, body in ((b"guan", guano), (b"LIST", b"INFOICMT" + len(comment).to_bytes(4, "little") + comment)):
         body += b"\n" * (len(body) % 2)
         with path.open("ab") as file:
             file.write(name + len(body).to_bytes(4, "little") + body)

@@ -87,20 +87,7 @@ def signal_of(seconds, rate, seed=0):
 )
 @settings(max_examples=60, deadline=None)
 def test_equals_the_specification_for_a_grid_of_settings(
-    scale,
-    power,
-    decibels,
-    db_power,
-    top_db,
-    duration,
-    height,
-    width,
-    rate,
-    window,
-    n_fft,
-    norm,
-    seconds,
-    start,
+    scale, power, decibels, db_power, top_db, duration, height, width, rate, window, n_fft, norm, seconds, start
 ):
     cfg = AudioConfig(
         freq_scale=scale,

@@ -47,10 +47,7 @@ def test_text_and_table(tree, tmp_path):
     assert "XC2, Bob, https://xc/2?a=(b)" in text and "Nobody" not in text
     attribution(dir_path=str(tree), output_path=str(tmp_path / "c.csv"), licences="cc by,CC0")
     with open(tmp_path / "c.csv", newline="") as stream:
-        assert [(row["recording"], row["author"]) for row in csv.DictReader(stream)] == [
-            ("XC1", "Eve"),
-            ("XC2", "Bob"),
-        ]
+        assert [(row["recording"], row["author"]) for row in csv.DictReader(stream)] == [("XC1", "Eve"), ("XC2", "Bob")]
 
 
 def test_nearest_table_counts(tree, tmp_path):

@@ -100,12 +100,7 @@ def test_clips_whose_labels_are_all_allowed(take, tables, tmp_path, capsys):
     (folder / "class_inclusion.csv").write_text("Name,Include1,Include2\nCar,Thunder,\nrain,Raindrop,\n")
     add_videos(tables, "aaaaaaaaaa1", "aaaaaaaaaa2", "-aaaaaaaa_6", "aaaaaaaaaa7")
     assert take(jobs=1) == 4
-    assert made(tmp_path) == [
-        "-aaaaaaaa_6-2.mp3",
-        "aaaaaaaaaa1-30.mp3",
-        "aaaaaaaaaa2-0.mp3",
-        "aaaaaaaaaa7-3.mp3",
-    ]
+    assert made(tmp_path) == ["-aaaaaaaa_6-2.mp3", "aaaaaaaaaa1-30.mp3", "aaaaaaaaaa2-0.mp3", "aaaaaaaaaa7-3.mp3"]
     clip = read_audio(tmp_path / "out/aaaaaaaaaa1-30.mp3")
     assert clip.rate == 32000 and clip.seconds == pytest.approx(10.0, abs=0.05)
     with open(tmp_path / "out/recordings.csv", newline="") as stream:

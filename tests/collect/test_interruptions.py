@@ -13,18 +13,7 @@ from .fake_sites import KEY
 
 
 def start(settings, out):
-    command = [
-        sys.executable,
-        "-m",
-        "britekit",
-        "xeno",
-        "--sci",
-        "Strix varia",
-        "-o",
-        str(out),
-        "-c",
-        settings,
-    ]
+    command = [sys.executable, "-m", "britekit", "xeno", "--sci", "Strix varia", "-o", str(out), "-c", settings]
     return subprocess.Popen(
         command, env=os.environ | {"XCKEY": KEY}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -148,10 +148,7 @@ def test_a_length_beyond_the_limit_is_not_begun(site, target):
 def test_dripping_ends(site, target):
     site.faults["/a"] = ["drip"] * 99
     start = time.monotonic()
-    with (
-        Web(Limits(pause_s=0, retry_s=0.01, whole_s=0.6)) as web,
-        pytest.raises(Refused, match="longer than"),
-    ):
+    with Web(Limits(pause_s=0, retry_s=0.01, whole_s=0.6)) as web, pytest.raises(Refused, match="longer than"):
         get(web, site, target)
     assert time.monotonic() - start < 3 and not target.exists()
 

@@ -74,8 +74,7 @@ def test_a_site_that_wants_a_long_rest_gets_it(web, site):
 
 
 @pytest.mark.parametrize(
-    "text, seconds",
-    [("5", 5.0), ("0", 0.0), (" 12 ", 12.0), ("soon", None), ("", None), (None, None), ("-3", None)],
+    "text, seconds", [("5", 5.0), ("0", 0.0), (" 12 ", 12.0), ("soon", None), ("", None), (None, None), ("-3", None)]
 )
 def test_retry_after_values(text, seconds):
     assert retry_after(text) == seconds
@@ -127,10 +126,7 @@ def test_a_page_may_not_be_endless(site):
 def test_a_page_may_not_drip_for_ever(site):
     site.faults["/xc"] = ["drip"] * 9
     start = time.monotonic()
-    with (
-        Web(Limits(pause_s=0, retry_s=0.01, whole_s=0.5)) as web,
-        pytest.raises(Refused, match="longer than"),
-    ):
+    with Web(Limits(pause_s=0, retry_s=0.01, whole_s=0.5)) as web, pytest.raises(Refused, match="longer than"):
         ask(web, site)
     assert time.monotonic() - start < 3
 

@@ -30,8 +30,7 @@ def add_video(site, identifier=ID, seconds=3.0, kind="WAV", rate=44100):
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "short", "abc-_123XYZ0", "abc-_123XY/", "abc-_123XY\n", "abc-_123XYé", "../../../ab", "$(reboot)--"],
+    "text", ["", "short", "abc-_123XYZ0", "abc-_123XY/", "abc-_123XY\n", "abc-_123XYé", "../../../ab", "$(reboot)--"]
 )
 def test_identifiers_are_checked(take, site, text, tmp_path):
     with pytest.raises(InputError, match="not the identifier of a video"):

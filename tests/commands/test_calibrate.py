@@ -27,16 +27,7 @@ def printed(text):
 
 
 def test_values_files_and_metrics(project, capsys):
-    options = [
-        "--cutoff",
-        "0",
-        "--publish",
-        "models/c.yaml",
-        "--plot",
-        "plots/r.png",
-        "--metrics",
-        "metrics/c.json",
-    ]
+    options = ["--cutoff", "0", "--publish", "models/c.yaml", "--plot", "plots/r.png", "--metrics", "metrics/c.json"]
     assert main([*BASE, *options]) == 0
     figures = printed(capsys.readouterr().out)
     assert figures["coefficient"] == pytest.approx(0.6, abs=0.1)

@@ -42,18 +42,7 @@ def typed(*arguments):
 
 def test_a_day_of_curation(project, target, capsys):
     assert typed("add-cat", "-d", target, "--name", "birds") == 0
-    options = [
-        "--cat",
-        "birds",
-        "--name",
-        "Robin",
-        "--code",
-        "ROB",
-        "--alt_name",
-        "Erithacus",
-        "--alt-code",
-        "E",
-    ]
+    options = ["--cat", "birds", "--name", "Robin", "--code", "ROB", "--alt_name", "Erithacus", "--alt-code", "E"]
     assert typed("add-class", "-d", target, *options) == 0
     assert typed("add-src", "-d", target, "--name", "Wood") == typed("add-stype", "-d", target, "--name", "song") == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -62,22 +51,13 @@ def test_a_day_of_curation(project, target, capsys):
     for name, code in (("Robin", "ROB"), ("Wren", "WREN")):
         assert typed("extract-all", "-d", target, "--name", name, "--code", code, "--dir", f"in/{name}") == 0
     found = contents(target)
-    assert found["classes"] == [
-        ("birds", "Robin", "ROB", "Erithacus", "E"),
-        ("default", "Wren", "WREN", None, None),
-    ]
+    assert found["classes"] == [("birds", "Robin", "ROB", "Erithacus", "E"), ("default", "Wren", "WREN", None, None)]
     assert {name for (name,) in found["sources"]} == {"Wood", "Xeno-Canto", "default"}
     assert len(found["spectrograms"]) == 24 and problems(target) == []
     capsys.readouterr()
 
     Path("images").mkdir()
-    for name in (
-        "XC820-1.00.jpeg",
-        "3~XC821-2.00~0.123.png",
-        "XC820-1.50.jpeg",
-        "XC99-0.00.jpeg",
-        "notes.txt",
-    ):
+    for name in ("XC820-1.00.jpeg", "3~XC821-2.00~0.123.png", "XC820-1.50.jpeg", "XC99-0.00.jpeg", "notes.txt"):
         Path("images", name).touch()
     assert typed("del-seg", "-d", target, "--class", "Robin", "--dir", "images") == 0
     said = capsys.readouterr()
@@ -240,10 +220,7 @@ def test_no_query_reads_a_large_table_whole(project, command):
     """SQLite's own plan of every statement a command makes."""
     for name, code in (("Robin", "ROB"), ("Wren", "WREN")):
         commands.extract_all(
-            class_name=name,
-            class_code=code,
-            cat_name="birds" if name == "Robin" else "default",
-            dir_path=f"in/{name}",
+            class_name=name, class_code=code, cat_name="birds" if name == "Robin" else "default", dir_path=f"in/{name}"
         )
     Path("rows.csv").write_text("recording,offset\nXC820,0\n")
     made = {}

@@ -26,12 +26,7 @@ def project(tmp_path, monkeypatch):
 
 def test_defaults_are_the_stage(project, capsys):
     assert commands.extract() == 6
-    assert capsys.readouterr().out.splitlines() == [
-        "Robin = 3",
-        "Wren = 3",
-        "recordings = 2",
-        "spectrograms = 6",
-    ]
+    assert capsys.readouterr().out.splitlines() == ["Robin = 3", "Wren = 3", "recordings = 2", "spectrograms = 6"]
     assert Path("data/training.db").is_file()
 
 

@@ -25,12 +25,7 @@ def packaged(tmp_path_factory):
     project = write_project(folder)
     for name in ("home", "tmp", "work"):
         (folder / name).mkdir()
-    environment = {
-        **os.environ,
-        "HOME": str(folder / "home"),
-        "TMPDIR": str(folder / "tmp"),
-        "PYTHONPATH": str(ROOT),
-    }
+    environment = {**os.environ, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "PYTHONPATH": str(ROOT)}
     command = [
         sys.executable,
         "-m",

@@ -158,10 +158,7 @@ def test_augmentations_are_merged_by_name(tmp_path):
         ("{name: freq_mask, max_width1: 2}", "freq_mask: max_width1 belongs under params"),
         ("{name: freq_mask, chance: 2}", 'freq_mask: unknown key "chance"'),
         ("{prob: 1}", "entry 1: a map with a name is expected"),
-        (
-            "{name: freq_mask, params: {max_width1: 500}}",
-            "max_width1 500 is more than audio.spec_height, 128",
-        ),
+        ("{name: freq_mask, params: {max_width1: 500}}", "max_width1 500 is more than audio.spec_height, 128"),
         ("{name: blur, params: {min_sigma: 3}}", "blur: min_sigma 3 is above max_sigma 1"),
         ("{name: blur}, {name: blur}", 'augmentation "blur" appears twice'),
     ],

@@ -47,10 +47,7 @@ from britekit.errors import ConfigError
         ({"pipeline": {"seeds": []}}, "pipeline.seeds"),
         ({"pipeline": {"seeds": [1, 1]}}, "pipeline.seeds"),
         ({"pipeline": {"bento_name": "My Bento"}}, "pipeline.bento_name"),
-        (
-            {"train": {"head_type": "basic_sed", "sed_fps": 1}, "audio": {"spec_duration": 0.5}},
-            "train.sed_fps",
-        ),
+        ({"train": {"head_type": "basic_sed", "sed_fps": 1}, "audio": {"spec_duration": 0.5}}, "train.sed_fps"),
     ],
 )
 def test_contradictions(settings, blamed):

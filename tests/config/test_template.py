@@ -73,24 +73,7 @@ def test_reference_names_every_field_and_augmentation():
 
 @pytest.mark.parametrize(
     "value",
-    [
-        None,
-        True,
-        1,
-        1.5,
-        1e-6,
-        1e22,
-        -3e-9,
-        "a b",
-        "no",
-        "NO",
-        "it's",
-        "1e-3",
-        "",
-        "a: b",
-        [1, "x y"],
-        {"a": 1.0},
-    ],
+    [None, True, 1, 1.5, 1e-6, 1e22, -3e-9, "a b", "no", "NO", "it's", "1e-3", "", "a: b", [1, "x y"], {"a": 1.0}],
 )
 def test_values_survive_being_written(value):
     assert yaml.safe_load(yaml_text(value)) == value

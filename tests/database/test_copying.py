@@ -30,10 +30,7 @@ def origin(tmp_path):
             facts = Facts("tape", "CC0", "me", "u", "t", 1.5, -2.5)
             key = add_recording(session, source, f"r{number}.wav", f"/r{number}", 9.0, facts)
             segments = add_segments(session, key, [0.0, 1.1, 2.2])
-            add_links(
-                session,
-                [(segments[0], robin), (segments[1], robin), (segments[1], wren), (segments[2], wren)],
-            )
+            add_links(session, [(segments[0], robin), (segments[1], robin), (segments[1], wren), (segments[2], wren)])
             add_values(session, groups[0], [(segment, bytes([segment])) for segment in segments])
             add_values(session, groups[1], [(segments[1], b"other")])
         session.execute(update(SegmentClass).where(SegmentClass.class_id == robin).values(soundtype_id=song))

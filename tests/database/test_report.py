@@ -134,12 +134,7 @@ def test_warnings_about_settings_and_sources(target, tmp_path):
         add_segments(session, add_recording(session, source, "loose.wav", "", 1.0), [0.0])
         add_recording(session, source, "empty.wav", "", 1.0)
     _summary, findings, _tables = report(target, tmp_path)
-    assert kinds(findings, "fine") == [
-        "incomplete group",
-        "mixed settings",
-        "mixed settings",
-        "other settings",
-    ]
+    assert kinds(findings, "fine") == ["incomplete group", "mixed settings", "mixed settings", "other settings"]
     assert kinds(findings, "old") == ["incomplete group", "unknown settings"]
     assert kinds(findings, "default") == ["incomplete group"]
     assert kinds(findings, "Jay") == ["few recordings", "one dominant source"]

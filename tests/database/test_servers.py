@@ -103,10 +103,7 @@ def test_reading_does_not_write(target):
     with open_database(target, "create") as session:
         add_class(session, "Robin")
         optimize(session)
-    with (
-        TrainingDatabase(target, mode="read") as db,
-        pytest.raises(DatabaseError, match="read-only|reading only"),
-    ):
+    with TrainingDatabase(target, mode="read") as db, pytest.raises(DatabaseError, match="read-only|reading only"):
         db.insert_class(1, "Jay")
     assert names(target) == ["Robin"]
 
@@ -122,15 +119,9 @@ def test_odd_names(target, name):
 
 def test_reading_a_server_makes_no_table(postgres_url):
     for mode in ("read", "write"):
-        with (
-            pytest.raises(DatabaseError, match="is not a training database"),
-            open_database(postgres_url, mode),
-        ):
+        with pytest.raises(DatabaseError, match="is not a training database"), open_database(postgres_url, mode):
             pass
-    with (
-        pytest.raises(DatabaseError, match="does not exist"),
-        open_database(postgres_url.replace("birds", "x")),
-    ):
+    with pytest.raises(DatabaseError, match="does not exist"), open_database(postgres_url.replace("birds", "x")):
         pass
 
 

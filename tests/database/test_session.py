@@ -35,20 +35,14 @@ def test_commit_and_rollback(tmp_path):
 
 def test_foreign_keys_hold_on_every_connection(tmp_path):
     for _time in range(2):
-        with (
-            pytest.raises(DatabaseError, match="FOREIGN KEY"),
-            open_database(tmp_path / "t.db", "create") as session,
-        ):
+        with pytest.raises(DatabaseError, match="FOREIGN KEY"), open_database(tmp_path / "t.db", "create") as session:
             session.execute(insert(Class).values(name="x", category_id=77))
             session.commit()
 
 
 def test_missing_database_is_not_created(tmp_path):
     for mode in ("read", "write"):
-        with (
-            pytest.raises(DatabaseError, match=r"gone\.db does not exist"),
-            open_database(tmp_path / "gone.db", mode),
-        ):
+        with pytest.raises(DatabaseError, match=r"gone\.db does not exist"), open_database(tmp_path / "gone.db", mode):
             pass
     assert not list(tmp_path.iterdir())
 
@@ -60,10 +54,7 @@ def test_no_database(tmp_path, mode):
     with pytest.raises(DatabaseError, match="is not a SQLite database"), open_database(path, mode):
         pass
     path.write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 8)
-    with (
-        pytest.raises(DatabaseError, match=r"is not a SQLite database|is damaged"),
-        open_database(path, mode),
-    ):
+    with pytest.raises(DatabaseError, match=r"is not a SQLite database|is damaged"), open_database(path, mode):
         pass
     with pytest.raises(DatabaseError, match="is a directory"), open_database(tmp_path, mode):
         pass
@@ -76,10 +67,7 @@ def test_other_kinds_of_sqlite_file(tmp_path):
     with pytest.raises(DatabaseError, match="is not a training database"), open_database(path, "create"):
         pass
     connection.execute("CREATE TABLE Recording (ID INTEGER)")
-    with (
-        pytest.raises(DatabaseError, match="lacks Category, Class, SchemaVersion"),
-        open_database(path, "create"),
-    ):
+    with pytest.raises(DatabaseError, match="lacks Category, Class, SchemaVersion"), open_database(path, "create"):
         pass
     connection.execute("CREATE TABLE Subcategory (ID INTEGER)")
     connection.close()
@@ -101,10 +89,7 @@ def test_newer_version(tmp_path):
     connection.execute("UPDATE SchemaVersion SET Version = 2")
     connection.commit()
     connection.close()
-    with (
-        pytest.raises(DatabaseError, match="schema version 2, this program knows 1; upgrade"),
-        open_database(path),
-    ):
+    with pytest.raises(DatabaseError, match="schema version 2, this program knows 1; upgrade"), open_database(path):
         pass
 
 
@@ -238,13 +223,7 @@ def test_read_only_disk(small_disk):
     for mode in ("write", "create"):
         with pytest.raises(DatabaseError, match="read-only"), open_database(path, mode):
             pass
-    with (
-        pytest.raises(DatabaseError, match="read-only"),
-        open_database(small_disk / "new" / "t.db", "create"),
-    ):
+    with pytest.raises(DatabaseError, match="read-only"), open_database(small_disk / "new" / "t.db", "create"):
         pass
-    with (
-        pytest.raises((DatabaseError, InputError, OSError), match="(?i)read-only|writable"),
-        publish_database(path),
-    ):
+    with pytest.raises((DatabaseError, InputError, OSError), match="(?i)read-only|writable"), publish_database(path):
         pass

@@ -180,11 +180,7 @@ def mixed_alone(image, label, partner_image, partner_label, plan, i):
     if plan.merge[i]:
         return image + partner_image, np.maximum(label, partner_label), 1.0
     if plan.mixup[i]:
-        return (
-            share * image + (1 - share) * partner_image,
-            share * label + (1 - share) * partner_label,
-            1.0,
-        )
+        return (share * image + (1 - share) * partner_image, share * label + (1 - share) * partner_label, 1.0)
     if plan.cutmix[i]:
         height, width = image.shape
         side = (1 - share) ** 0.5

@@ -26,8 +26,7 @@ def test_source_patterns(stem, source):
 
 
 @pytest.mark.parametrize(
-    "pattern, group",
-    [(None, None), (r"\d+", "1"), (r"^\d+-(\d+)-", "17367"), ("x", None), (r"^(y)?1", None)],
+    "pattern, group", [(None, None), (r"\d+", "1"), (r"^\d+-(\d+)-", "17367"), ("x", None), (r"^(y)?1", None)]
 )
 def test_group_from_name(pattern, group):
     assert group_from_name("1-17367-A", pattern) == group

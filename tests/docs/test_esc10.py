@@ -25,10 +25,7 @@ def test_help(name, tmp_path):
 
 @pytest.mark.parametrize(
     ("line", "said"),
-    [
-        (["prepare.py", "nowhere", "project"], "does not contain a folder recordings"),
-        (["figures.py"], "run dvc repro"),
-    ],
+    [(["prepare.py", "nowhere", "project"], "does not contain a folder recordings"), (["figures.py"], "run dvc repro")],
 )
 def test_what_is_missing_is_told_without_a_traceback(line, said, tmp_path):
     done = run(*line, folder=tmp_path)

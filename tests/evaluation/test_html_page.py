@@ -108,8 +108,7 @@ def test_names_cannot_break_the_page(tmp_path):
     write_table(tmp_path / "labels", ["a<b>&"], [30.0], [(0, 3.0 * k) for k in range(10)],
                 np.random.default_rng(0).random((10, 2)), bad)  # fmt: skip
     write_annotations(
-        tmp_path / "annotations.csv",
-        [("a<b>&", '"<b>""Owl""</b> & Co"', 0, 9), ("a<b>&", "</script><i>", 5, 20)],
+        tmp_path / "annotations.csv", [("a<b>&", '"<b>""Owl""</b> & Co"', 0, 9), ("a<b>&", "</script><i>", 5, 20)]
     )
     text, _, _ = page_of(tmp_path, report_of(tmp_path), pictures=False)
     Page(text)

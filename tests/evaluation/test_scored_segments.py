@@ -270,12 +270,7 @@ def test_old_codes_are_mapped(tmp_path):
 def test_two_classes_of_one_label_are_an_error(tmp_path):
     simulate(tmp_path, recordings=1)
     write_table(
-        tmp_path / "twice",
-        ["rec000"],
-        [60.0],
-        [(0, 0.0)],
-        [[0.5, 0.5]],
-        [ClassInfo("A", "X"), ClassInfo("B", "X")],
+        tmp_path / "twice", ["rec000"], [60.0], [(0, 0.0)], [[0.5, 0.5]], [ClassInfo("A", "X"), ClassInfo("B", "X")]
     )
     with pytest.raises(InputError, match='two classes are called "X"'):
         read(tmp_path, "twice")

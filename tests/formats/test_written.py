@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas
@@ -10,6 +12,7 @@ import pytest
 
 from britekit import formats
 from britekit.errors import InputError
+from britekit.format_names import format_names
 from britekit.formats import Facts, Recording, in_pieces
 
 BOX = "Selection|View|Channel|Begin Time (s)|End Time (s)|Low Freq (Hz)|High Freq (Hz)"
@@ -224,3 +227,9 @@ def test_what_programs_wrote_is_no_annotation():
     for name in ("a.txt", "annotations.csv", "a.selections.txt", "a.Table.1.selections.txt"):
         assert not formats.is_detections(name), name
     assert formats.is_detections("a.selections.txt", "\t".join(formats.get("raven").columns))
+
+
+def test_names_are_those_of_the_modules_though_none_is_imported():
+    assert format_names(written=True) == tuple(n for n in formats.names() if formats.get(n).writer is not None)
+    code = "import sys; import britekit.commands.analyze; print([m for m in sys.modules if 'britekit.formats' in m])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

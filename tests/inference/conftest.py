@@ -51,11 +51,7 @@ CFG = BaseConfig(audio=SMALL_AUDIO)
 def project(place):
     """Two classes of three recordings of two segments, and a search model: the mean of each row."""
     make_fake_member(place / "search", CLASSES)
-    settings = {
-        "audio": to_dict(CFG)["audio"],
-        "misc": {"search_ckpt_path": "search"},
-        "train": {"train_db": "t.db"},
-    }
+    settings = {"audio": to_dict(CFG)["audio"], "misc": {"search_ckpt_path": "search"}, "train": {"train_db": "t.db"}}
     Path("params.yaml").write_text(yaml.safe_dump(settings))
     for number in range(3):
         write_recording(Path(f"Wren/w{number}.wav"), 6.0, seed=number)

@@ -56,10 +56,7 @@ def make_fake_member(
     (folder / f"{name}.ckpt").write_bytes(b"not a network\n" + content)
     sha256 = hashlib.sha256(b"not a network\n" + content).hexdigest()
 
-    constants = {
-        "weights": np.asarray(weights_CH, np.float32).T,
-        "bias": np.asarray(bias_C, np.float32),
-    }
+    constants = {"weights": np.asarray(weights_CH, np.float32).T, "bias": np.asarray(bias_C, np.float32)}
     nodes = [
         helper.make_node("ReduceMean", [INPUT_NAME], ["rows"], axes=[1, 3], keepdims=0),  # (B, H)
         helper.make_node("MatMul", ["rows", "weights"], ["products"]),

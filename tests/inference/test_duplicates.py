@@ -89,12 +89,7 @@ def test_decisions_about_duplicates_are_kept_for_the_rebuild(project):
     commands.find_dup(class_name="Wren", delete=True, max_dist=1e-6)
     with open("data/curation.csv", newline="") as file:
         (row,) = csv.DictReader(file)
-    assert (row["recording"], row["class"], row["decision"], row["offset"]) == (
-        "copy.wav",
-        "Wren",
-        "drop",
-        "",
-    )
+    assert (row["recording"], row["class"], row["decision"], row["offset"]) == ("copy.wav", "Wren", "drop", "")
 
 
 def test_what_only_the_network_takes_for_the_same_is_kept(project, capsys):

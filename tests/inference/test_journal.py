@@ -131,12 +131,7 @@ def test_starts_anew_where_something_changed(recordings, stopped_after, capsys, 
     capsys.readouterr()
     assert analyze("-o", "out", *arguments, "--resume") == 1
     errors = capsys.readouterr().err
-    name = {
-        "settings": "inference.min_score",
-        "model": "model 1",
-        "rtype": "rtype",
-        "calibration": "intercept",
-    }[what]
+    name = {"settings": "inference.min_score", "model": "model 1", "rtype": "rtype", "calibration": "intercept"}[what]
     assert "cannot be continued" in errors and name in errors
     assert analyze("-o", "out", *arguments) == 0
     captured = capsys.readouterr()

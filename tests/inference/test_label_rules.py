@@ -56,19 +56,12 @@ def test_the_threshold_itself_counts_in_single_precision():
 
 
 def test_a_run_of_frames_is_one_label():
-    assert _frames(RULES, [0.6, 0.1, 0.5, 0.8, 0.7, 0.2, 0.9]) == [
-        (0.0, 0.25, 0.6),
-        (0.5, 1.25, 0.8),
-        (1.5, 1.75, 0.9),
-    ]
+    assert _frames(RULES, [0.6, 0.1, 0.5, 0.8, 0.7, 0.2, 0.9]) == [(0.0, 0.25, 0.6), (0.5, 1.25, 0.8), (1.5, 1.75, 0.9)]
 
 
 def test_groups_of_frames_give_labels_of_one_length():
     rules = dataclasses.replace(RULES, segment_frames=4)
-    assert _frames(rules, [0.1, 0.6, 0.2, 0.1, 0.1, 0.1, 0.4, 0.1, 0.8, 0.1]) == [
-        (0.0, 1.0, 0.6),
-        (2.0, 3.0, 0.8),
-    ]
+    assert _frames(rules, [0.1, 0.6, 0.2, 0.1, 0.1, 0.1, 0.4, 0.1, 0.8, 0.1]) == [(0.0, 1.0, 0.6), (2.0, 3.0, 0.8)]
 
 
 def test_a_min_score_of_zero_labels_everything():
@@ -82,11 +75,7 @@ def test_second_pass_of_windows():
     rules = dataclasses.replace(RULES, second_pass=True)
     starts = [0.0, 2.5, 5.0, 7.5]
     assert _windows(rules, starts, [0.75, 0.8, 0.4, 0.3]) == [(0.0, 5.0, 0.75), (2.5, 7.5, 0.8)]
-    assert _windows(rules, starts, [0.75, 0.29, 0.8, 0.3]) == [
-        (0.0, 5.0, 0.75),
-        (5.0, 10.0, 0.8),
-        (7.5, 12.5, 0.3),
-    ]
+    assert _windows(rules, starts, [0.75, 0.29, 0.8, 0.3]) == [(0.0, 5.0, 0.75), (5.0, 10.0, 0.8), (7.5, 12.5, 0.3)]
 
 
 def test_second_pass_of_frames():

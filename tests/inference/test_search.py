@@ -105,11 +105,7 @@ def test_search_finds_the_segment_itself_first_and_ranks_by_brute_force(project)
     assert found == 6
     rows = results("out")
     assert list(rows[0]) == ["rank", "recording", "offset", "distance"]
-    assert (rows[0]["recording"], float(rows[0]["offset"]), float(rows[0]["distance"])) == (
-        "w1.wav",
-        3.0,
-        0.0,
-    )
+    assert (rows[0]["recording"], float(rows[0]["offset"]), float(rows[0]["distance"])) == ("w1.wav", 3.0, 0.0)
     vectors = {
         (filename, offset): expected_embedding(value)
         for filename, offset, value in stored(
@@ -240,10 +236,7 @@ def test_what_search_refuses(project):
 
 def test_search_model_that_is_missing(project):
     settings = yaml.safe_load(Path("params.yaml").read_text())
-    for place, message in (
-        (None, r"misc\.search_ckpt_path is not set"),
-        ("gone", "gone, which does not exist"),
-    ):
+    for place, message in ((None, r"misc\.search_ckpt_path is not set"), ("gone", "gone, which does not exist")):
         settings["misc"]["search_ckpt_path"] = place
         Path("params.yaml").write_text(yaml.safe_dump(settings))
         with pytest.raises(ModelError, match=message):

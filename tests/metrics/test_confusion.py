@@ -22,8 +22,6 @@ def test_equals_counting_unit_by_unit(monkeypatch):
                 for d in np.flatnonzero(said):
                     (right if true[d] else wrong)[c, d] += 1
         for left, expected in zip(
-            (got.misses_C, got.wrong_CC, got.right_CC, got.nothing_C),
-            (misses, wrong, right, nothing),
-            strict=True,
+            (got.misses_C, got.wrong_CC, got.right_CC, got.nothing_C), (misses, wrong, right, nothing), strict=True
         ):
             np.testing.assert_array_equal(left, expected)

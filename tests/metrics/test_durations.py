@@ -70,13 +70,7 @@ def test_overlaps_equal_sets_merged_one_by_one():
         group, overlap = component_overlaps(claimed, labelled)
         for g in range(2):
             stretches = [
-                list(
-                    zip(
-                        x.start_M[x.group_M == g].astype(int),
-                        x.end_M[x.group_M == g].astype(int),
-                        strict=True,
-                    )
-                )
+                list(zip(x.start_M[x.group_M == g].astype(int), x.end_M[x.group_M == g].astype(int), strict=True))
                 for x in (claimed, labelled)
             ]
             assert sorted(overlap[group == g]) == pytest.approx(components(*stretches))

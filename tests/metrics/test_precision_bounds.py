@@ -34,13 +34,7 @@ def test_equals_sums_taken_at_each_threshold():
         found = bound_precision(truth, values, groups)
         assert found.thresholds.tolist() == sorted(set(values), reverse=True)
         for k, threshold in enumerate(found.thresholds):
-            got = (
-                found.precision[k],
-                found.lower[k],
-                found.recall[k],
-                found.detections[k],
-                found.recordings[k],
-            )
+            got = (found.precision[k], found.lower[k], found.recall[k], found.detections[k], found.recordings[k])
             assert got == pytest.approx(walk(truth, values, groups, threshold), abs=1e-9, nan_ok=True)
 
 

@@ -31,15 +31,8 @@ class Project:
         self.environment = {name: os.environ[name] for name in keep if name in os.environ}
         # As the Makefile does: DVC does not look beside its own interpreter.
         self.environment["PATH"] = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
-        self.environment |= {
-            "OMP_NUM_THREADS": "1",
-            "DVC_NO_ANALYTICS": "true",
-            "BENTOML_DO_NOT_TRACK": "true",
-        }
-        self.environment |= {
-            "GIT_CONFIG_GLOBAL": str(folder.parent / "gitconfig"),
-            "GIT_CONFIG_SYSTEM": os.devnull,
-        }
+        self.environment |= {"OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "true", "BENTOML_DO_NOT_TRACK": "true"}
+        self.environment |= {"GIT_CONFIG_GLOBAL": str(folder.parent / "gitconfig"), "GIT_CONFIG_SYSTEM": os.devnull}
 
     def run(self, *command: str, check: bool = True, timeout: float = 420) -> subprocess.CompletedProcess[str]:
         """Run a program in the project; ``check`` fails the test with its output."""

@@ -126,12 +126,7 @@ def test_clean_clone_runs_everything_and_builds_the_same_bytes(done_project: Pro
     clone = done_project.clone("clone")
     output = clone.dvc("exp", "run").stdout
     assert ran(output) == STAGES
-    for name in (
-        "data/training.db",
-        "data/training.pkl",
-        "models/ckpt/seed-1.ckpt",
-        "models/ckpt/seed-1.onnx",
-    ):
+    for name in ("data/training.db", "data/training.pkl", "models/ckpt/seed-1.ckpt", "models/ckpt/seed-1.onnx"):
         assert (clone.folder / name).read_bytes() == (done_project.folder / name).read_bytes(), name
     shutil.rmtree(clone.folder)
 

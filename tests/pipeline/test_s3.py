@@ -31,16 +31,7 @@ def s3_server(folder: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     (folder / "bucket").mkdir(parents=True)
     rclone = Path(sys.executable).parent / "rclone"
-    command = [
-        str(rclone),
-        "serve",
-        "s3",
-        "--addr",
-        f"127.0.0.1:{port}",
-        "--auth-key",
-        f"{KEY},{SECRET}",
-        str(folder),
-    ]
+    command = [str(rclone), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY},{SECRET}", str(folder)]
     with open(folder.parent / "server.log", "wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log)
     try:

@@ -64,15 +64,9 @@ def test_a_recorder_that_crosses_a_zone_keeps_each_recordings_clock() -> None:
 def test_two_recorders_at_one_site_count_once_where_they_overlap() -> None:
     at = datetime(2026, 5, 1, 6, tzinfo=UTC)
     found = hours(
-        ("a", at, 1800),
-        ("a", at + timedelta(minutes=20), 1800),
-        ("a", at + timedelta(minutes=5), 60),
-        ("b", at, 600),
+        ("a", at, 1800), ("a", at + timedelta(minutes=20), 1800), ("a", at + timedelta(minutes=5), 60), ("b", at, 600)
     )
-    assert found == {
-        ("a", "2026-05-01", 6): pytest.approx(50 / 60),
-        ("b", "2026-05-01", 6): pytest.approx(1 / 6),
-    }
+    assert found == {("a", "2026-05-01", 6): pytest.approx(50 / 60), ("b", "2026-05-01", 6): pytest.approx(1 / 6)}
 
 
 def test_no_time_zone_is_refused() -> None:

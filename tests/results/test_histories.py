@@ -39,19 +39,12 @@ def test_one_zero_and_na(tmp_path: Path) -> None:
     assert table(tmp_path / "h.csv") == (
         ["site", *dates], {"a": ["0", "1", "NA", "0"], "b": ["NA", "0", "NA", "NA"]}
     )  # fmt: skip
-    assert table(tmp_path / "e.csv")[1] == {
-        "a": ["0.5", "1", "0", "0.166667"],
-        "b": ["0", "0.016667", "0", "0"],
-    }
+    assert table(tmp_path / "e.csv")[1] == {"a": ["0.5", "1", "0", "0.166667"], "b": ["0", "0.016667", "0", "0"]}
 
 
 @pytest.mark.parametrize(
     ("length", "names"),
-    [
-        ("week", ["2026-04-27", "2026-05-04"]),
-        ("3", ["2026-05-01", "2026-05-04", "2026-05-07"]),
-        ("10", ["2026-05-01"]),
-    ],
+    [("week", ["2026-04-27", "2026-05-04"]), ("3", ["2026-05-01", "2026-05-04", "2026-05-07"]), ("10", ["2026-05-01"])],
 )
 def test_longer_occasions(length: str, names: list[str]) -> None:
     recordings = recording_times(["a", "a"], [day(0), day(6)], [60, 60])
@@ -103,11 +96,7 @@ def test_an_occupancy_model_on_our_table_covers_the_truth(tmp_path: Path) -> Non
         )
         where = np.flatnonzero([heard[site, when] for site, when in rows])
         found = detection_times(
-            recordings,
-            where,
-            np.zeros(len(where), np.int64),
-            np.full(len(where), 1.0),
-            np.full(len(where), 2.0),
+            recordings, where, np.zeros(len(where), np.int64), np.full(len(where), 1.0), np.full(len(where), 2.0)
         )
         effort = compute_effort(recordings)
         occasions = occasions_of(effort, "day")

@@ -61,11 +61,7 @@ def simulate(rng: np.random.Generator, verdicts: int, way: str) -> tuple[Sampled
     true = rng.random(count) < 1 / (1 + np.exp(-rng.uniform(2, 12) * (scores - rng.uniform(0.3, 0.7))))
     if way == "random":
         drawn = rng.choice(count, verdicts, replace=False)
-        return (
-            SampledDetections(scores, drawn, true[drawn], np.full(verdicts, verdicts / count)),
-            scores,
-            true,
-        )
+        return (SampledDetections(scores, drawn, true[drawn], np.full(verdicts, verdicts / count)), scores, true)
     edges = np.linspace(0.1, 1, 6)[1:-1]
     strata = np.searchsorted(edges, scores, side="right")
     places, shares = [], []

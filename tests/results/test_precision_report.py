@@ -157,11 +157,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     say(tmp_path / "v.csv", rows[0], "yes")
     say(tmp_path / "v.csv", rows[1], "no")
     commands.rpt_precision(
-        str(tmp_path / "v.csv"),
-        str(labels),
-        str(tmp_path / "p"),
-        input_path=str(tmp_path / "rec"),
-        period="day",
+        str(tmp_path / "v.csv"), str(labels), str(tmp_path / "p"), input_path=str(tmp_path / "rec"), period="day"
     )
     out = capsys.readouterr().out
     assert "Wren: precision" in out and "Note: fewer than 50 verdicts" in out

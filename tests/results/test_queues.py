@@ -180,12 +180,7 @@ def test_a_day_that_is_not_known_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("available", "num", "expected"),
-    [
-        ([5, 5, 5], 9, [3, 3, 3]),
-        ([1, 9, 9], 11, [1, 5, 5]),
-        ([0, 2, 9], 20, [0, 2, 9]),
-        ([4, 4, 0], 1, [1, 1, 0]),
-    ],
+    [([5, 5, 5], 9, [3, 3, 3]), ([1, 9, 9], 11, [1, 5, 5]), ([0, 2, 9], 20, [0, 2, 9]), ([4, 4, 0], 1, [1, 1, 0])],
 )
 def test_spread(available: list[int], num: int, expected: list[int]) -> None:
     assert spread(np.array(available), num).tolist() == expected

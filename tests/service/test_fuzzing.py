@@ -207,12 +207,7 @@ def api_attack(server, examples: int) -> int:
         status_code_conformance,
     )
 
-    checks = [
-        not_a_server_error,
-        status_code_conformance,
-        content_type_conformance,
-        response_schema_conformance,
-    ]
+    checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
     schema = schemathesis.openapi.from_url(f"{server.url}/docs.json")
     sent = 0
     import hypothesis
@@ -223,10 +218,7 @@ def api_attack(server, examples: int) -> int:
 
             @hypothesis.seed(1)
             @hypothesis.settings(
-                max_examples=examples,
-                deadline=None,
-                database=None,
-                suppress_health_check=list(hypothesis.HealthCheck),
+                max_examples=examples, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
             )
             @hypothesis.given(case=strategy)
             def run(case):

@@ -1,16 +1,27 @@
 """The spectrogram picture, read back by another library."""
 
+import contextlib
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
 
+from britekit.config.audio import AudioConfig
 from britekit.errors import InferenceError, InputError
 from britekit.inference.engine import TooLong
-from britekit.service.picture import draw_spectrogram, encode_png
+from britekit.service.picture import MAX_WIDTH, Drawing, Picture, encode_png
 from tests.service.tone_model import AUDIO, HIGH_HZ, LOW_HZ, write_tones
+
+
+def draw_spectrogram(path: Path, cfg: AudioConfig, max_seconds: float, max_width: int = MAX_WIDTH) -> Picture:
+    drawing = Drawing(path, cfg, max_seconds, max_width)
+    with contextlib.closing(drawing):
+        while (picture := drawing.advance()) is None:
+            pass
+    return picture
 
 
 def pixels(png: bytes) -> np.ndarray:

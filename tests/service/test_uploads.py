@@ -125,16 +125,8 @@ def test_too_large_is_413(declared):
         ({"files": {"format": (None, "csv")}}, 400, "no file"),
         ({"files": {"audio": ("x", b"1")}, "data": {"format": "x" * 20_000}}, 400, "longer than"),
         ({"files": {"audio": ("x", b"1")}, "data": {f"f{i}": "1" for i in range(40)}}, 400, "more than"),
-        (
-            {"content": b"--ab", "headers": {"content-type": "multipart/form-data; boundary=ab"}},
-            400,
-            "closing",
-        ),
-        (
-            {"content": b"what", "headers": {"content-type": "multipart/form-data; boundary=ab"}},
-            400,
-            "well-formed",
-        ),
+        ({"content": b"--ab", "headers": {"content-type": "multipart/form-data; boundary=ab"}}, 400, "closing"),
+        ({"content": b"what", "headers": {"content-type": "multipart/form-data; boundary=ab"}}, 400, "well-formed"),
         ({"content": b"", "headers": {"content-type": "multipart/form-data"}}, 415, "multipart/form-data"),
     ],
 )

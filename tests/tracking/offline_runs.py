@@ -47,11 +47,7 @@ def read_run(path: Path) -> OfflineRun:
         record.ParseFromString(data)
         kind = record.WhichOneof("record_type")
         if kind == "run":
-            run.group, run.job_type, run.name = (
-                record.run.run_group,
-                record.run.job_type,
-                record.run.display_name,
-            )
+            run.group, run.job_type, run.name = (record.run.run_group, record.run.job_type, record.run.display_name)
             run.project, run.tags = record.run.project, list(record.run.tags)
             run.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
         elif kind == "history":

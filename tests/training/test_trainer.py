@@ -64,11 +64,7 @@ def test_log_folder(project, cfg):
 
     again = resolve(str(folder / "config.yaml"))
     assert again.train.seed == 1 and again.train.num_epochs == 4
-    assert yaml.safe_load((folder / "hparams.yaml").read_text())["train_class_names"] == [
-        "Noise",
-        "Low",
-        "High",
-    ]
+    assert yaml.safe_load((folder / "hparams.yaml").read_text())["train_class_names"] == ["Noise", "Low", "High"]
     content, _ = read_archive(folder / "checkpoints/try-v0-e2.ckpt")
     assert content["training_cfg"]["train"]["num_epochs"] == 3 and content["epoch"] == 2
     assert "optimizer_states" in content

@@ -36,10 +36,7 @@ def changed(tmp_path, text, *changes):
 
 
 def test_one_value_of_a_full_file(tmp_path):
-    for target, value in (
-        (("infer", "overlap"), 0.25),
-        (("audio", "n_fft"), 2048),
-    ):
+    for target, value in ((("infer", "overlap"), 0.25), (("audio", "n_fft"), 2048)):
         before, after = changed(tmp_path, template_text(), (target, value))
         (difference,) = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
         assert difference[1].split("#")[0].split(": ")[1].strip() == str(value)

@@ -51,12 +51,7 @@ def test_audio_settings_are_tuned_beside_the_users_database(project, capsys):
     assert main(command) == 0
     assert "PyTorch" not in capsys.readouterr().err  # each trial warned that its checkpoints have no exports
     rows = table("metrics-details.csv")
-    assert [(row["Trial #"], row["Run #"]) for row in rows] == [
-        ("1", "1"),
-        ("1", "2"),
-        ("2", "1"),
-        ("2", "2"),
-    ]
+    assert [(row["Trial #"], row["Run #"]) for row in rows] == [("1", "1"), ("1", "2"), ("2", "1"), ("2", "2")]
     assert Path("data.db").read_bytes() == before and not Path("data").exists()
     summary = table("metrics-summary.csv")
     assert all(row["Macro ROC-AUC stdev"] and not row["Error"] for row in summary)

@@ -1,4 +1,4 @@
-"""What scripts written for public britekit 1.8.4 call beyond the classes of `britekit.api`, under its names.
+"""Functions that scripts for public britekit 1.8.4 call beyond the classes of `britekit.api`, under its names.
 
 - ``scripts.py``: `bk.util`
 """

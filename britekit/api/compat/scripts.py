@@ -198,7 +198,7 @@ def get_source_name(filename: str) -> str:
 
 
 def is_audio_file(file_path: str) -> bool:
-    """Tell whether a path is an existing file named as a recording."""
+    """Return whether a path is an existing file named as a recording."""
     return is_recording_name(file_path) and os.path.isfile(file_path)
 
 

@@ -26,7 +26,7 @@ from britekit.collect.offers import ANY_CLASS, Offer, SourceRow
 from britekit.collect.recordings_table import FILE_NAME, Details, read_recordings_table
 from britekit.errors import BriteKitError, InputError, some
 
-log = logging.getLogger("britekit.collect.verdicts")
+log = logging.getLogger(__name__)
 
 FOLDER = "verdicts"
 """Folder of the tree of training recordings, and of its ``verdicts.csv``."""

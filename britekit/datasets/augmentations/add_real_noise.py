@@ -18,12 +18,7 @@ SETTINGS = {
 
 
 def add_real_noise(
-    images_BHW: torch.Tensor,
-    draws: Draws,
-    *,
-    prob_fade2: float = 0.5,
-    min_fade2: float = 0.2,
-    max_fade2: float = 0.8,
+    images_BHW: torch.Tensor, draws: Draws, *, prob_fade2: float = 0.5, min_fade2: float = 0.2, max_fade2: float = 0.8
 ) -> torch.Tensor:
     """Add a random spectrogram of the noise class to each image.
 

@@ -16,12 +16,7 @@ SETTINGS = {
 
 
 def equalize(
-    images_BHW: torch.Tensor,
-    draws: Draws,
-    *,
-    min_gain: float = 0.7,
-    max_gain: float = 1.3,
-    num_points: int = 4,
+    images_BHW: torch.Tensor, draws: Draws, *, min_gain: float = 0.7, max_gain: float = 1.3, num_points: int = 4
 ) -> torch.Tensor:
     """Multiply each row by a factor; evenly spaced rows draw theirs, those between are interpolated."""
     height = images_BHW.shape[1]

@@ -6,11 +6,7 @@ from britekit.datasets.augmentations.bands import blur_matrix
 from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.transfers import send
 
-SETTINGS = {
-    "place": 40,
-    "doc": "blur along frequency",
-    "params": {"sigma": {"doc": "width", "unit": "px", "above": 0}},
-}
+SETTINGS = {"place": 40, "doc": "blur along frequency", "params": {"sigma": {"doc": "width", "unit": "px", "above": 0}}}
 
 
 def freq_blur(images_BHW: torch.Tensor, draws: Draws, *, sigma: float = 0.4) -> torch.Tensor:

@@ -4,11 +4,7 @@ import torch
 
 from britekit.datasets.augmentations.draws import Draws
 
-SETTINGS = {
-    "place": 70,
-    "doc": "multiplicative noise",
-    "params": {"std2": {"doc": "standard deviation", "low": 0}},
-}
+SETTINGS = {"place": 70, "doc": "multiplicative noise", "params": {"std2": {"doc": "standard deviation", "low": 0}}}
 
 
 def speckle(images_BHW: torch.Tensor, draws: Draws, *, std2: float = 0.1) -> torch.Tensor:

@@ -23,9 +23,7 @@ def stretch(images_BHW: torch.Tensor, draws: Draws, *, max_stretch: float = 0.2)
     source = centre[:, None] + (column - centre[:, None]) / factor[:, None]
     before = source.floor()
     return torch.lerp(
-        _columns(images_BHW, before.long()),
-        _columns(images_BHW, before.long() + 1),
-        (source - before)[:, None, :],
+        _columns(images_BHW, before.long()), _columns(images_BHW, before.long() + 1), (source - before)[:, None, :]
     )
 
 

@@ -38,10 +38,7 @@ class _Block(DlaBasic):
         self.drop_path = nn.Identity()
 
     def forward(
-        self,
-        x: torch.Tensor,
-        shortcut: torch.Tensor | None = None,
-        children: list[torch.Tensor] | None = None,
+        self, x: torch.Tensor, shortcut: torch.Tensor | None = None, children: list[torch.Tensor] | None = None
     ) -> torch.Tensor:
         """Block over (B, F, H, W)."""
         out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))

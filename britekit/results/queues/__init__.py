@@ -1,4 +1,4 @@
-"""Ways to choose the detections that somebody hears: one file each, the folder is the list.
+"""Ways to choose detections for review: one file each, the folder is the list.
 
 Each file has ``SUMMARY``, one line for help, and ``draw(candidates, num, rng) -> list[Drawn]``: at most
 ``num`` detections of each class (all if None) in the order in which they are heard. ``rng`` is a numpy

@@ -9,7 +9,7 @@ from britekit.results.queues import Drawn
 from britekit.results.queues.site_day import site_and_day
 
 SUMMARY = "per class, site and day the highest scores first, until one is confirmed"
-# A review passes over the other detections of a stratum once one of them was confirmed.
+# A review skips the other detections of a stratum once one of them was confirmed.
 UNTIL_CONFIRMED = True
 
 
