@@ -192,7 +192,7 @@ def test_the_pickle_is_one_of_plain_values(judge):
         read_training_set(PICKLE)
     del content["spec_known_indexes"]
     PICKLE.write_bytes(pickle.dumps(content))
-    with pytest.raises(Exception, match="entry 24 is no list with at least one class index"):
+    with pytest.raises(Exception, match="entry 24 is not a list with at least one class index"):
         read_training_set(PICKLE)
 
 

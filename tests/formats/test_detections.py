@@ -64,5 +64,5 @@ def test_verdicts_are_no_annotations(tmp_path: Path) -> None:
         tmp_path / "verdicts.csv",
         Verdict(id="1", recording="a", start=0, end=1, detection_start=0, detection_end=1, name="Wren", verdict="yes"),
     )
-    with pytest.raises(InputError, match="they are no annotations; use `britekit rpt-precision"):
+    with pytest.raises(InputError, match="they are not annotations; use `britekit rpt-precision"):
         formats.read_any_annotations(tmp_path / "verdicts.csv")
