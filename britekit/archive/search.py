@@ -38,13 +38,12 @@ class Found:
     similarity
         float64 (M,), the largest cosine with any example.
     nearer_to_not
-        How many windows were left out because they are nearer to an example of what is not wanted; None where
-        an index left most windows unseen.
+        How many windows were left out because they are nearer to an example of what is not wanted.
     """
 
     rows: NDArray[np.int64]
     similarity: NDArray[np.float64]
-    nearer_to_not: int | None
+    nearer_to_not: int
 
 
 def find_similar(
@@ -63,7 +62,7 @@ def find_similar(
     most
         Most windows.
     exact
-        Compare every window; None does so up to a million windows, and beyond where there is no index.
+        Compare in float32 and double precision alone; None lets usearch choose candidates beyond a million windows.
 
     Raises
     ------
@@ -76,10 +75,11 @@ def find_similar(
         raise InputError(f'{archive.folder} holds no window; add recordings with "britekit embed --archive"')
     wanted = _units(wanted_KF, archive.width)
     others = _units(not_wanted_KF, archive.width) if not_wanted_KF is not None and len(not_wanted_KF) else None
-    rows = None if exact else candidates(archive, wanted, most)
+    # Examples of what is not wanted may exclude any number of the nearest.
+    rows = None if exact or others is not None else candidates(archive, wanted, most)
     if rows is None:
         return _among_all(archive, wanted, others, most)
-    return _best(archive, rows[archive.live[rows]], wanted, others, most, None)
+    return _best(archive, rows[archive.live[rows]], wanted, None, most, 0)
 
 
 def _among_all(archive: Archive, wanted: NDArray[np.float64], others: NDArray[np.float64] | None, most: int) -> Found:
@@ -99,7 +99,7 @@ def _best(
     wanted: NDArray[np.float64],
     others: NDArray[np.float64] | None,
     most: int,
-    left_out: int | None,
+    left_out: int,
 ) -> Found:
     """Return the best of some rows, compared in float64; equal ones in the order of the archive."""
     similarity, kept = np.empty(len(rows)), np.ones(len(rows), bool)

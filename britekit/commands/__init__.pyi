@@ -51,6 +51,7 @@ from britekit.commands.plot_db import plot_db as plot_db
 from britekit.commands.plot_dir import plot_dir as plot_dir
 from britekit.commands.plot_rec import plot_rec as plot_rec
 from britekit.commands.plot_test import plot_test as plot_test
+from britekit.commands.probe import probe as probe
 from britekit.commands.reextract import reextract as reextract
 from britekit.commands.review import review as review
 from britekit.commands.rpt_activity import rpt_activity as rpt_activity

@@ -98,8 +98,7 @@ def _embed_recordings(
     from pathlib import Path
 
     from britekit.archive.growing import grow_archive
-    from britekit.archive.index import grow_index
-    from britekit.archive.store import Archive, archive_root
+    from britekit.archive.store import archive_root
     from britekit.archive.store import open_model as open_archive_model
     from britekit.audio.files import find_recordings
 
@@ -112,8 +111,6 @@ def _embed_recordings(
         print(f"licence = {embedder.licence}")
     complete = Path(input_path).is_dir() and root.samefile(input_path)
     growth = grow_archive(embedder, paths, root, folder, complete)
-    if growth.added or growth.changed:
-        grow_index(Archive(folder))
     for name in ("added", "changed", "known", "damaged", "windows"):
         value = getattr(growth, name)
         if value or name in ("added", "windows"):

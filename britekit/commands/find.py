@@ -55,7 +55,7 @@ def find(
     ] = None,
     clips: Annotated[bool, opt("--clips", help="also cut the windows out, into clips/")] = False,
     exact: Annotated[
-        bool, opt("--exact", help="compare every window also beyond a million (default: by the index there)")
+        bool, opt("--exact", help="beyond a million windows, do not use usearch, which compares 16-bit numbers")
     ] = False,
 ) -> Any:
     """Find the windows of an archive that sound most like examples.
@@ -118,7 +118,7 @@ def find(
     print(f"examples = {len(wanted)}" + (f" of {total}" if total > len(wanted) else ""))
     print(f"windows = {int(np.count_nonzero(stored.live))}")
     print(f"found = {len(hits)}")
-    if others is not None and found.nearer_to_not is not None:
+    if others is not None:
         print(f"nearer_to_not = {found.nearer_to_not}")
     if hits:
         print(f"most_similar = {hits[0].similarity:.4f}")

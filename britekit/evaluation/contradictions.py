@@ -22,7 +22,7 @@ from britekit.database.embeddings import iter_stored
 from britekit.database.schema import Class, Recording, Segment, SegmentClass, SpecValue
 from britekit.database.spectrograms import decode, require_group
 from britekit.datasets.storing import warn_of_settings
-from britekit.errors import DatabaseError, some
+from britekit.errors import DatabaseError, InputError, some
 from britekit.inference.ensemble import Ensemble
 from britekit.progress import Meter
 
@@ -187,6 +187,8 @@ def _values(session: Session, group_id: int, class_ids: list[int]) -> list[tuple
 def _scored(
     session: Session, ensemble: Ensemble, value_ids: list[int]
 ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+    if ensemble.takes_sound:
+        raise InputError("a probe that takes sound cannot score stored spectrograms; name a checkpoint with --ckpt")
     height, width = ensemble.audio.spec_height, ensemble.audio.spec_width
     for rows in iter_stored(session, value_ids, _BATCH):
         images = np.empty((len(rows), height, width), np.float32)

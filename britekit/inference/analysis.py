@@ -254,7 +254,8 @@ def score_first_window(
     ensemble = load_ensemble(cfg, members)
     labeller = Labeller(cfg, ensemble, ensemble.calibration(raw))
     labeller.prior = load_prior(cfg, labeller.classes, where)
-    batch = next(Windows(path, ensemble.audio, ensemble.grid(start_seconds)).batches(1), None)
+    windows = Windows(path, ensemble.audio, ensemble.grid(start_seconds))
+    batch = next(windows.batches(1, sound=ensemble.takes_sound), None)
     if batch is None:
         raise InputError(f"{shown(path)} is too short for a spectrogram from {start_seconds:g} s on")
     scores = labeller.scores(ensemble.score(batch.spectrograms)[0], labeller.prior_of(path))[0]

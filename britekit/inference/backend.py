@@ -18,7 +18,8 @@ from britekit.files import sha256_of
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT, EXPORT = ".ckpt", ".onnx"
+# The last is a classifier on an embedder of another project.
+CHECKPOINT, EXPORT, PROBE = ".ckpt", ".onnx", ".probe"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def choose_backend(cfg: BaseConfig, paths: Sequence[Path], *, exports_needed_for
         The chosen backend is not installed, or exports are missing.
     """
     wanted = "openvino" if exports_needed_for else cfg.infer.backend
-    if paths and all(path.suffix == EXPORT for path in paths):
+    if paths and all(path.suffix in (EXPORT, PROBE) for path in paths):
         if wanted == "torch":
             raise ModelError(
                 f'infer.backend is "torch", but {paths[0]} is an export; name its checkpoint ({CHECKPOINT})'

@@ -16,7 +16,7 @@ from britekit.annotations.classes import ClassInfo, map_name
 from britekit.audio.windows import WindowGrid
 from britekit.config import AudioConfig, BaseConfig
 from britekit.errors import ModelError, some
-from britekit.inference.backend import BackendChoice, choose_backend
+from britekit.inference.backend import PROBE, BackendChoice, choose_backend
 from britekit.inference.exported import ExportedModel
 from britekit.inference.platt import Calibration, choose_calibration
 
@@ -38,6 +38,8 @@ class MemberFacts:
     """SHA-256 of the checkpoint, even if its export is used."""
     frames: int | None
     """T, frames per window; None without an SED head."""
+    licence: str | None = None
+    """Licence of the embedder in a probe."""
 
 
 class _Model(Protocol):
@@ -74,7 +76,7 @@ class Ensemble:
         self.device = device
         self.members = list(members)
         self.multi_label = members[0].multi_label
-        self.takes_sound = False
+        self.takes_sound = members[0].path.suffix == PROBE
         self._models = list(models)
         self.classes = mapped_classes(members[0].classes, cfg)
         self._orders = [_class_order(members[0], member) for member in members]
@@ -166,8 +168,16 @@ def load_ensemble(cfg: BaseConfig, paths: Sequence[Path], choice: BackendChoice 
         log.warning("the models run in PyTorch, because %s", choice.reason)
     audio, infer = cfg.audio, cfg.infer
     if choice.name == "openvino":
+        from britekit.inference.probe_file import ProbeModel
+
+        runtimes: list[str] = []
         for path in choice.exports:
-            exported = ExportedModel(path, infer.audio_power, audio.spec_height, audio.spec_width)
+            exported: ExportedModel | ProbeModel
+            if path.suffix == PROBE:
+                exported = ProbeModel(path)
+                runtimes.append(exported.runtime)
+            else:
+                exported = ExportedModel(path, infer.audio_power, audio.spec_height, audio.spec_width)
             facts = exported.facts
             models.append(exported)
             members.append(
@@ -180,9 +190,10 @@ def load_ensemble(cfg: BaseConfig, paths: Sequence[Path], choice: BackendChoice 
                     training_date=facts.training_date,
                     sha256=facts.source_sha256,
                     frames=facts.frames,
+                    licence=facts.licence,
                 )
             )
-        return Ensemble(cfg, choice.name, "cpu", models, members)
+        return Ensemble(cfg, runtimes[0] if runtimes else choice.name, "cpu", models, members)
 
     from britekit.inference.torch_model import TorchModel
     from britekit.training.devices import choose_device
@@ -248,6 +259,11 @@ def _class_order(first: MemberFacts, member: MemberFacts) -> np.ndarray:
 def _check_members(members: Sequence[MemberFacts]) -> None:
     """Raise unless all members use the same spectrograms and the same kind of score."""
     first = members[0]
+    for member in members[1:]:
+        if (member.path.suffix == PROBE) != (first.path.suffix == PROBE):
+            raise ModelError(
+                f"{first.path} and {member.path} cannot form an ensemble: one takes sound, one spectrograms"
+            )
     fields = [field.name for field in dataclasses.fields(AudioConfig)]
     for member in members[1:]:
         own, wanted = member.training_cfg["audio"], first.training_cfg["audio"]

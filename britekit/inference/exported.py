@@ -21,6 +21,7 @@ import numpy as np
 
 from britekit.annotations.classes import ClassInfo
 from britekit.errors import ModelError
+from britekit.inference.backend import PROBE
 from britekit.inference.seal import check_seal
 from britekit.processes import available_cores
 
@@ -50,6 +51,8 @@ class ExportFacts:
     """SHA-256 of the checkpoint it was made from."""
     frames: int | None
     """T, frames per window; None if the head gives no frames."""
+    licence: str | None = None
+    """Licence of the embedder in a probe."""
 
 
 def metadata_of(
@@ -81,6 +84,10 @@ def read_export_facts(path: str | os.PathLike[str]) -> ExportFacts:
     ModelError
         The file is missing, damaged, or not written by ``ckpt-onnx``.
     """
+    if Path(path).suffix == PROBE:
+        from britekit.inference.probe_file import read_probe_facts
+
+        return read_probe_facts(path)
     try:
         state = os.stat(path)
     except OSError:

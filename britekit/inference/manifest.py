@@ -14,6 +14,7 @@ from britekit.inference.ensemble import Ensemble
 from britekit.inference.exported import load_openvino
 from britekit.inference.labelling import Labeller
 from britekit.inference.platt import PROJECT_CALIBRATION
+from britekit.inference.runtimes import runtime_versions
 
 MANIFEST_HEAD = "# Written by britekit analyze: what the labels in this folder were made with.\n"
 
@@ -72,6 +73,7 @@ def manifest_content(
             "sha256": member.sha256,
             "audio": member.training_cfg.get("audio"),
             "train": member.training_cfg.get("train"),
+            **({"licence": member.licence} if member.licence else {}),
         }
     return content
 
@@ -129,6 +131,8 @@ def runtime_version(backend: str) -> str:
     """Return the version of the backend, since another one may round differently."""
     if backend == "openvino":
         return f"{backend} {load_openvino().__version__}"
+    if backend in ("litert", "onnxruntime"):
+        return f"{backend} {runtime_versions(backend)}"
     import torch
 
     return f"{backend} {torch.__version__}"

@@ -13,7 +13,7 @@ from typing import Any
 from britekit.config import BaseConfig, resolve
 from britekit.config.yaml_reader import read_yaml
 from britekit.errors import ModelError
-from britekit.inference.backend import CHECKPOINT, EXPORT, choose_backend
+from britekit.inference.backend import CHECKPOINT, EXPORT, PROBE, choose_backend
 from britekit.tracking.facts import is_dvc_stage
 
 # Settings that select models; all others may depend on the settings stored in the models.
@@ -35,7 +35,7 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
     Returns
     -------
     list of Path
-        Checkpoints, or exports if there are no checkpoints.
+        Checkpoints; exports, or probes, if there are no checkpoints.
 
     Raises
     ------
@@ -45,8 +45,10 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
     folder = Path(cfg.misc.ckpt_folder if ckpt_path is None else ckpt_path)
     where = f"{folder} (misc.ckpt_folder)" if ckpt_path is None else str(folder)
     if folder.is_file():
-        if folder.suffix not in (CHECKPOINT, EXPORT):
-            raise ModelError(f"{folder} is not a model; expected a name that ends in {CHECKPOINT} or {EXPORT}")
+        if folder.suffix not in (CHECKPOINT, EXPORT, PROBE):
+            raise ModelError(
+                f"{folder} is not a model; expected a name that ends in {CHECKPOINT}, {EXPORT} or {PROBE}"
+            )
         return [folder]
     if not folder.is_dir():
         raise ModelError(f"{where} does not exist, so there are no models; {_HOW_TO_FILL}, or name another folder")
@@ -59,7 +61,13 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
                     f'{path} is missing, but pipeline.seeds lists it as a member; run "dvc repro train@{path.stem[5:]}"'
                 )
     else:
-        found = _visible(folder, CHECKPOINT) or _visible(folder, EXPORT)
+        found, probes = _visible(folder, CHECKPOINT) or _visible(folder, EXPORT), _visible(folder, PROBE)
+        if found and probes:
+            raise ModelError(
+                f"{folder} holds {found[0].name} and {probes[0].name}, which cannot form an ensemble: one takes "
+                "spectrograms, the other sound; put them into two folders"
+            )
+        found = found or probes
     if not found:
         raise ModelError(f"{where} holds no models (*{CHECKPOINT}); {_HOW_TO_FILL}, or name another folder")
     return found[: cfg.infer.max_models]

@@ -177,6 +177,7 @@ class Analyst:
                 "identifier": member.identifier,
                 "sha256": member.sha256,
                 "training_date": member.training_date,
+                **({"licence": member.licence} if member.licence else {}),
             }
             for member in self._ensemble.members
         ]

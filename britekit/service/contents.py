@@ -114,8 +114,13 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
     _copy_sample(cfg, folder)
     tested = settings["infer"]["calibration"] is not None
     origin = _origin(exports, facts, tested)
-    write_text(folder / CARD, _card(cfg, facts[0], origin["training"], folder, tested))
-    write_json(folder / FACTS, {"version": britekit.__version__, "members": hashes, **origin})
+    licences = sorted({fact.licence for fact in facts if fact.licence})
+    card = _card(cfg, facts[0], origin["training"], folder, tested)
+    if licences:
+        card += f"\n## Licence of the embedder\n\nMade with a model under {', '.join(licences)}; keep to its terms.\n"
+    write_text(folder / CARD, card)
+    terms = {"licences": licences} if licences else {}
+    write_json(folder / FACTS, {"version": britekit.__version__, "members": hashes, **origin, **terms})
     return read_contents(folder)
 
 

@@ -11,7 +11,6 @@ import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
 from britekit.archive import index
-from britekit.archive.index import grow_index
 from britekit.archive.search import find_similar
 from britekit.archive.store import Archive
 from britekit.audio.files import find_recordings
@@ -190,27 +189,20 @@ def test_an_archive_without_windows(recordings):
         find(archive="empty", input_path="recordings/a/one.wav", output_path="out")
 
 
-def test_an_index_beyond_a_limit(recordings, monkeypatch):
+@pytest.mark.parametrize("examples", [1, 3])
+def test_usearch_beyond_a_limit_gives_the_same(monkeypatch, examples):
     pytest.importorskip("usearch")
+    archive = Synthetic(5000, 64)
+    wanted = np.random.default_rng(1).normal(size=(examples, 64)).astype(np.float32)
+    expected = find_similar(archive, wanted, None, 50)
     monkeypatch.setattr(index, "EXACT_ROWS", 10)
-    monkeypatch.setattr(index, "_ASKED", 20)
-    embed(input_path="recordings", archive="archive", model="models/seed-1.onnx", overlap=1.0)
-    assert Path("archive/index.usearch").is_file()
-    archive = Archive("archive")
-    target = archive.vectors[7:8].astype(np.float32)
-    by_index, exact = find_similar(archive, target, None, 5), find_similar(archive, target, None, 5, exact=True)
-    assert by_index.rows.tolist() == exact.rows.tolist()
-    np.testing.assert_allclose(by_index.similarity, exact.similarity)
-    # Rows that it lacks are compared too, and it grows by them.
-    write_recording(Path("recordings/z.wav"), 10.0, seed=50)
-    monkeypatch.setattr("britekit.archive.index.grow_index", lambda archive: False)
-    embed(input_path="recordings", archive="archive")
-    archive = Archive("archive")
-    target = archive.vectors[-1:].astype(np.float32)
-    assert find_similar(archive, target, None, 1).rows.tolist() == [archive.rows - 1]
-    assert grow_index(archive) and len(index._load(archive, view=True)) == archive.rows
-    Path("archive/index.usearch").write_bytes(b"nonsense")
-    assert find_similar(archive, target, None, 1).rows.tolist() == [archive.rows - 1]
+    rows = index.candidates(archive, wanted.astype(np.float64), 50)
+    assert 50 < len(rows) < 2500  # it chose
+    found = find_similar(archive, wanted, None, 50)
+    assert found.rows.tolist() == expected.rows.tolist()
+    np.testing.assert_allclose(found.similarity, expected.similarity, rtol=1e-12)
+    monkeypatch.setattr(index.importlib.util, "find_spec", lambda name: None)
+    assert index.candidates(archive, wanted.astype(np.float64), 50) is None
 
 
 def test_help_of_both_names_the_other(capsys):
