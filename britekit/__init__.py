@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from britekit.api.compat import scripts as util
     from britekit.api.database import TrainingDatabase as TrainingDatabase
     from britekit.api.extractor import Extractor as Extractor
+    from britekit.api.models import load_from_checkpoint as load_from_checkpoint
+    from britekit.api.models import load_new_model as load_new_model
     from britekit.api.pickler import Pickler as Pickler
     from britekit.api.pickler import TrainingPickler as TrainingPickler
     from britekit.api.predictor import Predictor as Predictor
@@ -62,6 +64,7 @@ _HOMES = {
         "britekit.api.audio": "Audio",
         "britekit.api.database": "TrainingDatabase",
         "britekit.api.extractor": "Extractor",
+        "britekit.api.models": "load_from_checkpoint load_new_model",
         "britekit.api.pickler": "Pickler TrainingPickler",
         "britekit.api.predictor": "Predictor",
         "britekit.api.provider": "TrainingDataProvider",

@@ -403,7 +403,7 @@ def measure(what: str, project: Path, number: int, offset: float) -> None:
     if Path("models/calibration.yaml").exists():
         cfg.infer.calibration = "models/calibration.yaml"
     predictor = Predictor(cfg=cfg)
-    scores, frames, starts = predictor.get_raw_scores(f"data/test/{stem}.flac")
+    scores, frames, starts = predictor.get_recording_scores(f"data/test/{stem}.flac")
     rows: list[list[Any]] = [["number", "offset", "kind", "class", "start", "end", "score"]]
     rows += [
         [number, offset, "truth", x.label, f"{x.start:.2f}", f"{x.end:.2f}", ""]

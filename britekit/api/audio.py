@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from britekit.api.compat.settings import as_settings
 from britekit.audio.decoding import Waveform, read_audio
 from britekit.audio.files import shown
 from britekit.audio.signal import to_mono
@@ -17,10 +19,12 @@ from britekit.audio.spectrogram import compute_spectrograms
 from britekit.audio.spectrogram_torch import checked_device, compute_spectrograms_on
 from britekit.config import BaseConfig, get_config
 from britekit.config.audio import AudioConfig
-from britekit.errors import InputError, counted
+from britekit.errors import InputError, counted, some
 from britekit.plots.axis_ticks import row_centres_hz
 from britekit.plots.picture import Picture, draw_picture
 from britekit.plots.spectrogram import plot_spectrogram
+
+log = logging.getLogger(__name__)
 
 
 class Audio:
@@ -41,15 +45,14 @@ class Audio:
     def __init__(self, device: str | None = None, cfg: BaseConfig | AudioConfig | None = None) -> None:
         self._device = checked_device(device)
         self._waveform: Waveform | None = None
-        self._signal = np.empty(0, np.float32)
+        self._signal: np.ndarray | None = None
+        self.path: str | None = None
+        self.load_error: str | None = None
         self.set_config(cfg)
 
     @classmethod
     def from_file(
-        cls,
-        path: str | os.PathLike[str],
-        cfg: BaseConfig | AudioConfig | None = None,
-        device: str | None = None,
+        cls, path: str | os.PathLike[str], cfg: BaseConfig | AudioConfig | None = None, device: str | None = None
     ) -> Audio:
         """Return a recording read from a file; raises `InputError` if it cannot be decoded."""
         audio = cls(device, cfg)
@@ -91,12 +94,15 @@ class Audio:
         channels = counted(len(self._waveform.samples), "channel")
         return f"<Audio {self._name}: {self.seconds():.1f} s, {channels} at {self._waveform.rate} Hz>"
 
-    def set_config(self, cfg: BaseConfig | AudioConfig | None = None) -> None:
-        """Use other settings from now on; the loaded recording is mixed and resampled again."""
-        audio = cfg if isinstance(cfg, AudioConfig) else (cfg or get_config()).audio
+    def set_config(self, cfg: BaseConfig | AudioConfig | None = None, resample: bool = True) -> None:
+        """Use other settings from now on.
+
+        The loaded recording is mixed and resampled again when it is next used. ``resample`` is accepted for scripts
+        of public britekit, where that happened at once and could be left out.
+        """
+        audio = cfg if isinstance(cfg, AudioConfig) else (as_settings(cfg) or get_config()).audio
         self._cfg = replace(audio)  # so that changes stay in this object
-        if self._waveform is not None:
-            self._signal = to_mono(self._waveform, self._cfg)
+        self._signal = None
 
     def load(self, path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
         """Read a recording; return it as one channel, float32 (n,), and the sampling rate.
@@ -104,20 +110,32 @@ class Audio:
         Raises
         ------
         InputError
-            The file cannot be decoded; nothing is loaded then.
+            The file cannot be decoded; nothing is loaded then, and ``load_error`` says why.
         """
-        self._waveform, self._signal = None, np.empty(0, np.float32)
-        self._set(read_audio(path), shown(os.path.basename(path)))
-        return self._signal, self._cfg.sampling_rate
+        self._waveform = self._signal = None
+        self.path, self.load_error = os.fspath(path), None
+        try:
+            self._set(read_audio(path), shown(os.path.basename(path)))
+        except InputError as error:
+            self.load_error = str(error)
+            raise
+        return self.signal, self._cfg.sampling_rate
 
     def _set(self, waveform: Waveform, name: str) -> None:
-        self._signal = to_mono(waveform, self._cfg)
-        self._waveform, self._name = waveform, name
+        self._waveform, self._signal, self._name = waveform, None, name
 
     @property
     def signal(self) -> np.ndarray:
         """The recording as one channel at the working rate, float32 (n,)."""
+        if self._signal is None:
+            empty = np.empty(0, np.float32)
+            self._signal = empty if self._waveform is None else to_mono(self._waveform, self._cfg)
         return self._signal
+
+    @property
+    def sampling_rate(self) -> int:
+        """Samples per second of ``signal``."""
+        return self._cfg.sampling_rate
 
     def plot(
         self, start_s: float = 0.0, seconds: float | None = None, path: str | os.PathLike[str] | None = None
@@ -130,9 +148,10 @@ class Audio:
             Nothing is loaded, or the stretch lies outside the recording.
         """
         length = self.seconds() - start_s if seconds is None else seconds
-        (image,), _ = self.get_spectrograms([start_s], spec_duration=max(length, 0.01))
-        if image is None:
+        images, _ = self.get_spectrograms([start_s], spec_duration=max(length, 0.01))
+        if not len(images):
             raise InputError(f"no audio at {start_s:g} s; the recording has {self.seconds():.2f} s")
+        image = images[0]
         hz = row_centres_hz(self._cfg)
         return draw_picture(lambda file: plot_spectrogram(file, image, hz, length, start_s, self._name), path)
 
@@ -144,32 +163,34 @@ class Audio:
         decibels: bool | None = None,
         top_db: float | None = None,
         db_power: float | None = None,
-    ) -> tuple[list[np.ndarray | None], list[np.ndarray | None]]:
-        """Return the spectrograms that start at these seconds; what is left out is as configured.
+        skip_cache: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the spectrograms that start at these seconds; settings that are left out are as configured.
+
+        Parameters
+        ----------
+        skip_cache
+            Accepted for scripts of public britekit; there is no cache.
 
         Returns
         -------
-        normalised, raw : list
-            float32 (H, W) for each start time, None where there is too little audio.
+        normalised, raw : float32 (N, H, W)
+            For each start time at which there is audio; a warning names the others, and (0,) means none.
         """
         if self._waveform is None:
             raise InputError("no recording is loaded; call load(path) first")
-        given: dict[str, Any] = {
-            "freq_scale": freq_scale,
-            "decibels": decibels,
-            "top_db": top_db,
-            "db_power": db_power,
-        }
+        given: dict[str, Any] = {"freq_scale": freq_scale, "decibels": decibels, "top_db": top_db, "db_power": db_power}
         cfg = replace(self._cfg, **{name: value for name, value in given.items() if value is not None})
         if self._device == "cpu":
-            computed = compute_spectrograms(self._signal, start_times, cfg, spec_duration)
+            normalised, raw, present = compute_spectrograms(self.signal, start_times, cfg, spec_duration)
         else:
-            computed = compute_spectrograms_on(self._device, self._signal, start_times, cfg, spec_duration)
-        normalised, raw, present = computed
-        return (
-            [image if there else None for image, there in zip(normalised, present, strict=True)],
-            [image if there else None for image, there in zip(raw, present, strict=True)],
-        )
+            computed = compute_spectrograms_on(self._device, self.signal, start_times, cfg, spec_duration)
+            normalised, raw, present = computed
+        if not present.all():
+            absent = [f"{start:g}" for start, there in zip(start_times, present, strict=True) if not there]
+            log.warning("%s: too little audio at %s s; no spectrograms there", self._name, some(absent, 6))
+            normalised, raw = normalised[present], raw[present]
+        return (normalised, raw) if len(normalised) else (np.empty(0, np.float32), np.empty(0, np.float32))
 
     def seconds(self) -> float:
         """Length of the loaded recording in seconds; 0 if there is none."""
@@ -177,4 +198,4 @@ class Audio:
 
     def signal_len(self) -> int:
         """Length of the loaded signal in samples at the working rate; 0 if there is none."""
-        return len(self._signal)
+        return len(self.signal)

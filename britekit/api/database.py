@@ -82,12 +82,7 @@ class TrainingDatabase(TableMethods):
                     self.insert(table, DEFAULT_NAME)
 
     def __repr__(self) -> str:
-        counts = (
-            ("class", Class),
-            ("recording", Recording),
-            ("segment", Segment),
-            ("spectrogram", SpecValue),
-        )
+        counts = (("class", Class), ("recording", Recording), ("segment", Segment), ("spectrogram", SpecValue))
         held = ", ".join(
             counted(self.count(table), noun, "classes" if table is Class else "") for noun, table in counts
         )

@@ -46,10 +46,10 @@ class Extractor:
         db: TrainingDatabase | str | os.PathLike[str],
         class_name: str,
         class_code: str | None = None,
-        cat_name: str = "default",
+        cat_name: str | None = None,
         src_name: str | None = None,
         overlap: float | None = None,
-        spec_group: str = "default",
+        spec_group: str | None = None,
         cfg: BaseConfig | None = None,
     ) -> None:
         self._db = db
@@ -58,17 +58,29 @@ class Extractor:
         self._target: dict[str, Any] = {
             "class_name": class_name,
             "code": class_code or "",
-            "category": cat_name,
+            "category": cat_name or "default",
             "source": src_name or "",
-            "group": spec_group,
+            "group": spec_group or "default",
         }
 
-    def extract_all(self, dir_path: str | os.PathLike[str]) -> int:
-        """Store every segment of every recording of a directory."""
+    def extract_all(
+        self,
+        dir_path: str | os.PathLike[str],
+        max_spec: int | None = None,
+        max_rec: int | None = None,
+        include_existing: bool = False,
+        randomize: bool = False,
+    ) -> int:
+        """Store the segments of the recordings of a directory; the rest as options of `extract-all`."""
         paths = find_recordings(dir_path)
-        return self._run(
-            lambda session: extract_folder(session, self._cfg, paths, overlap=self._overlap, **self._target)
-        )
+        more: dict[str, Any] = {
+            "overlap": self._overlap,
+            "include_existing": include_existing,
+            "max_per_recording": max_spec,
+            "max_recordings": max_rec,
+            "at_random": randomize,
+        }
+        return self._run(lambda session: extract_folder(session, self._cfg, paths, **more, **self._target))
 
     def extract_by_image(
         self,

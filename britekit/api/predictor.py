@@ -5,32 +5,54 @@ N windows, C classes, T frames of a window, F frames of a recording.
 
 from __future__ import annotations
 
+import copy
+import logging
 import math
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from britekit import formats
-from britekit.annotations.labels import CSV_COLUMNS, Label
-from britekit.api.scored import ScoredRecording
-from britekit.config import BaseConfig
-from britekit.errors import InputError
+from britekit.annotations.labels import Label
+from britekit.api.audio import Audio
+from britekit.api.compat.score_grid import ScoreGrid
+from britekit.api.compat.settings import as_settings, with_audio
+from britekit.api.scored import ScoredRecording, labels_to_table, write_audacity
+from britekit.audio.windows import WindowGrid
+from britekit.errors import InferenceError, InputError
 from britekit.files import write_text
-from britekit.inference.engine import Engine
+from britekit.inference.embedding import SearchModel
+from britekit.inference.engine import BLOCK, Engine
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.frames import FrameGrid
 from britekit.inference.labelling import Labeller
+from britekit.inference.manifest import manifest_content, manifest_text
 from britekit.inference.model_files import resolve_for_models
+from britekit.inference.platt import Calibration
 from britekit.inference.scores import RecordingScores
 from britekit.inference.spilled_array import SpilledArray
 
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class ScoredStretch:
+    """A stretch of a recording in which a class is heard; ``get_segment_labels`` and ``get_frame_labels`` give them."""
+
+    score: float
+    start_time: float
+    end_time: float
+
 
 class Predictor:
-    """An ensemble, loaded once.
+    """An ensemble, loaded once, with the calls of public britekit and `score`, which returns one object.
+
+    Scores are calibrated as `britekit analyze` does it, except those of `get_raw_scores`; with
+    ``infer.scaling_coefficient`` and ``infer.scaling_intercept`` each model is scaled before the mean, as there.
 
     Parameters
     ----------
@@ -40,16 +62,22 @@ class Predictor:
         ``cpu`` forbids a GPU; None takes one that is there.
     cfg
         Settings; None takes those in force, as commands do. Audio settings are those of the models.
+    quantile
+        With ``infer.segment_len``, the score of a label is this quantile of its frames' scores, not their maximum.
+    audio_overrides
+        Audio settings that replace those of the models.
     raw
-        Leave the scores of labels as they are; otherwise they are calibrated as `britekit analyze` does it.
+        Leave the scores as they are.
     thresholds
         Use the threshold of each class that the calibration holds in place of ``infer.min_score``.
 
     Attributes
     ----------
+    audio
+        The recording scored last, an `Audio`.
     calibrated
-        Whether the scores of labels are calibrated, and by what.
-    class_names, class_codes
+        Whether scores are calibrated, and by what.
+    class_names, class_codes, class_alt_names, class_alt_codes
         The C classes, in the order of the scores.
 
     Raises
@@ -62,47 +90,64 @@ class Predictor:
         self,
         model_path: str | os.PathLike[str] | None = None,
         device: str | None = None,
-        cfg: BaseConfig | None = None,
+        cfg: Any = None,
+        quantile: float | None = None,
+        audio_overrides: Mapping[str, Any] | None = None,
         raw: bool = False,
         thresholds: bool = False,
     ) -> None:
         if device not in (None, "cpu", "cuda", "mps"):
             raise InputError(f'device "{device}" is not one of cpu, cuda, mps')
+        if quantile is not None and not 0 <= quantile <= 1:
+            raise InputError(f"quantile {quantile:g} is not between 0 and 1")
         overrides = {"misc.force_cpu": True} if device == "cpu" else None
-        self.cfg, paths = resolve_for_models(None, overrides, model_path, cfg)
+        self.cfg, self._paths = resolve_for_models(None, overrides, model_path, as_settings(cfg))
+        self.cfg = with_audio(self.cfg, audio_overrides)
         self.cfg.misc.force_cpu |= device == "cpu"
-        self._ensemble = load_ensemble(self.cfg, paths)
-        if device not in (None, self._ensemble.device):
-            raise InputError(f'device "{device}" was asked for; the models run on {self._ensemble.device}')
+        self.quantile, self.audio_overrides = quantile, dict(audio_overrides or {})
+        self._ensemble = load_ensemble(self.cfg, self._paths)
+        self.device = self._ensemble.device
+        if device not in (None, self.device):
+            raise InputError(f'device "{device}" was asked for; the models run on {self.device}')
         self._labeller = Labeller(self.cfg, self._ensemble, self._ensemble.calibration(raw), thresholds)
         self.calibrated = self._labeller.calibration.describe()
+        calibration = self._labeller.calibration
+        per_model = calibration.source is None and not calibration.per_class
+        self._scaling = (calibration.coefficient, calibration.intercept) if per_model else (1.0, 0.0)
+        self._calibration = Calibration() if per_model else calibration
+        # Of scores that are calibrated already.
+        self._as_given = copy.copy(self._labeller)
+        self._as_given.calibration = Calibration()
         self._seconds: dict[int, float] = {}
-        self.class_names = [info.name for info in self._ensemble.classes]
-        self.class_codes = [info.code for info in self._ensemble.classes]
+        self._search_model: SearchModel | None = None
+        self.audio = Audio(cfg=self.cfg)
+        self._specs: tuple[np.ndarray, np.ndarray] = (np.empty(0, np.float32), np.empty(0, np.float32))
+        classes = self._ensemble.classes
+        self.class_names = [info.name for info in classes]
+        self.class_codes = [info.code for info in classes]
+        self.class_alt_names = [info.alt_name for info in classes]
+        self.class_alt_codes = [info.alt_code for info in classes]
 
     def score(self, recording_path: str | os.PathLike[str]) -> ScoredRecording:
         """Score a recording; raises `InputError` if it cannot be read."""
         with Engine(self._ensemble, threads=1) as engine:
             found = ScoredRecording(Path(recording_path), engine.score(recording_path), self)
-        for array in (found.scores, found.frames):  # so that labels of these arrays end where the recording does
-            if array is not None:
-                self._seconds[id(array)] = found.seconds
-                weakref.finalize(array, self._seconds.pop, id(array), None)
+        self._remember(found.seconds, found.scores, found.frames)
         return found
 
     def labels_of(self, scored: ScoredRecording) -> list[Label]:
         """Return the labels of a scored recording."""
-        return self._labels(scored.path.stem, scored.scores, scored.frames, scored.starts.tolist())
+        return self._labels(scored.path.stem, scored.scores, scored.frames, scored.starts.tolist(), self._labeller)
 
     def get_raw_scores(
         self, recording_path: str | os.PathLike[str]
     ) -> tuple[np.ndarray, np.ndarray | None, list[float]]:
-        """Score a recording.
+        """Score a recording, without calibration.
 
         Returns
         -------
         scores : float32 (N, C)
-            Mean scores of the models, not calibrated.
+            Mean scores of the models.
         frame_map : float32 (F, C) or None
             The same per frame from 0 s on; None without SED heads.
         start_times : list of float
@@ -116,29 +161,163 @@ class Predictor:
         found = self.score(recording_path)
         return found.scores, found.frames, found.starts.tolist()
 
-    get_recording_scores = get_raw_scores
+    def get_recording_scores(
+        self, recording_path: str | os.PathLike[str], start_seconds: float = 0, *, use_loaded_audio: bool = False
+    ) -> tuple[np.ndarray | None, np.ndarray | None, list[float]]:
+        """Score a recording, or the one that ``audio`` holds, as it is configured there.
 
-    def get_segment_labels(self, scores: np.ndarray, start_times: Sequence[float]) -> list[Label]:
-        """Return labels of windows, calibrated, by the settings of the section ``infer``."""
-        return self._labels("", scores, None, start_times)
+        Returns
+        -------
+        scores : float32 (N, C) or None
+            Of the N windows; None where there is too little audio.
+        frame_map : float32 (F, C) or None
+            The same per frame from 0 s on; None without SED heads.
+        start_times : list of float
+            Of the windows, seconds.
 
-    def get_frame_labels(self, frame_map: np.ndarray) -> list[Label]:
-        """Return labels of frames, calibrated, by the settings of the section ``infer``."""
-        return self._labels("", np.empty((0, len(self.class_names)), np.float32), frame_map, [])
+        Raises
+        ------
+        InferenceError
+            The recording cannot be read.
+        """
+        self._load(recording_path, use_loaded_audio)
+        starts = self.get_start_times(self.audio.seconds(), start_seconds, self.cfg.audio.spec_duration)
+        grid = ScoreGrid(self.audio.seconds(), self._ensemble)
+        scores, starts = self._score(grid, starts, None)
+        frames = grid.mean() if grid.has_frames else None
+        if not len(scores):
+            log.warning("%s holds too little audio to be scored (%.2f s)", recording_path, self.audio.seconds())
+            return None, None, []
+        self._remember(self.audio.seconds(), scores, frames)
+        return scores, frames, starts
+
+    def get_overlapping_scores(
+        self, recording_path: str | os.PathLike[str], initial_start_times: Sequence[float]
+    ) -> np.ndarray | None:
+        """Score a recording with windows that begin elsewhere for each model; return frame scores, float32 (F, C).
+
+        Model k begins at start time k, and again at the first one when all are used up. Its windows touch; a later
+        start than the first adds a window before it. Frames are averaged over all windows that cover them. None where
+        there is too little audio.
+
+        Raises
+        ------
+        InferenceError
+            The recording cannot be read.
+        """
+        if not len(initial_start_times):
+            raise InputError("initial_start_times is empty; give one start time at least")
+        self._load(recording_path, False)
+        seconds, duration = self.audio.seconds(), self.cfg.audio.spec_duration
+        members: dict[float, list[int]] = {}
+        for place in range(len(self._ensemble.members)):
+            members.setdefault(float(initial_start_times[place % len(initial_start_times)]), []).append(place)
+        grid = ScoreGrid(seconds, self._ensemble, whole_windows=True)
+        for start, places in members.items():
+            starts = self.get_start_times(seconds, start, duration, 0.0)
+            before = [start - duration] if start > initial_start_times[0] else []
+            self._score(grid, before + starts, places)
+        if not grid.count.any():
+            return None
+        frames = grid.mean()
+        self._remember(seconds, frames)
+        return frames
+
+    def get_start_times(
+        self, audio_duration: float, start_seconds: float, segment_len: float, overlap: float | None = None
+    ) -> list[float]:
+        """Return where the windows of a recording begin; the last one ends with it, so that all of it is heard."""
+        overlap = self.cfg.infer.overlap if overlap is None else overlap
+        return WindowGrid.for_overlap(segment_len, overlap, start_seconds).starts(audio_duration)
+
+    def get_specs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the spectrograms of the last scored windows, normalised and not, float32 (N, H, W)."""
+        return self._specs
+
+    def get_block_scores(
+        self,
+        specs: Any,
+        start_times: Sequence[float] | None = None,
+        audio_duration: float | None = None,
+        max_models: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Score spectrograms as they are, without ``infer.audio_power``.
+
+        Parameters
+        ----------
+        specs
+            (N, 1, H, W), array or tensor, 0 to 1.
+        start_times, audio_duration
+            Where they begin and how long their recording is; both are needed for a frame map.
+        max_models
+            Only that many models.
+
+        Returns
+        -------
+        Scores (N, C), and the frame map (F, C) or None.
+        """
+        images = self._images(specs)
+        places = list(range(len(self._ensemble.members)))[:max_models]
+        power = np.float32(1.0 / self.cfg.infer.audio_power)
+        parts = [self._ensemble.score(images[at : at + BLOCK] ** power, places, self._scaling)
+                 for at in range(0, len(images), BLOCK)]  # fmt: skip
+        scores = self._calibrated(np.concatenate([part for part, _ in parts]))
+        if start_times is None or audio_duration is None or parts[0][1] is None:
+            return scores, None
+        frames = np.concatenate([part for _, part in parts if part is not None])
+        return scores, self.to_global_frames(frames, start_times, audio_duration)
+
+    def get_embeddings(self, spec_array: Any) -> np.ndarray:
+        """Return the mean embedding of the models, float32 (N, F), for spectrograms (N, 1, H, W) as they are."""
+        if self._search_model is None:
+            self._search_model = SearchModel(self.cfg, self._paths)
+        return self._search_model.embed(self._images(spec_array))
+
+    def get_class_name(self, label: str) -> str:
+        """Return the name of a class that labels show as ``label``; what is not one stays as it is."""
+        shown = (info.label(self.cfg.infer.label_field) for info in self._ensemble.classes)
+        return dict(zip(shown, self.class_names, strict=True)).get(label, label)
+
+    def show_scores(self, scores: np.ndarray | None, frame_map: np.ndarray | None) -> None:
+        """Print the ten highest classes of the first window."""
+        if frame_map is not None:
+            frames = max(1, round(self.cfg.train.sed_fps * self.cfg.audio.spec_duration))
+            first = frame_map[:frames].max(axis=0, initial=0)
+        else:
+            first = scores[0] if scores is not None and len(scores) else np.zeros(0)
+        for place in np.argsort(-first, kind="stable")[:10].tolist():
+            print(f"{self._ensemble.classes[place].label(self.cfg.infer.label_field)} = {first[place]:.6f}")
+
+    def save_manifest(self, output_path: str | os.PathLike[str], cfg: Any = None) -> None:
+        """Write ``manifest.yaml`` into a directory: what scores were made with."""
+        used = as_settings(cfg) or self.cfg
+        text = manifest_text(manifest_content(used, self._ensemble, self._labeller))
+        write_text(Path(output_path) / "manifest.yaml", text)
+
+    def get_segment_labels(self, scores: np.ndarray, start_times: Sequence[float]) -> dict[str, list[ScoredStretch]]:
+        """Return the labels of windows by what they show, by the settings of the section ``infer``."""
+        return _by_name(self._labels("", scores, None, start_times))
+
+    def get_frame_labels(self, frame_map: np.ndarray) -> dict[str, list[ScoredStretch]]:
+        """Return the labels of frames by what they show, by the settings of the section ``infer``.
+
+        Labels as long as the sounds are listed for every class, be it with none.
+        """
+        found = _by_name(self._labels("", np.empty((0, len(self.class_names)), np.float32), frame_map, []))
+        if self._as_given.rules.segment_frames is not None:
+            return found
+        shown = [info.label(self.cfg.infer.label_field) for info in self._as_given.classes]
+        return {name: found.get(name, []) for name in shown}
 
     def get_dataframe(
         self,
-        scores: np.ndarray,
+        score_array: np.ndarray | None,
         frame_map: np.ndarray | None,
-        start_times: Sequence[float],
+        start_times: Sequence[float] | None,
         recording_name: str,
     ) -> Any:
-        """Return labels as a pandas data frame with the columns of ``scores.csv``."""
-        import pandas
-
-        labels = self._labels(recording_name, scores, frame_map, start_times)
-        rows = [(x.recording, x.name, x.start, x.end, x.score) for x in labels]
-        return pandas.DataFrame(rows, columns=list(CSV_COLUMNS))
+        """Return labels as a pandas data frame with the columns of ``scores.csv``; of frames, where there are any."""
+        return labels_to_table(self._labels(recording_name, score_array, frame_map, start_times))
 
     def save_audacity_labels(
         self,
@@ -148,12 +327,11 @@ class Predictor:
         file_path: str | os.PathLike[str],
     ) -> None:
         """Write labels as an Audacity label file."""
-        labels = self._labels("", scores, frame_map, start_times)
-        rows = formats.grouped((x.name, "", "", x.start, x.end, x.score, x.confirmed) for x in labels)
-        content = formats.get("audacity").render(formats.Recording(""), rows, formats.Facts())
-        write_text(file_path, content.decode())
+        write_audacity(self._labels("", scores, frame_map, start_times), file_path)
 
-    def to_global_frames(self, frame_scores: np.ndarray, offsets_sec: Sequence[float], duration: float) -> np.ndarray:
+    def to_global_frames(
+        self, frame_scores: np.ndarray, offsets_sec: Sequence[float], recording_duration_sec: float
+    ) -> np.ndarray:
         """Lay the frames of windows on one grid; where windows overlap, their frames are averaged.
 
         Parameters
@@ -162,12 +340,12 @@ class Predictor:
             (N, C, T).
         offsets_sec
             Starts of the windows, seconds.
-        duration
-            Of the recording, seconds.
+        recording_duration_sec
+            Length of the recording.
 
         Returns
         -------
-        float32 (F, C), F = round(sed_fps * duration); 0 where there is no window.
+        float32 (F, C), F = round(sed_fps * recording_duration_sec); 0 where there is no window.
         """
         windows = np.asarray(frame_scores, np.float32)
         if windows.ndim != 3 or len(windows) != len(offsets_sec):
@@ -178,19 +356,90 @@ class Predictor:
         grid = FrameGrid(windows.shape[1], self.cfg.train.sed_fps)
         for place in np.argsort(offsets_sec, kind="stable"):
             grid.add(float(offsets_sec[place]), windows[place])
-        return grid.finish(duration).array()
+        return grid.finish(recording_duration_sec).array()
+
+    def _load(self, path: str | os.PathLike[str], loaded: bool) -> None:
+        if loaded:
+            if not self.audio.signal_len():
+                raise InferenceError("use_loaded_audio was asked for, but no recording is loaded")
+            return
+        try:
+            self.audio.set_config(self.cfg)
+            self.audio.load(path)
+        except InputError as error:
+            raise InferenceError(str(error)) from error
+
+    def _score(
+        self, grid: ScoreGrid, starts: Sequence[float], places: Sequence[int] | None
+    ) -> tuple[np.ndarray, list[float]]:
+        """Score the windows of the loaded recording that hold audio onto a grid; return scores and starts."""
+        parts, kept, pictures = [np.empty((0, len(self.class_names)), np.float32)], [], []
+        for at in range(0, len(starts), BLOCK):
+            some = list(starts[at : at + BLOCK])
+            # Too little audio is left only in a recording of less than a second, and before a later start.
+            heard = [start for start in some if self._heard(start)]
+            if not heard:
+                continue
+            images, raw = self.audio.get_spectrograms(heard)
+            segment, frames = self._ensemble.score(images, places, self._scaling)
+            segment = self._calibrated(segment)
+            grid.add(heard, segment, None if frames is None else self._calibrated(frames.swapaxes(1, 2)))
+            parts.append(segment)
+            kept += heard
+            pictures.append((images, raw))
+        if pictures:
+            normalised, raw_ones = zip(*pictures, strict=True)
+            self._specs = (np.concatenate(normalised), np.concatenate(raw_ones))
+        return np.concatenate(parts), kept
+
+    def _heard(self, start: float) -> bool:
+        duration = self.cfg.audio.spec_duration
+        inside = min(start + duration, self.audio.seconds()) - max(start, 0.0)
+        return inside >= min(1.0, duration) - 1e-6 or start < 0 < inside
+
+    def _calibrated(self, scores: np.ndarray) -> np.ndarray:
+        return self._calibration.apply(scores, self._ensemble.classes)
+
+    def _images(self, specs: Any) -> np.ndarray:
+        images = specs.numpy(force=True) if hasattr(specs, "detach") else np.asarray(specs)
+        height, width = self.cfg.audio.spec_height, self.cfg.audio.spec_width
+        if images.ndim == 4 and images.shape[1] == 1:
+            images = images[:, 0]
+        if images.ndim != 3 or images.shape[1:] != (height, width):
+            raise InputError(f"spectrograms of shape {images.shape}; expected (N, 1, {height}, {width})")
+        return images.astype(np.float32, copy=False)
+
+    def _remember(self, seconds: float, *arrays: np.ndarray | None) -> None:
+        """Keep the length of the recording that scores are of, so that labels made of them end where it does."""
+        for array in arrays:
+            if array is not None:
+                self._seconds[id(array)] = seconds
+                weakref.finalize(array, self._seconds.pop, id(array), None)
 
     def _labels(
-        self, recording: str, scores: np.ndarray, frame_map: np.ndarray | None, starts: Sequence[float]
+        self,
+        recording: str,
+        scores: np.ndarray | None,
+        frame_map: np.ndarray | None,
+        starts: Sequence[float] | None,
+        labeller: Labeller | None = None,
     ) -> list[Label]:
+        labeller = labeller or self._as_given
+        if scores is None or starts is None:
+            scores, starts = np.empty((0, len(self.class_names)), np.float32), []
+        seconds = self._seconds.get(id(scores if frame_map is None else frame_map), math.inf)
+        if frame_map is not None and self.quantile is not None and (size := labeller.rules.segment_frames):
+            groups = [frame_map[at : at + size] for at in range(0, len(frame_map), size)]
+            levels = [np.broadcast_to(np.quantile(group, self.quantile, axis=0), group.shape) for group in groups]
+            frame_map = np.concatenate(levels) if levels else frame_map
         result = RecordingScores(
             starts=np.array(starts, np.float64),
             score_rows=self._rows(scores),
             frame_rows=None if frame_map is None else self._rows(frame_map),
-            seconds=self._seconds.get(id(scores if frame_map is None else frame_map), math.inf),
+            seconds=seconds,
             damaged_at=None,
         )
-        return self._labeller.labels(recording, result)
+        return labeller.labels(recording, result)
 
     def _rows(self, values: np.ndarray) -> SpilledArray:
         table = np.asarray(values, np.float32)
@@ -201,3 +450,10 @@ class Predictor:
         rows = SpilledArray(len(self.class_names))
         rows.append(table)
         return rows
+
+
+def _by_name(labels: Sequence[Label]) -> dict[str, list[ScoredStretch]]:
+    found: dict[str, list[ScoredStretch]] = {}
+    for label in labels:
+        found.setdefault(label.name, []).append(ScoredStretch(label.score, label.start, label.end))
+    return found

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from britekit.annotations.labels import Label
+from britekit import formats
+from britekit.annotations.labels import CSV_COLUMNS, Label
 from britekit.errors import counted
+from britekit.files import write_text
 from britekit.inference.scores import RecordingScores
 from britekit.plots.picture import Picture, draw_picture
 
@@ -58,11 +61,11 @@ class ScoredRecording:
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return the labels as a pandas data frame: recording, name, start_time, end_time, score."""
-        return self._predictor.get_dataframe(self.scores, self.frames, self.starts.tolist(), self.path.stem)
+        return labels_to_table(self.labels())
 
     def to_audacity(self, path: str | os.PathLike[str]) -> None:
         """Write the labels as an Audacity label file."""
-        self._predictor.save_audacity_labels(self.scores, self.frames, self.starts.tolist(), path)
+        write_audacity(self.labels(), path)
 
     def plot(self, path: str | os.PathLike[str] | None = None, limit: int = 10) -> Picture:
         """Draw the scores of the `limit` classes with the highest ones over time."""
@@ -72,3 +75,17 @@ class ScoredRecording:
         shown = sorted(np.argsort(-highest, kind="stable")[:limit].tolist())
         names = [self.class_names[c] for c in shown]
         return draw_picture(lambda file: plot_scores(file, self.starts, self.scores[:, shown], names), path)
+
+
+def labels_to_table(labels: Sequence[Label]) -> pandas.DataFrame:
+    """Return labels as a pandas data frame: recording, name, start_time, end_time, score."""
+    import pandas
+
+    rows = [(x.recording, x.name, x.start, x.end, x.score) for x in labels]
+    return pandas.DataFrame(rows, columns=list(CSV_COLUMNS))
+
+
+def write_audacity(labels: Sequence[Label], path: str | os.PathLike[str]) -> None:
+    """Write the labels of one recording as an Audacity label file."""
+    rows = formats.grouped((x.name, "", "", x.start, x.end, x.score, x.confirmed) for x in labels)
+    write_text(path, formats.get("audacity").render(formats.Recording(""), rows, formats.Facts()).decode())

@@ -13,16 +13,19 @@ class Trainer:
 
     Parameters
     ----------
+    prefix
+        Put before the names of checkpoints.
     cfg
         Settings; None takes those of `get_config()`.
     """
 
-    def __init__(self, cfg: BaseConfig | None = None) -> None:
+    def __init__(self, prefix: str | None = None, cfg: BaseConfig | None = None) -> None:
+        self.prefix = prefix or ""
         self.cfg = get_config() if cfg is None else cfg
 
     def run(self, **more: Any) -> TrainResult:
         """Train; keyword arguments and errors as of `train`."""
-        return train(self.cfg, **more)
+        return train(self.cfg, **{"prefix": self.prefix, **more})
 
     def find_lr(self, num_batches: int = 100) -> float:
         """Return a learning rate to start with, from ``num_batches`` steps; see `find_learning_rate`."""

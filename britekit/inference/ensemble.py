@@ -115,13 +115,22 @@ class Ensemble:
         """Return the grid of windows of a recording; the first one starts at ``start_seconds``."""
         return WindowGrid.for_overlap(self.audio.spec_duration, self.cfg.infer.overlap, start_seconds)
 
-    def score(self, spectrograms_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def score(
+        self,
+        spectrograms_BHW: np.ndarray,
+        places: Sequence[int] | None = None,
+        scaling: tuple[float, float] = (1.0, 0.0),
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the mean scores of the members, not calibrated.
 
         Parameters
         ----------
         spectrograms_BHW
             Normalised spectrograms, float32 (B, H, W); ``infer.audio_power`` is applied inside.
+        places
+            Numbers of the members asked; None = all.
+        scaling
+            Coefficient and intercept on the logits of each member, before the mean.
 
         Returns
         -------
@@ -129,18 +138,25 @@ class Ensemble:
         """
         if not len(spectrograms_BHW):
             return np.empty((0, len(self.classes)), np.float32), None
-        started = [model.start(spectrograms_BHW) for model in self._models]
-        for model in self._models:
-            model.wait()
+        chosen = range(len(self._models)) if places is None else places
+        started = [self._models[place].start(spectrograms_BHW) for place in chosen]
+        for place in chosen:
+            self._models[place].wait()
         segments, frames = [], []
-        for (segment_BC, frames_BCT), order in zip(started, self._orders, strict=True):
-            segments.append(self._activate(segment_BC)[:, order])
+        for (segment_BC, frames_BCT), place in zip(started, chosen, strict=True):
+            order = self._orders[place]
+            segments.append(self._activate(segment_BC, scaling)[:, order])
             if self.sed_fps is not None and frames_BCT is not None:
-                frames.append(self._activate(frames_BCT)[:, order])
+                frames.append(self._activate(frames_BCT, scaling)[:, order])
         return _mean(segments), _mean(frames) if frames else None
 
-    def _activate(self, logits: np.ndarray) -> np.ndarray:
-        scores = expit(logits) if self.multi_label else softmax(logits, axis=1)
+    def _activate(self, logits: np.ndarray, scaling: tuple[float, float]) -> np.ndarray:
+        if not self.multi_label:
+            scores = softmax(logits, axis=1)
+        elif scaling == (1.0, 0.0):
+            scores = expit(logits)
+        else:
+            scores = expit(np.float32(scaling[0]) * logits + np.float32(scaling[1]))
         return scores.astype(np.float32, copy=False)
 
 

@@ -97,7 +97,7 @@ def training(cfg: bk.BaseConfig) -> None:
     counts: dict[str, int] = bk.Pickler("training.db", "training.pkl", cfg=cfg).pickle()
     counts |= bk.TrainingPickler().pickle(quiet=False)
     done: int = bk.Reextractor("training.db", check=True).run().spectrograms
-    result = bk.Trainer(cfg).run(seed=7)
+    result = bk.Trainer(cfg=cfg).run(seed=7)
     frame: pandas.DataFrame = result.to_dataframe()
     result.plot("training.png")
     rate: float = bk.Trainer().find_lr(50)
@@ -106,7 +106,8 @@ def training(cfg: bk.BaseConfig) -> None:
 
 
 def inference(cfg: bk.BaseConfig) -> None:
-    failed: dict[Path, str] = bk.Analyzer(cfg).run("recordings", "labels", rtype="csv").failed
+    summary = bk.Analyzer(cfg=cfg).run("recordings", "labels", rtype="csv")
+    failed: dict[Path, str] = summary.failed if summary else {}
     predictor = bk.Predictor("models", device="cpu", cfg=cfg)
     scored: bk.ScoredRecording = predictor.score("a.wav")
     frame: pandas.DataFrame = scored.to_dataframe()
@@ -114,9 +115,15 @@ def inference(cfg: bk.BaseConfig) -> None:
     scored.plot("a.png", limit=3)
     print(scored.scores.shape, scored.seconds, len(scored.labels()), frame)
     scores, frames, starts = predictor.get_raw_scores("a.wav")
-    labels: list[bk.Label] = predictor.get_segment_labels(scores, starts)
+    labels = predictor.get_segment_labels(scores, starts)["Robin"][0].start_time + 1.5
     predictor.save_audacity_labels(scores, frames, starts, "a.txt")
     print(failed, labels, predictor.class_names[0].upper())
+
+
+def networks() -> int:
+    new = bk.load_new_model(["Robin"], ["ROB"], [""], [""], 10)
+    scores, frames = bk.load_from_checkpoint("a.ckpt", apply_training_config=False).predict(np.zeros((1, 1, 2, 3)))
+    return new.num_classes + scores.shape[0] + (0 if frames is None else 1)
 
 
 def tests(cfg: bk.BaseConfig) -> None:

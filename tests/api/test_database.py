@@ -77,11 +77,7 @@ def test_update_and_delete(filled):
     assert filled.update_class(99, "Code", "ROBI") == 0
     assert filled.get_class({"Code": "ROBI"})[0].name == "Robin"
     assert filled.delete_recording({"FileName": "a.wav"}) == 1
-    assert (filled.get_segment_count(), filled.get_specvalue_count(), filled.get_segment_class_count()) == (
-        1,
-        1,
-        1,
-    )
+    assert (filled.get_segment_count(), filled.get_specvalue_count(), filled.get_segment_class_count()) == (1, 1, 1)
     assert filled.delete_class({"Name": "Wren"}) == 1
     assert (filled.get_segment_count(), filled.get_segment_class_count()) == (1, 0)
 

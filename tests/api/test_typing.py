@@ -19,12 +19,7 @@ def mypy(tmp_path: Path, text: str) -> str:
     """Check a script as a user's project would, with the package as it is installed."""
     (tmp_path / "script.py").write_text(text)
     command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "script.py"]
-    command += [
-        "--config-file",
-        str(ROOT / "pyproject.toml"),
-        "--cache-dir",
-        str(ROOT / ".mypy_cache/strict"),
-    ]
+    command += ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache/strict")]
     environment = {"MYPYPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     result = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment, timeout=500

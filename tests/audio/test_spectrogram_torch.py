@@ -171,8 +171,8 @@ def test_audio_uses_the_device_it_was_given(song_file):
         audio.load(song_file)
     expected, _ = plain.get_spectrograms([0.0, 7.5, 1.0], decibels=True)
     images, raw = twin.get_spectrograms([0.0, 7.5, 1.0], decibels=True)
-    assert images[1] is None and raw[1] is None
-    np.testing.assert_allclose(images[2], expected[2], atol=1e-4)
+    assert len(images) == len(raw) == len(expected) == 2
+    np.testing.assert_allclose(images[1], expected[1], atol=1e-4)
 
 
 def test_the_cpu_path_imports_no_torch(song_file):

@@ -70,7 +70,7 @@ def test_five_ways_give_one_number(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     predictor = bk.Predictor(cfg=predictor.cfg)
     python: Cells = {}
     for path in paths:
-        table = predictor.get_dataframe(*predictor.get_raw_scores(path), path.stem)
+        table = predictor.get_dataframe(*predictor.get_recording_scores(path), path.stem)
         python |= {(r, n, a, b): p for r, n, a, b, p in table.itertuples(index=False, name=None)}
     assert_equal(typed, python)
 

@@ -104,8 +104,8 @@ def test_trainer_is_the_command_in_python(project, cfg):
 
     assert britekit.Trainer is Trainer
     cfg.train.num_epochs = 1
-    result = Trainer(cfg).run(seed=2)
+    result = Trainer(cfg=cfg).run(seed=2)
     assert result.seed == 2 and len(result.epochs) == 1
-    assert 1e-7 <= Trainer(cfg).find_lr(12) <= 10
+    assert 1e-7 <= Trainer(cfg=cfg).find_lr(12) <= 10
     with pytest.raises(BriteKitError):
-        Trainer(cfg).find_lr(2)
+        Trainer(cfg=cfg).find_lr(2)
