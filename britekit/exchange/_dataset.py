@@ -21,7 +21,7 @@ from britekit.annotations.verdicts import Judged, Verdict, combine, current_verd
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import composed
 from britekit.errors import InputError, some
-from britekit.evaluation.analyzed_scores import read_manifest
+from britekit.evaluation.score_reading import read_manifest
 from britekit.results.candidates import later
 from britekit.results.recordings import Recordings, unknown_place
 
