@@ -54,6 +54,17 @@ def test_summary(project, capsys):
     assert summary_text(project).splitlines()[-1].startswith("next = git add metrics && git commit")
 
 
+def test_precision_without_a_detection_is_undefined(project):
+    """Written as 0 in metrics files, it read like a recognizer that is always wrong."""
+    Path("results/test").mkdir(parents=True)
+    intervals = {"macro_pr": [0.5, 0.7], "recall": [0.0, 0.2]}
+    Path("results/test/figures.json").write_text(
+        json.dumps(FIGURES | {"precision": 0.0, "recall": 0.0, "intervals": intervals})
+    )
+    line = next(line for line in summary_text(project).splitlines() if line.startswith("precision"))
+    assert line.split()[3] == "-" and line.endswith("nothing is detected at this threshold")
+
+
 def test_tables_of_experiments_fit_a_screen(project):
     """120 columns, as DVC prints them with the settings that changed."""
     Path("metrics").mkdir(exist_ok=True)

@@ -55,6 +55,8 @@ def summary_text(root: Path) -> str:
 
 def _line(figures: dict[str, Any], key: str, name: str, meaning: str) -> str:
     value, pair = figures[key], figures["intervals"].get(key)
+    if key == "precision" and not value and pair is None and figures["intervals"]:
+        value, meaning = None, "undefined: nothing is detected at this threshold"
     shown = "-" if value is None else f"{value:.3f}"
     interval = "" if pair is None else f"{pair[0]:.3f} to {pair[1]:.3f}"
     return f"{name.format(figures['threshold']):<20}{shown:>7}   {interval:<18}{meaning}"

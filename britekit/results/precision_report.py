@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from britekit.annotations.label_table import read_label_table
 from britekit.annotations.verdicts import combine, current_verdicts, read_verdicts
-from britekit.errors import InputError
+from britekit.errors import InputError, counted
 from britekit.files import together, write_csv
 from britekit.results.candidates import Candidates, read_candidates
 from britekit.results.judged import Matches, match_verdicts
@@ -95,7 +95,7 @@ def report_precision(
     report = _estimates(candidates, matches, rows, half_width)
     if not report.classes:
         raise InputError(
-            f"{verdicts}: no verdict of yes or no is about a detection in {labels} that was drawn at random; "
+            f"{verdicts} has no verdict (yes or no) on a randomly drawn detection in {labels}; "
             + (report.notes[0] if report.notes else "review some first (queues strata or random)")
         )
     density = _density(candidates, report, period)
@@ -146,22 +146,22 @@ def _notes(matches: Matches, without: dict[str, int], classes: list[ClassResult]
     if matches.elsewhere:
         first = matches.elsewhere[0].verdict
         notes.append(
-            f"{len(matches.elsewhere)} verdicts are about stretches without such a detection (the first: "
-            f"{first.recording}, {first.detection_start:.2f} s, {first.name}) and were not used"
+            f"{counted(len(matches.elsewhere), 'verdict')} not used, because the models have no such detection there "
+            f"(the first: {first.recording}, {first.detection_start:.2f} s, {first.name})"
         )
     if matches.unsure:
-        notes.append(f"{matches.unsure} verdicts of unsure, or on which reviewers disagree, were not used")
+        notes.append(f"{counted(matches.unsure, 'verdict')} not used, because they are unsure or reviewers disagree")
     if matches.chosen:
         notes.append(
-            f"{matches.chosen} verdicts are about detections that were chosen, not drawn at random (queues "
-            "such as top or presence), and were not used"
+            f"{counted(matches.chosen, 'verdict')} not used, because the detections were selected instead of drawn at "
+            "random (queues such as top or presence)"
         )
     few = [each.name for each in classes if each.rows[0][1].verdicts < FEW]
     if few:
-        notes.append(f"fewer than {FEW} verdicts, so intervals are less sure than they claim: {', '.join(few)}")
+        notes.append(f"fewer than {FEW} verdicts, so the intervals may be too narrow: {', '.join(few)}")
     if without:
         listed = ", ".join(f"{name} ({count})" for name, count in sorted(without.items()))
-        notes.append(f"no usable verdict on detections of: {listed}")
+        notes.append(f"no usable verdicts for: {listed}")
     return notes
 
 
@@ -234,8 +234,8 @@ def _draw(output: Path, report: PrecisionReport, density: list[tuple[str, ...]],
     sections = [
         Section(
             "Precision of all detections",
-            "Share of detections that are right, with its 95 % interval, and how many more verdicts would "
-            "narrow it to the width asked for.",
+            "Share of detections that are right, with its 95 % interval, and the number of further verdicts "
+            "for the wanted width of the interval.",
             columns=(*PRECISION_COLUMNS, "more verdicts"),
             rows=first,
         ),
@@ -246,7 +246,7 @@ def _draw(output: Path, report: PrecisionReport, density: list[tuple[str, ...]],
         ),
         Section(
             "Number of true detections",
-            "Estimated from the precision of each band of score, which is taken to be the same at all sites.",
+            "Estimated from the precision in each score range, assuming that it is the same at all sites.",
             columns=DENSITY_COLUMNS,
             rows=density,
         ),
@@ -255,7 +255,7 @@ def _draw(output: Path, report: PrecisionReport, density: list[tuple[str, ...]],
         sections.append(
             Section(
                 "Agreement of reviewers",
-                "Cohen's kappa: 1 is full agreement, 0 what chance would give.",
+                "Cohen's kappa: 1 is full agreement, 0 is the agreement expected by chance.",
                 columns=("reviewers", "items", "kappa"),
                 rows=[
                     (f"{one} and {other}", str(count), "undefined" if kappa is None else f"{kappa:.3f}")

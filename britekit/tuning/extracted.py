@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, inspect, select
 from sqlalchemy.orm import Session
 
 from britekit.annotations.classes import ClassInfo
@@ -68,18 +68,16 @@ def copy_without_spectrograms(source: str | Path, target: Path) -> None:
     with open_database(source) as reading, open_database(target, "create") as writing:
         left_out = {SpecValue.__tablename__, SpecGroup.__tablename__, "SchemaVersion"}
         tables = [table for table in Base.metadata.sorted_tables if table.name not in left_out]
-        for table in reversed(tables):  # the rows of every new database
+        # Some tables are created only when they get rows.
+        present, made = (set(inspect(session.connection()).get_table_names()) for session in (reading, writing))
+        for table in reversed([table for table in tables if table.name in made]):  # the rows of every new database
             writing.execute(table.delete())
-        for table in tables:
+        for table in [table for table in tables if table.name in present]:
+            table.create(writing.connection(), checkfirst=True)
             _copy(reading, writing, table)
 
 
 def _copy(reading: Session, writing: Session, table) -> None:  # type: ignore[no-untyped-def]
-    from sqlalchemy import inspect
-
-    connection = reading.connection()
-    if not inspect(connection).has_table(table.name):
-        return  # an older database lacks newer tables
-    found = connection.execute(select(table))
+    found = reading.connection().execute(select(table))
     while rows := found.fetchmany(_ROWS):
         writing.connection().execute(insert(table), [dict(row._mapping) for row in rows])

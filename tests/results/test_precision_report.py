@@ -80,8 +80,9 @@ def test_what_was_not_used_is_counted(tmp_path: Path) -> None:
     report = report_precision(path, labels, tmp_path / "out")
     assert [each.rows[0][1].verdicts for each in report.classes] == [1]
     notes = " ".join(report.notes)
-    assert "2 verdicts are about stretches without such a detection (the first: gone, 0.00 s, Wren)" in notes
-    assert "1 verdicts of unsure" in notes and "1 verdicts are about detections that were chosen" in notes
+    assert "2 verdicts not used, because the models have no such detection there (the first: gone, 0.00 s, Wren)" in notes
+    assert "1 verdict not used, because they are unsure" in notes
+    assert "1 verdict not used, because the detections were selected" in notes
     assert "fewer than 50 verdicts" in notes
 
 
@@ -123,7 +124,7 @@ def test_agreement_of_two_reviewers(tmp_path: Path) -> None:
 def test_nothing_to_go_by(tmp_path: Path) -> None:
     labels, rows, _ = world(tmp_path, 5)
     say(tmp_path / "v.csv", rows[0], "unsure")
-    with pytest.raises(InputError, match="no verdict of yes or no"):
+    with pytest.raises(InputError, match=r"has no verdict \(yes or no\)"):
         report_precision(tmp_path / "v.csv", labels, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
