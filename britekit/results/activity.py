@@ -1,7 +1,7 @@
 """When and where classes are heard: activity per hour, presence per day, detection histories (``rpt-activity``).
 
-What was analyzed counts as listened to; hours without a recording are no silence. Detections that a verdict rejects
-are left out, and confirmed ones are told from those that nobody heard.
+The recorded time is the time that was analyzed; hours without a recording are not silence. Detections that a verdict
+rejects are not used, and confirmed detections are distinguished from unverified ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from britekit.annotations.deployments import DEFAULT_PATH
 from britekit.annotations.label_table import LabelTable, read_label_table
 from britekit.annotations.verdicts import Judged, combine, current_verdicts, read_verdicts
 from britekit.audio.files import name_key
-from britekit.errors import some
+from britekit.errors import counted, some
 from britekit.files import atomic_path, csv_text, together, write_csv
 from britekit.results.class_thresholds import ClassThreshold, thresholds_of, write_thresholds
 from britekit.results.clips import safe_name
@@ -124,7 +124,7 @@ def report_activity(
         if precision is not None:
             write_thresholds(output / "thresholds.csv", thresholds)
         facts = [
-            f"{len(heard.times)} recordings, {effort.hours_K.sum():.1f} hours at {len(effort.sites)} sites",
+            f"{counted(len(heard.times), 'recording')}, {effort.hours_K.sum():.1f} hours, {counted(len(effort.sites), 'site')}",
             *notes,
         ]
         write_page(output / "activity.html", "Activity", facts, sections)
@@ -144,7 +144,7 @@ def _classes(
     place_of = np.fromiter((places.get(name, -1) for name in table.recordings), np.int64, len(table.recordings))
     here = place_of[table.recording_M] >= 0 if len(table) else np.zeros(0, bool)
     if not here.all():
-        notes.append(f"{int((~here).sum())} detections are in recordings that are left out")
+        notes.append(f"{counted(int((~here).sum()), 'detection')} not used, because the recording was not used")
     order = np.flatnonzero(here)
     order = order[np.argsort(table.name_M[order], kind="stable")]
     bounds = np.searchsorted(table.name_M[order], np.arange(len(table.names) + 1))
@@ -180,7 +180,7 @@ def _classes(
             f"{some([_of(item) for item in elsewhere], 3)}"
         )
     if rejected:
-        notes.append(f"{rejected} detections are left out, since a verdict says no")
+        notes.append(f"{counted(rejected, 'detection')} not used, because a reviewer rejected them")
 
 
 def _said(

@@ -82,7 +82,7 @@ def test_counted_by_hand(archive: Path) -> None:
     assert [row["2026-05-03"] for row in read(archive / "out" / "effort.csv")] == ["0.25", "0.166667"]
     notes = " ".join(report.notes)
     assert "1 recordings were not found" in notes and "1 recordings have no known time" in notes
-    assert "1 detections are in recordings that are left out" in notes
+    assert "1 detection not used, because the recording was not used" in notes
     page = (archive / "out" / "activity.html").read_text()
     assert "&lt;b&gt;Owl&lt;/b&gt;" in page and "<b>Owl</b>" not in page
 
@@ -105,7 +105,7 @@ def test_verdicts_confirm_and_reject(archive: Path) -> None:
         )  # fmt: skip
     report = report_activity("l", "out", "rec", verdicts="data/verdicts.csv")
     assert report.detections["Wren"] == 3
-    assert "1 detections are left out, since a verdict says no" in report.notes
+    assert "1 detection not used, because a reviewer rejected them" in report.notes
     presence = {(r["name"], r["date"]): r for r in read(archive / "out" / "presence.csv")}
     assert presence["Wren", "2026-05-01"]["status"] == "confirmed"
     assert presence["Wren", "2026-05-01"]["detections"] == "1"
