@@ -8,7 +8,7 @@ from pathlib import Path
 
 from britekit.errors import InputError, some
 from britekit.files import atomic_path, sha256_of, together
-from britekit.inference.model_files import CHECKPOINT, EXPORT
+from britekit.inference.model_files import CHECKPOINT, EXPORT, PROBE
 
 
 def save_winners(paths: Sequence[Path], directory: str | Path) -> list[Path]:
@@ -27,7 +27,7 @@ def save_winners(paths: Sequence[Path], directory: str | Path) -> list[Path]:
     for path in paths:
         times[path] = times.get(path, 0) + 1
         ending = f"-{times[path]}" if times[path] > 1 else ""
-        for suffix in (CHECKPOINT, EXPORT):
+        for suffix in (PROBE,) if path.suffix == PROBE else (CHECKPOINT, EXPORT):
             source = path.with_suffix(suffix)
             if source.is_file():
                 copies.append((source, folder / f"{path.stem}{ending}{suffix}"))
@@ -35,7 +35,7 @@ def save_winners(paths: Sequence[Path], directory: str | Path) -> list[Path]:
     others = []
     if folder.is_dir():
         for found in sorted(folder.iterdir()):
-            if found.suffix not in (CHECKPOINT, EXPORT) or found.name.startswith("."):
+            if found.suffix not in (CHECKPOINT, EXPORT, PROBE) or found.name.startswith("."):
                 continue
             if found not in wanted or sha256_of(found) != sha256_of(wanted[found]):
                 others.append(found.name)
