@@ -19,7 +19,7 @@ from britekit.errors import InputError
 
 IMAGE_EXTENSIONS = (".jpeg", ".jpg", ".png")
 
-# No recording is longer than 1e12 s; what has more digits is no offset.
+# No recording is longer than 1e12 s; a number with more digits is not an offset.
 _NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
 # A recording's name may hold anything, line breaks too.
 _PLAIN = re.compile(rf"(.+)-({_NUMBER})", re.DOTALL)
@@ -60,7 +60,7 @@ def parse_image_name(
     name
         File name of the image, with its extension; folders before it are ignored.
     known
-        The stems of existing recordings, or a function that tells whether a name means one.
+        The stems of existing recordings, or a function that returns whether a name means one.
 
     Returns
     -------

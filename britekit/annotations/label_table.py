@@ -1,9 +1,8 @@
 """Labels by columns: millions of them in seconds and in some 30 bytes each.
 
-A test at min_score 0 has a label for every class in every window, tens of millions of rows. Tables and label
-files as analyze writes them are parsed as arrays of bytes; whatever looks different (quotes, signs, other
-programs' forms, mistakes) is left to the reader of `labels.py`, which takes any form and names what is wrong.
-M: labels.
+A test at min_score 0 has a label for every class in every window, tens of millions of rows. Tables and label files as
+analyze writes them are parsed as arrays of bytes; whatever looks different (quotes, signs, other programs' forms,
+mistakes) is left to the reader of `labels.py`, which takes any form and names what is wrong. M: labels.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class LabelTable:
     recordings: list[str]
     """Stems with accents composed, in order of appearance; a label file without labels counts too."""
     names: list[str]
-    """What labels are called, in order of appearance."""
+    """Names of labels, in order of appearance."""
     recording_M: NDArray[np.int32]
     name_M: NDArray[np.int32]
     """(M,) indexes into both lists."""

@@ -60,7 +60,7 @@ class Reconciler:
         Raises
         ------
         InputError
-            Labels that are no class; each is told once, with its first file and row, how often it occurs, and
+            Labels are not classes; each is reported once, with its first file and row, how often it occurs, and
             the class it may mean.
         """
         items = list(annotations)

@@ -1,10 +1,9 @@
 """When, where and with what each recording was made, and from where that is known.
 
-The time comes from what a person wrote (``recordings.csv`` beside the recording or above it, up to the folder
-that is looked at), else from the file's metadata, else from its name: by the patterns of ``misc.time_regex``,
-then by known forms. A clock without a time zone has its deployment's. The place comes from
-``recordings.csv``, the deployment, the metadata or the name, in this order. What contradicts is listed, never
-settled in silence.
+The time comes from what a person wrote (``recordings.csv`` beside the recording or above it, up to the folder that is
+looked at), else from the file's metadata, else from its name: by the patterns of ``misc.time_regex``, then by known
+forms. A clock without a time zone has its deployment's. The place comes from ``recordings.csv``, the deployment, the
+metadata or the name, in this order. What contradicts is listed, never settled in silence.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _TIME_GROUPS = ("year", "month", "day", "hour", "minute")
 
 @dataclass(frozen=True)
 class RecordingInfo:
-    """What is known about a recording; None where nothing is.
+    """Facts about a recording; None where unknown.
 
     Attributes
     ----------
@@ -51,7 +50,7 @@ class RecordingInfo:
     start
         Time of the first sample; with its offset from UTC if the clock states one or a deployment does.
     zone
-        Time zone of the deployment, by which dates and hours of the site are told.
+        Time zone of the deployment, for dates and hours of the site.
     latitude, longitude
         Degrees, WGS84.
     site_source, recorder_source, start_source, place_source

@@ -217,7 +217,7 @@ def _write_or_restore(file: io.FileIO, end: int, data: bytes) -> None:
 
 
 def check_appendable(path: str | os.PathLike[str]) -> None:
-    """Raise `InputError` if verdicts cannot be appended to a file: before somebody gives any, not after."""
+    """Raise `InputError` if verdicts cannot be appended to a file: before the first verdict, not after."""
     path = Path(path)
     try:
         with open(path, "rb", buffering=0) as file:

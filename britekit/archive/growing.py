@@ -28,7 +28,7 @@ _AHEAD = 256
 
 @dataclass
 class Growth:
-    """What a run came to.
+    """Result of a run.
 
     Attributes
     ----------

@@ -33,7 +33,7 @@ from britekit.progress import track
 log = logging.getLogger(__name__)
 
 JUDGED = Path(VERDICTS, "verdicts.csv")
-"""What was said about the judged stretches beside it, below the directory of training recordings."""
+"""Path of the verdicts about it, below the directory of training recordings."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _ask(row: SourceRow, context: Context, sources_path: Path) -> list[Offer]:
 
 
 def _mention_verdicts(table: Path, sources_path: Path) -> None:
-    """Say how verdicts are used, where there are some and no row asks for them."""
+    """Log how to use verdicts, if there are some that no row uses."""
     count = len(current_verdicts(read_verdicts(table))) if table.exists() else 0
     if count:
         log.info(

@@ -48,7 +48,7 @@ class Offer:
     """For recordings from the network: returns all details after the download. An existing file of that name is not
     downloaded again."""
     verdicts: tuple[Verdict, ...] = ()
-    """What is known of a training recording of which only stretches were judged; times are its own."""
+    """Verdicts about parts of a training recording; times are relative to its start."""
 
 
 def refused(offer: Offer, reason: str) -> Offer:

@@ -66,7 +66,7 @@ class Problem:
     fields: tuple[str, ...]
     """``section.field`` of the values involved, the one to blame first."""
     text: str
-    """What is wrong and what is allowed, to be put after the field's name."""
+    """Describe what is wrong and what is allowed, to be put after the field's name."""
 
     def __str__(self) -> str:
         return f"{self.fields[0]}: {self.text}"

@@ -1,4 +1,4 @@
-"""Section `misc`: places on disk and on the network, name maps and how recordings are told apart."""
+"""Section `misc`: places on disk and on the network, name maps and how recordings are distinguished."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class ClassSegments:
             self._by_recording.setdefault(recording_id, []).append(found)
 
     def knows(self, name: str) -> bool:
-        """Tell whether the database has a recording of that stem or file name, of whatever class."""
+        """Return whether the database has a recording of that stem or file name, of whatever class."""
         return bool(self._names.find(name))
 
     def find(self, name: str, offset: float, tolerance: float) -> list[FoundSegment]:

@@ -15,7 +15,7 @@ from britekit.database.schema import Recording, RecordingInfo, Segment, SegmentC
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known about a recording beyond its file; None or empty where nothing is."""
+    """Facts about a recording beyond its file; None or empty where nothing is."""
 
     group_name: str | None = None
     licence: str | None = None

@@ -24,7 +24,7 @@ class FolderAnnotations:
     paths
         Its recordings; annotations of those that a name cannot tell apart are not used.
     reconciler
-        Knows the classes. Stretches labelled ``?`` stay: they hold a sound that nobody named.
+        Knows the classes. Stretches labelled ``?`` stay: they hold a sound without a name.
     misc
         ``map_codes``.
     class_name
@@ -33,8 +33,7 @@ class FolderAnnotations:
     Raises
     ------
     InputError
-        A file that cannot be understood or matches no recording, or a class that is not known; names file and
-        row.
+        A file that cannot be understood or matches no recording, or a class that is not known; names file and row.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What is to be stored: a plan per recording, with windows and classes; segments that somebody listed."""
+"""Plans of what to store per recording, with windows and classes; listed segments."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Plan:
 
 @dataclass
 class Wanted:
-    """Segments that somebody listed.
+    """Listed segments.
 
     Attributes
     ----------

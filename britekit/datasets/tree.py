@@ -38,7 +38,7 @@ def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig, failur
     Raises
     ------
     InputError
-        No such folder; a folder that is no class and holds no annotations; annotations that cannot be used.
+        No such folder; a folder that is not a class and holds no annotations; annotations that cannot be used.
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a directory; expected one folder of recordings per class in it")
@@ -89,7 +89,7 @@ def _plan(planned: dict[tuple[str, str], Plan], new: Plan) -> None:
 
 
 def _other_folders(root: Path, names: list[str], judged: Sequence[Path]) -> list[Path]:
-    """Return the folders that are no class's but hold annotations, the tree's own last; not those with verdicts."""
+    """Return the folders without a class but with annotations, the tree's own last; not those with verdicts."""
     found = []
     problems = []
     of_classes = set(map(composed, names))
@@ -101,7 +101,7 @@ def _other_folders(root: Path, names: list[str], judged: Sequence[Path]) -> list
         if holds_annotations(entry):
             found.append(entry)
         else:
-            problems.append(f"folder {entry} is no class of the class list{suggest(entry.name, names)}")
+            problems.append(f"folder {entry} is not a class of the class list{suggest(entry.name, names)}")
     if problems:
         raise InputError(some(problems, 5, "; "))
     return [*found, root]

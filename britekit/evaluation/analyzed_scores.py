@@ -56,7 +56,7 @@ class AnalyzedScores:
     length_s: float
     step_s: float
     scored: Scored
-    """What was scored up to the end of each recording, if known."""
+    """Whether windows or frames were scored up to the end of each recording, if known."""
     lay: Callable[[Grid, list[str]], NDArray[np.float32]]
     """Return the scores of the given recordings on a grid: (N, C) float32."""
     windows: Callable[[list[str]], Windows]

@@ -101,7 +101,7 @@ class Comparison:
     recordings: int
     """Recordings compared."""
     exclusions: list[str]
-    """What only one of the tests has, a sentence each."""
+    """Sentences about recordings and classes that only one of the tests has."""
 
     def verdict(self) -> str:
         """Return in one line which test is better, or that no difference is detectable."""

@@ -1,4 +1,4 @@
-"""What all standards are written from: recordings with site and time, their detections, and verdicts."""
+"""The common source of all standards: recordings with site and time, their detections, and verdicts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Source:
 
     @property
     def site(self) -> str:
-        """What deployments or a person call the place, else the folder."""
+        """Name of the place in deployments or given by the user, else the folder."""
         return self.info.site or unknown_place(self.name).site
 
     @property
@@ -90,7 +90,7 @@ class Detection:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What tells it from others in its recording."""
+        """Identifier within its recording."""
         return self.info.name, f"{self.start:.3f}", f"{self.end:.3f}"
 
 
@@ -105,7 +105,7 @@ class Dataset:
     classes: list[ClassInfo]
     """One per name in the table."""
     answers: dict[int, Judged] = field(default_factory=dict)
-    """What was said about rows: yes or no."""
+    """Verdicts about rows: yes or no."""
     heard: dict[str, list[Detection]] = field(default_factory=dict)
     """By recording: what a reviewer confirmed and no row holds."""
     manifest: dict[str, Any] = field(default_factory=dict)
@@ -156,7 +156,7 @@ class Dataset:
 
     @property
     def model(self) -> str:
-        """What scored the recordings: the program and the identifiers of the models."""
+        """Source of the scores: the program and the identifiers of the models."""
         parts = [str(v.get("identifier") or v.get("file")) for k, v in self.manifest.items() if k.startswith("model ")]
         version = self.manifest.get("britekit_version")
         return " ".join([f"britekit {version}" if version else "unknown program", *parts])

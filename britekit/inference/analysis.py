@@ -53,7 +53,7 @@ class AnalysisSummary:
     calibrated: str = "not calibrated"
     """Description of the calibration of labels."""
     occurrence: OccurrenceTotals | None = None
-    """What occurrence data changed; None without such data."""
+    """Changes by occurrence data; None without such data."""
 
     def failure(self) -> InferenceError | None:
         """Return the error for a batch with failed recordings, or None."""
@@ -187,7 +187,7 @@ def make_labeller(cfg: BaseConfig, ensemble: Ensemble, calibration: Calibration 
 
 
 def is_timed(kinds: Sequence[str]) -> bool:
-    """Tell whether a format shows when and where recordings were made."""
+    """Return whether a format shows when and where recordings were made."""
     return any("time_start" in formats.get(kind).columns for kind in kinds)
 
 

@@ -45,7 +45,7 @@ RETRY_S = 60.0
 
 @dataclass
 class WatchSummary:
-    """What a watch came to."""
+    """Result of a watch."""
 
     done: int = 0
     """Recordings in the tables, with those of earlier watches."""
@@ -75,7 +75,7 @@ class _Arriving:
     since: float
     """When it was first seen with this size and time."""
     reason: str = ""
-    """What is missing at its end, once it was tried."""
+    """Description of a missing end, after a try."""
     failed: bool = False
     """Whether it was given up until it changes."""
 
@@ -338,7 +338,7 @@ class _Watch:
         for name, path, scored in scorer.run(each(), lambda: None):
             item = self._arriving[name]
             if identity_of(path) != item.identity:
-                continue  # it is still arriving: the next look begins to wait anew
+                continue  # it is still arriving: the next look starts waiting again
             # What has been there for long, by its own time too, will not become longer.
             age_s = time.time() - item.identity[1] / 1e9
             as_it_is = self.once or bool(item.reason) or age_s > self.patience_s

@@ -55,7 +55,7 @@ def compute_cost(blueprint: Blueprint) -> Cost:
 
 
 def count_multiply_adds(network: nn.Module, shape: tuple[int, ...]) -> int:
-    """Multiply-adds of one pass over an input of the given shape; the network is moved to ``meta``."""
+    """Return the multiply-adds of one pass for an input of the given shape; the network is moved to ``meta``."""
     network.to("meta").eval()
     # PyTorch's counter sees each product as it is dispatched, also those outside of layers (attention), and
     # takes a multiplication and an addition as two.

@@ -1,4 +1,4 @@
-"""What is known about a place and a week, as shifts of scores in log-odds.
+"""Occurrence at a place and in a week, as shifts of scores in log-odds.
 
 A class whose value at the recording's place and week is v gets the shift::
 
@@ -6,7 +6,7 @@ A class whose value at the recording's place and week is v gets the shift::
 
 and its score p becomes sigmoid(logit(p) + s): Bayes' rule, where the models' own odds belong to the base rate b
 and the true ones to v. b is ``infer.occurrence_base``, else the mean of the class's values above 0 over all
-areas and weeks of the file. `floor` bounds the shift, so that a loud song of a bird that nobody has seen there
+areas and weeks of the file. `floor` bounds the shift, so that a loud song of a bird that was never seen there
 is still found. As a hard list (``infer.occurrence_use: list``) classes below the floor are withheld, and others
 left as they are. Where the file says nothing (NaN, or a class in ``infer.occurrence_unknown``), s is 0.
 
@@ -98,7 +98,7 @@ class Where:
 
 @dataclass(frozen=True, eq=False)
 class RecordingPrior:
-    """What occurrence data say about one recording."""
+    """Occurrence data for one recording."""
 
     shifts: np.ndarray
     """(C,) log-odds; -inf for a class that is withheld, 0 where scores stay."""

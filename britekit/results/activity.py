@@ -40,7 +40,7 @@ _EQUAL_S = 0.011
 
 @dataclass
 class ActivityReport:
-    """What `report_activity` found."""
+    """Result of `report_activity`."""
 
     effort: Effort
     occasions: Occasions
@@ -280,7 +280,7 @@ def _presence_rows(each: _Class, times: RecordingTimes) -> Iterator[tuple[str, .
     first, last = (work.reduceat(each.times.time_D[order], begin) for work in (np.minimum, np.maximum))
     confirmed = np.add.reduceat(each.confirmed_D[order].astype(np.int64), begin)
     count = np.diff(begin, append=len(order))
-    # The last zone of a site's recordings, by which its days are told.
+    # The last zone of a site's recordings, for its days.
     zones = {
         int(site): times.zones[int(zone)] for site, zone in np.unique(np.stack([times.site_R, times.zone_R], 1), axis=0)
     }

@@ -49,7 +49,7 @@ class Candidates:
     places: list[Place]
     """One per recording."""
     heard_M: NDArray[np.bool_] | None = None
-    """(M,) True where somebody gave a verdict; None if that is not asked for."""
+    """(M,) True where there is a verdict; None if that is not asked for."""
     archive: Path | None = None
     """Archive with embeddings of the recordings, if there is one."""
 

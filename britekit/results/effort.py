@@ -33,7 +33,7 @@ class RecordingTimes:
     """(R,) length."""
     zones: list[tzinfo]
     zone_R: NDArray[np.int64]
-    """(R,) index into ``zones``: by whose clock dates and hours are told."""
+    """(R,) index into ``zones``: of dates and hours."""
 
     def __len__(self) -> int:
         return len(self.start_R)

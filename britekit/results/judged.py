@@ -20,7 +20,7 @@ _YES_PART, _NO_PART = 0.5, 0.9
 
 @dataclass
 class Matches:
-    """What verdicts say about detections."""
+    """Match verdicts with detections."""
 
     yes: dict[int, bool] = field(default_factory=dict)
     """Detections (rows of the candidates) with a verdict of yes or no."""

@@ -1,4 +1,4 @@
-"""What was listened to: the recordings that were analyzed, with site and clock time."""
+"""The analyzed sound: the recordings that were analyzed, with site and clock time."""
 
 from __future__ import annotations
 

@@ -81,5 +81,5 @@ class Recordings:
 
 
 def unknown_place(recording: str) -> Place:
-    """Return the site of a recording whose file is not at hand: its folder, without a time."""
+    """Return the site of a recording whose file is not available: its folder, without a time."""
     return Place(recording.rpartition("/")[0])

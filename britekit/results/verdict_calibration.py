@@ -19,9 +19,9 @@ from britekit.annotations.verdicts import combine, current_verdicts, read_verdic
 from britekit.audio.files import composed
 from britekit.config.yaml_reader import dump_plain
 from britekit.errors import InputError
-from britekit.evaluation.score_reading import model_members, read_manifest, trained_classes
 from britekit.evaluation.applied_scaling import applied_scaling, scaling_of_classes
 from britekit.evaluation.platt_fit import MIN_CELLS, PRIOR_PRECISION, fit_platt, logit
+from britekit.evaluation.score_reading import model_members, read_manifest, trained_classes
 from britekit.files import write_csv, write_text
 from britekit.metrics.calibration import equal_mass_bins
 from britekit.results.candidates import Candidates, read_candidates
@@ -36,7 +36,7 @@ _ROUNDED = 1e-3  # scores in label files
 
 @dataclass(frozen=True)
 class VerdictCalibration:
-    """What was fitted, and what it is worth."""
+    """The fitted calibration and its errors."""
 
     coefficient: float
     intercept: float

@@ -230,7 +230,7 @@ def _give_up(waiting: Future[RecordingScores]) -> None:
     """Let the engine leave a recording at its next chunk; it leaves those that have an answer."""
     if not waiting.cancel():
         with contextlib.suppress(InvalidStateError):
-            waiting.set_exception(InferenceError("nobody waits for the recording any more"))
+            waiting.set_exception(InferenceError("the request for the recording was cancelled"))
 
 
 def _bytes_of(result: RecordingScores) -> int:

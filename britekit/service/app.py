@@ -44,7 +44,7 @@ from britekit.service.uploads import Refusal, Upload, receive_upload, safe_name
 
 logger = logging.getLogger(__name__)
 
-# Logged and answered to nobody: the client has left. Not a failure of the server, so below 500.
+# Only logged, since the client has disconnected. Not a failure of the server, so below 500.
 CLIENT_GONE = 499
 ROWS = 256  # made into text at a time
 RETRY_AFTER_SECONDS = 2
@@ -271,10 +271,7 @@ class Recognizer:
                 except asyncio.CancelledError:
                     await asyncio.wait({piece})
                     raise
-        headers = {
-            "X-Recording-Seconds": f"{picture.seconds:.6f}",
-            "X-Picture-Seconds": f"{picture.shown_seconds:.6f}",
-        }
+        headers = {"X-Recording-Seconds": f"{picture.seconds:.6f}", "X-Picture-Seconds": f"{picture.shown_seconds:.6f}"}
         return Response(picture.png, media_type="image/png", headers=headers)
 
 
@@ -294,11 +291,7 @@ def build_app(recognizer: Recognizer, limits: Limits, stop: Stop | None = None) 
         return PlainTextResponse("\n")
 
     pages = {"/": "page.html", "/docs": "api.html"}
-    posts = {
-        "detections": recognizer.detections,
-        "scores": recognizer.scores,
-        "spectrogram": recognizer.spectrogram,
-    }
+    posts = {"detections": recognizer.detections, "scores": recognizer.scores, "spectrogram": recognizer.spectrogram}
     gets = {
         "model": recognizer.model,
         "sample": recognizer.sample,
@@ -355,7 +348,7 @@ async def _while_wanted(work: Awaitable[Response], request: Request, name: str) 
     finally:
         for unfinished in (task, watch):
             unfinished.cancel()
-        # The upload is removed next: nobody may still be reading it.
+        # The upload is removed next, so it must not be in use.
         await asyncio.wait({task, watch})
 
 

@@ -28,7 +28,7 @@ class RecordingForm(BaseModel):
         description="Instead of the recording: `key` of an earlier answer. Scores of recent recordings are "
         "stored; status 410 means that the recording must be sent again.",
     )
-    name: str | None = Field(None, max_length=255, description="With `key`: name of the recording to use in the answer.")
+    name: str | None = Field(None, max_length=255, description="With `key`: name of the recording in the answer.")
 
 
 class DetectionsForm(RecordingForm):
@@ -41,7 +41,7 @@ class DetectionsForm(RecordingForm):
         le=1,
         description="Lowest score of a detection; the model's default if absent.",
     )
-    classes: str | None = Field(None, description="Names of the classes to return, one per line; all classes if absent.")
+    classes: str | None = Field(None, description="Names of the classes to return, one per line; all if absent.")
     thresholds: bool = Field(
         False, description="Use the calibration's threshold of each class instead of min_score."
     )

@@ -20,7 +20,9 @@ class Detection(BaseModel):
     start: float = Field(description="Seconds from the start of the recording.")
     end: float = Field(description="Seconds from the start of the recording.")
     score: float = Field(description="A probability if `calibrated` is true.")
-    confirmed: bool = Field(description="True for a detection below min_score that was kept because `lower_min_if_confirmed` is on.")
+    confirmed: bool = Field(
+        description="True for a detection below min_score that was kept because `lower_min_if_confirmed` is on."
+    )
 
 
 class DetectionsAnswer(BaseModel):

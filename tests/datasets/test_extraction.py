@@ -204,7 +204,7 @@ def test_rows_that_cannot_be_understood(project, row, message):
 
 def test_unknown_class_folder_and_class_without_recordings(project):
     os.rename("data/recordings/Robin", "data/recordings/Robbin")
-    with pytest.raises(InputError, match='Robbin is no class of the class list; did you mean "Robin"'):
+    with pytest.raises(InputError, match='Robbin is not a class of the class list; did you mean "Robin"'):
         build()
     os.rename("data/recordings/Robbin", "data/recordings/.hidden")
     with pytest.raises(InputError, match='no recordings of "Robin"'):
