@@ -1,6 +1,7 @@
 """What do verdicts bring? A reviewer that knows the truth judges detections in a made archive.
 
     python benchmarks/verdicts.py --work DIR [--seeds 3] [--recordings 60] [--epochs 10] [--verdicts 200]
+        [--model effnet.2]
 
 Builds the demo as a project of its own in DIR, and an archive of test-like recordings that are in no test.
 (1) Precision at 0.8, estimated from 60 verdicts per class (queue strata), beside the true one. (2) Macro PR-AUC
@@ -42,11 +43,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     for name, default in (("seeds", 3), ("recordings", 60), ("epochs", 10), ("verdicts", 200)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--model", default="effnet.2")
     options = parser.parse_args()
     work = options.work.absolute()
     if not (work / "before.pkl").exists():
         britekit(Path.cwd(), "init", "--dest", str(work))
-        set_epochs(work, options.epochs)
+        set_training(work, options.epochs, options.model)
         make_data(work, "before")
     os.chdir(work)
     make_archive(Path("archive"), options.recordings)
@@ -77,11 +79,12 @@ def britekit(folder: Path, *arguments: str) -> None:
         sys.exit(f"britekit {' '.join(arguments)}: {done.stdout}{done.stderr}")
 
 
-def set_epochs(work: Path, epochs: int) -> None:
-    """Write the number of epochs into the project's settings."""
+def set_training(work: Path, epochs: int, model: str) -> None:
+    """Write the number of epochs and the model into the project's settings."""
     path = work / "params.yaml"
     lines = path.read_text(encoding="utf-8").splitlines()
-    lines = [f"  num_epochs: {epochs}" if line.strip().startswith("num_epochs:") else line for line in lines]
+    given = {"num_epochs": str(epochs), "model_type": model}
+    lines = [f"  {name}: {given[name]}" if (name := line.strip().split(":")[0]) in given else line for line in lines]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from filelock import FileLock
 
 from britekit.annotations.tables import iter_rows, parse_number
+from britekit.annotations.text_files import with_points
 from britekit.errors import InputError
 from britekit.files import unwritable, write_csv
 
@@ -71,6 +72,7 @@ class Verdict:
 
 
 COLUMNS = tuple(field.name for field in fields(Verdict))
+_NUMBERS = ("start", "end", "detection_start", "detection_end", "score", "share")
 _OPTIONAL = ("replaces", "channel", "others", "score", "model", "queue", "stratum", "share", "reviewer", "time", "note")
 
 
@@ -99,8 +101,11 @@ def read_verdicts(path: str | os.PathLike[str]) -> list[Verdict]:
     required = [name for name in COLUMNS if name not in _OPTIONAL]
     found: list[Verdict] = []
     rows_of: dict[str, int] = {}
-    for row, cells in iter_rows(path, required, _OPTIONAL):
-        verdict = _parse(path, row, cells)
+    rows = list(iter_rows(path, required, _OPTIONAL))
+    numbers, _ = with_points(cells[name] for _, cells in rows for name in _NUMBERS)
+    for place, (row, cells) in enumerate(rows):
+        first = place * len(_NUMBERS)
+        verdict = _parse(path, row, cells | dict(zip(_NUMBERS, numbers[first : first + len(_NUMBERS)], strict=True)))
         if verdict.id in rows_of:
             raise InputError(
                 f'{path}, row {row}: the id "{verdict.id}" is also that of row {rows_of[verdict.id]}; remove '
@@ -271,7 +276,7 @@ def _parse(path: Path, row: int, cells: dict[str, str]) -> Verdict:
             f"{where}: a row without a verdict takes another back, so it needs that row's id under replaces"
         )
     numbers: dict[str, Any] = {}
-    for name in ("start", "end", "detection_start", "detection_end", "score", "share"):
+    for name in _NUMBERS:
         text = cells[name]
         if not text and name in ("score", "share"):
             numbers[name] = None

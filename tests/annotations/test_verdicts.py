@@ -164,7 +164,7 @@ def test_kills_and_two_writers_lose_and_double_nothing(tmp_path: Path) -> None:
             out, _ = writer.communicate()
             acknowledged += [f"{round_}{name}-{number}" for number in out.split()]
     found = [row.id for row in read_verdicts(path)]
-    assert len(acknowledged) > 50
+    assert len(acknowledged) > 20
     assert len(set(found)) == len(found)
     assert set(acknowledged) <= set(found)
     # At most the row that was being acknowledged when its writer was killed.

@@ -79,6 +79,7 @@ function drawPicture() {
   const stepHz = [100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000].find(s => (high - low) / s <= 7) || 100000;
   for (let f = Math.ceil(low / stepHz) * stepHz; f < high; f += stepHz) {
     const y = (1 - (f - low) / (high - low)) * height;
+    if (y > height - 14 * scale) continue; // the times are there
     pen.fillRect(0, y, 6 * scale, scale); pen.fillText(hertz(f), 8 * scale, Math.max(11 * scale, y + 4 * scale));
   }
   const stepS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20].find(s => seconds / s <= 12) || 30;
