@@ -1,6 +1,7 @@
 """A review: order, resumption, undo, several reviewers, and precision so far by hand."""
 
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -118,3 +119,22 @@ def test_a_file_that_cannot_be_appended_to_is_refused_before_anybody_listens(tmp
     path.write_text(";".join(COLUMNS) + "\n")
     with pytest.raises(InputError, match="cannot be appended to, since its header is not id,replaces"):
         Review([], path, "Ann")
+
+
+def test_two_reviewers_on_one_queue_keep_their_verdicts_apart(tmp_path: Path) -> None:
+    path, items = tmp_path / "v.csv", [item(number) for number in range(40)]
+    reviews = [Review(items, path, name) for name in ("Ann", "Ben")]
+
+    def judge(review: Review, answer: str) -> None:
+        for number in range(40):
+            review.judge(number, answer)
+
+    threads = [Thread(target=judge, args=pair) for pair in zip(reviews, ("yes", "no"), strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rows = current_verdicts(read_verdicts(path))
+    said = {name: [row.verdict for row in rows if row.reviewer == name] for name in ("Ann", "Ben")}
+    assert said == {"Ann": ["yes"] * 40, "Ben": ["no"] * 40}
+    assert [review.progress()["left"] for review in reviews] == [0, 0]

@@ -4,6 +4,7 @@ import csv
 import io
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -84,6 +85,25 @@ def test_a_verdict_is_on_the_disk_before_the_answer(client, tmp_path: Path) -> N
     assert http.post("/api/undo", json={}).json()["next"] == 0
     assert current_verdicts(read_verdicts(tmp_path / "v.csv")) == []
     assert http.post("/api/undo", json={}).status_code == 409
+
+
+def test_a_full_disk_is_a_sentence_and_the_detection_stays(client, tmp_path: Path) -> None:
+    """The system refuses to let the file grow in the middle of a row, as a full disk does."""
+    http, app = client
+    http.post("/api/items/0/verdict", json={"verdict": "yes"})
+    before = (tmp_path / "v.csv").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, limits[1]))
+    try:
+        answer = http.post("/api/items/1/verdict", json={"verdict": "no"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert answer.status_code == 409 and "v.csv" in answer.json()["error"]
+    assert (tmp_path / "v.csv").read_bytes() == before and app.review.next_number() == 1
+    assert http.post("/api/items/1/verdict", json={"verdict": "no"}).json()["next"] == 2
+    assert [row.verdict for row in read_verdicts(tmp_path / "v.csv")] == ["yes", "no"]
 
 
 @pytest.mark.parametrize(
