@@ -59,7 +59,12 @@ def main() -> int:
             peak = int(last.split()[1]) * 1024 / 1e9
             failed |= seconds > MOST_S or peak > MOST_GB
             cpu = float(last.split()[2])
-            print(f"{table}: {seconds:.1f} s ({cpu:.1f} s of a core), peak {peak:.2f} GB", *printed[-5:], sep="\n  ", flush=True)
+            print(
+                f"{table}: {seconds:.1f} s ({cpu:.1f} s of a core), peak {peak:.2f} GB",
+                *printed[-5:],
+                sep="\n  ",
+                flush=True,
+            )
     return int(failed)
 
 

@@ -330,12 +330,7 @@ def draw_calibration(path: Path) -> None:
         error = expected_calibration_error(truth[tested], values).error
         lines.append(
             ReliabilityLine(
-                f"{name}, error {error:.3f}",
-                bins.mean_prediction,
-                bins.observed,
-                bins.low,
-                bins.high,
-                bins.count,
+                f"{name}, error {error:.3f}", bins.mean_prediction, bins.observed, bins.low, bins.high, bins.count
             )
         )
     plot_reliability(path, lines[0], lines[1], f"P = sigmoid({a:.2f} logit(score) {b:+.2f})")
@@ -447,10 +442,7 @@ def main(arguments: list[str]) -> int:
     FOLDER.mkdir(exist_ok=True)
     unknown = set(arguments) - set(PICTURES)
     if unknown:
-        print(
-            f"Error: unknown picture {', '.join(sorted(unknown))}; expected {', '.join(PICTURES)}",
-            file=sys.stderr,
-        )
+        print(f"Error: unknown picture {', '.join(sorted(unknown))}; expected {', '.join(PICTURES)}", file=sys.stderr)
         return 2
     for name, draw in PICTURES.items():
         if not arguments or name in arguments:

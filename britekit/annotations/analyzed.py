@@ -18,24 +18,16 @@ COLUMNS = ("recording", "seconds", "file", "time", "time_source", "latitude", "l
 
 @dataclass(frozen=True, slots=True)
 class Analyzed:
-    """A recording that was analyzed.
-
-    Attributes
-    ----------
-    recording
-        What results call it.
-    seconds
-        Its length.
-    file
-        Its path when it was analyzed; empty where the table does not say.
-    metadata
-        What the file itself says of time, place and device; None where the table does not say.
-    """
+    """A recording that was analyzed."""
 
     recording: str
+    """What results call it."""
     seconds: float
+    """Its length."""
     file: str = ""
+    """Its path when it was analyzed; empty where the table does not say."""
     metadata: RecordingMetadata | None = None
+    """What the file itself says of time, place and device; None where the table does not say."""
 
 
 def analyzed_row(recording: str, seconds: str, file: str, known: RecordingMetadata) -> tuple[object, ...]:

@@ -20,19 +20,13 @@ _MOST_STEPS = 300
 
 @dataclass(frozen=True)
 class Classifier:
-    """Logits = u · weights + bias; u is the vector, or the direction in which it lies from a centre.
-
-    Attributes
-    ----------
-    weights_CF, bias_C
-        float64.
-    centre_F
-        None: the vector itself counts.
-    """
+    """Logits = u · weights + bias; u is the vector, or the direction in which it lies from a centre."""
 
     weights_CF: NDArray[np.float64]
     bias_C: NDArray[np.float64]
+    """Float64."""
     centre_F: NDArray[np.float64] | None = None
+    """None: the vector itself counts."""
 
     @property
     def head(self) -> str:

@@ -25,29 +25,20 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Probe:
-    """A fitted probe and what cross-validation says about it.
-
-    Attributes
-    ----------
-    classifier
-        Fitted on all windows; its scores are calibrated.
-    method
-        ``prototypes`` or ``logistic C=…``.
-    tried
-        Macro average precision of each method on windows of groups that it had not seen.
-    pr_auc_C, roc_auc_C
-        Of the method chosen, per class; NaN where a class is heard in one group only.
-    error_before, error_after
-        Expected calibration error on unseen groups, without and with calibration; NaN if there is none.
-    """
+    """A fitted probe and what cross-validation says about it."""
 
     classifier: Classifier
+    """Fitted on all windows; its scores are calibrated."""
     method: str
+    """``prototypes`` or ``logistic C=…``."""
     tried: dict[str, float]
+    """Macro average precision of each method on windows of groups that it had not seen."""
     pr_auc_C: NDArray[np.float64]
     roc_auc_C: NDArray[np.float64]
+    """Of the method chosen, per class; NaN where a class is heard in one group only."""
     error_before: float
     error_after: float
+    """Expected calibration error on unseen groups, without and with calibration; NaN if there is none."""
 
 
 def fit_probe(data: Labelled) -> Probe:

@@ -26,33 +26,23 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Plan:
-    """One recording to extract.
-
-    Attributes
-    ----------
-    path, source, facts
-        Where it is, where it comes from and what is known about it.
-    class_names
-        Classes that it holds over its whole length.
-    annotations
-        Stretches of classes that people heard in it.
-    judged, seconds
-        What verdicts say about stretches of it, and its length; of all else nothing is known.
-    starts
-        Its windows, where they begin in ascending order, or a function that looks at the file and returns it.
-    also
-        The same file in other folders.
-    """
+    """One recording to extract."""
 
     path: Path
     source: str
     facts: Facts
+    """Where it is, where it comes from and what is known about it."""
     class_names: list[str]
+    """Classes that it holds over its whole length."""
     annotations: list[Annotation] = field(default_factory=list)
+    """Stretches of classes that people heard in it."""
     judged: list[Stretch] = field(default_factory=list)
     seconds: float = 0.0
+    """What verdicts say about stretches of it, and its length; of all else nothing is known."""
     starts: WindowGrid | Sequence[float] | Starts = ()
+    """Its windows, where they begin in ascending order, or a function that looks at the file and returns it."""
     also: list[Path] = field(default_factory=list)
+    """The same file in other folders."""
 
     @property
     def filename(self) -> str:
@@ -83,24 +73,16 @@ class Plan:
 
 @dataclass
 class Wanted:
-    """Listed segments.
-
-    Attributes
-    ----------
-    offsets
-        Per recording, its offsets in seconds, ascending.
-    unreadable
-        Image names that say no segment.
-    absent
-        Recordings that are named but not there, each with the names that name it.
-    unclear
-        Recordings that a listed name cannot tell from another, each with the reason; they fail.
-    """
+    """Listed segments."""
 
     offsets: dict[Path, list[float]] = field(default_factory=dict)
+    """Per recording, its offsets in seconds, ascending."""
     unreadable: list[str] = field(default_factory=list)
+    """Image names that say no segment."""
     absent: dict[str, list[str]] = field(default_factory=dict)
+    """Recordings that are named but not there, each with the names that name it."""
     unclear: dict[Path, str] = field(default_factory=dict)
+    """Recordings that a listed name cannot tell from another, each with the reason; they fail."""
 
     def add(self, paths: Sequence[Path], offset: float) -> None:
         """Add a segment of the recording that a name means, or note that it could mean several."""

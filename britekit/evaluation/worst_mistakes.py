@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -136,7 +137,8 @@ def draw_examples(examples: Sequence[Example], folder: str | Path, cfg: AudioCon
             continue
         starts = sorted({excerpt_of(examples[place])[0] for place in places})
         try:
-            images = dict(Windows(paths[0], replace(cfg, spec_duration=seconds), starts))
+            windows = Windows(paths[0], replace(cfg, spec_duration=seconds), starts)
+            images = dict(islice(windows, len(starts)))  # stops reading after the last one
         except InputError as error:
             log.warning("no spectrogram of %s: %s", recording, error)
             continue

@@ -25,26 +25,18 @@ _STEP = 0.01
 
 @dataclass(frozen=True)
 class ClassThreshold:
-    """The lowest score of a class that counts.
-
-    Attributes
-    ----------
-    threshold
-        0 to 1; above 1 where no score reaches the precision, so that only confirmed detections count.
-    by
-        ``verdicts``, ``calibration`` or ``min-score``, where neither says anything.
-    precision, low, high
-        At the threshold, by verdicts, with its 95 % interval.
-    verdicts
-        Number of verdicts of yes and no behind it.
-    """
+    """The lowest score of a class that counts."""
 
     threshold: float
+    """0 to 1; above 1 where no score reaches the precision, so that only confirmed detections count."""
     by: str
+    """``verdicts``, ``calibration`` or ``min-score``, where neither says anything."""
     precision: float | None = None
     low: float | None = None
     high: float | None = None
+    """At the threshold, by verdicts, with its 95 % interval."""
     verdicts: int = 0
+    """Number of verdicts of yes and no behind it."""
 
     def sentence(self) -> str:
         """Return what a reader should know."""

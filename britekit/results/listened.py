@@ -23,24 +23,16 @@ SitePlace = tuple[float, float, tzinfo | None]
 
 @dataclass
 class Listened:
-    """The recordings of known time.
-
-    Attributes
-    ----------
-    times
-        Of R recordings; sites are sorted by name.
-    places
-        Name of a recording to its place among them; -1 where its time is not known.
-    sites
-        Latitude, longitude and time zone of each site of which they are known.
-    notes
-        Sentences about recordings that are left out, or of which something is not known.
-    """
+    """The recordings of known time."""
 
     times: RecordingTimes
+    """Of R recordings; sites are sorted by name."""
     places: dict[str, int]
+    """Name of a recording to its place among them; -1 where its time is not known."""
     sites: dict[str, SitePlace]
+    """Latitude, longitude and time zone of each site of which they are known."""
     notes: list[str] = field(default_factory=list)
+    """Sentences about recordings that are left out, or of which something is not known."""
 
 
 class _Some:

@@ -80,7 +80,9 @@ def test_what_was_not_used_is_counted(tmp_path: Path) -> None:
     report = report_precision(path, labels, tmp_path / "out")
     assert [each.rows[0][1].verdicts for each in report.classes] == [1]
     notes = " ".join(report.notes)
-    assert "2 verdicts not used, because the models have no such detection there (the first: gone, 0.00 s, Wren)" in notes
+    assert (
+        "2 verdicts not used, because the models have no such detection there (the first: gone, 0.00 s, Wren)" in notes
+    )
     assert "1 verdict not used, because they are unsure" in notes
     assert "1 verdict not used, because the detections were selected" in notes
     assert "fewer than 50 verdicts" in notes

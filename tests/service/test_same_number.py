@@ -41,10 +41,7 @@ def test_five_ways_give_one_number(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         paths.append(Path(f"rec/r{number:02}.wav"))
         paths[-1].parent.mkdir(exist_ok=True)
         soundfile.write(paths[-1], signal, 16000)
-        annotations += [
-            Annotation(f"r{number:02}", "LOWT", 2.0, 4.0),
-            Annotation(f"r{number:02}", "HIGT", 0, 1),
-        ]
+        annotations += [Annotation(f"r{number:02}", "LOWT", 2.0, 4.0), Annotation(f"r{number:02}", "HIGT", 0, 1)]
     write_annotations("rec/annotations.csv", annotations)
 
     assert main(["analyze", "-i", "rec", "-o", "out", "-m", "0"]) == 0
