@@ -20,7 +20,7 @@ from britekit.annotations.tables import iter_rows, parse_number
 from britekit.annotations.verdicts import Judged, Verdict, combine, current_verdicts, read_verdicts
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import composed
-from britekit.errors import InputError, some
+from britekit.errors import InputError, counted, some
 from britekit.evaluation.score_reading import read_manifest
 from britekit.results.candidates import later
 from britekit.results.recordings import Recordings, unknown_place
@@ -208,12 +208,13 @@ def read_dataset(
     if unlisted:
         count = sum(len(dataset.rows[name]) for name in unlisted)
         notes.append(
-            f"{count} detections are left out, since {ANALYZED} does not list their recordings: {some(unlisted)}"
+            f"{counted(count, 'detection')} left out, in recordings that {ANALYZED} does not list: {some(unlisted)}"
         )
     contradictory = [source.name for source in found if source.info.contradictions]
     if contradictory:
         notes.append(
-            f"{len(contradictory)} recordings have contradictory times or places; see audio-info: {some(contradictory)}"
+            f"{counted(len(contradictory), 'recording')} with contradictory times or places, which audio-info lists: "
+            f"{some(contradictory)}"
         )
     if verdicts is not None:
         _judge(dataset, combine(current_verdicts(read_verdicts(verdicts))), only)
@@ -275,11 +276,12 @@ def _classes(labels: list[str], path: Path, manifest: dict[str, Any], notes: lis
             found.append(ClassInfo(label))
             unknown.append(label)
     if unknown:
-        notes.append(f"{len(unknown)} classes are not in {path}, so labels stand for their names: {some(unknown)}")
+        notes.append(f"{counted(len(unknown), 'label')} not in {path}, taken as the name of a class: {some(unknown)}")
     unnamed = sorted({info.name for info in found if not info.alt_name})
     if unnamed:
         notes.append(
-            f"{len(unnamed)} classes have no AltName in {path}; their Name stands as scientific name: {some(unnamed)}"
+            f"{counted(len(unnamed), 'class', 'classes')} without AltName in {path}, where Name stands as scientific "
+            f"name: {some(unnamed)}"
         )
     return found
 
@@ -317,13 +319,14 @@ def _judge(dataset: Dataset, judged: list[Judged], only: Sequence[str]) -> None:
     rejected = sum(item.answer == "no" for item in dataset.answers.values())
     heard = sum(map(len, dataset.heard.values()))
     sentences = (
-        (rejected, "detections are left out, since a verdict says no"),
-        (heard, "confirmed stretches hold no detection of these labels; they are exported as heard by a person"),
-        (unsure, "verdicts are unsure; their detections are exported as not verified"),
-        (others, "verdicts name other classes that were heard; these are not exported"),
-        (len(absent), f"recordings with verdicts are not exported: {some(sorted(absent))}"),
+        (rejected, "detection", "left out, since a verdict says no"),
+        (heard, "confirmed stretch", "without a detection of these labels, exported as heard by a person"),
+        (unsure, "unsure verdict", "whose detections are exported as not verified"),
+        (others, "verdict", "with other classes that were heard, which are not exported"),
+        (len(absent), "recording", f"with verdicts, but not exported: {some(sorted(absent))}"),
     )
-    dataset.notes += [f"{count} {text}" for count, text in sentences if count]
+    plurals = {"confirmed stretch": "confirmed stretches"}
+    dataset.notes += [f"{counted(n, noun, plurals.get(noun, ''))} {text}" for n, noun, text in sentences if n]
 
 
 def _is_about(verdict: Verdict, answer: str, start: float, end: float) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from britekit.errors import counted
 from britekit.exchange._dataset import Dataset, Detection, Export, Source
 from britekit.files import write_csv
 from britekit.formats._base import format_time
@@ -37,9 +38,11 @@ def _write(dataset: Dataset, folder: Path) -> None:
     unzoned = sum(1 for source in dataset.recordings if source.time(0.0).tzinfo is None)
     unplaced = sum(1 for source in dataset.recordings if source.info.latitude is None)
     if unzoned:
-        dataset.notes.append(f"{unzoned} recordings have a time without a time zone, written as their clocks had it")
+        dataset.notes.append(
+            f"{counted(unzoned, 'recording')} with a time without a time zone, written as the clock had it"
+        )
     if unplaced:
-        dataset.notes.append(f"{unplaced} recordings have no coordinates; their rows leave them empty")
+        dataset.notes.append(f"{counted(unplaced, 'recording')} without coordinates, which are left empty")
     write_csv(folder / "occurrence.csv", _table(OCCURRENCE, _occurrences(dataset)))
     write_csv(folder / "event.csv", _table(EVENT, (_event(dataset, source) for source in dataset.recordings)))
 

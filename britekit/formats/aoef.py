@@ -17,7 +17,7 @@ from typing import Any
 from britekit.annotations.names import RecordingNames
 from britekit.annotations.segments import Annotation, parse_stretch, raise_for_rows, without_repeats
 from britekit.annotations.text_files import TextFile
-from britekit.errors import InputError, some
+from britekit.errors import InputError, counted, some
 from britekit.formats._base import Format
 
 log = logging.getLogger(__name__)
@@ -196,8 +196,8 @@ class _Reader:
             log.warning("%s: %d of %d sound events name no class", self._file.path, self._unnamed, len(used))
         if self._data["collection_type"] != "annotation_project" and len(used) < len(self._claims):
             log.warning(
-                "%s: %d sound events belong to no annotated clip and are not read",
-                *(self._file.path, len(self._claims) - len(used)),
+                "%s: %s of no annotated clip not read",
+                *(self._file.path, counted(len(self._claims) - len(used), "sound event")),
             )
         if any(item.get("sequences") for item, _ in annotated):
             self._file.note("sequences are not read; their sound events are")
@@ -211,8 +211,8 @@ class _Reader:
                 partly.append(self._names[key])
         if partly:
             log.warning(
-                "%s: clips cover only part of %d recordings, whose rest counts as listened to: %s",
-                *(self._file.path, len(partly), some(sorted(partly))),
+                "%s: clips cover only part of %s, whose rest counts as listened to: %s",
+                *(self._file.path, counted(len(partly), "recording"), some(sorted(partly))),
             )
 
 

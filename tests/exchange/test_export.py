@@ -134,7 +134,7 @@ def test_camtrap_dp_by_hand(archive, capsys):
     assert (blank["eventStart"], blank["eventEnd"]) == ("2026-05-03T12:00:00+05:30", "2026-05-03T12:00:11+05:30")
     text = capsys.readouterr().out
     assert "recordings = 4\ndetections = 5\nconfirmed = 0\n" in text
-    assert "1 classes have no AltName in data/classes.csv; their Name stands as scientific name: Wren" in text
+    assert "1 class without AltName in data/classes.csv, where Name stands as scientific name: Wren" in text
 
 
 def test_a_deployment_of_the_night_when_clocks_go_back(archive):
@@ -193,8 +193,8 @@ def test_verdicts(archive, capsys):
     assert rows[4]["observationTags"] == "class:Owl | startTime:2.0 | endTime:5.0"
     text = capsys.readouterr().out
     for sentence in (
-        "1 detections are left out, since a verdict says no", "1 confirmed stretches hold no detection",
-        "1 verdicts are unsure", "1 verdicts name other classes", "1 recordings with verdicts are not exported: gone",
+        "1 detection left out, since a verdict says no", "1 confirmed stretch without a detection",
+        "1 unsure verdict whose", "1 verdict with other classes", "1 recording with verdicts, but not exported: gone",
         "detections = 5\nconfirmed = 3",
     ):  # fmt: skip
         assert sentence in text, sentence
@@ -238,7 +238,7 @@ def test_what_the_standard_cannot_hold_is_listed(archive, capsys):
         "pond/nodate",
     ]
     text = capsys.readouterr().out
-    assert "2 recordings have a time without a time zone" in text and "1 recordings have no coordinates" in text
+    assert "2 recordings with a time without a time zone" in text and "1 recording without coordinates" in text
     (row,) = [row for row in read(Path("out/event.csv")) if row["eventRemarks"].startswith("nowhere")]
     assert row["eventDate"] == "2026-05-01T06:00:00.000/2026-05-01T06:00:05.000"
     assert (row["decimalLatitude"], row["geodeticDatum"]) == ("", "")

@@ -145,7 +145,7 @@ def test_tasks_that_are_not_completed_are_left_out(tmp_path, caplog):
     more = {"clips": clips, "clip_annotations": claims, "collection_type": "annotation_project"}
     assert found(aoef(tmp_path, *events, tasks=tasks, **more)) == [("dawn", "Owl", 1.0, 2.0)]
     assert "2 of 3 clips are not marked as completed and are left out" in caplog.text
-    assert "clips cover only part of 1 recordings, whose rest counts as listened to: dawn" in caplog.text
+    assert "clips cover only part of 1 recording, whose rest counts as listened to: dawn" in caplog.text
     # where nobody marks tasks, all count
     assert len(found(aoef(tmp_path, *events, tasks=[{**task, "status_badges": None} for task in tasks], **more))) == 3
 
@@ -201,7 +201,7 @@ def test_sound_events_of_no_clip_are_counted(tmp_path, caplog):
         clip_annotations=[{"uuid": "k", "clip": "c", "sound_events": ["s1"], "sequences": ["x"]}],
     )  # fmt: skip
     assert found(path) == [("dawn", "Owl", 3.0, 4.0)]
-    assert "1 sound events belong to no annotated clip and are not read" in caplog.text
+    assert "1 sound event of no annotated clip not read" in caplog.text
 
 
 def test_training_data_take_it(tmp_path):
