@@ -26,7 +26,7 @@ from britekit.inference.output import OutputFolder
 from britekit.inference.platt import Calibration
 from britekit.inference.recording_names import identity_of, recording_name
 from britekit.inference.scoring import LocalScorer, Scored, Scorer, failure_of, reason_of, run_metered
-from britekit.occurrence.prior import Where, load_prior
+from britekit.occurrence.prior import Where
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def analyze_recordings(
     """
     began = time.monotonic()
     labeller = make_labeller(cfg, ensemble, calibration, thresholds)
-    labeller.prior = load_prior(cfg, labeller.classes, where, _root_of(paths, root))
+    labeller.prior = labeller.load_prior(where, _root_of(paths, root))
     kinds = [form.name for form in formats.chosen(rtype)]
     content = manifest_content(cfg, ensemble, labeller, start_seconds)
     facts = run_facts(content, labeller, kinds, "stem" if root is None else "path")
@@ -253,7 +253,7 @@ def score_first_window(
     """
     ensemble = load_ensemble(cfg, members)
     labeller = Labeller(cfg, ensemble, ensemble.calibration(raw))
-    labeller.prior = load_prior(cfg, labeller.classes, where)
+    labeller.prior = labeller.load_prior(where)
     windows = Windows(path, ensemble.audio, ensemble.grid(start_seconds))
     batch = next(windows.batches(1, sound=ensemble.takes_sound), None)
     if batch is None:

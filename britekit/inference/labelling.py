@@ -29,7 +29,7 @@ from britekit.inference.label_rules import (
 )
 from britekit.inference.platt import Calibration, configured_calibration
 from britekit.inference.scores import RecordingScores
-from britekit.occurrence.prior import OccurrencePrior, RecordingPrior, load_prior, shifted
+from britekit.occurrence.prior import OccurrencePrior, RecordingPrior, Where, load_prior, shifted
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,11 @@ class Labeller:
     @functools.cached_property
     def prior(self) -> OccurrencePrior | None:
         """Occurrence data, or None; their shifts are added before scores are calibrated."""
-        return load_prior(self._cfg, self.classes)
+        return self.load_prior()
+
+    def load_prior(self, where: Where | None = None, root: Path | None = None) -> OccurrencePrior | None:
+        """Return the occurrence data of the settings for a stated place and week (`britekit.occurrence.prior`)."""
+        return load_prior(self._cfg, self.classes, where, root, ignored_classes(self._cfg))
 
     def prior_of(self, path: Path) -> RecordingPrior | None:
         """Return what occurrence data say about a recording; None without such data."""
@@ -116,6 +120,14 @@ class Labeller:
     def scores(self, scores_NC: np.ndarray, prior: RecordingPrior | None = None) -> np.ndarray:
         """Return calibrated scores of the classes that labels can have, from scores (N, C) of all classes."""
         return self.calibration.apply(self._with_prior(scores_NC[:, self._columns], prior), self.classes)
+
+    def all_with_prior(self, scores_NC: np.ndarray, prior: RecordingPrior | None) -> np.ndarray:
+        """Return scores (N, C) of all classes of the ensemble with the prior, not calibrated."""
+        if prior is None:
+            return scores_NC
+        shifts = np.zeros(scores_NC.shape[-1])
+        shifts[self._columns] = prior.shifts
+        return shifted(scores_NC, shifts)
 
     def labels(self, recording: str, result: RecordingScores, prior: RecordingPrior | None = None) -> list[Label]:
         """Return the labels of one recording in order of name, then start."""

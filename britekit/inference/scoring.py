@@ -38,7 +38,7 @@ from britekit.inference.occurrence_notes import OccurrenceNote, note_of
 from britekit.inference.platt import Calibration
 from britekit.inference.recording_names import identity_of, recording_name
 from britekit.inference.scores import RecordingScores
-from britekit.occurrence.prior import RecordingPrior, load_prior
+from britekit.occurrence.prior import RecordingPrior
 
 log = logging.getLogger(__name__)
 
@@ -250,7 +250,7 @@ def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path) -> ScoreTab
     cfg = copy.deepcopy(ensemble.cfg)
     cfg.infer.min_score = 0.0
     labeller = Labeller(cfg, ensemble, Calibration())
-    labeller.prior = load_prior(cfg, labeller.classes, root=root)
+    labeller.prior = labeller.load_prior(root=root)
     named = dict(sorted((recording_name(path, root), path) for path in paths))
     found: dict[str, tuple[float, np.ndarray, np.ndarray]] = {}
     failed: dict[Path, str] = {}

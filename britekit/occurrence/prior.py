@@ -19,7 +19,7 @@ import copy
 import functools
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 # As `britekit.inference.platt` clips scores.
 _CLIP = 1e-7
+_KEPT = 500
 EVERY = "*"
 GIVEN = "given"
 
@@ -79,14 +80,14 @@ class Where:
             A value is out of its range, or two contradict.
         """
         if (latitude is None) != (longitude is None):
-            raise InputError("latitude and longitude (--lat, --lon) belong together; one is missing")
+            raise InputError("latitude and longitude belong together; one is missing")
         for name, value, limit in (("latitude", latitude, 90), ("longitude", longitude, 180)):
             if value is not None and not abs(value) <= limit:  # also not a number
                 raise InputError(f"{name} {value:g} does not exist; expected -{limit} to {limit} degrees")
         if area is not None and latitude is not None:
-            raise InputError("an area (--area) and a place (--lat, --lon) exclude each other; give one")
+            raise InputError("an area and a place exclude each other; give one")
         if date is not None and week is not None:
-            raise InputError("a date (--date) and a week (--week) exclude each other; give one")
+            raise InputError("a date and a week exclude each other; give one")
         number = None if week is None else checked_week(week)
         return cls(latitude, longitude, number if date is None else week_of_text(date), area)
 
@@ -128,6 +129,8 @@ class OccurrencePrior:
         When and where a recording was made.
     where
         What a person states for all recordings.
+    ignored
+        Names of other classes that the file may have: those left out of labels.
 
     Raises
     ------
@@ -141,11 +144,12 @@ class OccurrencePrior:
         classes: Sequence[ClassInfo],
         info_of: Callable[[Path], RecordingInfo],
         where: Where | None = None,
+        ignored: Collection[str] = (),
     ) -> None:
         assert infer.occurrence is not None
         self._infer, self._info_of = infer, info_of
         self.table = read_occurrence(infer.occurrence)
-        self._columns = np.array(_matched(self.table, classes, infer.occurrence_unknown or []), np.int64)
+        self._columns = np.array(_matched(self.table, classes, infer.occurrence_unknown or [], ignored), np.int64)
         self._bases = np.array([self._base(column) for column in self._columns])
         self._known: dict[tuple[tuple[int, ...], int | None], tuple[np.ndarray, np.ndarray]] = {}
         self._state(where or Where())
@@ -197,10 +201,10 @@ class OccurrencePrior:
         assert longitude is not None
         if all(area.min_x is None for area in self.table.areas):
             codes = some((area.code for area in self.table.areas), 5)
-            raise InputError(f"{self.table.source} states no bounds of its areas; name one by --area: {codes}")
+            raise InputError(f"{self.table.source.name} states no bounds of its areas; name an area: {codes}")
         found = self.table.area_at(latitude, longitude)
         if not found:
-            raise InputError(f"no area of {self.table.source} contains latitude {latitude:g}, longitude {longitude:g}")
+            raise InputError(f"no area of {self.table.source.name} contains latitude {latitude:g}, longitude {longitude:g}")
         return found
 
     def _base(self, column: int) -> float:
@@ -209,10 +213,14 @@ class OccurrencePrior:
         return self._infer.occurrence_base or self.table.mean_where_present(int(column))
 
     def _shifts(self, areas: tuple[int, ...], week: int | None) -> tuple[np.ndarray, np.ndarray]:
-        if (areas, week) not in self._known:
+        found = self._known.get((areas, week))
+        if found is None:
             values = np.append(self.table.values_in(list(areas), week), np.nan)[self._columns]
-            self._known[areas, week] = shifts_of(values, self._bases, self._infer), values
-        return self._known[areas, week]
+            found = shifts_of(values, self._bases, self._infer), values
+            if len(self._known) >= _KEPT:  # a service is asked for many places
+                self._known.clear()
+            self._known[areas, week] = found
+        return found
 
 
 def shifts_of(values_C: np.ndarray, bases_C: np.ndarray, infer: InferConfig) -> np.ndarray:
@@ -240,7 +248,9 @@ def shifted(scores: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     return found
 
 
-def _matched(table: OccurrenceTable, classes: Sequence[ClassInfo], unknown: Sequence[str]) -> list[int]:
+def _matched(
+    table: OccurrenceTable, classes: Sequence[ClassInfo], unknown: Sequence[str], ignored: Collection[str]
+) -> list[int]:
     """Return the column of each class in the table, -1 for those that it need not know."""
     with_values = set(np.unique(table.columns).tolist())
     column = {name: place for place, name in enumerate(table.class_names) if place in with_values}
@@ -251,7 +261,7 @@ def _matched(table: OccurrenceTable, classes: Sequence[ClassInfo], unknown: Sequ
         found.append(place)
         if place < 0 and info.name not in unknown and info.code not in unknown and EVERY not in unknown:
             missing.append(info.name)
-    stray = set(unknown) - {EVERY} - {x for info in classes for x in (info.name, info.code)}
+    stray = set(unknown) - {EVERY} - {*ignored} - {x for info in classes for x in (info.name, info.code)}
     if stray:
         raise InputError(f"infer.occurrence_unknown: {_quoted(stray)} is not a class of the models")
     if missing:
@@ -260,7 +270,7 @@ def _matched(table: OccurrenceTable, classes: Sequence[ClassInfo], unknown: Sequ
             f"{_quoted(missing, column)}; correct the names, or list the classes in infer.occurrence_unknown "
             '(["*"] for all), so that their scores stay as they are'
         )
-    surplus = sorted(column.keys() - {table.class_names[place] for place in found if place >= 0})
+    surplus = sorted(column.keys() - {table.class_names[place] for place in found if place >= 0} - {*ignored})
     if surplus and table.by_hand and EVERY not in unknown:
         names = [info.name for info in classes]
         raise InputError(
@@ -280,7 +290,11 @@ def _quoted(names: Any, candidates: Any = ()) -> str:
 
 
 def load_prior(
-    cfg: BaseConfig, classes: Sequence[ClassInfo], where: Where | None = None, root: Path | None = None
+    cfg: BaseConfig,
+    classes: Sequence[ClassInfo],
+    where: Where | None = None,
+    root: Path | None = None,
+    ignored: Collection[str] = (),
 ) -> OccurrencePrior | None:
     """Return the prior of the settings, None if they name no occurrence data.
 
@@ -294,6 +308,8 @@ def load_prior(
         What a person states for all recordings.
     root
         The folder below which recordings lie, where ``recordings.csv`` is looked for; None: the folder of each.
+    ignored
+        As `OccurrencePrior` takes it.
 
     Raises
     ------
@@ -310,7 +326,7 @@ def load_prior(
     else:
         infos = RecordingInfos(root.absolute(), deployments, cfg.misc.time_regex)
         info_of = functools.partial(_info_below, infos)
-    return OccurrencePrior(cfg.infer, classes, info_of, where)
+    return OccurrencePrior(cfg.infer, classes, info_of, where, ignored)
 
 
 def _info_below(infos: RecordingInfos, path: Path) -> RecordingInfo:

@@ -69,7 +69,7 @@ class OccurrenceTable:
         found = [place for place, area in enumerate(self.areas) if area.code == code or area.code.startswith(below)]
         if not found:
             hint = suggest(code, [area.code for area in self.areas])
-            raise InputError(f'{self.source} has no area "{code}"{hint}')
+            raise InputError(f'{self.source.name} has no area "{code}"{hint}')
         return found
 
     def values_in(self, areas: list[int], week: int | None) -> np.ndarray:

@@ -9,6 +9,7 @@ here imports torch: the service runs on exported models alone.
 - ``uploads.py``: a multipart body streamed to disk, refused as soon as it is too large
 - ``forms.py``: the fields that the endpoints take beside the recording
 - ``analysis.py``: one recording through the engine, calibration and labels; recent scores are kept
+- ``places.py``: when and where a recording was made, for a model with occurrence data
 - ``answers.py``: detections and scores in the formats people read
 - ``picture.py``: a spectrogram of a whole recording as a PNG
 - ``metrics.py``: what ``/metrics`` counts

@@ -26,6 +26,7 @@ from britekit.errors import InferenceError
 from britekit.inference.engine import Engine, RecordingScores
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.labelling import Labeller
+from britekit.occurrence.prior import RecordingPrior
 from britekit.plots.axis_ticks import frequency_ticks, row_centres_hz
 from britekit.service.contents import Contents
 from britekit.service.limits import Limits
@@ -33,6 +34,8 @@ from britekit.service.limits import Limits
 # Enough for people who still look at a recording; both are full within minutes of load.
 KEPT_RECORDINGS = 1000
 KEPT_BYTES = 64 << 20
+# Settings that name files, which no client needs.
+_PATHS = ("calibration", "occurrence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class Analyst:
         # Reads files now, so that an unusable one ends the start; settings alone name the calibration.
         self._labeller = Labeller(contents.cfg, self._ensemble)
         self.calibration = self._labeller.calibration
+        self._labeller.prior  # noqa: B018 reads occurrence data now, for the same reason
         # All requests share the engine, so windows share its batches and short recordings overtake long ones.
         self._engine = Engine(self._ensemble, limits.threads, open_recordings=limits.max_requests)
         self._kept: OrderedDict[str, RecordingScores] = OrderedDict()
@@ -85,6 +89,11 @@ class Analyst:
         self._engine.close()
 
     @property
+    def labeller(self) -> Labeller:
+        """What labels scores by the model's own settings."""
+        return self._labeller
+
+    @property
     def found_classes(self) -> list[ClassInfo]:
         """The classes that detections can have: without the ignored ones."""
         return self._labeller.classes
@@ -94,6 +103,7 @@ class Analyst:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
+                self._metadata.move_to_end(key)  # so that it is known for as long as the scores are
             return self._kept.get(key)
 
     def metadata(self, key: str) -> RecordingMetadata:
@@ -137,7 +147,11 @@ class Analyst:
         return result
 
     def label(
-        self, result: RecordingScores, min_score: float, thresholds: bool = False
+        self,
+        result: RecordingScores,
+        min_score: float,
+        thresholds: bool = False,
+        prior: RecordingPrior | None = None,
     ) -> tuple[list[Found], Labeller]:
         """Return what is heard, by the rules of ``analyze``, and what labelled it.
 
@@ -156,17 +170,17 @@ class Analyst:
         cfg = copy.deepcopy(self._cfg)
         cfg.infer.min_score = min_score
         cfg.infer.label_field = "names"
-        labeller = Labeller(cfg, self._ensemble, self.calibration, thresholds)
+        labeller = Labeller(cfg, self._ensemble, self.calibration, thresholds, self._labeller.prior)
         by_name = {info.name: info for info in labeller.classes}
         found: list[Found] = []
-        for name, heard in labeller.intervals(result):
+        for name, heard in labeller.intervals(result, prior):
             columns = (heard.starts, heard.ends, heard.scores, heard.confirmed)
             found += map(Found, itertools.repeat(by_name[name]), *(column.tolist() for column in columns))
         return found, labeller
 
-    def count(self, result: RecordingScores) -> Counter[str]:
+    def count(self, result: RecordingScores, prior: RecordingPrior | None = None) -> Counter[str]:
         """Return how many detections each class has at the model's own threshold."""
-        found, _ = self.label(result, self._cfg.infer.min_score)
+        found, _ = self.label(result, self._cfg.infer.min_score, prior=prior)
         return Counter(x.info.name for x in found)
 
     def facts(self) -> dict[str, Any]:
@@ -201,9 +215,14 @@ class Analyst:
             "calibration": calibration,
             "frequency_marks": frequency_marks(self._cfg.audio),
             "sample": self._contents.sample.name if self._contents.sample else None,
-            "settings": {k: v for k, v in dataclasses.asdict(self._cfg.infer).items() if k != "calibration"},
+            "occurrence": self._occurrence_facts(),
+            "settings": {k: v for k, v in dataclasses.asdict(self._cfg.infer).items() if k not in _PATHS},
             "audio": dataclasses.asdict(self._cfg.audio),
         }
+
+    def _occurrence_facts(self) -> dict[str, Any] | None:
+        prior = self._labeller.prior
+        return None if prior is None else {"areas": len(prior.table.areas), "sha256": prior.table.sha256}
 
     def _keep(self, key: str, result: RecordingScores) -> None:
         size = _bytes_of(result)

@@ -30,7 +30,9 @@ from britekit.audio.files import shown
 from britekit.errors import BriteKitError, InferenceError, InputError, suggest
 from britekit.formats import Recording
 from britekit.inference.engine import RecordingScores, TooLong
+from britekit.inference.occurrence_notes import note_of
 from britekit.leftovers import temporary_folder
+from britekit.occurrence.prior import RecordingPrior
 from britekit.service.analysis import Analyst, Found
 from britekit.service.answers import JSON, JSON_TYPE, format_titles, rendered
 from britekit.service.contents import read_contents
@@ -40,6 +42,7 @@ from britekit.service.limits import Limits
 from britekit.service.metrics import CONTENT_TYPE_LATEST, Metrics
 from britekit.service.openapi import describe
 from britekit.service.picture import Drawing
+from britekit.service.places import note_facts, note_headers, prior_of
 from britekit.service.uploads import Refusal, Upload, receive_upload, safe_name
 
 logger = logging.getLogger(__name__)
@@ -162,22 +165,31 @@ class Recognizer:
         finally:
             self._working -= 1
 
-    async def _scored(self, upload: Upload, fields: RecordingForm) -> tuple[str, str, RecordingScores]:
-        """Return name, key and scores of a recording that was sent, or was sent before."""
+    async def _scored(
+        self, upload: Upload, fields: RecordingForm
+    ) -> tuple[str, str, RecordingScores, RecordingPrior | None]:
+        """Return name, key, scores and prior of a recording that was sent, or was sent before."""
         if not upload.has_file:
             kept = self.analyst.kept(fields.key or "")
             if kept is None:
                 raise Refusal(410, "the scores of this recording are no longer stored; send it again")
-            return safe_name(fields.name or "")[0], fields.key or "", kept
+            name, key = safe_name(fields.name or "")[0], fields.key or ""
+            return name, key, kept, self._prior(name, key, fields)
         if fields.key:
             raise Refusal(400, f'send either a file in "{FILE_FIELD}" or the field "{KEY_FIELD}"')
+        prior = self._prior(upload.name, upload.key, fields)  # wrong fields are refused before any work
         result = self.analyst.kept(upload.key)
         if result is None:
             result = await self.analyst.analyze(upload.path, upload.key)
+            prior = self._prior(upload.name, upload.key, fields)
             self.metrics.audio_seconds.inc(result.seconds)
-            for name, count in (await self._run(self.analyst.count, result)).items():
+            for name, count in (await self._run(self.analyst.count, result, prior)).items():
                 self.metrics.detections.labels(name).inc(count)
-        return upload.name, upload.key, result
+        return upload.name, upload.key, result, prior
+
+    def _prior(self, name: str, key: str, fields: RecordingForm) -> RecordingPrior | None:
+        known = RecordingInfos(None).of(f"{name}{Path(key).suffix}", self.analyst.metadata(key))
+        return prior_of(self.analyst.labeller, known, fields)
 
     async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
@@ -185,14 +197,22 @@ class Recognizer:
     # --- answers ---
 
     async def _detections(self, upload: Upload, fields: DetectionsForm) -> Response:
-        name, key, result = await self._scored(upload, fields)
-        return await self._run(self.labelled, name, key, result, fields)
+        name, key, result, prior = await self._scored(upload, fields)
+        return await self._run(self.labelled, name, key, result, fields, prior)
 
-    def labelled(self, name: str, key: str, result: RecordingScores, fields: DetectionsForm) -> Response:
+    def labelled(
+        self,
+        name: str,
+        key: str,
+        result: RecordingScores,
+        fields: DetectionsForm,
+        prior: RecordingPrior | None = None,
+    ) -> Response:
         """Return the detections of a scored recording."""
         infer = self._contents.cfg.infer
         min_score = infer.min_score if fields.min_score is None else fields.min_score
-        found, labeller = self.analyst.label(result, min_score, fields.thresholds)
+        found, labeller = self.analyst.label(result, min_score, fields.thresholds, prior)
+        note = None if prior is None else note_of(labeller, result, prior)
         calibration = labeller.calibration
         if fields.classes is not None:
             wanted = self._wanted(fields.classes.split("\n"))
@@ -206,6 +226,7 @@ class Recognizer:
                 "damaged_at": result.damaged_at,
                 "min_score": min_score,
                 "calibrated": not calibration.is_identity,
+                **note_facts(note),
             }
             found.sort(key=lambda x: (x.start, x.info.name))
             rows = _pieces(len(found), lambda part: [_detection(x, field) for x in found[part]])
@@ -220,6 +241,7 @@ class Recognizer:
         headers = {
             "Content-Disposition": _attachment(filename),
             "X-Calibrated": "no" if calibration.is_identity else "yes",
+            **note_headers(note),
         }
         return Response(content, media_type=media_type, headers=headers)
 
@@ -246,7 +268,8 @@ class Recognizer:
         return wanted
 
     async def _scores(self, upload: Upload, fields: RecordingForm) -> Response:
-        name, key, result = await self._scored(upload, fields)
+        name, key, result, prior = await self._scored(upload, fields)
+        labeller = self.analyst.labeller
         facts = {
             "recording": name,
             "key": key,
@@ -256,8 +279,9 @@ class Recognizer:
             "window_seconds": self._contents.cfg.audio.spec_duration,
             "classes": [x.name for x in self.analyst.classes],
             "starts": result.starts.tolist(),
+            **note_facts(None if prior is None else note_of(labeller, result, prior)),
         }
-        rows = _pieces(len(result.scores), lambda part: result.scores[part].tolist())
+        rows = _pieces(len(result.scores), lambda part: labeller.all_with_prior(result.scores[part], prior).tolist())
         return StreamingResponse(_json_text(facts, "scores", rows), media_type=JSON_TYPE)
 
     async def _spectrogram(self, upload: Upload, fields: PictureForm) -> Response:

@@ -1,7 +1,7 @@
 """The model folder: everything a service needs to know, as a Bento carries it.
 
 ``exports/*.onnx``, ``settings.yaml`` (sections infer, misc and pipeline, audio where overridden),
-``calibration.yaml``, ``ignore.txt`` and a recording in ``sample/`` where there are any, ``classes.csv`` for
+``calibration.yaml``, ``ignore.txt``, ``occurrence.*`` and a recording in ``sample/`` where there are any, ``classes.csv`` for
 people, ``card.md``: the model card, ``facts.json``: hashes of the members in their order; date, revision and
 data of their training; figures of the test.
 """
@@ -35,6 +35,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 SETTINGS, CALIBRATION, IGNORE, CLASSES, FACTS, CARD = (
     "settings.yaml", "calibration.yaml", "ignore.txt", "classes.csv", "facts.json", "card.md")  # fmt: skip
 EXPORTS, SAMPLE = "exports", "sample"
+OCCURRENCE = "occurrence"  # and the suffix of the file that was copied
 BACKEND = "openvino"  # what runs them
 EXPORT_SUFFIX = ".onnx"
 
@@ -109,6 +110,7 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
     hashes = {path.name: sha256_of(path) for path in exports}
     settings["infer"]["calibration"] = _copy_calibration(cfg, folder, {fact.source_sha256 for fact in facts})
     settings["misc"]["ignore_file"] = _copy_ignore(cfg, folder)
+    settings["infer"]["occurrence"] = _copy_occurrence(cfg, mapped_classes(facts[0].classes, cfg), folder)
     write_text(folder / SETTINGS, dump_plain(settings))
     write_text(folder / CLASSES, _class_table(mapped_classes(facts[0].classes, cfg)))
     _copy_sample(cfg, folder)
@@ -152,6 +154,8 @@ def read_contents(folder: Path) -> Contents:
         cfg.infer.calibration = str(folder / cfg.infer.calibration)
     if cfg.misc.ignore_file is not None:
         cfg.misc.ignore_file = str(folder / cfg.misc.ignore_file)
+    if cfg.infer.occurrence is not None:
+        cfg.infer.occurrence = str(folder / cfg.infer.occurrence)
     sample = next(iter((folder / SAMPLE).glob("*")), None)
     return Contents(folder, exports, cfg, facts, sample)
 
@@ -260,6 +264,20 @@ def _copy_ignore(cfg: BaseConfig, folder: Path) -> str | None:
         raise InputError(f"ignore file {source} (misc.ignore_file) does not exist; make it (it may be empty)")
     shutil.copyfile(source, folder / IGNORE)
     return IGNORE
+
+
+def _copy_occurrence(cfg: BaseConfig, classes: list[ClassInfo], folder: Path) -> str | None:
+    """Copy the occurrence data, once they are known to fit the classes."""
+    from britekit.inference.labelling import ignored_classes
+    from britekit.occurrence.prior import load_prior
+
+    if cfg.infer.occurrence is None:
+        return None
+    ignored = ignored_classes(cfg)
+    load_prior(cfg, [info for info in classes if info.name not in ignored], ignored=ignored)
+    name = OCCURRENCE + Path(cfg.infer.occurrence).suffix
+    shutil.copyfile(cfg.infer.occurrence, folder / name)
+    return name
 
 
 def _class_table(classes: list[ClassInfo]) -> str:

@@ -29,6 +29,17 @@ class RecordingForm(BaseModel):
         "stored; status 410 means that the recording must be sent again.",
     )
     name: str | None = Field(None, max_length=255, description="With `key`: name of the recording in the answer.")
+    lat: float | None = Field(
+        None, ge=-90, le=90, description="Latitude of the recording, degrees; its own metadata or name if absent."
+    )
+    lon: float | None = Field(None, ge=-180, le=180, description="Longitude, degrees; with `lat`.")
+    area: str | None = Field(
+        None, max_length=80, description="Code of an area of the model's occurrence data, instead of `lat` and `lon`."
+    )
+    date: str | None = Field(
+        None, max_length=10, description="Day of the recording, such as 2024-05-12; its own metadata or name if absent."
+    )
+    week: int | None = Field(None, ge=1, le=48, description="Week, four per month, instead of `date`.")
 
 
 class DetectionsForm(RecordingForm):

@@ -25,6 +25,23 @@ class Detection(BaseModel):
     )
 
 
+class OccurrenceAnswer(BaseModel):
+    """The effect of the model's occurrence data on the detections of a recording."""
+
+    area: str = Field(description="Codes of the areas; empty if nothing was applied.")
+    week: int | None = Field(description="1 to 48, four per month; null: highest value of the year.")
+    place_source: str = Field(description="`given`, `metadata` or `name`.")
+    week_source: str = Field(description="`given`, `name`, or the kind of metadata.")
+    reason: str = Field(description="Why nothing was applied; otherwise empty.")
+    withheld: int = Field(description="Number of detections that are missing because of the data.")
+    lowered: int = Field(description="Number of detections with a lower score.")
+    raised: int = Field(description="Number of detections with a higher score.")
+    classes: list[str] = Field(description="Names of the classes of which detections were withheld.")
+
+
+_OCCURRENCE = Field(None, description="Only for a model with occurrence data.")
+
+
 class DetectionsAnswer(BaseModel):
     """All detections of a recording, by start."""
 
@@ -34,6 +51,7 @@ class DetectionsAnswer(BaseModel):
     damaged_at: float | None = Field(description="Time at which a damaged recording breaks off, in seconds, or null.")
     min_score: float = Field(description="Threshold that was used.")
     calibrated: bool = Field(description="Whether scores are calibrated probabilities.")
+    occurrence: OccurrenceAnswer | None = _OCCURRENCE
     detections: list[Detection]
 
 
@@ -48,6 +66,7 @@ class ScoresAnswer(BaseModel):
     window_seconds: float = Field(description="Length of a window, in seconds.")
     classes: list[str] = Field(description="Class names, in the order of the scores.")
     starts: list[float] = Field(description="Start of each window, in seconds.")
+    occurrence: OccurrenceAnswer | None = _OCCURRENCE
     scores: list[list[float]] = Field(description="One list per window.")
 
 

@@ -271,5 +271,5 @@ def test_areas_without_bounds_must_be_named(tmp_path):
     path.write_text("area,class,week,value\nN,Robin,,0.5\n")
     cfg = BaseConfig()
     cfg.infer.occurrence = str(path)
-    with pytest.raises(InputError, match="states no bounds of its areas; name one by --area: N"):
+    with pytest.raises(InputError, match="states no bounds of its areas; name an area: N"):
         load_prior(cfg, classes("Robin"), Where(51.0, 11.0))

@@ -1,0 +1,72 @@
+"""What occurrence data make of a recording that was sent, and what the answer says about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from britekit.annotations.recording_info import RecordingInfo
+from britekit.audio.recording_names import place_from_name
+from britekit.errors import InputError
+from britekit.inference.labelling import Labeller
+from britekit.inference.occurrence_notes import OccurrenceNote
+from britekit.occurrence.prior import GIVEN, RecordingPrior, Where
+from britekit.service.forms import DetectionsForm, RecordingForm
+from britekit.service.uploads import Refusal
+
+
+def prior_of(labeller: Labeller, info: RecordingInfo, fields: RecordingForm) -> RecordingPrior | None:
+    """Return what occurrence data say about a recording; None for a model without them.
+
+    Parameters
+    ----------
+    info
+        What the recording's metadata and name tell; fields go before it.
+
+    Raises
+    ------
+    Refusal
+        A field is out of range, two contradict, no area contains the place, or the model has no such data.
+    """
+    try:
+        where = Where.stated(fields.lat, fields.lon, fields.date, fields.week, fields.area)
+        if labeller.prior is not None:
+            return labeller.prior.elsewhere(where).of_info(_with_fields(info, fields))
+    except InputError as error:
+        raise Refusal(400, str(error)) from error
+    if not where.is_empty:
+        raise Refusal(400, "the model has no occurrence data, so the fields lat, lon, area, date and week are not used")
+    return None
+
+
+def _with_fields(info: RecordingInfo, fields: RecordingForm) -> RecordingInfo:
+    """Return the same with what formats are told about the recording, or with the place in its name."""
+    if isinstance(fields, DetectionsForm):
+        if fields.time is not None:
+            info = replace(info, start=fields.time, start_source=GIVEN)
+        if fields.latitude is not None and fields.longitude is not None:
+            return replace(info, latitude=fields.latitude, longitude=fields.longitude, place_source=GIVEN)
+    place = None if info.latitude is not None else place_from_name(info.path.name)
+    return replace(info, latitude=place[0], longitude=place[1], place_source="name") if place else info
+
+
+def note_facts(note: OccurrenceNote | None) -> dict[str, Any]:
+    """Return what an answer says about occurrence data; empty for a model without them."""
+    if note is None:
+        return {}
+    return {"occurrence": {
+        "area": note.area, "week": note.week, "place_source": note.place_source, "week_source": note.week_source,
+        "reason": note.reason, "withheld": note.withheld, "lowered": note.lowered, "raised": note.raised,
+        "classes": [x.name for x in note.changes if x.shift < 0 and x.labels < x.labels_without],
+    }}  # fmt: skip
+
+
+def note_headers(note: OccurrenceNote | None) -> dict[str, str]:
+    """Return the same in short, for formats that have no place for it."""
+    if note is None:
+        return {}
+    week = "" if note.week is None else f"; week={note.week}"
+    text = quote(note.area or note.reason, safe=" ,-")
+    text = f"area={text}{week}" if note.area else f"not applied: {text}"
+    return {"X-Occurrence": f"{text}; withheld={note.withheld}; lowered={note.lowered}; raised={note.raised}"}
