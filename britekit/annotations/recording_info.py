@@ -237,9 +237,8 @@ class RecordingInfos:
             tables = self._tables_above(Path(folder))
 
             def row_of(name: str) -> dict[str, str]:
-                return next(
-                    (table.rows[key] for table in tables if (key := recording_key(Path(name))) in table.rows), {}
-                )
+                key, place = recording_key(Path(name)), Path(folder)
+                return next((row for table in tables if (row := table.of(place, key)) is not None), {})
 
             near = _Near(Path(folder).absolute(), device, self._deployments)
             found = self._folders[folder, device] = (row_of if tables else lambda _: {}, near)
