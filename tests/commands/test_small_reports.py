@@ -209,18 +209,18 @@ class TestOverlap:
         self.write()
         Path("a.csv").write_text(ANNOTATIONS + "bb,OWL,5,8\n")
         assert main(["rpt-iou", "-a", "a.csv", "-l", "labels", "-o", "out"]) == 0
-        assert "no labels of bb: counted as 0" in capsys.readouterr().err
-        assert "no labels of bb: counted as 0" in Path("out/summary.txt").read_text()
+        assert "no labels for bb: counted as 0" in capsys.readouterr().err
+        assert "no labels for bb: counted as 0" in Path("out/summary.txt").read_text()
 
     def test_labels_cut_at_a_score_are_told(self, capsys):
         self.write()
         Path("labels/manifest.yaml").write_text("classes: [{name: OWL}, {name: X}]\ninference: {min_score: 0.5}\n")
         typed = ["rpt-iou", "-a", "a.csv", "-l", "labels", "-o", "out"]
         assert main(typed) == 0
-        assert "no labels of scores below 0.5" in capsys.readouterr().err
-        assert "no labels of scores below 0.5" in Path("out/summary.txt").read_text()
+        assert "no labels have scores below 0.5" in capsys.readouterr().err
+        assert "no labels have scores below 0.5" in Path("out/summary.txt").read_text()
         assert main([*typed, "--start", "0.5"]) == 0
-        assert "no labels of scores below" not in capsys.readouterr().err
+        assert "no labels have scores below" not in capsys.readouterr().err
 
     def test_a_name_goes_before_an_alternate_of_another_class(self):
         self.write()
@@ -285,7 +285,7 @@ class TestEpochs:
         command = ["rpt-epochs", "-a", "test/annotations.csv", "-o", "out", "-i"]
         assert main([*command, "nowhere"]) == 1 and "nowhere" in last_error(capsys)
         (folder / "x-e03.ckpt").write_bytes((folder / "v1-e3.ckpt").read_bytes())
-        assert main([*command, "run"]) == 1 and "both of epoch 3" in last_error(capsys)
+        assert main([*command, "run"]) == 1 and "both have epoch 3" in last_error(capsys)
         Path("none").mkdir()
         (folder / "v1-e0.ckpt").rename("none/last.ckpt")
         assert main([*command, "none"]) == 1 and "no checkpoint with an epoch" in last_error(capsys)
