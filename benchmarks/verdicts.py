@@ -114,7 +114,8 @@ def true_calls() -> dict[tuple[str, str], list[Annotation]]:
     names = {key: info.info.name for info in SPECIES for key in (info.info.name, info.info.code)}
     calls: dict[tuple[str, str], list[Annotation]] = {}
     for item in read_annotations("truth.csv"):
-        calls.setdefault((item.recording, names[item.label]), []).append(item)
+        if item.label:  # empty where nothing calls
+            calls.setdefault((item.recording, names[item.label]), []).append(item)
     return calls
 
 

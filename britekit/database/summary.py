@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from britekit.database.absences import absences
 from britekit.database.schema import (
     Category,
     Class,
@@ -137,6 +138,9 @@ def summarise(session: Session) -> DatabaseSummary:
     segments_of = {recording_id: count for recording_id, count in counted if recording_id is not None}
     segments = sum(segments_of.values())
     classed = session.scalar(select(func.count(SegmentClass.segment_id.distinct()))) or 0
+    if partly := absences(session):  # a segment in which classes were only rejected is not forgotten
+        heard = set(session.scalars(select(SegmentClass.segment_id).where(SegmentClass.segment_id.in_(list(partly)))))
+        classed += len(partly.keys() - heard)
     return DatabaseSummary(
         where=session.info["where"],
         # Sorted here and not by the database: servers have orders of their own.

@@ -247,6 +247,7 @@ def test_reports_and_pictures_take_such_a_database(judge, capsys):
     )
     commands.rpt_db(db_path=str(DB), output_path="out")
     assert "Wren,WREN,3,9" in Path("out/class_summary.csv").read_text()
+    assert "without a class" not in Path("out/report.html").read_text()
     commands.plot_db(class_name="Wren", db_path=str(DB), output_path="plots")
     assert len(list(Path("plots").iterdir())) == 9
 
