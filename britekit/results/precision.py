@@ -154,7 +154,7 @@ class SampledDetections:
         inside = self._band_V == number
         part = inside & (self._score_V >= threshold)
         share, low, high = self._share(part)
-        if part.sum() < min(_FEW_IN_PART, inside.sum()):
+        if part.sum() < min(_FEW_IN_PART, inside.sum(), size):
             # Too few to go by: the band's own share, and an interval that holds for either.
             share, whole_low, whole_high = self._share(inside)
             low, high = min(low, whole_low), max(high, whole_high)

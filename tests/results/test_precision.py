@@ -165,3 +165,14 @@ def test_impossible_shares_are_refused(share: float) -> None:
 def test_no_verdict_is_refused() -> None:
     with pytest.raises(ValueError, match="no verdict"):
         SampledDetections([0.5], [], [])
+
+
+def test_where_every_detection_was_heard_nothing_is_estimated() -> None:
+    """Also of a part of a band in which there are few: its own share is known, not only that of the band."""
+    rng = np.random.default_rng(4)
+    score, true = rng.uniform(0.1, 1.0, 60), rng.random(60) < 0.6
+    sample = SampledDetections(score, np.arange(60), true)
+    for threshold in np.sort(score):
+        found = sample.precision(threshold)
+        exact = true[score >= threshold].mean()
+        assert found is not None and (found.value, found.low, found.high) == pytest.approx((exact, exact, exact))
