@@ -146,6 +146,8 @@ class PerSegmentTester(_Tester):
         Whether `run` fits a calibration instead of testing.
     cutoff, coef, inter
         As for the command calibrate.
+    save_matrices
+        Whether to write the matrices of truth and scores.
     cfg
         Settings; default `get_config()`.
     """
@@ -163,10 +165,11 @@ class PerSegmentTester(_Tester):
         cutoff: float = 0.4,
         coef: float | None = None,
         inter: float | None = None,
+        save_matrices: bool = True,
         cfg: BaseConfig | None = None,
     ) -> None:
         super().__init__(annotation_path, recording_dir, label_dir, output_dir, threshold, cfg)
-        self.calibrate, self.cutoff = calibrate, cutoff
+        self.calibrate, self.cutoff, self.save_matrices = calibrate, cutoff, save_matrices
         self._given = None if coef is None or inter is None else (coef, inter)
 
     def initialize(self) -> None:
@@ -182,13 +185,20 @@ class PerSegmentTester(_Tester):
             for name, first, rows in zip(data.recordings, data.grid.first_R, data.grid.rows_R, strict=True)
         }
 
-    def get_segments(self, start_s: float, end_s: float) -> list[int]:
-        """Return the segments, from 0, in which a sound from start to end is heard."""
+    def produce_reports(self) -> list[Path]:
+        """Write every file of the test; returns their paths."""
+        return write_report(self.report, self.output_dir, save_matrices=self.save_matrices)
+
+    def get_segments(self, start_time: float, end_time: float, min_seconds: float = 0.3) -> list[int]:
+        """Return the segments, from 0, in which a sound from start to end is heard.
+
+        ``min_seconds`` is accepted for scripts of public britekit; how much must be held is the one rule of tests.
+        """
         from britekit.evaluation.grid import build_grid, mark_truth
 
         grid = self.data.grid
-        long = build_grid([end_s + 2 * grid.length_s], grid.length_s, grid.step_s)
-        return np.flatnonzero(mark_truth(long, [0], [0], [start_s], [end_s], 1)[:, 0]).tolist()
+        long = build_grid([end_time + 2 * grid.length_s], grid.length_s, grid.step_s)
+        return np.flatnonzero(mark_truth(long, [0], [0], [start_time], [end_time], 1)[:, 0]).tolist()
 
     def do_calibration(self) -> CalibrationResult:
         """Fit a calibration, write its file and pictures, and return it."""

@@ -16,6 +16,9 @@ from britekit.options import ConfigPath, Recordings, opt
 
 def ensemble(
     cfg_path: ConfigPath = None,
+    ckpt_path: Annotated[
+        str, opt("--ckpt-path", "--ckpt", required=True, metavar="DIR", help="directory of checkpoints")
+    ] = "",
     ensemble_size: Annotated[int, opt("-e", "--ensemble-size", metavar="INT", help="members (default: 3)")] = 3,
     num_tries: Annotated[
         int, opt("-n", "--num-tries", metavar="INT", help="maximum number of combinations to compare (default: 100)")
@@ -42,9 +45,6 @@ def ensemble(
         ),
     ] = None,
     greedy: Annotated[bool, opt("--greedy", help="choose greedily, with replacement")] = False,
-    ckpt_path: Annotated[
-        str, opt("--ckpt-path", "--ckpt", required=True, metavar="DIR", help="directory of checkpoints")
-    ] = "",
     scores_dir: Annotated[
         Optional[str],
         opt("--scores", metavar="DIR", help="store each checkpoint's scores in this directory, and reuse stored ones"),

@@ -32,6 +32,8 @@ class OccurrencePickleProvider:
         Areas in the order of the file: code, name and bounds (min_x, max_x, min_y, max_y; x is the longitude).
     class_names
         Every class that the file knows.
+    area_offsets, class_indices, values
+        Of version 2: area k has the rows from offset k to k + 1, each with the number of a class and its weeks.
 
     Raises
     ------
@@ -54,6 +56,8 @@ class OccurrencePickleProvider:
             for index, area in enumerate(self.data["areas"])
         ]
         self.class_names = set(self.data["class_names"])
+        self.area_offsets, self.class_indices = self.data["area_offsets"], self.data["class_indices"]
+        self.values = self.data["values"]
         self._place = {name: place for place, name in enumerate(self.data["class_names"])}
 
     def find_county(self, latitude: float, longitude: float) -> SimpleNamespace | None:
