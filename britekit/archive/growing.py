@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import britekit
 from britekit.archive.store import GrowingArchive
@@ -78,9 +78,11 @@ class _Vectors:
 def grow_archive(
     embedder: Embedder,
     paths: Sequence[Path],
-    root: Path,
+    place: Path,
     folder: str | os.PathLike[str],
     complete: bool = True,
+    root: Path | None = None,
+    below: PurePosixPath | None = None,
     on_done: Callable[[Path, int], None] | None = None,
 ) -> Growth:
     """Embed recordings that an archive does not hold as they are now.
@@ -90,10 +92,13 @@ def grow_archive(
 
     Parameters
     ----------
-    paths, root
-        Recordings, and the folder that they are named relative to.
+    paths, place
+        Recordings, and the folder in which they lie.
     complete
-        ``paths`` are all recordings below ``root``, so others are gone.
+        ``paths`` are all recordings of the archive's folder, so others are gone.
+    root, below
+        From `place_in_archive`: the folder of the archive's recordings, and where in it ``place`` is; default:
+        it is ``place``.
     on_done
         Called with each recording that was added, and its number of windows.
 
@@ -103,12 +108,13 @@ def grow_archive(
         As `GrowingArchive`.
     """
     began = time.monotonic()
+    root, inside = root or place, below or PurePosixPath()
     growth = Growth()
     unclear = same_named(paths)
     for path, reason in unclear.items():
         growth.failed[path] = reason
         logger.warning("%s is left out: %s", shown(path), reason)
-    names = {recording_name(path, root): path for path in paths if path not in unclear}
+    names = {(inside / recording_name(path, place)).as_posix(): path for path in paths if path not in unclear}
     more = {"licence": embedder.licence, "britekit_version": britekit.__version__}
     with GrowingArchive(folder, embedder.identity, root, embedder.path, more) as archive:
         before = dict(archive.entries)
@@ -140,7 +146,9 @@ def grow_archive(
                     reason = ""
                     with contextlib.closing(found):
                         try:
-                            windows = archive.add(name, path.relative_to(root).as_posix(), identity, found)
+                            windows = archive.add(
+                                name, (inside / path.relative_to(place).as_posix()).as_posix(), identity, found
+                            )
                         except InferenceError as error:
                             reason = reason_of(error, path)
                 if isinstance(found, BaseException) or reason:

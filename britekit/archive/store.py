@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -352,16 +352,18 @@ def open_model(
     return embedder
 
 
-def archive_root(folder: str | os.PathLike[str], source: Path) -> Path:
-    """Return the folder that recordings of an archive are named relative to.
+def place_in_archive(folder: str | os.PathLike[str], source: Path) -> tuple[Path, PurePosixPath]:
+    """Return the folder of an archive's recordings, and where in it ``source`` lies.
 
-    That is the one the archive was made of, if ``source`` lies in it, else ``source`` or its folder.
+    A new archive is of ``source``, or of the folder in which that file lies; so is one whose folder of recordings
+    has gone, since it may have moved.
     """
     place = source if source.is_dir() else source.parent
-    if not (Path(folder) / FACTS).is_file():
-        return place
-    root = Archive(folder).root
-    return root if root.is_dir() and source.resolve().is_relative_to(root.resolve()) else place
+    if (Path(folder) / FACTS).is_file():
+        root = Archive(folder).root
+        if root.is_dir() and place.resolve().is_relative_to(root.resolve()):
+            return root, PurePosixPath(place.resolve().relative_to(root.resolve()).as_posix())
+    return place, PurePosixPath()
 
 
 def _differing(known: dict[str, Any], given: dict[str, Any], keys: Iterable[str]) -> list[str]:

@@ -98,19 +98,20 @@ def _embed_recordings(
     from pathlib import Path
 
     from britekit.archive.growing import grow_archive
-    from britekit.archive.store import archive_root
-    from britekit.archive.store import open_model as open_archive_model
+    from britekit.archive.store import open_model, place_in_archive
     from britekit.audio.files import find_recordings
 
     paths = find_recordings(input_path, recursive=True)
-    embedder = open_archive_model(folder, model, cfg_path, overlap, num_threads)
-    root = archive_root(folder, Path(input_path))
+    embedder = open_model(folder, model, cfg_path, overlap, num_threads)
+    source = Path(input_path)
+    root, below = place_in_archive(folder, source)
     print(f"model = {embedder.path}")
     print(f"device = {embedder.device}")
     if embedder.licence:
         print(f"licence = {embedder.licence}")
-    complete = Path(input_path).is_dir() and root.samefile(input_path)
-    growth = grow_archive(embedder, paths, root, folder, complete)
+    place = source if source.is_dir() else source.parent
+    complete = source.is_dir() and not below.parts
+    growth = grow_archive(embedder, paths, place, folder, complete, root, below)
     for name in ("added", "changed", "known", "damaged", "windows"):
         value = getattr(growth, name)
         if value or name in ("added", "windows"):

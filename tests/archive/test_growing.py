@@ -64,12 +64,23 @@ def test_grows_by_what_is_new_or_changed(archive, caplog):
     assert stored.entry_of(44).recording == "a/new"
 
 
-def test_a_folder_in_it_can_be_added_alone(recordings):
+def test_a_folder_in_it_can_be_added_alone(recordings, monkeypatch):
     embed(input_path="recordings", archive="archive", model=MODEL)
     write_recording(Path("recordings/b/late.wav"), 5.0)
     growth = embed(input_path="recordings/b", archive="archive")
     assert (growth.added, growth.known, growth.gone) == (1, 2, [])
     assert "b/late" in Archive("archive").entries
+    # However the folders are written, and from wherever.
+    before = content(Path("archive"))
+    for source in ("recordings/b", Path("recordings").absolute(), "../" + Path.cwd().name + "/recordings"):
+        for folder in ("archive", Path("archive").absolute()):
+            assert embed(input_path=str(source), archive=str(folder)).added == 0
+    assert content(Path("archive")) == before
+    write_recording(Path("recordings/a/last.wav"), 5.0)
+    Path("link").symlink_to("recordings/a")
+    monkeypatch.chdir("models")
+    assert embed(input_path="../link", archive=str(Path("../archive").resolve())).added == 1
+    assert Archive("../archive").entries["a/last"].file == "a/last.wav"
 
 
 # Slowed down, and committing each recording, so that kills fall everywhere.
