@@ -35,6 +35,7 @@ from britekit.inference.model_files import resolve_for_models
 from britekit.inference.platt import Calibration
 from britekit.inference.scores import RecordingScores
 from britekit.inference.spilled_array import SpilledArray
+from britekit.occurrence.prior import RecordingPrior
 
 log = logging.getLogger(__name__)
 
@@ -136,8 +137,10 @@ class Predictor:
         return found
 
     def labels_of(self, scored: ScoredRecording) -> list[Label]:
-        """Return the labels of a scored recording."""
-        return self._labels(scored.path.stem, scored.scores, scored.frames, scored.starts.tolist(), self._labeller)
+        """Return the labels of a scored recording, with the occurrence data that ``infer.occurrence`` names."""
+        prior = self._labeller.prior_of(scored.path)
+        starts = scored.starts.tolist()
+        return self._labels(scored.path.stem, scored.scores, scored.frames, starts, self._labeller, prior)
 
     def get_raw_scores(
         self, recording_path: str | os.PathLike[str]
@@ -423,6 +426,7 @@ class Predictor:
         frame_map: np.ndarray | None,
         starts: Sequence[float] | None,
         labeller: Labeller | None = None,
+        prior: RecordingPrior | None = None,
     ) -> list[Label]:
         labeller = labeller or self._as_given
         if scores is None or starts is None:
@@ -439,7 +443,7 @@ class Predictor:
             seconds=seconds,
             damaged_at=None,
         )
-        return labeller.labels(recording, result)
+        return labeller.labels(recording, result, prior)
 
     def _rows(self, values: np.ndarray) -> SpilledArray:
         table = np.asarray(values, np.float32)

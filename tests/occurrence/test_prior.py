@@ -11,8 +11,11 @@ import yaml
 from britekit import commands
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.scores import ScoreTable
-from britekit.config import BaseConfig, InferConfig
+from britekit.config import BaseConfig, InferConfig, resolve
 from britekit.errors import InputError
+from britekit.inference.ensemble import load_ensemble
+from britekit.inference.model_files import resolve_for_models
+from britekit.inference.scoring import score_all
 from britekit.occurrence.csv_table import read_csv
 from britekit.occurrence.prior import Where, load_prior, shifted, shifts_of
 from britekit.occurrence.table import read_occurrence
@@ -186,6 +189,26 @@ def test_deployments_tell_the_place(project):
     (project.folder / "data" / "deployments.csv").write_text("site,pattern,latitude,longitude\nHill,one.wav,51,11\n")
     (row,) = rows(project("out", occurrence="occurrence.csv") / "occurrence.csv")
     assert (row["area"], row["place_source"], row["week"]) == ("N", "deployments.csv row 2", "")
+
+
+def test_python_gives_the_same_numbers(project):
+    infer = {"occurrence": "occurrence.csv", "label_field": "names", "min_score": 0.001, "overlap": 0.5}
+    (project.folder / "recordings" / "recordings.csv").write_text(
+        "recording,time,latitude,longitude\none.wav,2024-05-20T06:00:00,41,11\n"
+    )
+    listed = rows(project("out", infer=infer) / "scores.csv")
+    cfg = resolve(project.folder / "settings.yaml")
+    scored = facts.bk.Predictor(cfg=cfg).score("recordings/one.wav")
+    assert [(x.name, f"{x.start:.1f}", f"{x.score:.6f}") for x in scored.labels()] == [
+        (x["name"], x["start_time"], x["score"]) for x in listed
+    ]
+    table = score_all(
+        load_ensemble(*resolve_for_models(project.folder / "settings.yaml", None)),
+        [project.folder / "recordings" / "one.wav"],
+        project.folder / "recordings",
+    )
+    project("raw", infer=infer, min_score=0.0)
+    np.testing.assert_array_equal(table.scores, ScoreTable.load(project.folder / "raw" / "scores.npz").scores)
 
 
 @pytest.mark.parametrize(
