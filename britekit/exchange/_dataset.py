@@ -13,19 +13,19 @@ from typing import Any
 
 import numpy as np
 
+from britekit.annotations.analyzed import FILE_NAME as ANALYZED
+from britekit.annotations.analyzed import analyzed_seconds
 from britekit.annotations.classes import ClassInfo, find_class, read_classes
 from britekit.annotations.label_table import LabelTable, read_label_table
 from britekit.annotations.recording_info import RecordingInfo
-from britekit.annotations.tables import iter_rows, parse_number
 from britekit.annotations.verdicts import Judged, Verdict, combine, current_verdicts, read_verdicts
 from britekit.audio.decoding import duration_of
-from britekit.audio.files import composed
+from britekit.audio.files import name_key
 from britekit.errors import InputError, counted, some
 from britekit.evaluation.score_reading import read_manifest
 from britekit.results.candidates import later
 from britekit.results.recordings import Recordings, unknown_place
 
-ANALYZED = "analyzed.csv"
 # Of identifiers that are made from what they identify, so that an export repeated has the same ones.
 _NAMESPACE = uuid.UUID("5b0c2f7e-8a55-4c0e-9a3c-5d6a1c1f3b27")
 _EQUAL_S = 0.011  # tables round to hundredths
@@ -225,18 +225,11 @@ def read_dataset(
 
 def _analyzed(labels: Path, table: LabelTable, archive: Recordings, notes: list[str]) -> dict[str, float]:
     """Return what was analyzed: recording to seconds, sorted by name."""
-    path = labels / ANALYZED
-    if not path.is_file():
-        notes.append(f"{path} is missing, so recordings without a detection are not exported")
-        paths = {composed(name): archive.find(name) for name in table.recordings}
+    if not (labels / ANALYZED).is_file():
+        notes.append(f"{labels / ANALYZED} is missing, so recordings without a detection are not exported")
+        paths = {name_key(name): archive.find(name) for name in table.recordings}
         return {name: duration_of(path) if path is not None else 0.0 for name, path in sorted(paths.items())}
-    found = {}
-    for row, cells in iter_rows(path, ("recording", "seconds")):
-        try:
-            found[composed(cells["recording"])] = parse_number(cells["seconds"])
-        except ValueError:
-            raise InputError(f'{path}, row {row}: "{cells["seconds"]}" is not a number of seconds') from None
-    return dict(sorted(found.items()))
+    return dict(sorted(analyzed_seconds(labels).items()))
 
 
 def _sources(
@@ -258,7 +251,7 @@ def _by_recording(table: LabelTable, kept: np.ndarray) -> dict[str, np.ndarray]:
     order = order[np.lexsort((table.start_M[order], table.recording_M[order]))]
     bounds = np.searchsorted(table.recording_M[order], np.arange(len(table.recordings) + 1))
     return {
-        composed(name): order[bounds[number] : bounds[number + 1]]
+        name_key(name): order[bounds[number] : bounds[number + 1]]
         for number, name in enumerate(table.recordings)
         if bounds[number + 1] > bounds[number]
     }
@@ -297,7 +290,7 @@ def _judge(dataset: Dataset, judged: list[Judged], only: Sequence[str]) -> None:
     absent, unsure, others, rejected = set(), 0, 0, 0
     for item in judged:
         verdict = item.verdict
-        recording = composed(verdict.recording)
+        recording = name_key(verdict.recording)
         others += bool(verdict.others) and item.answer != "unsure"
         if recording not in there:
             absent.add(recording)
