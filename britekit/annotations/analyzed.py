@@ -21,13 +21,13 @@ class Analyzed:
     """A recording that was analyzed."""
 
     recording: str
-    """What results call it."""
+    """Name in results."""
     seconds: float
     """Its length."""
     file: str = ""
     """Its path when it was analyzed; empty where the table does not say."""
     metadata: RecordingMetadata | None = None
-    """What the file itself says of time, place and device; None where the table does not say."""
+    """Metadata in the file: time, place and device; None where the table does not say."""
 
 
 def analyzed_row(recording: str, seconds: str, file: str, known: RecordingMetadata) -> tuple[object, ...]:

@@ -38,7 +38,7 @@ class Plan:
     """Stretches of classes that people heard in it."""
     judged: list[Stretch] = field(default_factory=list)
     seconds: float = 0.0
-    """What verdicts say about stretches of it, and its length; of all else nothing is known."""
+    """Verdicts about stretches of it, and its length; of all else nothing is known."""
     starts: WindowGrid | Sequence[float] | Starts = ()
     """Its windows, where they begin in ascending order, or a function that looks at the file and returns it."""
     also: list[Path] = field(default_factory=list)

@@ -46,9 +46,7 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
     where = f"{folder} (misc.ckpt_folder)" if ckpt_path is None else str(folder)
     if folder.is_file():
         if folder.suffix not in (CHECKPOINT, EXPORT, PROBE):
-            raise ModelError(
-                f"{folder} is not a model; expected a name that ends in {CHECKPOINT}, {EXPORT} or {PROBE}"
-            )
+            raise ModelError(f"{folder} is not a model; expected a name that ends in {CHECKPOINT}, {EXPORT} or {PROBE}")
         return [folder]
     if not folder.is_dir():
         raise ModelError(f"{where} does not exist, so there are no models; {_HOW_TO_FILL}, or name another folder")

@@ -204,7 +204,9 @@ class OccurrencePrior:
             raise InputError(f"{self.table.source.name} states no bounds of its areas; name an area: {codes}")
         found = self.table.area_at(latitude, longitude)
         if not found:
-            raise InputError(f"no area of {self.table.source.name} contains latitude {latitude:g}, longitude {longitude:g}")
+            raise InputError(
+                f"no area of {self.table.source.name} contains latitude {latitude:g}, longitude {longitude:g}"
+            )
         return found
 
     def _base(self, column: int) -> float:

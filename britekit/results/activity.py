@@ -124,7 +124,8 @@ def report_activity(
         if precision is not None:
             write_thresholds(output / "thresholds.csv", thresholds)
         facts = [
-            f"{counted(len(heard.times), 'recording')}, {effort.hours_K.sum():.1f} hours, {counted(len(effort.sites), 'site')}",
+            f"{counted(len(heard.times), 'recording')}, {effort.hours_K.sum():.1f} hours, "
+            f"{counted(len(effort.sites), 'site')}",
             *notes,
         ]
         write_page(output / "activity.html", "Activity", facts, sections)

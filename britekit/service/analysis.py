@@ -90,7 +90,7 @@ class Analyst:
 
     @property
     def labeller(self) -> Labeller:
-        """What labels scores by the model's own settings."""
+        """Labels scores by the model's own settings."""
         return self._labeller
 
     @property
@@ -147,11 +147,7 @@ class Analyst:
         return result
 
     def label(
-        self,
-        result: RecordingScores,
-        min_score: float,
-        thresholds: bool = False,
-        prior: RecordingPrior | None = None,
+        self, result: RecordingScores, min_score: float, thresholds: bool = False, prior: RecordingPrior | None = None
     ) -> tuple[list[Found], Labeller]:
         """Return what is heard, by the rules of ``analyze``, and what labelled it.
 

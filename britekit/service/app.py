@@ -201,12 +201,7 @@ class Recognizer:
         return await self._run(self.labelled, name, key, result, fields, prior)
 
     def labelled(
-        self,
-        name: str,
-        key: str,
-        result: RecordingScores,
-        fields: DetectionsForm,
-        prior: RecordingPrior | None = None,
+        self, name: str, key: str, result: RecordingScores, fields: DetectionsForm, prior: RecordingPrior | None = None
     ) -> Response:
         """Return the detections of a scored recording."""
         infer = self._contents.cfg.infer

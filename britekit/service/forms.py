@@ -47,15 +47,10 @@ class DetectionsForm(RecordingForm):
 
     format: str = Field(JSON, description="Format of the answer.", json_schema_extra={"enum": [*format_names()]})
     min_score: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="Lowest score of a detection; the model's default if absent.",
+        None, ge=0, le=1, description="Lowest score of a detection; the model's default if absent."
     )
     classes: str | None = Field(None, description="Names of the classes to return, one per line; all if absent.")
-    thresholds: bool = Field(
-        False, description="Use the calibration's threshold of each class instead of min_score."
-    )
+    thresholds: bool = Field(False, description="Use the calibration's threshold of each class instead of min_score.")
     label_field: Literal["names", "codes", "alt_names", "alt_codes"] | None = Field(
         None, description="Content of a label; the model's default if absent."
     )

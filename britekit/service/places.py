@@ -1,4 +1,4 @@
-"""What occurrence data make of a recording that was sent, and what the answer says about it."""
+"""Occurrence data for a recording that was sent, and what the answer says about it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def prior_of(labeller: Labeller, info: RecordingInfo, fields: RecordingForm) -> 
 
 
 def _with_fields(info: RecordingInfo, fields: RecordingForm) -> RecordingInfo:
-    """Return the same with what formats are told about the recording, or with the place in its name."""
+    """Return the same with the facts for formats about the recording, or with the place in its name."""
     if isinstance(fields, DetectionsForm):
         if fields.time is not None:
             info = replace(info, start=fields.time, start_source=GIVEN)
