@@ -386,7 +386,8 @@ class Predictor:
             images, raw = self.audio.get_spectrograms(heard)
             segment, frames = self._ensemble.score(images, places, self._scaling)
             segment = self._calibrated(segment)
-            grid.add(heard, segment, None if frames is None else self._calibrated(frames.swapaxes(1, 2)))
+            laid = None if frames is None else self._calibrated(frames.swapaxes(1, 2))
+            grid.add(heard, segment, laid, 1 if places is None else len(places))
             parts.append(segment)
             kept += heard
             pictures.append((images, raw))

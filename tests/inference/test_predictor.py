@@ -92,14 +92,15 @@ def test_what_does_not_fit_is_said(frames: int | None):
 
 
 def test_models_may_begin_at_different_times(frames: int | None):
-    make_fake_member(Path("models/ckpt"), CLASSES, frames=frames, name="second")
+    for number, name in enumerate(("second", "third"), start=1):
+        make_fake_member(Path("models/ckpt"), CLASSES, frames=frames, name=name, seed=number)
     predictor = bk.Predictor()
     duration, fps = predictor.cfg.audio.spec_duration, predictor.cfg.train.sed_fps
-    found = predictor.get_overlapping_scores("rec/a.wav", [0.0, 1.0])
+    found = predictor.get_overlapping_scores("rec/a.wav", [0.0, 1.0, 0.0])
     assert found is not None and found.shape == (round(40.0 * fps), 3)
     # By hand: each window of each model alone, laid on the grid; frames are averaged over what covers them.
     total, count = np.zeros(found.shape), np.zeros((len(found), 1))
-    for place, first in ((0, 0.0), (1, 1.0 - duration)):
+    for place, first in ((0, 0.0), (1, 1.0 - duration), (2, 0.0)):
         starts = np.arange(first, 40.0 - 0.999, duration).tolist()
         if starts[-1] + duration < 40.0 - 0.05:
             starts.append(40.0 - duration)

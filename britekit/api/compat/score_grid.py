@@ -31,8 +31,10 @@ class ScoreGrid:
         self._sum = np.zeros((length, len(ensemble.classes)), np.float32)
         self.count = np.zeros(length, np.int64)
 
-    def add(self, starts: Sequence[float], segment_NC: np.ndarray, frames_NTC: np.ndarray | None) -> None:
-        """Lay windows at round(start * fps); what lies outside the recording is cut off."""
+    def add(
+        self, starts: Sequence[float], segment_NC: np.ndarray, frames_NTC: np.ndarray | None, models: int = 1
+    ) -> None:
+        """Lay windows, the mean of so many models, at round(start * fps); what is outside the recording is cut off."""
         if frames_NTC is None and not self._whole_windows:
             return
         for place, start in enumerate(starts):
@@ -41,8 +43,9 @@ class ScoreGrid:
             past = min(first + (len(window) if frames_NTC is not None else self._per_window), len(self.count))
             begin = max(first, 0)
             if begin < past:
-                self._sum[begin:past] += window if len(window) == 1 else window[begin - first : past - first]
-                self.count[begin:past] += 1
+                inside = window if len(window) == 1 else window[begin - first : past - first]
+                self._sum[begin:past] += np.float32(models) * inside
+                self.count[begin:past] += models
 
     def mean(self) -> np.ndarray:
         """Return the mean scores, float32 (F, C); 0 where no window lies."""
