@@ -14,7 +14,7 @@ fi
 
 fail() { echo "Error: $*" >&2; exit 1; }
 [ -n "${STORE_URL:-}" ] || fail "STORE_URL is not set, for instance to s3://britekit/dvc; to run without a store, give a command: dvc repro"
-[ -f dvc.yaml ] || fail "$(pwd) holds no dvc.yaml; mount a project there"
+[ -f dvc.yaml ] || fail "$(pwd) contains no dvc.yaml; mount a project there"
 [ -w . ] || fail "the project belongs to user $(stat -c %u .), and user $(id -u) may not write in it; set USER_ID=$(stat -c %u .) GROUP_ID=$(stat -c %g .)"
 dvc repro
 dvc push --remote store

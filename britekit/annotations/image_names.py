@@ -46,7 +46,7 @@ def images_in(folder: str | os.PathLike[str]) -> list[str]:
         raise InputError(f"{shown(directory)} cannot be listed ({error.strerror or error})") from error
     names = [name for name in names if name[0] != "." and name.lower().endswith(IMAGE_EXTENSIONS)]
     if not names:
-        raise InputError(f"{shown(directory)} holds no images; extensions looked for: {' '.join(IMAGE_EXTENSIONS)}")
+        raise InputError(f"{shown(directory)} contains no images; extensions looked for: {' '.join(IMAGE_EXTENSIONS)}")
     return names
 
 

@@ -74,7 +74,7 @@ def label_texts(directory: Path) -> list[tuple[Path, str]]:
     )
     texts += _texts_below(directory, _BELOW_ENDINGS)
     if not texts:
-        raise InputError(f"{directory} holds no labels; expected scores.csv or *_scores.txt as analyze writes them")
+        raise InputError(f"{directory} contains no labels; expected scores.csv or *_scores.txt as analyze writes them")
     owners: dict[str, Path] = {}
     for path in texts:
         recording = _named_below(directory, path)

@@ -266,7 +266,7 @@ class _Near:
         self._known = [one for one, by_name in self._all if not by_name]
         self._folder, self._device = folder, device
         serials = [one.serial_in_names for one, by_name in self._all if by_name]
-        # One search tells that a name holds no serial number: a year has a million names.
+        # One search tells that a name contains no serial number: a year has a million names.
         words = "|".join(re.escape(serial) for serial in serials if serial)
         self._may_hold = None if None in serials else re.compile(words, re.IGNORECASE) if words else _NOTHING
 

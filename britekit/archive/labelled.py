@@ -87,7 +87,7 @@ def read_labelled(archive: Archive, annotations_path: str | Path, window_s: floa
     items = split_at_ends(items, lambda name: archive.entries[name].seconds if name in archive.entries else None)
     classes, items = _with_classes(items, cfg)
     if not classes:
-        raise InputError(f"{annotations_path} holds no annotation of a sound in a recording of {archive.folder}")
+        raise InputError(f"{annotations_path} contains no annotation of a sound in a recording of {archive.folder}")
     by_recording: dict[str, list[Annotation]] = defaultdict(list)
     for item in items:
         if item.recording in archive.entries:

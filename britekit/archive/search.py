@@ -72,7 +72,7 @@ def find_similar(
     if most < 1:
         raise InputError(f"--num {most}: expected 1 or more")
     if not archive.live.any():
-        raise InputError(f'{archive.folder} holds no window; add recordings with "britekit embed --archive"')
+        raise InputError(f'{archive.folder} contains no window; add recordings with "britekit embed --archive"')
     wanted = _units(wanted_KF, archive.width)
     others = _units(not_wanted_KF, archive.width) if not_wanted_KF is not None and len(not_wanted_KF) else None
     # Examples of what is not wanted may exclude any number of the nearest.

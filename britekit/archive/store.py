@@ -86,7 +86,7 @@ class Archive:
             self.width = int(self.facts["identity"]["features"])
         except FileNotFoundError:
             raise InputError(
-                f'{self.folder} is not an archive: it holds no {FACTS}; make one with "britekit embed --archive"'
+                f'{self.folder} is not an archive: it contains no {FACTS}; make one with "britekit embed --archive"'
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{self.folder / FACTS} cannot be used ({error}); restore it from a copy") from None

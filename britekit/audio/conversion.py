@@ -120,7 +120,7 @@ def find_originals(directory: Path) -> list[Path]:
         raise InputError(f"{shown(directory)} cannot be listed ({error.strerror or error})") from error
     if not any(path.suffix.lower() in ORIGINAL_EXTENSIONS | {".mp3"} for path in files):
         kinds = ", ".join(sorted(extension[1:] for extension in ORIGINAL_EXTENSIONS))
-        raise InputError(f"{shown(directory)} holds no recordings to convert; extensions looked for: {kinds}")
+        raise InputError(f"{shown(directory)} contains no recordings to convert; extensions looked for: {kinds}")
     return sorted(path for path in files if path.suffix.lower() in ORIGINAL_EXTENSIONS)
 
 

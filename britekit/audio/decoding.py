@@ -285,7 +285,7 @@ def _open(path: Path, part: Part | None) -> tuple[SoundfileDecoder | PyavDecoder
             first = decoder.read(_FIRST_FRAMES)
             if len(first):
                 return decoder, first
-            reasons.append("it holds no samples")
+            reasons.append("it contains no samples")
             if decoder.exact_frames() == 0:
                 # FFmpeg would decode the following chunks as sound.
                 decoder.close()
@@ -293,7 +293,7 @@ def _open(path: Path, part: Part | None) -> tuple[SoundfileDecoder | PyavDecoder
         except DecodingError as error:
             reasons.append(str(error))
         decoder.close()
-    reason = "it holds no samples" if "it holds no samples" in reasons else "; ".join(dict.fromkeys(reasons))
+    reason = "it contains no samples" if "it contains no samples" in reasons else "; ".join(dict.fromkeys(reasons))
     raise InputError(f"{shown(path)} cannot be decoded as audio ({reason})")
 
 

@@ -99,7 +99,7 @@ def find_recordings(path: str | os.PathLike[str], recursive: bool = False, none_
     Raises
     ------
     InputError
-        The path does not exist, cannot be listed, or holds no recordings.
+        The path does not exist, cannot be listed, or contains no recordings.
     """
     root = Path(path)
     try:
@@ -113,7 +113,7 @@ def find_recordings(path: str | os.PathLike[str], recursive: bool = False, none_
         raise InputError(f"{shown(error.filename or root)} cannot be listed ({error.strerror or error})") from error
     if not found and not none_is_fine:
         deeper = "" if recursive else " directly in it (--recursive also searches subdirectories)"
-        raise InputError(f"{shown(root)} holds no recordings{deeper}; extensions looked for: {_extensions()}")
+        raise InputError(f"{shown(root)} contains no recordings{deeper}; extensions looked for: {_extensions()}")
     return found
 
 

@@ -53,7 +53,7 @@ class PyavDecoder:
             self._frames = iter(self._container.decode(self._stream))
             first = next(self._frames, None)
             if first is None:
-                raise DecodingError("it holds no samples")
+                raise DecodingError("it contains no samples")
             # Rate of the first frame, since HE-AAC headers state half of it.
             self.rate = int(first.sample_rate)
             self.channels = len(first.layout.channels)

@@ -275,7 +275,7 @@ def _fetch(item: Planned, directory: Path, is_there: bool) -> Sequence[Annotatio
             annotations = item.offer.fetch(path)
             seconds = duration_of(path)
             if seconds <= 0:
-                raise InputError(f"{item.offer.file_name} holds no sound")
+                raise InputError(f"{item.offer.file_name} contains no sound")
         except BriteKitError:
             path.unlink(missing_ok=True)
             raise

@@ -137,7 +137,7 @@ def _observations(web: Web, address: str, taxon: int, unverified_too: bool) -> I
 def _results(answer: Any) -> list[dict[str, Any]]:
     results = answer.get("results") if isinstance(answer, dict) else None
     if not isinstance(results, list):
-        raise WebError("iNaturalist's answer holds no results")
+        raise WebError("iNaturalist's answer contains no results")
     return [item for item in results if isinstance(item, dict)]
 
 

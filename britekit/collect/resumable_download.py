@@ -81,7 +81,7 @@ def check_audio(path: Path, listed_s: float | None = None) -> float:
     if damaged_at is not None and not (listed_s and seconds >= listed_s - 0.5):
         raise InputError(f"the audio is damaged at {damaged_at:.1f} s")
     if seconds <= 0:
-        raise InputError("the audio holds no samples")
+        raise InputError("the audio contains no samples")
     if listed_s and seconds < listed_s - max(_LENGTH_SLACK_S, _LENGTH_SLACK * listed_s):
         raise InputError(f"the audio lasts {seconds:.1f} s instead of the {listed_s:.0f} s listed")
     return seconds

@@ -118,7 +118,7 @@ def _pages(web: Web, address: str, query: str, key: str) -> Iterable[dict[str, A
         if not isinstance(records, list):
             said = answer.get("message") or answer.get("error") if isinstance(answer, dict) else None
             reason = f": {web.scrub(str(said))[:200]}" if said else ""
-            raise WebError(f"Xeno-canto's answer holds no recordings{reason}")
+            raise WebError(f"Xeno-canto's answer contains no recordings{reason}")
         yield from (record for record in records if isinstance(record, dict))
         try:
             pages = int(answer.get("numPages", 1))

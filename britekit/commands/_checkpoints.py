@@ -24,7 +24,7 @@ def find_checkpoints(input_path: str) -> list[Path]:
         raise InputError(f"{source} is not a checkpoint; expected a name that ends in .ckpt")
     found = [source] if source.is_file() else sorted(source.glob("*.ckpt"))
     if not found:
-        raise InputError(f"{source} holds no checkpoints (*.ckpt); name one or another directory")
+        raise InputError(f"{source} contains no checkpoints (*.ckpt); name one or another directory")
     return found
 
 

@@ -124,7 +124,7 @@ def analyze(
     -------
     AnalysisSummary
         Recordings done, labels, seconds of audio and of work; None with ``show``, and in a pipeline whose test
-        holds no recordings.
+        contains no recordings.
 
     Raises
     ------

@@ -33,7 +33,7 @@ def ckpt_freeze(
         elif outcome == "original exists":
             print(f"{path}: skipped, {path.name}{ORIGINAL} exists already")
         else:
-            print(f"{path}: skipped, it holds no state of training")
+            print(f"{path}: skipped, it contains no state of training")
 
     each_checkpoint(find_checkpoints(input_path), freeze)
     print(f"frozen = {len(frozen)}")

@@ -55,7 +55,7 @@ def collect(
         raise InputError(f"--jobs is {jobs}; expected 1 or more")
     if refresh:
         if (cfg_path, sources_path, dry_run, licences, jobs) != (None, "data/sources.csv", False, None, None):
-            raise InputError("--refresh runs the stage as dvc.yaml says; leave the other options out")
+            raise InputError("--refresh runs the stage as defined in dvc.yaml; omit the other options")
         run_stage_again("collect")
         print("next = dvc repro (extracts and trains with what is new)")
         return 0

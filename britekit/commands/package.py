@@ -42,7 +42,7 @@ def package(
     from britekit.tracking.run import stage_run
 
     if calibration_path is not None and is_unfitted(calibration_path):
-        print(f"calibrated = no: {calibration_path} holds no fit yet, so the service gives scores, not probabilities")
+        print(f"calibrated = no: {calibration_path} contains no fit, so the service returns scores, not probabilities")
         calibration_path = None
     overrides = {"pipeline.bento_name": name, "infer.calibration": calibration_path}
     cfg, members = resolve_for_models(cfg_path, overrides)

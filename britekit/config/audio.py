@@ -136,7 +136,7 @@ class AudioConfig(Section):
         if self.freq_scale == "mel" and (empty := self.empty_mel_filters()):
             yield Problem(
                 ("audio.spec_height", "audio.n_fft", "audio.win_length"),
-                f"{empty} of {self.spec_height} mel filters hold no frequency of an FFT of "
+                f"{empty} of {self.spec_height} mel filters contain no frequency of an FFT of "
                 f"{self.fft_samples} samples and stay black; use fewer rows or a larger n_fft",
             )
 

@@ -154,7 +154,7 @@ def _unprotect(path: Path) -> None:
         about = os.lstat(path)
     except FileNotFoundError:
         raise DatabaseError(
-            f"{path} is built by the pipeline and is missing; bring it back with dvc checkout or dvc repro"
+            f"{path} is built by the pipeline and is missing; restore it with dvc checkout or dvc repro"
         ) from None
     except OSError as error:
         raise DatabaseError(f"{path} could not be read: {(error.strerror or str(error)).lower()}") from error

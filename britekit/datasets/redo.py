@@ -60,7 +60,7 @@ def _redo_segments(session: Session, decision: Decision, names: NamedRecordings)
     recordings = names.find(decision.recording, decision.details.get("source", ""))
     if decision.action == "keep":
         # Whatever it brought back has to be computed, which is the rebuild's work.
-        log.warning("%s is not in %s yet; dvc repro brings it", decision, session.info["where"])
+        log.warning("%s is not in %s yet; dvc repro adds it", decision, session.info["where"])
         return False
     segments = select(Segment.id).where(Segment.recording_id.in_(recordings))
     if decision.offset is not None:

@@ -157,7 +157,7 @@ def _refuse_unreadable(jobs: Sequence[_Job]) -> None:
         listed = some([problem.partition(": ")[0] for problem in problems], 5)
         raise InputError(
             f"{len(problems)} of {len(paths)} recordings are missing or cannot be read, so nothing was "
-            f"changed: {listed}; bring them back, or remove them with del-rec"
+            f"changed: {listed}; restore them, or remove them with del-rec"
         )
 
 

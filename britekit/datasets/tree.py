@@ -38,7 +38,7 @@ def read_tree(root: Path, classes: Sequence[ClassInfo], misc: MiscConfig, failur
     Raises
     ------
     InputError
-        No such folder; a folder that is not a class and holds no annotations; annotations that cannot be used.
+        No such folder; a folder that is not a class and contains no annotations; annotations that cannot be used.
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a directory; expected one folder of recordings per class in it")

@@ -87,7 +87,7 @@ def source_of_table(
 ) -> AnalyzedScores:
     """Return the scores of a table; ``path`` is used in messages."""
     if not len(table.starts):
-        raise InputError(f"{path} holds no scores: no recording was long enough for a window")
+        raise InputError(f"{path} contains no scores: no recording was long enough for a window")
     names = [name_key(name) for name in table.recordings]
     labels = [map_name(info.label(label_field), map_codes) for info in table.classes]
     for label in labels:

@@ -66,7 +66,7 @@ def annotated_segments(
     known = audio_files(root, recursive=False)
     claims = [a for a in read_any_annotations(annotations_path, map_codes, known=known) if a.label]
     if not claims:
-        raise InputError(f"{annotations_path} holds no annotation of a sound")
+        raise InputError(f"{annotations_path} contains no annotation of a sound")
     labels = sorted({a.label for a in claims})
     if label is not None:
         label = map_name(label, map_codes)
@@ -83,7 +83,7 @@ def annotated_segments(
     for recording in sorted({a.recording for a in claims}):
         paths = audio.get(recording, [])
         if len(paths) != 1:
-            why = "holds no audio of that name" if not paths else "holds several files of that name"
+            why = "contains no audio of that name" if not paths else "holds several files of that name"
             log.warning('recording "%s" is annotated but left out: %s %s', recording, root, why)
             continue
         here = [a for a in claims if a.recording == recording]
@@ -97,5 +97,5 @@ def annotated_segments(
     for sentence in unheard.sentences():
         log.warning("%s", sentence)
     if not found:
-        raise InputError(f"{root} holds no annotated recording, or no segment holds enough of any class")
+        raise InputError(f"{root} contains no annotated recording, or no segment holds enough of any class")
     return [found[key] for key in sorted(found)]

@@ -273,7 +273,7 @@ def _warn_of_missing_cells(data: ScoredSegments, cutoff: float) -> None:
     present = data.scores_NC[data.scores_NC > 0]
     if len(present) and float(present.min()) >= 0.01:
         log.warning(
-            "%s holds no score below %.3g; cells without a label enter the fit as 0, which distorts it: "
+            "%s contains no score below %.3g; cells without a label enter the fit as 0, which distorts it: "
             "run analyze with --min-score 0, or give a --cutoff", data.source.path, float(present.min()),
         )  # fmt: skip
 

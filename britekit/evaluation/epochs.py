@@ -62,7 +62,7 @@ def find_epochs(directory: str | Path) -> list[tuple[int, Path]]:
         found[epoch] = path
     if not found:
         raise InputError(
-            f"{folder} holds no checkpoint with an epoch in its name; expected names such as v3-e12.ckpt, as "
+            f"{folder} contains no checkpoint with an epoch in its name; expected names such as v3-e12.ckpt, as "
             "train leaves them in logs/version_N/checkpoints"
         )
     return sorted(found.items())

@@ -107,7 +107,7 @@ def find_lengths(
             seconds[name] = source.seconds[name]
         elif name not in audio:
             exclusions.without_audio[name] = (
-                f"{folder} holds no audio of that name ({first_row[name]}){suggest(name, [*audio, *source.seconds])}"
+                f"{folder} contains no audio of that name ({first_row[name]}){suggest(name, [*audio, *source.seconds])}"
             )
         elif len(audio[name]) > 1:
             listed = " and ".join(path.name for path in audio[name])

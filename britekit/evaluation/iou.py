@@ -116,7 +116,7 @@ def measure_localisation(
     claims = read_any_annotations(annotations_path, cfg.misc.map_codes, known=table.recordings)
     annotations = split_boxes([a for a in claims if a.label], analyzed_seconds(folder), root_of(annotations_path))
     if not annotations:
-        raise InputError(f"{annotations_path} holds no annotation of a sound")
+        raise InputError(f"{annotations_path} contains no annotation of a sound")
     manifest = read_manifest(folder)
     field = (manifest.get("inference") or {}).get("label_field", cfg.infer.label_field)
     classes, labels = trained_classes(folder, manifest, field, cfg.misc.map_codes, table, cfg.misc.classes_file)

@@ -89,7 +89,7 @@ def _from_labels(
 ) -> AnalyzedScores:
     found = read_label_table(folder)
     if not len(found):
-        raise InputError(f"{folder} holds no label, so the length of labels is unknown; run analyze with --min-score 0")
+        raise InputError(f"{folder} contains no label, so their length is unknown; run analyze with --min-score 0")
     inference = manifest.get("inference") or {}
     if manifest.get("sed_fps") and inference.get("segment_len") is None and inference.get("min_score"):
         # They may all have one length by chance, such as that of the recordings.
@@ -221,7 +221,7 @@ def trained_classes(
     """Return the classes of the manifest, else the classes of the labels according to the class list."""
     used = sorted({map_name(name, map_codes) for name in found.names})
     listed = manifest.get("classes")
-    if not listed or label_field not in ("names", "codes"):  # a manifest holds no alternates
+    if not listed or label_field not in ("names", "codes"):  # a manifest contains no alternates
         if not listed:
             log.warning(
                 "%s has no manifest, so the %d classes in its labels count as the trained classes", folder, len(used)

@@ -117,7 +117,7 @@ def read_scored_segments(
     known = {*source.recordings, *audio_files(folder, recursive=False)}
     annotations = read_any_annotations(annotations_path, cfg.misc.map_codes, known=sorted(known))
     if not annotations:
-        raise InputError(f"{annotations_path} holds no annotation; a row with an empty class keeps a silent recording")
+        raise InputError(f"{annotations_path} contains no annotation; add a row with an empty class for silence")
     annotations = _as_labelled(annotations, source)
     exclusions = Exclusions()
     first_row: dict[str, str] = {}

@@ -143,7 +143,7 @@ def _read(
     )
     listed = read(path, cfg.misc.map_codes, sorted({*source.recordings, *audio_files(folder, False)}))
     if not listed:
-        raise InputError(f"{path} holds no annotation; a row without classes says that nothing is heard")
+        raise InputError(f"{path} contains no annotation; a row without classes says that nothing is heard")
     exclusions = Exclusions()
     first_row: dict[str, str] = {}
     for item in listed:

@@ -38,13 +38,13 @@ def annotated_seconds(path: str | Path, map_codes: Mapping[str, str] | None = No
     Raises
     ------
     InputError
-        The annotations cannot be read, or hold no sound.
+        The annotations cannot be read, or contain no sound.
     """
     root = root_of(path)
     annotations = read_any_annotations(path, map_codes, known=audio_files(root, recursive=False))
     claims = split_boxes([a for a in annotations if a.label], {}, root)
     if not claims:
-        raise InputError(f"{path} holds no annotation of a sound")
+        raise InputError(f"{path} contains no annotation of a sound")
     recordings = sorted({a.recording for a in [*annotations, *claims]})
     classes = sorted({a.label for a in claims})
     return _summed(
@@ -70,7 +70,7 @@ def labelled_seconds(directory: str | Path, min_score: float, map_codes: Mapping
     used = np.flatnonzero(table.score_M >= np.float32(min_score))
     if not len(used):
         best = f", the highest has {float(table.score_M.max()):.3f}" if len(table) else ""
-        raise InputError(f"{directory} holds no label with a score of at least {min_score:g}{best}")
+        raise InputError(f"{directory} contains no label with a score of at least {min_score:g}{best}")
     names = [map_name(name, map_codes) for name in table.names]
     recordings, classes = sorted(table.recordings), sorted({names[k] for k in np.unique(table.name_M[used])})
     return _summed(

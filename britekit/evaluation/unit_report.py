@@ -174,7 +174,7 @@ class UnitReport:
         lowest = _lowest_kept(data)
         if lowest >= CUT_FROM:
             notes.append(
-                f"the labels hold no score below {lowest:.3g}: lower scores count as 0, so areas and "
+                f"the labels contain no score below {lowest:.3g}: lower scores count as 0, so areas and "
                 "metrics at lower thresholds are not those of the models; run analyze with --min-score 0"
             )
         if self.without_positives:

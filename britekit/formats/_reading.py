@@ -82,7 +82,7 @@ def read_any_annotations(
         found = read_folder(path, map_codes, default_label, known)
         if not found.files:
             raise InputError(
-                f"{path} holds no annotations; expected {TABLE_NAME} ({', '.join(COLUMNS)}), Raven selection "
+                f"{path} contains no annotations; expected {TABLE_NAME} ({', '.join(COLUMNS)}), Raven selection "
                 "tables, TextGrids or Audacity labels (*.txt)"
             )
         return found.annotations

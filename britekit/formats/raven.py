@@ -226,7 +226,7 @@ def _rows(file: TextFile, first: int, width: int, separator: str) -> list[tuple[
         if any(cells[width:]) or separator == "spaces" and len(cells) != width:
             raise InputError(
                 f"{file.path}, row {number}: {len(cells)} cells, but the header names {width} columns; "
-                f"a value may hold no {separator[:-1] if separator != 'spaces' else 'tab'}"
+                f"a value may contain no {separator[:-1] if separator != 'spaces' else 'tab'}"
             )
         rows.append((number, cells))
     return rows

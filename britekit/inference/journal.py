@@ -221,7 +221,7 @@ class Journal:
         self._db.execute("INSERT INTO done VALUES (?, ?, ?, ?, ?, ?, ?, ?)", astuple(entry))
 
     def close(self, remove: bool) -> None:
-        """Close the journal; delete it if ``remove`` is set or it holds no finished recording."""
+        """Close the journal; delete it if ``remove`` is set or it contains no finished recording."""
         try:
             with self._reporting():
                 self._db.execute("COMMIT")

@@ -67,7 +67,7 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
             )
         found = found or probes
     if not found:
-        raise ModelError(f"{where} holds no models (*{CHECKPOINT}); {_HOW_TO_FILL}, or name another folder")
+        raise ModelError(f"{where} contains no models (*{CHECKPOINT}); {_HOW_TO_FILL}, or name another folder")
     return found[: cfg.infer.max_models]
 
 

@@ -202,7 +202,7 @@ def read_calibration(path: str | Path) -> Calibration:
         raise InputError(f"calibration file {path} is not a map; expected coefficient and intercept")
     if content.get("fitted") is False:
         raise InputError(
-            f'calibration file {path} holds no fit: {content.get("reason")}; annotate a test and run "dvc repro"'
+            f'calibration file {path} contains no fit: {content.get("reason")}; annotate a test and run "dvc repro"'
         )
     per_class = content.get("classes") or {}
     if not isinstance(per_class, dict):

@@ -164,7 +164,7 @@ def _build_image(bento: Path, tag: str, context: Path) -> None:
     # It takes minutes: people want to see what it does, and standard output is for results.
     code = subprocess.run(command, stdout=2, check=False).returncode
     if code != 0:
-        raise ModelError(f"{bento} is written, but docker could not build {tag} (exit code {code}); it says why above")
+        raise ModelError(f"{bento} is written, but docker could not build {tag} (exit code {code}); see above")
 
 
 def _base_image() -> str:

@@ -100,7 +100,7 @@ def test_two_files_of_one_recording(tmp_path):
 
 
 def test_nothing_to_read(tmp_path):
-    with pytest.raises(InputError, match="holds no labels"):
+    with pytest.raises(InputError, match="contains no labels"):
         read_labels(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         read_labels(tmp_path / "none")

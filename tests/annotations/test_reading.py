@@ -189,7 +189,7 @@ def test_files_that_cannot_be_read(tmp_path):
         "cyrillic.txt": "cyrillic.txt is not UTF-8", "torn.txt": "torn.txt is not UTF-8 text .byte 18",
         "binary.txt": "binary.txt, line 1: not text", "empty.csv": "empty.csv is empty",
         "lacks.csv": 'lacks.csv has no column "start_time"',
-        "gone.txt": "gone.txt does not exist", "none": "none holds no annotations",
+        "gone.txt": "gone.txt does not exist", "none": "none contains no annotations",
     }.items():  # fmt: skip
         with pytest.raises(InputError, match=message):
             read_any_annotations(tmp_path / name)

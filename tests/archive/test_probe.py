@@ -224,7 +224,7 @@ def test_a_probe_on_a_checkpoint_is_a_member(annotated, monkeypatch, method):
         ({"output_path": "p.probe"}, "was made with a checkpoint"),
         ({"annotations_path": "none.csv"}, "none.csv does not exist"),
         ({"annotations_path": "other.csv"}, r"no annotation of other.csv is of a recording in archive .*elsewhere"),
-        ({"annotations_path": "silent.csv"}, "holds no annotation of a sound"),
+        ({"annotations_path": "silent.csv"}, "contains no annotation of a sound"),
         ({"archive": "recordings"}, "recordings is not an archive"),
     ],
 )

@@ -185,7 +185,7 @@ def test_refusals(archive, given, sentence):
 def test_an_archive_without_windows(recordings):
     write_recording(Path("short/s.wav"), 0.4)
     embed(input_path="short", archive="empty", model="models/seed-1.onnx")
-    with pytest.raises(InputError, match="empty holds no window"):
+    with pytest.raises(InputError, match="empty contains no window"):
         find(archive="empty", input_path="recordings/a/one.wav", output_path="out")
 
 

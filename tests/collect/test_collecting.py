@@ -221,7 +221,7 @@ def test_licences_are_filtered_and_unknown_ones_are_not_free(project, sources):
         (["Ant,folder,nowhere,,test"], r"row 4: folder .*nowhere does not exist"),
         (["Ant,folder,archive/*.mp3,,test"], "row 4: no recording matches"),
         (["Ant,folder,,,test"], "row 4: the query is empty"),
-        (["*,folder,data,,train"], "row 4: .*data holds no recordings"),
+        (["*,folder,data,,train"], "row 4: .*data contains no recordings"),
         (["*,sample,Bee,3,test"], 'row 4: there is no imaginary species "Bee"'),
         (["*,sample,*,3,test"], "row 4: no imaginary species of the class list"),
     ],

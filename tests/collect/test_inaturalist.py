@@ -117,7 +117,7 @@ def test_licences_and_rights(web, toads):
 @pytest.mark.parametrize("answer", [b"[]", b"{}", b'{"results": {}}'])
 def test_answers_of_another_form(web, toads, answer):
     toads.files["/odd/taxa"] = (answer, "application/json")
-    with pytest.raises(InputError, match="holds no results"):
+    with pytest.raises(InputError, match="contains no results"):
         list(find_sounds(web, f"{toads.address}/odd", "American Toad"))
 
 

@@ -413,7 +413,7 @@ def test_a_label_length_that_models_cannot_give_is_told(capsys: pytest.CaptureFi
     [
         (["-i", "nowhere"], "nowhere"),
         (["-i", "rec", "--ckpt", "nowhere"], "nowhere"),
-        (["-i", "data"], "holds no recordings"),
+        (["-i", "data"], "contains no recordings"),
         (["-i", "rec", "-m", "1.5"], "min_score"),
         (["-i", "rec", "--overlap", "3"], "infer.overlap"),
         (["-i", "rec", "--threads", "0"], "num_threads"),

@@ -100,7 +100,7 @@ def test_one_file_and_what_is_none(card, capsys):
     assert main(["audio-info", str(card / "gone.wav")]) == 1
     assert capsys.readouterr().err.startswith("Error: ")
     assert main(["audio-info", str(card / "x.wav")]) == 1
-    assert "holds no recordings" in capsys.readouterr().err
+    assert "contains no recordings" in capsys.readouterr().err
     assert main(["audio-info"]) == 2
 
 

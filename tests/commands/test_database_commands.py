@@ -166,7 +166,7 @@ def test_pointing_out_segments_wrongly(project):
     for options, said in (
         ({}, "exactly one"),
         ({"dir_path": "empty", "csv_path": "bad.csv"}, "exactly one"),
-        ({"dir_path": "empty"}, "holds no image"),
+        ({"dir_path": "empty"}, "contains no image"),
         ({"dir_path": "gone"}, "is not a directory"),
         ({"csv_path": "bad.csv"}, 'row 2: offset "one"'),
         ({"csv_path": "gone.csv"}, "gone.csv does not exist"),

@@ -67,7 +67,7 @@ def test_contradictions_in_python_fail_at_once():
         ({"audio": {"sampling_rate": 16100}}, "about 16800 Hz is advised"),
         ({"audio": {"spec_height": 100}}, "96 is"),
         ({"audio": {"spec_width": 1216, "spec_duration": 1.0}}, "has no drift"),
-        ({"audio": {"spec_height": 512}}, "mel filters hold no frequency"),
+        ({"audio": {"spec_height": 512}}, "mel filters contain no frequency"),
         ({"infer": {"scaling_coefficient": -1}}, "high scores become low"),
         ({"infer": {"segment_len": 1.1}}, "4 frames are used"),
     ],

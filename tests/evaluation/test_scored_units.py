@@ -181,7 +181,7 @@ def test_nothing_usable_is_an_error(tmp_path, read):
     with pytest.raises(InputError, match=r"row 2.*GHOST.*map_codes"):
         read(path, tmp_path / "labels", None, BaseConfig(), strict=True)
     path.write_text(f"recording,{column}classes\n")
-    with pytest.raises(InputError, match="holds no annotation"):
+    with pytest.raises(InputError, match="contains no annotation"):
         read(path, tmp_path / "labels", None, BaseConfig())
 
 

@@ -190,7 +190,7 @@ def test_labels_cut_at_a_score_are_said(tmp_path, least):
         soundfile.write(tmp_path / f"rec{k:03}.wav", np.zeros(60 * 8000, np.float32), 8000)
     data = read_scored_segments(tmp_path / "annotations.csv", folder, None, BaseConfig())
     report = report_units(data, 0.5, Decisions(data.scores_NC, "scores"), replicates=0)
-    assert any("hold no score below 0.6" in note for note in report.cautions()) == (least > 0)
+    assert any("contain no score below 0.6" in note for note in report.cautions()) == (least > 0)
     assert any("--min-score 0" in note for note in report.cautions()) == (least > 0)
 
 

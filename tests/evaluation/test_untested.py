@@ -50,7 +50,7 @@ def test_each_stage_leaves_what_dvc_waits_for_and_says_what_is_next(stage, caplo
 
 def test_a_person_gets_an_error_instead(stage, monkeypatch):
     monkeypatch.delenv("DVC_STAGE")
-    with pytest.raises(InputError, match="holds no recordings"):
+    with pytest.raises(InputError, match="contains no recordings"):
         commands.analyze(input_path="data/test", output_path="results/labels")
     with pytest.raises(InputError):
         commands.rpt_test(**TEST, output_path="results/test")
@@ -60,7 +60,7 @@ def test_a_person_gets_an_error_instead(stage, monkeypatch):
 def test_what_is_not_fitted_is_packaged_without_and_applied_nowhere(stage, monkeypatch, capsys):
     commands.calibrate(**CALIBRATE)
     assert is_unfitted("models/calibration.yaml")
-    with pytest.raises(InputError, match="holds no fit: no test recording is annotated yet"):
+    with pytest.raises(InputError, match="contains no fit: no test recording is annotated yet"):
         read_calibration("models/calibration.yaml")
     asked = []
 

@@ -183,7 +183,7 @@ class TestMembers:
         with pytest.raises(ModelError, match=r"models/ckpt \(misc.ckpt_folder\) does not exist"):
             member_paths(BaseConfig())
         FOLDER.mkdir(parents=True)
-        with pytest.raises(ModelError, match=r"models/ckpt \(misc.ckpt_folder\) holds no models"):
+        with pytest.raises(ModelError, match=r"models/ckpt \(misc.ckpt_folder\) contains no models"):
             member_paths(BaseConfig())
         Path("notes.txt").write_text("")
         with pytest.raises(ModelError, match="is not a model"):

@@ -56,7 +56,7 @@ def left(server) -> list:
 
 @pytest.fixture(autouse=True)
 def still_well(server):
-    """After each attack the server answers as before, and holds no file."""
+    """After each attack the server answers as before, and contains no file."""
     before, logged = server.family(), len(server.log.read_text())
     yield
     assert left(server) == []

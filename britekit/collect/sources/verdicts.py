@@ -45,7 +45,7 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
     if row.class_name != ANY_CLASS:
         judged = [item for item in judged if item.verdict.name == row.class_name]
     if not judged:
-        log.info("%s holds no verdicts", table)
+        log.info("%s contains no verdicts", table)
         return []
     archive = _Archive(row.query, context)
     by_path: dict[Path, list[Judged]] = defaultdict(list)
