@@ -1,6 +1,6 @@
 """Searches of more than a million windows, by usearch where it is installed.
 
-Its kernels compare 16-bit vectors four times as fast as numpy can, so every window is still compared. A graph
+Its kernels compare 16-bit vectors two to four times as fast as numpy can, so every window is still compared. A graph
 (HNSW) was measured and not taken: on two busy cores it took 584 s to build for 100,000 windows of 512 numbers,
 and an archive of a million is searched in less than a second without one.
 """
@@ -30,7 +30,7 @@ def candidates(archive: Archive, wanted_KF: NDArray[np.float64], most: int) -> N
     if archive.rows <= EXACT_ROWS:
         return None
     if importlib.util.find_spec("usearch") is None:
-        log.info("%d windows take some seconds; usearch (%s) is four times as fast", archive.rows, _EXTRA)
+        log.info("%d windows take some seconds; usearch (%s) is faster", archive.rows, _EXTRA)
         return None
     from usearch.index import MetricKind, search
 
