@@ -1,7 +1,7 @@
 """The model folder: everything a service needs to know, as a Bento carries it.
 
 ``exports/*.onnx``, ``settings.yaml`` (sections infer, misc and pipeline, audio where overridden),
-``calibration.yaml``, ``ignore.txt``, ``occurrence.*`` and a recording in ``sample/`` where there are any, ``classes.csv``
+``calibration.yaml``, ``ignore.txt``, ``occurrence.*`` and a recording in ``sample/`` if there are any, ``classes.csv``
 for people, ``card.md``: the model card, ``facts.json``: hashes of the members in their order; date, revision and
 data of their training; figures of the test.
 """
