@@ -28,20 +28,23 @@ class Stretch:
     """Seconds."""
     heard: frozenset[str] = frozenset()
     absent: frozenset[str] = frozenset()
+    whole: bool = True
+    """Whether what is heard is heard throughout; else somewhere in it, most likely about the middle."""
 
 
 def stretches_of(judged: Iterable[Judged]) -> list[Stretch]:
     """Return what verdicts on one recording say; ``unsure`` says nothing about its class.
 
-    A class that was confirmed, or heard besides, is heard within the bounds as the reviewer left them; one that
-    was rejected is absent from the detection as the model had it.
+    A class that was confirmed, or heard besides, is heard within the bounds as the reviewer left them, and
+    throughout if these were corrected; one that was rejected is absent from the detection as the model had it.
     """
     found = []
     for item in judged:
         verdict = item.verdict
         heard = {*verdict.others, verdict.name} if item.answer == "yes" else {*verdict.others} - {verdict.name}
         if heard:
-            found.append(Stretch(verdict.start, verdict.end, heard=frozenset(heard)))
+            corrected = (verdict.start, verdict.end) != (verdict.detection_start, verdict.detection_end)
+            found.append(Stretch(verdict.start, verdict.end, heard=frozenset(heard), whole=corrected))
         if item.answer == "no":
             detection = verdict.detection_start, verdict.detection_end
             found.append(Stretch(*detection, absent=frozenset({verdict.name})))
@@ -62,7 +65,7 @@ def windows_of(stretch: Stretch, seconds: float, window_s: float, step_s: float)
     last = max(0.0, seconds - window_s)
     if start >= seconds or end <= start:
         return []
-    if _PART * (end - start) <= window_s:
+    if _PART * (end - start) <= window_s or not stretch.whole:
         return [round(min(max(0.0, (start + end - window_s) / 2), last), 3)]
     steps = math.ceil((end - start - window_s) / step_s - 1e-6)
     return [round(start + (end - start - window_s) * number / steps, 3) for number in range(steps + 1)]
@@ -83,7 +86,8 @@ def known_in(
     """Return the classes heard in a window and those known not to be, each in alphabetical order.
 
     A stretch's classes are heard in a window that holds it, and in one that lies within it, as with an
-    annotation. A class is absent from a window that lies within a stretch from which it is absent. What one
+    annotation. Where they are heard somewhere in it alone (detections of neighbouring windows, joined), they are
+    heard in the middle of at most two windows, and of a longer one it is not known where. A class is absent from a window that lies within a stretch from which it is absent. What one
     verdict confirms and another rejects is unknown.
     """
     end = min(start + window_s, seconds)
@@ -91,8 +95,12 @@ def known_in(
     absent: set[str] = set()
     for stretch in stretches:
         inside = min(end, stretch.end) - max(start, stretch.start) + 1e-6
-        if inside >= _PART * min(end - start, stretch.end - stretch.start):
-            heard |= stretch.heard
+        length = stretch.end - stretch.start
+        if inside >= _PART * min(end - start, length):
+            joined = not stretch.whole and _PART * length > window_s
+            apart_s = abs((start + end) - (stretch.start + stretch.end)) / 2
+            if not joined or (length <= 2 * window_s and apart_s <= (1 - _PART) * window_s):
+                heard |= stretch.heard
         if inside >= _PART * (end - start):
             absent |= stretch.absent
     return sorted(heard - absent), sorted(absent - heard)

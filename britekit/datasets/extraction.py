@@ -115,7 +115,8 @@ def _choose_windows(plans: Sequence[Plan], duration: float, overlap: float) -> N
     if useless:
         log.warning(
             "%d judged stretches say nothing about any window of %g s: rejected ones shorter than that, since the "
-            "class may be heard in the rest of the window, and stretches that other verdicts contradict", useless,
+            "class may be heard in the rest of the window, confirmed ones longer than two windows whose bounds were "
+            "not corrected, and stretches that other verdicts contradict", useless,
             duration,
         )  # fmt: skip
 

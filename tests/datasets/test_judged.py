@@ -101,9 +101,17 @@ def test_other_species_count_where_the_reviewer_was_unsure_of_the_class(judge):
 
 
 def test_a_long_stretch_gets_windows_that_cover_it_and_a_short_one_a_window_about_it(judge, caplog):
-    judge(verdict("yes", 1.0, 3.5), verdict("yes", 5.0, 5.2, "Owl"), verdict("no", 6.5, 6.7))
+    corrected = {"detection_start": 0.0, "detection_end": 4.0}
+    judge(verdict("yes", 1.0, 3.5, **corrected), verdict("yes", 5.0, 5.2, "Owl"), verdict("no", 6.5, 6.7))
     # 1 s windows at most 1 s apart over 2.5 s; 5.1 - 0.5 = 4.6.
     assert known() == {at: ({"Wren"}, set()) for at in (1.0, 1.75, 2.5)} | {4.6: ({"Owl"}, set())}
+    assert "1 judged stretches say nothing about any window" in caplog.text
+
+
+def test_joined_detections_hold_the_call_somewhere(judge, caplog):
+    """In the middle of two windows; in a longer run nobody knows where, unless the bounds were corrected."""
+    judge(verdict("yes", 0.0, 1.5), verdict("yes", 2.0, 5.0), verdict("no", 6.0, 7.5, "Owl"))
+    assert known() == {0.25: ({"Wren"}, set()), 6.0: (set(), {"Owl"}), 6.5: (set(), {"Owl"})}
     assert "1 judged stretches say nothing about any window" in caplog.text
 
 
