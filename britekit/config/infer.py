@@ -37,10 +37,10 @@ class InferConfig(Section):
     occurrence_use: Literal["prior", "list"] = setting("prior", "shift scores in log-odds, or withhold absent classes")
     occurrence_weight: float = setting(1.0, "prior: the shift is multiplied by this", low=0, high=10)
     occurrence_floor: float = setting(
-        0.001, "prior: lower values count as this; list: withhold classes below it", above=0, below=0.5
+        0.001, "lower values count as this; list: withheld below", above=0, below=0.5
     )
     occurrence_base: float | None = setting(
-        None, "prior: value without a shift; null = mean of the class's values above 0", above=0, below=1
+        None, "prior: value without a shift; null = the class's mean above 0", above=0, below=1
     )
     occurrence_unknown: list[str] | None = setting(
         None, "classes that the file need not know, whose scores stay; ['*'] = all"
