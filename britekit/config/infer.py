@@ -36,9 +36,7 @@ class InferConfig(Section):
     occurrence: str | None = setting(None, "where and when classes occur: pickle, database or CSV; null = not used")
     occurrence_use: Literal["prior", "list"] = setting("prior", "shift scores in log-odds, or withhold absent classes")
     occurrence_weight: float = setting(1.0, "prior: the shift is multiplied by this", low=0, high=10)
-    occurrence_floor: float = setting(
-        0.001, "lower values count as this; list: withheld below", above=0, below=0.5
-    )
+    occurrence_floor: float = setting(0.001, "lower values count as this; list: withheld below", above=0, below=0.5)
     occurrence_base: float | None = setting(
         None, "prior: value without a shift; null = the class's mean above 0", above=0, below=1
     )
