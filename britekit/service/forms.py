@@ -29,17 +29,23 @@ class RecordingForm(BaseModel):
         "stored; status 410 means that the recording must be sent again.",
     )
     name: str | None = Field(None, max_length=255, description="With `key`: name of the recording in the answer.")
-    lat: float | None = Field(
-        None, ge=-90, le=90, description="Latitude of the recording, degrees; its own metadata or name if absent."
+    latitude: float | None = Field(
+        None, ge=-90, le=90, description="Of the recording, degrees (WGS84); its own metadata or name if absent."
     )
-    lon: float | None = Field(None, ge=-180, le=180, description="Longitude, degrees; with `lat`.")
+    longitude: float | None = Field(None, ge=-180, le=180, description="Degrees (WGS84), with `latitude`.")
     area: str | None = Field(
-        None, max_length=80, description="Code of an area of the model's occurrence data, instead of `lat` and `lon`."
+        None, max_length=80, description="Code of an area of the model's occurrence data, instead of a place."
     )
     date: str | None = Field(
         None, max_length=10, description="Day of the recording, such as 2024-05-12; its own metadata or name if absent."
     )
     week: int | None = Field(None, ge=1, le=48, description="Week, four per month, instead of `date`.")
+
+    @model_validator(mode="after")
+    def _has_both(self) -> Self:
+        if (self.latitude is None) != (self.longitude is None):
+            raise PydanticCustomError("latitude", "latitude and longitude belong together; one is missing")
+        return self
 
 
 class DetectionsForm(RecordingForm):
@@ -67,10 +73,6 @@ class DetectionsForm(RecordingForm):
         max_length=60,
         description="Time zone of the site, such as `Europe/Berlin`; also of a clock that states none.",
     )
-    latitude: float | None = Field(
-        None, ge=-90, le=90, description="Degrees (WGS84), with longitude; by the metadata if absent."
-    )
-    longitude: float | None = Field(None, ge=-180, le=180, description="Degrees (WGS84).")
 
     @field_validator("time_zone")
     @classmethod
@@ -80,12 +82,6 @@ class DetectionsForm(RecordingForm):
         except ValueError:
             raise PydanticCustomError("time_zone", "is not a time zone such as Europe/Berlin or +02:00") from None
         return value
-
-    @model_validator(mode="after")
-    def _has_both(self) -> Self:
-        if (self.latitude is None) != (self.longitude is None):
-            raise PydanticCustomError("latitude", "latitude and longitude belong together; one is missing")
-        return self
 
     @field_validator("format")
     @classmethod

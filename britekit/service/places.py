@@ -30,23 +30,23 @@ def prior_of(labeller: Labeller, info: RecordingInfo, fields: RecordingForm) -> 
         A field is out of range, two contradict, no area contains the place, or the model has no such data.
     """
     try:
-        where = Where.stated(fields.lat, fields.lon, fields.date, fields.week, fields.area)
+        where = Where.stated(fields.latitude, fields.longitude, fields.date, fields.week, fields.area)
         if labeller.prior is not None:
             return labeller.prior.elsewhere(where).of_info(_with_fields(info, fields))
     except InputError as error:
         raise Refusal(400, str(error)) from error
-    if not where.is_empty:
-        raise Refusal(400, "the model has no occurrence data, so the fields lat, lon, area, date and week are not used")
+    unused: dict[str, object] = {"area": fields.area, "date": fields.date, "week": fields.week}
+    if not isinstance(fields, DetectionsForm):  # where tables have columns for the place
+        unused |= {"latitude": fields.latitude}
+    if given := [name for name, value in unused.items() if value is not None]:
+        raise Refusal(400, f"the model has no occurrence data, so the field {given[0]} is not used; leave it out")
     return None
 
 
 def _with_fields(info: RecordingInfo, fields: RecordingForm) -> RecordingInfo:
-    """Return the same with the facts for formats about the recording, or with the place in its name."""
-    if isinstance(fields, DetectionsForm):
-        if fields.time is not None:
-            info = replace(info, start=fields.time, start_source=GIVEN)
-        if fields.latitude is not None and fields.longitude is not None:
-            return replace(info, latitude=fields.latitude, longitude=fields.longitude, place_source=GIVEN)
+    """Return the same with the time that a field states, or with the place in its name."""
+    if isinstance(fields, DetectionsForm) and fields.time is not None:
+        info = replace(info, start=fields.time, start_source=GIVEN)
     place = None if info.latitude is not None else place_from_name(info.path.name)
     return replace(info, latitude=place[0], longitude=place[1], place_source="name") if place else info
 

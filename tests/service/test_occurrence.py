@@ -15,7 +15,7 @@ from tests.occurrence.test_prior import HEAD, ROWS
 from tests.service.running import serving
 from tests.service.tone_model import write_project, write_tones
 
-NORTH, SOUTH = {"lat": 51, "lon": 11}, {"lat": 41, "lon": 11}
+NORTH, SOUTH = {"latitude": 51, "longitude": 11}, {"latitude": 41, "longitude": 11}
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +92,10 @@ def test_the_name_of_the_recording_tells_place_and_day(server, folder):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"lat": 51}, "belong together"),
-        ({"lat": 91, "lon": 0}, "field lat"),
-        ({"lat": "nan", "lon": 0}, "field lat"),
-        ({"lat": 0, "lon": 200}, "field lon"),
+        ({"latitude": 51}, "belong together"),
+        ({"latitude": 91, "longitude": 0}, "field latitude"),
+        ({"latitude": "nan", "longitude": 0}, "field latitude"),
+        ({"latitude": 0, "longitude": 200}, "field longitude"),
         ({"week": 0}, "field week"),
         ({"week": 53}, "field week"),
         ({"week": 3, "date": "2024-01-01"}, "exclude each other"),
@@ -103,7 +103,7 @@ def test_the_name_of_the_recording_tells_place_and_day(server, folder):
         ({"date": "2023-02-29 and more"}, "field date"),
         ({"area": "X"}, 'has no area "X"'),
         ({"area": "N" * 81}, "field area"),
-        ({"lat": 0, "lon": -30}, "contains latitude 0, longitude -30"),
+        ({"latitude": 0, "longitude": -30}, "contains latitude 0, longitude -30"),
         ({"place": "Rome"}, 'unknown field "place"'),
     ],
 )
@@ -131,8 +131,10 @@ def test_a_model_without_such_data_refuses_places(tmp_path):
     write_project(tmp_path)
     path = write_tones(tmp_path / "x.wav")
     with serving(["-c", str(tmp_path / "settings.yaml")], tmp_path) as plain:
-        answer = plain.post("detections", path, **NORTH)
-        assert answer.status_code == 400 and "the model has no occurrence data" in answer.json()["error"]
+        for endpoint, fields in (("scores", NORTH), ("scores", {"week": 3}), ("detections", {"area": "N"})):
+            answer = plain.post(endpoint, path, **fields)
+            assert answer.status_code == 400 and "the model has no occurrence data" in answer.json()["error"]
+        assert plain.post("detections", path, **NORTH).status_code == 200  # tables of detections have columns for it
         assert "occurrence" not in plain.post("detections", path).json()
         assert json.loads(plain.get("model").text)["occurrence"] is None
 
