@@ -196,7 +196,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_folder_of_all_forms(tmp_path, caplog):
-    caplog.set_level(logging.INFO, "britekit.annotations")
+    caplog.set_level(logging.INFO, "britekit")
     (tmp_path / "annotations.csv").write_text("recording,class,start_time,end_time\r\n007,A,0,1\r\n007,A,0,1\r\n")
     (tmp_path / "b.txt").write_text("")
     table(tmp_path / "c.Table.1.selections.txt", [[1, "S", 1, 0, 1, 5, "Wren"]])
@@ -215,7 +215,7 @@ def test_folder_of_all_forms(tmp_path, caplog):
 
 def test_detections_that_analyze_left_in_raven_tables_are_no_annotations(tmp_path, caplog):
     """They lie beside the recordings, and so beside what people made, unless -o is given."""
-    caplog.set_level(logging.INFO, "britekit.annotations")
+    caplog.set_level(logging.INFO, "britekit")
     rows = formats.grouped([("Wren", "Wren", "", 0.0, 3.0, 0.9, False)])
     content = formats.get("raven").render(formats.Recording("a"), rows, formats.Facts(100, 8000))
     (tmp_path / "a.selections.txt").write_bytes(content)
