@@ -39,6 +39,8 @@ def compare(
             low, high = row.difference.low, row.difference.high
             interval = "" if math.isnan(low) else f"   {low:+.3f} to {high:+.3f}"
             name = row.name.removeprefix("class ")
-            print(f"{name:<26}{row.first:>8.3f}{row.second:>8.3f}{row.difference.value:>+9.3f}{interval}")
+            values = (f"{row.first:.3f}", f"{row.second:.3f}", f"{row.difference.value:+.3f}")
+            first_shown, second_shown, change = ("-" if "nan" in text else text for text in values)
+            print(f"{name:<26}{first_shown:>8}{second_shown:>8}{change:>9}{interval}")
     print(f"\nverdict = {found.verdict()}")
     return found.verdict()

@@ -155,7 +155,7 @@ def test_scores_are_those_of_public_britekit(pair, tmp_path):
     with torch.inference_mode():
         segment, frames = network(torch.from_numpy(windows)[:, None])
     expected = np.load(tmp_path / "a.npz")
-    assert expected["segment"].std(0).mean() > 0.001
+    assert expected["segment"].std(0).mean() > 0.0005  # five times the tolerance
     np.testing.assert_allclose(torch.sigmoid(segment).numpy(), expected["segment"], atol=1e-4)
     if "frames" in expected:
         np.testing.assert_allclose(torch.sigmoid(frames).numpy(), expected["frames"], atol=1e-4)

@@ -192,7 +192,7 @@ function table() {
     return d.row;
   }));
   const classes = new Set(rows.map(d => d.class_name)).size;
-  $("summary").textContent = rows.length ? plural(rows.length, "detection") + " of " + plural(classes, "class") + (rows.length > MAX_ROWS ? "; the first " + MAX_ROWS + " are listed" : "")
+  $("summary").textContent = rows.length ? plural(rows.length, "detection") + " of " + plural(classes, "class") + (rows.length > MAX_ROWS ? "; the first " + MAX_ROWS + " are listed, and at most " + MAX_ROWS + " of a recording drawn" : "")
     : state.hidden.size ? "No detections of the chosen classes at " + threshold().toFixed(2) + "."
     : "No detections at " + threshold().toFixed(2) + ". Lower the threshold to see weaker ones.";
 }
