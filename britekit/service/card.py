@@ -29,6 +29,8 @@ from britekit.metrics.bootstrap import Interval, bin_ranks, resample
 from britekit.metrics.ranking import rank_classes
 from britekit.tracking.metrics_file import FIGURES_NAME
 
+# Where the pipeline's stage `extract` writes it.
+DATABASE = "data/training.db"
 WRITTEN_BY = "Model card, written by `britekit package`"
 # Guide: with fewer recordings a class is learned poorly, and its figures say little.
 _FEW_RECORDINGS = 30
@@ -73,7 +75,7 @@ def card_text(
     InputError
         A file of the project cannot be read.
     """
-    learned, credits = _training_data(root / cfg.train.train_db)
+    learned, credits = _training_data(root / DATABASE)
     figures = _read_json(root / "results/test" / FIGURES_NAME) if tested else {}
     cells = read_cells(root / "results/test" / CELLS_NAME) if figures.get("recordings") else None
     runs = {name: _run_of(root, name) for name in origin}

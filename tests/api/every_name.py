@@ -120,10 +120,19 @@ def inference(cfg: bk.BaseConfig) -> None:
     print(failed, labels, predictor.class_names[0].upper())
 
 
+def occurrence() -> None:
+    counties = bk.OccurrenceDatabase("counties.db")
+    areas = bk.OccurrenceDatabaseV2("areas.db")
+    provider = bk.OccurrenceDataProvider(counties)
+    bk.OccurrencePickler("areas.db", "areas.pkl").pickle()
+    print(areas, provider, bk.OccurrencePickleProvider("areas.pkl"))
+
+
 def networks() -> int:
     new = bk.load_new_model(["Robin"], ["ROB"], [""], [""], 10)
     scores, frames = bk.load_from_checkpoint("a.ckpt", apply_training_config=False).predict(np.zeros((1, 1, 2, 3)))
-    return new.num_classes + scores.shape[0] + (0 if frames is None else 1)
+    rows: int = scores.shape[0]
+    return new.num_classes + rows + (0 if frames is None else 1)
 
 
 def tests(cfg: bk.BaseConfig) -> None:

@@ -103,7 +103,7 @@ def test_only_the_rows_of_a_table(recordings, tmp_path, capsys):
     assert run("plot-dir", "-i", str(recordings), "--csv", str(tmp_path / "t.csv"), tmp_path=tmp_path) == 0
     assert names(tmp_path / "out") == ["a-1.25.jpeg", "a-4.00.jpeg", "дрозд 'q'-0.0.jpeg"]
     errors = capsys.readouterr().err
-    assert 'recording "nobody" is not in' in errors and "too little sound is left at 11.5 s" in errors
+    assert 'recording "nobody" is not in' in errors and "too little sound left at 11.5 s" in errors
 
 
 @pytest.mark.parametrize("row", ["a,x", "a,-1", "a,", "a,nan"])

@@ -111,7 +111,7 @@ def test_reading_does_not_write(target):
 @pytest.mark.parametrize("name", ["it's", 'say "hi"', "100%", "a; DROP TABLE Class", "🦉", "x" * 10_000, ":y"])
 def test_odd_names(target, name):
     with TrainingDatabase(target) as db:
-        db.insert_class(1, name, name)
+        db.insert_class(1, name, code=name)
         assert [row.code for row in db.get_class({"Name": name})] == [name]
         assert db.update_class(db.get_class({"Code": name})[0].id, "AltName", name) == 1
         assert db.delete_class({"AltName": name}) == 1

@@ -114,7 +114,7 @@ def test_bad_annotations_stop_before_anything_is_built(root, text, message):
 
 def test_folder_without_class_and_annotations_is_refused(root):
     (root / "field" / "f0.Table.1.selections.txt").unlink()
-    with pytest.raises(InputError, match="field is no class"):
+    with pytest.raises(InputError, match="field is not a class"):
         build(root)
 
 

@@ -151,7 +151,7 @@ def test_other_settings_are_pointed_out(db, folder, caplog):
 
 
 def test_overlap_must_be_less_than_the_duration(db, folder):
-    with pytest.raises(InputError, match="overlap 1 s"):
+    with pytest.raises(InputError, match="overlap is 1 s"):
         extract(db, folder, overlap=1.0)
     assert not db.exists()
 

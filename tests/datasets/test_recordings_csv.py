@@ -50,7 +50,7 @@ def test_missing_table_has_no_rows(tmp_path):
     [
         ("a,Robin,91,", "latitude"),
         ("a,Robin,,east", "longitude"),
-        (",Robin,,", "not named"),
+        (",Robin,,", "recording is empty"),
         ("a,Robin,,\na,Robin,,", "already in row 2"),
     ],
 )

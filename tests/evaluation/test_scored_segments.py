@@ -284,14 +284,17 @@ def test_labels_are_looked_up_in_the_recordings_first(tmp_path, monkeypatch):
     assert find_label_dir("labels", "data").parts == ("data", "labels")
 
 
-def test_two_files_of_one_name_are_an_error(tmp_path):
+def test_two_files_of_one_name_are_left_out_and_named(tmp_path, caplog):
     simulate(tmp_path, recordings=1)
+    alone = read(tmp_path)
     with open(tmp_path / "annotations.csv", "a") as file:
         file.write("twin,OVEN,0,3\n")
     write_audio(tmp_path / "twin.wav", 5)
     write_audio(tmp_path / "twin.flac", 5)
-    with pytest.raises(InputError, match="twin"):
-        read(tmp_path)
+    found = read(tmp_path)
+    assert found.recordings == alone.recordings
+    np.testing.assert_array_equal(found.truth_NC, alone.truth_NC)
+    assert any("twin" in sentence for sentence in [*found.exclusions.sentences(found.labels), caplog.text])
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ def test_what_search_refuses(project):
             commands.search(**{**options, **changed})
     key, old = stored("SELECT ID, Embedding FROM SpecValue ORDER BY ID")[0]
     for value, message in (
-        (b"no zlib", "damaged"), (zlib.compress(b"123"), "no list of 32-bit floats"),
+        (b"no zlib", "damaged"), (zlib.compress(b"123"), "not a list of 32-bit floats"),
         (encode_embedding(np.array([np.nan] * 32)), "not finite"),
         (encode_embedding(np.ones(7)), "different models"),
     ):  # fmt: skip

@@ -60,8 +60,9 @@ TABLES = {
         "9": (1280, 5.32, 5.39),
     },
     "mobilenet": {
-        "1": (1280, None, 1.03), "2": (1280, None, 2.05), "3": (1280, None, 3.03), "4": (1280, None, 4.12),
-        "5": (1280, None, 5.07), "6": (1280, None, 5.99),
+        # 960 channels times the size's multiplier, in steps of 8; heads other than its own get 1280
+        "1": (248, None, 1.03), "2": (400, None, 2.05), "3": (496, None, 3.03), "4": (608, None, 4.12),
+        "5": (680, None, 5.07), "6": (760, None, 5.99),
     },
     "repvit": {
         "1": (192, None, 1.06), "2": (256, None, 2.00), "3": (320, None, 3.10), "4": (320, None, 4.00),
@@ -82,10 +83,12 @@ def test_parameters_are_those_of_the_table(family, size):
     with torch.device("meta"):
         network = build(Blueprint(f"{family}.{size}", None, 50, 128, 480))
     assert network.backbone.num_features == features
-    # The tables have two decimals; the structure is the same, so the counts agree to the last digit.
-    assert millions(network) == pytest.approx(total, abs=0.0066)
+    # The tables have two decimals; the structure is the same, so the counts agree to the last digit. But timm makes
+    # channels multiples of 8, which 452 and 678 of public britekit's bknet.6 are not.
+    near = 0.07 if (family, size) == ("bknet", "6") else 0.0066
+    assert millions(network) == pytest.approx(total, abs=near)
     if backbone is not None:
-        assert millions(network.backbone) == pytest.approx(backbone, abs=0.0066)
+        assert millions(network.backbone) == pytest.approx(backbone, abs=near)
 
 
 @pytest.mark.parametrize("family", SCALABLE)

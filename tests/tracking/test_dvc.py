@@ -31,5 +31,5 @@ def test_refresh_brings_in_a_new_clip_that_dvc_does_not_see(tmp_path, monkeypatc
     assert "collect" not in subprocess.run([*dvc, "status", "collect"], capture_output=True, text=True).stdout
     commands.collect(refresh=True)
     assert sorted(path.name for path in (tmp_path / "data/recordings/Owl").iterdir()) == ["a.wav", "b.wav"]
-    with pytest.raises(InputError, match="leave the other options out"):
+    with pytest.raises(InputError, match="omit the other options"):
         commands.collect(refresh=True, jobs=2)
