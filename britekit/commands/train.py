@@ -115,6 +115,7 @@ def train(
 def _publish(result: Any) -> None:
     """Write what the stage owes beside the checkpoint, which is there to be read, but not yet by its name."""
     from dataclasses import replace
+    from datetime import UTC, datetime
 
     from britekit.files import waiting_path, write_text
     from britekit.inference.export import export_onnx
@@ -131,7 +132,8 @@ def _publish(result: Any) -> None:
         ",".join("" if row.get(name) is None else f"{row[name]:.8g}" for name in columns) for row in result.epochs
     ]
     write_text(f"results/curves/train-{result.seed}.csv", "\n".join(lines) + "\n")
-    figures = _metrics(result)
+    # The checkpoint itself has no date: the same data and settings give the same bytes.
+    figures = {**_metrics(result), "date": datetime.now(UTC).isoformat(timespec="seconds")}
     write_figures(f"results/runs/train-{result.seed}.json", figures)
     # Named by seed, so that a table of experiments needs no paths.
     leading = {name: figures[name] for name in ("loss", "val_pr_macro") if name in figures}

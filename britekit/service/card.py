@@ -10,6 +10,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,8 @@ def card_text(
     learned, credits = _training_data(root / DATABASE)
     figures = _read_json(root / "results/test" / FIGURES_NAME) if tested else {}
     cells = read_cells(root / "results/test" / CELLS_NAME) if figures.get("recordings") else None
+    if cells is not None:
+        cells = _with_names(cells, classes)
     runs = {name: _run_of(root, name) for name in origin}
     parts = [
         [f"# {cfg.pipeline.bento_name}", "", f"{WRITTEN_BY}; pipeline.intended_use changes its first section."],
@@ -108,6 +111,12 @@ def check_card_path(path: Path) -> None:
     """Refuse to replace a file that is not a card; call it before the Bento is built."""
     if path.exists() and WRITTEN_BY not in path.read_text(encoding="utf-8", errors="replace"):
         raise InputError(f"{path} is not a model card that package wrote; move it, since the card is written there")
+
+
+def _with_names(cells: Cells, classes: Sequence[ClassInfo]) -> Cells:
+    """Return the same with names of classes, whatever the labels of the test were (`infer.label_field`)."""
+    names = {text: x.name for x in classes for text in (x.alt_code, x.alt_name, x.code, x.name) if text}
+    return replace(cells, labels=np.array([names.get(label, label) for label in cells.labels.tolist()]))
 
 
 def class_intervals(cells: Cells) -> dict[str, dict[str, Interval]]:
@@ -247,11 +256,11 @@ def _limits(
         names = [info.name for info in classes]
         recordings = {item.name: len(item.segments_of) for item in learned}
         if few := [name for name in names if learned and recordings.get(name, 0) < _FEW_RECORDINGS]:
-            yield f"Trained on fewer than {_FEW_RECORDINGS} recordings: {', '.join(few)}."
+            yield f"Trained on fewer than {_FEW_RECORDINGS} recordings: {', '.join(map(_cell, few))}."
         if cells is not None:
             positive = {name for name, truth in zip(cells.labels.tolist(), cells.truth.T, strict=True) if truth.any()}
             if untested := [name for name in names if name not in positive]:
-                yield f"In no test recording, so how well they are found is unknown: {', '.join(untested)}."
+                yield f"In no test recording, so how well they are found is unknown: {', '.join(map(_cell, untested))}."
             if figures["recordings"] < _FEW_RECORDINGS:
                 yield f"With {counted(figures['recordings'], 'test recording')} the intervals are too narrow."
         else:
@@ -264,7 +273,7 @@ def _limits(
         )
         yield f"Sounds above {cfg.audio.max_freq:,} Hz or below {cfg.audio.min_freq:,} Hz are not used."
 
-    return ["## Limits", "", *(f"- {_cell(line)}" for line in found())]
+    return ["## Limits", "", *(f"- {line}" for line in found())]
 
 
 def _cost(runs: dict[str, dict[str, Any]]) -> list[str]:

@@ -169,7 +169,7 @@ def _origin(exports: Sequence[Path], facts: Sequence[Any], tested: bool) -> dict
     for path, fact in zip(exports, facts, strict=True):
         noted = _read(root / "results/runs" / f"train-{path.stem.removeprefix('seed-')}.json")
         training[path.name] = {
-            "date": fact.training_date,
+            "date": fact.training_date or noted.get("date"),
             **{key: noted.get(key) for key in ("version", "revision", "epochs", "spectrograms")},
         }
     data = {name: value for name, value in locked_hashes(root).items() if name.startswith("data/")}

@@ -25,7 +25,8 @@ def cells(recordings=40, rows=6, seed=3):
     truth = rng.random((recordings * rows, 2)) < [0.3, 0.1]
     scores = np.clip(0.45 * truth + rng.random(truth.shape) * 0.6, 0, 1).astype(np.float32)
     names = np.repeat([f"r{i}" for i in range(recordings)], rows)
-    return Cells(np.arange(len(names)).astype(str), names, np.array(["Owl|x", "Bee"]), truth, scores,
+    # A name and a code: labels of a test are either.
+    return Cells(np.arange(len(names)).astype(str), names, np.array(["Owl|x", "BEE"]), truth, scores,
                  scores >= 0.5, "segment", 0.5)  # fmt: skip
 
 
@@ -85,8 +86,8 @@ def test_intervals_of_classes_equal_a_plain_bootstrap():
         )
     c = 1
     truth, said = found.truth[:, c], found.found[:, c]
-    assert intervals["Bee"]["precision"].value == (truth & said).sum() / said.sum()
-    assert intervals["Bee"]["PR-AUC"].value == pytest.approx(average_precision_score(truth, found.scores[:, c]))
+    assert intervals["BEE"]["precision"].value == (truth & said).sum() / said.sum()
+    assert intervals["BEE"]["PR-AUC"].value == pytest.approx(average_precision_score(truth, found.scores[:, c]))
 
 
 def test_what_is_known_is_in_it(tmp_path):
