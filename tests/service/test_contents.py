@@ -142,7 +142,7 @@ def test_what_a_bento_says_of_its_training_and_test(tmp_path, monkeypatch):
     locked = "{path: data/training.pkl, md5: 0123456789abcdef0123456789abcdef}"
     (tmp_path / "dvc.lock").write_text(f"stages:\n  train@1:\n    deps: [{locked}]\n")
     (tmp_path / "metrics").mkdir()
-    noted = '{"epochs": 10, "spectrograms": 700, "version": "0.1.0", "revision": "abc", "date": "2026-03-04T05:06:07+00:00"}'
+    noted = '{"epochs": 10, "spectrograms": 700, "revision": "abc", "date": "2026-03-04T05:06:07+00:00"}'
     (tmp_path / "results/runs").mkdir(parents=True)
     (tmp_path / "results/runs/train-1.json").write_text(noted)
     (tmp_path / "metrics/test.json").write_text('{"macro_pr": 0.83, "per_class": {"a": 1}, "revision": "abc"}')
