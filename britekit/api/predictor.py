@@ -189,7 +189,7 @@ class Predictor:
         scores, starts = self._score(grid, starts, None)
         frames = grid.mean() if grid.has_frames else None
         if not len(scores):
-            log.warning("%s holds too little audio to be scored (%.2f s)", recording_path, self.audio.seconds())
+            log.warning("%s contains too little audio to be scored (%.2f s)", recording_path, self.audio.seconds())
             return None, None, []
         self._remember(self.audio.seconds(), scores, frames)
         return scores, frames, starts
@@ -221,6 +221,7 @@ class Predictor:
             before = [start - duration] if start > initial_start_times[0] else []
             self._score(grid, before + starts, places)
         if not grid.count.any():
+            log.warning("%s contains too little audio to be scored (%.2f s)", recording_path, seconds)
             return None
         frames = grid.mean()
         self._remember(seconds, frames)

@@ -91,6 +91,13 @@ def test_what_does_not_fit_is_said(frames: int | None):
         bk.Predictor().get_segment_labels(np.zeros((2, 4)), [0.0, 3.0])
 
 
+def test_too_little_audio_is_reported(frames: int | None, caplog: pytest.LogCaptureFixture):
+    predictor, path = bk.Predictor(device="cpu"), write_recording(Path("b.wav"), 0.05)
+    assert predictor.get_recording_scores(path) == (None, None, [])
+    assert predictor.get_overlapping_scores(path, [0.0]) is None
+    assert caplog.text.count("b.wav contains too little audio to be scored (0.05 s)") == 2
+
+
 def test_models_may_begin_at_different_times(frames: int | None):
     for number, name in enumerate(("second", "third"), start=1):
         make_fake_member(Path("models/ckpt"), CLASSES, frames=frames, name=name, seed=number)
