@@ -106,6 +106,8 @@ class Section:
         # Reached only for names that do not exist.
         if name in type(self).ALIASES:
             return getattr(self, self.ALIASES[name])
+        if name.startswith("__"):  # a protocol's, such as copying: nobody mistyped it, and similar names take 1 ms
+            raise AttributeError(name)
         raise AttributeError(f"{self.SECTION}.{name}: unknown field{suggest(name, declared(type(self)))}")
 
     @classmethod

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import copy
 import dataclasses
+import functools
 import itertools
 import threading
 from collections import Counter, OrderedDict
@@ -77,6 +78,8 @@ class Analyst:
         self._labeller = Labeller(contents.cfg, self._ensemble)
         self.calibration = self._labeller.calibration
         self._labeller.prior  # noqa: B018 reads occurrence data now, for the same reason
+        # Most requests ask for the same threshold.
+        self._labeller_at = functools.lru_cache(32)(self._make_labeller)
         # All requests share the engine, so windows share its batches and short recordings overtake long ones.
         self._engine = Engine(self._ensemble, limits.threads, open_recordings=limits.max_requests)
         self._kept: OrderedDict[str, RecordingScores] = OrderedDict()
@@ -163,16 +166,19 @@ class Analyst:
         InputError
             ``thresholds``, and the calibration holds none.
         """
-        cfg = copy.deepcopy(self._cfg)
-        cfg.infer.min_score = min_score
-        cfg.infer.label_field = "names"
-        labeller = Labeller(cfg, self._ensemble, self.calibration, thresholds, self._labeller.prior)
+        labeller = self._labeller_at(min_score, thresholds)
         by_name = {info.name: info for info in labeller.classes}
         found: list[Found] = []
         for name, heard in labeller.intervals(result, prior):
             columns = (heard.starts, heard.ends, heard.scores, heard.confirmed)
             found += map(Found, itertools.repeat(by_name[name]), *(column.tolist() for column in columns))
         return found, labeller
+
+    def _make_labeller(self, min_score: float, thresholds: bool) -> Labeller:
+        cfg = copy.deepcopy(self._cfg)
+        cfg.infer.min_score = min_score
+        cfg.infer.label_field = "names"
+        return Labeller(cfg, self._ensemble, self.calibration, thresholds, self._labeller.prior)
 
     def count(self, result: RecordingScores, prior: RecordingPrior | None = None) -> Counter[str]:
         """Return how many detections each class has at the model's own threshold."""
