@@ -106,7 +106,7 @@ class Section:
         # Reached only for names that do not exist.
         if name in type(self).ALIASES:
             return getattr(self, self.ALIASES[name])
-        if name.startswith("__"):  # a protocol's, such as copying: nobody mistyped it, and similar names take 1 ms
+        if name.startswith("__"):  # of a protocol such as copying, not a mistyped setting
             raise AttributeError(name)
         raise AttributeError(f"{self.SECTION}.{name}: unknown field{suggest(name, declared(type(self)))}")
 
