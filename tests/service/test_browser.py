@@ -1,5 +1,6 @@
 """The page in a real Chromium: what a person does with it, and that nothing leaves the server."""
 
+import contextlib
 import io
 import re
 import shutil
@@ -206,14 +207,23 @@ def file_dialog(page):
     """Open it by Enter; at times a fresh Chromium opens none for the first ones."""
     from playwright.sync_api import TimeoutError as NoDialog
 
-    for remaining in (4, 3, 2, 1, 0):
-        try:
+    for _ in range(4):
+        with contextlib.suppress(NoDialog):
             with page.expect_file_chooser(timeout=5000) as chooser:
                 page.keyboard.press("Enter")
             return chooser.value
-        except NoDialog:
-            if not remaining:
-                raise
+    raise AssertionError("Enter on the file field opens no dialog")
+
+
+def settle(page):
+    """Wait until the player has been where it was sent for a fifth of a second."""
+    still = 0
+    for _ in range(200):
+        still = 0 if page.evaluate("document.querySelector('audio').seeking") else still + 1
+        if still == 4:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("the player never settles")
 
 
 def test_by_keyboard_alone(page, tmp_path):
@@ -226,8 +236,9 @@ def test_by_keyboard_alone(page, tmp_path):
     # Keys work wherever the focus is.
     for place in ("#file", ".scroller", "#threshold", "th button"):
         page.locator(place).first.focus()
+        settle(page)  # the player goes to the place of each key, one after the other
         page.evaluate("document.querySelector('audio').currentTime = 0")
-        page.wait_for_timeout(200)
+        settle(page)
         page.keyboard.press("n")
         assert "Low Tone, 0:02" in page.inner_text("#now"), place
         page.keyboard.press("n")
