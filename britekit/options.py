@@ -106,6 +106,35 @@ NoAxes = Annotated[bool, opt("--ndims", help="leave out the axes")]
 CkptPath = Annotated[
     Optional[str], opt("--ckpt", metavar="PATH", help="checkpoint or directory of them (default: misc.ckpt_folder)")
 ]
+MinScore = Annotated[
+    Optional[float],
+    opt("-m", "--min-score", metavar="FLOAT", help="lowest score of a label (default: infer.min_score)"),
+]
+Threads = Annotated[
+    Optional[int], opt("--threads", metavar="INT", help="recordings decoded in parallel (default: infer.num_threads)")
+]
+WindowOverlap = Annotated[
+    Optional[float],
+    opt("--overlap", metavar="SECONDS", help="overlap of neighbouring windows (default: infer.overlap)"),
+]
+LabelLength = Annotated[
+    Optional[float],
+    opt("--seg", metavar="SECONDS", help="fixed label length, SED heads only (default: infer.segment_len)"),
+]
+Raw = Annotated[
+    bool,
+    opt(
+        "--raw",
+        help="write uncalibrated scores (default: calibrated by infer.calibration, else by "
+        "models/calibration.yaml if it belongs to the models)",
+    ),
+]
+ByThresholds = Annotated[
+    bool,
+    opt(
+        "--thresholds", help="use the threshold of each class that calibrate --precision found in place of --min-score"
+    ),
+]
 LabelDir = Annotated[
     Optional[str],
     opt(

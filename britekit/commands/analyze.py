@@ -12,7 +12,7 @@ has a calibration of these models; the last line reports whether they are.
 from typing import Annotated, Any, Optional
 
 from britekit.format_names import format_names
-from britekit.options import CkptPath, ConfigPath, opt
+from britekit.options import ByThresholds, CkptPath, ConfigPath, LabelLength, MinScore, Raw, Threads, WindowOverlap, opt
 
 
 def analyze(
@@ -39,41 +39,16 @@ def analyze(
             help="skip the beginning of each recording up to this time: 71, 1:11 or 0:01:11",
         ),
     ] = None,
-    min_score: Annotated[
-        Optional[float],
-        opt("-m", "--min-score", metavar="FLOAT", help="lowest score of a label (default: infer.min_score)"),
-    ] = None,
-    num_threads: Annotated[
-        Optional[int],
-        opt("--threads", metavar="INT", help="recordings decoded in parallel (default: infer.num_threads)"),
-    ] = None,
-    overlap: Annotated[
-        Optional[float],
-        opt("--overlap", metavar="SECONDS", help="overlap of neighbouring windows (default: infer.overlap)"),
-    ] = None,
-    segment_len: Annotated[
-        Optional[float],
-        opt("--seg", metavar="SECONDS", help="fixed label length, SED heads only (default: infer.segment_len)"),
-    ] = None,
+    min_score: MinScore = None,
+    num_threads: Threads = None,
+    overlap: WindowOverlap = None,
+    segment_len: LabelLength = None,
     show: Annotated[
         bool, opt("--show", help="print the ten classes with the highest scores in the first spectrogram, and stop")
     ] = False,
     ckpt_path: CkptPath = None,
-    raw: Annotated[
-        bool,
-        opt(
-            "--raw",
-            help="write uncalibrated scores (default: calibrated by infer.calibration, else by "
-            "models/calibration.yaml if it belongs to the models)",
-        ),
-    ] = False,
-    thresholds: Annotated[
-        bool,
-        opt(
-            "--thresholds",
-            help="use the threshold of each class that calibrate --precision found in place of --min-score",
-        ),
-    ] = False,
+    raw: Raw = False,
+    thresholds: ByThresholds = False,
     occurrence: Annotated[
         Optional[str],
         opt(

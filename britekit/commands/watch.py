@@ -12,7 +12,7 @@ it goes on; ctrl-C and SIGTERM end it with all tables up to date.
 from typing import Annotated, Any, Optional
 
 from britekit.format_names import format_names
-from britekit.options import CkptPath, ConfigPath, opt
+from britekit.options import ByThresholds, CkptPath, ConfigPath, LabelLength, MinScore, Raw, Threads, WindowOverlap, opt
 
 
 def watch(
@@ -30,31 +30,13 @@ def watch(
             "or several with commas (default: both)",
         ),
     ] = "both",
-    min_score: Annotated[
-        Optional[float],
-        opt("-m", "--min-score", metavar="FLOAT", help="lowest score of a label (default: infer.min_score)"),
-    ] = None,
-    num_threads: Annotated[
-        Optional[int],
-        opt("--threads", metavar="INT", help="recordings decoded side by side (default: infer.num_threads)"),
-    ] = None,
-    overlap: Annotated[
-        Optional[float],
-        opt("--overlap", metavar="SECONDS", help="shared by neighbouring windows (default: infer.overlap)"),
-    ] = None,
-    segment_len: Annotated[
-        Optional[float],
-        opt("--seg", metavar="SECONDS", help="fixed label length, SED heads only (default: infer.segment_len)"),
-    ] = None,
+    min_score: MinScore = None,
+    num_threads: Threads = None,
+    overlap: WindowOverlap = None,
+    segment_len: LabelLength = None,
     ckpt_path: CkptPath = None,
-    raw: Annotated[bool, opt("--raw", help="give the models' scores, not calibrated")] = False,
-    thresholds: Annotated[
-        bool,
-        opt(
-            "--thresholds",
-            help="use the threshold of each class that calibrate --precision found in place of --min-score",
-        ),
-    ] = False,
+    raw: Raw = False,
+    thresholds: ByThresholds = False,
     recursive: Annotated[bool, opt("--recursive", help="also search the directories below")] = False,
     settle: Annotated[
         float,
