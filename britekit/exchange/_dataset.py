@@ -18,6 +18,7 @@ from britekit.annotations.analyzed import analyzed_seconds
 from britekit.annotations.classes import ClassInfo, find_class, read_classes
 from britekit.annotations.label_table import LabelTable, read_label_table
 from britekit.annotations.recording_info import RecordingInfo
+from britekit.annotations.verdict_matching import detections_about
 from britekit.annotations.verdicts import Judged, Verdict, combine, current_verdicts, read_verdicts
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import name_key
@@ -28,10 +29,6 @@ from britekit.results.recordings import Recordings, unknown_place
 
 # Of identifiers that are made from what they identify, so that an export repeated has the same ones.
 _NAMESPACE = uuid.UUID("5b0c2f7e-8a55-4c0e-9a3c-5d6a1c1f3b27")
-_EQUAL_S = 0.011  # tables round to hundredths
-# A yes holds for what overlaps the call by this part of the shorter of both, a no for what lies within the
-# judged stretch by this part; as `britekit.results.judged` has it.
-_YES_PART, _NO_PART = 0.5, 0.9
 
 
 @dataclass(frozen=True)
@@ -287,8 +284,9 @@ def _judge(dataset: Dataset, judged: list[Judged], only: Sequence[str]) -> None:
         for text in {label, info.name}:
             numbers[text].append(number)
     there = {source.name for source in dataset.recordings}
-    absent, unsure, others, rejected = set(), 0, 0, 0
-    for item in judged:
+    absent, unsure, others = set(), 0, 0
+    rows = np.concatenate([np.empty(0, np.int64), *dataset.rows.values()])
+    for item, about in detections_about(judged, table, rows, numbers):
         verdict = item.verdict
         recording = name_key(verdict.recording)
         others += bool(verdict.others) and item.answer != "unsure"
@@ -298,11 +296,6 @@ def _judge(dataset: Dataset, judged: list[Judged], only: Sequence[str]) -> None:
         if item.answer == "unsure":
             unsure += 1
             continue
-        rows = dataset.rows.get(recording, np.empty(0, np.int64))
-        mine = [row for row in rows.tolist() if table.name_M[row] in numbers.get(verdict.name, ())]
-        about = [
-            row for row in mine if _is_about(verdict, item.answer, float(table.start_M[row]), float(table.end_M[row]))
-        ]
         for row in about:
             if item.answer == "yes" or row not in dataset.answers:
                 dataset.answers[row] = item
@@ -320,16 +313,3 @@ def _judge(dataset: Dataset, judged: list[Judged], only: Sequence[str]) -> None:
     )
     plurals = {"confirmed stretch": "confirmed stretches"}
     dataset.notes += [f"{counted(n, noun, plurals.get(noun, ''))} {text}" for n, noun, text in sentences if n]
-
-
-def _is_about(verdict: Verdict, answer: str, start: float, end: float) -> bool:
-    if abs(start - verdict.detection_start) < _EQUAL_S and abs(end - verdict.detection_end) < _EQUAL_S:
-        return True
-    if answer == "yes":
-        low, high = verdict.start, verdict.end
-        needed = _YES_PART * min(end - start, high - low)
-    else:
-        low, high = verdict.detection_start, verdict.detection_end
-        needed = _NO_PART * (end - start)
-    overlap = min(end, high) - max(start, low)
-    return overlap > 0 and overlap >= needed

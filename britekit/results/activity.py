@@ -7,7 +7,6 @@ rejects are not used, and confirmed detections are distinguished from unverified
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from britekit.annotations.deployments import DEFAULT_PATH
 from britekit.annotations.label_table import LabelTable, read_label_table
+from britekit.annotations.verdict_matching import detections_about
 from britekit.annotations.verdicts import Judged, combine, current_verdicts, read_verdicts
 from britekit.audio.files import name_key
 from britekit.errors import counted, some
@@ -35,7 +35,6 @@ from britekit.results.sun import sun_times
 ACTIVITY_COLUMNS = ("name", "site", "date", "hour", "detections", "hours", "per_hour")
 PRESENCE_COLUMNS = ("name", "site", "date", "detections", "confirmed", "first", "last", "status")
 _EPOCH = date(1970, 1, 1)
-_EQUAL_S = 0.011
 
 
 @dataclass
@@ -149,13 +148,12 @@ def _classes(
     order = np.flatnonzero(here)
     order = order[np.argsort(table.name_M[order], kind="stable")]
     bounds = np.searchsorted(table.name_M[order], np.arange(len(table.names) + 1))
-    answers = _answers(judged)
-    number_of = {name: number for number, name in enumerate(table.recordings)}
+    confirmed_M, wrong_M = _said(judged, table)
     rejected, unheard = 0, []
     for number in sorted(range(len(table.names)), key=table.names.__getitem__):
         name = table.names[number]
         rows = order[bounds[number] : bounds[number + 1]]
-        confirmed, wrong = _said(table, rows, answers.get(name, {}), number_of)
+        confirmed, wrong = confirmed_M[rows], wrong_M[rows]
         threshold = thresholds[name].threshold if name in thresholds else min_score
         counts = confirmed | (table.score_M[rows] >= threshold - 1e-9)
         rejected += int((wrong & counts).sum())
@@ -174,7 +172,8 @@ def _classes(
         yield _Class(name, found, confirmed[found.row_D])
     if unheard:
         notes.append(f"{len(unheard)} classes have no detection that counts, so they are not shown: {some(unheard, 5)}")
-    elsewhere = [item for item in judged if item.verdict.name not in table.names or _of(item) not in number_of]
+    there = {name_key(name) for name in table.recordings}
+    elsewhere = [item for item in judged if item.verdict.name not in table.names or _of(item) not in there]
     if elsewhere:
         notes.append(
             f"{len(elsewhere)} verdicts are about recordings or classes without a detection here, and are not used: "
@@ -184,42 +183,16 @@ def _classes(
         notes.append(f"{counted(rejected, 'detection')} not used, because a reviewer rejected them")
 
 
-def _said(
-    table: LabelTable, rows: NDArray[np.int64], answers: Mapping[str, list[Judged]], number_of: Mapping[str, int]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which detections of a class a verdict confirms, and which one rejects."""
-    confirmed, wrong = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
-    wanted = [number for name in answers if (number := number_of.get(name)) is not None]
-    recording = table.recording_M[rows]
-    for index in np.flatnonzero(np.isin(recording, wanted)) if wanted else ():
-        row = rows[index]
-        stretches = answers[table.recordings[recording[index]]]
-        answer = _answer(stretches, float(table.start_M[row]), float(table.end_M[row]))
-        confirmed[index], wrong[index] = answer == "yes", answer == "no"
-    return confirmed, wrong
-
-
-def _answers(judged: list[Judged]) -> dict[str, dict[str, list[Judged]]]:
-    """Return the verdicts of yes and no, by class and recording."""
-    found: dict[str, dict[str, list[Judged]]] = defaultdict(lambda: defaultdict(list))
-    for item in judged:
-        if item.answer != "unsure":
-            found[item.verdict.name][_of(item)].append(item)
-    return found
+def _said(judged: list[Judged], table: LabelTable) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which detections a verdict confirms, and which one rejects and none confirms."""
+    confirmed, wrong = np.zeros(len(table), bool), np.zeros(len(table), bool)
+    for item, rows in detections_about([item for item in judged if item.answer != "unsure"], table):
+        (confirmed if item.answer == "yes" else wrong)[rows] = True
+    return confirmed, wrong & ~confirmed
 
 
 def _of(item: Judged) -> str:
     return name_key(item.verdict.recording)
-
-
-def _answer(stretches: list[Judged], start: float, end: float) -> str:
-    """Return what was said about a detection; a review joins detections that touch, so parts of them count."""
-    said = {
-        item.answer
-        for item in stretches
-        if item.verdict.detection_start - _EQUAL_S <= start and end <= item.verdict.detection_end + _EQUAL_S
-    }
-    return "yes" if "yes" in said else "no" if said else ""
 
 
 class _ActivityTable:
