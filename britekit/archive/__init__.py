@@ -1,7 +1,8 @@
 """Recordings without labels in; what sounds alike, and classifiers on embeddings, out.
 
-- ``store``: an archive on disk: vectors of all windows, memory-mapped, and a list of the recordings.
-- ``growing``: new and changed recordings are embedded and appended.
+- ``store``: an archive on disk: vectors of all windows, memory-mapped, and a list of the recordings; ``opening``: its
+  model and its recordings.
+- ``growing``: new and changed recordings are embedded; ``appending`` writes them.
 - ``examples``: what is looked for, as vectors: a recording, stretches of it, a class of the training database.
 - ``search``: the windows most like examples, compared with every one; ``index`` beyond a million windows.
 - ``results``: what was found as a table, a queue for ``review`` and a contact sheet.

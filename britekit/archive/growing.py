@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import britekit
-from britekit.archive.store import GrowingArchive
+from britekit.archive.appending import GrowingArchive
 from britekit.audio.files import same_named, shown
 from britekit.errors import InferenceError, some
 from britekit.inference.embedding import Embedder
@@ -42,6 +42,8 @@ class Growth:
         How many of those that were added are damaged, and were embedded up to there.
     windows
         Windows of all recordings that count.
+    outdated
+        What `Archive.describe_outdated` says.
     """
 
     added: int = 0
@@ -51,6 +53,7 @@ class Growth:
     failed: dict[Path, str] = field(default_factory=dict)
     damaged: int = 0
     windows: int = 0
+    outdated: str = ""
     audio_seconds: float = 0.0
     elapsed_s: float = 0.0
 
@@ -162,5 +165,6 @@ def grow_archive(
                 if on_done is not None:
                     on_done(path, windows)
         growth.windows = sum(entry.windows for entry in archive.entries.values())
+        growth.outdated = archive.describe_outdated()
     growth.elapsed_s = time.monotonic() - began
     return growth

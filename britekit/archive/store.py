@@ -11,32 +11,22 @@ cut off, and a run that goes on from there leaves the bytes of one that was neve
 from __future__ import annotations
 
 import bisect
-import contextlib
 import json
 import os
-import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.audio.files import shown
-from britekit.errors import InferenceError, InputError, ModelError, some
-from britekit.files import UNWRITABLE, unwritable, write_json
-from britekit.inference.embedding import Embedder, open_embedder
-from britekit.processes import alone
+from britekit.errors import InputError, counted, some
 
 FACTS, RECORDINGS, VECTORS, STARTS, NORMS = (
     "archive.json", "recordings.jsonl", "vectors.f16", "starts.f64", "norms.f32")  # fmt: skip
-_LOCK = ".lock"
-_FORMAT = "britekit-archive-1"
-# What a kill or a power cut can lose.
-_COMMIT_SECONDS = 1.0
-_LARGEST = float(np.finfo(np.float16).max)
+FORMAT = "britekit-archive-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +60,8 @@ class Archive:
         The recordings that count, by name.
     rows
         N, also those of recordings that have changed since.
+    outdated
+        Recordings that have changed, with the number of their former windows, which are never searched.
 
     Raises
     ------
@@ -81,8 +73,8 @@ class Archive:
         self.folder = Path(folder)
         try:
             self.facts: dict[str, Any] = json.loads((self.folder / FACTS).read_text(encoding="utf-8"))
-            if self.facts["format"] != _FORMAT:
-                raise ValueError(f'its format is "{self.facts["format"]}", and this version reads "{_FORMAT}"')
+            if self.facts["format"] != FORMAT:
+                raise ValueError(f'its format is "{self.facts["format"]}", and this version reads "{FORMAT}"')
             self.width = int(self.facts["identity"]["features"])
         except FileNotFoundError:
             raise InputError(
@@ -90,6 +82,7 @@ class Archive:
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{self.folder / FACTS} cannot be used ({error}); restore it from a copy") from None
+        self.outdated: dict[str, int] = {}
         self._entries, self.rows, self._length = self._read_index()
         for name, bytes_per_row in self._row_bytes().items():
             path = self.folder / name
@@ -155,6 +148,21 @@ class Archive:
                 "another folder"
             )
 
+    def note_outdated(self, before: Entry | None) -> None:
+        """Count the windows of an entry that another has replaced."""
+        if before is not None and before.windows:
+            self.outdated[before.recording] = self.outdated.get(before.recording, 0) + before.windows
+
+    def describe_outdated(self) -> str:
+        """Return how many rows are never searched, and why; an empty text if there are none."""
+        if not self.outdated:
+            return ""
+        windows, recordings = (counted(sum(self.outdated.values()), "window"), counted(len(self.outdated), "recording"))
+        return (
+            f"{windows} of {recordings} that changed ({some(sorted(self.outdated))}); they are not searched, and an "
+            "archive made again takes less space"
+        )
+
     def entry_of(self, row: int) -> Entry:
         """Return the recording of a row."""
         return self._by_row[bisect.bisect_right(self._by_row, row, key=lambda entry: entry.first) - 1]
@@ -185,185 +193,11 @@ class Archive:
                     raise ValueError("its rows do not follow those before")
             except (ValueError, TypeError) as error:
                 raise InputError(f"{path}, line {number} cannot be used ({error}); restore it from a copy") from None
-            entries.pop(entry.recording, None)  # the order is that of the last lines
+            before = entries.pop(entry.recording, None)  # the order is that of the last lines
+            self.note_outdated(before)
             entries[entry.recording] = entry
             rows += entry.windows
         return entries, rows, length
-
-
-class GrowingArchive(Archive):
-    """An archive, open for appending by this process alone; a context manager.
-
-    Parameters
-    ----------
-    folder
-        The archive; made if it is missing.
-    identity
-        What vectors depend on besides the recordings.
-    root
-        Folder of the recordings.
-    model
-        File of the model.
-    more
-        Other facts to keep: licence, version.
-
-    Raises
-    ------
-    InputError
-        The folder cannot be written, holds something else, is of another model or of other recordings, or
-        another process writes into it.
-    """
-
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        identity: dict[str, Any],
-        root: Path,
-        model: Path,
-        more: dict[str, Any] | None = None,
-    ) -> None:
-        folder = Path(folder)
-        self._files: dict[str, BinaryIO] = {}
-        self._lines: list[bytes] = []
-        self._stack = contextlib.ExitStack()
-        with _reporting(folder), contextlib.ExitStack() as stack:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not (folder / FACTS).exists() and any(entry.name != _LOCK for entry in folder.iterdir()):
-                raise InputError(f"{folder} holds something else than an archive; name a new or empty folder")
-            stack.enter_context(alone(folder / _LOCK, f"another embed is writing into {folder}; wait for it"))
-            if not (folder / FACTS).exists():
-                places = {"recordings": _relative(root, folder), "model": _relative(model, folder)}
-                write_json(folder / FACTS, {"format": _FORMAT, "identity": identity, **places, **(more or {})})
-            super().__init__(folder)
-            self.check(identity)
-            self._check_root(root)
-            with open(self._append(RECORDINGS), "r+b") as file:
-                file.truncate(self._length)
-            for name, size in self._row_bytes().items():
-                self._files[name] = stack.enter_context(open(self._append(name), "r+b"))
-                self._files[name].truncate(self.rows * size)
-                self._files[name].seek(0, os.SEEK_END)
-            self._files[RECORDINGS] = stack.enter_context(open(self.folder / RECORDINGS, "ab"))
-            self._stack = stack.pop_all()
-        self._committed = time.monotonic()
-
-    def __enter__(self) -> GrowingArchive:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._stack:
-            self.commit()
-
-    def add(self, recording: str, file: str, identity: tuple[int, int], result: Any) -> int:
-        """Append a recording, and return its number of windows.
-
-        Parameters
-        ----------
-        recording, file
-            Its name, and its path below the folder.
-        identity
-            Size and modification time before it was read.
-        result
-            A `RecordingScores` of vectors.
-
-        Raises
-        ------
-        InferenceError
-            A vector does not fit 16 bits; nothing was added.
-        InputError
-            The archive cannot be written.
-        """
-        vectors = result.scores.astype(np.float32, copy=False)
-        with np.errstate(over="ignore"):
-            stored = vectors.astype("<f2")
-        if not np.isfinite(stored).all():
-            row = int(np.argmin(np.isfinite(stored).all(axis=1)))
-            raise InferenceError(
-                f"the vector of the window at {result.starts[row]:g} s holds {np.abs(vectors[row]).max():g}, and "
-                f"an archive holds numbers up to {_LARGEST:g}; the model or its scaling is not right"
-            )
-        norms = np.sqrt(np.einsum("nf,nf->n", stored, stored, dtype=np.float64)).astype("<f4")
-        entry = Entry(recording, file, *identity, result.seconds, result.damaged_at, self.rows, len(stored))
-        with _reporting(self.folder):
-            self._files[VECTORS].write(stored.tobytes())
-            self._files[STARTS].write(result.starts.astype("<f8").tobytes())
-            self._files[NORMS].write(norms.tobytes())
-            self._lines.append(json.dumps(asdict(entry)).encode() + b"\n")
-            self._entries.pop(recording, None)
-            self._entries[recording] = entry
-            self.rows += len(stored)
-            if time.monotonic() - self._committed > _COMMIT_SECONDS:
-                self.commit()
-        return len(stored)
-
-    def commit(self) -> None:
-        """Make everything that was added last."""
-        if not self._lines:
-            return
-        with _reporting(self.folder):
-            for name in self._row_bytes():
-                _flush(self._files[name])
-            self._files[RECORDINGS].writelines(self._lines)
-            _flush(self._files[RECORDINGS])
-        self._lines, self._committed = [], time.monotonic()
-
-    def _append(self, name: str) -> Path:
-        path = self.folder / name
-        path.touch()
-        return path
-
-    def _check_root(self, root: Path) -> None:
-        # `root` may have moved with the archive; another folder would have recordings of equal names.
-        if self.root.is_dir() and not os.path.samefile(self.root, root):
-            raise InputError(
-                f"{self.folder} is an archive of the recordings below {shown(self.root)}; name that folder or one "
-                f"in it with -i, or another archive for {shown(root)}"
-            )
-
-
-def open_model(
-    folder: str | os.PathLike[str],
-    model: str | os.PathLike[str] | None = None,
-    cfg_path: str | os.PathLike[str] | None = None,
-    overlap: float | None = None,
-    num_threads: int | None = None,
-) -> Embedder:
-    """Load the model of an archive, with its settings; of one that is not there yet, the model of the settings.
-
-    Raises
-    ------
-    InputError
-        The model is not that of the archive.
-    ModelError
-        It is missing or cannot be used.
-    """
-    overrides: dict[str, Any] = {"infer.num_threads": num_threads, "infer.overlap": overlap}
-    if not (Path(folder) / FACTS).is_file():
-        return open_embedder(model, cfg_path, overrides)
-    archive = Archive(folder)
-    identity = archive.facts["identity"]
-    overrides["infer.overlap"] = identity["overlap"] if overlap is None else overlap
-    overrides["infer.audio_power"] = identity.get("audio_power")
-    place = archive.model if model is None else Path(model)
-    if not place.exists():
-        raise ModelError(f"{shown(place)}, with which {folder} was made, is not there any more; name it with --model")
-    embedder = open_embedder(place, cfg_path, overrides)
-    archive.check(embedder.identity)
-    return embedder
-
-
-def place_in_archive(folder: str | os.PathLike[str], source: Path) -> tuple[Path, PurePosixPath]:
-    """Return the folder of an archive's recordings, and where in it ``source`` lies.
-
-    A new archive is of ``source``, or of the folder in which that file lies; so is one whose folder of recordings
-    has gone, since it may have moved.
-    """
-    place = source if source.is_dir() else source.parent
-    if (Path(folder) / FACTS).is_file():
-        root = Archive(folder).root
-        if root.is_dir() and place.resolve().is_relative_to(root.resolve()):
-            return root, PurePosixPath(place.resolve().relative_to(root.resolve()).as_posix())
-    return place, PurePosixPath()
 
 
 def _differing(known: dict[str, Any], given: dict[str, Any], keys: Iterable[str]) -> list[str]:
@@ -379,26 +213,3 @@ def _differing(known: dict[str, Any], given: dict[str, Any], keys: Iterable[str]
         else:
             said.append(f"{key} {old}, not {new}")
     return said
-
-
-def _relative(path: Path, folder: Path) -> str:
-    try:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # another drive of Windows
-        return str(path.absolute())
-
-
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _reporting(folder: Path) -> Any:
-    """Turn what the operating system refuses into a sentence."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        raise unwritable(folder, error) from error

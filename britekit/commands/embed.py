@@ -98,7 +98,7 @@ def _embed_recordings(
     from pathlib import Path
 
     from britekit.archive.growing import grow_archive
-    from britekit.archive.store import open_model, place_in_archive
+    from britekit.archive.opening import open_model, place_in_archive
     from britekit.audio.files import find_recordings
 
     paths = find_recordings(input_path, recursive=True)
@@ -116,6 +116,8 @@ def _embed_recordings(
         value = getattr(growth, name)
         if value or name in ("added", "windows"):
             print(f"{name} = {value}")
+    if growth.outdated:
+        print(f"outdated = {growth.outdated}")
     if growth.gone:
         print(f"gone = {len(growth.gone)}")
     if growth.failed:

@@ -77,8 +77,9 @@ def find(
 
     from britekit.archive import results
     from britekit.archive.examples import class_examples, path_examples, recording_examples
+    from britekit.archive.opening import open_model
     from britekit.archive.search import find_similar
-    from britekit.archive.store import Archive, open_model
+    from britekit.archive.store import Archive
     from britekit.audio.files import shown
     from britekit.commands._pictures import checked_output
     from britekit.database.session import open_database
@@ -117,6 +118,8 @@ def find(
     sheets, failed = results.write_results(output, hits, name, embedder.audio, title)
     print(f"examples = {len(wanted)}" + (f" of {total}" if total > len(wanted) else ""))
     print(f"windows = {int(np.count_nonzero(stored.live))}")
+    if outdated := stored.describe_outdated():
+        print(f"outdated = {outdated}")
     print(f"found = {len(hits)}")
     if others is not None:
         print(f"nearer_to_not = {found.nearer_to_not}")

@@ -55,8 +55,9 @@ def probe(
 
     from britekit.archive.labelled import read_labelled
     from britekit.archive.members import check_member_path, write_member
+    from britekit.archive.opening import open_model
     from britekit.archive.probe import fit_probe
-    from britekit.archive.store import Archive, open_model
+    from britekit.archive.store import Archive
     from britekit.errors import InputError
     from britekit.files import refuse_overwriting
 

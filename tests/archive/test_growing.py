@@ -62,6 +62,9 @@ def test_grows_by_what_is_new_or_changed(archive, caplog):
     assert np.flatnonzero(~stored.live).tolist() == list(range(5))  # the old windows of a/one
     assert stored.entries["a/one"].windows == 2 and stored.entry_of(45).recording == "a/one"
     assert stored.entry_of(44).recording == "a/new"
+    assert stored.outdated == {"a/one": 5} and third.outdated == stored.describe_outdated()
+    assert "5 windows of 1 recording that changed (a/one); they are not searched" in third.outdated
+    assert again.outdated == ""
 
 
 def test_a_folder_in_it_can_be_added_alone(recordings, monkeypatch):
@@ -86,7 +89,7 @@ def test_a_folder_in_it_can_be_added_alone(recordings, monkeypatch):
 # Slowed down, and committing each recording, so that kills fall everywhere.
 _SLOW_EMBED = """
 import time
-from britekit.archive import store
+from britekit.archive import appending as store
 from britekit.commands.embed import embed
 store._COMMIT_SECONDS = 0
 add = store.GrowingArchive.add

@@ -18,8 +18,9 @@ from britekit.annotations.classes import ClassInfo
 from britekit.annotations.scores import ScoreTable
 from britekit.archive.classifiers import fit_logistic, fit_prototypes
 from britekit.archive.labelled import Labelled, read_labelled
+from britekit.archive.opening import open_model
 from britekit.archive.probe import deal_folds, fit_probe
-from britekit.archive.store import Archive, open_model
+from britekit.archive.store import Archive
 from britekit.audio.windows import Windows
 from britekit.commands.analyze import analyze
 from britekit.commands.embed import embed
