@@ -5,9 +5,10 @@ where they are missing. Existing files stay as they are. Nothing is committed.
 
     britekit init --dest owls
     cd owls && git add . && git commit -m "Begin" && dvc repro && britekit summary
+    britekit init --ci github
 """
 
-from typing import Annotated
+from typing import Annotated, Optional
 
 from britekit.options import opt
 
@@ -15,13 +16,17 @@ from britekit.options import opt
 def init(
     dest: Annotated[str, opt("--dest", metavar="DIR", help="directory of the project (default: .)")] = ".",
     force: Annotated[bool, opt("--force", help="overwrite existing files")] = False,
+    ci: Annotated[
+        Optional[str],
+        opt("--ci", choices=("github", "gitlab"), help="also write a workflow for this service (default: none)"),
+    ] = None,
 ) -> None:
     """Create a project."""
     import shlex
 
     from britekit.project.layout import lay_out
 
-    outcome = lay_out(dest, overwrite=force)
+    outcome = lay_out(dest, overwrite=force, ci=ci)
     print(f"copied = {outcome.copied}")
     print(f"skipped = {outcome.skipped}")
     steps = [

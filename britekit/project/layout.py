@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import britekit
 from britekit.config import template_text
 from britekit.errors import InputError
 from britekit.files import unwritable, write_text
@@ -18,6 +19,13 @@ _DOTTED = {"gitignore": ".gitignore", "dvcignore": ".dvcignore"}
 _PLOTS_PAGE = "plots.html"
 # What an experiment needs first: DVC itself ends with "unexpected error - Empty git repo".
 NEEDS_COMMIT = 'make one first: git add . && git commit -m "Begin"'
+# Workflows by the name that `init --ci` takes: file of this package, place in the project.
+WORKFLOWS = {"github": ".github/workflows/recognizer.yml", "gitlab": ".gitlab-ci.yml"}
+_CI = "ci"
+_CI_REQUIREMENTS = """\
+# What the workflow installs, one pip requirement per line: a version, a Git address or a wheel in this repository.
+britekit=={version}
+"""
 _FOLDERS = ("data/audioset/curated", "models/ckpt", "logs", "yaml/samples")
 
 
@@ -40,12 +48,21 @@ def project_files() -> dict[str, str]:
             encoding="utf-8"
         )
         for path in sorted(here.rglob("*"))
-        if path.is_file() and path.suffix not in (".py", ".pyc") and path.name != _PLOTS_PAGE
+        if path.is_file()
+        and path.suffix not in (".py", ".pyc")
+        and path.name != _PLOTS_PAGE
+        and path.parent != here / _CI
     }
     return texts | {"params.yaml": template_text(), "yaml/base_config.yaml": template_text()}
 
 
-def lay_out(dest: str | os.PathLike[str], overwrite: bool = False) -> Layout:
+def workflow_files(service: str) -> dict[str, str]:
+    """Return the workflow of a CI service and its list of packages, by their paths in a project."""
+    text = (Path(__file__).parent / _CI / f"{service}.yml").read_text(encoding="utf-8")
+    return {WORKFLOWS[service]: text, f"{_CI}/requirements.txt": _CI_REQUIREMENTS.format(version=britekit.__version__)}
+
+
+def lay_out(dest: str | os.PathLike[str], overwrite: bool = False, ci: str | None = None) -> Layout:
     """Write the files of a project, and make its directory a git and DVC repository if it is none.
 
     Parameters
@@ -54,6 +71,8 @@ def lay_out(dest: str | os.PathLike[str], overwrite: bool = False) -> Layout:
         Directory, made if missing.
     overwrite
         Whether files that exist are written again; by default they are left alone.
+    ci
+        ``github`` or ``gitlab``: also write a workflow that checks pull requests and builds the container of a tag.
 
     Raises
     ------
@@ -67,7 +86,7 @@ def lay_out(dest: str | os.PathLike[str], overwrite: bool = False) -> Layout:
     except OSError as error:
         raise unwritable(error.filename or root, error) from error
     copied = skipped = 0
-    for name, text in project_files().items():
+    for name, text in (project_files() | (workflow_files(ci) if ci else {})).items():
         if (root / name).exists() and not overwrite:
             skipped += 1
         else:
