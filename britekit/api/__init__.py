@@ -7,7 +7,8 @@ and `plot()` where there is something to see. Every name is typed, for editors a
 - ``extractor.py``, ``reextractor.py``, ``pickler.py``: recordings to a training database and a training file
 - ``database.py``, ``tables.py``: `TrainingDatabase`, with its methods per table; ``provider.py``: rows by name
 - ``trainer.py``: `Trainer`; `britekit.tuning.tuner` holds `Tuner`
-- ``predictor.py``, ``scored.py``: scores and labels of one recording; ``analyzer.py``: of many
+- ``predictor.py``, ``scored.py``: scores and labels of one recording, ``array_labels.py``: labels of arrays;
+  ``analyzer.py``: of many
 - ``testers.py``: tests per segment, block and recording
 - ``records.py``: annotations, labels and class lists, and their readers
 """

@@ -7,49 +7,34 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import os
-import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from britekit.annotations.labels import Label
+from britekit.api.array_labels import ArrayLabels
 from britekit.api.audio import Audio
 from britekit.api.compat.score_grid import ScoreGrid
 from britekit.api.compat.settings import as_settings, with_audio
-from britekit.api.scored import ScoredRecording, labels_to_table, write_audacity
+from britekit.api.scored import ScoredRecording
 from britekit.audio.windows import WindowGrid
 from britekit.errors import InferenceError, InputError
 from britekit.files import write_text
 from britekit.inference.embedding import SearchModel
 from britekit.inference.engine import BLOCK, Engine
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.frames import FrameGrid
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text
 from britekit.inference.model_files import resolve_for_models
 from britekit.inference.platt import Calibration
-from britekit.inference.scores import RecordingScores
-from britekit.inference.spilled_array import SpilledArray
-from britekit.occurrence.prior import RecordingPrior
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class ScoredStretch:
-    """A stretch of a recording in which a class is heard; ``get_segment_labels`` and ``get_frame_labels`` give them."""
-
-    score: float
-    start_time: float
-    end_time: float
-
-
-class Predictor:
+class Predictor(ArrayLabels):
     """An ensemble, loaded once, with the calls of public britekit and `score`, which returns one object.
 
     Scores are calibrated as `britekit analyze` does it, except those of `get_raw_scores`; with
@@ -277,90 +262,11 @@ class Predictor:
             self._search_model = SearchModel(self.cfg, self._paths)
         return self._search_model.embed(self._images(spec_array))
 
-    def get_class_name(self, label: str) -> str:
-        """Return the name of a class that labels show as ``label``; what is not one stays as it is."""
-        shown = (info.label(self.cfg.infer.label_field) for info in self._ensemble.classes)
-        return dict(zip(shown, self.class_names, strict=True)).get(label, label)
-
-    def show_scores(self, scores: np.ndarray | None, frame_map: np.ndarray | None) -> None:
-        """Print the ten highest classes of the first window."""
-        if frame_map is not None:
-            frames = max(1, round(self.cfg.train.sed_fps * self.cfg.audio.spec_duration))
-            first = frame_map[:frames].max(axis=0, initial=0)
-        else:
-            first = scores[0] if scores is not None and len(scores) else np.zeros(0)
-        for place in np.argsort(-first, kind="stable")[:10].tolist():
-            print(f"{self._ensemble.classes[place].label(self.cfg.infer.label_field)} = {first[place]:.6f}")
-
     def save_manifest(self, output_path: str | os.PathLike[str], cfg: Any = None) -> None:
         """Write ``manifest.yaml`` into a directory: what scores were made with."""
         used = as_settings(cfg) or self.cfg
         text = manifest_text(manifest_content(used, self._ensemble, self._labeller))
         write_text(Path(output_path) / "manifest.yaml", text)
-
-    def get_segment_labels(self, scores: np.ndarray, start_times: Sequence[float]) -> dict[str, list[ScoredStretch]]:
-        """Return the labels of windows by what they show, by the settings of the section ``infer``."""
-        return _by_name(self._labels("", scores, None, start_times))
-
-    def get_frame_labels(self, frame_map: np.ndarray) -> dict[str, list[ScoredStretch]]:
-        """Return the labels of frames by what they show, by the settings of the section ``infer``.
-
-        Labels as long as the sounds are listed for every class, be it with none.
-        """
-        found = _by_name(self._labels("", np.empty((0, len(self.class_names)), np.float32), frame_map, []))
-        if self._as_given.rules.segment_frames is not None:
-            return found
-        shown = [info.label(self.cfg.infer.label_field) for info in self._as_given.classes]
-        return {name: found.get(name, []) for name in shown}
-
-    def get_dataframe(
-        self,
-        score_array: np.ndarray | None,
-        frame_map: np.ndarray | None,
-        start_times: Sequence[float] | None,
-        recording_name: str,
-    ) -> Any:
-        """Return labels as a pandas data frame with the columns of ``scores.csv``; of frames, where there are any."""
-        return labels_to_table(self._labels(recording_name, score_array, frame_map, start_times))
-
-    def save_audacity_labels(
-        self,
-        scores: np.ndarray,
-        frame_map: np.ndarray | None,
-        start_times: Sequence[float],
-        file_path: str | os.PathLike[str],
-    ) -> None:
-        """Write labels as an Audacity label file."""
-        write_audacity(self._labels("", scores, frame_map, start_times), file_path)
-
-    def to_global_frames(
-        self, frame_scores: np.ndarray, offsets_sec: Sequence[float], recording_duration_sec: float
-    ) -> np.ndarray:
-        """Lay the frames of windows on one grid; where windows overlap, their frames are averaged.
-
-        Parameters
-        ----------
-        frame_scores
-            (N, C, T).
-        offsets_sec
-            Starts of the windows, seconds.
-        recording_duration_sec
-            Length of the recording.
-
-        Returns
-        -------
-        float32 (F, C), F = round(sed_fps * recording_duration_sec); 0 where there is no window.
-        """
-        windows = np.asarray(frame_scores, np.float32)
-        if windows.ndim != 3 or len(windows) != len(offsets_sec):
-            raise InputError(
-                f"frame scores of shape {windows.shape} for {len(offsets_sec)} windows; "
-                "expected (windows, classes, frames)"
-            )
-        grid = FrameGrid(windows.shape[1], self.cfg.train.sed_fps)
-        for place in np.argsort(offsets_sec, kind="stable"):
-            grid.add(float(offsets_sec[place]), windows[place])
-        return grid.finish(recording_duration_sec).array()
 
     def _load(self, path: str | os.PathLike[str], loaded: bool) -> None:
         if loaded:
@@ -413,53 +319,3 @@ class Predictor:
         if images.ndim != 3 or images.shape[1:] != (height, width):
             raise InputError(f"spectrograms of shape {images.shape}; expected (N, 1, {height}, {width})")
         return images.astype(np.float32, copy=False)
-
-    def _remember(self, seconds: float, *arrays: np.ndarray | None) -> None:
-        """Keep the length of the recording that scores are of, so that labels made of them end where it does."""
-        for array in arrays:
-            if array is not None:
-                self._seconds[id(array)] = seconds
-                weakref.finalize(array, self._seconds.pop, id(array), None)
-
-    def _labels(
-        self,
-        recording: str,
-        scores: np.ndarray | None,
-        frame_map: np.ndarray | None,
-        starts: Sequence[float] | None,
-        labeller: Labeller | None = None,
-        prior: RecordingPrior | None = None,
-    ) -> list[Label]:
-        labeller = labeller or self._as_given
-        if scores is None or starts is None:
-            scores, starts = np.empty((0, len(self.class_names)), np.float32), []
-        seconds = self._seconds.get(id(scores if frame_map is None else frame_map), math.inf)
-        if frame_map is not None and self.quantile is not None and (size := labeller.rules.segment_frames):
-            groups = [frame_map[at : at + size] for at in range(0, len(frame_map), size)]
-            levels = [np.broadcast_to(np.quantile(group, self.quantile, axis=0), group.shape) for group in groups]
-            frame_map = np.concatenate(levels) if levels else frame_map
-        result = RecordingScores(
-            starts=np.array(starts, np.float64),
-            score_rows=self._rows(scores),
-            frame_rows=None if frame_map is None else self._rows(frame_map),
-            seconds=seconds,
-            damaged_at=None,
-        )
-        return labeller.labels(recording, result, prior)
-
-    def _rows(self, values: np.ndarray) -> SpilledArray:
-        table = np.asarray(values, np.float32)
-        if table.ndim != 2 or table.shape[1] != len(self.class_names):
-            raise InputError(
-                f"scores of shape {table.shape}; expected a column for each of {len(self.class_names)} classes"
-            )
-        rows = SpilledArray(len(self.class_names))
-        rows.append(table)
-        return rows
-
-
-def _by_name(labels: Sequence[Label]) -> dict[str, list[ScoredStretch]]:
-    found: dict[str, list[ScoredStretch]] = {}
-    for label in labels:
-        found.setdefault(label.name, []).append(ScoredStretch(label.score, label.start, label.end))
-    return found

@@ -1,6 +1,6 @@
 """`Predictor`, where public britekit has it."""
 
+from britekit.api.array_labels import ScoredStretch as Label
 from britekit.api.predictor import Predictor
-from britekit.api.predictor import ScoredStretch as Label
 
 __all__ = ["Label", "Predictor"]

@@ -21,9 +21,9 @@ The way through, one file each:
   the settings.
 - ``scoring``: the scores of many recordings as a value, from the engine of this process; a cache of them.
 - ``analysis``: a batch of recordings from end to end, also on a Ray cluster: ``cluster``, with a ``ray_worker`` on each
-  node. ``output`` writes labels in the formats of ``britekit.formats``, ``journal`` resumes an interrupted run,
-  ``recording_names`` names
-  recordings, ``manifest`` records models and settings, ``meter`` shows progress.
+  node. ``output`` writes labels in the formats of ``britekit.formats``, with ``finished`` and ``old_output``;
+  ``journal`` resumes an interrupted run, ``watching`` analyzes ``arrivals``, ``recording_names`` names recordings,
+  ``manifest`` records models and settings, ``meter`` shows progress.
 
 Shapes are named B (windows), C (classes), T (frames of a window), F (frames of a recording), H, W.
 """

@@ -12,38 +12,30 @@ import errno
 import filecmp
 import io
 import itertools
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from britekit import formats
 from britekit.annotations.analyzed import COLUMNS, FILE_NAME, analyzed_row
 from britekit.annotations.recording_info import RecordingInfo
-from britekit.annotations.scores import ScoreTable
 from britekit.audio.metadata import RecordingMetadata, read_metadata
 from britekit.files import UNWRITABLE, atomic_path, make_durable, together, unwritable, write_csv, write_text
 from britekit.formats import Recording, Rows, Sink, Writer
 from britekit.formats._base import format_time
+from britekit.inference.finished import LABELS, NOTE, SCORES, SOURCE, entries_of, read_source, score_table, source_text
 from britekit.inference.journal import Done, Journal, Pieces
 from britekit.inference.labelling import Labeller
-from britekit.inference.manifest import MANIFEST_HEAD
 from britekit.inference.occurrence_notes import OCCURRENCE, WITHHELD, OccurrenceNote, occurrence_rows, withheld_rows
+from britekit.inference.old_output import MANIFEST, OldOutput
 from britekit.inference.recording_names import as_text, identity_of
 
 if TYPE_CHECKING:
     from britekit.inference.scoring import Scored
 
 InfoOf = Callable[[Path, RecordingMetadata | None], RecordingInfo]
-SCORE_TABLE, MANIFEST, FAILURES, DAMAGES = "scores.npz", "manifest.yaml", "failed.csv", "damaged.csv"
-# Kinds of pieces in the journal: labels as `Rows.to_bytes` gives them, `Scored.raw`, and path and metadata.
-LABELS, SCORES, SOURCE = "labels", "scores", "source"
-_NOTE = "occurrence"  # `OccurrenceNote.to_bytes`
+SCORE_TABLE, FAILURES, DAMAGES = "scores.npz", "failed.csv", "damaged.csv"
 
 
 class OutputFolder:
@@ -98,8 +90,7 @@ class OutputFolder:
         # Suffix or name of files by format: those of this run, and those of an earlier one.
         self._endings = {form.name: form.ending for form in chosen if not form.table}
         self._tables = {form.name: form.table for form in chosen if form.table}
-        self._other_endings = [form.ending for form in known if not form.table and form.name not in self._endings]
-        self._other_tables = [form.table for form in known if form.table and form.name not in self._tables]
+        self._old = OldOutput(folder, kinds)
         self._keep_scores = keep_scores
         self._complete = False
         # Created before the first recording is scored, so that a read-only disk is noticed at once.
@@ -167,7 +158,7 @@ class OutputFolder:
         recording = self._recording(name, path, metadata, scored.seconds, scored.damaged_at)
         count = size = 0
         with self._reporting(), self.journal.adding(name) as add:
-            add(SOURCE, self._source_text(path, metadata))
+            add(SOURCE, source_text(path, metadata, self._root))
             with contextlib.ExitStack() as stack:
                 writers = [self._writer(kind, stack.enter_context(open(self._partial(kind), "wb"))) for kind in free]
                 labels = Pieces(LABELS, add)
@@ -186,7 +177,7 @@ class OutputFolder:
                     add(SCORES, data)
             note = scored.occurrence()
             if note is not None:
-                add(_NOTE, note.to_bytes())
+                add(NOTE, note.to_bytes())
             for kind, ending in free.items():
                 self._give_name(kind, name, ending)
             rows_written = size // (8 + 4 * len(self._labeller.classes))
@@ -202,23 +193,6 @@ class OutputFolder:
     ) -> Recording:
         info = None if self._info_of is None else self._info_of(path, metadata)
         return Recording(name, as_text(os.path.abspath(path)), seconds, damaged_at, info)
-
-    def _source_text(self, path: Path, metadata: RecordingMetadata | None) -> bytes:
-        below = path.relative_to(self._root) if self._root and path.is_relative_to(self._root) else path
-        known = None if metadata is None else {**asdict(metadata), "time": metadata.time and metadata.time.isoformat()}
-        return json.dumps([os.fspath(below), known]).encode()
-
-    def _source(self, name: str) -> tuple[Path | None, RecordingMetadata | None]:
-        """Return path and metadata of a finished recording, whose file may be gone."""
-        text = b"".join(self.journal.pieces(name, SOURCE))
-        if not text:
-            return None, None
-        below, known = json.loads(text)
-        path = Path(below) if self._root is None else self._root / below
-        if known is None:
-            return path, None
-        when = datetime.fromisoformat(known["time"]) if known["time"] else None
-        return path, RecordingMetadata(**{**known, "time": when})
 
     def _partial(self, kind: str) -> Path:
         return self.folder / f".analyze.{kind}.partial"
@@ -251,14 +225,20 @@ class OutputFolder:
         """
         names = self.journal.names() if paths is None else sorted(paths)
         fresh = names if self._fresh is None else sorted(self._fresh)
-        damaged = [(x.name, f"{x.damaged_at:.3f}") for x in self._entries(names) if x.damaged_at is not None]
-        old = [*self._old_tables(bool(failed), bool(damaged)), *self._obsolete(set(names), fresh, failed)]
+        damaged = [(x.name, f"{x.damaged_at:.3f}") for x in entries_of(self.journal, names) if x.damaged_at is not None]
+        has_prior = self._labeller.prior is not None
+        replaced = {
+            SCORE_TABLE: self._keep_scores, FAILURES: bool(failed), DAMAGES: bool(damaged),
+            OCCURRENCE: has_prior, WITHHELD: has_prior,
+        }  # fmt: skip
+        old = [*self._old.tables(replaced), *self._obsolete(set(names), fresh, failed)]
         with self._reporting(), together():
             for kind in self._tables:
-                with atomic_path(self.folder / self._tables[kind]) as partial, open(partial, "wb") as table:
-                    self._write(kind, table, names, paths)
+                with atomic_path(self.folder / self._tables[kind]) as partial, open(partial, "wb") as file:
+                    self._write(kind, file, names, paths)
             if self._keep_scores:
-                self._write_scores(names, meta)
+                table = score_table(self.journal, names, self._labeller.classes, self._labeller.unit_s, meta)
+                table.save(self.folder / SCORE_TABLE)
             if failed:
                 rows = [(name, *each) for name in sorted(failed) for each in failed[name]]
                 write_csv(self.folder / FAILURES, [("recording", "file", "reason"), *rows])
@@ -266,14 +246,14 @@ class OutputFolder:
                 write_csv(self.folder / DAMAGES, [("recording", "damaged_at"), *damaged])
             # Every recording, including those without a detection.
             write_csv(self.folder / FILE_NAME, itertools.chain([COLUMNS], self._analyzed(names, paths)))
-            if self._labeller.prior is not None:
+            if has_prior:
                 write_csv(self.folder / OCCURRENCE, occurrence_rows(self.notes(names)))
                 write_csv(self.folder / WITHHELD, withheld_rows(self.notes(names)))
             write_text(self.folder / MANIFEST, manifest)
             for path in old:
                 if os.path.lexists(path):  # False if the name is too long to exist
                     path.unlink()
-            for entry in self._entries(fresh):
+            for entry in entries_of(self.journal, fresh):
                 self._write_label_files(entry, paths)
             # Before the manifest is written and the journal is deleted.
             files = (self.folder / f"{name}{ending}" for name in fresh for ending in self._endings.values())
@@ -286,22 +266,16 @@ class OutputFolder:
     def notes(self, names: Iterable[str]) -> Iterator[tuple[str, OccurrenceNote]]:
         """Yield what occurrence data did to each recording."""
         for name in names:
-            data = b"".join(self.journal.pieces(name, _NOTE))
+            data = b"".join(self.journal.pieces(name, NOTE))
             if data:
                 yield name, OccurrenceNote.from_bytes(data)
 
     def _analyzed(self, names: Iterable[str], paths: Mapping[str, Path] | None) -> Iterator[tuple[object, ...]]:
-        for entry in self._entries(names):
-            stored, metadata = self._source(entry.name)
+        for entry in entries_of(self.journal, names):
+            stored, metadata = read_source(self.journal, entry.name, self._root)
             path = (stored or Path(entry.name)) if paths is None else paths[entry.name]
             known = metadata or read_metadata(path)  # a journal of an older version did not note it
             yield analyzed_row(entry.name, format_time(entry.seconds), as_text(path), known)
-
-    def _entries(self, names: Iterable[str]) -> Iterator[Done]:
-        for name in names:
-            entry = self.journal.entry(name)
-            assert entry is not None
-            yield entry
 
     def _write_label_files(self, entry: Done, paths: Mapping[str, Path] | None) -> None:
         """Write the label files that are missing, or that may have changed since an interrupted run."""
@@ -324,8 +298,8 @@ class OutputFolder:
     def _write(self, kind: str, out: Sink, names: list[str], paths: Mapping[str, Path] | None) -> None:
         """Write the labels of recordings in a format, read from the journal."""
         writer = self._writer(kind, out)
-        for entry in self._entries(names):
-            stored, metadata = self._source(entry.name)
+        for entry in entries_of(self.journal, names):
+            stored, metadata = read_source(self.journal, entry.name, self._root)
             path = (stored or Path(entry.name)) if paths is None else paths[entry.name]
             recording = self._recording(entry.name, path, metadata, entry.seconds, entry.damaged_at)
             for rows in self._rows(entry.name):
@@ -337,23 +311,6 @@ class OutputFolder:
         for piece in self.journal.pieces(name, LABELS):
             yield from formats.read_rows(io.BytesIO(piece), len(piece))
 
-    def _is_ours(self) -> bool:
-        """Return whether an earlier analyze wrote this folder; otherwise nothing may be deleted from it."""
-        try:
-            with open(self.folder / MANIFEST, encoding="utf-8") as file:
-                return file.readline() == MANIFEST_HEAD
-        except (OSError, UnicodeDecodeError):
-            return False
-
-    def _old_tables(self, failed: bool, damaged: bool) -> list[Path]:
-        """Return tables of an earlier run that are not replaced, since readers prefer them to label files."""
-        if not self._is_ours():
-            return []
-        tables = [(name, False) for name in self._other_tables]
-        tables += [(SCORE_TABLE, self._keep_scores), (FAILURES, failed), (DAMAGES, damaged)]
-        tables += [(name, self._labeller.prior is not None) for name in (OCCURRENCE, WITHHELD)]
-        return [self.folder / name for name, replaced in tables if not replaced]
-
     def _obsolete(self, names: set[str], fresh: Iterable[str], failed: Iterable[str]) -> list[Path]:
         """Return label files that do not belong to this run but would be read with its manifest.
 
@@ -362,33 +319,12 @@ class OutputFolder:
         """
         ours = list(self._endings.values())
         gone = {name: ours for name in failed if not self.why_not_written(name)}
-        if self._is_ours():
-            gone |= {name: [*gone.get(name, []), *self._other_endings] for name in [*fresh, *gone]}
+        if self._old.is_ours():
+            gone |= {name: [*gone.get(name, []), *self._old.endings] for name in [*fresh, *gone]}
         left = set() if self._stays else set(self.journal.names()) - names - gone.keys()
-        for entry in self._entries(left):
+        for entry in entries_of(self.journal, left):
             gone[entry.name] = [ending for ending in entry.files.split("\n") if ending]
         return [self.folder / f"{name}{ending}" for name, endings in gone.items() for ending in endings]
-
-    def _write_scores(self, names: list[str], meta: dict[str, str]) -> None:
-        counts = [entry.rows for entry in self._entries(names)]
-        total, width = sum(counts), len(self._labeller.classes)
-        starts, scores = np.empty(total, np.float64), np.empty((total, width), np.float32)
-        row = 0
-        for name, count in zip(names, counts, strict=True):
-            data = b"".join(self.journal.pieces(name, SCORES))
-            starts[row : row + count] = np.frombuffer(data, "<f8", count)
-            scores[row : row + count] = np.frombuffer(data, "<f4", offset=8 * count).reshape(count, width)
-            row += count
-        ScoreTable(
-            recordings=names,
-            seconds=np.array([entry.seconds for entry in self._entries(names)], np.float64),
-            row_recording=np.repeat(np.arange(len(names), dtype=np.int32), counts),
-            starts=starts,
-            duration=self._labeller.unit_s,
-            classes=self._labeller.classes,
-            scores=scores,
-            meta=meta,
-        ).save(self.folder / SCORE_TABLE)
 
     @contextlib.contextmanager
     def _reporting(self) -> Iterator[None]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,17 +20,18 @@ from pathlib import Path
 from britekit import formats
 from britekit.annotations.deployments import DEFAULT_PATH, read_deployments
 from britekit.annotations.recording_info import RecordingInfo, RecordingInfos
-from britekit.audio.files import AUDIO_EXTENSIONS, composed, find_recordings, shown, walk_folders
+from britekit.audio.files import composed, shown
 from britekit.audio.metadata import RecordingMetadata
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InferenceError, InputError, counted
 from britekit.inference.analysis import is_timed, make_labeller
+from britekit.inference.arrivals import Arriving, Once, listing, unlisted
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
 from britekit.inference.output import OutputFolder
 from britekit.inference.platt import Calibration
-from britekit.inference.recording_names import as_text, identity_of, recording_name
+from britekit.inference.recording_names import identity_of, recording_name
 from britekit.inference.scoring import LocalScorer, Scored, failure_of, reason_of
 
 log = logging.getLogger(__name__)
@@ -64,20 +64,6 @@ class WatchSummary:
         """Return the error that a watch with failed recordings ends with, or None."""
         failed = self.failed | self.namesakes
         return failure_of(failed, self.done + len(failed))
-
-
-@dataclass
-class _Arriving:
-    """A recording that is not in the tables yet."""
-
-    path: Path
-    identity: tuple[int, int]
-    since: float
-    """When it was first seen with this size and time."""
-    reason: str = ""
-    """Description of a missing end, after a try."""
-    failed: bool = False
-    """Whether it was given up until it changes."""
 
 
 def watch_recordings(
@@ -153,26 +139,6 @@ def watch_recordings(
         stop.wait(RETRY_S)
 
 
-def _unlisted(root: Path, error: OSError) -> InputError:
-    if not root.is_dir():
-        return InputError(f"{shown(root)} does not exist")
-    return InputError(f"{shown(error.filename or root)} cannot be listed ({error.strerror or error})")
-
-
-class _Once(logging.Filter):
-    """Lets each message pass once: the folder is listed again and again."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._seen: set[str] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        new = text not in self._seen
-        self._seen.add(text)
-        return new
-
-
 @dataclass
 class _Watch:
     """The state of one watch; all that must survive a kill is in the journal."""
@@ -195,7 +161,7 @@ class _Watch:
     began: bool = False
 
     def __post_init__(self) -> None:
-        self._arriving: dict[str, _Arriving] = {}
+        self._arriving: dict[str, Arriving] = {}
         self._done: dict[str, tuple[int, int]] = {}
         self._problem = ""
 
@@ -215,8 +181,8 @@ class _Watch:
                 self.say(f"watching {shown(self.root)}: {counted(len(self._done), 'recording')} done before")
             self.began = True
             self._changed, self._written_at, self._writing_s = True, -math.inf, 0.0
-            repeated, listing = _Once(), logging.getLogger("britekit.audio.files")
-            listing.addFilter(repeated)
+            repeated, finder = Once(), logging.getLogger("britekit.audio.files")
+            finder.addFilter(repeated)
             try:
                 with LocalScorer(self.ensemble, self.labeller, self.start_seconds, output.folder, 1 << 30) as scorer:
                     self._loop(scorer)
@@ -224,7 +190,7 @@ class _Watch:
                 self.stop.set()
                 self.say("stopping: the tables are brought up to date")
             finally:
-                listing.removeFilter(repeated)
+                finder.removeFilter(repeated)
             self._write_tables()
 
     def _info_of(self, path: Path, metadata: RecordingMetadata | None) -> RecordingInfo:
@@ -253,7 +219,7 @@ class _Watch:
         seen: dict[str, Path | str] = {}
         ready = []
         try:
-            for name, path, identity in self._listing():
+            for name, path, identity in listing(self.root, self.recursive):
                 other = seen.setdefault(name if name.isascii() else composed(name), path)
                 if other is not path:
                     self._note_namesake(Path(path), Path(other))
@@ -262,7 +228,7 @@ class _Watch:
                 elif self._has_settled(name, path, identity, now):
                     ready.append(name)
         except (InputError, OSError) as error:
-            problem = error if isinstance(error, InputError) else _unlisted(self.root, error)
+            problem = error if isinstance(error, InputError) else unlisted(self.root, error)
             if self.once:
                 raise problem from None
             if str(problem) != self._problem:
@@ -274,35 +240,6 @@ class _Watch:
             self._forget_arriving(name)
         return sorted(ready)
 
-    def _listing(self) -> Iterator[tuple[str, Path | str, tuple[int, int]]]:
-        """Yield name, path and identity of the recordings that `find_recordings` finds.
-
-        A path object for each of 100,000 files takes ten times as long as this; where there are links, which may
-        lead to one recording twice, they are made all the same.
-        """
-        found: list[tuple[str, Path | str, tuple[int, int]]] = []
-        for folder, entries in walk_folders(self.root):
-            below = "" if folder == self.root else f"{folder.relative_to(self.root).as_posix()}/"
-            for entry in entries:
-                stem, ending = os.path.splitext(entry.name)
-                if entry.name[0] == "." or ending.lower() not in AUDIO_EXTENSIONS:
-                    continue
-                if entry.is_symlink():
-                    paths = find_recordings(self.root, self.recursive, none_is_fine=True)
-                    yield from ((recording_name(path, self.root), path, identity_of(path)) for path in paths)
-                    return
-                try:
-                    facts = entry.stat()
-                except FileNotFoundError:  # renamed since
-                    continue
-                if stat.S_ISREG(facts.st_mode):
-                    name = f"{below}{stem}"
-                    identity = facts.st_size, facts.st_mtime_ns
-                    found.append((name if name.isascii() else as_text(name), entry.path, identity))
-            if not self.recursive:
-                break
-        yield from found
-
     def _has_settled(self, name: str, path: Path | str, identity: tuple[int, int], now: float) -> bool:
         """Note a recording that is not in the tables; return whether it is time to read it."""
         item = self._arriving.get(name)
@@ -310,7 +247,7 @@ class _Watch:
             if item is None and name in self._done:
                 self.say(f"{shown(path)} has changed since it was analyzed, and is analyzed again")
             self._forget_arriving(name)
-            self._arriving[name] = _Arriving(Path(path), identity, now)
+            self._arriving[name] = Arriving(Path(path), identity, now)
             return False
         return not item.failed and now - item.since >= (self.patience_s if item.reason else self.settle_s)
 
@@ -354,7 +291,7 @@ class _Watch:
                 self._add(name, item, scored)
         self._output.journal.commit()
 
-    def _add(self, name: str, item: _Arriving, scored: Scored) -> None:
+    def _add(self, name: str, item: Arriving, scored: Scored) -> None:
         labels = self._output.add(name, item.path, item.identity, scored)
         self._done[name] = item.identity
         del self._arriving[name]
@@ -363,14 +300,14 @@ class _Watch:
         cut = f", taken up to {scored.damaged_at:.1f} s, where it is damaged" if scored.damaged_at is not None else ""
         self.say(f"{shown(item.path)}: {counted(labels, 'label')}{cut}")
 
-    def _wait(self, item: _Arriving, reason: str) -> None:
+    def _wait(self, item: Arriving, reason: str) -> None:
         item.reason = reason
         self.say(
             f"{shown(item.path)} is not complete: {reason}; it is tried again when it changes, and is taken as it is "
             f"{self.patience_s:g} s after its last change"
         )
 
-    def _give_up(self, name: str, item: _Arriving, reason: str) -> None:
+    def _give_up(self, name: str, item: Arriving, reason: str) -> None:
         item.reason, item.failed = reason, True
         self.summary.failed[item.path] = reason
         if self._done.pop(name, None) is not None:  # what it was before it changed is no longer there

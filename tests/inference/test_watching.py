@@ -22,6 +22,7 @@ from britekit.commands import watch as watch_command
 from britekit.errors import InferenceError, InputError
 from britekit.files import unwritable
 from britekit.inference import watching
+from britekit.inference.arrivals import listing
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.journal import JOURNAL
 from britekit.inference.model_files import resolve_for_models
@@ -156,14 +157,11 @@ def test_it_finds_what_analyze_finds(place, recursive, links):
         Path("rec/other.wav").symlink_to(place / "elsewhere/h.wav")
         Path("rec/linked").symlink_to(place / "elsewhere")
         Path("rec/gone.wav").symlink_to("nothing.wav")
-    watch = watching._Watch(
-        None, None, Path("rec"), Path("out"), None, [], recursive, 0.0, 1.0, 1.0, 1.0, False, threading.Event(), print
-    )
     expected = {
         recording_name(path, Path("rec")): (path, identity_of(path))
         for path in find_recordings("rec", recursive, none_is_fine=True)
     }
-    assert {name: (Path(path), identity) for name, path, identity in watch._listing()} == expected
+    assert {name: (Path(path), identity) for name, path, identity in listing(Path("rec"), recursive)} == expected
     # of links to one file, or to what is there itself, one is taken; one to nothing is a recording that is missing
     assert len(expected) == (7 if recursive else 4) + (links and (2 if recursive else 3))
 
