@@ -35,7 +35,7 @@ ABSENT = {
     r"Per\w+Tester\.(get_non_annotated_class_details|get_recording_info)": "in the files of `run`, and in `report`",
     r"Per\w+Tester\.get_auc_metric": "`get_pr_auc_stats` and `get_roc_auc_stats` return all of them",
     r"Per\w+Tester\.(interpolate|list_to_string)": "a helper of its reports",
-    r"commands\.(plot_occlude|pickle_frame)": "not written yet; SED heads learn frames from labels of segments",
+    r"commands\.pickle_frame": "not written yet; SED heads learn frames from labels of segments",
     r"commands\.teacher_targets": "not written yet",
 }
 # Names that are here with other arguments or results, and why.
@@ -84,7 +84,6 @@ ARGUMENTS = {
     r"PerSegmentTester\.get_offsets": "returns the starts of all segments, by recording",
     r"PerSegmentTester\.plot_calibration_curve": "takes the result of `do_calibration`",
     r"commands\.ensemble": "`ckpt_dir` is `ckpt_path`, in the same place",
-    r"commands\.analyze_db": "without `occlude`",
     r"commands\.train": "without `frame_label_pickle` and `teacher_targets_pickle`",
 }
 

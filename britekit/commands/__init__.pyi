@@ -49,6 +49,7 @@ from britekit.commands.pickle_train import pickle_train as pickle_train
 from britekit.commands.plot_augment import plot_augment as plot_augment
 from britekit.commands.plot_db import plot_db as plot_db
 from britekit.commands.plot_dir import plot_dir as plot_dir
+from britekit.commands.plot_occlude import plot_occlude as plot_occlude
 from britekit.commands.plot_rec import plot_rec as plot_rec
 from britekit.commands.plot_test import plot_test as plot_test
 from britekit.commands.probe import probe as probe

@@ -5,6 +5,10 @@ class_summary.csv, summary.txt, a table per class with the lowest scores first, 
 sheet of the worst of all classes. --plot adds a picture of each spectrogram below --max, in a folder per
 class; keep the bad ones and remove them from the database with del-seg. This command only reads the database.
 
+--occlude also scores each spectrogram without its first 1, 2, 3 ... frames (train.sed_fps per second), and without
+its last ones, and lists all spectrograms with these scores: plot-occlude and pickle-frame read them to find which
+frames carry the score. It takes twice as many passes as a spectrogram has frames.
+
     britekit analyze-db -d data/training.db -o results/contradicted --plot --max 0.3
 """
 
@@ -26,6 +30,9 @@ def analyze_db(
     max_score: Annotated[
         float, opt("--max", metavar="FLOAT", help="list and draw only spectrograms with a lower score (default: 0.95)")
     ] = 0.95,
+    occlude: Annotated[
+        bool, opt("--occlude", help="list all spectrograms, also with their scores without some of their frames")
+    ] = False,
     ckpt_path: CkptPath = None,
 ) -> dict[str, float]:
     """Score stored spectrograms and report; return the mean score of each class."""
@@ -52,7 +59,7 @@ def analyze_db(
     database = db_path or cfg.train.train_db
     with open_database(database) as session:
         ensemble = load_ensemble(cfg, members)
-        views = find_contradictions(session, ensemble, names, spec_group)
+        views = find_contradictions(session, ensemble, names, spec_group, occlude)
         models = ", ".join(member.path.name for member in ensemble.members)
         facts = f'  Group "{spec_group}" of {session.info["where"]}\n  Models: {models}'
         files.write_contradictions(output_path, views, max_score, facts)

@@ -34,8 +34,9 @@ def tune(
         opt(
             "-m",
             "--metric",
-            choices=("macro_pr", "micro_pr", "macro_roc", "micro_roc"),
-            help="metric to maximise: macro_pr, micro_pr, macro_roc or micro_roc (default: macro_roc)",
+            choices=("macro_pr", "micro_pr", "macro_roc", "micro_roc", "combo_pr", "combo_roc"),
+            help="metric to maximise: macro_pr, micro_pr, macro_roc, micro_roc, or the mean of macro and micro, "
+            "combo_pr or combo_roc (default: macro_roc)",
         ),
     ] = "macro_roc",
     recordings_path: Recordings = None,

@@ -67,6 +67,15 @@ class TrainConfig(Section):
     opt_beta2: float | None = setting(0.999, "null = the optimizer's own; both betas or neither", low=0, below=1)
     use_class_weights: bool = setting(False, "give rare classes more weight")
     weight_exponent: float = setting(0.5, "exponent of these weights", low=0)
+    max_per_recording: int | None = setting(
+        None, "random spectrograms per recording and epoch; null = all of them", low=1
+    )
+    max_per_recording_min_recordings: int | None = setting(
+        None, "use all spectrograms of classes with fewer recordings than this", low=1
+    )
+    val_max_per_recording: int | None = setting(
+        None, "score only the first spectrograms of each held-out recording; null = all", low=1
+    )
 
     # labels and loss
     pos_label_smoothing: float = setting(0.08, "lowers positive targets", low=0, below=0.5)
@@ -118,6 +127,16 @@ class TrainConfig(Section):
                         (f"train.{name}", "train.val_portion"),
                         "needs held-out data; set val_portion above 0 or num_folds above 1",
                     )
+        if self.max_per_recording_min_recordings is not None and self.max_per_recording is None:
+            yield Problem(
+                ("train.max_per_recording_min_recordings", "train.max_per_recording"),
+                "spares classes from max_per_recording, which is null; set that too",
+            )
+        if self.val_max_per_recording is not None and self.num_folds == 1 and self.val_portion == 0:
+            yield Problem(
+                ("train.val_max_per_recording", "train.val_portion"),
+                "needs held-out data; set val_portion above 0 or num_folds above 1",
+            )
         total = self.prob_simple_merge + self.prob_mixup + self.prob_cutmix
         if total > 1 + 1e-9:
             yield Problem(

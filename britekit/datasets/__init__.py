@@ -25,6 +25,7 @@ What the database holds:
 - `duplicates`: recordings and segments that look alike; `duplicate_report` shows them, `duplicate_removal`
   takes them out
 - `stored_pictures`: pictures of stored spectrograms
+- `occlusion`: which frames carry the score of a class; `occlusion_pictures` shows them
 
 From the database to training:
 

@@ -17,6 +17,7 @@ import torch
 from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.augmentations.registry import Chain
 from britekit.datasets.mixing import Mixer, MixSettings, cutmix_boxes, inside_boxes, mixed_knowledge, rows_where
+from britekit.datasets.per_recording import PerRecording
 from britekit.datasets.transfers import send
 
 log = logging.getLogger(__name__)
@@ -161,6 +162,8 @@ class TrainingBatches:
         Column of the noise class, or None.
     shuffle
         New order each epoch.
+    per_recording
+        Chooses, for each epoch, places of `members`; None takes all of them.
     """
 
     def __init__(
@@ -173,13 +176,15 @@ class TrainingBatches:
         mixing: MixSettings | None = None,
         noise_class: int | None = None,
         shuffle: bool = True,
+        per_recording: PerRecording | None = None,
     ):
         self.bank = bank
         self.members = members
+        self.per_recording = per_recording
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
-        self.bounds = batch_bounds(len(members), batch_size)
+        self.bounds = batch_bounds(len(members) if per_recording is None else per_recording.size, batch_size)
         self.generator = torch.Generator()
         self.device_generator = torch.Generator(bank.device) if bank.device.type != "cpu" else None
         self.noise = torch.empty(0, dtype=torch.int64)
@@ -200,10 +205,13 @@ class TrainingBatches:
 
     def order(self, epoch: int) -> torch.Tensor:
         """Sample indices of an epoch in their order."""
+        members = self.members
+        if self.per_recording is not None:
+            members = members[torch.from_numpy(self.per_recording.choose(derived_seed(self.seed, epoch, 5)))]
         if not self.shuffle:
-            return self.members
+            return members
         generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch, 1))
-        return self.members[torch.randperm(len(self.members), generator=generator)]
+        return members[torch.randperm(len(members), generator=generator)]
 
     def begin_epoch(self, epoch: int, rank: int = 0) -> None:
         """Seed the epoch's random numbers; on a GPU, processes of other rank draw others."""

@@ -29,7 +29,7 @@ Other reports:
 - ``iou.py``: how well labels overlap annotated sounds
 - ``epochs.py``: each checkpoint of a training run on the test
 - ``contradictions.py``: which stored training segments the models contradict; ``contradiction_files.py``:
-  its tables and pictures
+  its tables and pictures; ``occluding.py``: scores of spectrograms without some of their frames
 - ``annotated_segments.py``: which segments hold which class
 
 Calibration:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from britekit.config import AudioConfig
 from britekit.database.embeddings import iter_stored
+from britekit.datasets.occlusion import occlusion_columns
 from britekit.evaluation.contradictions import ClassView, Contradicted, stored_image
 from britekit.evaluation.matrix_file import write_table
 from britekit.files import together, write_text
@@ -30,7 +31,7 @@ def write_contradictions(folder: str | Path, views: Sequence[ClassView], most: f
     Parameters
     ----------
     most
-        Only spectrograms with a lower score are listed in the tables of classes.
+        Only spectrograms with a lower score are listed in the tables of classes; all if they were occluded.
     facts
         Facts about the data and models, for the summary.
     """
@@ -38,14 +39,16 @@ def write_contradictions(folder: str | Path, views: Sequence[ClassView], most: f
     with together():
         written = [write_table(place / "class_summary.csv", [_HEAD, *(_summary_row(v) for v in views)])]
         for view, name in zip(views, file_names(views), strict=True):
+            occluded = view.rows[0].occluded
+            head = _DETAILS if occluded is None else (*_DETAILS, *occlusion_columns(occluded.shape[1] + 1))
             rows = [
                 (
                     number, row.segment_id, row.recording, f"{row.offset:.2f}", f"{row.score:.3f}",
-                    *_rival_cells(row),
+                    *_rival_cells(row), *_occluded_cells(row),
                 )
-                for number, row in enumerate(below(view, most), start=1)
+                for number, row in enumerate(view.rows if occluded is not None else below(view, most), start=1)
             ]  # fmt: skip
-            written.append(write_table(place / f"{name}.csv", [_DETAILS, *rows]))
+            written.append(write_table(place / f"{name}.csv", [head, *rows]))
         write_text(place / "summary.txt", _summary_text(views, most, facts))
     return [*written, place / "summary.txt"]
 
@@ -57,6 +60,10 @@ _DETAILS = ("#", "Segment ID", "Recording", "Offset", "Score", "FP Name", "FP Co
 
 def _rival_cells(row: Contradicted) -> tuple[str, str, str]:
     return ("", "", "") if row.rival is None else (row.rival.name, row.rival.code, f"{row.rival_score:.3f}")
+
+
+def _occluded_cells(row: Contradicted) -> list[str]:
+    return [] if row.occluded is None else [f"{score:.3f}" for score in row.occluded.ravel()]
 
 
 def below(view: ClassView, most: float) -> list[Contradicted]:

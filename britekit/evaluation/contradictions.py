@@ -23,6 +23,7 @@ from britekit.database.schema import Class, Recording, Segment, SegmentClass, Sp
 from britekit.database.spectrograms import decode, require_group
 from britekit.datasets.storing import warn_of_settings
 from britekit.errors import DatabaseError, InputError, some
+from britekit.evaluation.occluding import frame_count, occlusion_scores
 from britekit.inference.ensemble import Ensemble
 from britekit.progress import Meter
 
@@ -44,6 +45,8 @@ class Contradicted:
     rival: ClassInfo | None
     rival_score: float
     """Highest-scoring class that the segment does not have; None if it has all."""
+    occluded: NDArray[np.float32] | None = None
+    """(2, n - 1) scores of the class without the first, and without the last, 1 … n - 1 frames."""
 
 
 @dataclass
@@ -62,7 +65,11 @@ class ClassView:
 
 
 def find_contradictions(
-    session: Session, ensemble: Ensemble, names: Sequence[str] | None = None, group: str = "default"
+    session: Session,
+    ensemble: Ensemble,
+    names: Sequence[str] | None = None,
+    group: str = "default",
+    occlude: bool = False,
 ) -> list[ClassView]:
     """Score the stored spectrograms of classes.
 
@@ -76,6 +83,8 @@ def find_contradictions(
         Names of classes; None for all that the models know.
     group
         Spectrogram group.
+    occlude
+        Also score each spectrogram without its first and without its last frames, see `occlusion_scores`.
 
     Returns
     -------
@@ -102,8 +111,8 @@ def find_contradictions(
     ids = [value for value, *_ in values]
     about = {value: (segment, recording, offset) for value, segment, recording, offset in values}
     try:
-        for keys, scores_BC in _scored(session, ensemble, ids):
-            for key, scores_C in zip(keys, scores_BC, strict=True):
+        for keys, scores_BC, occluded in _scored(session, ensemble, ids, frame_count(ensemble) if occlude else 0):
+            for place, (key, scores_C) in enumerate(zip(keys, scores_BC, strict=True)):
                 segment, recording, offset = about[key]
                 own = {column_of.get(class_names[c], -1) for c in links[segment]}
                 others = np.ones(len(scores_C), dtype=bool)
@@ -120,6 +129,7 @@ def find_contradictions(
                             key, segment, recording, offset, float(scores_C[column]),
                             None if rival < 0 else ensemble.classes[rival],
                             float("nan") if rival < 0 else float(scores_C[rival]),
+                            None if occluded is None else occluded[:, :, place, column].copy(),
                         )
                     )  # fmt: skip
             meter.advance(len(keys))
@@ -185,8 +195,9 @@ def _values(session: Session, group_id: int, class_ids: list[int]) -> list[tuple
 
 
 def _scored(
-    session: Session, ensemble: Ensemble, value_ids: list[int]
-) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+    session: Session, ensemble: Ensemble, value_ids: list[int], frames: int
+) -> Iterator[tuple[list[int], NDArray[np.float32], NDArray[np.float32] | None]]:
+    """Yield IDs, scores (B, C) and, with a number of frames, the scores (2, n - 1, B, C) without some of them."""
     if ensemble.takes_sound:
         raise InputError("a probe that takes sound cannot score stored spectrograms; name a checkpoint with --ckpt")
     height, width = ensemble.audio.spec_height, ensemble.audio.spec_width
@@ -195,7 +206,8 @@ def _scored(
         for place, (_key, segment, value) in enumerate(rows):
             images[place] = stored_image(session, segment, value, height, width)
         scores_BC, _ = ensemble.score(images)
-        yield [key for key, _, _ in rows], scores_BC
+        occluded = occlusion_scores(ensemble, images, frames) if frames else None
+        yield [key for key, _, _ in rows], scores_BC, occluded
 
 
 def stored_image(session: Session, segment: int, value: bytes, height: int, width: int) -> NDArray[np.float32]:

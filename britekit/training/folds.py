@@ -101,7 +101,9 @@ class Folds:
         if self.world.size > 1:
             synchronise_batch_norm(recognizer, self.device)
         place(recognizer, self.device)
-        size = batch_size_for(len(split.train), train.batch_size, train.min_steps)
+        sampler = prepare.make_sampler(cfg, self.samples, split.train)
+        count = len(split.train) if sampler is None else sampler.size
+        size = batch_size_for(count, train.batch_size, train.min_steps)
         batches = TrainingBatches(
             self.bank,
             prepare.as_index(split.train),
@@ -111,6 +113,7 @@ class Folds:
             prepare.make_mixing(cfg),
             self.noise,
             train.shuffle,
+            sampler,
         )
         self.epochs = train.num_epochs or default_epochs(len(batches))
         if self.result.example is None:
@@ -212,7 +215,8 @@ class Folds:
         watch: Watch,
     ) -> None:
         train = self.cfg.train
-        held_out = prepare.as_index(split.held_out)
+        held_out = prepare.as_index(prepare.judged(self.cfg, self.samples, split.held_out))
+        count = sum(end - begin for begin, end in batches.bounds)
         settings = prepare.loss_settings(self.cfg)
         weights = None
         if train.use_class_weights:
@@ -239,8 +243,8 @@ class Folds:
                 "lr": optimizer.param_groups[0]["lr"],
                 "seconds": seconds,
                 **({} if joules is None else {"joules": joules}),
-                "spectrograms": len(split.train),
-                "spectrograms_per_second": len(split.train) / max(1e-9, seconds),
+                "spectrograms": count,
+                "spectrograms_per_second": count / max(1e-9, seconds),
             }
             if len(held_out):
                 row.update(_named("val_", evaluate(recognizer, self.bank, held_out, settings, self.layout, self.world)))

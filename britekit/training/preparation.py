@@ -16,6 +16,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig
 from britekit.datasets.augmentations.registry import Chain, Fade, build_steps
 from britekit.datasets.mixing import MixSettings
+from britekit.datasets.per_recording import PerRecording, first_per_recording, sample_per_recording
 from britekit.errors import BriteKitError, ModelError, TrainingError
 from britekit.models.checkpoint import load_checkpoint, load_weights
 from britekit.models.recognizer import Recognizer, build_recognizer
@@ -281,6 +282,27 @@ def loss_settings(cfg: BaseConfig) -> LossSettings:
 def noise_index(classes: Sequence[ClassInfo], name: str) -> int | None:
     """Return the column of the noise class, or None."""
     return next((i for i, c in enumerate(classes) if c.name == name), None)
+
+
+def make_sampler(cfg: BaseConfig, samples: Any, members: np.ndarray) -> PerRecording | None:
+    """Return what chooses training spectrograms per recording in each epoch; None takes all."""
+    train = cfg.train
+    if train.max_per_recording is None:
+        return None
+    recordings = None if samples.recording_ids is None else samples.recording_ids[members]
+    names = [info.name for info in samples.classes]
+    return sample_per_recording(
+        recordings, samples.labels[members], train.max_per_recording, train.max_per_recording_min_recordings, names
+    )
+
+
+def judged(cfg: BaseConfig, samples: Any, held_out: np.ndarray) -> np.ndarray:
+    """Return the held-out spectrograms that are scored: all, or the first ones of each recording."""
+    most = cfg.train.val_max_per_recording
+    if most is None or not len(held_out):
+        return held_out
+    recordings = None if samples.recording_ids is None else samples.recording_ids[held_out]
+    return held_out[first_per_recording(recordings, most)]
 
 
 def as_index(values: np.ndarray) -> torch.Tensor:

@@ -22,6 +22,7 @@ _NAMES = {
     "macro_roc": "Macro ROC-AUC",
     "micro_roc": "Micro ROC-AUC",
 }
+_LABELS = _NAMES | {"combo_pr": "Mean of macro and micro PR-AUC", "combo_roc": "Mean of macro and micro ROC-AUC"}
 
 
 def write_results(folder: Path, study: Study, metric: str, base: dict[str, Any], pictures: bool = True) -> None:
@@ -44,11 +45,11 @@ def write_results(folder: Path, study: Study, metric: str, base: dict[str, Any],
             return
         complete = [t for t in trials if t.state is TrialState.COMPLETE]
         scores = [float(t.value) for t in complete if t.value is not None]
-        plot_history(folder / "history.png", [t.number + 1 for t in complete], scores, _NAMES[metric])
+        plot_history(folder / "history.png", [t.number + 1 for t in complete], scores, _LABELS[metric])
         if study.parameters:
             values = [study.values_of(t) for t in complete]
             columns = {p.name: [row[k] for row in values] for k, p in enumerate(study.parameters)}
-            plot_slices(folder / "slices.png", columns, scores, _NAMES[metric])
+            plot_slices(folder / "slices.png", columns, scores, _LABELS[metric])
         importances = study.importances()
         if importances:
             plot_importances(folder / "importances.png", importances)
@@ -69,7 +70,7 @@ def best_text(
     settings: dict[str, Any] = {section: dict(body or {}) for section, body in base.items()}
     for parameter, value in zip(parameters, values, strict=True):
         put(settings, parameter.target, value)
-    head = f"# The best of a search: trial {trial.number + 1}, {_NAMES[metric]} {trial.value:.4f}\n"
+    head = f"# The best of a search: trial {trial.number + 1}, {_LABELS[metric]} {trial.value:.4f}\n"
     return head + (dump_plain(settings) if settings else "")
 
 

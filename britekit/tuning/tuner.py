@@ -25,7 +25,7 @@ from britekit.files import sha256_of
 from britekit.leftovers import temporary_folder
 from britekit.tracking.run import StageRun, stage_run
 from britekit.tuning.extracted import ExtractedPickles
-from britekit.tuning.mean_scores import METRICS
+from britekit.tuning.mean_scores import COMBINED, METRICS
 from britekit.tuning.results import copy_inputs, write_results
 from britekit.tuning.search import Sampler, Study
 from britekit.tuning.space import Parameter, read_space, space_of, with_values
@@ -58,7 +58,8 @@ class Tuner:
     train_log_dir
         Folder for the log folders of training.
     metric
-        Metric to maximise: ``macro_pr``, ``micro_pr``, ``macro_roc`` or ``micro_roc``.
+        Metric to maximise: ``macro_pr``, ``micro_pr``, ``macro_roc``, ``micro_roc``, or the mean of macro and micro,
+        ``combo_pr`` or ``combo_roc``.
     param_space
         The tuning file, or its entries as maps; None for the base settings alone.
     num_trials
@@ -246,25 +247,30 @@ class Tuner:
 
             def on_epoch(row: dict[str, Any], place: int = place) -> None:
                 run.log({f"run-{place + 1}/{name}": v for name, v in row.items() if v is not None})
-                value = row.get(_HELD_OUT[self.metric])
-                if value is not None:
-                    self._report(trial, value, place * _RUN_STRIDE + int(row["epoch"]))
+                values = [row.get(_HELD_OUT[name]) for name in COMBINED.get(self.metric, (self.metric,))]
+                known = [value for value in values if value is not None]
+                if len(known) == len(values):
+                    self._report(trial, statistics.fmean(known), place * _RUN_STRIDE + int(row["epoch"]))
 
             found = evaluator.run(copy.deepcopy(cfg), first + place, on_epoch)
-            if math.isnan(found[self.metric]):
+            value = self._value(found)
+            if math.isnan(value):
                 raise InputError(f"{self.metric} is not defined on this test: no class is both present and absent")
             runs.append(found)
             trial.set_user_attr("runs", runs)
             seconds = time.monotonic() - began
             what = f"trial {trial.number + 1}, run {place + 1}"
-            print(f"{what}: {self.metric} {found[self.metric]:.4f} ({seconds:.1f} s)")
+            print(f"{what}: {self.metric} {value:.4f} ({seconds:.1f} s)")
             run.log({f"test/{name}": value for name, value in found.items()})
             if cfg.train.val_portion == 0 and place + 1 < self.runs:
-                mean = statistics.fmean(each[self.metric] for each in runs)
-                self._report(trial, mean, place)
+                self._report(trial, statistics.fmean(map(self._value, runs)), place)
         means: dict[str, float] = {name: statistics.fmean(each[name] for each in runs) for name in METRICS}
         run.summary({**means, "trial": trial.number + 1})
-        return means[self.metric]
+        return self._value(means)
+
+    def _value(self, found: dict[str, float]) -> float:
+        """Return the value to maximise from the four metrics."""
+        return statistics.fmean(found[name] for name in COMBINED.get(self.metric, (self.metric,)))
 
     def _report(self, trial: optuna.Trial, value: float, step: int) -> None:
         trial.report(value, step)
@@ -286,8 +292,8 @@ def _check_options(
     sampler: str | None,
 ) -> None:
     problems = []
-    if metric not in METRICS:
-        problems.append(f'--metric "{metric}" is unknown; expected {", ".join(METRICS)}')
+    if metric not in (known := (*METRICS, *COMBINED)):
+        problems.append(f'--metric "{metric}" is unknown; expected {", ".join(known)}')
     if num_trials < 0:
         problems.append(f"--trials {num_trials} is below 0; 0 means all combinations")
     if num_runs < 1:

@@ -97,6 +97,25 @@ def test_only_what_is_below_the_bound_and_of_the_class(images, capsys):
     assert "Plotted 0 spectrograms" in capsys.readouterr().out
 
 
+def test_occlusion_scores_are_those_of_blanked_spectrograms(images):
+    Path("slow.yaml").write_text("train: {sed_fps: 2}\n")  # 6 frames in 3 s, which 64 columns do not divide evenly
+    assert main(["analyze-db", "-c", "slow.yaml", "-d", "data.db", "-o", "out", "--max", "0", "--occlude"]) == 0
+    found = rows("out/OWL.csv")
+    assert sorted(int(row["Segment ID"]) for row in found) == [4, 5, 7]  # --max leaves none of them out
+    assert [name for name in found[0] if name.startswith("score_")] == [
+        f"score_{side}{k}" for side in "LR" for k in range(1, 6)
+    ]
+    edges = [0, 11, 21, 32, 43, 53, 64]
+    for row in found:
+        image = images[int(row["Segment ID"]) - 1]
+        for k in range(1, 6):
+            left, right = image.copy(), image.copy()
+            left[:, : edges[k]] = 0
+            right[:, edges[6 - k] :] = 0
+            assert float(row[f"score_L{k}"]) == pytest.approx(expected_scores(left[None])[0, 1], abs=2e-3)
+            assert float(row[f"score_R{k}"]) == pytest.approx(expected_scores(right[None])[0, 1], abs=2e-3)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

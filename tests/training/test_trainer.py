@@ -11,6 +11,7 @@ import torch
 import yaml
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from britekit.errors import TrainingError
 from britekit.models.checkpoint import load_checkpoint, read_archive
 from britekit.training.find_lr import find_learning_rate
 from britekit.training.held_out import ranking_figures
@@ -42,6 +43,25 @@ def test_equal_seeds_publish_equal_bytes_and_other_seeds_do_not(project, cfg):
     a, b, c = ((project / f"{n}.ckpt").read_bytes() for n in "abc")
     assert a == b
     assert a != c
+
+
+def test_few_spectrograms_per_recording_are_used_and_judged(project, cfg):
+    import pickle
+
+    path = project / "data/training.pkl"
+    content = pickle.loads(path.read_bytes())
+    for key in ("spec_recording_ids", "spec_group_ids"):
+        content[key] = [i // 8 for i in range(48)]  # six recordings of eight spectrograms
+    path.write_bytes(pickle.dumps(content))
+    cfg.train.num_epochs, cfg.train.val_portion = 1, 0.34
+    whole = train(cfg, seed=1).epochs[-1]
+    cfg.train.max_per_recording, cfg.train.val_max_per_recording = 3, 2
+    found = train(cfg, seed=1).epochs[-1]
+    assert whole["spectrograms"] == 32 and found["spectrograms"] == 4 * 3
+    assert found["val_loss"] != whole["val_loss"]
+    path.write_bytes(pickle.dumps({key: value for key, value in content.items() if key != "spec_recording_ids"}))
+    with pytest.raises(TrainingError, match="max_per_recording needs"):
+        train(cfg, seed=1)
 
 
 def test_the_callers_random_state_is_left_alone(project, cfg):

@@ -95,6 +95,18 @@ def test_random_tries_are_distinct_and_a_search_goes_on(project, capsys):
     assert "another metric" in capsys.readouterr().err
 
 
+def test_combined_metrics_are_means_of_macro_and_micro(project, capsys):
+    Path("p.yaml").write_text(POWER)
+    for metric, name in (("combo_pr", "PR"), ("combo_roc", "ROC")):
+        assert main([*BASE[:-1], metric, "-p", "p.yaml", "-o", metric]) == 0
+        found = values(capsys.readouterr().out)
+        means = [(float(r[f"Macro {name}-AUC"]) + float(r[f"Micro {name}-AUC"])) / 2 for r in table(folder=metric)]
+        assert float(found["best_score"]) == pytest.approx(max(means), abs=1.1e-4)
+        best = table(folder=metric)[means.index(max(means))]["Params"]
+        assert f"audio_power={found['best audio_power']}" == best
+        assert f"Mean of macro and micro {name}-AUC" in Path(metric, "best.yaml").read_text()
+
+
 def test_tpe_finds_its_way(project, capsys):
     Path("p.yaml").write_text("- {name: audio_power, type: float, bounds: [0.1, 2.0], step: 0.1}\n")
     assert main([*BASE, "-p", "p.yaml", "--sampler", "tpe", "--trials", "4"]) == 0
