@@ -40,6 +40,7 @@ class TrainConfig(Section):
     seed: int | None = setting(None, "seed of all generators, outside the pipeline", low=0)
     learning_rate: float = setting(0.002, "peak learning rate", above=0)
     batch_size: int = setting(64, "spectrograms per step", low=1)
+    sampling: Literal["all", "class", "recording", "both"] = setting("all", "draw rare classes, small recordings more")
     min_steps: int = setting(40, "fewest steps per epoch; batches shrink for it, to 8 at least", low=1)
     shuffle: bool = setting(True, "new order in each epoch")
     num_epochs: int | None = setting(None, "passes over the data; null = about 2,500 steps, at least 10", low=1)
@@ -65,6 +66,8 @@ class TrainConfig(Section):
     opt_weight_decay: float | None = setting(0.01, "weight decay; null = the optimizer's own", low=0)
     opt_beta1: float | None = setting(0.9, "null = the optimizer's own; both betas or neither", low=0, below=1)
     opt_beta2: float | None = setting(0.999, "null = the optimizer's own; both betas or neither", low=0, below=1)
+    ema_decay: float = setting(0.0, "> 0 = use the moving average of the weights, such as 0.99", low=0, below=1)
+    swa_portion: float = setting(0.0, "> 0 = average the weights over this last share of epochs", low=0, high=1)
     use_class_weights: bool = setting(False, "give rare classes more weight")
     weight_exponent: float = setting(0.5, "exponent of these weights", low=0)
     max_per_recording: int | None = setting(
@@ -78,6 +81,14 @@ class TrainConfig(Section):
     )
 
     # labels and loss
+    loss: Literal["bce", "focal", "asymmetric"] = setting("bce", "multi-label loss; bce = cross-entropy")
+    focal_gamma: float = setting(2.0, "focal loss: higher = easy cells count less", low=0)
+    asymmetric_gamma: float = setting(4.0, "asymmetric loss: higher = easy negatives count less", low=0)
+    asymmetric_margin: float = setting(0.05, "asymmetric loss: negatives scored below count 0", low=0, below=1)
+    soft_auc_weight: float = setting(0.0, "weight of the soft AUC that is added to the loss", low=0)
+    confusion_smoothing: float = setting(
+        0.0, "raises the targets of classes confused with the true one", low=0, below=0.5
+    )
     pos_label_smoothing: float = setting(0.08, "lowers positive targets", low=0, below=0.5)
     neg_label_smoothing: float = setting(0.01, "raises negative targets", low=0, below=0.5)
     sed_fps: int = setting(4, "frames per second that SED heads output", low=1)
@@ -90,6 +101,7 @@ class TrainConfig(Section):
     prob_simple_merge: float = setting(0.32, "probability of adding another class's spectrogram", low=0, high=1)
     prob_mixup: float = setting(0.0, "probability of mixing with another spectrogram", low=0, high=1)
     prob_cutmix: float = setting(0.0, "probability of pasting a box of another spectrogram", low=0, high=1)
+    mix_sources: int = setting(2, "most spectrograms that merge and mixup combine", low=2, high=5)
     mixup_alpha: float = setting(0.4, "parameter of the Beta distribution for mixup and cutmix", above=0)
     prob_fade1: float = setting(0.5, "probability of a final fade", low=0, high=1)
     min_fade1: float = setting(0.1, "smallest fade factor", low=0, high=1)
@@ -137,6 +149,12 @@ class TrainConfig(Section):
                 ("train.val_max_per_recording", "train.val_portion"),
                 "needs held-out data; set val_portion above 0 or num_folds above 1",
             )
+        if self.ema_decay > 0 and self.swa_portion > 0:
+            yield Problem(
+                ("train.ema_decay", "train.swa_portion"), "cannot be combined with swa_portion; use one of them"
+            )
+        if self.loss != "bce" and not self.multi_label:
+            yield Problem(("train.loss", "train.multi_label"), f"{self.loss} needs multi_label true")
         total = self.prob_simple_merge + self.prob_mixup + self.prob_cutmix
         if total > 1 + 1e-9:
             yield Problem(

@@ -16,8 +16,9 @@ import torch
 
 from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.augmentations.registry import Chain
-from britekit.datasets.mixing import Mixer, MixSettings, cutmix_boxes, inside_boxes, mixed_knowledge, rows_where
+from britekit.datasets.mixing import Mixer, MixSettings, Plan, cutmix_boxes, inside_boxes, mixed_knowledge, rows_where
 from britekit.datasets.per_recording import PerRecording
+from britekit.datasets.sampling import draw_order
 from britekit.datasets.transfers import send
 
 log = logging.getLogger(__name__)
@@ -164,6 +165,8 @@ class TrainingBatches:
         New order each epoch.
     per_recording
         Chooses, for each epoch, places of `members`; None takes all of them.
+    shares
+        (N',) how often each sample is wanted, see `sampling.py`; None for once per epoch.
     """
 
     def __init__(
@@ -177,8 +180,10 @@ class TrainingBatches:
         noise_class: int | None = None,
         shuffle: bool = True,
         per_recording: PerRecording | None = None,
+        shares: np.ndarray | None = None,
     ):
         self.bank = bank
+        self.shares = None if shares is None else torch.from_numpy(shares)
         self.members = members
         self.per_recording = per_recording
         self.batch_size = batch_size
@@ -205,12 +210,15 @@ class TrainingBatches:
 
     def order(self, epoch: int) -> torch.Tensor:
         """Sample indices of an epoch in their order."""
-        members = self.members
+        members, shares = self.members, self.shares
         if self.per_recording is not None:
-            members = members[torch.from_numpy(self.per_recording.choose(derived_seed(self.seed, epoch, 5)))]
+            chosen = torch.from_numpy(self.per_recording.choose(derived_seed(self.seed, epoch, 5)))
+            members, shares = members[chosen], None if shares is None else shares[chosen]
         if not self.shuffle:
             return members
         generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch, 1))
+        if shares is not None:
+            return members[draw_order(shares, generator)]
         return members[torch.randperm(len(members), generator=generator)]
 
     def begin_epoch(self, epoch: int, rank: int = 0) -> None:
@@ -299,8 +307,33 @@ class TrainingBatches:
             images.index_copy_(0, at, torch.where(inside, other, images.index_select(0, at)))
             area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / (height * width)
             targets[rows] = torch.lerp(targets[rows], their, area[:, None])
+        for number in range(plan.others.shape[1]):
+            known = self._add_source(plan, number, images, targets, known)
         merged = (plan.merge | plan.mixup | plan.cutmix).to(torch.float32)
         return images, targets, merged, known
+
+    def _add_source(
+        self, plan: Plan, number: int, images: torch.Tensor, targets: torch.Tensor, known: torch.Tensor | None
+    ) -> torch.Tensor | None:
+        """Mix one more sample into those that get it, in place; return what is known."""
+        bank = self.bank
+        ways = [rows_where(chosen & (plan.sources > number + 2)) for chosen in (plan.merge, plan.mixup)]
+        (merge, mixup), sizes = ways, [len(way) for way in ways]
+        index = plan.others[torch.cat(ways), number]
+        their_targets = bank.targets(index)
+        their_known = bank.known(index)
+        if known is not None and their_known is not None:
+            both = torch.cat([targets, their_targets])
+            known = mixed_knowledge(torch.cat([known, their_known]), both, ways, len(targets))
+        added, mixed = bank.gather(index).split(sizes)
+        places = send(torch.cat(ways), bank.device).split(sizes)
+        images.index_add_(0, places[0], added)
+        targets[merge] = torch.maximum(targets[merge], their_targets[: sizes[0]])
+        share = plan.other_shares[mixup, number]
+        weight = send(share, bank.device)[:, None, None]
+        images.index_copy_(0, places[1], torch.lerp(mixed, images.index_select(0, places[1]), weight))
+        targets[mixup] = torch.lerp(their_targets[sizes[0] :], targets[mixup], share[:, None])
+        return known
 
 
 def plain_batches(bank: Bank, members: torch.Tensor, batch_size: int) -> Iterator[Batch]:

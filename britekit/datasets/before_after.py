@@ -71,10 +71,14 @@ def augmentation_examples(
     plain, no_mix, no_fade = Chain([], Fade()), MixSettings(), Fade()
     alpha = mixing.alpha
     yield from example(
-        "simple_merge", f"simple merge (probability {mixing.prob_merge:g})", plain, replace(no_mix, prob_merge=1.0)
+        "simple_merge",
+        f"simple merge (probability {mixing.prob_merge:g})",
+        plain,
+        replace(no_mix, prob_merge=1.0, sources=mixing.sources),
     )
     for way, chance in (("mixup", mixing.prob_mixup), ("cutmix", mixing.prob_cutmix)):
-        mix = replace(no_mix, alpha=alpha, **{f"prob_{way}": 1.0})
+        mix = replace(no_mix, alpha=alpha, sources=mixing.sources)
+        mix = replace(mix, prob_mixup=1.0) if way == "mixup" else replace(mix, prob_cutmix=1.0)
         yield from example(way, f"{way} (probability {chance:g}): mixup_alpha {alpha:g}", plain, mix)
     height, width = bank.height, bank.width
     for entry in entries:

@@ -24,6 +24,8 @@ class MixSettings:
     prob_mixup: float = 0.0
     prob_cutmix: float = 0.0
     alpha: float = 0.4
+    sources: int = 2
+    """Most samples that merge and mixup combine."""
 
 
 @dataclass
@@ -40,6 +42,12 @@ class Plan:
     """(B,) lambda, the share of the first sample."""
     place: torch.Tensor
     """(B, 2) uniform numbers that place cutmix's box."""
+    sources: torch.Tensor
+    """(B,) number of samples to combine by merge or mixup."""
+    others: torch.Tensor
+    """(B, S - 2) indices of samples beyond the second."""
+    other_shares: torch.Tensor
+    """(B, S - 2) share that mixup leaves to what was mixed before."""
 
 
 class PartnerPicker:
@@ -144,7 +152,29 @@ class Mixer:
             beta = np.random.default_rng(seed).beta(settings.alpha, settings.alpha, count)
             share = torch.from_numpy(beta).to(torch.float32)
         place = torch.rand(count, 2, generator=generator)
-        return Plan(partner, merge, mixup, cutmix, share, place)
+        return Plan(partner, merge, mixup, cutmix, share, place, *self._more_sources(index_B, merge, generator))
+
+    def _more_sources(
+        self, index_B: torch.Tensor, merge_B: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the number of samples to combine, 2 to S alike often, the further ones and their shares.
+
+        With k samples before it, another leaves them Beta(k alpha, alpha), so all shares together follow Dirichlet's
+        distribution.
+        """
+        count, settings = len(index_B), self.settings
+        more = settings.sources - 2
+        if more < 1:
+            return torch.full((count,), 2), torch.empty(count, 0, dtype=torch.int64), torch.empty(count, 0)
+        sources = torch.randint(2, settings.sources + 1, (count,), generator=generator)
+        others = self.members[torch.randint(len(self.members), (count, more), generator=generator)]
+        if self.picker is not None:
+            apart = torch.stack([self.picker.pick(index_B, generator)[0] for _ in range(more)], 1)
+            others = torch.where(merge_B[:, None], apart, others)
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        before = settings.alpha * np.arange(2, settings.sources)
+        shares = np.random.default_rng(seed).beta(before, settings.alpha, (count, more))
+        return sources, others, torch.from_numpy(shares).to(torch.float32)
 
 
 def rows_where(chosen_B: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from britekit.models.checkpoint import hyper_parameters, load_weights, read_arch
 from britekit.models.recognizer import Recognizer
 from britekit.tracking.facts import experiment_name
 from britekit.training import preparation as prepare
+from britekit.training.averaging import WeightAverage
+from britekit.training.confusion import ConfusionSmoothing
 from britekit.training.devices import choose_device, device_name, memory_format, place
 from britekit.training.early_stopping import Watch
 from britekit.training.energy import EnergyMeter, cards_of
@@ -114,6 +117,7 @@ class Folds:
             self.noise,
             train.shuffle,
             sampler,
+            prepare.make_order(self.samples, split.train, cfg),
         )
         self.epochs = train.num_epochs or default_epochs(len(batches))
         if self.result.example is None:
@@ -122,9 +126,14 @@ class Folds:
             recognizer, train.optimizer, train.learning_rate, train.opt_weight_decay, train.opt_beta1, train.opt_beta2
         )
         result = FoldResult(fold)
+        average = prepare.make_average(recognizer, cfg, self.epochs)
+        confusion = prepare.make_confusion(cfg, len(self.samples.classes), self.device)
         first, version = 0, None
         if saved is not None:
             recognizer.load_state_dict(saved["weights"])
+            for part, name in ((average, "average"), (confusion, "confusion")):
+                if part is not None:
+                    part.load_state_dict(saved[name])
             optimizer.load_state_dict(saved["optimizer"])
             result.epochs = list(saved["epochs"])
             first, version = int(saved["next_epoch"]), int(saved["version"])
@@ -142,7 +151,11 @@ class Folds:
                 folder.epoch(result.epochs[-1])  # its step is the one at which curves are cut on resuming
         try:
             if first < self.epochs and not watch.exhausted:
-                self._fit(recognizer, batches, optimizer, split, first, folder, state, result, watch)
+                self._fit(
+                    recognizer, batches, optimizer, split, first, folder, state, result, watch, average, confusion
+                )
+            if average is not None:
+                average.apply()
             result.best, result.stopped_early = watch.best_epoch, watch.exhausted
             result.final_epoch = int(result.epochs[-1]["epoch"])
             if train.publish_best and result.best is not None:
@@ -213,6 +226,8 @@ class Folds:
         state: ResumeState | None,
         result: FoldResult,
         watch: Watch,
+        average: WeightAverage | None,
+        confusion: ConfusionSmoothing | None,
     ) -> None:
         train = self.cfg.train
         held_out = prepare.as_index(prepare.judged(self.cfg, self.samples, split.held_out))
@@ -236,6 +251,30 @@ class Folds:
 
         def after_epoch(epoch: int, loss: float) -> bool:
             seconds, joules = clock.stop(), energy.stop()
+            with nullcontext() if average is None else average.applied():
+                ends = judge(epoch, loss, seconds, joules)
+            # A finished fold is also saved while others are not finished.
+            if state is not None and folder is not None and (not ends or result.fold is not None):
+                folder.flush()
+                saved = {
+                    "weights": recognizer.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "epochs": result.epochs,
+                    "next_epoch": epoch + 1,
+                    "version": folder.version,
+                    "seed": self.seed,
+                }
+                parts = {"average": average, "confusion": confusion}
+                saved |= {name: part.state_dict() for name, part in parts.items() if part is not None}
+                state.save(saved, at_once=ends)
+            if self.on_epoch is not None and self.world.leads:
+                self.on_epoch({"fold": result.fold, **result.epochs[-1]})
+            clock.start()
+            energy.start()
+            return ends
+
+        def judge(epoch: int, loss: float, seconds: float, joules: float | None) -> bool:
+            """Note an epoch and save its checkpoint; return whether the run ends."""
             row: dict[str, Any] = {
                 "epoch": epoch,
                 "step": loop.step_number,
@@ -265,31 +304,13 @@ class Folds:
                 passing = epoch + train.save_last_n < self.epochs and train.patience is None
                 if best == epoch or not (passing and folder.saved_within(_SAVE_EVERY_S)):
                     folder.save(recognizer, self.hyper, self.settings_after(epoch + 1), epoch, training_state, best)
-            # A finished fold is also saved while others are not finished.
-            if state is not None and folder is not None and (not ends or result.fold is not None):
-                folder.flush()
-                state.save(
-                    {
-                        "weights": recognizer.state_dict(),
-                        "optimizer": optimizer.state_dict(),
-                        "epochs": result.epochs,
-                        "next_epoch": epoch + 1,
-                        "version": folder.version,
-                        "seed": self.seed,
-                    },
-                    at_once=ends,
-                )
-            if self.on_epoch is not None and self.world.leads:
-                self.on_epoch({"fold": result.fold, **row})
-            clock.start()
-            energy.start()
             return ends
 
         try:
             with explained(recognizer, self.cfg, batches.batch_size, self.layout):
                 network = as_run(recognizer, optimizer, self.cfg, batches.batch_size, self.layout, self.world)
                 loop = TrainingLoop(
-                    BatchLoss(recognizer, network, settings, weights, self.layout),
+                    BatchLoss(recognizer, network, settings, weights, self.layout, confusion),
                     batches,
                     optimizer,
                     self.epochs,
@@ -299,6 +320,8 @@ class Folds:
                     after_step,
                     after_epoch,
                     self.world,
+                    average,
+                    train.swa_portion,
                 )
                 fit(loop, self.device, train.mixed_precision, self.world)
             meter.finish()

@@ -19,6 +19,8 @@ from torch import nn
 from britekit.datasets.batches import Batch, TrainingBatches, derived_seed
 from britekit.errors import TrainingError
 from britekit.models.recognizer import Recognizer
+from britekit.training.averaging import WeightAverage
+from britekit.training.confusion import ConfusionSmoothing
 from britekit.training.losses import LossSettings, compute_loss
 from britekit.training.meter import TrainingMeter
 from britekit.training.ranks import ProcessGroup
@@ -50,6 +52,8 @@ class BatchLoss(nn.Module):
         Settings of the loss.
     layout
         Memory format of the images.
+    confusion
+        Smooths targets by class confusion, or None.
     """
 
     def __init__(
@@ -59,18 +63,23 @@ class BatchLoss(nn.Module):
         loss: LossSettings,
         class_weights: torch.Tensor | None,
         layout: torch.memory_format,
+        confusion: ConfusionSmoothing | None = None,
     ):
         super().__init__()
         self.recognizer = recognizer
+        # In a tuple, so that DDP does not copy the matrix of one process to all at every step.
+        self._confusion = (confusion,)
         self._run = forward
         self._settings, self._class_weights, self._layout = loss, class_weights, layout
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return the loss of the batch, a scalar."""
         segment, frames = self._run(batch.images.contiguous(memory_format=self._layout))
-        return compute_loss(
-            segment, frames, batch.targets, batch.merged, self._settings, self._class_weights, batch.known
-        )
+        (confusion,), targets = self._confusion, batch.targets
+        if confusion is not None:
+            targets = confusion(batch.targets)
+            confusion.watch(segment, batch.targets, batch.known)
+        return compute_loss(segment, frames, targets, batch.merged, self._settings, self._class_weights, batch.known)
 
 
 class TrainingLoop:
@@ -94,6 +103,10 @@ class TrainingLoop:
         Called after each epoch with its zero-based number and mean loss; returning true ends training.
     world
         The processes that share each batch.
+    average
+        Running average of the weights, or None.
+    constant_portion
+        Last share of steps with a constant rate, see `rate_factor`.
     """
 
     def __init__(
@@ -108,8 +121,11 @@ class TrainingLoop:
         on_step: Callable[[StepFigures], None],
         on_epoch: Callable[[int, float], bool],
         world: ProcessGroup | None = None,
+        average: WeightAverage | None = None,
+        constant_portion: float = 0.0,
     ):
         self.batch_loss = batch_loss
+        self.average = average
         self.batches = batches
         self.optimizer = optimizer
         self.first_epoch = first_epoch
@@ -122,7 +138,7 @@ class TrainingLoop:
         # A loaded state contains the initial rates of the run.
         self._peaks = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
         self._differentiates = bool(getattr(optimizer, "is_second_order", False))
-        self._total, self._warmup = num_epochs * len(batches), warmup_fraction
+        self._total, self._warmup, self._constant = num_epochs * len(batches), warmup_fraction, constant_portion
         self._pending: list[tuple[int, int, int, torch.Tensor]] = []
         self._epoch_losses: list[tuple[float, int]] = []
         self._read_at = time.monotonic()
@@ -144,6 +160,8 @@ class TrainingLoop:
             seen = sum(count for _, count in self._epoch_losses)
             mean = sum(loss * count for loss, count in self._epoch_losses) / max(1, seen)
             self._epoch_losses = []
+            if self.average is not None:
+                self.average.after_epoch(epoch)
             if self._on_epoch(epoch, mean):
                 return
 
@@ -166,7 +184,7 @@ class TrainingLoop:
 
         DDP averages gradients over processes; a part is weighted by its number of samples.
         """
-        factor = rate_factor(self.step_number, self._total, self._warmup)
+        factor = rate_factor(self.step_number, self._total, self._warmup, self._constant)
         for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
             group["lr"] = peak * factor
         batch, share = self._batch(index)
@@ -179,6 +197,8 @@ class TrainingLoop:
             loss = loss * (share * self.world.size)
         fabric.backward(loss, create_graph=self._differentiates)
         optimizer.step()
+        if self.average is not None:
+            self.average.after_step()
         self._pending.append((self.step_number, epoch, len(index), whole))
         self.step_number += 1
         # Losses are read at once on a CPU, at intervals on a GPU.
@@ -223,7 +243,7 @@ class TrainingLoop:
             raise self.failed("some weights are not finite", self.step_number - 1, epoch)
 
     def _rate(self, step: int) -> float:
-        return self._peaks[0] * rate_factor(step, self._total, self._warmup)
+        return self._peaks[0] * rate_factor(step, self._total, self._warmup, self._constant)
 
     def failed(self, what: str, step: int, epoch: int) -> TrainingError:
         """Return the message for non-finite numbers after a zero-based step, with the likely cause."""

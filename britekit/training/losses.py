@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from britekit.training.cell_losses import asymmetric, focal
+from britekit.training.soft_auc import soft_auc_loss
+
 
 @dataclass(frozen=True)
 class LossSettings:
@@ -19,6 +22,11 @@ class LossSettings:
     neg_smoothing: float = 0.0
     frame_weight: float = 0.5
     offpeak_weight: float = 0.0
+    kind: str = "bce"
+    focal_gamma: float = 2.0
+    asymmetric_gamma: float = 4.0
+    asymmetric_margin: float = 0.05
+    auc_weight: float = 0.0
 
 
 def compute_loss(
@@ -32,27 +40,31 @@ def compute_loss(
 ) -> torch.Tensor:
     """Return the loss of a batch, a scalar.
 
-    Multi-label: binary cross-entropy, mean over batch and classes. Otherwise cross-entropy; targets may be
-    soft (mixup). With frame logits: (1 - w) segment + w frame, plus the off-peak penalty.
+    Multi-label: binary cross-entropy, focal or asymmetric loss, mean over batch and classes. Otherwise cross-entropy;
+    targets may be soft (mixup). With frame logits: (1 - w) segment + w frame, plus the off-peak penalty. The soft AUC
+    is that of the segment; processes that share a batch each compare their own samples.
 
     Where ``known_BC`` is 0 nothing is counted. The mean is still taken over all cells, so that a known one
     weighs the same in every batch, and the parts of a batch that processes share add up.
     """
     if settings.multi_label:
         targets = smooth(targets_BC, settings.pos_smoothing, settings.neg_smoothing)
-        loss = _binary(segment_logits_BC, targets, _weights(class_weights_C, known_BC))
+        loss = _binary(segment_logits_BC, targets, _weights(class_weights_C, known_BC), settings)
     else:
         targets = targets_BC
         loss = _categorical(segment_logits_BC, targets, class_weights_C)
+    ranking = None
+    if settings.auc_weight > 0:
+        ranking = settings.auc_weight * soft_auc_loss(segment_logits_BC.float(), targets_BC, known_BC)
     if frame_logits_BCT is None:
-        return loss
+        return loss if ranking is None else loss + ranking
     frame_targets = targets[:, :, None].expand_as(frame_logits_BCT)
     weights = _weights(class_weights_C, known_BC)
-    frame_loss = _binary(frame_logits_BCT, frame_targets, None if weights is None else weights[..., None])
+    frame_loss = _binary(frame_logits_BCT, frame_targets, None if weights is None else weights[..., None], settings)
     loss = (1.0 - settings.frame_weight) * loss + settings.frame_weight * frame_loss
     if settings.offpeak_weight > 0:
         loss = loss + settings.offpeak_weight * offpeak(frame_logits_BCT, merged_B, known_BC)
-    return loss
+    return loss if ranking is None else loss + ranking
 
 
 def smooth(targets_BC: torch.Tensor, positive: float, negative: float) -> torch.Tensor:
@@ -89,8 +101,16 @@ def _weights(class_weights_C: torch.Tensor | None, known_BC: torch.Tensor | None
     return known_BC * class_weights_C
 
 
-def _binary(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
-    return functional.binary_cross_entropy_with_logits(logits, targets, weight=weights)
+def _binary(
+    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None, settings: LossSettings
+) -> torch.Tensor:
+    if settings.kind == "bce":
+        return functional.binary_cross_entropy_with_logits(logits, targets, weight=weights)
+    if settings.kind == "focal":
+        each = focal(logits, targets, settings.focal_gamma)
+    else:
+        each = asymmetric(logits, targets, settings.asymmetric_gamma, settings.asymmetric_margin)
+    return (each if weights is None else each * weights).mean()
 
 
 def _categorical(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:

@@ -17,10 +17,13 @@ from britekit.config import BaseConfig
 from britekit.datasets.augmentations.registry import Chain, Fade, build_steps
 from britekit.datasets.mixing import MixSettings
 from britekit.datasets.per_recording import PerRecording, first_per_recording, sample_per_recording
+from britekit.datasets.sampling import sample_shares
 from britekit.errors import BriteKitError, ModelError, TrainingError
 from britekit.models.checkpoint import load_checkpoint, load_weights
 from britekit.models.recognizer import Recognizer, build_recognizer
 from britekit.models.registry import find_backbone, find_head, is_sed_head
+from britekit.training.averaging import WeightAverage
+from britekit.training.confusion import ConfusionSmoothing
 from britekit.training.losses import LossSettings, class_weights
 from britekit.training.optimizers import check_optimizer, needs_second_derivatives
 from britekit.training.ranks import ProcessGroup
@@ -264,7 +267,7 @@ def make_mixing(cfg: BaseConfig) -> MixSettings:
     if not train.augment:
         return MixSettings()
     merge = train.prob_simple_merge if train.multi_label else 0.0
-    return MixSettings(merge, train.prob_mixup, train.prob_cutmix, train.mixup_alpha)
+    return MixSettings(merge, train.prob_mixup, train.prob_cutmix, train.mixup_alpha, train.mix_sources)
 
 
 def loss_settings(cfg: BaseConfig) -> LossSettings:
@@ -276,7 +279,37 @@ def loss_settings(cfg: BaseConfig) -> LossSettings:
         train.neg_label_smoothing,
         train.frame_loss_weight,
         train.offpeak_weight,
+        train.loss,
+        train.focal_gamma,
+        train.asymmetric_gamma,
+        train.asymmetric_margin,
+        train.soft_auc_weight,
     )
+
+
+def make_average(recognizer: Recognizer, cfg: BaseConfig, epochs: int) -> WeightAverage | None:
+    """Return the configured average of weights, or None."""
+    train = cfg.train
+    if train.ema_decay > 0:
+        return WeightAverage(recognizer, train.ema_decay)
+    if train.swa_portion > 0:
+        return WeightAverage(recognizer, swa_from=min(epochs - 1, round((1.0 - train.swa_portion) * epochs)))
+    return None
+
+
+def make_confusion(cfg: BaseConfig, classes: int, device: torch.device) -> ConfusionSmoothing | None:
+    """Return the configured smoothing by class confusion, or None."""
+    if cfg.train.confusion_smoothing == 0:
+        return None
+    return ConfusionSmoothing(classes, cfg.train.confusion_smoothing, cfg.train.multi_label).to(device)
+
+
+def make_order(samples: Any, members: np.ndarray, cfg: BaseConfig) -> np.ndarray | None:
+    """Return how often each training sample is wanted relative to the others, as configured; None for all alike."""
+    if cfg.train.sampling == "all":
+        return None
+    recordings = samples.group_ids if samples.recording_ids is None else samples.recording_ids
+    return sample_shares(samples.labels[members], recordings[members], cfg.train.sampling)
 
 
 def noise_index(classes: Sequence[ClassInfo], name: str) -> int | None:

@@ -22,11 +22,14 @@ def default_epochs(steps: int) -> int:
     return max(_FEWEST_EPOCHS, math.ceil(_ENOUGH_STEPS / steps))
 
 
-def rate_factor(step: int, total_steps: int, warmup_fraction: float) -> float:
+def rate_factor(step: int, total_steps: int, warmup_fraction: float, constant_portion: float = 0.0) -> float:
     """Return the share of the peak rate at a zero-based step.
 
-    It rises from 1e-6 to 1 over the first ``warmup_fraction`` of all steps, then falls from 1 to 0 over the rest.
+    It rises from 1e-6 to 1 over the first ``warmup_fraction`` of all steps, then falls from 1 to 0 over the rest, but
+    stays as it is over the last ``constant_portion`` of all steps.
     """
+    if constant_portion > 0:
+        step = min(step, round((1.0 - constant_portion) * total_steps))
     warmup = int(round(warmup_fraction * total_steps))
     if step < warmup:
         return _START + (1.0 - _START) * step / warmup

@@ -54,6 +54,12 @@ class Recorded(Draws):
     def normal_like(self, images):
         return self._keep(super().normal_like(images))
 
+    def beta(self, alpha):
+        return self._keep(super().beta(alpha))
+
+    def permutation(self):
+        return self._keep(super().permutation())
+
     def noise_images(self):
         return self._keep(super().noise_images())
 
@@ -149,7 +155,18 @@ def twin_equalize(x, log, i):
     return x * np.interp(np.linspace(0, len(gains) - 1, H), np.arange(len(gains)), gains)[:, None]
 
 
+def twin_freq_mix_style(x, log, i):
+    other, share = images()[int(log[0][i])].numpy(), float(log[1][i])
+    out = np.empty_like(x)
+    for row in range(H):
+        mean = share * x[row].mean() + (1 - share) * other[row].mean()
+        spread = share * x[row].std() + (1 - share) * other[row].std()
+        out[row] = (x[row] - x[row].mean()) / x[row].std() * spread + mean
+    return np.clip(out, 0, 1)
+
+
 TWINS = [
+    ("freq_mix_style", {}, twin_freq_mix_style),
     ("stretch", {}, twin_stretch),
     ("shift_vertical", {"max_rows": 6}, twin_shift_vertical),
     ("equalize", {}, twin_equalize),
@@ -262,6 +279,22 @@ def test_factors_are_one_or_uniform():
     assert drawn.min() >= 0.2 and drawn.max() < 0.8
     assert drawn.mean().item() == pytest.approx(0.5, abs=0.01)
     assert drawn.var().item() == pytest.approx(0.6**2 / 12, rel=0.05)
+
+
+def test_beta_has_its_moments():
+    drawn = Draws(20_000, torch.Generator().manual_seed(4)).beta(0.4)
+    assert drawn.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert drawn.var().item() == pytest.approx(0.25 / (2 * 0.4 + 1), rel=0.03)
+
+
+def test_styles_of_silent_rows_are_levels():
+    """A row without variation has no deviations to scale; it gets the mean of its mixture."""
+    batch = torch.stack([torch.zeros(2, 5), torch.full((2, 5), 0.6)])
+    draws = Recorded(2, seed=3)
+    out = find_augmentation("freq_mix_style")(batch.clone(), draws)
+    for i in range(2):
+        share, other = draws.log[1][i], batch[draws.log[0][i], 0, 0]
+        np.testing.assert_allclose(out[i], float(share * batch[i, 0, 0] + (1 - share) * other), atol=1e-6)
 
 
 def test_images_without_positive_values_become_zeros():

@@ -317,3 +317,55 @@ def test_batches_carry_what_is_known_through_mixing_and_augmentation():
             some_unknown += int((batch.known == 0).sum())
     assert some_unknown
     assert [batch.known.shape for batch in plain_batches(bank, torch.arange(5), 4)] == [(4, 3), (1, 3)]
+
+
+def test_several_sources_are_mixed_one_after_the_other():
+    """Up to five spectrograms; images, labels and what is known by hand from the plan."""
+    rng = np.random.default_rng(3)
+    labels = (rng.uniform(size=(30, 6)) < 0.15).astype(np.uint8)
+    labels[np.arange(30), np.arange(30) % 6] = 1
+    samples = Samples(rng.integers(0, 255, (30, 4, 6)).astype(np.uint8), labels)
+    samples.known = np.maximum((rng.uniform(size=(30, 6)) < 0.7).astype(np.uint8), labels)
+    bank = Bank(samples)
+    settings = MixSettings(prob_merge=0.5, prob_mixup=0.5, alpha=0.7, sources=5)
+    batches = TrainingBatches(bank, torch.arange(30), 30, seed=0, mixing=settings)
+    index = torch.arange(30).repeat(3)
+    plans, plan_of = [], batches.mixer.plan
+
+    def plan(*arguments):
+        plans.append(plan_of(*arguments))
+        return plans[-1]
+
+    batches.mixer.plan = plan
+    batches.begin_epoch(0)
+    batch = batches.make(index)
+    used = plans[0]
+    assert set(used.sources.tolist()) == {2, 3, 4, 5}
+    stored, known = samples.images / 255.0, samples.known.astype(float)
+    for row, own in enumerate(index.tolist()):
+        image, target, sure = stored[own], labels[own].astype(float), known[own]
+        parts = [(int(used.partner[row]), float(used.share[row]))]
+        further = zip(used.others[row].tolist(), used.other_shares[row].tolist(), strict=True)
+        parts += list(further)[: int(used.sources[row]) - 2]
+        for other, share in parts if used.merge[row] or used.mixup[row] else []:
+            if used.merge[row]:
+                assert not (labels[own] & labels[other]).any()
+                image, target = image + stored[other], np.maximum(target, labels[other])
+                sure = np.maximum(sure * known[other], target)
+            else:
+                image = share * image + (1 - share) * stored[other]
+                target, sure = share * target + (1 - share) * labels[other], sure * known[other]
+        np.testing.assert_allclose(batch.images[row, 0].numpy(), np.clip(image, 0, 1), atol=1e-5)
+        np.testing.assert_allclose(batch.targets[row].numpy(), target, atol=1e-6)
+        np.testing.assert_allclose(batch.known[row].numpy(), sure, atol=1e-6)
+
+
+def test_shares_of_five_are_dirichlets():
+    settings = MixSettings(prob_mixup=1.0, alpha=0.8, sources=5)
+    batches = TrainingBatches(coded([[1], [1]]), torch.arange(2), 2, seed=0, mixing=settings)
+    plan = batches.mixer.plan(torch.zeros(20_000, dtype=torch.int64), torch.Generator().manual_seed(0))
+    left = torch.cat([plan.share[:, None], plan.other_shares], 1)  # what each mixing leaves of the mixture before
+    shares = [left.prod(1)] + [(1 - left[:, k]) * left[:, k + 1 :].prod(1) for k in range(4)]
+    for share in shares:  # Dirichlet(0.8, ...): mean 1/5, variance (1/5)(4/5) / (5 * 0.8 + 1)
+        assert share.mean().item() == pytest.approx(0.2, abs=0.006)
+        assert share.var().item() == pytest.approx(0.2 * 0.8 / 5, rel=0.05)

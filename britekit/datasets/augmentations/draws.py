@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
 from britekit.datasets.transfers import send
@@ -58,6 +59,16 @@ class Draws:
         chosen_B = torch.rand(self.count, generator=self.generator) < probability
         numbers_B = torch.rand(self.count, generator=self.generator) * (high - low) + low
         return self._send(torch.where(chosen_B, numbers_B, 1.0))
+
+    def beta(self, alpha: float) -> torch.Tensor:
+        """(B,) numbers of Beta(alpha, alpha)."""
+        seed = int(torch.randint(2**62, (1,), generator=self.generator))
+        numbers = np.random.default_rng(seed).beta(alpha, alpha, self.count)
+        return self._send(torch.from_numpy(numbers).to(torch.float32))
+
+    def permutation(self) -> torch.Tensor:
+        """(B,) the numbers 0 to B - 1 in random order."""
+        return self._send(torch.randperm(self.count, generator=self.generator))
 
     def chances(self, probabilities: Sequence[float]) -> torch.Tensor:
         """(K, B) booleans, true with each of K probabilities; stay on the CPU, where choices are made."""
