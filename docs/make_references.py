@@ -229,6 +229,8 @@ def http_page() -> str:
                 lines += [_plain(" ".join(told.split())), ""]
             if call.get("x-curl"):
                 lines += ["```sh", call["x-curl"], "```", ""]
+            if call.get("parameters"):
+                lines += [*_parameters(call["parameters"], schemas), ""]
             lines += _request(call.get("requestBody", {}), schemas)
             lines += ["| Status | Meaning | Content |", "|---|---|---|"]
             for status, answer in sorted(call.get("responses", {}).items(), key=lambda pair: str(pair[0])):
@@ -240,6 +242,16 @@ def http_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _parameters(parameters: list[dict[str, Any]], schemas: dict[str, Any]) -> list[str]:
+    """Parameters of the path, the query and the head as a table."""
+    lines = ["| Parameter | In | Type | Meaning |", "|---|---|---|---|"]
+    for each in parameters:
+        default = each["schema"].get("default")
+        meaning = each["description"] + (f" Default: `{default}`." if default is not None else "")
+        lines.append(f"| `{each['name']}` | {each['in']} | {_type(each['schema'], schemas)} | {_cell(meaning)} |")
+    return lines
+
+
 def _request(body: dict[str, Any], schemas: dict[str, Any]) -> list[str]:
     for kind, content in body.get("content", {}).items():
         schema = _resolved(content.get("schema", {}), schemas)
@@ -249,7 +261,8 @@ def _request(body: dict[str, Any], schemas: dict[str, Any]) -> list[str]:
 
 
 def _answer(responses: dict[str, Any], schemas: dict[str, Any]) -> list[str]:
-    answer = {str(status): body for status, body in responses.items()}.get("200", {})
+    by_status = {str(status): body for status, body in responses.items()}
+    answer = by_status.get("202") or by_status.get("200", {})
     content = answer.get("content", {})
     schema = _resolved(content.get("application/json", {}).get("schema", {}), schemas)
     lines = [*_fields(schema, schemas, "Answer"), ""] if schema.get("properties") else []

@@ -65,7 +65,10 @@ wait_until_ready() {
 }
 check_contents "$image"
 
-docker run --detach --name "$name" --network none --read-only --tmpfs /tmp:size=1g,mode=1777 --cap-drop ALL \
+code=0
+docker run --rm --network none --read-only --tmpfs /tmp "$image" > /dev/null 2> "$work/refused" || code=$?
+grep -q "needs a token" "$work/refused" && [ "$code" = 1 ] || fail "the image serves everybody without being told to"
+docker run --detach --name "$name" --env BRITEKIT_NO_TOKEN=1 --network none --read-only --tmpfs /tmp:size=1g,mode=1777 --cap-drop ALL \
     --security-opt no-new-privileges "$image" > /dev/null
 wait_until_ready
 
@@ -177,7 +180,7 @@ docker compose run --rm train > "$work/again"
 grep -q "Data and pipelines are up to date" "$work/again" || { cat "$work/again" >&2; fail "a second run ran stages again"; }
 say "the store holds all of it, and a second run does nothing"
 
-docker compose up --build --detach --wait --quiet-pull serve > "$work/up" 2>&1 || { cat "$work/up" >&2; fail "compose does not serve"; }
+BRITEKIT_NO_TOKEN=1 docker compose up --build --detach --wait --quiet-pull serve > "$work/up" 2>&1 || { cat "$work/up" >&2; fail "compose does not serve"; }
 docker compose exec -T serve python - < "$work/ask.py" > /dev/null || fail "the service of compose does not answer"
 address=$(docker compose port serve 3000)
 python3 -c 'import sys, urllib.request; urllib.request.urlopen(f"http://{sys.argv[1]}/readyz", timeout=5)' "$address" \

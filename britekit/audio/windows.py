@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from britekit.audio.channels import MonoSignal
 from britekit.audio.decoding import BLOCK_SECONDS, AudioReader
 from britekit.audio.files import shown
 from britekit.audio.spectrogram import SpectrogramTransform, normalise, segment_of, spectrogram_transform
+from britekit.audio.stages import Stages
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
 
@@ -193,7 +194,9 @@ class Windows:
             normalise(image)
             yield start, image[0]
 
-    def batches(self, size: int = 64, device: str = "cpu", sound: bool = False) -> Iterator[SpectrogramBatch]:
+    def batches(
+        self, size: int = 64, device: str = "cpu", sound: bool = False, stages: Stages | None = None
+    ) -> Iterator[SpectrogramBatch]:
         """Yield the windows with enough sound, ``size`` at a time; warn if there is none.
 
         Parameters
@@ -204,14 +207,17 @@ class Windows:
             Device that computes spectrograms; "cpu" needs no torch. Results are in host memory.
         sound
             Yield waveforms, float32 (B, n) padded with zeros, in place of spectrograms.
+        stages
+            Measures the stages ``decode`` and ``spectrogram``.
         """
         images = _Waveforms(self._transform.count(self._transform.duration)) if sound else self._new_batch(size, device)
         starts: list[float] = []
         any_window = False
-        for start, segment in self._segments():
+        add = images.add if stages is None else _timed(stages, images.add)
+        for start, segment in self._segments() if stages is None else stages.timed("decode", self._segments()):
             if segment is None:
                 continue
-            images.add(segment)
+            add(segment)
             starts.append(start)
             if len(starts) == size:
                 yield SpectrogramBatch(starts, images.take())
@@ -282,6 +288,14 @@ class Windows:
             yield mono.finish()
             self.seconds = reader.seconds_read
             self.damaged_at = reader.damaged_at
+
+
+def _timed(stages: Stages, add: Callable[[np.ndarray], None]) -> Callable[[np.ndarray], None]:
+    def timed(segment: np.ndarray) -> None:
+        with stages.step("spectrogram"):
+            add(segment)
+
+    return timed
 
 
 class _Waveforms:

@@ -67,5 +67,5 @@ def package(
         print(f"\n{summary_text(project_root())}")
     if containerize:
         print(f"image = {made.tag}")
-        print(f"run = docker run --rm -p 3000:3000 {made.tag}")
+        print(f"run = docker run --rm -p 127.0.0.1:3000:3000 -e BRITEKIT_NO_TOKEN=1 {made.tag}")
     return 0

@@ -13,6 +13,7 @@ import contextlib
 import os
 import queue
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -21,10 +22,10 @@ import numpy as np
 from britekit.audio.threads import single_threaded_products
 from britekit.audio.windows import SpectrogramBatch
 from britekit.errors import InferenceError
-from britekit.inference.recording_job import CHUNK, Job, Network, TooLong
+from britekit.inference.recording_job import CHUNK, Job, Network, Progress, TooLong
 from britekit.inference.scores import RecordingScores
 
-__all__ = ["Engine", "RecordingScores", "TooLong"]
+__all__ = ["Engine", "Progress", "RecordingScores", "TooLong"]
 
 # Maximum number of windows that the scoring thread takes at once.
 BLOCK = 64
@@ -91,7 +92,12 @@ class Engine:
         return self._scored_s
 
     def submit(
-        self, path: str | os.PathLike[str], start_seconds: float = 0.0, max_seconds: float | None = None
+        self,
+        path: str | os.PathLike[str],
+        start_seconds: float = 0.0,
+        max_seconds: float | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        progress: Progress | None = None,
     ) -> Future[RecordingScores]:
         """Start scoring a recording.
 
@@ -104,13 +110,17 @@ class Engine:
         max_seconds
             Limit of length; a longer recording fails with `TooLong` as soon as that is known, since headers may be
             wrong.
+        folder
+            Folder for scores of a long recording; None takes the engine's.
+        progress
+            Updated as the recording is scored.
 
         Returns
         -------
         Future
             Result or error (`InputError` for an unreadable recording). It can be cancelled until scoring starts.
         """
-        job = Job(Path(path), self.ensemble, start_seconds, max_seconds, self._folder)
+        job = Job(Path(path), self.ensemble, start_seconds, max_seconds, folder or self._folder, progress)
         with self._turn:
             if self._closed:
                 raise InferenceError("the engine is closed; create a new one to score more recordings")
@@ -242,10 +252,14 @@ class Engine:
         try:
             if chunks:
                 images = [batch.spectrograms for _, batch in chunks]
+                began = time.time_ns()
                 segment, frames = self.ensemble.score(images[0] if len(images) == 1 else np.concatenate(images))
+                ended = time.time_ns()
                 row = 0
                 for job, batch in chunks:
                     past = row + len(batch.starts)
+                    if job.progress is not None and job.progress.stages is not None:
+                        job.progress.stages.add("model", began, ended)  # shared with the other recordings of the block
                     try:
                         job.add(batch.starts, segment[row:past], None if frames is None else frames[row:past])
                     except BaseException as error:  # the error belongs to this recording only

@@ -6,12 +6,14 @@ import os
 from array import array
 from collections.abc import Iterator
 from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from britekit.audio.decoding import AudioReader
+from britekit.audio.stages import Stages
 from britekit.audio.windows import SpectrogramBatch, WindowGrid, Windows
 from britekit.config import AudioConfig, BaseConfig
 from britekit.errors import InferenceError
@@ -58,6 +60,18 @@ class Cancelled(Exception):
     """The recording was cancelled."""
 
 
+@dataclass
+class Progress:
+    """The engine's progress with a recording, written by its threads and read by the caller."""
+
+    stated_s: float | None = None
+    """Length by the file's header, once it is read; known only with a limit of length."""
+    done_s: float = 0.0
+    """Start of the last scored window, seconds."""
+    stages: Stages | None = None
+    """Measures decoding, spectrograms and models, if given."""
+
+
 class Job:
     """One recording, read by one thread at a time and scored by one thread.
 
@@ -73,6 +87,8 @@ class Job:
         Allowed length.
     folder
         Folder for large results; None keeps them in memory.
+    progress
+        Updated as the recording is scored.
 
     Attributes
     ----------
@@ -87,8 +103,10 @@ class Job:
         start_seconds: float,
         max_seconds: float | None,
         folder: str | os.PathLike[str] | None,
+        progress: Progress | None = None,
     ) -> None:
         self.path = path
+        self.progress = progress
         self.future: Future[RecordingScores] = Future()
         self.served = 0.0
         self._ensemble = ensemble
@@ -123,7 +141,8 @@ class Job:
             self._windows = Windows(self.path, self._ensemble.audio, self._ensemble.grid(self._start_seconds))
             # Decoding and resampling stay on these threads; a GPU is faster from the waveform on.
             device = "cuda" if self._ensemble.device == "cuda" else "cpu"
-            self._batches = self._windows.batches(count, device, self._ensemble.takes_sound)
+            stages = self.progress.stages if self.progress else None
+            self._batches = self._windows.batches(count, device, self._ensemble.takes_sound, stages)
         elif self.future.done():  # scoring failed
             raise Cancelled
         batch = next(self._batches, None)
@@ -139,6 +158,8 @@ class Job:
         """Raise for a recording that is too long by its header; return the windows per turn."""
         with AudioReader(self.path, warn=False) as reader:
             stated = reader.stated_seconds
+            if self.progress is not None:
+                self.progress.stated_s = stated
             if stated is not None and stated > max_seconds:
                 raise TooLong(f"the recording is longer than {max_seconds:g} s")
             self._window_samples = max(1.0, self._ensemble.step_s * reader.rate * reader.channels)
@@ -161,6 +182,8 @@ class Job:
                 "be damaged or, on a GPU, 16-bit precision insufficient: set infer.autocast to false"
             )
         self._starts.extend(starts)
+        if self.progress is not None:
+            self.progress.done_s = starts[-1]
         self._scores.append(scores_NC)
         if self._grid is not None and frames_NCT is not None:
             for start, frames in zip(starts, frames_NCT, strict=True):

@@ -4,6 +4,7 @@ In: a model folder (exports, settings, calibration, ignore list) and uploaded re
 JSON, Audacity labels, Raven table or CSV, raw scores, a spectrogram picture, facts about the model. Nothing
 here imports torch: the service runs on exported models alone.
 
+- ``access.py``: bearer tokens, and how many requests each may make
 - ``limits.py``: how large, how long and how many uploads may be, from the environment
 - ``contents.py``: the model folder: what a Bento carries, written and read back
 - ``uploads.py``: a multipart body streamed to disk, refused as soon as it is too large
@@ -16,7 +17,9 @@ here imports torch: the service runs on exported models alone.
 - ``front.py``: what holds for any request: Host, time limit, log, metrics, the end of the server
 - ``openapi.py``: the description of the endpoints
 - ``review.py``: the page on which detections are judged, apart from the service
-- ``app.py``: the Starlette application
+- ``jobs/``: long recordings as jobs, which outlive the server
+- ``recognizer.py``: the endpoints about one recording; ``app.py``: the Starlette application
+- ``tracing.py``: OpenTelemetry traces; ``logs.py``: the log, also as JSON
 - ``static/``: what a browser shows; no request to anyone else
 - ``run.py``: runs the application in this process; ``mounted.py``: mounts it in BentoML
 - ``server.py``: runs it in a process of its own for ``serve``, and sees that it ends

@@ -24,11 +24,12 @@ from britekit.annotations.classes import ClassInfo
 from britekit.audio.metadata import RecordingMetadata, read_metadata
 from britekit.config.audio import AudioConfig
 from britekit.errors import InferenceError
-from britekit.inference.engine import Engine, RecordingScores
+from britekit.inference.engine import Engine, Progress, RecordingScores
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.labelling import Labeller
 from britekit.occurrence.prior import RecordingPrior
 from britekit.plots.axis_ticks import frequency_ticks, row_centres_hz
+from britekit.service import tracing
 from britekit.service.contents import Contents
 from britekit.service.limits import Limits
 
@@ -59,6 +60,8 @@ class Analyst:
         The model folder.
     limits
         Length of a recording, and how many are worked on side by side.
+    jobs
+        Jobs that are worked on beside the requests.
 
     Attributes
     ----------
@@ -68,7 +71,7 @@ class Analyst:
         What is applied to the scores of detections.
     """
 
-    def __init__(self, contents: Contents, limits: Limits) -> None:
+    def __init__(self, contents: Contents, limits: Limits, jobs: int = 0) -> None:
         self._contents = contents
         self._cfg = contents.cfg
         self._max_seconds = limits.max_seconds
@@ -78,10 +81,10 @@ class Analyst:
         self._labeller = Labeller(contents.cfg, self._ensemble)
         self.calibration = self._labeller.calibration
         self._labeller.prior  # noqa: B018 reads occurrence data now, for the same reason
-        # Most requests ask for the same threshold.
-        self._labeller_at = functools.lru_cache(32)(self._make_labeller)
+        # By threshold and whether each class has its own; most requests ask for the same. Labels show names of classes.
+        self.labeller_at = functools.lru_cache(32)(self._make_labeller)
         # All requests share the engine, so windows share its batches and short recordings overtake long ones.
-        self._engine = Engine(self._ensemble, limits.threads, open_recordings=limits.max_requests)
+        self._engine = Engine(self._ensemble, limits.threads, open_recordings=limits.max_requests + jobs)
         self._kept: OrderedDict[str, RecordingScores] = OrderedDict()
         self._kept_bytes = 0
         self._metadata: OrderedDict[str, RecordingMetadata] = OrderedDict()
@@ -133,14 +136,16 @@ class Analyst:
         InferenceError
             It is too short for a window.
         """
-        waiting = self._engine.submit(path, max_seconds=self._max_seconds)
+        progress = tracing.progress()
+        waiting = self._engine.submit(path, max_seconds=self._max_seconds, progress=progress)
         try:
             result = await asyncio.wrap_future(waiting)
         except asyncio.CancelledError:
-            _give_up(waiting)
+            give_up(waiting)
             raise
-        if not len(result.starts):
-            raise InferenceError(f"the recording is {result.seconds:.3g} s long, too short to be analysed")
+        finally:
+            tracing.stage_spans(progress)
+        refuse_short(result)
         metadata = await asyncio.to_thread(read_metadata, path)
         with self._lock:
             self._metadata[key] = metadata
@@ -148,6 +153,10 @@ class Analyst:
                 self._metadata.popitem(last=False)
         self._keep(key, result)
         return result
+
+    def submit(self, path: Path, max_seconds: float, folder: Path, progress: Progress) -> Future[RecordingScores]:
+        """Start scoring the recording of a job; see `Engine.submit`. Its scores are not kept."""
+        return self._engine.submit(path, max_seconds=max_seconds, folder=folder, progress=progress)
 
     def label(
         self, result: RecordingScores, min_score: float, thresholds: bool = False, prior: RecordingPrior | None = None
@@ -166,7 +175,7 @@ class Analyst:
         InputError
             ``thresholds``, and the calibration holds none.
         """
-        labeller = self._labeller_at(min_score, thresholds)
+        labeller = self.labeller_at(min_score, thresholds)
         by_name = {info.name: info for info in labeller.classes}
         found: list[Found] = []
         for name, heard in labeller.intervals(result, prior):
@@ -182,8 +191,8 @@ class Analyst:
 
     def count(self, result: RecordingScores, prior: RecordingPrior | None = None) -> Counter[str]:
         """Return how many detections each class has at the model's own threshold."""
-        found, _ = self.label(result, self._cfg.infer.min_score, prior=prior)
-        return Counter(x.info.name for x in found)
+        labeller = self.labeller_at(self._cfg.infer.min_score, False)
+        return Counter({name: len(heard.starts) for name, heard in labeller.intervals(result, prior)})
 
     def facts(self) -> dict[str, Any]:
         """Return what people want to know about the model, as plain values without paths."""
@@ -247,7 +256,13 @@ def frequency_marks(cfg: AudioConfig) -> list[dict[str, Any]]:
     ]
 
 
-def _give_up(waiting: Future[RecordingScores]) -> None:
+def refuse_short(result: RecordingScores) -> None:
+    """Raise `InferenceError` for a recording without a window."""
+    if not len(result.starts):
+        raise InferenceError(f"the recording is {result.seconds:.3g} s long, too short to be analysed")
+
+
+def give_up(waiting: Future[RecordingScores]) -> None:
     """Let the engine leave a recording at its next chunk; it leaves those that have an answer."""
     if not waiting.cancel():
         with contextlib.suppress(InvalidStateError):

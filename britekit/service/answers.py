@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from urllib.parse import quote
 
 from britekit import formats
 from britekit.formats import Facts, Recording
 
 JSON = "json"
 JSON_TYPE = "application/json"
+_ROWS = 256  # made into text at a time
 
 
 def format_titles() -> dict[str, str]:
@@ -42,3 +46,23 @@ def rendered(
     form = formats.get(name)
     content = form.render(recording, formats.grouped(labels), facts)
     return content, form.media_type, recording.name + form.ending
+
+
+def pieces(count: int, rows: Callable[[slice], list[Any]]) -> Iterator[list[Any]]:
+    """Yield rows in pieces, made when they are wanted."""
+    return (rows(slice(at, at + _ROWS)) for at in range(0, count, _ROWS))
+
+
+def json_text(facts: dict[str, Any], name: str, parts: Iterator[list[Any]]) -> Iterator[bytes]:
+    """Yield an answer piece by piece: hours of many classes are a long text, and others want their turn."""
+    yield (json.dumps(facts, ensure_ascii=False)[:-1] + f', "{name}": [').encode()
+    for number, part in enumerate(parts):
+        yield ((", " if number else "") + json.dumps(part, ensure_ascii=False)[1:-1]).encode()
+    yield b"]}"
+
+
+def attachment(name: str) -> str:
+    """Return the header that names a download; other than plain letters as RFC 6266 has it."""
+    plain = name.encode("ascii", "replace").decode().replace("?", "_").replace("\\", "_")
+    both = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
+    return f'attachment; filename="{plain}"{both}'

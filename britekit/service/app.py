@@ -1,56 +1,28 @@
-"""The application: endpoints, and what is answered when something is wrong."""
+"""The application: the routes, and what is answered where there is none."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
-import json
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from britekit import formats
-from britekit.annotations.deployments import Deployment, zone_named
-from britekit.annotations.recording_info import RecordingInfo, RecordingInfos
-from britekit.audio.files import shown
-from britekit.errors import BriteKitError, InferenceError, InputError, suggest
-from britekit.formats import Recording
-from britekit.inference.engine import RecordingScores, TooLong
-from britekit.inference.occurrence_notes import note_of
-from britekit.leftovers import temporary_folder
-from britekit.occurrence.prior import RecordingPrior
-from britekit.service.analysis import Analyst, Found
-from britekit.service.answers import JSON, JSON_TYPE, format_titles, rendered
-from britekit.service.contents import read_contents
-from britekit.service.forms import FILE_FIELD, KEY_FIELD, DetectionsForm, PictureForm, RecordingForm, checked
+from britekit.service.access import Access
 from britekit.service.front import Front, Stop
+from britekit.service.jobs.routes import Jobs
 from britekit.service.limits import Limits
-from britekit.service.metrics import CONTENT_TYPE_LATEST, Metrics
 from britekit.service.openapi import describe
-from britekit.service.picture import Drawing
-from britekit.service.places import note_facts, note_headers, prior_of
-from britekit.service.uploads import Refusal, Upload, receive_upload, safe_name
+from britekit.service.recognizer import Recognizer
 
-logger = logging.getLogger(__name__)
-
-# Only logged, since the client has disconnected. Not a failure of the server, so below 500.
-CLIENT_GONE = 499
-ROWS = 256  # made into text at a time
-RETRY_AFTER_SECONDS = 2
 STATIC = Path(__file__).with_name("static")
 # The page's script and style are files of this server, and it talks to this server alone.
 PAGE_HEADERS = {
@@ -62,249 +34,39 @@ PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-# On the page's buttons.
-Work = Callable[[Upload, Any], Awaitable[Response]]
 
 
-class Recognizer:
-    """Finds the sounds a model knows in recordings.
+def build_app(
+    recognizer: Recognizer,
+    limits: Limits,
+    stop: Stop | None = None,
+    access: Access | None = None,
+    jobs: Jobs | None = None,
+) -> Starlette:
+    """Return the ASGI application; its lifespan loads the model where that has not been done.
 
     Parameters
     ----------
-    folder
-        The model folder.
-    limits
-        Size, length and number of uploads.
+    stop
+        Of the server that runs it.
+    access
+        Who may use it; everybody if absent.
+    jobs
+        Adds their endpoints.
     """
-
-    def __init__(self, folder: Path, limits: Limits) -> None:
-        self._folder, self._limits = folder, limits
-        self._analyst: Analyst | None = None
-        self._stack = contextlib.ExitStack()
-        self._working = self._arriving = 0
-        self.metrics = Metrics(lambda: self._working, lambda: self._arriving)
-
-    def load(self) -> None:
-        """Load the model; calling it again does nothing."""
-        if self._analyst is None:
-            self._contents = read_contents(self._folder)
-            self._analyst = Analyst(self._contents, self._limits)
-            # Locked: a later start removes it if this process is killed.
-            self._uploads = self._stack.enter_context(temporary_folder("uploads"))
-            self._threads = ThreadPoolExecutor(self._limits.threads, thread_name_prefix="recording")
-            for info in self.analyst.found_classes:
-                self.metrics.detections.labels(info.name)
-
-    def close(self) -> None:
-        """Stop the threads."""
-        if self._analyst is not None:
-            self._threads.shutdown(cancel_futures=True)
-            self._analyst.close()
-            self._analyst = None
-            self._stack.close()
-
-    @property
-    def analyst(self) -> Analyst:
-        """The loaded model."""
-        assert self._analyst is not None
-        return self._analyst
-
-    # --- endpoints ---
-
-    async def detections(self, request: Request) -> Response:
-        return await self._answer(request, DetectionsForm, self._detections)
-
-    async def scores(self, request: Request) -> Response:
-        return await self._answer(request, RecordingForm, self._scores)
-
-    async def spectrogram(self, request: Request) -> Response:
-        return await self._answer(request, PictureForm, self._spectrogram)
-
-    async def model(self, request: Request) -> Response:
-        limits = {"max_bytes": self._limits.max_bytes, "max_seconds": self._limits.max_seconds}
-        formats = [{"name": name, "title": title} for name, title in format_titles().items()]
-        return JSONResponse({**self.analyst.facts(), "limits": limits, "formats": formats})
-
-    async def sample(self, request: Request) -> Response:
-        path = self._contents.sample
-        if path is None:
-            raise HTTPException(404, "this service has no sample recording")
-        return FileResponse(path, filename=path.name)
-
-    async def figures(self, request: Request) -> Response:
-        return Response(self.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    # --- receiving and refusing ---
-
-    async def _answer(self, request: Request, form: type[BaseModel], work: Work) -> Response:
-        """Receive a form and do the work; refusals and bad recordings are answered with one sentence."""
-        try:
-            if self._working >= self._limits.max_requests:
-                retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-                raise Refusal(429, "the server is busy; try again soon", retry)
-            self._arriving += 1
-            try:
-                instead = KEY_FIELD if KEY_FIELD in form.model_fields else None
-                upload = await receive_upload(request, FILE_FIELD, self._limits.max_bytes, instead, self._uploads)
-            finally:
-                self._arriving -= 1
-            with contextlib.closing(upload):
-                return await self._work(request, upload, checked(form, upload.fields), work)
-        except Refusal as refusal:
-            self.metrics.refusals.labels(refusal.status).inc()
-            return refusal.response()
-
-    async def _work(self, request: Request, upload: Upload, fields: Any, work: Work) -> Response:
-        self._working += 1
-        try:
-            return await _while_wanted(work(upload, fields), request, upload.name)
-        except TooLong as error:
-            raise Refusal(413, f"{error}, the most this server accepts") from error
-        except (InputError, InferenceError) as error:
-            raise Refusal(422, _sentence(error, upload)) from error
-        finally:
-            self._working -= 1
-
-    async def _scored(
-        self, upload: Upload, fields: RecordingForm
-    ) -> tuple[str, str, RecordingScores, RecordingPrior | None]:
-        """Return name, key, scores and prior of a recording that was sent, or was sent before."""
-        if not upload.has_file:
-            kept = self.analyst.kept(fields.key or "")
-            if kept is None:
-                raise Refusal(410, "the scores of this recording are no longer stored; send it again")
-            name, key = safe_name(fields.name or "")[0], fields.key or ""
-            return name, key, kept, self._prior(name, key, fields)
-        if fields.key:
-            raise Refusal(400, f'send either a file in "{FILE_FIELD}" or the field "{KEY_FIELD}"')
-        prior = self._prior(upload.name, upload.key, fields)  # wrong fields are refused before any work
-        result = self.analyst.kept(upload.key)
-        if result is None:
-            result = await self.analyst.analyze(upload.path, upload.key)
-            prior = self._prior(upload.name, upload.key, fields)
-            self.metrics.audio_seconds.inc(result.seconds)
-            for name, count in (await self._run(self.analyst.count, result, prior)).items():
-                self.metrics.detections.labels(name).inc(count)
-        return upload.name, upload.key, result, prior
-
-    def _prior(self, name: str, key: str, fields: RecordingForm) -> RecordingPrior | None:
-        known = RecordingInfos(None).of(f"{name}{Path(key).suffix}", self.analyst.metadata(key))
-        return prior_of(self.analyst.labeller, known, fields)
-
-    async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-
-    # --- answers ---
-
-    async def _detections(self, upload: Upload, fields: DetectionsForm) -> Response:
-        name, key, result, prior = await self._scored(upload, fields)
-        return await self._run(self.labelled, name, key, result, fields, prior)
-
-    def labelled(
-        self, name: str, key: str, result: RecordingScores, fields: DetectionsForm, prior: RecordingPrior | None = None
-    ) -> Response:
-        """Return the detections of a scored recording."""
-        infer = self._contents.cfg.infer
-        min_score = infer.min_score if fields.min_score is None else fields.min_score
-        found, labeller = self.analyst.label(result, min_score, fields.thresholds, prior)
-        note = None if prior is None else note_of(labeller, result, prior)
-        calibration = labeller.calibration
-        if fields.classes is not None:
-            wanted = self._wanted(fields.classes.split("\n"))
-            found = [x for x in found if x.info.name in wanted]
-        field = fields.label_field or infer.label_field
-        if fields.format == JSON:
-            facts = {
-                "recording": name,
-                "key": key,
-                "seconds": result.seconds,
-                "damaged_at": result.damaged_at,
-                "min_score": min_score,
-                "calibrated": not calibration.is_identity,
-                **note_facts(note),
-            }
-            found.sort(key=lambda x: (x.start, x.info.name))
-            rows = _pieces(len(found), lambda part: [_detection(x, field) for x in found[part]])
-            headers = {"Content-Disposition": _attachment(f"{name}.json")}
-            text = _json_text(facts, "detections", rows)
-            return StreamingResponse(text, media_type=JSON_TYPE, headers=headers)
-        is_timed = "time_start" in formats.get(fields.format).columns
-        info = self._info(name, key, fields) if is_timed else None
-        recording = Recording(name, seconds=result.seconds, damaged_at=result.damaged_at, info=info)
-        labels = ((x.info.label(field), x.info.name, x.info.code, x.start, x.end, x.score, x.confirmed) for x in found)
-        content, media_type, filename = rendered(fields.format, recording, labels, labeller.facts)
-        headers = {
-            "Content-Disposition": _attachment(filename),
-            "X-Calibrated": "no" if calibration.is_identity else "yes",
-            **note_headers(note),
-        }
-        return Response(content, media_type=media_type, headers=headers)
-
-    def _info(self, name: str, key: str, fields: DetectionsForm) -> RecordingInfo:
-        """Return when and where a recording was made: by the request, else by its metadata and name."""
-        zone = zone_named(fields.time_zone) if fields.time_zone else None
-        here = Deployment(0, fields.site or "", zone=zone)
-        known = RecordingInfos(None).of(f"{name}{Path(key).suffix}", self.analyst.metadata(key))
-        clock = fields.time or known.start
-        return replace(
-            known,
-            site=fields.site,
-            start=here.localised(clock)[0] if clock is not None else None,
-            zone=zone,
-            latitude=known.latitude if fields.latitude is None else fields.latitude,
-            longitude=known.longitude if fields.longitude is None else fields.longitude,
-        )
-
-    def _wanted(self, names: list[str]) -> set[str]:
-        known = [info.name for info in self.analyst.found_classes]
-        wanted = {name.strip() for name in names}
-        for name in wanted.difference(known):
-            raise Refusal(400, f'field classes: "{name[:40]}" is not a class of the model{suggest(name, known)}')
-        return wanted
-
-    async def _scores(self, upload: Upload, fields: RecordingForm) -> Response:
-        name, key, result, prior = await self._scored(upload, fields)
-        labeller = self.analyst.labeller
-        facts = {
-            "recording": name,
-            "key": key,
-            "seconds": result.seconds,
-            "damaged_at": result.damaged_at,
-            "calibrated": False,  # scores of windows are the models' own
-            "window_seconds": self._contents.cfg.audio.spec_duration,
-            "classes": [x.name for x in self.analyst.classes],
-            "starts": result.starts.tolist(),
-            **note_facts(None if prior is None else note_of(labeller, result, prior)),
-        }
-        rows = _pieces(len(result.scores), lambda part: labeller.all_with_prior(result.scores[part], prior).tolist())
-        return StreamingResponse(_json_text(facts, "scores", rows), media_type=JSON_TYPE)
-
-    async def _spectrogram(self, upload: Upload, fields: PictureForm) -> Response:
-        cfg = self._contents.cfg.audio
-        with contextlib.closing(Drawing(upload.path, cfg, self._limits.max_seconds, fields.max_width)) as drawing:
-            picture = None
-            while picture is None:  # between two pieces others get their turn
-                piece = asyncio.ensure_future(self._run(drawing.advance))
-                try:
-                    picture = await asyncio.shield(piece)
-                except asyncio.CancelledError:
-                    await asyncio.wait({piece})
-                    raise
-        headers = {"X-Recording-Seconds": f"{picture.seconds:.6f}", "X-Picture-Seconds": f"{picture.shown_seconds:.6f}"}
-        return Response(picture.png, media_type="image/png", headers=headers)
-
-
-def build_app(recognizer: Recognizer, limits: Limits, stop: Stop | None = None) -> Starlette:
-    """Return the ASGI application; its lifespan loads the model where that has not been done."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         recognizer.load()
+        if jobs is not None:
+            jobs.start()
         yield
+        if jobs is not None:
+            jobs.close()
         recognizer.close()
 
     async def document(request: Request) -> Response:
-        return JSONResponse(describe())
+        return JSONResponse(describe(jobs is not None))
 
     async def alive(request: Request) -> Response:
         return PlainTextResponse("\n")
@@ -322,14 +84,22 @@ def build_app(recognizer: Recognizer, limits: Limits, stop: Stop | None = None) 
         *(Route(f"/{name}", work, methods=["GET"]) for name, work in gets.items()),
         *(Route(path, functools.partial(_page, file), methods=["GET"]) for path, file in pages.items()),
         *(Route(path, alive, methods=["GET"]) for path in ("/livez", "/healthz", "/readyz")),
+        *([] if jobs is None else jobs.routes()),
     ]
-    methods = {route.path: ", ".join(sorted(route.methods or ())) for route in routes}
+    methods: dict[str, set[str]] = {}
+    for route in routes:
+        methods.setdefault(route.path, set()).update(route.methods or ())
+    allowed = {path: ", ".join(sorted(names)) for path, names in methods.items()}
+    if stop is not None and jobs is not None:
+        stop.on_leave.append(jobs.leave)
     routes.append(Mount("/static", StaticFiles(directory=STATIC)))
     return Starlette(
         # The last one also keeps BentoML's own pages out.
-        routes=[*routes, Route("/{path:path}", functools.partial(_nothing_there, methods), methods=None)],
+        routes=[*routes, Route("/{path:path}", functools.partial(_nothing_there, allowed, jobs), methods=None)],
         lifespan=lifespan,
-        middleware=[Middleware(Front, frozenset(methods), limits, recognizer.metrics, stop or Stop())],
+        middleware=[
+            Middleware(Front, frozenset(methods), limits, recognizer.metrics, stop or Stop(), access or Access([]))
+        ],
         exception_handlers={HTTPException: _http_error},
     )
 
@@ -338,73 +108,17 @@ async def _page(file: str, request: Request) -> Response:
     return Response((STATIC / file).read_bytes(), media_type="text/html", headers=PAGE_HEADERS)
 
 
-async def _nothing_there(methods: dict[str, str], request: Request) -> Response:
+async def _nothing_there(methods: dict[str, str], jobs: Jobs | None, request: Request) -> Response:
     if allowed := methods.get(request.url.path):
         sentence = f"{request.method[:20]} is not possible here; this address takes {allowed}"
         raise HTTPException(405, sentence, {"Allow": allowed})
+    if jobs is None and f"{request.url.path}/".startswith("/jobs/"):
+        raise HTTPException(
+            404, "this server takes no jobs; its operator switches them on with --jobs or BRITEKIT_JOBS"
+        )
     raise HTTPException(404, "there is nothing at this address; /docs lists what there is")
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
-
-
-async def _while_wanted(work: Awaitable[Response], request: Request, name: str) -> Response:
-    """Do the work, or give it up as soon as the client has gone; its body must have been read."""
-
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(gone())
-    try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        logger.info("the client of %s has gone; its analysis stops", ascii(name))
-        return Response(status_code=CLIENT_GONE)
-    finally:
-        for unfinished in (task, watch):
-            unfinished.cancel()
-        # The upload is removed next, so it must not be in use.
-        await asyncio.wait({task, watch})
-
-
-def _detection(found: Found, field: str) -> dict[str, Any]:
-    return {
-        "class_name": found.info.name,
-        "class_code": found.info.code,
-        "label": found.info.label(field),
-        "start": found.start,
-        "end": found.end,
-        "score": found.score,
-        "confirmed": found.confirmed,
-    }
-
-
-def _pieces(count: int, rows: Callable[[slice], list[Any]]) -> Iterator[list[Any]]:
-    return (rows(slice(at, at + ROWS)) for at in range(0, count, ROWS))
-
-
-def _json_text(facts: dict[str, Any], name: str, pieces: Iterator[list[Any]]) -> Iterator[bytes]:
-    """Yield an answer piece by piece: hours of many classes are a long text, and others want their turn."""
-    yield (json.dumps(facts, ensure_ascii=False)[:-1] + f', "{name}": [').encode()
-    for number, piece in enumerate(pieces):
-        yield ((", " if number else "") + json.dumps(piece, ensure_ascii=False)[1:-1]).encode()
-    yield b"]}"
-
-
-def _sentence(error: BriteKitError, upload: Upload) -> str:
-    """Return an error's text with the client's name of the file in place of the server's path."""
-    text = str(error).splitlines()[0]
-    for path in (shown(upload.path), str(upload.path), str(upload.path.parent)):
-        text = text.replace(path, upload.name + upload.path.suffix)
-    return text
-
-
-def _attachment(name: str) -> str:
-    """Return the header that names a download; other than plain letters as RFC 6266 has it."""
-    plain = name.encode("ascii", "replace").decode().replace("?", "_").replace("\\", "_")
-    both = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
-    return f'attachment; filename="{plain}"{both}'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,19 +16,12 @@ from britekit.service.uploads import Refusal
 
 FILE_FIELD = "audio"
 KEY_FIELD = "key"
-Form = TypeVar("Form", bound="RecordingForm")
+SOURCE_FIELD = "source"
 
 
-class RecordingForm(BaseModel):
-    """The recording itself, or the key of one that was sent before."""
+class PlaceForm(BaseModel):
+    """Where and when the recording was made, for a model with occurrence data."""
 
-    key: str | None = Field(
-        None,
-        max_length=80,
-        description="Instead of the recording: `key` of an earlier answer. Scores of recent recordings are "
-        "stored; status 410 means that the recording must be sent again.",
-    )
-    name: str | None = Field(None, max_length=255, description="With `key`: name of the recording in the answer.")
     latitude: float | None = Field(
         None, ge=-90, le=90, description="Of the recording, degrees (WGS84); its own metadata or name if absent."
     )
@@ -48,19 +41,25 @@ class RecordingForm(BaseModel):
         return self
 
 
-class DetectionsForm(RecordingForm):
-    """Options for detections."""
+class RecordingForm(PlaceForm):
+    """The recording itself, or the key of one that was sent before."""
 
-    format: str = Field(JSON, description="Format of the answer.", json_schema_extra={"enum": [*format_names()]})
+    key: str | None = Field(
+        None,
+        max_length=80,
+        description="Instead of the recording: `key` of an earlier answer. Scores of recent recordings are "
+        "stored; status 410 means that the recording must be sent again.",
+    )
+    name: str | None = Field(None, max_length=255, description="With `key`: name of the recording in the answer.")
+
+
+class LabelledForm(PlaceForm):
+    """Thresholds, and the site and clock time in formats that have columns for them."""
+
     min_score: float | None = Field(
         None, ge=0, le=1, description="Lowest score of a detection; the model's default if absent."
     )
-    classes: str | None = Field(None, description="Names of the classes to return, one per line; all if absent.")
     thresholds: bool = Field(False, description="Use the calibration's threshold of each class instead of min_score.")
-    label_field: Literal["names", "codes", "alt_names", "alt_codes"] | None = Field(
-        None, description="Content of a label; the model's default if absent."
-    )
-
     site: str | None = Field(
         None, max_length=200, description="Where it was recorded; for formats with site and clock time."
     )
@@ -83,6 +82,16 @@ class DetectionsForm(RecordingForm):
             raise PydanticCustomError("time_zone", "is not a time zone such as Europe/Berlin or +02:00") from None
         return value
 
+
+class FormatForm(BaseModel):
+    """The format of detections."""
+
+    format: str = Field(JSON, description="Format of the answer.", json_schema_extra={"enum": [*format_names()]})
+    classes: str | None = Field(None, description="Names of the classes to return, one per line; all if absent.")
+    label_field: Literal["names", "codes", "alt_names", "alt_codes"] | None = Field(
+        None, description="Content of a label; the model's default if absent."
+    )
+
     @field_validator("format")
     @classmethod
     def _known(cls, value: str) -> str:
@@ -93,14 +102,37 @@ class DetectionsForm(RecordingForm):
         return value
 
 
+class DetectionsForm(RecordingForm, LabelledForm, FormatForm):
+    """Options for detections."""
+
+
+class JobForm(LabelledForm):
+    """A job: the recording itself, or where it lies."""
+
+    source: str | None = Field(
+        None,
+        max_length=1000,
+        description="Instead of the recording: a full path, or an address such as `s3://BUCKET/x.wav`, that the "
+        "operator of this server allowed.",
+    )
+    name: str | None = Field(
+        None, max_length=255, description="Name of the recording in the result; its own if absent."
+    )
+
+
 class PictureForm(BaseModel):
     """Options for a spectrogram."""
 
     max_width: int = Field(MAX_WIDTH, ge=100, le=MAX_WIDTH, description="Maximum width of the picture, in pixels.")
 
 
-def checked(form: type[BaseModel], given: dict[str, str]) -> BaseModel:
+def checked(form: type[BaseModel], given: dict[str, str], file: bool = True) -> Any:
     """Return the fields of a form; empty ones count as absent.
+
+    Parameters
+    ----------
+    file
+        Whether the form also takes a recording.
 
     Raises
     ------
@@ -113,7 +145,7 @@ def checked(form: type[BaseModel], given: dict[str, str]) -> BaseModel:
             raise Refusal(
                 400,
                 f'the form has an unknown field "{name[:40]}"'
-                + (suggest(name, known) or f"; known are {', '.join([FILE_FIELD, *known])}"),
+                + (suggest(name, known) or f"; known are {', '.join([FILE_FIELD, *known] if file else known)}"),
             )
     try:
         return form.model_validate({k: v for k, v in given.items() if v not in ("", "null")})
@@ -123,3 +155,17 @@ def checked(form: type[BaseModel], given: dict[str, str]) -> BaseModel:
         raise Refusal(
             400, f'field {name}: "{str(first.get("input"))[:40]}": {message[:1].lower()}{message[1:]}'
         ) from None
+
+
+def wanted_classes(names: str, known: list[str]) -> set[str]:
+    """Return the class names of the field ``classes``, one per line.
+
+    Raises
+    ------
+    Refusal
+        One is not a class of the model.
+    """
+    wanted = {name.strip() for name in names.split("\n")}
+    for name in wanted.difference(known):
+        raise Refusal(400, f'field classes: "{name[:40]}" is not a class of the model{suggest(name, known)}')
+    return wanted

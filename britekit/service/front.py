@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable
 
@@ -15,7 +16,10 @@ from anyio import move_on_after
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from britekit.service import tracing
+from britekit.service.access import TOKEN_KEY, Access
 from britekit.service.limits import HOSTS_VARIABLE, Limits
+from britekit.service.logs import FACTS
 from britekit.service.metrics import Metrics
 
 logger = logging.getLogger("britekit.access")
@@ -29,10 +33,17 @@ _DRAIN_SECONDS = 1.0
 
 
 class Stop:
-    """Whether the grace period of a stop is over."""
+    """Whether the grace period of a stop is over.
+
+    Attributes
+    ----------
+    on_leave
+        Called when the stop is asked for.
+    """
 
     def __init__(self) -> None:
         self._over: asyncio.Event | None = None
+        self.on_leave: list[Callable[[], None]] = []
 
     @property
     def over(self) -> asyncio.Event:
@@ -45,15 +56,25 @@ class Stop:
 class Front:
     """Middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, routes: frozenset[str], limits: Limits, metrics: Metrics, stop: Stop) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        routes: frozenset[str],
+        limits: Limits,
+        metrics: Metrics,
+        stop: Stop,
+        access: Access | None = None,
+    ) -> None:
         self._app, self._routes, self._limits = app, routes, limits
-        self._metrics, self._stop = metrics, stop
+        self._metrics, self._stop, self._access = metrics, stop, access or Access([])
+        # Such as /jobs/{id}: few names in the metrics, whatever clients ask for.
+        self._patterns = [(re.compile(re.sub(r"\\?{\w+\\?}", "[^/]+", re.escape(x))), x) for x in routes if "{" in x]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        route = scope["path"] if scope["path"] in self._routes else "other"
+        route = self._route(scope["path"])
         began, status = time.perf_counter(), 0
 
         async def noted_send(message: Message) -> None:
@@ -61,9 +82,12 @@ class Front:
             status = message.get("status", status)
             await send(message)
 
-        with self._metrics.in_progress.labels(route).track_inprogress():
+        with (
+            self._metrics.in_progress.labels(route).track_inprogress(),
+            tracing.request_span(scope["method"], route, scope["headers"]) as span,
+        ):
             try:
-                refusal = self._refusal(scope)
+                refusal = self._refusal(scope) or self._access.refusal(scope)
                 if refusal is None:
                     await self._in_time(scope, receive, noted_send, lambda: status > 0)
                 else:
@@ -76,13 +100,23 @@ class Front:
                     await failed(scope, receive, noted_send)
             finally:
                 took = time.perf_counter() - began
+                tracing.answered(span, status)
                 self._metrics.requests.labels(route, status).inc()
                 self._metrics.durations.labels(route, status).observe(took)
                 if route not in HEALTH:
                     # A client chooses path and address (X-Forwarded-For), so both are quoted in ASCII.
                     client = ascii((scope.get("client") or ("",))[0])[:60]
                     path = route if route != "other" else ascii(scope["path"][:200])
-                    logger.info("%s %s status=%d seconds=%.3f client=%s", scope["method"], path, status, took, client)
+                    token = scope.get(TOKEN_KEY, "")
+                    facts = {"method": scope["method"], "path": path, "status": status, "seconds": round(took, 3),
+                             "client": client, "token": token}  # fmt: skip
+                    line = "%s %s status=%d seconds=%.3f client=%s" + (" token=%s" if token else "%s")
+                    logger.info(line, *(scope["method"], path, status, took, client, token), extra={FACTS: facts})
+
+    def _route(self, path: str) -> str:
+        if path in self._routes:
+            return path
+        return next((route for pattern, route in self._patterns if pattern.fullmatch(path)), "other")
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         """Return what to answer a request that is refused by its head alone."""

@@ -33,6 +33,31 @@ class Limits:
     """Values that the header ``Host`` may have, without port; empty accepts any."""
 
 
+class Numbers:
+    """Reads positive numbers from the environment, and collects what is wrong with them."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.problems: list[str] = []
+        self._environment = environment
+
+    def positive(self, name: str, default: float) -> float:
+        """Return the value of a variable, or the default for an absent or invalid one."""
+        text = self._environment.get(name, "").strip()
+        try:
+            value = float(text) if text else default
+        except ValueError:
+            value = -1.0
+        if not 0 < value < float("inf"):
+            self.problems.append(f'environment variable {name} is "{text[:40]}", but must be a positive number')
+            return default
+        return value
+
+    def check(self) -> None:
+        """Raise `ConfigError` with all problems, if there are any."""
+        if self.problems:
+            raise ConfigError(*self.problems)
+
+
 def read_limits(environment: Mapping[str, str] | None = None) -> Limits:
     """Read the limits from the environment.
 
@@ -46,19 +71,8 @@ def read_limits(environment: Mapping[str, str] | None = None) -> Limits:
         A variable is not a positive number; all of them are reported together.
     """
     environment = os.environ if environment is None else environment
-    problems: list[str] = []
-
-    def positive(name: str, default: float) -> float:
-        text = environment.get(name, "").strip()
-        try:
-            value = float(text) if text else default
-        except ValueError:
-            value = -1.0
-        if not 0 < value < float("inf"):
-            problems.append(f'environment variable {name} is "{text[:40]}", but must be a positive number')
-            return default
-        return value
-
+    numbers = Numbers(environment)
+    positive = numbers.positive
     defaults = Limits()
     limits = Limits(
         max_bytes=max(1, int(positive("BRITEKIT_MAX_UPLOAD_MIB", defaults.max_bytes / 1024**2) * 1024**2)),
@@ -68,6 +82,5 @@ def read_limits(environment: Mapping[str, str] | None = None) -> Limits:
         stop_seconds=positive("BRITEKIT_STOP_SECONDS", defaults.stop_seconds),
         hosts=frozenset(environment.get(HOSTS_VARIABLE, "").lower().replace(",", " ").split()),
     )
-    if problems:
-        raise ConfigError(*problems)
+    numbers.check()
     return limits

@@ -5,8 +5,9 @@ Labels are routes, classes and reasons, which are few; a path that a client make
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # BentoML asks for values in mapped files below TMPDIR, and a full disk then kills the process with SIGBUS.
@@ -53,11 +54,24 @@ class Metrics:
             ["class_name"], **place,
         )  # fmt: skip
         self.refusals = Counter("refusals_total", "Requests refused, by status.", ["status"], **place)
+        self.jobs = Counter("jobs_ended_total", "Jobs that ended on this server, by state.", ["state"], **place)
         queue = Gauge("recordings_in_queue", "Recordings being analysed or waiting for it.", **place)
         queue.set_function(working)
         uploads = Gauge("uploads_arriving", "Uploads that are not complete yet.", **place)
         uploads.set_function(arriving)
 
+    def watch_jobs(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        """Show how many jobs of the store wait and run; ``counts`` is asked at each look."""
+        gauge = Gauge(
+            "jobs", "Jobs of the store that wait or run.", ["state"], namespace="britekit", registry=self._registry
+        )
+        for state in counts():
+            gauge.labels(state).set_function(functools.partial(_value, counts, state))
+
     def text(self) -> bytes:
         """Return all figures as Prometheus reads them."""
         return bytes(generate_latest(self._registry))
+
+
+def _value(counts: Callable[[], Mapping[str, int]], state: str) -> float:
+    return counts()[state]

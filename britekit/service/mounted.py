@@ -8,14 +8,24 @@ from pathlib import Path
 import bentoml
 from bentoml.images import Image
 
-from britekit.service.app import Recognizer, build_app
+from britekit.service import tracing
+from britekit.service.access import read_access
+from britekit.service.app import build_app
 from britekit.service.bento import BASE_IMAGE
 from britekit.service.front import REQUEST_SECONDS
+from britekit.service.jobs.routes import Jobs
+from britekit.service.jobs.settings import read_job_settings
 from britekit.service.limits import read_limits
+from britekit.service.recognizer import Recognizer
 from britekit.service.run import MODEL_VARIABLE
 
 limits = read_limits()
-app = build_app(Recognizer(Path(os.environ.get(MODEL_VARIABLE, "model")), limits), limits)
+settings = read_job_settings(limits)
+recognizer = Recognizer(Path(os.environ.get(MODEL_VARIABLE, "model")), limits, settings.at_once if settings else 0)
+tracing.start()
+# BentoML chooses the address, so that requests from other machines, not the start, are refused without a token.
+access = read_access(local_only=True)
+app = build_app(recognizer, limits, access=access, jobs=Jobs(settings, recognizer) if settings else None)
 
 
 @bentoml.asgi_app(app, path="/", name="britekit")

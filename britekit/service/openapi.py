@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 import britekit
 from britekit.service.answers import format_names, media_types
 from britekit.service.forms import FILE_FIELD, DetectionsForm, PictureForm, RecordingForm
+from britekit.service.jobs.description import JobAnswer, JobsAnswer, job_paths
 
 
 class Detection(BaseModel):
@@ -72,13 +73,14 @@ class ScoresAnswer(BaseModel):
 
 _REFUSALS = {
     400: "The form has an unknown or invalid field.",
+    401: "The token is missing, wrong or expired; only where the service has tokens.",
     408: "The upload stalled.",
     410: "The scores for this `key` are no longer stored; send the recording again.",
     413: "The recording is too large or too long.",
     415: "The request body is not a multipart form.",
     421: "The `Host` header is not in `BRITEKIT_HOSTS`.",
     422: "The file cannot be decoded as audio.",
-    429: "The server is busy; retry after the time in `Retry-After`.",
+    429: "The server is busy, or the token has made too many requests; retry after the time in `Retry-After`.",
     500: "Internal server error.",
     503: "The server is stopping; retry after the time in `Retry-After`.",
     504: "The analysis took more than an hour.",
@@ -108,15 +110,34 @@ _GETS = {
 }  # fmt: skip
 
 
-def describe() -> dict[str, Any]:
-    """Return the description as plain values."""
+_JOB_REFUSALS = {
+    403: "The operator of this server did not allow this path or address.",
+    404: "There is no such job, or it belongs to another token.",
+    409: "The job has not ended yet; retry after the time in `Retry-After`.",
+    410: "The job was cancelled, or its result has expired.",
+    422: "The recording cannot be analyzed; the job's own sentence says why.",
+    503: "The server cannot store jobs now; retry after the time in `Retry-After`.",
+}
+
+
+def describe(jobs: bool = True) -> dict[str, Any]:
+    """Return the description as plain values.
+
+    Parameters
+    ----------
+    jobs
+        Whether the server takes jobs.
+    """
     schemas: dict[str, Any] = {}
     sentence = {"type": "string", "description": "One sentence."}
     failed = {"type": "object", "required": ["error"], "properties": {"error": sentence}}
-    refusals = {
-        str(status): {"description": text, "content": {"application/json": {"schema": failed}}}
-        for status, text in _REFUSALS.items()
-    }
+    refusals, job_refusals = (
+        {
+            str(status): {"description": text, "content": {"application/json": {"schema": failed}}}
+            for status, text in texts.items()
+        }
+        for texts in (_REFUSALS, _JOB_REFUSALS)
+    )
     paths: dict[str, Any] = {}
     for name, (form, text, answer, kinds, options) in _POSTS.items():
         fields = _schema(form, schemas)
@@ -155,6 +176,10 @@ def describe() -> dict[str, Any]:
                 "x-curl": f"curl http://127.0.0.1:3000/{name}",
             }
         }
+    if jobs:
+        paths |= job_paths(lambda model: _schema(model, schemas), refusals, job_refusals)
+        for model in (JobsAnswer, JobAnswer):
+            schemas[model.__name__] = _schema(model, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -163,7 +188,8 @@ def describe() -> dict[str, Any]:
             "description": "Detects species in recordings. Errors are JSON with one sentence.",
         },
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "security": [{"token": []}, {}],  # {}: a service without tokens
     }
 
 

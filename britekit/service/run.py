@@ -23,9 +23,15 @@ from typing import NoReturn
 import uvicorn
 
 from britekit.errors import BriteKitError
-from britekit.service.app import Recognizer, build_app
+from britekit.service import tracing
+from britekit.service.access import NO_TOKEN_VARIABLE, check_binding, read_access
+from britekit.service.app import build_app
 from britekit.service.front import Stop
+from britekit.service.jobs.routes import Jobs
+from britekit.service.jobs.settings import read_job_settings
 from britekit.service.limits import Limits, read_limits
+from britekit.service.logs import start_logging
+from britekit.service.recognizer import Recognizer
 
 MODEL_VARIABLE = "BRITEKIT_MODEL_FOLDER"
 # Set by `serve`: the folder that is left if `serve` itself is killed; standard input ends with it.
@@ -56,6 +62,8 @@ class Server(uvicorn.Server):
         last = threading.Timer(self._grace + _END_SECONDS, _end)
         last.daemon = True
         last.start()
+        for act in self._stop.on_leave:
+            act()
         self._loop.call_soon_threadsafe(self._loop.call_later, self._grace, self._stop.over.set)
         # Closing a socket resets what waits in it unread, and the client gets no answer: read that first.
         self._leaving = True
@@ -63,9 +71,9 @@ class Server(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._loop.call_later, _READ_SECONDS, leave)
 
 
-def load(folder: Path, limits: Limits) -> Recognizer:
+def load(folder: Path, limits: Limits, jobs: int = 0) -> Recognizer:
     """Return the loaded service; ends the process with one sentence if that cannot be done."""
-    recognizer = Recognizer(folder, limits)
+    recognizer = Recognizer(folder, limits, jobs)
     try:
         recognizer.load()
     except BriteKitError as error:
@@ -81,21 +89,35 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=3000, help="port to listen on (default: 3000)")
     parser.add_argument("--check", action="store_true", help="load the model and exit")
+    parser.add_argument("--no-token", action="store_true", help="let everybody in, also from other machines")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    if options.no_token:
+        os.environ[NO_TOKEN_VARIABLE] = "1"
     try:
-        limits = read_limits()
+        start_logging()
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        limits, access = read_limits(), read_access()
+        settings = read_job_settings(limits)
+        if not options.check:
+            check_binding(options.host, os.environ)
+            tracing.start()
     except BriteKitError as error:
         _fail("; ".join(str(error).splitlines()))
-    recognizer = load(Path(os.environ.get(MODEL_VARIABLE, "model")), limits)
+    recognizer = load(Path(os.environ.get(MODEL_VARIABLE, "model")), limits, settings.at_once if settings else 0)
     if options.check:
         return 0
+    jobs = None
+    if settings is not None:
+        jobs = Jobs(settings, recognizer)
+        try:
+            jobs.open()
+        except BriteKitError as error:
+            _fail(str(error).splitlines()[0])
     _raise_open_files()
     _end_with_standard_input()
     stop = Stop()
     config = uvicorn.Config(
-        build_app(recognizer, limits, stop),
+        build_app(recognizer, limits, stop, access, jobs),
         host=options.host,
         port=options.port,
         log_config=None,
@@ -120,6 +142,7 @@ def _fail(sentence: str) -> NoReturn:
 
 def _end() -> None:
     """End the process without waiting for its threads."""
+    tracing.stop()
     _remove_folder()
     sys.stderr.flush()
     os._exit(0)

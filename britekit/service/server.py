@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import os
 import shutil
@@ -23,8 +22,10 @@ import britekit
 from britekit.config import BaseConfig
 from britekit.errors import InferenceError, InputError
 from britekit.leftovers import temporary_folder
+from britekit.service.access import FILE_VARIABLE, check_binding, is_loopback, read_access
 from britekit.service.bento import MODEL_FOLDER
 from britekit.service.contents import write_contents
+from britekit.service.jobs.settings import FOLDER_VARIABLE, read_job_settings
 from britekit.service.limits import HOSTS_VARIABLE, read_limits
 from britekit.service.run import MODEL_VARIABLE, SERVE_VARIABLE
 
@@ -116,16 +117,22 @@ def _extract(archive: tarfile.TarFile, folder: Path) -> None:
 
 def _serve(source: Path, temporary: Path, host: str, port: int, on_ready: Callable[[str], None]) -> int:
     address = _address(host, port)
+    read_access()  # reports what is wrong with tokens before anything else starts
+    check_binding(address, os.environ)
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     environment[MODEL_VARIABLE] = str(temporary / MODEL_FOLDER)
     environment[SERVE_VARIABLE] = str(temporary)
     environment["TMPDIR"] = str(temporary / "tmp")  # uploads vanish with everything else
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH", "")]))
-    if ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+    for name in (FOLDER_VARIABLE, FILE_VARIABLE):  # the service runs in another folder
+        if environment.get(name, "").strip():
+            environment[name] = os.path.abspath(environment[name].strip())
+    if is_loopback(address):
         # A page elsewhere could otherwise reach us under a name of its own that points to this machine.
         environment.setdefault(HOSTS_VARIABLE, f"localhost 127.0.0.1 ::1 {host} {address}")
     command = [sys.executable, "-m", "britekit.service.run", "--host", address, "--port", str(port)]
     limits = read_limits()
+    read_job_settings(limits)
     while True:
         (temporary / "tmp").mkdir()
         began = time.monotonic()

@@ -101,7 +101,8 @@ HOW: dict[str, Callable[[Project, str], None]] = {
     "python -m britekit audio-info sounds --recursive": with_sounds,
     "python -m britekit plot-rec -i sounds/test/soundscape-0001.flac -o plots": with_sounds,
     "docker build -f britekit/service/Dockerfile -t britekit-serve .": with_a_recording_docker,
-    "docker run --rm -p 3000:3000 britekit-serve": with_a_recording_docker,
+    "docker run --rm -p 3000:3000 -e BRITEKIT_TOKENS=lab:0f6c1b7e9d2a4855 britekit-serve": with_a_recording_docker,
+    "docker run --rm -p 127.0.0.1:3000:3000 -e BRITEKIT_NO_TOKEN=1 britekit-serve": with_a_recording_docker,
     "dvc remote add --default store s3://BUCKET/PROJECT": as_it_is,
     "dvc push": to_a_folder,
 }

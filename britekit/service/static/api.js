@@ -1,4 +1,5 @@
 import { element } from "./player.js";
+import { authorized } from "./token.js";
 
 function field(name, schema, required) {
   const choices = schema.enum || (schema.anyOf || []).flatMap(s => s.enum || []);
@@ -27,9 +28,22 @@ async function show(answer, place) {
   place.replaceChildren(element("p", { textContent: "Status " + answer.status + (kind ? ", " + kind : "") }), body);
 }
 
+function request(path, method, body, given, parameters) {
+  const query = new URLSearchParams(), headers = {};
+  for (const { name, in: where } of parameters) {
+    const value = given.get(name);
+    given.delete(name);
+    if (where === "path") path = path.replace("{" + name + "}", encodeURIComponent(value || ""));
+    else if (value && where === "header") headers[name] = value;
+    else if (value) query.append(name, value);
+  }
+  return authorized("." + path + (query.size ? "?" + query : ""), { method: method.toUpperCase(), headers, ...(body ? { body: given } : {}) });
+}
+
 function section(path, method, call) {
   const body = call.requestBody, form = element("form"), place = element("div");
-  const schema = body ? body.content["multipart/form-data"].schema : { properties: {} };
+  const schema = body ? body.content["multipart/form-data"].schema : { properties: {} }, parameters = call.parameters || [];
+  for (const p of parameters) form.append(field(p.name, { description: p.description, ...p.schema }, p.required));
   for (const [name, value] of Object.entries(schema.properties)) form.append(field(name, value, (schema.required || []).includes(name)));
   form.append(element("div", {}, element("button", { textContent: "Try" })));
   form.addEventListener("submit", async event => {
@@ -37,7 +51,7 @@ function section(path, method, call) {
     const given = new FormData();
     for (const [name, value] of new FormData(form)) if (value instanceof File ? value.name : value) given.append(name, value);
     place.replaceChildren("…");
-    try { await show(await fetch("." + path, body ? { method: "POST", body: given } : {}), place); }
+    try { await show(await request(path, method, body, given, parameters), place); }
     catch (error) { place.textContent = error.message; }
   });
   const statuses = element("details", {}, element("summary", { textContent: "Statuses" }),

@@ -1,4 +1,5 @@
 import { Player, clock, colour, element } from "./player.js";
+import { authorized } from "./token.js";
 
 const $ = id => document.getElementById(id);
 const AT_ONCE = 2, MAX_ROWS = 2000;
@@ -17,7 +18,7 @@ async function send(path, fields, signal) {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) form.append(name, value);
   for (let attempt = 0; ; attempt++) {
-    const answer = await fetch(path, { method: "POST", body: form, signal });
+    const answer = await authorized(path, { method: "POST", body: form, signal });
     if (answer.status === 429 && attempt < 30) {
       await new Promise(go => setTimeout(go, 1000 * Number(answer.headers.get("Retry-After") || 2)));
       continue;
@@ -269,11 +270,11 @@ async function inside(entry) {
   }
 }
 $("sample").addEventListener("click", async () => {
-  const answer = await fetch("sample"), name = state.facts.sample;
+  const answer = await authorized("sample"), name = state.facts.sample;
   add([new File([await answer.blob()], name)]);
 });
 
-fetch("model").then(a => a.json()).then(facts => {
+authorized("model").then(a => a.json()).then(facts => {
   state.facts = facts;
   player = new Player($("player"), { marks: facts.frequency_marks, onStep: step });
   const names = facts.classes.map(c => c.name);

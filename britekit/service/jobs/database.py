@@ -1,0 +1,126 @@
+"""The SQLite file of a job store: transactions, and what errors of the disk mean."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from britekit.errors import InputError
+
+FILE_NAME = "jobs.sqlite"
+_FORMAT = 1
+_WAIT_S = 30.0  # for another server's transaction
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS job(
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, token TEXT NOT NULL, request TEXT,
+    state TEXT NOT NULL, name TEXT NOT NULL, source TEXT NOT NULL, suffix TEXT NOT NULL, options TEXT NOT NULL,
+    trace TEXT, created REAL NOT NULL, started REAL, finished REAL, mark REAL, owner TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0, done_s REAL NOT NULL DEFAULT 0, total_s REAL, detections INTEGER, error TEXT,
+    facts TEXT, UNIQUE(token, request)
+);
+CREATE INDEX IF NOT EXISTS job_in_state ON job(state, number);
+CREATE TABLE IF NOT EXISTS piece(job INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS piece_of ON piece(job);
+CREATE TABLE IF NOT EXISTS clock(elapsed REAL NOT NULL, seen REAL NOT NULL);
+PRAGMA user_version = {_FORMAT};
+"""
+
+
+class StoreUnavailable(InputError):
+    """The store cannot be written now: its disk is full or fails, or another server holds it for too long."""
+
+
+class Database:
+    """The file in a folder, for all threads of a process.
+
+    Raises
+    ------
+    InputError
+        It cannot be written, or is not a job store of this version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE_NAME
+        self._lock = threading.RLock()
+        self._connection = self._open()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection; errors become `StoreUnavailable`, or `InputError` for a damaged file."""
+        with self._lock, self._reporting():
+            yield self._connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection in a transaction, which an error rolls back."""
+        with self.reading() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # the first error is the one to report
+                    db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            name = getattr(error, "sqlite_errorname", "") or ""
+            path = self.path
+            if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+                raise InputError(
+                    f"{path} is damaged ({error}); move it away to start with an empty job store"
+                ) from error
+            if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_BUSY", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+                reason = "no space left on the device" if name.startswith("SQLITE_FULL") else str(error)
+                raise StoreUnavailable(f"{path} could not be written: {reason}") from error
+            raise
+
+    def _open(self) -> sqlite3.Connection:
+        with self._reporting():
+            db = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+            try:
+                # Before the first table; later it has no effect.
+                db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+                version = db.execute("PRAGMA user_version").fetchone()[0]
+                if version not in (0, _FORMAT):
+                    raise InputError(
+                        f"{self.path} was written by another version of britekit; let that one finish its "
+                        "jobs, or choose another folder"
+                    )
+                db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+            except BaseException:
+                db.close()
+                raise
+            return db
+
+
+def check_locks(held: Path) -> None:
+    """Raise `InputError` on a file system without locks, where jobs of a killed server would wait for ever."""
+    with suppress(ImportError):
+        import fcntl  # missing on Windows
+
+        handle = os.open(held, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # by our own lock
+            return
+        except OSError:
+            pass
+        finally:
+            os.close(handle)
+    raise InputError(f"the file system of {held.parent} has no file locks, which jobs need; choose a local disk")
