@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export BENTOML_DO_NOT_TRACK := true
 export DVC_NO_ANALYTICS := true
 
-.PHONY: help install demo test quick coverage gpu-test check soak serve container-test docs clean
+.PHONY: help install demo demo-archive test quick coverage gpu-test check soak serve container-test docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -30,6 +30,9 @@ $(READY): requirements/lock.txt pyproject.toml
 
 demo: $(READY)  ## run the whole pipeline on synthesised recordings and print the results
 	@python scripts/demo.py
+
+demo-archive: $(READY)  ## learn from synthesised recordings without labels, and search them
+	@python scripts/demo_archive.py
 
 test: $(READY)  ## run the tests
 	@python -m pytest -n 2 --dist loadgroup

@@ -26,8 +26,8 @@ SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 # Headings of the help, each with the commands below it; a command named nowhere stands under "Other".
 GROUPS = {
-    "Pipeline and setup": "init sample collect extract pickle pickle-train train analyze calibrate rpt-test "
-    "package serve watch",
+    "Pipeline and setup": "init sample collect extract pickle pickle-train train pseudo-label analyze calibrate "
+    "rpt-test package serve watch",
     "Database": "add-cat add-class add-src add-stype copy-class dedup-rec dedup-seg del-cat del-class "
     "del-rec del-seg del-sgroup del-src del-stype find-dup rpt-db attribution",
     "Spectrograms in the database": "extract-all extract-by-image extract-by-csv reextract embed search",

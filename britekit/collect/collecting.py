@@ -1,10 +1,12 @@
 """Collect a list of sources: query every source, check all offers, download, publish."""
 
+import itertools
 import logging
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +29,7 @@ from britekit.collect.sources_file import project_of, read_sources
 from britekit.collect.test_recordings import TestRecordings
 from britekit.collect.web import Gone
 from britekit.config.misc import MiscConfig
-from britekit.errors import BriteKitError, InputError
+from britekit.errors import BriteKitError, InputError, some
 from britekit.progress import track
 
 log = logging.getLogger(__name__)
@@ -46,14 +48,20 @@ class Planned:
     """Further classes for which other rows offer the same test recording."""
 
     @property
+    def split(self) -> str:
+        """Where it goes: ``train``, ``test`` or ``unlabelled``."""
+        return self.row.split
+
+    @property
     def is_test(self) -> bool:
         """Whether it goes to the test recordings."""
-        return self.row.split == "test"
+        return self.split == "test"
 
     @property
     def place(self) -> Path:
-        """Path below the directory of training or test recordings."""
-        return Path(self.offer.file_name) if self.is_test else Path(self.offer.class_name, self.offer.file_name)
+        """Path below the directory of its split; training recordings lie in a folder per class."""
+        name = Path(self.offer.file_name)
+        return Path(self.offer.class_name) / name if self.split == "train" else name
 
     def is_there(self, directory: Path) -> bool:
         """Return whether this is a recording from the network that was collected before."""
@@ -114,16 +122,19 @@ def plan_collection(
     rows = read_sources(sources_path, classes)
     offered = {row.row: _ask(row, context, sources_path) for row in rows if row.source != VERDICTS}
     tested = [offer for row in rows if row.split == "test" for offer in offered.get(row.row, [])]
-    context = replace(context, test=TestRecordings(tested, test_dir, misc.group_regex))
+    test = TestRecordings(tested, test_dir, misc.group_regex)
+    context = replace(context, test=test)
     offered |= {row.row: _ask(row, context, sources_path) for row in rows if row.source == VERDICTS}
+    _refuse_tested(rows, offered, test, sources_path)
     planned = [Planned(row, offer) for row in rows for offer in offered[row.row]]
     species.check()
     if not any(row.source == VERDICTS for row in rows):
         _mention_verdicts(context.project / "data" / "verdicts.csv", sources_path)
-    found = {item.offer.class_name for item in planned if not item.is_test}
+    found = {item.offer.class_name for item in planned if item.split == "train"}
     planned = [item for item in planned if is_wanted(item.offer.details.licence, licences)]
     planned = [
-        replace(item, offer=named_safely(item.offer, number, item.is_test)) for number, item in enumerate(planned)
+        replace(item, offer=named_safely(item.offer, number, item.split == "train"))
+        for number, item in enumerate(planned)
     ]
     planned = _without_repeats(planned)
     _check_all_classes(planned, classes, classes_path, found)
@@ -136,6 +147,40 @@ def _ask(row: SourceRow, context: Context, sources_path: Path) -> list[Offer]:
     except InputError as error:
         raise InputError(f"{sources_path}, row {row.row}: {error}") from error
     return offers
+
+
+def _refuse_tested(
+    rows: Sequence[SourceRow], offered: dict[int, list[Offer]], test: TestRecordings, sources_path: Path
+) -> None:
+    """Drop unlabelled recordings that are tested, or of the group of one that is, with a warning.
+
+    Raises
+    ------
+    InputError
+        None of the unlabelled recordings is left.
+    """
+    asked, left = 0, 0
+    for row in (row for row in rows if row.split == "unlabelled"):
+        refusals: dict[str, list[str]] = defaultdict(list)
+        kept = []
+        for offer in offered[row.row]:
+            offer = replace(offer, class_name="")  # noqa: PLW2901  the subject of a network search does not label what it found
+            path = Path(offer.file_name)
+            why = test.why(path, test.group_of(path, offer.details.group), Path(offer.origin))
+            (refusals[why] if why else kept).append(offer.file_name if why else offer)  # type: ignore[arg-type]
+        asked, left = asked + len(offered[row.row]), left + len(kept)
+        for why, names in refusals.items():
+            log.warning(
+                "%s, row %d: %d unlabelled recordings are refused, each %s: %s",
+                *(sources_path, row.row, len(names), why, some(names, 3)),
+            )  # fmt: skip
+        offered[row.row] = kept
+    if any(row.split == "unlabelled" for row in rows) and not left:
+        reason = "all of them are test recordings or of their groups" if asked else "the sources have none"
+        raise InputError(
+            f"{sources_path}: its rows with split unlabelled give no recording ({reason}); name an archive of other "
+            "places, or remove the rows"
+        )
 
 
 def _mention_verdicts(table: Path, sources_path: Path) -> None:
@@ -155,6 +200,7 @@ def collect(
     test_annotations: Path,
     jobs: int | None = None,
     stop: Callable[[], None] | None = None,
+    unlabelled_dir: Path | None = None,
 ) -> Collected:
     """Fetch the planned recordings and publish them; keep existing files.
 
@@ -170,6 +216,9 @@ def collect(
         Number of recordings to fetch in parallel; None for the number of CPUs, at most 4.
     stop
         Called on an interruption, to stop running downloads.
+    unlabelled_dir
+        Directory for recordings without labels, with ``recordings.csv``, which is always written; None if the list has
+        none.
 
     Raises
     ------
@@ -178,32 +227,36 @@ def collect(
         recordings failed (the others are published).
     """
     test_dir = test_annotations.parent
-    _check_apart(recordings_dir, test_dir)
-    with staging(recordings_dir) as train_stage, staging(test_dir) as test_stage:
-        stages = {False: train_stage, True: test_stage}
-        places = {False: recordings_dir, True: test_dir}
-        there = {id(item) for item in planned if item.is_there(places[item.is_test])}
+    places = {"train": recordings_dir, "test": test_dir}
+    if unlabelled_dir is not None:
+        places["unlabelled"] = unlabelled_dir
+    _check_apart(places)
+    last = {"train": FILE_NAME, "test": test_annotations.name, "unlabelled": FILE_NAME}
+    with ExitStack() as stack:
+        stages = {split: stack.enter_context(staging(place)) for split, place in places.items()}
+        there = {id(item) for item in planned if item.is_there(places[item.split])}
         annotations, failures, gone = _fetch_all(
             planned, stages, places, there, jobs or min(4, os.cpu_count() or 1), stop
         )
         good = [item for item in planned if id(item) not in failures and id(item) not in gone]
         if not failures:
             _check_still_all_classes(good, classes)
-        old = {split: read_recordings_table(places[split] / FILE_NAME) for split in places}
+        old = {split: read_recordings_table(place / FILE_NAME) for split, place in places.items()}
         rows = {
-            split: [_row(item, old[split], id(item) in there) for item in good if item.is_test == split]
-            for split in (False, True)
+            split: [_row(item, old[split], id(item) in there) for item in good if item.split == split]
+            for split in places
         }
-        write_recordings_table(train_stage / FILE_NAME, _merged_rows(old[False], rows[False]))
-        write_recordings_table(test_stage / FILE_NAME, _merged_rows(old[True], rows[True]))
+        for split, stage in stages.items():
+            write_recordings_table(stage / FILE_NAME, _merged_rows(old[split], rows[split]))
         labelled = [label for item in good for label in annotations.get(id(item), [])]
         labelled = _labelled_by_code(labelled, classes)
-        labelled = _merged_annotations(test_annotations, labelled, rows[True])
-        write_annotations(test_stage / test_annotations.name, labelled)
-        _write_judged(train_stage, recordings_dir, good)
-        check_conflicts(train_stage, recordings_dir, {FILE_NAME, JUDGED.as_posix()})
-        check_conflicts(test_stage, test_dir, {FILE_NAME, test_annotations.name})
-        counts = [publish(train_stage, recordings_dir, FILE_NAME), publish(test_stage, test_dir, test_annotations.name)]
+        labelled = _merged_annotations(test_annotations, labelled, rows["test"])
+        write_annotations(stages["test"] / test_annotations.name, labelled)
+        _write_judged(stages["train"], recordings_dir, good)
+        replaced = {"train": JUDGED.as_posix(), "test": test_annotations.name, "unlabelled": FILE_NAME}
+        for split, stage in stages.items():
+            check_conflicts(stage, places[split], {FILE_NAME, replaced[split]})
+        counts = [publish(stage, places[split], last[split]) for split, stage in stages.items()]
     if failures:
         reasons = "; ".join(list(failures.values())[:5])
         raise InputError(
@@ -225,8 +278,8 @@ def _write_judged(stage: Path, recordings_dir: Path, good: Sequence[Planned]) ->
 
 def _fetch_all(
     planned: Sequence[Planned],
-    stages: dict[bool, Path],
-    places: dict[bool, Path],
+    stages: dict[str, Path],
+    places: dict[str, Path],
     there: Set[int],
     jobs: int,
     stop: Callable[[], None] | None = None,
@@ -242,7 +295,7 @@ def _fetch_all(
     gone: set[int] = set()
     with ThreadPoolExecutor(jobs) as pool:
         futures = {
-            pool.submit(_fetch, item, (places if id(item) in there else stages)[item.is_test], id(item) in there): item
+            pool.submit(_fetch, item, (places if id(item) in there else stages)[item.split], id(item) in there): item
             for item in planned
         }
         try:
@@ -255,7 +308,7 @@ def _fetch_all(
                     log.warning("%s is left out: %s", item.offer.file_name, error)
                 except BriteKitError as error:
                     # Do not name the temporary copy in the stage.
-                    reason = str(error).replace(f"{stages[item.is_test] / item.place} ", "")
+                    reason = str(error).replace(f"{stages[item.split] / item.place} ", "")
                     failures[id(item)] = f"{item.offer.origin}: {reason}"
         except BaseException:
             if stop is not None:
@@ -299,7 +352,7 @@ def _row(item: Planned, old: Sequence[RecordingRow], is_there: bool) -> Recordin
 
 
 def _check_still_all_classes(good: Sequence[Planned], classes: Sequence[ClassInfo]) -> None:
-    left = {item.offer.class_name for item in good if not item.is_test}
+    left = {item.offer.class_name for item in good if item.split == "train"}
     empty = [info.name for info in classes if info.name not in left]
     if empty:
         raise InputError(
@@ -317,7 +370,7 @@ def _without_repeats(planned: Iterable[Planned]) -> list[Planned]:
     for item in planned:
         stem = item.place.with_suffix("")
         # file names on macOS and Windows are case-insensitive
-        key = stem if item.is_test else Path(item.offer.class_name, stem.name)
+        key = Path(item.offer.class_name, stem.name) if item.split == "train" else Path(item.split, stem)
         key = Path(str(key).casefold())
         first = kept.setdefault(key, item)
         if first is not item and (first.offer.origin, first.place) != (item.offer.origin, item.place):
@@ -340,7 +393,7 @@ def _clash(item: Planned, other: Planned) -> Planned:
 def _check_all_classes(
     planned: Iterable[Planned], classes: Sequence[ClassInfo], classes_path: Path, found: set[str]
 ) -> None:
-    with_recordings = {item.offer.class_name for item in planned if not item.is_test}
+    with_recordings = {item.offer.class_name for item in planned if item.split == "train"}
     for info in classes:
         if info.name not in with_recordings:
             why = " with an accepted licence" if info.name in found else ""
@@ -350,13 +403,16 @@ def _check_all_classes(
             )
 
 
-def _check_apart(recordings_dir: Path, test_dir: Path) -> None:
-    first, second = recordings_dir.resolve(), test_dir.resolve()
-    if first == second or first in second.parents or second in first.parents:
-        raise InputError(
-            f"test recordings would go to {test_dir} and training recordings to {recordings_dir}, "
-            "one inside the other; change pipeline.test_annotations"
-        )
+def _check_apart(places: dict[str, Path]) -> None:
+    resolved = {split: place.resolve() for split, place in places.items()}
+    for first, second in itertools.combinations(places, 2):
+        one, other = resolved[first], resolved[second]
+        if one == other or one in other.parents or other in one.parents:
+            kinds = {"train": "training recordings", "test": "test recordings", "unlabelled": "unlabelled recordings"}
+            raise InputError(
+                f"{kinds[second]} would go to {places[second]} and {kinds[first]} to {places[first]}, "
+                "one inside the other; change pipeline.test_annotations"
+            )
 
 
 def _labelled_by_code(annotations: Iterable[Annotation], classes: Sequence[ClassInfo]) -> list[Annotation]:

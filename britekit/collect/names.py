@@ -8,13 +8,15 @@ from britekit.collect.offers import Offer, refused
 from britekit.errors import InputError
 
 
-def named_safely(offer: Offer, number: int, is_test: bool) -> Offer:
+def named_safely(offer: Offer, number: int, in_class: bool) -> Offer:
     """Return an offer that fails when it is fetched if its recording cannot be stored under its name.
 
     Parameters
     ----------
     number
         Unique among the offers; such a recording is called by it.
+    in_class
+        It is stored in a folder of its class.
 
     Raises
     ------
@@ -25,7 +27,7 @@ def named_safely(offer: Offer, number: int, is_test: bool) -> Offer:
     if not is_recording_name(name) or name != Path(name).name or "\\" in name or not name.isprintable():
         reason = f"{name!r} cannot be the name of a recording; rename it"
         offer = replace(refused(offer, reason), file_name=f"unusable-{number}.wav")
-    if not is_test and not _is_folder_name(offer.class_name):
+    if in_class and not _is_folder_name(offer.class_name):
         raise InputError(
             f'class "{offer.class_name}" is not a valid name of a folder; use a name of at most '
             '200 letters without / \\ : * ? " < > |, and without a dot or space at its ends'

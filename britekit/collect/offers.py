@@ -27,7 +27,7 @@ class SourceRow:
     query: str
     limit: int | None
     split: str
-    """``train`` or ``test``."""
+    """``train``, ``test`` or ``unlabelled``."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Offer:
     file_name: str
     """File name to store it under."""
     class_name: str
-    """Class; ``""`` for a test recording with annotations."""
+    """Class; ``""`` for a test recording with annotations, and for unlabelled ones."""
     origin: str
     """Origin, for messages and to recognise duplicate offers."""
     fetch: Callable[[Path], Sequence[Annotation] | None]

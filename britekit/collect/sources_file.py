@@ -11,7 +11,7 @@ from britekit.errors import InputError, suggest
 
 _REQUIRED = ("class", "source", "split")
 _OPTIONAL = ("query", "limit")
-SPLITS = ("train", "test")
+SPLITS = ("train", "test", "unlabelled")
 
 
 def read_sources(path: Path, classes: Sequence[ClassInfo]) -> list[SourceRow]:
@@ -78,7 +78,7 @@ def _source_problem(name: str) -> str:
 
 
 def _split_problem(name: str) -> str:
-    return "" if name in SPLITS else f'split "{name}" is unknown; expected {" or ".join(SPLITS)}'
+    return "" if name in SPLITS else f'split "{name}" is unknown; expected {", ".join(SPLITS[:-1])} or {SPLITS[-1]}'
 
 
 def _limit_problem(text: str) -> str:

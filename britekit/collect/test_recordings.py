@@ -50,13 +50,24 @@ class TestRecordings:
         """Return the group of a recording: as its table states, else by its name, else itself."""
         return composed(stated or group_from_name(path.stem, self._regex) or recording_key(path))
 
-    def why(self, path: Path, group: str) -> str:
-        """Return why a recording may not be trained with; empty if it may."""
+    def why(self, path: Path, group: str, file: Path | None = None) -> str:
+        """Return why a recording may not be trained with; empty if it may.
+
+        Parameters
+        ----------
+        path, group
+            Its name and group.
+        file
+            Its file, which may be missing if it is not on this machine yet; default: `path`, which must exist.
+        """
         if recording_key(path).casefold() in self._names:
             return "is a test recording"
         if group.casefold() in self._groups:
             return f"is of the group {group} of a test recording"
-        for other in self._by_size.get(path.stat().st_size, ()):
-            if sha256_of(other) == sha256_of(path):
+        if file is not None and not file.is_file():
+            return ""
+        file = file or path
+        for other in self._by_size.get(file.stat().st_size, ()):
+            if sha256_of(other) == sha256_of(file):
                 return f"is the test recording {other.name}"
         return ""

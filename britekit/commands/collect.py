@@ -1,7 +1,8 @@
 """Collect the recordings that data/sources.csv lists.
 
 Training recordings go to data/recordings/<class>/, test recordings to the folder of
-pipeline.test_annotations. Existing files are kept.
+pipeline.test_annotations, unlabelled ones to data/unlabelled/. Existing files are kept. An unlabelled recording
+that is tested, or of the group of a tested one, is refused.
 
 DVC does not notice new clips in a source folder; `collect --refresh` adds them.
 
@@ -70,8 +71,9 @@ def collect(
             annotations = Path(cfg.pipeline.test_annotations)
             with stage_run("collect", cfg, [sources_path, cfg.misc.classes_file]) as run:
                 done = collecting.collect(
-                    planned, classes, Path("data/recordings"), annotations, jobs, downloads.web.stop.set
-                )
+                    planned, classes, Path("data/recordings"), annotations, jobs, downloads.web.stop.set,
+                    Path("data/unlabelled"),
+                )  # fmt: skip
                 run.summary({"recordings": len(planned), "new_files": done.new})
     if dry_run:
         print("split\trecording\tseconds\tlicence\torigin")
@@ -79,8 +81,8 @@ def collect(
             offer = item.offer
             seconds = "" if offer.seconds is None else f"{offer.seconds:.1f}"
             licence = offer.details.licence or "unknown"
-            print(item.row.split, item.place, seconds, licence, offer.origin, sep="\t")
-        counts = Counter(item.offer.class_name for item in planned if not item.is_test)
+            print(item.split, item.place, seconds, licence, offer.origin, sep="\t")
+        counts = Counter(item.offer.class_name for item in planned if item.split == "train")
         for name, count in counts.items():
             print(f"{name} = {count} training recordings")
     else:
@@ -88,8 +90,11 @@ def collect(
         print(f"files already there = {done.present}")
         if done.unavailable:
             print(f"unavailable = {done.unavailable}")
-    print(f"training recordings = {sum(not item.is_test for item in planned)}")
-    print(f"test recordings = {sum(item.is_test for item in planned)}")
+    splits = Counter(item.split for item in planned)
+    print(f"training recordings = {splits['train']}")
+    print(f"test recordings = {splits['test']}")
+    if splits["unlabelled"]:
+        print(f"unlabelled recordings = {splits['unlabelled']}")
     if not dry_run and not done.annotated:
         from britekit.evaluation.untested import NEXT
 

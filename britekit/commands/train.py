@@ -2,6 +2,9 @@
 
 Reads the training file (train.train_pickle) and writes checkpoints, curves and settings to logs/version_N.
 
+--pseudo-labels adds windows of unlabelled recordings, labelled by a teacher (pseudo-label), to every batch. In the
+pipeline, --round N trains a student of round N: on data/pseudo/round-N.npz, into models/rounds/N.
+
 With --publish, as in the pipeline, the checkpoint of the last epoch is stripped and copied to the checkpoint
 folder as seed-S.ckpt together with its export; metrics go to metrics/train-S.json, all figures to
 results/runs/train-S.json and curves to results/curves/train-S.csv. A killed run continues where it stopped.
@@ -44,6 +47,13 @@ def train(
             help="GPUs or CPU processes that share each batch; 0 = all GPUs (default: train.devices)",
         ),
     ] = None,
+    pseudo_labels: Annotated[
+        Optional[str],
+        opt("--pseudo-labels", metavar="FILE", help="windows of unlabelled recordings (default: train.pseudo_labels)"),
+    ] = None,
+    number: Annotated[
+        Optional[int], opt("--round", metavar="N", help="with --publish: a student of this round of the pipeline")
+    ] = None,
 ) -> Any:
     """Train as configured; see `britekit.training.trainer.train`.
 
@@ -54,6 +64,7 @@ def train(
     """
     import logging
     import os
+    from functools import partial
     from pathlib import Path
 
     # Threads of torch that wait spin; where another program wants the core (a second experiment), training
@@ -65,10 +76,16 @@ def train(
 
     from britekit.config import MiscConfig, resolve
     from britekit.errors import InputError
+    from britekit.inference.model_files import ROUNDS_FOLDER
     from britekit.tracking.facts import is_dvc_stage, main_root
     from britekit.tracking.run import stage_run
 
-    cfg = resolve(cfg_path, overrides={"train.seed": seed, "train.devices": devices})
+    if number is not None and (number < 1 or not publish or pseudo_labels is not None):
+        raise InputError(f"--round {number}: rounds are numbered from 1, need --publish, and name their own windows")
+    if number is not None:
+        pseudo_labels = f"data/pseudo/round-{number}.npz"
+    overrides = {"train.seed": seed, "train.devices": devices, "train.pseudo_labels": pseudo_labels}
+    cfg = resolve(cfg_path, overrides=overrides)
     seed = cfg.train.seed
     if seed is not None and seed < 0:
         raise InputError(f"--seed {seed}: a seed is a whole number from 0")
@@ -78,6 +95,7 @@ def train(
             raise InputError("--publish names the checkpoint by its seed; give --seed or set train.seed")
         # In the pipeline where dvc.yaml looks for it: the setting may name a folder of other models there.
         folder = MiscConfig().ckpt_folder if is_dvc_stage() else cfg.misc.ckpt_folder
+        folder = folder if number is None else f"{ROUNDS_FOLDER}/{number}"
         target = Path(folder) / f"seed-{seed}.ckpt"
 
     from britekit.training.trainer import train as run_training
@@ -87,7 +105,8 @@ def train(
         # One of several processes that torchrun started: the first writes and speaks.
         logging.getLogger("britekit").setLevel(logging.ERROR)
         return run_training(cfg, seed=seed, log_root=log_root, resume=publish or resume)
-    with stage_run("train", cfg, [cfg.train.train_pickle]) as run:
+    read = [cfg.train.train_pickle, *([cfg.train.pseudo_labels] if cfg.train.pseudo_labels else [])]
+    with stage_run("train", cfg, read) as run:
         curves = _Curves(run)
         result = run_training(
             cfg,
@@ -98,7 +117,7 @@ def train(
             resume=publish or resume,
             on_step=curves.step,
             on_epoch=curves.epoch,
-            on_publish=_publish,
+            on_publish=partial(_publish, number=number),
         )
         _log_example(run, result)
         run.summary(_metrics(result))
@@ -112,7 +131,7 @@ def train(
     return result
 
 
-def _publish(result: Any) -> None:
+def _publish(result: Any, number: Optional[int] = None) -> None:
     """Write what the stage owes beside the checkpoint, which is there to be read, but not yet by its name."""
     from dataclasses import replace
     from datetime import UTC, datetime
@@ -123,6 +142,7 @@ def _publish(result: Any) -> None:
     from britekit.tracking.metrics_file import write_figures, write_metrics
 
     target = result.published
+    name = f"{result.seed}" if number is None else f"{number}-{result.seed}"
     stored = replace(load_checkpoint(waiting_path(target)), path=target)
     export_onnx(stored, target.with_suffix(".onnx"))
     columns = ["epoch", "step", "loss", "lr"]
@@ -131,13 +151,13 @@ def _publish(result: Any) -> None:
     lines += [
         ",".join("" if row.get(name) is None else f"{row[name]:.8g}" for name in columns) for row in result.epochs
     ]
-    write_text(f"results/curves/train-{result.seed}.csv", "\n".join(lines) + "\n")
+    write_text(f"results/curves/train-{name}.csv", "\n".join(lines) + "\n")
     # The checkpoint itself has no date: the same data and settings give the same bytes.
     figures = {**_metrics(result), "date": datetime.now(UTC).isoformat(timespec="seconds")}
-    write_figures(f"results/runs/train-{result.seed}.json", figures)
+    write_figures(f"results/runs/train-{name}.json", figures)
     # Named by seed, so that a table of experiments needs no paths.
-    leading = {name: figures[name] for name in ("loss", "val_pr_macro") if name in figures}
-    write_metrics(f"metrics/train-{result.seed}.json", {f"{name}_{result.seed}": x for name, x in leading.items()})
+    leading = {key: figures[key] for key in ("loss", "val_pr_macro") if key in figures}
+    write_metrics(f"metrics/train-{name}.json", {f"{key}_{name}": x for key, x in leading.items()})
 
 
 def _metrics(result: Any) -> dict[str, Any]:

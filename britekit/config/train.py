@@ -80,6 +80,11 @@ class TrainConfig(Section):
         None, "score only the first spectrograms of each held-out recording; null = all", low=1
     )
 
+    # unlabelled recordings
+    pseudo_labels: str | None = setting(None, "windows of unlabelled recordings to learn from too (`pseudo-label`)")
+    pseudo_share: float = setting(0.5, "share of such windows in each batch", above=0, below=1)
+    pseudo_weight: float = setting(1.0, "weight of their labels in the loss", above=0, high=1)
+
     # labels and loss
     loss: Literal["bce", "focal", "asymmetric"] = setting("bce", "multi-label loss; bce = cross-entropy")
     focal_gamma: float = setting(2.0, "focal loss: higher = easy cells count less", low=0)

@@ -16,8 +16,18 @@ import torch
 
 from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.augmentations.registry import Chain
-from britekit.datasets.mixing import Mixer, MixSettings, Plan, cutmix_boxes, inside_boxes, mixed_knowledge, rows_where
+from britekit.datasets.mixing import (
+    Mixer,
+    MixSettings,
+    Partners,
+    Plan,
+    cutmix_boxes,
+    inside_boxes,
+    mixed_knowledge,
+    rows_where,
+)
 from britekit.datasets.per_recording import PerRecording
+from britekit.datasets.pseudo_labels import PseudoLabels
 from britekit.datasets.sampling import draw_order
 from britekit.datasets.transfers import send
 
@@ -38,7 +48,7 @@ class Batch:
     merged: torch.Tensor
     """(B,) float32, 1 where two samples were mixed."""
     known: torch.Tensor | None = None
-    """(B, C) float32, 1 where the target is known, 0 elsewhere; None if all of them are."""
+    """(B, C) float32, weight of each target: 1 where it is known, 0 elsewhere; None if all are 1."""
 
 
 class Samples(Protocol):
@@ -62,11 +72,27 @@ class Bank:
         ``images`` uint8 (N, H, W) and ``labels`` (N, C).  On a CPU the array is used as it is, not copied.
     device
         Where batches go.
+    pseudo, weight
+        Windows of unlabelled recordings with soft labels, which follow the samples, and the weight of their labels.
     """
 
-    def __init__(self, samples: Samples, device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        samples: Samples,
+        device: torch.device | str = "cpu",
+        pseudo: PseudoLabels | None = None,
+        weight: float = 1.0,
+    ):
         self.device = torch.device(device)
-        images = torch.from_numpy(samples.images)
+        stored, labels, known = samples.images, samples.labels, getattr(samples, "known", None)
+        if pseudo is not None:
+            assert pseudo.images is not None
+            stored = np.concatenate([stored, pseudo.images])
+            if known is not None or weight != 1.0:
+                ours = np.ones(labels.shape, np.float32) if known is None else known.astype(np.float32)
+                known = np.concatenate([ours, np.full(pseudo.probabilities.shape, weight, np.float32)])
+            labels = np.concatenate([labels.astype(np.float32), pseudo.probabilities])
+        images = torch.from_numpy(stored)
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             if images.numel() < free * _DEVICE_SHARE:
@@ -74,8 +100,7 @@ class Bank:
         elif self.device.type != "cpu":
             images = images.to(self.device)
         self.images = images
-        self.labels = torch.from_numpy(np.ascontiguousarray(samples.labels))
-        known = getattr(samples, "known", None)
+        self.labels = torch.from_numpy(np.ascontiguousarray(labels))
         self.known_labels = None if known is None else torch.from_numpy(np.ascontiguousarray(known))
 
     def __len__(self) -> int:
@@ -103,7 +128,7 @@ class Bank:
         return self.labels.index_select(0, index).to(torch.float32)
 
     def known(self, index: torch.Tensor) -> torch.Tensor | None:
-        """Where the labels of the given samples are known, on the CPU, (B, C) float32; None if everywhere."""
+        """Weight of the labels of the given samples, on the CPU, (B, C) float32, 0 = unknown; None if all are 1."""
         return None if self.known_labels is None else self.known_labels.index_select(0, index).to(torch.float32)
 
 
@@ -202,7 +227,16 @@ class TrainingBatches:
             )
             chain = chain.without_noise()
         self.chain = chain
-        self.mixer = Mixer(bank.labels, members, noise_class, mixing or MixSettings())
+        self.mixer = Mixer(bank.labels, members, noise_class, mixing or MixSettings(), self._partners())
+
+    def _partners(self) -> Partners | None:
+        """Return what draws partners for mixup and cutmix; None for any of the members."""
+        return None
+
+    @property
+    def spectrograms(self) -> int:
+        """Number of spectrograms per epoch."""
+        return self.bounds[-1][1]
 
     def __len__(self) -> int:
         """Return the number of steps per epoch."""

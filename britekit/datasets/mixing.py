@@ -7,13 +7,16 @@ Legend: B batch, H rows, W columns, C classes, K distinct sets of labels.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 log = logging.getLogger(__name__)
+
+Partners = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+"""Draws a partner for mixup or cutmix for each of the given samples."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +116,20 @@ class Mixer:
         Column of the noise class, or None.
     settings
         Chances.
+    partners
+        Draws partners for mixup and cutmix; default: any of the members.
     """
 
-    def __init__(self, labels_NC: torch.Tensor, members: torch.Tensor, noise_class: int | None, settings: MixSettings):
+    def __init__(
+        self,
+        labels_NC: torch.Tensor,
+        members: torch.Tensor,
+        noise_class: int | None,
+        settings: MixSettings,
+        partners: Partners | None = None,
+    ):
         self.settings = settings
+        self._partners = partners
         self.members = members
         self.picker: PartnerPicker | None = None
         if settings.prob_merge > 0:
@@ -139,7 +152,10 @@ class Mixer:
         mixup = ~merge & (chance < settings.prob_merge + settings.prob_mixup)
         cutmix = ~merge & ~mixup
         cutmix &= chance < settings.prob_merge + settings.prob_mixup + settings.prob_cutmix
-        partner = self.members[torch.randint(len(self.members), (count,), generator=generator)]
+        if self._partners is None:
+            partner = self.members[torch.randint(len(self.members), (count,), generator=generator)]
+        else:
+            partner = self._partners(index_B, generator)
         if self.picker is None:
             merge = torch.zeros_like(merge)
         else:

@@ -10,14 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from britekit.config import BaseConfig, resolve
+from britekit.config import BaseConfig, MiscConfig, resolve
 from britekit.config.yaml_reader import read_yaml
 from britekit.errors import ModelError
 from britekit.inference.backend import CHECKPOINT, EXPORT, PROBE, choose_backend
 from britekit.tracking.facts import is_dvc_stage
 
 # Settings that select models; all others may depend on the settings stored in the models.
-_CHOOSING = {"misc": ("ckpt_folder", "force_cpu"), "infer": ("backend", "max_models"), "pipeline": ("seeds",)}
+_CHOOSING = {"misc": ("ckpt_folder", "force_cpu"), "infer": ("backend", "max_models"), "pipeline": ("seeds", "rounds")}
+
+ROUNDS_FOLDER = "models/rounds"
+"""Folder with one folder of students per round of the pipeline."""
 
 _HOW_TO_FILL = '"dvc repro" in a project fills it, "britekit train --seed 1 --publish" adds one'
 
@@ -42,8 +45,10 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
     ModelError
         There is no model, or the model of a seed is missing.
     """
-    folder = Path(cfg.misc.ckpt_folder if ckpt_path is None else ckpt_path)
-    where = f"{folder} (misc.ckpt_folder)" if ckpt_path is None else str(folder)
+    folder = ensemble_folder(cfg) if ckpt_path is None else Path(ckpt_path)
+    where = str(folder)
+    if ckpt_path is None:
+        where += " (pipeline.rounds)" if str(folder) != cfg.misc.ckpt_folder else " (misc.ckpt_folder)"
     if folder.is_file():
         if folder.suffix not in (CHECKPOINT, EXPORT, PROBE):
             raise ModelError(f"{folder} is not a model; expected a name that ends in {CHECKPOINT}, {EXPORT} or {PROBE}")
@@ -69,6 +74,17 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
     if not found:
         raise ModelError(f"{where} contains no models (*{CHECKPOINT}); {_HOW_TO_FILL}, or name another folder")
     return found[: cfg.infer.max_models]
+
+
+def ensemble_folder(cfg: BaseConfig) -> Path:
+    """Return the folder of the ensemble: ``misc.ckpt_folder``, or that of the last round of students.
+
+    Another ``misc.ckpt_folder`` than the default one names models that the pipeline does not train, and stands.
+    """
+    rounds = cfg.pipeline.rounds
+    if rounds and cfg.misc.ckpt_folder == MiscConfig().ckpt_folder:
+        return Path(ROUNDS_FOLDER, str(rounds))
+    return Path(cfg.misc.ckpt_folder)
 
 
 def resolve_for_models(

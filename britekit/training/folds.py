@@ -14,7 +14,9 @@ import torch
 
 from britekit.config import BaseConfig, to_shown_dict
 from britekit.datasets.batches import Bank, TrainingBatches, batch_size_for, derived_seed
+from britekit.datasets.pseudo_labels import PseudoLabels
 from britekit.datasets.splits import Split
+from britekit.datasets.student_batches import StudentBatches
 from britekit.models.checkpoint import hyper_parameters, load_weights, read_archive
 from britekit.models.recognizer import Recognizer
 from britekit.tracking.facts import experiment_name
@@ -55,6 +57,8 @@ class Folds:
         Continue a half-finished run.
     world
         The processes; only the first one writes files and calls callbacks.
+    pseudo
+        Windows of unlabelled recordings with soft labels, which training adds to every batch.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Folds:
         on_step: Report | None,
         on_epoch: Report | None,
         world: ProcessGroup,
+        pseudo: PseudoLabels | None = None,
     ):
         self.cfg, self.seed, self.prefix, self.log_root = cfg, seed, prefix, log_root
         self.samples, self.named, self.world = samples, named, world
@@ -78,7 +83,8 @@ class Folds:
         self.layout = memory_format(self.device)
         self.settings = to_shown_dict(cfg)
         self.settings["train"]["seed"] = seed
-        self.bank = Bank(samples, self.device)
+        self.bank = Bank(samples, self.device, pseudo, cfg.train.pseudo_weight)
+        self.pseudo = pseudo
         self.test_bank = Bank(test, self.device) if test is not None else None
         self.noise = prepare.noise_index(samples.classes, cfg.train.noise_class_name)
         self.hyper: dict[str, Any] = {}
@@ -104,21 +110,7 @@ class Folds:
         if self.world.size > 1:
             synchronise_batch_norm(recognizer, self.device)
         place(recognizer, self.device)
-        sampler = prepare.make_sampler(cfg, self.samples, split.train)
-        count = len(split.train) if sampler is None else sampler.size
-        size = batch_size_for(count, train.batch_size, train.min_steps)
-        batches = TrainingBatches(
-            self.bank,
-            prepare.as_index(split.train),
-            size,
-            self.seed,
-            prepare.make_chain(cfg),
-            prepare.make_mixing(cfg),
-            self.noise,
-            train.shuffle,
-            sampler,
-            prepare.make_order(self.samples, split.train, cfg),
-        )
+        batches = self._batches(split)
         self.epochs = train.num_epochs or default_epochs(len(batches))
         if self.result.example is None:
             self.result.example = _example(batches)
@@ -171,6 +163,19 @@ class Folds:
                 result.best_checkpoint = folder.checkpoint_path(result.best)
         self.result.folds.append(result)
         return recognizer
+
+    def _batches(self, split: Split) -> TrainingBatches:
+        """Return the batches of a fold; those of a student also hold windows of unlabelled recordings."""
+        cfg, train = self.cfg, self.cfg.train
+        sampler = prepare.make_sampler(cfg, self.samples, split.train)
+        count = len(split.train) if sampler is None else sampler.size
+        size = batch_size_for(count, train.batch_size, train.min_steps)
+        first = self.bank, prepare.as_index(split.train), size, self.seed
+        others = prepare.make_chain(cfg), prepare.make_mixing(cfg), self.noise, train.shuffle
+        order = sampler, prepare.make_order(self.samples, split.train, cfg)
+        if self.pseudo is None:
+            return TrainingBatches(*first, *others, *order)
+        return StudentBatches(*first, *others, *order, confidence=self.pseudo.confidence, share=train.pseudo_share)
 
     @property
     def keeps_best(self) -> bool:
@@ -282,8 +287,8 @@ class Folds:
                 "lr": optimizer.param_groups[0]["lr"],
                 "seconds": seconds,
                 **({} if joules is None else {"joules": joules}),
-                "spectrograms": count,
-                "spectrograms_per_second": count / max(1e-9, seconds),
+                "spectrograms": batches.spectrograms,
+                "spectrograms_per_second": batches.spectrograms / max(1e-9, seconds),
             }
             if len(held_out):
                 row.update(_named("val_", evaluate(recognizer, self.bank, held_out, settings, self.layout, self.world)))

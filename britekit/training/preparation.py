@@ -17,7 +17,9 @@ from britekit.config import BaseConfig
 from britekit.datasets.augmentations.registry import Chain, Fade, build_steps
 from britekit.datasets.mixing import MixSettings
 from britekit.datasets.per_recording import PerRecording, first_per_recording, sample_per_recording
+from britekit.datasets.pseudo_labels import PseudoLabels, read_pseudo_labels
 from britekit.datasets.sampling import sample_shares
+from britekit.datasets.student_batches import check_classes
 from britekit.errors import BriteKitError, ModelError, TrainingError
 from britekit.models.checkpoint import load_checkpoint, load_weights
 from britekit.models.recognizer import Recognizer, build_recognizer
@@ -110,6 +112,24 @@ def share_samples(path: str, cfg: BaseConfig, setting: str, world: ProcessGroup)
     finally:
         rows.remove()
     return samples
+
+
+def read_pseudo(cfg: BaseConfig, classes: Sequence[str]) -> PseudoLabels | None:
+    """Return the windows of unlabelled recordings that ``train.pseudo_labels`` names, or None.
+
+    Raises
+    ------
+    BriteKitError
+        The file is unusable, or its classes or spectrograms differ from those of the training file.
+    """
+    path = cfg.train.pseudo_labels
+    if path is None:
+        return None
+    size = (cfg.audio.spec_height, cfg.audio.spec_width)
+    pseudo = read_pseudo_labels(path, size, cfg.train.num_workers)
+    check_classes(path, [info.name for info in pseudo.classes], list(classes), cfg.train.train_pickle)
+    _compare_audio(pseudo.meta["audio"], cfg, path)
+    return pseudo
 
 
 def without_rejections(samples: Any, cfg: BaseConfig) -> Any:

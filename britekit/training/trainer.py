@@ -87,6 +87,7 @@ def train(
         samples = prepare.without_rejections(samples, cfg)
         prepare.check_samples(samples, cfg)
         names = [c.name for c in samples.classes]
+        pseudo = prepare.read_pseudo(cfg, names)
         splits = make_splits(samples.labels, samples.group_ids, cfg.train.num_folds, cfg.train.val_portion, names)
         test = None
         if cfg.train.test_pickle is not None:
@@ -94,7 +95,9 @@ def train(
             test = prepare.without_rejections(test, cfg)
             prepare.check_same_classes(samples.classes, test.classes, cfg.train.test_pickle)
         with _settled_randomness(cfg):
-            folds = Folds(cfg, seed, named, prefix, Path(log_root), resume, samples, test, on_step, on_epoch, world)
+            folds = Folds(
+                cfg, seed, named, prefix, Path(log_root), resume, samples, test, on_step, on_epoch, world, pseudo
+            )
             for number, split in enumerate(splits):
                 recognizer = folds.train_fold(number if len(splits) > 1 else None, split)
             folds.sum_up()

@@ -4,6 +4,7 @@ The query is a folder or a pattern of files, such as ``archive/Ovenbird`` or ``a
 relative to the project. With the class ``*``, the folder of a file names its class. ``annotations.csv``, Audacity
 labels or Raven tables beside the recordings are their annotations: test recordings that are in none of them are
 skipped; the annotations of a training recording are written beside it as Audacity labels, which extraction reads.
+Unlabelled recordings are taken with those in subfolders, and annotations of them are not read.
 ``recordings.csv`` gives licences, authors and so on.
 """
 
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 def find(row: SourceRow, context: Context) -> list[Offer]:
     """Offer the recordings of a folder in the order of their names, the first `row.limit` of each class."""
+    if row.split == "unlabelled":
+        return _unlabelled(row, context)
     by_folder: dict[Path, list[Path]] = defaultdict(list)
     for path in _matching(row.query, context.project):
         by_folder[path.parent].append(path)
@@ -63,6 +66,28 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
             fetch = partial(_copy if is_test else _copy_with_labels, path, its_annotations)
             offer = Offer(path.name, name, str(path), fetch, None, details.get(recording_key(path), Details()))
             offers.append(refused(offer, unclear[path]) if path in unclear else offer)
+    return offers
+
+
+def _unlabelled(row: SourceRow, context: Context) -> list[Offer]:
+    """Offer recordings without labels; one in a subfolder gets the folder's name, so that none collide."""
+    if row.class_name != ANY_CLASS:
+        raise InputError(f'unlabelled recordings have no class; write "{ANY_CLASS}" in place of "{row.class_name}"')
+    place = context.project / Path(row.query).expanduser()
+    root = place.resolve() if row.query and place.is_dir() else None
+    paths = find_recordings(root, recursive=True) if root else _matching(row.query, context.project)
+    unclear = same_named(paths)
+    tables: dict[Path, dict[str, Details]] = {}
+    offers = []
+    for path in sorted(paths)[: row.limit]:
+        if path.parent not in tables:
+            rows = read_recordings_table(path.parent / FILE_NAME)
+            tables[path.parent] = {name_key(item.recording): item.details for item in rows}
+        below = path.relative_to(root) if root else Path(path.name)
+        name = "_".join(below.parts)
+        details = tables[path.parent].get(recording_key(path), Details())
+        offer = Offer(name, "", str(path), partial(_copy, path, None), None, details)
+        offers.append(refused(offer, unclear[path]) if path in unclear else offer)
     return offers
 
 

@@ -10,6 +10,7 @@ import soundfile
 from britekit.collect.synth import calls
 from britekit.collect.synth.acoustics import background, through_the_air
 from britekit.collect.synth.calls import RATE, Generator, Samples
+from britekit.collect.synth.sites import Site, at_site
 from britekit.collect.synth.species import Species
 
 
@@ -35,13 +36,17 @@ class Sounding:
     end_s: float
 
 
-def synthesise(rng: Generator, seconds: float, bouts: Sequence[Bout]) -> tuple[Samples, list[Sounding]]:
+def synthesise(
+    rng: Generator, seconds: float, bouts: Sequence[Bout], site: Site | None = None
+) -> tuple[Samples, list[Sounding]]:
     """Return the samples of a recording at `RATE`, with a peak below 1, and every call in it.
 
-    Besides the bouts, a plain beep or click of no species sounds about every eight seconds.
+    Besides the bouts, a plain beep or click of no species sounds about every eight seconds. With a site, all is heard
+    as there; annotations are of the calls themselves, without echoes.
     """
     size = round(seconds * RATE)
-    mix = background(rng, size)
+    around = background(rng, size)
+    mix = around if site is None else np.zeros_like(around)
     soundings: list[Sounding] = []
     for bout in bouts:
         soundings += _add_bout(rng, mix, bout)
@@ -49,6 +54,8 @@ def synthesise(rng: Generator, seconds: float, bouts: Sequence[Bout]) -> tuple[S
         level = np.float32(10 ** (rng.uniform(-8, 6) / 20))
         sound = through_the_air(rng, calls.beep(rng, calls.draw_individual(rng)), float(rng.uniform()))
         _add(mix, level * sound, int(rng.integers(0, size)))
+    if site is not None:
+        mix = at_site(rng, site, around, mix)
     peak = float(np.max(np.abs(mix)))
     mix *= np.float32(10 ** (rng.uniform(-16, -1) / 20) / peak)
     return mix, sorted(soundings, key=lambda item: (item.start_s, item.species.info.name))

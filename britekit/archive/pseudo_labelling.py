@@ -1,0 +1,436 @@
+"""A teacher scores unlabelled recordings; chosen windows with its scores become training data of a student.
+
+Noisy student: Xie et al., CVPR 2020. The scores are kept in a journal beside the output, so that a killed run is
+continued; the spectrograms of the chosen windows are computed at the end.
+
+Legend: N windows of a recording, M chosen windows, C classes, T frames.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import heapq
+import logging
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+import britekit
+from britekit.annotations.classes import ClassInfo
+from britekit.annotations.names import recording_key
+from britekit.audio.files import composed, same_named, shown
+from britekit.audio.windows import Windows
+from britekit.collect.recordings_table import FILE_NAME, read_recordings_table
+from britekit.collect.test_recordings import TestRecordings
+from britekit.config import BaseConfig
+from britekit.database.spectrograms import encode
+from britekit.datasets.pseudo_labels import PseudoLabels, write_pseudo_labels
+from britekit.errors import BriteKitError, InferenceError, InputError, ModelError, some
+from britekit.files import unwritable
+from britekit.inference.engine import Engine
+from britekit.inference.ensemble import Ensemble
+from britekit.inference.journal import Done, Journal
+from britekit.inference.manifest import runtime_version
+from britekit.inference.recording_names import identity_of, recording_name
+from britekit.inference.scores import RecordingScores
+from britekit.inference.scoring import failure_of, reason_of, run_metered, score_recordings
+from britekit.progress import Meter
+
+log = logging.getLogger(__name__)
+
+# A window without any call is drawn a tenth as often as one in which the teacher is sure: silence must be learnt too.
+NO_CALL = 0.1
+_AHEAD = 64
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How scores become labels."""
+
+    power: float = 1.5
+    """Exponent on the scores; above 1 it lowers uncertain ones most."""
+    most: int = 20_000
+    """Most windows that are kept."""
+    seed: int = 1
+    """Seed of the choice of windows."""
+
+
+@dataclass
+class Outcome:
+    """Result of a run."""
+
+    recordings: int = 0
+    continued: int = 0
+    """How many of them an interrupted run had scored."""
+    windows: int = 0
+    kept: int = 0
+    no_call: int = 0
+    """Kept windows in which no class is more likely than not."""
+    refused: dict[str, list[str]] = field(default_factory=dict)
+    """Reason to recordings that may not be used."""
+    failed: dict[Path, str] = field(default_factory=dict)
+    damaged: int = 0
+    per_class: dict[str, float] = field(default_factory=dict)
+    """Sum of the soft labels of each class in kept windows."""
+
+    def failure(self) -> InferenceError | None:
+        """Return the error for a run with failed recordings, or None."""
+        return failure_of(self.failed, self.recordings + len(self.failed))
+
+
+def admitted(paths: Sequence[Path], root: Path, test: TestRecordings, outcome: Outcome) -> dict[str, Path]:
+    """Return recordings by name without those that are tested, or of the group of one, by name or content."""
+    unclear = same_named(paths)
+    details: dict[Path, dict[str, str]] = {}
+    allowed: dict[str, Path] = {}
+    refused: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(paths):
+        if path in unclear:
+            outcome.failed[path] = unclear[path]
+            log.warning("%s is left out: %s", shown(path), unclear[path])
+            continue
+        if path.parent not in details:
+            rows = read_recordings_table(path.parent / FILE_NAME)
+            details[path.parent] = {composed(row.recording): row.details.group for row in rows}
+        group = test.group_of(path, details[path.parent].get(recording_key(path), ""))
+        try:
+            why = test.why(path, group)
+        except OSError as error:
+            outcome.failed[path] = f"cannot be read ({error.strerror or error})"
+            log.warning("%s is left out: %s", shown(path), outcome.failed[path])
+            continue
+        if why:
+            refused[why].append(shown(path))
+        else:
+            allowed[recording_name(path, root)] = path
+    for why, names in refused.items():
+        log.warning("%d recordings are refused, each %s: %s", len(names), why, some(names, 3))
+    outcome.refused = dict(refused)
+    return allowed
+
+
+def check_teacher(ensemble: Ensemble, classes: Sequence[ClassInfo], where: str) -> np.ndarray:
+    """Return the teacher's column of each class.
+
+    Raises
+    ------
+    ModelError
+        The teacher knows other classes; names them.
+    """
+    column = {info.name: place for place, info in enumerate(ensemble.classes)}
+    missing = [info.name for info in classes if info.name not in column]
+    extra = sorted(column.keys() - {info.name for info in classes})
+    if missing or extra:
+        parts = [f"lacks {some(missing, 4)}"] if missing else []
+        parts += [f"adds {some(extra, 4)}"] if extra else []
+        raise ModelError(
+            f"{ensemble.members[0].path} knows other classes than {where}: it {' and '.join(parts)}; a teacher must "
+            "know the classes of its student: train it again, or name another with --ckpt"
+        )
+    return np.array([column[info.name] for info in classes])
+
+
+def pseudo_label(
+    cfg: BaseConfig,
+    ensemble: Ensemble,
+    classes: Sequence[ClassInfo],
+    classes_from: str,
+    paths: Sequence[Path],
+    root: Path,
+    test: TestRecordings,
+    output: Path,
+    recipe: Recipe = Recipe(),
+) -> Outcome:
+    """Score unlabelled recordings and write the chosen windows.
+
+    A recording that fails is named and left out. A run that was killed is repeated with equal settings: what it had
+    scored counts, and the file gets the bytes of an uninterrupted run.
+
+    Parameters
+    ----------
+    cfg
+        Settings of the student; its spectrograms are stored.
+    classes, classes_from
+        Classes of the student in their order, and where they come from.
+    root
+        Folder that names of recordings are relative to.
+    test
+        Recordings that may not be used.
+
+    Raises
+    ------
+    InputError
+        No recording or window is left, or the output cannot be written.
+    ModelError
+        The teacher has other classes, or windows of another length.
+    """
+    outcome = Outcome()
+    order = check_teacher(ensemble, classes, classes_from)
+    if ensemble.duration != cfg.audio.spec_duration:
+        raise ModelError(
+            f"{ensemble.members[0].path} scores windows of {ensemble.duration:g} s, but audio.spec_duration is "
+            f"{cfg.audio.spec_duration:g} s; a teacher must hear what its student hears"
+        )
+    named = admitted(paths, root, test, outcome)
+    if not named:
+        raise InputError(
+            f"{root} holds no unlabelled recording that may be used: {_why_none(outcome, len(paths))}; add recordings "
+            "of other places to data/sources.csv with the split unlabelled"
+        )
+    work = output.with_name(f".{output.name}.partial")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(work, error) from error
+    journal = Journal(work, _facts(ensemble))
+    try:
+        scored = _Scored(journal, len(ensemble.classes), order, ensemble.sed_fps, ensemble.duration, recipe.power)
+        if journal.set_aside:
+            log.warning("the interrupted run is not continued, since %s", journal.set_aside)
+        identities = journal.identities()
+        todo = {}
+        for name, path in named.items():
+            if identities.get(name) == identity_of(path):
+                outcome.continued += 1
+            else:
+                todo[name] = path
+        _score(ensemble, todo, journal, outcome)
+        named = {name: path for name, path in named.items() if path not in outcome.failed}
+        outcome.recordings = len(named)
+        outcome.damaged = sum(entry.damaged_at is not None for name in named if (entry := journal.entry(name)))
+        chosen = _choose(scored, sorted(named), recipe, ensemble.multi_label, outcome)
+        if not chosen:
+            raise InputError(f"{root} gives no window: {_why_none(outcome, len(paths))}")
+        _write(cfg, ensemble, classes, scored, chosen, named, output, work / "values.bin", recipe, outcome)
+    except BaseException:
+        journal.close(remove=False)
+        with contextlib.suppress(OSError):
+            (work / "values.bin").unlink(missing_ok=True)
+            work.rmdir()  # only if no recording was finished
+        raise
+    journal.close(remove=True)
+    shutil.rmtree(work, ignore_errors=True)
+    return outcome
+
+
+def _why_none(outcome: Outcome, count: int) -> str:
+    parts = [f"{len(names)} {'is' if len(names) == 1 else 'are'} refused ({some(names, 1)} {why})"
+             for why, names in outcome.refused.items()]  # fmt: skip
+    if outcome.failed:
+        path, reason = next(iter(outcome.failed.items()))
+        parts.append(f"{len(outcome.failed)} cannot be used ({shown(path)}: {reason})")
+    return f"of {count}, " + "; ".join(parts) if parts else "all are too short for a window" if count else "it is empty"
+
+
+def _facts(ensemble: Ensemble) -> dict[str, Any]:
+    """Return what scores depend on besides the recordings."""
+    infer = dataclasses.asdict(ensemble.cfg.infer)
+    return {
+        "britekit_version": britekit.__version__,
+        "members": [member.sha256 for member in ensemble.members],
+        "backend": runtime_version(ensemble.backend),
+        "device": ensemble.device,
+        "audio": dataclasses.asdict(ensemble.audio),
+        "infer": {name: infer[name] for name in ("overlap", "audio_power", "autocast")},
+        "sed_fps": ensemble.sed_fps,
+    }
+
+
+class _Engine:
+    """The engine, as `run_metered` takes it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def scored_s(self) -> float:
+        return self._engine.scored_s
+
+    def run(self, recordings: Any, on_tick: Any) -> Iterator[tuple[str, Path, RecordingScores | BaseException]]:
+        yield from score_recordings(self._engine, recordings, 0.0, on_tick, _AHEAD)
+
+
+def _score(ensemble: Ensemble, todo: Mapping[str, Path], journal: Journal, outcome: Outcome) -> None:
+    """Score recordings into the journal; those that fail are noted."""
+    identities: dict[str, tuple[int, int]] = {}
+
+    def begin(name: str) -> None:
+        identities[name] = identity_of(todo[name])
+
+    threads = max(1, min(ensemble.cfg.infer.num_threads, len(todo)))
+    with contextlib.closing(Engine(ensemble, threads=threads, folder=journal.path.parent)) as engine:
+        for name, path, found in run_metered(_Engine(engine), todo, begin):
+            identity = identities.pop(name)
+            if isinstance(found, BaseException):
+                outcome.failed[path] = reason_of(found, path)
+                log.warning("%s is left out: %s", shown(path), outcome.failed[path])
+                continue
+            with contextlib.closing(found), journal.adding(name) as add:
+                add("starts", found.starts.astype("<f8").tobytes())
+                add("scores", found.scores.astype("<f4").tobytes())
+                if found.frames is not None:
+                    add("frames", found.frames.astype("<f4").tobytes())
+                journal.finish(Done(name, *identity, found.seconds, 0, len(found.starts), found.damaged_at, ""))
+    journal.commit()
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """The scores in the journal, in the student's order of classes and sharpened."""
+
+    journal: Journal
+    width: int
+    order: np.ndarray
+    fps: int | None
+    duration: float
+    power: float
+
+    def starts(self, name: str) -> np.ndarray:
+        return np.frombuffer(b"".join(self.journal.pieces(name, "starts")), "<f8")
+
+    def scores(self, name: str) -> np.ndarray:
+        """Return the teacher's scores (N, C)."""
+        return self._rows(name, "scores")
+
+    def frames(self, name: str) -> np.ndarray | None:
+        """Return scores per window and frame (N, C, T), zero beyond the end; None without frames."""
+        if self.fps is None:
+            return None
+        rows_FC, count = self._rows(name, "frames"), max(1, round(self.fps * self.duration))
+        first = np.rint(self.starts(name) * self.fps).astype(np.int64)
+        places = first[:, None] + np.arange(count)
+        inside = (places >= 0) & (places < len(rows_FC))
+        taken = np.where(inside[..., None], rows_FC[np.clip(places, 0, len(rows_FC) - 1)], 0.0)
+        return np.ascontiguousarray(taken.transpose(0, 2, 1), np.float32)
+
+    def _rows(self, name: str, kind: str) -> np.ndarray:
+        found = np.frombuffer(b"".join(self.journal.pieces(name, kind)), "<f4").reshape(-1, self.width)
+        return found[:, self.order]
+
+
+def sharpen(scores: np.ndarray, power: float, exclusive: bool = False, axis: int = 1) -> np.ndarray:
+    """Return scores raised to a power; if classes exclude each other, with the sum 1 again."""
+    sharp = np.power(scores.astype(np.float64), power)
+    if exclusive:
+        sharp /= np.maximum(sharp.sum(axis=axis, keepdims=True), 1e-12)
+    return np.clip(sharp, 0.0, 1.0).astype(np.float32)
+
+
+def confidence(labels_NC: np.ndarray) -> np.ndarray:
+    """Return the relative chance of each window (N,): its highest label, and a share for windows without a call."""
+    return (NO_CALL + (1.0 - NO_CALL) * labels_NC.max(axis=1)).astype(np.float32)
+
+
+def _choose(
+    scored: _Scored, names: Sequence[str], recipe: Recipe, multi_label: bool, outcome: Outcome
+) -> dict[str, list[int]]:
+    """Return the windows to keep of each recording: all, or a random choice in which confidence counts.
+
+    The choice is that of Efraimidis and Spirakis (2006): the windows with the highest u ** (1 / weight).
+    """
+    best: list[tuple[float, int, int]] = []
+    for number, name in enumerate(names):
+        labels = sharpen(scored.scores(name), recipe.power, not multi_label)
+        outcome.windows += len(labels)
+        draws = np.random.default_rng((recipe.seed, number)).random(len(labels))
+        keys = np.log(np.maximum(draws, 1e-300)) / confidence(labels) if len(labels) else draws
+        for row, key in enumerate(keys.tolist()):
+            if len(best) < recipe.most:
+                heapq.heappush(best, (key, number, row))
+            else:
+                heapq.heappushpop(best, (key, number, row))
+    chosen: dict[str, list[int]] = defaultdict(list)
+    for _, number, row in sorted(best, key=lambda item: item[1:]):
+        chosen[names[number]].append(row)
+    outcome.kept = len(best)
+    return dict(chosen)
+
+
+def _write(
+    cfg: BaseConfig,
+    ensemble: Ensemble,
+    classes: Sequence[ClassInfo],
+    scored: _Scored,
+    chosen: dict[str, list[int]],
+    named: Mapping[str, Path],
+    output: Path,
+    values: Path,
+    recipe: Recipe,
+    outcome: Outcome,
+) -> None:
+    """Compute the spectrograms of the chosen windows, and write all."""
+    exclusive = not ensemble.multi_label
+    sizes: list[int] = []
+    recordings: list[str] = []
+    columns: dict[str, list[np.ndarray]] = defaultdict(list)
+    meter = Meter(sum(map(len, chosen.values())), "spectrograms")
+    try:
+        with open(values, "wb") as file:
+            for name, rows in chosen.items():
+                try:
+                    found = _spectrograms(cfg, named[name], scored.starts(name)[rows], file)
+                except (BriteKitError, OSError) as error:
+                    outcome.failed[named[name]] = f"was scored, but cannot be read any more ({error})"
+                    log.warning("%s is left out: it %s", shown(named[name]), outcome.failed[named[name]])
+                    continue
+                sizes += found
+                meter.advance(len(rows))
+                labels = sharpen(scored.scores(name)[rows], recipe.power, exclusive)
+                columns["row"].append(np.full(len(rows), len(recordings), np.int32))
+                columns["starts"].append(scored.starts(name)[rows])
+                columns["confidence"].append(confidence(labels))
+                columns["labels"].append(labels)
+                frames = scored.frames(name)
+                if frames is not None:
+                    columns["frames"].append(sharpen(frames[rows], recipe.power, exclusive).astype(np.float16))
+                recordings.append(name)
+        meter.finish()
+    except OSError as error:
+        raise unwritable(values, error) from error
+    finally:
+        meter.close()
+    if not recordings:
+        path, reason = next(iter(outcome.failed.items()))
+        raise InputError(f"no recording is left ({shown(path)} {reason}); restore them and repeat the command")
+    together = {key: np.concatenate(parts) for key, parts in columns.items()}
+    labels = together["labels"]
+    outcome.recordings -= len(chosen) - len(recordings)
+    outcome.kept, outcome.no_call = len(labels), int((labels.max(axis=1) < 0.5).sum())
+    outcome.per_class = {info.name: float(x) for info, x in zip(classes, labels.sum(axis=0), strict=True)}
+    meta = {
+        "audio": dataclasses.asdict(cfg.audio),
+        "teachers": [{"name": member.path.name, "sha256": member.sha256} for member in ensemble.members],
+        "licences": sorted({member.licence for member in ensemble.members if member.licence}),
+        "power": recipe.power,
+        "sed_fps": ensemble.sed_fps,
+        "britekit_version": britekit.__version__,
+    }
+    write_pseudo_labels(
+        output,
+        PseudoLabels(
+            list(classes), recordings, together["row"], together["starts"], together["confidence"], labels,
+            together.get("frames"), meta,
+        ),
+        sizes,
+        values,
+    )  # fmt: skip
+
+
+def _spectrograms(cfg: BaseConfig, path: Path, starts: np.ndarray, file: BinaryIO) -> list[int]:
+    """Append the encoded spectrograms of windows to a file; return their sizes."""
+    encoded = []
+    for start, image in Windows(path, cfg.audio, starts.tolist(), read_on=False):
+        if image is None:
+            raise InputError(f"it has changed: there is no window at {start:g} s")
+        encoded.append(encode(image))
+    if len(encoded) < len(starts):
+        raise InputError(f"it has changed: it has {len(encoded)} of {len(starts)} windows")
+    for value in encoded:
+        file.write(value)
+    return [len(value) for value in encoded]

@@ -1,0 +1,94 @@
+"""Batches of a student: labelled spectrograms and windows of unlabelled recordings, mixed with each other.
+
+Legend: N labelled samples, M windows, B batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from britekit.datasets.batches import Bank, TrainingBatches, derived_seed
+from britekit.datasets.mixing import Partners
+from britekit.errors import InputError
+
+
+class StudentBatches(TrainingBatches):
+    """Batches of which a share are windows with soft labels, drawn by confidence.
+
+    An epoch goes once through the labelled samples; windows are drawn with replacement. In mixup and cutmix, the
+    partner of a labelled sample is a window, and that of a window a labelled sample.
+
+    Parameters
+    ----------
+    bank
+        Holds the labelled samples, then the windows.
+    confidence
+        (M,) relative chance of each window.
+    share
+        Share of each batch that windows take, above 0 and below 1.
+    others
+        As in `TrainingBatches`.
+    """
+
+    def __init__(
+        self,
+        bank: Bank,
+        members: torch.Tensor,
+        batch_size: int,
+        seed: int,
+        *others: Any,
+        confidence: np.ndarray,
+        share: float,
+    ):
+        self._first = len(bank) - len(confidence)
+        self._chances = torch.from_numpy(np.cumsum(confidence.astype(np.float64)))
+        labelled = max(1, round(batch_size * (1.0 - share)))
+        super().__init__(bank, members, labelled, seed, *others)
+        self._windows = [_windows(end - begin, share) for begin, end in self.bounds]
+        self.batch_size = labelled + _windows(labelled, share)
+
+    @property
+    def spectrograms(self) -> int:
+        """Number of spectrograms per epoch, of both kinds."""
+        return super().spectrograms + sum(self._windows)
+
+    def indices(self, epoch: int) -> Iterator[torch.Tensor]:
+        """Sample indices of each batch of an epoch: labelled ones, then windows."""
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch, 6))
+        for index, count in zip(super().indices(epoch), self._windows, strict=True):
+            yield torch.cat([index, self._draw(count, generator)])
+
+    def _draw(self, count: int, generator: torch.Generator) -> torch.Tensor:
+        draws = torch.rand(count, generator=generator, dtype=torch.float64) * self._chances[-1]
+        return self._first + torch.searchsorted(self._chances, draws, right=True).clamp(max=len(self._chances) - 1)
+
+    def _partners(self) -> Partners:
+        def partners(index_B: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+            ours = self.members[torch.randint(len(self.members), (len(index_B),), generator=generator)]
+            return torch.where(index_B < self._first, self._draw(len(index_B), generator), ours)
+
+        return partners
+
+
+def _windows(labelled: int, share: float) -> int:
+    """Return the number of windows that go with so many labelled samples."""
+    return max(1, round(labelled * share / (1.0 - share)))
+
+
+def check_classes(path: str, theirs: list[str], ours: list[str], training: str) -> None:
+    """Raise if pseudo-labels are about other classes than the training file.
+
+    Raises
+    ------
+    InputError
+        The lists differ; names the first difference.
+    """
+    if theirs == ours:
+        return
+    only = sorted(set(theirs) ^ set(ours))
+    what = f'other classes ("{only[0]}" is in one of them only)' if only else "the same classes in another order"
+    raise InputError(f"train.pseudo_labels: {path} has {what} than {training}; run pseudo-label again")

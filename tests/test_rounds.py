@@ -1,0 +1,92 @@
+"""Rounds of students in the pipeline: which stages DVC would run, and whose models commands then use."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from britekit.config import resolve
+from britekit.errors import InputError
+from britekit.inference.model_files import member_paths
+from britekit.project.layout import lay_out, project_files
+
+ROOT = Path(__file__).parents[1]
+PLAN = """
+import json
+from dvc.repo import Repo
+from dvc.repo.reproduce import collect_stages, plan_repro
+repo = Repo()
+stages = plan_repro(repo.index.graph, list(collect_stages(repo, ["dvc.yaml"])))
+print(json.dumps([stage.addressing for stage in stages]))
+"""
+STUDENTS = "students/dvc.yaml:"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    root = tmp_path_factory.mktemp("rounds")
+    lay_out(root)
+    return root
+
+
+def plan(project, rounds, seeds="[1, 2]"):
+    """Return what `dvc repro` would run in a project where nothing has run, in order."""
+    params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    params["pipeline"] |= {"rounds": rounds, "seeds": yaml.safe_load(seeds)}
+    (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", PLAN], cwd=project, env=os.environ | {"DVC_NO_ANALYTICS": "true"}, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_without_rounds_no_stage_of_students_runs(project):
+    assert plan(project, 0) == [
+        "collect", "extract", "pickle", "train@1", "train@2", "analyze", "calibrate", "rpt-test", "package",
+    ]  # fmt: skip
+
+
+def test_each_round_is_taught_by_all_members_of_the_one_before(project):
+    order = plan(project, 2)
+    students = [name.removeprefix(STUDENTS) for name in order if name.startswith(STUDENTS)]
+    assert sorted(students) == [
+        "pseudo-label@1", "pseudo-label@2", "student@1-1", "student@1-2", "student@2-1", "student@2-2",
+    ]  # fmt: skip
+    place = {name.removeprefix(STUDENTS): number for number, name in enumerate(order)}
+    assert max(place["train@1"], place["train@2"]) < place["pseudo-label@1"]
+    assert place["pseudo-label@1"] < min(place["student@1-1"], place["student@1-2"])
+    assert max(place["student@1-1"], place["student@1-2"]) < place["pseudo-label@2"]
+    assert max(place["student@2-1"], place["student@2-2"]) < place["analyze"]
+
+
+def test_the_project_and_the_repository_have_the_same_stages():
+    for name in ("students/dvc.yaml", "yaml/student.yaml", "models/rounds/0/README.md"):
+        assert project_files()[name] == (ROOT / name).read_text(encoding="utf-8"), name
+
+
+def test_commands_use_the_members_of_the_last_round(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    for folder in ("models/ckpt", "models/rounds/1", "models/rounds/2", "mine"):
+        Path(folder).mkdir(parents=True)
+        Path(folder, "seed-1.ckpt").write_bytes(b"")
+    for text, folder in (
+        ("pipeline: {}", "models/ckpt"),
+        ("pipeline: {rounds: 2}", "models/rounds/2"),
+        ("pipeline: {rounds: 2}\nmisc: {ckpt_folder: mine}", "mine"),
+    ):
+        Path("params.yaml").write_text(text + "\n")
+        assert member_paths(resolve()) == [Path(folder, "seed-1.ckpt")]
+        assert member_paths(resolve(), "mine") == [Path("mine/seed-1.ckpt")]
+    Path("params.yaml").write_text("pipeline: {rounds: 3}\n")
+    with pytest.raises(InputError.__base__, match=r"models/rounds/3 \(pipeline.rounds\) does not exist"):
+        member_paths(resolve())
+
+
+def test_settings_of_students_are_valid():
+    resolve(ROOT / "yaml/student.yaml")
