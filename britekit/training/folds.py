@@ -236,7 +236,6 @@ class Folds:
     ) -> None:
         train = self.cfg.train
         held_out = prepare.as_index(prepare.judged(self.cfg, self.samples, split.held_out))
-        count = sum(end - begin for begin, end in batches.bounds)
         settings = prepare.loss_settings(self.cfg)
         weights = None
         if train.use_class_weights:
