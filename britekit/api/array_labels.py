@@ -144,10 +144,6 @@ class ArrayLabels:
         if scores is None or starts is None:
             scores, starts = np.empty((0, len(self.class_names)), np.float32), []
         seconds = self._seconds.get(id(scores if frame_map is None else frame_map), math.inf)
-        if frame_map is not None and self.quantile is not None and (size := labeller.rules.segment_frames):
-            groups = [frame_map[at : at + size] for at in range(0, len(frame_map), size)]
-            levels = [np.broadcast_to(np.quantile(group, self.quantile, axis=0), group.shape) for group in groups]
-            frame_map = np.concatenate(levels) if levels else frame_map
         result = RecordingScores(
             starts=np.array(starts, np.float64),
             score_rows=self._rows(scores),

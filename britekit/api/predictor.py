@@ -30,6 +30,7 @@ from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text
 from britekit.inference.model_files import resolve_for_models
 from britekit.inference.platt import Calibration
+from britekit.inference.score_steps import steps_taken
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,8 @@ class Predictor(ArrayLabels):
         self.cfg, self._paths = resolve_for_models(None, overrides, model_path, as_settings(cfg))
         self.cfg = with_audio(self.cfg, audio_overrides)
         self.cfg.misc.force_cpu |= device == "cpu"
+        if quantile is not None:
+            self.cfg.infer.quantile = quantile if self.cfg.infer.segment_len is not None else None
         self.quantile, self.audio_overrides = quantile, dict(audio_overrides or {})
         self._ensemble = load_ensemble(self.cfg, self._paths)
         self.device = self._ensemble.device
@@ -168,6 +171,8 @@ class Predictor(ArrayLabels):
         InferenceError
             The recording cannot be read.
         """
+        if steps_taken(self.cfg.infer):
+            return self._steps_scores(recording_path, start_seconds, use_loaded_audio)
         self._load(recording_path, use_loaded_audio)
         starts = self.get_start_times(self.audio.seconds(), start_seconds, self.cfg.audio.spec_duration)
         grid = ScoreGrid(self.audio.seconds(), self._ensemble)
@@ -178,6 +183,25 @@ class Predictor(ArrayLabels):
             return None, None, []
         self._remember(self.audio.seconds(), scores, frames)
         return scores, frames, starts
+
+    def _steps_scores(
+        self, path: str | os.PathLike[str], start_seconds: float, loaded: bool
+    ) -> tuple[np.ndarray | None, np.ndarray | None, list[float]]:
+        """Score a recording with all steps that the settings switch on, as ``analyze`` does."""
+        names = ", ".join(f"infer.{name}" for name in steps_taken(self.cfg.infer))
+        if loaded:
+            raise InferenceError(f"use_loaded_audio cannot be combined with {names}; give the path of the recording")
+        try:
+            with Engine(self._ensemble, threads=1) as engine:
+                found = engine.score(path, start_seconds)
+        except InputError as error:
+            raise InferenceError(str(error)) from error
+        if not len(found.starts):
+            return None, None, []
+        scores, frames = (None if x is None else self._labeller.calibration.apply(x, self._ensemble.classes)
+                          for x in (found.scores, found.frames))  # fmt: skip
+        self._remember(found.seconds, scores, frames)
+        return scores, frames, found.starts.tolist()
 
     def get_overlapping_scores(
         self, recording_path: str | os.PathLike[str], initial_start_times: Sequence[float]
@@ -248,7 +272,7 @@ class Predictor(ArrayLabels):
         images = self._images(specs)
         places = list(range(len(self._ensemble.members)))[:max_models]
         power = np.float32(1.0 / self.cfg.infer.audio_power)
-        parts = [self._ensemble.score(images[at : at + BLOCK] ** power, places, self._scaling)
+        parts = [self._ensemble.score(images[at : at + BLOCK] ** power, places, self._scaling, padded=False)
                  for at in range(0, len(images), BLOCK)]  # fmt: skip
         scores = self._calibrated(np.concatenate([part for part, _ in parts]))
         if start_times is None or audio_duration is None or parts[0][1] is None:
@@ -291,7 +315,7 @@ class Predictor(ArrayLabels):
             if not heard:
                 continue
             images, raw = self.audio.get_spectrograms(heard)
-            segment, frames = self._ensemble.score(images, places, self._scaling)
+            segment, frames = self._ensemble.score(images, places, self._scaling, padded=False)
             segment = self._calibrated(segment)
             laid = None if frames is None else self._calibrated(frames.swapaxes(1, 2))
             grid.add(heard, segment, laid, 1 if places is None else len(places))

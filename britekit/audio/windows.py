@@ -252,7 +252,7 @@ class Windows:
         # A window of the grid exists once its tail was read; the last one ends with the recording.
         tail = transform.duration if grid is None else max(transform.duration, grid.tail_s)
         # The start of the last window is rounded down by up to 10 ms.
-        spare = 0 if grid is None else transform.count(transform.duration + 0.012)
+        spare = 0 if grid is None else transform.count(tail + 0.012)
         # ``held`` is the recording from sample ``offset`` to ``total``, the input of the next windows.
         held, offset, total, done = np.empty(0, np.float32), 0, 0, 0
         for block in self._mono_blocks():

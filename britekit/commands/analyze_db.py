@@ -58,6 +58,7 @@ def analyze_db(
     cfg, members = resolve_for_models(cfg_path, None, ckpt_path)
     database = db_path or cfg.train.train_db
     with open_database(database) as session:
+        cfg.infer.window_s = None  # stored spectrograms have the length of the model's windows
         ensemble = load_ensemble(cfg, members)
         views = find_contradictions(session, ensemble, names, spec_group, occlude)
         models = ", ".join(member.path.name for member in ensemble.members)

@@ -49,15 +49,7 @@ class BaseConfig:
         for section in self.sections():
             yield from section.relations()
         audio, train, infer = self.audio, self.train, self.infer
-        for name, overlap in (
-            ("infer.overlap", infer.overlap),
-            ("pipeline.extract_overlap", self.pipeline.extract_overlap),
-        ):
-            if overlap >= audio.spec_duration:
-                yield Problem(
-                    (name, "audio.spec_duration"),
-                    f"{overlap:g} s is not less than audio.spec_duration, {audio.spec_duration:g} s",
-                )
+        yield from self._window_problems()
         if (train.head_type or "").endswith("_sed") and train.sed_fps * audio.spec_duration < 1:
             yield Problem(
                 ("train.sed_fps", "audio.spec_duration"),
@@ -71,6 +63,34 @@ class BaseConfig:
         yield from size_problems(
             train.augmentations, {"spec_height": audio.spec_height, "spec_width": audio.spec_width}
         )
+
+    def _window_problems(self) -> Iterator[Problem]:
+        """Yield what does not fit the length of a window."""
+        infer, model_s, columns = self.infer, self.audio.spec_duration, self.audio.spec_width
+        window_s = infer.window_s or model_s
+        used = "audio.spec_duration" if infer.window_s is None else "infer.window_s"
+        step_s = window_s - infer.overlap
+        for name, value, limit_s, limit in (
+            ("infer.overlap", infer.overlap, window_s, f"{used}, {window_s:g} s"),
+            ("pipeline.extract_overlap", self.pipeline.extract_overlap, model_s, f"audio.spec_duration, {model_s:g} s"),
+            ("infer.initial_offsets", max(infer.initial_offsets or [0.0]), window_s, f"{used}, {window_s:g} s"),
+            ("infer.shift_s", infer.shift_s, max(step_s, 0.0) / 2, f"half the step of windows, {step_s / 2:g} s"),
+        ):
+            if value >= limit_s and (value > 0 or name.endswith("overlap")):
+                yield Problem((name, used), f"{value:g} s is not less than {limit}")
+        if infer.window_s is not None:
+            if window_s <= model_s:
+                yield Problem(
+                    ("infer.window_s", "audio.spec_duration"),
+                    f"{window_s:g} s is not longer than the model's windows, {model_s:g} s; give more, or null",
+                )
+            width = columns * window_s / model_s
+            if abs(width - round(width)) > 1e-6:
+                near = max(columns + 1, round(width)) * model_s / columns
+                yield Problem(
+                    ("infer.window_s", "audio.spec_duration"),
+                    f"{window_s:g} s makes {width:.2f} columns of a spectrogram, which must be whole; try {near:.6g} s",
+                )
 
     def advice(self) -> Iterator[Problem]:
         """Yield everything that works but is probably not meant."""

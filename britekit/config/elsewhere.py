@@ -30,9 +30,5 @@ NOT_HERE = {
         "max_per_recording_min_recordings": _SHARE,
         "val_max_per_recording": _SHARE,
     },
-    "infer": {
-        "openvino_block_size": "an export takes any number of windows",
-        "initial_offsets": 'windows begin at 0, or at "britekit analyze --start"',
-        "seed": _GONE,
-    },
+    "infer": {"openvino_block_size": "an export takes any number of windows", "seed": _GONE},
 }

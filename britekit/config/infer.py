@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from britekit.config.fields import Problem, Section, setting
 
@@ -14,12 +14,13 @@ class InferConfig(Section):
     """Settings of inference."""
 
     SECTION: ClassVar[str] = "infer"
+    ALIASES: ClassVar[dict[str, str]] = {"autocast": "precision"}
 
     segment_len: float | None = setting(None, "SED heads: length of labels; null = as long as the sounds", "s", above=0)
     overlap: float = setting(0.0, "overlap of neighbouring windows", "s", low=0)
     min_score: float = setting(0.8, "lowest score of a label", low=0, high=1)
     num_threads: int = setting(3, "recordings decoded in parallel", low=1)
-    autocast: bool = setting(True, "reduced precision on a GPU")
+    precision: Literal["f32", "bf16"] = setting("f32", "bf16: faster where the processor has it, less exact")
     audio_power: float = setting(0.7, "exponent on normalised spectrograms before scoring", above=0)
     scaling_coefficient: float = setting(1.0, "Platt coefficient")
     scaling_intercept: float = setting(0.0, "Platt intercept")
@@ -44,11 +45,40 @@ class InferConfig(Section):
         None, "classes that the file need not know, whose scores stay; ['*'] = all"
     )
     max_models: int | None = setting(None, "use at most this many checkpoints of the ensemble", low=1)
+    window_s: float | None = setting(None, "SED heads: windows longer than the model's", "s", above=0)
+    initial_offsets: list[float] | None = setting(None, "where windows of each member begin, in turn", "s", low=0)
+    shift_s: float = setting(0.0, "average each window with ones earlier and later by this", "s", low=0)
+    frame_taper: bool = setting(False, "where windows overlap, frames at their edges count less")
+    quantile: float | None = setting(None, "labels of segment_len: quantile of frames; null = maximum", low=0, high=1)
+    smoothing_s: float = setting(0.0, "average with neighbours up to this far, less with distance", "s", low=0)
+    top_weight: float = setting(0.0, "multiply scores by the class's highest one, to this power", low=0, high=4)
+
+    @classmethod
+    def check(cls, name: str, value: Any) -> tuple[Any, str]:
+        """Return the value and what is wrong with it; true and false of ``autocast`` are f32.
+
+        It was on by default and meant 16 bits on a GPU alone: on a processor, both gave scores in 32 bits.
+        """
+        return super().check(name, "f32" if name == "precision" and isinstance(value, bool) else value)
 
     def relations(self) -> Iterator[Problem]:
         """Yield contradictions between inference fields."""
         if self.scaling_coefficient == 0:
             yield Problem(("infer.scaling_coefficient",), "0 makes every score equal; give another number")
+        if self.quantile is not None and self.segment_len is None:
+            yield Problem(
+                ("infer.quantile", "infer.segment_len"), "needs labels of one length; set infer.segment_len (--seg)"
+            )
+        if self.initial_offsets is None:
+            return
+        if not self.initial_offsets:
+            yield Problem(("infer.initial_offsets",), "the list is empty; give a start for each member, or null")
+        for name in ("overlap", "shift_s"):
+            if getattr(self, name):
+                yield Problem(
+                    ("infer.initial_offsets", f"infer.{name}"),
+                    f"windows of different members overlap already; set infer.{name} to 0, or leave this out",
+                )
 
     def advice(self) -> Iterator[Problem]:
         """Yield settings that work but are probably not meant."""
@@ -56,3 +86,5 @@ class InferConfig(Section):
             yield Problem(
                 ("infer.scaling_coefficient",), f"{self.scaling_coefficient:g} is negative: high scores become low"
             )
+        if self.frame_taper and not (self.overlap or self.shift_s or self.initial_offsets):
+            yield Problem(("infer.frame_taper",), "has no effect where windows do not overlap; set infer.overlap, too")

@@ -71,6 +71,8 @@ class AnalyzedScores:
     """Platt values applied to single classes, by column."""
     backend: str | None = None
     members: list[Any] = field(default_factory=list)
+    scored_with: dict[str, Any] | None = None
+    """Occurrence prior and steps of inference before the calibration; None if unknown."""
 
     @property
     def sha256s(self) -> frozenset[str]:

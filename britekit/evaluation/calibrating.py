@@ -193,6 +193,7 @@ def write_calibration(
         },
         "backend": source.backend,
         "members": source.members,
+        **({} if source.scored_with is None else {"scored_with": source.scored_with}),
         "cutoff": result.cutoff,
         "cells": result.fit.cells,
         "recordings": result.recordings,

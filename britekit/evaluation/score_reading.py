@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from britekit.errors import InputError, suggest
 from britekit.evaluation.analyzed_scores import AnalyzedScores, Windows, scored_to_end, source_of_table, stated_step
 from britekit.evaluation.applied_scaling import applied_scaling, scaling_of_classes
 from britekit.evaluation.grid import ROUNDED_S, Grid, find_step, place_labels
+from britekit.inference.score_steps import scored_with
 
 TABLE_NAME = "scores.npz"
 _LABELS_AT_ONCE = 1 << 20
@@ -62,7 +64,8 @@ def read_scores(
         raise InputError(f'{folder / "manifest.yaml"}: inference.label_field is "{chosen}"; run analyze again')
     if (folder / TABLE_NAME).is_file():
         path = folder / TABLE_NAME
-        return source_of_table(ScoreTable.load(path), path, chosen, map_codes)
+        source = source_of_table(ScoreTable.load(path), path, chosen, map_codes)
+        return replace(source, scored_with=scored_with(inference) if manifest else None)
     return _from_labels(folder, manifest, chosen, map_codes, classes_path)
 
 
@@ -151,6 +154,7 @@ def _from_labels(
         own_scaling=scaling_of_classes(manifest, classes),
         backend=manifest.get("backend"),
         members=model_members(manifest),
+        scored_with=scored_with(inference) if manifest else None,
     )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from britekit import formats
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.deployments import DEFAULT_PATH, read_deployments
@@ -18,6 +20,7 @@ from britekit.audio.files import same_named, shown
 from britekit.audio.windows import Windows
 from britekit.config import BaseConfig
 from britekit.errors import InferenceError, InputError
+from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble, load_ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
@@ -25,6 +28,7 @@ from britekit.inference.occurrence_notes import OccurrenceTotals
 from britekit.inference.output import OutputFolder
 from britekit.inference.platt import Calibration
 from britekit.inference.recording_names import identity_of, recording_name
+from britekit.inference.score_steps import steps_taken
 from britekit.inference.scoring import LocalScorer, Scored, Scorer, failure_of, reason_of, run_metered
 from britekit.occurrence.prior import Where
 
@@ -254,10 +258,17 @@ def score_first_window(
     ensemble = load_ensemble(cfg, members)
     labeller = Labeller(cfg, ensemble, ensemble.calibration(raw))
     labeller.prior = labeller.load_prior(where)
-    windows = Windows(path, ensemble.audio, ensemble.grid(start_seconds))
-    batch = next(windows.batches(1, sound=ensemble.takes_sound), None)
-    if batch is None:
+    if steps_taken(cfg.infer):  # the first window depends on others
+        with Engine(ensemble, threads=1) as engine:
+            found = engine.score(path, start_seconds)
+        starts, rows = found.starts[:1].tolist(), found.scores[:1]
+    else:
+        windows = Windows(path, ensemble.audio, ensemble.grid(start_seconds))
+        batch = next(windows.batches(1, sound=ensemble.takes_sound), None)
+        starts = [] if batch is None else batch.starts
+        rows = np.empty(0) if batch is None else ensemble.score(batch.spectrograms)[0]
+    if not starts:
         raise InputError(f"{shown(path)} is too short for a spectrogram from {start_seconds:g} s on")
-    scores = labeller.scores(ensemble.score(batch.spectrograms)[0], labeller.prior_of(path))[0]
+    scores = labeller.scores(rows, labeller.prior_of(path))[0]
     ranked = sorted(zip(labeller.classes, scores.tolist(), strict=True), key=lambda pair: -pair[1])
-    return batch.starts[0], ranked, labeller.calibration.describe()
+    return starts[0], ranked, labeller.calibration.describe()

@@ -24,6 +24,7 @@ from britekit.files import sha256_of
 from britekit.inference.backend import choose_backend
 from britekit.inference.exported import EMBEDDING_NAME, ExportedModel, open_export
 from britekit.inference.model_files import CHECKPOINT, member_paths, resolve_for_models
+from britekit.inference.spilled_array import SpilledArray
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,11 @@ def load_models(cfg: BaseConfig, paths: Sequence[Path], power: float) -> tuple[l
     if choice.exports:
         without = [path for path in choice.exports if not _has_embedding(path)]
         if not without:
-            return [ExportedModel(path, power, *size, embed=True) for path in choice.exports], "cpu", choice.exports
+            return (
+                [ExportedModel(path, power, *size, True, cfg.infer.precision) for path in choice.exports],
+                "cpu",
+                choice.exports,
+            )
         if cfg.infer.backend == "openvino" or any(path.suffix != CHECKPOINT for path in paths):
             raise ModelError(
                 f'{without[0]} was made by a version without embeddings; run "britekit ckpt-onnx" on its checkpoint'
@@ -125,7 +130,7 @@ def load_models(cfg: BaseConfig, paths: Sequence[Path], power: float) -> tuple[l
 
     device = choose_device(cfg.misc.force_cpu)
     infer = cfg.infer
-    made = [TorchModel(path, device, power, infer.block_size, infer.autocast, embed=True) for path in paths]
+    made = [TorchModel(path, device, power, infer.block_size, infer.precision, embed=True) for path in paths]
     return list(made), device.type, list(paths)
 
 
@@ -168,6 +173,9 @@ class Embedder:
     """
 
     sed_fps: int | None = None
+    staggered = False
+    spread: int | None = None
+    frame_weights: NDArray[np.float32] | None = None
 
     def __init__(
         self,
@@ -199,7 +207,17 @@ class Embedder:
         """Return where the windows of a recording begin."""
         return WindowGrid.for_overlap(self.audio.spec_duration, self.cfg.infer.overlap, start_seconds)
 
-    def score(self, windows: NDArray[np.float32], /) -> tuple[NDArray[np.float32], None]:
+    def owners(self, place: int | None) -> NDArray[np.bool_]:
+        """Return the members that compute a window: the only one."""
+        return np.ones(1, np.bool_)
+
+    def finish(self, starts_N: NDArray[np.float64], rows: SpilledArray) -> SpilledArray:
+        """Return the vectors of a recording as they are: smoothing and scaling concern scores."""
+        return rows
+
+    def score(
+        self, windows: NDArray[np.float32], /, *, owners_BM: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.float32], None]:
         """Return the vectors (B, F) of windows, float32, and None for frames."""
         return run(self._model, windows), None
 
@@ -239,4 +257,6 @@ def open_embedder(
     models, device, ran = load_models(cfg, paths, cfg.infer.audio_power)
     sha256 = models[0].facts.source_sha256 if isinstance(models[0], ExportedModel) else sha256_of(ran[0])
     identity = {"model": sha256, "audio": dataclasses.asdict(cfg.audio), "audio_power": cfg.infer.audio_power}
+    if cfg.infer.precision != "f32":
+        identity["precision"] = cfg.infer.precision
     return Embedder(cfg, paths[0], models[0], width_of(models[0], cfg), device, identity)

@@ -253,7 +253,12 @@ class Engine:
             if chunks:
                 images = [batch.spectrograms for _, batch in chunks]
                 began = time.time_ns()
-                segment, frames = self.ensemble.score(images[0] if len(images) == 1 else np.concatenate(images))
+                windows = images[0] if len(images) == 1 else np.concatenate(images)
+                if self.ensemble.staggered:
+                    owners = np.concatenate([job.owners(batch.starts) for job, batch in chunks])
+                    segment, frames = self.ensemble.score(windows, owners_BM=owners)
+                else:
+                    segment, frames = self.ensemble.score(windows)
                 ended = time.time_ns()
                 row = 0
                 for job, batch in chunks:
@@ -264,7 +269,7 @@ class Engine:
                         job.add(batch.starts, segment[row:past], None if frames is None else frames[row:past])
                     except BaseException as error:  # the error belongs to this recording only
                         job.fail(error)
-                    self._scored_s += len(batch.starts) * self.ensemble.step_s
+                    self._scored_s += len(batch.starts) * job.seconds_per_window
                     row = past
         except BaseException as error:  # the recordings of this block fail; the thread continues
             for job, _ in chunks:

@@ -2,48 +2,39 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from scipy.special import expit, softmax
 
-from britekit.annotations.classes import ClassInfo, map_name
 from britekit.audio.windows import WindowGrid
 from britekit.config import AudioConfig, BaseConfig
-from britekit.errors import ModelError, some
+from britekit.errors import ModelError
 from britekit.inference.backend import PROBE, BackendChoice, choose_backend
 from britekit.inference.exported import ExportedModel
+from britekit.inference.frames import taper
+from britekit.inference.members import (
+    MemberFacts,
+    check_members,
+    check_steps,
+    class_order,
+    common_frame_rate,
+    mapped_classes,
+    window_audio,
+)
 from britekit.inference.platt import Calibration, choose_calibration
+from britekit.inference.score_steps import finish_scores
+from britekit.inference.spilled_array import SpilledArray
+from britekit.inference.window_plan import shifted, staggered
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class MemberFacts:
-    """A model of an ensemble, as described in the manifest."""
-
-    path: Path
-    """The loaded file: a checkpoint or its export."""
-    classes: list[ClassInfo]
-    training_cfg: dict[str, Any]
-    multi_label: bool
-    identifier: str
-    training_date: str | None
-    sha256: str
-    """SHA-256 of the checkpoint, even if its export is used."""
-    frames: int | None
-    """T, frames per window; None without an SED head."""
-    licence: str | None = None
-    """Licence of the embedder in a probe."""
-
-
 class _Model(Protocol):
-    def start(self, spectrograms_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]: ...
+    def start(self, spectrograms_BHW: np.ndarray, padded: bool = True) -> tuple[np.ndarray, np.ndarray | None]: ...
 
     def wait(self) -> None: ...
 
@@ -65,13 +56,17 @@ class Ensemble:
         Facts of each model.
     sed_fps
         Frames per second of frame scores, or None if there are none.
+    spread
+        Frames that a window's own score is laid over, where members without SED heads are staggered; else None.
+    frame_weights
+        Weights (T,) of a window's frames where windows overlap; None if all are equal.
     """
 
     def __init__(
         self, cfg: BaseConfig, backend: str, device: str, models: Sequence[_Model], members: Sequence[MemberFacts]
     ) -> None:
         self.cfg = cfg
-        self.audio: AudioConfig = cfg.audio
+        self.audio: AudioConfig = window_audio(cfg)
         self.backend = backend
         self.device = device
         self.members = list(members)
@@ -79,9 +74,18 @@ class Ensemble:
         self.takes_sound = members[0].path.suffix == PROBE
         self._models = list(models)
         self.classes = mapped_classes(members[0].classes, cfg)
-        self._orders = [_class_order(members[0], member) for member in members]
-        _check_members(members)
-        self.sed_fps = _common_frame_rate(cfg, members)
+        self._orders = [class_order(members[0], member) for member in members]
+        check_members(members)
+        self.sed_fps = common_frame_rate(cfg, self.audio.spec_duration, members)
+        self._gives_frames = self.sed_fps is not None
+        self.spread: int | None = None
+        if not self._gives_frames and self.staggered:
+            self.sed_fps = cfg.train.sed_fps
+            self.spread = max(1, round(self.sed_fps * self.audio.spec_duration))
+        check_steps(cfg, members, self.sed_fps is not None)
+        self.frame_weights: np.ndarray | None = None
+        if cfg.infer.frame_taper:
+            self.frame_weights = taper(max(1, round(cfg.train.sed_fps * self.audio.spec_duration)))
 
     def alone(self, place: int) -> Ensemble:
         """Return one member as an ensemble; do not use it while this one is in use."""
@@ -95,6 +99,16 @@ class Ensemble:
     def calibration(self, raw: bool = False) -> Calibration:
         """Return the calibration for the scores, see `choose_calibration`."""
         return choose_calibration(self.cfg, self.sha256s, self.members[0].path.parent, raw)
+
+    @property
+    def staggered(self) -> bool:
+        """Whether a window is scored by some members only, see ``infer.initial_offsets``."""
+        return self.cfg.infer.initial_offsets is not None
+
+    def owners(self, place: int | None) -> np.ndarray:
+        """Return the members (M,) that score the windows of an offset, bool; None: all."""
+        members = np.arange(len(self._models))
+        return members % len(self.cfg.infer.initial_offsets or [0.0]) == (place or 0)
 
     @property
     def width(self) -> int:
@@ -113,13 +127,23 @@ class Ensemble:
 
     def grid(self, start_seconds: float = 0.0) -> WindowGrid:
         """Return the grid of windows of a recording; the first one starts at ``start_seconds``."""
-        return WindowGrid.for_overlap(self.audio.spec_duration, self.cfg.infer.overlap, start_seconds)
+        infer = self.cfg.infer
+        grid = WindowGrid.for_overlap(self.audio.spec_duration, infer.overlap, start_seconds)
+        if infer.initial_offsets is not None:
+            return staggered(grid, infer.initial_offsets[: len(self._models)])
+        return shifted(grid, infer.shift_s) if infer.shift_s else grid
+
+    def finish(self, starts_N: np.ndarray, rows: SpilledArray) -> SpilledArray:
+        """Return the rows of a recording after smoothing and scaling by its own top; ``rows`` is used up."""
+        return finish_scores(self.cfg.infer, starts_N, rows)
 
     def score(
         self,
         spectrograms_BHW: np.ndarray,
         places: Sequence[int] | None = None,
         scaling: tuple[float, float] = (1.0, 0.0),
+        owners_BM: np.ndarray | None = None,
+        padded: bool = True,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the mean scores of the members, not calibrated.
 
@@ -131,24 +155,36 @@ class Ensemble:
             Numbers of the members asked; None = all.
         scaling
             Coefficient and intercept on the logits of each member, before the mean.
+        owners_BM
+            Which members score each window, at least one, bool; None = all that are asked.
+        padded
+            Let PyTorch run batches of one size only. Otherwise few windows take less time, but scores depend on their
+            number, by rounding.
 
         Returns
         -------
-        (B, C) float32, and (B, C, T) float32 or None without SED heads. A window's scores do not depend on others.
+        (B, C) float32, and (B, C, T) float32 or None without SED heads. If ``padded``, a window's scores do not depend
+        on others.
         """
         if not len(spectrograms_BHW):
             return np.empty((0, len(self.classes)), np.float32), None
         chosen = range(len(self._models)) if places is None else places
-        started = [self._models[place].start(spectrograms_BHW) for place in chosen]
-        for place in chosen:
+        asked: list[tuple[int, Any]] = [(place, slice(None)) for place in chosen]
+        if owners_BM is not None:
+            asked = [(place, np.flatnonzero(owners_BM[:, place])) for place in chosen if owners_BM[:, place].any()]
+        started = [self._models[place].start(spectrograms_BHW[rows_b], padded) for place, rows_b in asked]
+        for place, _ in asked:
             self._models[place].wait()
         segments, frames = [], []
-        for (segment_BC, frames_BCT), place in zip(started, chosen, strict=True):
+        for (segment_BC, frames_BCT), (place, _) in zip(started, asked, strict=True):
             order = self._orders[place]
             segments.append(self._activate(segment_BC, scaling)[:, order])
-            if self.sed_fps is not None and frames_BCT is not None:
+            if self._gives_frames and frames_BCT is not None:
                 frames.append(self._activate(frames_BCT, scaling)[:, order])
-        return _mean(segments), _mean(frames) if frames else None
+        if owners_BM is None:
+            return _mean(segments), _mean(frames) if frames else None
+        counts_B, rows = owners_BM.sum(axis=1), [rows_b for _, rows_b in asked]
+        return _mean_of_owners(segments, rows, counts_B), _mean_of_owners(frames, rows, counts_B) if frames else None
 
     def _activate(self, logits: np.ndarray, scaling: tuple[float, float]) -> np.ndarray:
         if not self.multi_label:
@@ -182,7 +218,11 @@ def load_ensemble(cfg: BaseConfig, paths: Sequence[Path], choice: BackendChoice 
     members: list[MemberFacts] = []
     if choice.reason:
         log.warning("the models run in PyTorch, because %s", choice.reason)
-    audio, infer = cfg.audio, cfg.infer
+    audio, infer = window_audio(cfg), cfg.infer
+    # Columns and frames of longer windows; None for the model's own.
+    longer = None
+    if infer.window_s is not None:
+        longer = (audio.spec_width, max(1, round(cfg.train.sed_fps * infer.window_s)))
     if choice.name == "openvino":
         from britekit.inference.probe_file import ProbeModel
 
@@ -190,10 +230,16 @@ def load_ensemble(cfg: BaseConfig, paths: Sequence[Path], choice: BackendChoice 
         for path in choice.exports:
             exported: ExportedModel | ProbeModel
             if path.suffix == PROBE:
+                if infer.precision != "f32":
+                    raise ModelError(
+                        f'infer.precision is "{infer.precision}", but {path} runs in f32 only; set it to f32'
+                    )
                 exported = ProbeModel(path)
                 runtimes.append(exported.runtime)
             else:
-                exported = ExportedModel(path, infer.audio_power, audio.spec_height, audio.spec_width)
+                exported = ExportedModel(
+                    path, infer.audio_power, cfg.audio.spec_height, cfg.audio.spec_width, False, infer.precision, longer
+                )
             facts = exported.facts
             models.append(exported)
             members.append(
@@ -217,7 +263,7 @@ def load_ensemble(cfg: BaseConfig, paths: Sequence[Path], choice: BackendChoice 
     device = choose_device(cfg.misc.force_cpu)
     probe = np.zeros((1, audio.spec_height, audio.spec_width), np.float32)
     for path in paths:
-        model = TorchModel(path, device, infer.audio_power, infer.block_size, infer.autocast)
+        model = TorchModel(path, device, infer.audio_power, infer.block_size, infer.precision, False, longer)
         frames = model.start(probe)[1]
         stored = model.stored
         models.append(model)
@@ -246,71 +292,10 @@ def _mean(parts: list[np.ndarray]) -> np.ndarray:
     return total
 
 
-def mapped_classes(classes: Sequence[ClassInfo], cfg: BaseConfig) -> list[ClassInfo]:
-    """Return the classes of old models with their new names and codes."""
-    return [
-        dataclasses.replace(
-            info, name=map_name(info.name, cfg.misc.map_names), code=map_name(info.code, cfg.misc.map_codes)
-        )
-        for info in classes
-    ]
-
-
-def _class_order(first: MemberFacts, member: MemberFacts) -> np.ndarray:
-    """Return the column in a member of each class of the first member."""
-    wanted = [info.name for info in first.classes]
-    column = {info.name: place for place, info in enumerate(member.classes)}
-    missing = [f'"{name}"' for name in wanted if name not in column]
-    extra = [f'"{name}"' for name in sorted(set(column) - set(wanted))]
-    if missing or extra:
-        parts = [f"lacks {some(missing, 4)}"] if missing else []
-        parts += [f"adds {some(extra, 4)}"] if extra else []
-        raise ModelError(
-            f"{member.path} knows other classes than {first.path}: it {' and '.join(parts)}; members of "
-            "an ensemble must agree"
-        )
-    return np.array([column[name] for name in wanted])
-
-
-def _check_members(members: Sequence[MemberFacts]) -> None:
-    """Raise unless all members use the same spectrograms and the same kind of score."""
-    first = members[0]
-    for member in members[1:]:
-        if (member.path.suffix == PROBE) != (first.path.suffix == PROBE):
-            raise ModelError(
-                f"{first.path} and {member.path} cannot form an ensemble: one takes sound, one spectrograms"
-            )
-    fields = [field.name for field in dataclasses.fields(AudioConfig)]
-    for member in members[1:]:
-        own, wanted = member.training_cfg["audio"], first.training_cfg["audio"]
-        for name in fields:
-            if own.get(name) != wanted.get(name):
-                raise ModelError(
-                    f"{member.path} was trained with audio.{name} {own.get(name)}, {first.path} with "
-                    f"{wanted.get(name)}; members of an ensemble must agree"
-                )
-        if member.multi_label != first.multi_label:
-            raise ModelError(
-                f"{member.path} and {first.path} differ in train.multi_label; members of an ensemble must agree"
-            )
-
-
-def _common_frame_rate(cfg: BaseConfig, members: Sequence[MemberFacts]) -> int | None:
-    """Return the frame rate if all members give frames, else None."""
-    with_frames = [member for member in members if member.frames is not None]
-    if not with_frames:
-        return None
-    if len(with_frames) < len(members):
-        without = next(member for member in members if member.frames is None)
-        log.warning(
-            "%s has no SED head, so the ensemble gives scores only per window, not per frame", without.path.name
-        )
-        return None
-    expected = max(1, round(cfg.train.sed_fps * cfg.audio.spec_duration))
-    for member in members:
-        if member.frames != expected:
-            raise ModelError(
-                f"{member.path} gives {member.frames} frames per window; train.sed_fps "
-                f"{cfg.train.sed_fps} and {cfg.audio.spec_duration:g} s make {expected}"
-            )
-    return cfg.train.sed_fps
+def _mean_of_owners(parts: list[np.ndarray], rows: list[Any], counts_B: np.ndarray) -> np.ndarray:
+    """Return the mean of each window over the members that scored it, summed in their order."""
+    total = np.zeros((len(counts_B), *parts[0].shape[1:]), np.float32)
+    for part, rows_b in zip(parts, rows, strict=True):
+        total[rows_b] += part
+    total /= counts_B.astype(np.float32).reshape(-1, *[1] * (total.ndim - 1))
+    return total

@@ -22,6 +22,8 @@ import numpy as np
 from britekit.annotations.classes import ClassInfo
 from britekit.errors import ModelError
 from britekit.inference.backend import PROBE
+from britekit.inference.longer_windows import stretch_windows
+from britekit.inference.precision import require_precision
 from britekit.inference.seal import check_seal
 from britekit.processes import available_cores
 
@@ -132,6 +134,10 @@ class ExportedModel:
         Size of a spectrogram; checked against the network.
     embed
         Give embeddings (B, F) in place of logits; the head does not run.
+    precision
+        ``f32`` or ``bf16``.
+    longer
+        Columns and frames of windows that are longer than the network's own; None for its own.
 
     Attributes
     ----------
@@ -140,8 +146,16 @@ class ExportedModel:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], audio_power: float, height: int, width: int, embed: bool = False
+        self,
+        path: str | os.PathLike[str],
+        audio_power: float,
+        height: int,
+        width: int,
+        embed: bool = False,
+        precision: str = "f32",
+        longer: tuple[int, int] | None = None,
     ) -> None:
+        require_precision(precision, "openvino", "cpu")
         openvino = load_openvino()
         from openvino import opset13
 
@@ -151,7 +165,11 @@ class ExportedModel:
         _check_size(model, self.path, height, width)
         self._output = EMBEDDING_NAME if embed else SEGMENT_NAME
         keep_outputs(model, {EMBEDDING_NAME} if embed else {SEGMENT_NAME, FRAMES_NAME})
-        model.reshape({INPUT_NAME: [1, 1, height, width]})
+        if longer is not None:
+            stretch_windows(model, self.path, height, *longer)
+            self.facts = replace(self.facts, frames=longer[1])
+        else:
+            model.reshape({INPUT_NAME: [1, 1, height, width]})
         if audio_power != 1.0:
             # Inside the graph it has no measurable cost, and gives the same bits as numpy (1 ms per window).
             start = model.input(INPUT_NAME)
@@ -168,7 +186,7 @@ class ExportedModel:
             # 9.6 ms instead of 8.3.
             "ENABLE_CPU_PINNING": False,
             # Some processors would use bfloat16, and scores would differ between machines.
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": precision,
         }
         try:
             self._network = _core().compile_model(model, "CPU", settings)
@@ -181,7 +199,7 @@ class ExportedModel:
         self._frames = None if embed else self.facts.frames
         self.width = int(self._network.output(self._output).shape[1])
 
-    def start(self, spectrograms_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def start(self, spectrograms_BHW: np.ndarray, padded: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
         """Start scoring windows; return the arrays that hold their logits after `wait`, (B, C) and (B, C, T)."""
         from openvino import Tensor
 

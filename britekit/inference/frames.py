@@ -8,7 +8,7 @@ from britekit.inference.spilled_array import SpilledArray
 
 
 class FrameGrid:
-    """Frames of a recording, round(fps * seconds) in all; frames of overlapping windows are averaged.
+    """Frames of a recording, round(fps * seconds) in all; frames of overlapping windows are averaged, with weights.
 
     Frames that no later window can reach move to a `SpilledArray`, so memory does not grow with the recording.
 
@@ -26,13 +26,26 @@ class FrameGrid:
         self._fps = fps
         self._rows = SpilledArray(num_classes) if rows is None else rows
         self._sum = np.zeros((256, num_classes), np.float32)
-        self._count = np.zeros(256, np.uint16)
+        self._count = np.zeros(256, np.float32)
         self._first = 0  # frame number of the first row in the buffer
         self._end = 0  # frame number after the last one of any window
 
-    def add(self, start_s: float, frames_CT: np.ndarray) -> None:
-        """Add the frames of one window at round(start * fps); windows must have ascending starts."""
+    def add(self, start_s: float, frames_CT: np.ndarray, weight: float | np.ndarray = 1.0) -> None:
+        """Add the frames of one window at round(start * fps); windows must have ascending starts.
+
+        Parameters
+        ----------
+        start_s
+            Start of the window; what lies before 0 is cut off.
+        weight
+            Weight of the window in the mean, or of each of its frames (T,), above 0.
+        """
         first = round(start_s * self._fps)
+        if first < 0:
+            weight = weight if np.ndim(weight) == 0 else np.asarray(weight)[-first:]
+            frames_CT, first = frames_CT[:, -first:], 0
+            if not frames_CT.shape[1]:
+                return
         if first < self._first:
             raise ValueError(f"the window at {start_s} s comes after a later one")
         if first >= self._first + len(self._count) // 2:
@@ -41,10 +54,13 @@ class FrameGrid:
         if past - self._first > len(self._count):
             more = max(past - self._first, 2 * len(self._count)) - len(self._count)
             self._sum = np.concatenate([self._sum, np.zeros((more, self._sum.shape[1]), np.float32)])
-            self._count = np.concatenate([self._count, np.zeros(more, np.uint16)])
+            self._count = np.concatenate([self._count, np.zeros(more, np.float32)])
         held = slice(first - self._first, past - self._first)
-        self._sum[held] += frames_CT.T
-        self._count[held] += 1
+        if np.ndim(weight) == 0 and weight == 1.0:
+            self._sum[held] += frames_CT.T
+        else:
+            self._sum[held] += frames_CT.T * np.asarray(weight, np.float32).reshape(-1, 1)
+        self._count[held] += weight
         self._end = max(self._end, past)
 
     def finish(self, seconds: float) -> SpilledArray:
@@ -76,3 +92,9 @@ class FrameGrid:
             held[left:] = 0
         self._first = first
         self._end = max(self._end, first)
+
+
+def taper(frames: int) -> np.ndarray:
+    """Return the weights (T,) of a window's frames, float32: a Hann window that does not reach 0 at its edges."""
+    places = np.arange(1, frames + 1)
+    return (0.5 - 0.5 * np.cos(2 * np.pi * places / (frames + 1))).astype(np.float32)

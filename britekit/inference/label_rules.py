@@ -26,6 +26,8 @@ class LabelRules:
     """Frames per second of frame scores."""
     segment_frames: int | None = None
     """Frames of a label of fixed length; None for labels of variable length."""
+    quantile: float | None = None
+    """Quantile of the frames of a label of fixed length that is its score; None for their maximum."""
     second_pass: bool = False
     raise_min_to_confirm: float = 0.5
     confirmed_if_seconds: float = 8.0
@@ -38,10 +40,15 @@ class LabelRules:
         return (self.segment_frames or 0) / self.fps
 
 
-def label_rules(cfg: BaseConfig, has_frames: bool) -> LabelRules:
-    """Return the rules of these settings; with frames and a min_score of 0, labels have the length of a window."""
+def label_rules(cfg: BaseConfig, has_frames: bool, has_windows: bool = False) -> LabelRules:
+    """Return the rules of these settings; with frames and a min_score of 0, labels have the length of a window.
+
+    So they have if the frames are windows laid over each other (``has_windows``).
+    """
     infer, duration, fps = cfg.infer, cfg.audio.spec_duration, cfg.train.sed_fps
     length = infer.segment_len if has_frames else None
+    if has_windows and length is None:
+        length = duration
     if has_frames and length is None and infer.min_score == 0:
         length = duration
         log.warning(
@@ -53,6 +60,7 @@ def label_rules(cfg: BaseConfig, has_frames: bool) -> LabelRules:
         duration_s=duration,
         fps=fps,
         segment_frames=None if length is None else max(1, round(fps * length)),
+        quantile=infer.quantile,
         second_pass=infer.lower_min_if_confirmed,
         raise_min_to_confirm=infer.raise_min_to_confirm,
         confirmed_if_seconds=infer.confirmed_if_seconds,
@@ -86,9 +94,15 @@ def named(recording: str, name: str, found: Intervals) -> list[Label]:
     return [Label(recording, name, *row) for row in rows]
 
 
-def group_frames(frames_FC: np.ndarray, segment_frames: int) -> np.ndarray:
-    """Return the maximum of each group of frames, (ceil(F / segment_frames), C)."""
+def group_frames(frames_FC: np.ndarray, segment_frames: int, quantile: float | None = None) -> np.ndarray:
+    """Return the maximum, or a quantile, of each group of frames, (ceil(F / segment_frames), C)."""
     length = len(frames_FC)
+    if quantile is not None:
+        whole = length // segment_frames * segment_frames
+        groups_GSC = frames_FC[:whole].reshape(-1, segment_frames, *frames_FC.shape[1:])
+        found = [np.quantile(groups_GSC, quantile, axis=1)] if whole else []
+        found += [np.quantile(frames_FC[whole:], quantile, axis=0)[None]] if whole < length else []
+        return np.concatenate([np.empty((0, *frames_FC.shape[1:]), np.float32), *found]).astype(np.float32)
     groups = -(-length // segment_frames)
     padded = np.zeros((groups * segment_frames, *frames_FC.shape[1:]), frames_FC.dtype)
     padded[:length] = frames_FC
@@ -165,6 +179,6 @@ def _runs(frames_F: np.ndarray, rules: LabelRules) -> tuple[np.ndarray, np.ndarr
 
 def _groups(frames_F: np.ndarray, rules: LabelRules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     assert rules.segment_frames is not None
-    scores = group_frames(frames_F, rules.segment_frames)
+    scores = group_frames(frames_F, rules.segment_frames, rules.quantile)
     groups = np.flatnonzero(scores >= _frame_threshold(frames_F, rules))
     return groups * rules.segment_s, (groups + 1) * rules.segment_s, scores[groups]

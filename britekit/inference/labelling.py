@@ -55,11 +55,15 @@ class Labeller:
     classes
         Classes of the ensemble except the ignored ones.
     calibration
-        Calibration of the scores. rules Rules for labels.
+        Calibration of the scores.
+    rules
+        Rules for labels.
     thresholds
         Lowest score of a label by class; None for ``infer.min_score`` for all.
     label_field
-        Name of a class that labels show. facts Facts that formats show beside labels.
+        Name of a class that labels show.
+    facts
+        Facts that formats show beside labels.
 
     Raises
     ------
@@ -81,7 +85,7 @@ class Labeller:
         if calibration is None:
             calibration = configured_calibration(cfg, ensemble.sha256s)
         self.calibration = calibration
-        self.rules: LabelRules = label_rules(cfg, ensemble.sed_fps is not None)
+        self.rules: LabelRules = label_rules(cfg, ensemble.sed_fps is not None, ensemble.spread is not None)
         self.thresholds = class_thresholds(calibration, self.classes, cfg) if thresholds else None
         self._cfg = cfg
         if prior is not None:
@@ -193,9 +197,9 @@ class Labeller:
         for block in result.frame_rows.blocks():
             left = np.concatenate([left, block[:, self._columns]])
             whole = len(left) // size * size
-            yield self._with_prior(group_frames(left[:whole], size), prior)
+            yield self._with_prior(group_frames(left[:whole], size, self.rules.quantile), prior)
             left = left[whole:]
-        yield self._with_prior(group_frames(left, size), prior)
+        yield self._with_prior(group_frames(left, size, self.rules.quantile), prior)
 
 
 def ignored_classes(cfg: BaseConfig) -> Collection[str]:

@@ -16,9 +16,11 @@ import numpy as np
 
 from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig
+from britekit.config.fields import show
 from britekit.config.yaml_reader import load_plain
 from britekit.errors import InputError
 from britekit.files import require_file
+from britekit.inference.score_steps import scored_with
 from britekit.tracking.facts import is_dvc_stage
 
 # Output of the pipeline stage `calibrate`.
@@ -48,6 +50,8 @@ class Calibration:
     """Lowest probability that reaches `precision`, by class code or name; None if none does."""
     precision: float | None = None
     """Precision that `thresholds` were chosen for."""
+    scored_with: dict[str, Any] | None = None
+    """Occurrence prior and steps of the scores it was fitted on, see `score_steps`; None if unknown."""
 
     @property
     def is_identity(self) -> bool:
@@ -125,7 +129,25 @@ def configured_calibration(cfg: BaseConfig, members: Collection[str] = ()) -> Ca
             '"britekit calibrate" on the scores of these models',
             found.source,
         )
+    _warn_of_other_steps(found, cfg)
     return found
+
+
+def _warn_of_other_steps(found: Calibration, cfg: BaseConfig) -> None:
+    """Warn if a calibration was fitted on scores that were made in another way than these."""
+    before, now = found.scored_with, scored_with(cfg.infer)
+    if before is None or before == now:
+        return
+    if before.get("occurrence_prior") != now["occurrence_prior"]:
+        words = ("without", "with") if now["occurrence_prior"] else ("with", "without")
+        how = f"{words[0]} the occurrence prior (infer.occurrence), but is applied {words[1]} it"
+    else:
+        names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+        how = "with " + ", ".join(f"infer.{n} {show(before.get(n))}, now {show(now.get(n))}" for n in names)
+    log.warning(
+        '%s was fitted on scores %s: its probabilities will be off; run "britekit calibrate" with these settings',
+        *(found.source, how),
+    )
 
 
 def project_calibration(members: Collection[str], beside: Path | None = None) -> Calibration | None:
@@ -174,6 +196,7 @@ def choose_calibration(
         log.warning(
             "infer.scaling_coefficient and scaling_intercept are ignored: %s belongs to the models", found.source
         )
+    _warn_of_other_steps(found, cfg)
     return found
 
 
@@ -214,8 +237,9 @@ def read_calibration(path: str | Path) -> Calibration:
     backend = content.get("backend")
     thresholds, precision = _thresholds(content.get("thresholds"), str(path))
     return Calibration(
-        *(a, b, values, str(path), frozenset(map(str, members)), backend and str(backend)), *(thresholds, precision)
-    )
+        *(a, b, values, str(path), frozenset(map(str, members)), backend and str(backend)), *(thresholds, precision),
+        scored_with=known if isinstance(known := content.get("scored_with"), dict) else None,
+    )  # fmt: skip
 
 
 def _thresholds(entry: Any, where: str) -> tuple[dict[str, float | None], float | None]:

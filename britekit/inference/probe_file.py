@@ -148,7 +148,7 @@ class ProbeModel:
         self._weights, self._bias, self._centre = numbers[_WEIGHTS], numbers[_BIAS], numbers.get(_CENTRE)
         self.runtime = self._embedder.runtime.name
 
-    def start(self, waves_Bn: NDArray[np.float32]) -> tuple[NDArray[np.float32], None]:
+    def start(self, waves_Bn: NDArray[np.float32], padded: bool = True) -> tuple[NDArray[np.float32], None]:
         """Return the logits (B, C) of waveforms."""
         vectors, _ = self._embedder.start(waves_Bn)
         if self._centre is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from array import array
 from collections.abc import Iterator
@@ -18,8 +19,10 @@ from britekit.audio.windows import SpectrogramBatch, WindowGrid, Windows
 from britekit.config import AudioConfig, BaseConfig
 from britekit.errors import InferenceError
 from britekit.inference.frames import FrameGrid
+from britekit.inference.planned_rows import PlannedRows
 from britekit.inference.scores import RecordingScores
 from britekit.inference.spilled_array import SpilledArray
+from britekit.inference.window_plan import WindowPlan
 
 # Windows per chunk of a reader.
 CHUNK = 16
@@ -36,6 +39,10 @@ class Network(Protocol):
     sed_fps: int | None
     takes_sound: bool
     """Whether `score` wants waveforms (B, n) and not spectrograms (B, H, W)."""
+    spread: int | None
+    """Frames to lay a window's score over, where `score` gives none; None to lay nothing."""
+    frame_weights: np.ndarray | None
+    """Weights (T,) of a window's frames; None if all are equal."""
 
     @property
     def width(self) -> int:
@@ -48,7 +55,19 @@ class Network(Protocol):
     def grid(self, start_seconds: float = 0.0) -> WindowGrid:
         """Return where the windows of a recording begin."""
 
-    def score(self, windows: np.ndarray, /) -> tuple[np.ndarray, np.ndarray | None]:
+    @property
+    def staggered(self) -> bool:
+        """Whether `score` takes which members score each window."""
+
+    def owners(self, place: int | None) -> np.ndarray:
+        """Return the members (M,) that score windows of a place in the plan, bool."""
+
+    def finish(self, starts_N: np.ndarray, rows: SpilledArray) -> SpilledArray:
+        """Return the rows of a whole recording as they count; ``rows`` is used up."""
+
+    def score(
+        self, windows: np.ndarray, /, *, owners_BM: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return (B, C), and (B, C, T) or None."""
 
 
@@ -118,6 +137,7 @@ class Job:
         self._starts = array("d")
         classes = ensemble.width
         self._scores = SpilledArray(classes, folder)
+        self._rows: PlannedRows | None = None
         self._grid: FrameGrid | None = None
         if ensemble.sed_fps is not None:
             self._grid = FrameGrid(classes, ensemble.sed_fps, SpilledArray(classes, folder))
@@ -138,7 +158,9 @@ class Job:
             if not self.future.set_running_or_notify_cancel():
                 raise Cancelled
             count = CHUNK if self._max_seconds is None else self._admit(self._max_seconds)
-            self._windows = Windows(self.path, self._ensemble.audio, self._ensemble.grid(self._start_seconds))
+            grid = self._ensemble.grid(self._start_seconds)
+            self._rows = PlannedRows(grid, self._ensemble.owners) if isinstance(grid, WindowPlan) else None
+            self._windows = Windows(self.path, self._ensemble.audio, grid)
             # Decoding and resampling stay on these threads; a GPU is faster from the waveform on.
             device = "cuda" if self._ensemble.device == "cuda" else "cpu"
             stages = self.progress.stages if self.progress else None
@@ -179,27 +201,56 @@ class Job:
         if bad.any():
             raise InferenceError(
                 f"the models give NaN for the window at {starts[int(np.argmax(bad))]:g} s; their weights may "
-                "be damaged or, on a GPU, 16-bit precision insufficient: set infer.autocast to false"
+                "be damaged or, with infer.precision bf16, 16 bits insufficient: set infer.precision to f32"
             )
-        self._starts.extend(starts)
         if self.progress is not None:
             self.progress.done_s = starts[-1]
-        self._scores.append(scores_NC)
-        if self._grid is not None and frames_NCT is not None:
-            for start, frames in zip(starts, frames_NCT, strict=True):
-                self._grid.add(start, frames)
+        weights = [1.0] * len(starts)
+        if self._rows is None:
+            self._append(starts, scores_NC)
+        else:
+            weights = [self._rows.add(start, scores) for start, scores in zip(starts, scores_NC, strict=True)]
+            self._append(*self._rows.before(starts[-1]))
+        if self._grid is None:
+            return
+        if frames_NCT is None and self._ensemble.spread is not None:
+            frames_NCT = np.repeat(scores_NC[:, :, None], self._ensemble.spread, axis=2)
+        if frames_NCT is not None:
+            tapered = self._ensemble.frame_weights
+            for start, frames, weight in zip(starts, frames_NCT, weights, strict=True):
+                self._grid.add(start, frames, weight if tapered is None else weight * tapered)
+
+    def _append(self, starts: list[float], scores_NC: np.ndarray | None) -> None:
+        if scores_NC is not None:
+            self._starts.extend(starts)
+            self._scores.append(scores_NC)
+
+    def owners(self, starts: list[float]) -> np.ndarray:
+        """Return which members score the windows, (B, M) bool, where they are staggered."""
+        assert self._rows is not None
+        return np.stack([self._rows.owners(start) for start in starts])
+
+    @property
+    def seconds_per_window(self) -> float:
+        """Seconds of the recording that are done with each window."""
+        return self._ensemble.step_s / (1 if self._rows is None else self._rows.per_step)
 
     def finish(self) -> None:
         """Set the result of the future."""
         assert self._windows is not None
         seconds = self._windows.seconds or 0.0
+        if self._rows is not None:
+            self._append(*self._rows.before(math.inf))
+        starts = np.array(self._starts, np.float64)
         frames = None
         if self._grid is not None:
             # A recording too short for a window must not count as silent.
             frames = self._grid.finish(seconds if self._starts else 0.0)
+            assert self._ensemble.sed_fps is not None
+            frames = self._ensemble.finish(np.arange(len(frames)) / self._ensemble.sed_fps, frames)
         result = RecordingScores(
-            starts=np.array(self._starts, np.float64),
-            score_rows=self._scores,
+            starts=starts,
+            score_rows=self._ensemble.finish(starts, self._scores),
             frame_rows=frames,
             seconds=seconds,
             damaged_at=self._windows.damaged_at,

@@ -104,6 +104,26 @@ class SpilledArray:
             self._parts = [np.concatenate(self._parts)]
         yield from self._parts
 
+    def part(self, first: int, past: int) -> np.ndarray:
+        """Return the rows from ``first`` to before ``past``, (n, C)."""
+        found = np.empty((past - first, self._columns), np.float32)
+        inside = min(past, self._in_file) - first
+        if inside > 0:
+            assert self._file is not None
+            self._file.seek(4 * first * self._columns)
+            found[:inside] = np.frombuffer(self._file.read(4 * inside * self._columns), np.float32).reshape(inside, -1)
+        at = self._in_file
+        for rows in self._parts:
+            low, high = max(first, at), min(past, at + len(rows))
+            if low < high:
+                found[low - first : high - first] = rows[low - at : high - at]
+            at += len(rows)
+        return found
+
+    def empty_like(self) -> SpilledArray:
+        """Return a table without rows, with the same columns, folder and limit."""
+        return SpilledArray(self._columns, self._folder, self._kept_bytes)
+
     def columns(self, places: Sequence[int]) -> np.ndarray:
         """Return some columns, (N, len(places)), contiguous per column."""
         found = np.empty((len(places), len(self)), np.float32)

@@ -66,6 +66,12 @@ def score_members(
     InputError
         Annotations or recordings cannot be used.
     """
+    for name in ("initial_offsets", "top_weight"):
+        if getattr(cfg.infer, name):
+            raise InputError(
+                f"infer.{name} cannot be used here: scores of members are made apart and then averaged, and it changes "
+                "what their mean is; switch it off to choose members"
+            )
     together = load_ensemble(cfg, paths)  # fails for a differing member before hours of inference
     cfg = copy.deepcopy(cfg)
     cfg.infer.backend = together.backend  # type: ignore[assignment]  # the same for all, as in an ensemble
