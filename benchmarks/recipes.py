@@ -4,6 +4,7 @@
     python benchmarks/recipes.py screen WORK [--epochs 16] [--only NAME ...]
     python benchmarks/recipes.py nested WORK [--epochs 48] [--best 5] [--seeds 3]
     python benchmarks/recipes.py report WORK [--csv FILE]
+    python benchmarks/recipes.py cost [--model NAME] [--batch 64] [--size 128 480]
 
 The sets are ESC-10 (folds 1 to 4), nine grasshoppers and crickets (four folds, sources whole), and `sample` (six
 species and noise at four sites that differ in microphone and background; a fold is a site). Spectrograms are 64 x 128,
@@ -13,7 +14,8 @@ one or two windows of 5 s per recording, and the network is effnet.1, so that a 
 set and seed, each paired with the default's on the same fold. A score of fold g in a run that also left out fold f
 chooses settings for f: ``nested`` takes for each outer fold f the best of its partner g, trains on the other three
 folds, and scores f once, beside the default, with several seeds. Every run is a line in WORK/runs.csv; what is there is
-not run again.
+not run again. ``report`` prints the paired differences with their 95 % intervals (Student's t over folds and seeds).
+``cost`` prints what each switch adds to the CPU time of a step.
 """
 
 from __future__ import annotations
@@ -30,11 +32,12 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -63,6 +66,11 @@ AUDIO: dict[str, dict[str, Any]] = {
     "sample": {},
 }
 MODEL = "effnet.1"
+# Settings that came with this benchmark; `cost` measures the switches that use them.
+NEW = {
+    "ema_decay", "swa_portion", "loss", "soft_auc_weight", "sampling", "mix_sources", "confusion_smoothing", "front",
+    "prob_mixup",
+}  # fmt: skip
 
 
 def augmented(*changes: dict[str, Any]) -> dict[str, Any]:
@@ -111,6 +119,10 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "mixup 1.0, alpha 1": {"prob_simple_merge": 0.0, "prob_mixup": 1.0, "mixup_alpha": 1.0},
     "FreqMixStyle 0.5": augmented({"name": "freq_mix_style", "prob": 0.5}),
     "confusion smoothing 0.1": {"confusion_smoothing": 0.1},
+    "mixup 0.5, epochs x 4": {"prob_simple_merge": 0.0, "prob_mixup": 0.5, "epochs": 4.0},
+    "band_norm": {"front": "band_norm"},
+    "linear power": {"audio": {"power": 2.0}},
+    "PCEN, linear power": {"front": "pcen", "audio": {"power": 2.0}},
     "weight decay 0.05": {"opt_weight_decay": 0.05},
 }
 
@@ -344,36 +356,223 @@ def write_pickle(path: Path, data: Data, images: np.ndarray, owner: np.ndarray, 
     path.write_bytes(pickle.dumps(content, protocol=4))
 
 
-def screen(work: Path, epochs: int, only: Sequence[str], seed: int, pairs: int) -> None:
+def screen(work: Path, epochs: int, only: Sequence[str], seed: int, pairs: int, sets: Sequence[str] = SETS) -> None:
     """Run every switch on every set, the default first."""
     runs = Runs(work)
     for pair in PAIRS[:pairs]:
         for switch in only or SWITCHES:
-            for name in SETS:
+            for name in sets:
                 runs.run(name, pair, switch, SWITCHES[switch], seed, epochs, MODEL)
+
+
+def nested(work: Path, screened: int, epochs: int, best: int, seeds: int, sets: Sequence[str]) -> None:
+    """For each outer fold, take what was best on its partner, train on the other three folds, and score once."""
+    runs = Runs(work)
+    shown = [row["switch"] for row in summary(runs.rows, screened)][:best]
+    for name in sets:
+        for fold in FOLDS:
+            partner = next(g for pair in PAIRS if fold in pair for g in pair if g != fold)
+            inner = {
+                row["switch"]: float(row["macro_pr"])
+                for row in runs.rows
+                if row["set"] == name and row["fold"] == str(partner) and row["epochs"] == str(screened)
+                and "+" in row["held_out"] and row["seed"] == "1" and row["switch"] in (*shown, "default")
+            }  # fmt: skip
+            chosen = max(inner, key=lambda switch: inner[switch])
+            print(f"{name}, outer fold {fold}: {chosen} (fold {partner}: {inner[chosen]:.3f})", flush=True)
+            for seed in range(1, seeds + 1):
+                for switch in dict.fromkeys(("default", chosen)):
+                    runs.run(name, (fold,), switch, SWITCHES[switch], seed, epochs, MODEL)
+
+
+def paired(rows: Sequence[dict[str, Any]], switch: str, epochs: int, sets: Sequence[str] = SETS) -> np.ndarray:
+    """Return the differences of macro PR-AUC from the default, one per set, fold and seed that both have."""
+    table = {
+        (row["set"], row["held_out"], row["fold"], row["seed"], row["switch"]): float(row["macro_pr"])
+        for row in rows
+        if row["epochs"] == str(epochs) and row["set"] in sets
+    }
+    found = [value - table[*key[:4], "default"] for key, value in table.items() if key[4] == switch]
+    return np.array(found)
+
+
+def interval(differences: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % interval of the mean."""
+    if len(differences) < 2:
+        return float("nan"), float("nan")
+    half = stats.t.ppf(0.975, len(differences) - 1) * stats.sem(differences)
+    return float(differences.mean() - half), float(differences.mean() + half)
+
+
+def summary(rows: Sequence[dict[str, Any]], epochs: int) -> list[dict[str, Any]]:
+    """Return a row per switch: differences by set and over all of them with their interval, the best first."""
+    found = []
+    for switch in dict.fromkeys(row["switch"] for row in rows if row["epochs"] == str(epochs)):
+        every = paired(rows, switch, epochs)
+        low, high = interval(every)
+        row: dict[str, Any] = {"switch": switch, "scores": len(every)}
+        for name in SETS:
+            own = paired(rows, switch, epochs, [name])
+            row[name] = f"{own.mean():+.3f} ({len(own)})" if len(own) else ""
+        found.append(row | {"all": f"{every.mean():+.3f}", "low": f"{low:+.3f}", "high": f"{high:+.3f}"})
+    return sorted(found, key=lambda row: -float(row["all"]))
+
+
+def report(work: Path, target: Path | None) -> None:
+    """Print the table of the screening and, if there are any, of the outer folds; write it as CSV if wanted."""
+    rows = read_runs(work / "runs.csv")
+    tables = []
+    for title, chosen in (
+        ("screening (two folds for training)", [row for row in rows if "+" in row["held_out"]]),
+        ("outer folds (three for training)", [row for row in rows if "+" not in row["held_out"]]),
+    ):
+        for epochs in sorted({int(row["epochs"]) for row in chosen}):
+            part = [row for row in chosen if row["epochs"] == str(epochs)]
+            print(f"\n{title}, {epochs} epochs, {MODEL}")
+            for name in SETS:
+                own = [float(r["macro_pr"]) for r in part if r["set"] == name and r["switch"] == "default"]
+                if own:
+                    print(f"  default on {name}: macro PR-AUC {np.mean(own):.3f} (mean of {len(own)} scores)")
+            for row in summary(part, epochs):
+                if row["switch"] != "default":
+                    cells = "".join(f"{row[name]:>14}" for name in SETS)
+                    print(f"  {row['switch']:28}{cells}   {row['all']} ({row['low']} to {row['high']})")
+                    tables.append({"part": title, "epochs": epochs, **row})
+    if target is not None and tables:
+        with open(target, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(tables[0]))
+            writer.writeheader()
+            writer.writerows(tables)
+
+
+def cost(model: str, batch: int, size: Sequence[int], rounds: int) -> None:
+    """Print the CPU time of a step, and the share that each switch adds to it.
+
+    What a switch does is timed by itself, as a step varies by more than 5 % on a busy machine.
+    """
+    import torch
+
+    from britekit.annotations.classes import ClassInfo
+    from britekit.config.layers import from_dict
+    from britekit.datasets.batches import Bank, TrainingBatches
+    from britekit.datasets.training_set import TrainingSet
+    from britekit.models.fronts import build_front
+    from britekit.training import preparation as prepare
+    from britekit.training.losses import compute_loss
+    from britekit.training.optimizers import build_optimizer
+
+    rng, classes = np.random.default_rng(0), 10
+    labels = np.eye(classes, dtype=np.uint8)[np.arange(4 * batch) % classes]
+    images = rng.integers(0, 255, (4 * batch, *size)).astype(np.uint8)
+    infos = [ClassInfo(f"C{n}", f"C{n}", "", "") for n in range(classes)]
+    samples = TrainingSet(infos, images, labels, np.arange(4 * batch) // 2)
+
+    def timed(work: Callable[[], Any]) -> float:
+        work()
+        times = []
+        for _ in range(rounds):
+            begun = time.process_time()
+            work()
+            times.append(time.process_time() - begun)
+        return float(np.median(times))
+
+    def parts(settings: dict[str, Any]) -> dict[str, Callable[[], Any]]:
+        given = {k: v for k, v in settings.items() if k not in ("audio", "epochs")}
+        cfg = from_dict(
+            {"audio": {"spec_height": size[0], "spec_width": size[1]}, "train": {"model_type": model, **given}}
+        )
+        order = prepare.make_order(samples, np.arange(4 * batch), cfg)
+        batches = TrainingBatches(
+            Bank(samples), torch.arange(4 * batch), batch, 1, prepare.make_chain(cfg), prepare.make_mixing(cfg), 0,
+            shares=order,
+        )  # fmt: skip
+        batches.begin_epoch(0)
+        index = next(iter(batches.indices(0)))
+        made, loss = batches.make(index), prepare.loss_settings(cfg)
+        logits = torch.randn(batch, classes, requires_grad=True)
+        confusion = prepare.make_confusion(cfg, classes, torch.device("cpu"))
+
+        def losses() -> None:
+            targets = made.targets
+            if confusion is not None:
+                targets = confusion(targets)
+                confusion.watch(logits, made.targets)
+            compute_loss(logits, None, targets, made.merged, loss).backward()
+
+        found: dict[str, Callable[[], Any]] = {"batch": lambda: batches.make(index), "loss": losses}
+        found["order"] = lambda: batches.order(1)
+        if cfg.train.ema_decay > 0:
+            average = prepare.make_average(network, cfg, 10)
+            found["average"] = average.after_step if average else list
+        if cfg.train.front is not None:
+            front = build_front(cfg.train.front, size[0])
+            found["front"] = lambda: front(made.images).sum().backward()
+        return found
+
+    plain = from_dict({"audio": {"spec_height": size[0], "spec_width": size[1]}, "train": {"model_type": model}})
+    network = prepare.make_recognizer(plain, infos)
+    network.train()
+    optimizer = build_optimizer(network, "adamw", 1e-4, 0.01, 0.9, 0.999)
+    pictures = torch.rand(batch, 1, *size)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        network(pictures)[0].sum().backward()
+        optimizer.step()
+
+    base = {name: timed(work) for name, work in parts({}).items()}
+    base["order"] /= 4  # four batches are an epoch
+    whole = timed(step) + sum(base.values())
+    print(f"{model}, {batch} spectrograms of {size[0]} x {size[1]}: {1000 * whole:.0f} ms of CPU per step")
+    for switch, settings in SWITCHES.items():
+        if settings.keys() & NEW or "augmentations" in settings:
+            own = {name: timed(work) for name, work in parts(settings).items()}
+            own["order"] /= 4
+            more = sum(value - base.get(name, 0.0) for name, value in own.items())
+            print(f"  {switch:28}{100 * more / whole:+6.1f} %  ({1000 * more:+.1f} ms)", flush=True)
 
 
 def main() -> int:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     steps = parser.add_subparsers(dest="step", required=True)
-    for step in ("prepare", "screen"):
+    for step in ("prepare", "screen", "nested", "report", "cost"):
         sub = steps.add_parser(step)
+        if step == "cost":
+            sub.add_argument("--model", default=MODEL)
+            sub.add_argument("--batch", type=int, default=64)
+            sub.add_argument("--size", type=int, nargs=2, default=(128, 480), metavar=("ROWS", "COLUMNS"))
+            sub.add_argument("--rounds", type=int, default=5)
+            continue
         sub.add_argument("work", type=Path)
+        if step == "report":
+            sub.add_argument("--csv", type=Path, help="also write the table here")
+        if step == "nested":
+            for option, value in (("screened", 16), ("epochs", 48), ("best", 5), ("seeds", 3)):
+                sub.add_argument(f"--{option}", type=int, default=value)
+            sub.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
         if step == "prepare":
             sub.add_argument("--data", type=Path, required=True)
         if step == "screen":
             sub.add_argument("--only", nargs="+", default=(), metavar="NAME")
+            sub.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
             sub.add_argument("--seed", type=int, default=1)
             sub.add_argument("--pairs", type=int, default=len(PAIRS), choices=(1, 2), help="1: folds 1 and 2 only")
             sub.add_argument("--epochs", type=int, default=16)
     options = parser.parse_args()
     os.environ["WANDB_MODE"] = "disabled"
+    if options.step == "cost":
+        cost(options.model, options.batch, options.size, options.rounds)
+        return 0
     work = options.work.resolve()
-    if options.step == "prepare":
+    if options.step == "report":
+        report(work, options.csv)
+    elif options.step == "nested":
+        nested(work, options.screened, options.epochs, options.best, options.seeds, options.sets)
+    elif options.step == "prepare":
         prepare(work, options.data.resolve())
     elif options.step == "screen":
-        screen(work, options.epochs, options.only, options.seed, options.pairs)
+        screen(work, options.epochs, options.only, options.seed, options.pairs, options.sets)
     return 0
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from britekit.cli import build_parser
 from britekit.commands import init
+from britekit.config import BaseConfig, from_dict, to_dict
 from britekit.config.layers import resolve
+from britekit.config.presets import PRESETS
 from britekit.errors import InputError
 from britekit.project.layout import lay_out, project_files
 
@@ -157,3 +160,19 @@ def test_pages_of_plots_need_no_network(tmp_path):
     assert ours.samefile(ROOT / "britekit/project/plots.html"), "this repository uses the page that init lays out"
     for plot in yaml.safe_load((tmp_path / "dvc.yaml").read_text())["plots"]:
         assert [options["template"] for options in plot.values()] == ["simple"], "DVC's default smooths"
+
+
+@pytest.mark.parametrize("preset", [None, *PRESETS])
+def test_a_preset_is_a_project_whose_settings_hold(preset):
+    """Each value of a preset arrives in the settings; all others are the defaults."""
+    cfg, plain = from_dict(yaml.safe_load(project_files(preset)["params.yaml"])), BaseConfig()
+    for section, values in (PRESETS[preset] if preset else {}).items():
+        for name, value in values.items():
+            assert getattr(getattr(cfg, section), name) == value
+            setattr(getattr(plain, section), name, value)
+    assert to_dict(cfg) == to_dict(plain)
+
+
+def test_init_takes_the_presets_there_are():
+    given = next(a for a in build_parser("init")._actions if "--preset" in a.option_strings)
+    assert list(given.choices) == list(PRESETS)

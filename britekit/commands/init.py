@@ -6,6 +6,7 @@ where they are missing. Existing files stay as they are. Nothing is committed.
     britekit init --dest owls
     cd owls && git add . && git commit -m "Begin" && dvc repro && britekit summary
     britekit init --ci github
+    britekit init --preset few      # below 500 training clips
 """
 
 from typing import Annotated, Optional
@@ -20,13 +21,21 @@ def init(
         Optional[str],
         opt("--ci", choices=("github", "gitlab"), help="also write a workflow for this service (default: none)"),
     ] = None,
+    preset: Annotated[
+        Optional[str],
+        opt(
+            "--preset",
+            choices=("few", "some", "many"),
+            help="settings for few training clips (below 500), some (to 10,000) or many (default: for any number)",
+        ),
+    ] = None,
 ) -> None:
     """Create a project."""
     import shlex
 
     from britekit.project.layout import lay_out
 
-    outcome = lay_out(dest, overwrite=force, ci=ci)
+    outcome = lay_out(dest, overwrite=force, ci=ci, preset=preset)
     print(f"copied = {outcome.copied}")
     print(f"skipped = {outcome.skipped}")
     steps = [

@@ -25,6 +25,7 @@ class TrainConfig(Section):
     # model
     model_type: str = setting("effnet.2", "family.size, or timm.NAME")
     head_type: str | None = setting(None, "classifier head; null = the backbone's own")
+    front: Literal["pcen", "band_norm"] | None = setting(None, "learned layer before the network")
     hidden_channels: int = setting(256, "width used by effnet, hgnet and the SED heads", low=1)
     pretrained: bool = setting(False, "start from published weights (timm.* only; downloaded)")
     load_ckpt_path: str | None = setting(None, "start from this checkpoint")

@@ -64,8 +64,9 @@ def hyper_parameters(
     values = asdict(blueprint)
     values.pop("num_classes")
     values.pop("pretrained")  # a checkpoint brings its weights along
-    if not values["as_public"]:
-        del values["as_public"]
+    for name in ("as_public", "front"):
+        if not values[name]:
+            del values[name]
     return {
         **values,
         "train_class_names": [c.name for c in classes],
@@ -292,5 +293,5 @@ def _blueprint(hyper: Mapping[str, Any], settings: Mapping[str, Any], num_classe
         frames=frame_count(train.get("sed_fps", 4), audio["spec_duration"]),
         hidden_channels=hyper.get("hidden_channels", 256),
     )
-    optional = ("frames", "drop_rate", "drop_path_rate", "lse_temp", "two_way", "as_public")
+    optional = ("frames", "drop_rate", "drop_path_rate", "lse_temp", "two_way", "as_public", "front")
     return replace(blueprint, **{key: hyper[key] for key in optional if key in hyper})

@@ -27,5 +27,7 @@ class Blueprint:
     lse_temp: float = 0.5
     two_way: bool = True
     """Settings of the temporal head."""
+    front: str | None = None
+    """Learned layer before the backbone, see `fronts`."""
     as_public: bool = False
     """Layers that public britekit builds otherwise are built as there; set for its checkpoints."""

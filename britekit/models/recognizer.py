@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from britekit.models.fronts import build_front
 from britekit.models.options import Blueprint
 from britekit.models.registry import find_backbone, find_head
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Recognizer(nn.Module):
-    """Backbone and head; weights are named ``backbone.*`` and ``head.*``.
+    """Backbone and head; weights are named ``backbone.*`` and ``head.*``, those of a learned layer before, ``front.*``.
 
     Attributes
     ----------
@@ -25,8 +26,9 @@ class Recognizer(nn.Module):
         The plain values it was built from.
     """
 
-    def __init__(self, backbone: nn.Module, head: nn.Module, blueprint: Blueprint):
+    def __init__(self, backbone: nn.Module, head: nn.Module, blueprint: Blueprint, front: nn.Module | None = None):
         super().__init__()
+        self.front = front
         self.backbone = backbone
         self.head = head
         self.blueprint = blueprint
@@ -34,15 +36,19 @@ class Recognizer(nn.Module):
 
     def forward(self, x_B1HW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Segment logits (B, C) and frame logits (B, C, T), or None where the head gives none."""
-        return self.head(self.backbone(x_B1HW))
+        return self.head(self.features(x_B1HW))
+
+    def features(self, x_B1HW: torch.Tensor) -> torch.Tensor:
+        """Return the output of the backbone."""
+        return self.backbone(x_B1HW if self.front is None else self.front(x_B1HW))
 
     def embed(self, x_B1HW: torch.Tensor) -> torch.Tensor:
         """Backbone features averaged over frequency and time, (B, F)."""
-        return self._averaged(self.backbone(x_B1HW))
+        return self._averaged(self.features(x_B1HW))
 
     def forward_and_embed(self, x_B1HW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
         """Return the output of `forward` and the embedding, with one pass through the backbone."""
-        features = self.backbone(x_B1HW)
+        features = self.features(x_B1HW)
         segment, frames = self.head(features)
         return segment, frames, self._averaged(features)
 
@@ -56,16 +62,20 @@ class Recognizer(nn.Module):
         """Train the head only; the backbone's batch-norm statistics stay as they are too."""
         self.backbone_frozen = True
         self.backbone.requires_grad_(False)
+        if self.front is not None:
+            self.front.requires_grad_(False)
         model = getattr(self.backbone, "model", None)
         if getattr(self.backbone, "keep_raw", False) and model is not None:
             model.get_classifier().requires_grad_(True)  # timm's own head lives in the backbone
-        self.backbone.eval()
+        self.train(self.training)
 
     def train(self, mode: bool = True) -> "Recognizer":
         """Switch between training and evaluation; a frozen backbone stays in evaluation."""
         super().train(mode)
         if self.backbone_frozen:
             self.backbone.eval()
+            if self.front is not None:
+                self.front.eval()
         return self
 
 
@@ -79,14 +89,15 @@ def build(blueprint: Blueprint) -> Recognizer:
     """
     module, size = find_backbone(blueprint.model_type)
     backbone = module.build(size, blueprint)
+    front = None if blueprint.front is None else build_front(blueprint.front, blueprint.height)
     head_type = blueprint.head_type or module.DEFAULT_HEAD
     if head_type is None:
-        return Recognizer(backbone, module.own_head(backbone), blueprint)
+        return Recognizer(backbone, module.own_head(backbone), blueprint, front)
     options = blueprint
     if blueprint.head_type is None and module.DEFAULT_HIDDEN is not None:
         options = replace(blueprint, hidden_channels=module.DEFAULT_HIDDEN)
     head = find_head(head_type).build(int(backbone.num_features), blueprint.num_classes, options)
-    return Recognizer(backbone, head, blueprint)
+    return Recognizer(backbone, head, blueprint, front)
 
 
 def build_recognizer(train: "TrainConfig", audio: "AudioConfig", num_classes: int) -> Recognizer:
@@ -105,6 +116,7 @@ def build_recognizer(train: "TrainConfig", audio: "AudioConfig", num_classes: in
             pretrained=train.pretrained,
             lse_temp=train.lse_temp,
             two_way=train.two_way,
+            front=train.front,
         )
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import britekit
 from britekit.config import template_text
+from britekit.config.presets import PRESETS
 from britekit.errors import InputError
 from britekit.files import unwritable, write_text
 
@@ -40,8 +41,8 @@ class Layout:
     """Whether the git repository has a commit, which experiments need."""
 
 
-def project_files() -> dict[str, str]:
-    """Return the text of each file of a project by its path there."""
+def project_files(preset: str | None = None) -> dict[str, str]:
+    """Return the text of each file of a project by its path there; a preset's settings are in ``params.yaml``."""
     here = Path(__file__).parent
     texts = {
         str(Path(path.relative_to(here).parent, _DOTTED.get(path.name, path.name)).as_posix()): path.read_text(
@@ -53,7 +54,10 @@ def project_files() -> dict[str, str]:
         and path.name != _PLOTS_PAGE
         and path.parent != here / _CI
     }
-    return texts | {"params.yaml": template_text(), "yaml/base_config.yaml": template_text()}
+    return texts | {
+        "params.yaml": template_text(PRESETS[preset] if preset else None),
+        "yaml/base_config.yaml": template_text(),
+    }
 
 
 def workflow_files(service: str) -> dict[str, str]:
@@ -62,7 +66,9 @@ def workflow_files(service: str) -> dict[str, str]:
     return {WORKFLOWS[service]: text, f"{_CI}/requirements.txt": _CI_REQUIREMENTS.format(version=britekit.__version__)}
 
 
-def lay_out(dest: str | os.PathLike[str], overwrite: bool = False, ci: str | None = None) -> Layout:
+def lay_out(
+    dest: str | os.PathLike[str], overwrite: bool = False, ci: str | None = None, preset: str | None = None
+) -> Layout:
     """Write the files of a project, and make its directory a git and DVC repository if it is none.
 
     Parameters
@@ -73,6 +79,8 @@ def lay_out(dest: str | os.PathLike[str], overwrite: bool = False, ci: str | Non
         Whether files that exist are written again; by default they are left alone.
     ci
         ``github`` or ``gitlab``: also write a workflow that checks pull requests and builds the container of a tag.
+    preset
+        A name of `PRESETS`: settings for few, some or many clips.
 
     Raises
     ------
@@ -86,7 +94,7 @@ def lay_out(dest: str | os.PathLike[str], overwrite: bool = False, ci: str | Non
     except OSError as error:
         raise unwritable(error.filename or root, error) from error
     copied = skipped = 0
-    for name, text in (project_files() | (workflow_files(ci) if ci else {})).items():
+    for name, text in (project_files(preset) | (workflow_files(ci) if ci else {})).items():
         if (root / name).exists() and not overwrite:
             skipped += 1
         else:

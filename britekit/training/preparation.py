@@ -263,6 +263,8 @@ def make_recognizer(cfg: BaseConfig, classes: Sequence[ClassInfo]) -> Recognizer
 
 
 def _load_backbone(recognizer: Recognizer, source: Recognizer, path: str) -> None:
+    if recognizer.front is not None and source.front is not None:
+        load_weights(recognizer.front, source.front.state_dict(), path)
     own = recognizer.backbone.state_dict()
     given = source.backbone.state_dict()
     if getattr(recognizer.backbone, "keep_raw", False) or getattr(source.backbone, "keep_raw", False):
