@@ -227,7 +227,9 @@ class TrainingBatches:
             )
             chain = chain.without_noise()
         self.chain = chain
-        self.mixer = Mixer(bank.labels, members, noise_class, mixing or MixSettings(), self._partners())
+        self.mixer = Mixer(
+            bank.labels, members, noise_class, mixing or MixSettings(), self._partners(), bank.known_labels
+        )
 
     def _partners(self) -> Partners | None:
         """Return what draws partners for mixup and cutmix; None for any of the members."""

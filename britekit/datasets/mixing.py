@@ -111,13 +111,16 @@ class Mixer:
     labels_NC
         0/1 labels of all samples, on the CPU.
     members
-        Indices of the training samples.
+        Indices of the training samples, from which partners are picked.
     noise_class
         Column of the noise class, or None.
     settings
         Chances.
     partners
         Draws partners for mixup and cutmix; default: any of the members.
+    known_NC
+        1 where a label is known; None if all are. Partners are samples of which everything is known, if there are
+        any: another one would take away what is known of the first, all but the classes that are heard.
     """
 
     def __init__(
@@ -127,9 +130,12 @@ class Mixer:
         noise_class: int | None,
         settings: MixSettings,
         partners: Partners | None = None,
+        known_NC: torch.Tensor | None = None,
     ):
         self.settings = settings
         self._partners = partners
+        if known_NC is not None and (whole := (known_NC[members] > 0).all(dim=1)).any():
+            members = members[whole]
         self.members = members
         self.picker: PartnerPicker | None = None
         if settings.prob_merge > 0:

@@ -66,7 +66,8 @@ def build_review(
         way = find_queue(queue)
         if labels is None:
             raise InputError(f"the queue {queue} needs detections; name their folder with -l")
-        candidates = read_candidates(read_label_table(Path(labels)), there.place, names, min_score)
+        table = read_label_table(Path(labels))
+        candidates = read_candidates(table, there.place, names, min_score, getattr(way, "MERGE", True))
         if getattr(way, "NEEDS_ARCHIVE", False):
             candidates = _with_archive(candidates, archive, Path(verdicts))
         items = items_of(candidates, choose_clips(candidates, queue, num, seed))

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+import soundfile
 from scipy import stats
 
 from britekit.annotations.label_table import LabelTable
@@ -12,6 +13,7 @@ from britekit.errors import InputError
 from britekit.results.candidates import Candidates, Place, read_candidates
 from britekit.results.queues import find_queue, queue_names
 from britekit.results.queues.strata import spread
+from britekit.results.review_queue import build_review
 
 
 def table(*rows: tuple[str, str, float, float, float]) -> LabelTable:
@@ -150,6 +152,26 @@ def test_top_and_uncertain_are_sorted() -> None:
     assert top == sorted(candidates.score_M, reverse=True)[:15]
     near = [abs(candidates.score_M[item.index] - 0.5) for item in find_queue("uncertain").draw(candidates, 15, None)]
     assert near == sorted(abs(candidates.score_M - 0.5))[:15]
+
+
+def test_uncertain_takes_one_of_each_recording_first() -> None:
+    scores = {"r": (0.5, 0.51, 0.52), "s": (0.7, 0.56), "t": (0.95,)}
+    rows = [(name, "A", 10.0 * n, 10.0 * n + 5, p) for name, own in scores.items() for n, p in enumerate(own)]
+    found = read_candidates(table(*rows), lambda name: Place())
+    drawn = find_queue("uncertain").draw(found, 5, None)
+    assert [round(float(found.score_M[item.index]), 2) for item in drawn] == [0.5, 0.56, 0.95, 0.51, 0.7]
+
+
+@pytest.mark.parametrize(("queue", "stretches"), [("uncertain", [(0, 5), (5, 10)]), ("top", [(0, 10)])])
+def test_queues_to_learn_from_play_single_detections(queue, stretches, tmp_path, monkeypatch) -> None:
+    """A yes to a joined stretch does not say in which of its windows the class is heard."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("rec", "l"):
+        (tmp_path / folder).mkdir()
+    soundfile.write("rec/r.wav", np.zeros(1600), 100)
+    (tmp_path / "l" / "r.txt").write_text("0\t5\tWren;0.5\n5\t10\tWren;0.7\n")
+    review, _ = build_review("rec", "l", queue, reviewer="Jo")
+    assert [(item.start, item.end) for item in review.items] == stretches
 
 
 def test_site_day_gives_a_number_of_each() -> None:

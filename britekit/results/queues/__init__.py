@@ -2,7 +2,8 @@
 
 Each file has ``SUMMARY``, one line for help, and ``draw(candidates, num, rng) -> list[Drawn]``: at most
 ``num`` detections of each class (all if None) in the order in which they are heard. ``rng`` is a numpy
-generator, so a seed repeats a sample.
+generator, so a seed repeats a sample. With ``MERGE = False`` a review plays single detections where others join
+those that touch: of a longer stretch a verdict says that the class is in it somewhere, not where.
 """
 
 from __future__ import annotations

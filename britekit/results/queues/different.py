@@ -12,6 +12,7 @@ from britekit.results.candidates import Candidates
 from britekit.results.queues import Drawn
 
 SUMMARY = "most different from what was heard, by the embeddings of an archive (--archive)"
+MERGE = False
 NEEDS_ARCHIVE = True
 _MOST = 20_000  # detections of a class that are compared; more are thinned at random
 
