@@ -34,7 +34,7 @@ GROUPS = {
     "Pictures": "plot-augment plot-db plot-dir plot-occlude plot-rec plot-test",
     "Models": "models find-lr tune ensemble teacher-targets pickle-frame ckpt-avg ckpt-freeze ckpt-onnx",
     "Results": "clips review rpt-precision rpt-activity export",
-    "Evaluation": "exp compare summary analyze-db rpt-ann rpt-labels rpt-epochs rpt-iou",
+    "Evaluation": "exp compare summary analyze-db rpt-doubtful rpt-ann rpt-labels rpt-epochs rpt-iou",
     "Recordings": "audio-info xeno inat youtube audioset wav2mp3",
 }
 

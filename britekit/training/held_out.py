@@ -41,8 +41,7 @@ def evaluate(
             logits, frames = recognizer(batch.images.contiguous(memory_format=layout))
             loss = compute_loss(logits, frames, batch.targets, batch.merged, plain, known_BC=batch.known)
             total += float(loss) * len(logits)
-            score = torch.sigmoid(logits) if settings.multi_label else torch.softmax(logits, 1)
-            scores.append(score.float().cpu().numpy())
+            scores.append(_scores(logits, settings.multi_label))
             truth.append(batch.targets.cpu().numpy())
             if batch.known is not None:
                 known.append(batch.known.cpu().numpy() > 0)
@@ -55,6 +54,21 @@ def evaluate(
         return {"loss": math.nan, **dict.fromkeys(_FIGURES)}
     known_NC = None if bank.known_labels is None else np.concatenate(all_known) > 0
     return {"loss": loss, **ranking_figures(np.concatenate(truths), score, known_NC)}
+
+
+def score_held_out(recognizer: Recognizer, bank: Bank, members: torch.Tensor, multi_label: bool) -> np.ndarray:
+    """Return the scores of samples, (N, C) float32 in [0, 1], in evaluation mode."""
+    was_training = recognizer.training
+    recognizer.eval()
+    with torch.inference_mode():
+        scores = [_scores(recognizer(batch.images)[0], multi_label) for batch in plain_batches(bank, members, _BATCH)]
+    recognizer.train(was_training)
+    return _joined(scores, bank.labels.shape[1])
+
+
+def _scores(logits: torch.Tensor, multi_label: bool) -> np.ndarray:
+    score = torch.sigmoid(logits) if multi_label else torch.softmax(logits, 1)
+    return np.asarray(score.float().cpu().numpy())
 
 
 def _joined(parts: list[np.ndarray], classes: int) -> np.ndarray:

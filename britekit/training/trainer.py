@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from britekit.config import BaseConfig, to_dict
@@ -14,6 +15,7 @@ from britekit.files import together
 from britekit.models.checkpoint import save_checkpoint
 from britekit.training import preparation as prepare
 from britekit.training.folds import Folds, Report
+from britekit.training.held_out import score_held_out
 from britekit.training.malloc import keep_freed_memory
 from britekit.training.ranks import open_world
 from britekit.training.results import FoldResult, TrainResult
@@ -33,6 +35,7 @@ def train(
     on_step: Report | None = None,
     on_epoch: Report | None = None,
     on_publish: Callable[[TrainResult], None] | None = None,
+    on_held_out: Callable[[np.ndarray, np.ndarray], None] | None = None,
 ) -> TrainResult:
     """Train as configured.
 
@@ -55,6 +58,8 @@ def train(
     on_publish
         Called with the result when the published checkpoint is written but not yet renamed
         (`britekit.files.waiting_path`), so that files of the callback appear together with it.
+    on_held_out
+        Called after each fold with the indices of its held-out samples and their scores, (n, C), by its last epoch.
 
     Returns
     -------
@@ -100,6 +105,10 @@ def train(
             )
             for number, split in enumerate(splits):
                 recognizer = folds.train_fold(number if len(splits) > 1 else None, split)
+                if on_held_out is not None and world.leads:
+                    held_out = prepare.as_index(split.held_out)
+                    scores = score_held_out(recognizer, folds.bank, held_out, cfg.train.multi_label)
+                    on_held_out(split.held_out, scores)
             folds.sum_up()
             if publish is not None and world.leads:
                 with together():
