@@ -69,6 +69,7 @@ from britekit.commands.sample import sample as sample
 from britekit.commands.search import search as search
 from britekit.commands.serve import serve as serve
 from britekit.commands.summary import summary as summary
+from britekit.commands.teacher_targets import teacher_targets as teacher_targets
 from britekit.commands.train import train as train
 from britekit.commands.tune import tune as tune
 from britekit.commands.watch import watch as watch

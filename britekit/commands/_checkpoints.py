@@ -9,7 +9,7 @@ from britekit.errors import BriteKitError, InputError, ModelError
 log = logging.getLogger(__name__)
 
 
-def find_checkpoints(input_path: str) -> list[Path]:
+def find_checkpoints(input_path: str, option: str = "-i") -> list[Path]:
     """Return the checkpoints that a path names: itself, or those of a directory.
 
     Raises
@@ -19,7 +19,9 @@ def find_checkpoints(input_path: str) -> list[Path]:
     """
     source = Path(input_path)
     if not input_path or not source.exists():
-        raise InputError(f'"{input_path}" does not exist; name a checkpoint or a directory of checkpoints with -i')
+        raise InputError(
+            f'"{input_path}" does not exist; name a checkpoint or a directory of checkpoints with {option}'
+        )
     if source.is_file() and source.suffix != ".ckpt":
         raise InputError(f"{source} is not a checkpoint; expected a name that ends in .ckpt")
     found = [source] if source.is_file() else sorted(source.glob("*.ckpt"))

@@ -31,6 +31,18 @@ def train(
     seed: Annotated[
         Optional[int], opt("--seed", metavar="INT", help="seed of all generators (default: train.seed, else random)")
     ] = None,
+    frame_label_pickle: Annotated[
+        Optional[str],
+        opt("--frame-labels", metavar="FILE", help="frame labels (pickle-frame; default: train.frame_label_pickle)"),
+    ] = None,
+    teacher_targets_pickle: Annotated[
+        Optional[str],
+        opt(
+            "--teacher-targets",
+            metavar="FILE",
+            help="targets of an ensemble (teacher-targets; default: train.teacher_targets_pickle)",
+        ),
+    ] = None,
     publish: Annotated[
         bool,
         opt(
@@ -84,7 +96,13 @@ def train(
         raise InputError(f"--round {number}: rounds are numbered from 1, need --publish, and name their own windows")
     if number is not None:
         pseudo_labels = f"data/pseudo/round-{number}.npz"
-    overrides = {"train.seed": seed, "train.devices": devices, "train.pseudo_labels": pseudo_labels}
+    overrides = {
+        "train.seed": seed,
+        "train.devices": devices,
+        "train.pseudo_labels": pseudo_labels,
+        "train.frame_label_pickle": frame_label_pickle,
+        "train.teacher_targets_pickle": teacher_targets_pickle,
+    }
     cfg = resolve(cfg_path, overrides=overrides)
     seed = cfg.train.seed
     if seed is not None and seed < 0:
@@ -105,8 +123,10 @@ def train(
         # One of several processes that torchrun started: the first writes and speaks.
         logging.getLogger("britekit").setLevel(logging.ERROR)
         return run_training(cfg, seed=seed, log_root=log_root, resume=publish or resume)
-    read = [cfg.train.train_pickle, *([cfg.train.pseudo_labels] if cfg.train.pseudo_labels else [])]
-    with stage_run("train", cfg, read) as run:
+    train_cfg = cfg.train
+    read = [train_cfg.train_pickle, train_cfg.pseudo_labels, train_cfg.frame_label_pickle]
+    read.append(train_cfg.teacher_targets_pickle)
+    with stage_run("train", cfg, [path for path in read if path is not None]) as run:
         curves = _Curves(run)
         result = run_training(
             cfg,

@@ -17,7 +17,7 @@ checked `BaseConfig`, which is then passed as an argument. Nothing else in the l
 
 from britekit.config.audio import AudioConfig
 from britekit.config.augmentations import AugmentationConfig
-from britekit.config.base import BaseConfig, to_dict, to_shown_dict, without_password
+from britekit.config.base import BaseConfig, to_dict, to_shown_dict, without_defaults, without_password
 from britekit.config.infer import InferConfig
 from britekit.config.layers import from_dict, get_config, resolve
 from britekit.config.misc import MiscConfig
@@ -40,5 +40,6 @@ __all__ = [
     "template_text",
     "to_dict",
     "to_shown_dict",
+    "without_defaults",
     "without_password",
 ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from britekit.config.audio import AudioConfig
 from britekit.config.augmentations import size_problems
-from britekit.config.fields import Problem, Section, declared
+from britekit.config.fields import Problem, Section, declared, default_of
 from britekit.config.infer import InferConfig
 from britekit.config.misc import MiscConfig
 from britekit.config.pipeline import PipelineConfig
@@ -125,6 +125,17 @@ def to_shown_dict(cfg: BaseConfig) -> dict[str, dict[str, Any]]:
             if isinstance(value, str):
                 section[name] = without_password(value)
     return settings
+
+
+def without_defaults(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return settings without the late ones that have their default, so that they do not change a file's bytes."""
+    found = {key: dict(section) for key, section in settings.items()}
+    for key, section in SECTIONS.items():
+        for name, (declaration, _) in declared(section).items():
+            late = declaration.metadata["setting"].late
+            if late and name in found.get(key, {}) and found[key][name] == default_of(declaration):
+                del found[key][name]
+    return found
 
 
 def without_password(text: str) -> str:

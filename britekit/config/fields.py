@@ -41,6 +41,8 @@ class Setting:
     above: float | None = None
     below: float | None = None
     """The same, themselves excluded."""
+    late: bool = False
+    """Whether checkpoints omit it while it has its default, as if it did not exist; see `without_defaults`."""
 
     def range_text(self) -> str:
         """Return the range as ``> 0``, ``0 to 1`` or ``>= 0, < 1``; empty if anything goes."""
@@ -72,9 +74,9 @@ class Problem:
         return f"{self.fields[0]}: {self.text}"
 
 
-def setting(default: Any, doc: str, unit: str = "", **bounds: float) -> Any:
+def setting(default: Any, doc: str, unit: str = "", *, late: bool = False, **bounds: float) -> Any:
     """Return a dataclass field with a default, its meaning, its unit and its range (see `Setting`)."""
-    metadata = {"setting": Setting(doc, unit, **bounds)}
+    metadata = {"setting": Setting(doc, unit, late=late, **bounds)}
     if callable(default):
         return dataclasses.field(default_factory=default, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -123,6 +125,11 @@ class Section:
     def advice(self) -> Iterator[Problem]:
         """Yield what is allowed but probably not meant."""
         return iter(())
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """Return the default of a dataclass field, a new one where a function makes it."""
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def declared(section: Any) -> dict[str, tuple[dataclasses.Field[Any], Any]]:

@@ -20,9 +20,13 @@ class PipelineConfig(Section):
     test_annotations: str = setting("data/test/annotations.csv", "annotations of the test recordings")
     granularity: Literal["segment", "block", "recording"] = setting("segment", "of the stage rpt-test")
     calibration_cutoff: float = setting(0.0, "lowest score used to fit the calibration", low=0, below=1)
-    rounds: int = setting(0, "students that learn from data/unlabelled one after the other; 0 = none", low=0, high=4)
-    pseudo_power: float = setting(1.5, "exponent on scores of teachers; above 1 lowers uncertain ones most", above=0)
-    pseudo_windows: int = setting(20000, "most windows of unlabelled recordings per round", low=1)
+    rounds: int = setting(
+        0, "students that learn from data/unlabelled one after the other; 0 = none", late=True, low=0, high=4
+    )
+    pseudo_power: float = setting(
+        1.5, "exponent on scores of teachers; above 1 lowers uncertain ones most", late=True, above=0
+    )
+    pseudo_windows: int = setting(20000, "most windows of unlabelled recordings per round", late=True, low=1)
     bento_name: str = setting("britekit-ensemble", "name of the packaged service")
     intended_use: str | None = setting(None, "purpose that the model card states; null = a general sentence")
     sample: str | None = setting(None, "sample recording on the service's page; null = none")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from britekit.config.augmentations import KNOWN, AugmentationConfig
 from britekit.config.base import SECTIONS, BaseConfig
-from britekit.config.fields import Setting, declared
+from britekit.config.fields import Setting, declared, default_of
 from britekit.config.layers import from_dict
 
 _HEADER = """\
@@ -52,7 +52,7 @@ def _template_lines(values: BaseConfig | None) -> Iterator[str]:
             if f"{key}.{name}" in _GROUPS:
                 yield f"  # {_GROUPS[f'{key}.{name}']}\n"
             comment = _comment(field.metadata["setting"], hint)
-            value = _default(field) if values is None else getattr(getattr(values, key), name)
+            value = default_of(field) if values is None else getattr(getattr(values, key), name)
             if name == "augmentations":
                 yield f"  {name}:  # {comment}\n"
                 yield from _augmentation_lines(value)
@@ -94,12 +94,6 @@ def _choices(hint: Any) -> list[str]:
     parts = typing.get_args(hint) if typing.get_origin(hint) is not Literal else (hint,)
     found = [str(choice) for part in parts if typing.get_origin(part) is Literal for choice in typing.get_args(part)]
     return [*found, "null"] if found and type(None) in parts else found
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default
 
 
 def yaml_text(value: Any) -> str:
@@ -153,7 +147,7 @@ def reference_text() -> str:
 
 def _row(name: str, field: dataclasses.Field[Any], hint: Any) -> str:
     meta: Setting = field.metadata["setting"]
-    value = _default(field)
+    value = default_of(field)
     default = (
         "below"
         if name == "augmentations"

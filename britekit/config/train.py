@@ -41,7 +41,9 @@ class TrainConfig(Section):
     seed: int | None = setting(None, "seed of all generators, outside the pipeline", low=0)
     learning_rate: float = setting(0.002, "peak learning rate", above=0)
     batch_size: int = setting(64, "spectrograms per step", low=1)
-    sampling: Literal["all", "class", "recording", "both"] = setting("all", "draw rare classes, small recordings more")
+    sampling: Literal["all", "class", "recording", "both"] = setting(
+        "all", "draw rare classes, small recordings more", late=True
+    )
     min_steps: int = setting(40, "fewest steps per epoch; batches shrink for it, to 8 at least", low=1)
     shuffle: bool = setting(True, "new order in each epoch")
     num_epochs: int | None = setting(None, "passes over the data; null = about 2,500 steps, at least 10", low=1)
@@ -67,39 +69,54 @@ class TrainConfig(Section):
     opt_weight_decay: float | None = setting(0.01, "weight decay; null = the optimizer's own", low=0)
     opt_beta1: float | None = setting(0.9, "null = the optimizer's own; both betas or neither", low=0, below=1)
     opt_beta2: float | None = setting(0.999, "null = the optimizer's own; both betas or neither", low=0, below=1)
-    ema_decay: float = setting(0.0, "> 0 = use the moving average of the weights, such as 0.99", low=0, below=1)
-    swa_portion: float = setting(0.0, "> 0 = average the weights over this last share of epochs", low=0, high=1)
+    ema_decay: float = setting(
+        0.0, "> 0 = use the moving average of the weights, such as 0.99", late=True, low=0, below=1
+    )
+    swa_portion: float = setting(
+        0.0, "> 0 = average the weights over this last share of epochs", late=True, low=0, high=1
+    )
     use_class_weights: bool = setting(False, "give rare classes more weight")
     weight_exponent: float = setting(0.5, "exponent of these weights", low=0)
     max_per_recording: int | None = setting(
-        None, "random spectrograms per recording and epoch; null = all of them", low=1
+        None, "random spectrograms per recording and epoch; null = all of them", late=True, low=1
     )
     max_per_recording_min_recordings: int | None = setting(
-        None, "use all spectrograms of classes with fewer recordings than this", low=1
+        None, "use all spectrograms of classes with fewer recordings than this", late=True, low=1
     )
     val_max_per_recording: int | None = setting(
-        None, "score only the first spectrograms of each held-out recording; null = all", low=1
+        None, "score only the first spectrograms of each held-out recording; null = all", late=True, low=1
     )
 
     # unlabelled recordings
-    pseudo_labels: str | None = setting(None, "windows of unlabelled recordings to learn from too (`pseudo-label`)")
-    pseudo_share: float = setting(0.5, "share of such windows in each batch", above=0, below=1)
-    pseudo_weight: float = setting(1.0, "weight of their labels in the loss", above=0, high=1)
+    pseudo_labels: str | None = setting(
+        None, "windows of unlabelled recordings to learn from too (`pseudo-label`)", late=True
+    )
+    pseudo_share: float = setting(0.5, "share of such windows in each batch", late=True, above=0, below=1)
+    pseudo_weight: float = setting(1.0, "weight of their labels in the loss", late=True, above=0, high=1)
 
     # labels and loss
-    loss: Literal["bce", "focal", "asymmetric"] = setting("bce", "multi-label loss; bce = cross-entropy")
-    focal_gamma: float = setting(2.0, "focal loss: higher = easy cells count less", low=0)
-    asymmetric_gamma: float = setting(4.0, "asymmetric loss: higher = easy negatives count less", low=0)
-    asymmetric_margin: float = setting(0.05, "asymmetric loss: negatives scored below count 0", low=0, below=1)
-    soft_auc_weight: float = setting(0.0, "weight of the soft AUC that is added to the loss", low=0)
+    loss: Literal["bce", "focal", "asymmetric"] = setting("bce", "multi-label loss; bce = cross-entropy", late=True)
+    focal_gamma: float = setting(2.0, "focal loss: higher = easy cells count less", late=True, low=0)
+    asymmetric_gamma: float = setting(4.0, "asymmetric loss: higher = easy negatives count less", late=True, low=0)
+    asymmetric_margin: float = setting(
+        0.05, "asymmetric loss: negatives scored below count 0", late=True, low=0, below=1
+    )
+    soft_auc_weight: float = setting(0.0, "weight of the soft AUC that is added to the loss", late=True, low=0)
     confusion_smoothing: float = setting(
-        0.0, "raises the targets of classes confused with the true one", low=0, below=0.5
+        0.0, "raises the targets of classes confused with the true one", late=True, low=0, below=0.5
     )
     pos_label_smoothing: float = setting(0.08, "lowers positive targets", low=0, below=0.5)
     neg_label_smoothing: float = setting(0.01, "raises negative targets", low=0, below=0.5)
     sed_fps: int = setting(4, "frames per second that SED heads output", low=1)
     frame_loss_weight: float = setting(0.5, "share of frames in the loss of SED heads", low=0, high=1)
     offpeak_weight: float = setting(0.002, "penalty for scores spread over time", low=0)
+    frame_label_pickle: str | None = setting(None, "frame labels for SED heads (pickle-frame)", late=True)
+    teacher_targets_pickle: str | None = setting(None, "targets of an ensemble (teacher-targets)", late=True)
+    distillation_weight: float = setting(0.5, "share of the teachers in the loss", late=True, low=0, high=1)
+    distillation_temperature: float = setting(1.0, "softens the teachers' targets", late=True, above=0)
+    teacher_only_if_no_frame: bool = setting(
+        False, "spectrograms without frame labels learn from the teachers alone", late=True
+    )
 
     # augmentation
     augment: bool = setting(True, "use the augmentations below")
@@ -107,7 +124,7 @@ class TrainConfig(Section):
     prob_simple_merge: float = setting(0.32, "probability of adding another class's spectrogram", low=0, high=1)
     prob_mixup: float = setting(0.0, "probability of mixing with another spectrogram", low=0, high=1)
     prob_cutmix: float = setting(0.0, "probability of pasting a box of another spectrogram", low=0, high=1)
-    mix_sources: int = setting(2, "most spectrograms that merge and mixup combine", low=2, high=5)
+    mix_sources: int = setting(2, "most spectrograms that merge and mixup combine", late=True, low=2, high=5)
     mixup_alpha: float = setting(0.4, "parameter of the Beta distribution for mixup and cutmix", above=0)
     prob_fade1: float = setting(0.5, "probability of a final fade", low=0, high=1)
     min_fade1: float = setting(0.1, "smallest fade factor", low=0, high=1)
@@ -181,6 +198,19 @@ class TrainConfig(Section):
             )
         if self.freeze_backbone and self.load_ckpt_path is None:
             yield Problem(("train.freeze_backbone", "train.load_ckpt_path"), "needs load_ckpt_path")
+        if self.frame_label_pickle is not None and not (self.head_type or "").endswith("_sed"):
+            yield Problem(
+                ("train.frame_label_pickle", "train.head_type"),
+                f"needs a head with frames, such as temporal_sed, not {self.head_type}",
+            )
+        for name in ("frame_label_pickle", "teacher_targets_pickle"):
+            if getattr(self, name) is not None and self.pseudo_labels is not None:
+                yield Problem((f"train.{name}", "train.pseudo_labels"), "cannot be combined with pseudo_labels")
+        if self.teacher_only_if_no_frame and (self.frame_label_pickle is None or self.teacher_targets_pickle is None):
+            yield Problem(
+                ("train.teacher_only_if_no_frame", "train.frame_label_pickle", "train.teacher_targets_pickle"),
+                "needs frame_label_pickle and teacher_targets_pickle",
+            )
         if not self.multi_label and (self.head_type or "").endswith("_sed"):
             yield Problem(
                 ("train.multi_label", "train.head_type"),

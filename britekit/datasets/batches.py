@@ -7,15 +7,17 @@ Legend: N samples, B batch, H rows, W columns, C classes.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
 
+from britekit.datasets.augmentations.columns import Columns
 from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.augmentations.registry import Chain
+from britekit.datasets.extra_targets import BatchExtras, ExtraTargets
 from britekit.datasets.mixing import (
     Mixer,
     MixSettings,
@@ -49,6 +51,8 @@ class Batch:
     """(B,) float32, 1 where two samples were mixed."""
     known: torch.Tensor | None = None
     """(B, C) float32, weight of each target: 1 where it is known, 0 elsewhere; None if all are 1."""
+    extras: BatchExtras | None = None
+    """Frame labels and targets of teachers."""
 
 
 class Samples(Protocol):
@@ -74,6 +78,8 @@ class Bank:
         Where batches go.
     pseudo, weight
         Windows of unlabelled recordings with soft labels, which follow the samples, and the weight of their labels.
+    extras
+        Frame labels and targets of teachers, of the same samples; not with ``pseudo``.
     """
 
     def __init__(
@@ -82,6 +88,7 @@ class Bank:
         device: torch.device | str = "cpu",
         pseudo: PseudoLabels | None = None,
         weight: float = 1.0,
+        extras: ExtraTargets | None = None,
     ):
         self.device = torch.device(device)
         stored, labels, known = samples.images, samples.labels, getattr(samples, "known", None)
@@ -101,6 +108,7 @@ class Bank:
             images = images.to(self.device)
         self.images = images
         self.labels = torch.from_numpy(np.ascontiguousarray(labels))
+        self.extra_targets = extras
         self.known_labels = None if known is None else torch.from_numpy(np.ascontiguousarray(known))
 
     def __len__(self) -> int:
@@ -126,6 +134,10 @@ class Bank:
     def targets(self, index: torch.Tensor) -> torch.Tensor:
         """Labels of the given samples on the CPU, (B, C) float32."""
         return self.labels.index_select(0, index).to(torch.float32)
+
+    def extras(self, index: torch.Tensor) -> BatchExtras | None:
+        """Frame labels and targets of teachers of the given samples, on the CPU; None if there are none."""
+        return None if self.extra_targets is None else self.extra_targets.gather(index, self.targets(index))
 
     def known(self, index: torch.Tensor) -> torch.Tensor | None:
         """Weight of the labels of the given samples, on the CPU, (B, C) float32, 0 = unknown; None if all are 1."""
@@ -281,16 +293,22 @@ class TrainingBatches:
             return self.make(index[part])
         whole = self.make(index)
         known = None if whole.known is None else whole.known[part]
-        return Batch(whole.images[part], whole.targets[part], whole.merged[part], known)
+        extras = None if whole.extras is None else whole.extras.rows(part)
+        return Batch(whole.images[part], whole.targets[part], whole.merged[part], known, extras)
 
     def make(self, index: torch.Tensor) -> Batch:
         """Batch of the given samples, mixed and augmented with fresh draws."""
         bank = self.bank
         if self.mixer.active:
-            images, targets, merged, known = self._mixed(index)
+            images, targets, merged, known, extras = self._mixed(index)
         else:
             images, targets, merged = bank.gather(index), bank.targets(index), torch.zeros(len(index))
-            known = bank.known(index)
+            known, extras = bank.known(index), bank.extras(index)
+        columns = None
+        if extras is not None:
+            extras = extras.to(bank.device)
+            if extras.frames is not None or extras.teacher_frames is not None:
+                columns = Columns(len(index), bank.width, bank.device)
         if self.chain is not None:
             draws = Draws(
                 len(index),
@@ -298,25 +316,31 @@ class TrainingBatches:
                 bank.device,
                 self.device_generator,
                 self._noise_images if len(self.noise) else None,
+                columns,
             )
             images = self.chain(images, draws)
         elif self.mixer.active:
             images = images.clamp_(0.0, 1.0)
+        if extras is not None and columns is not None:
+            extras.follow(columns)
         parts = [targets, merged[:, None]] if known is None else [targets, merged[:, None], known]
         sent, classes = send(torch.cat(parts, 1), bank.device), targets.shape[1]
         there = None if known is None else sent[:, classes + 1 :]
-        return Batch(images.unsqueeze(1), sent[:, :classes], sent[:, classes], there)
+        return Batch(images.unsqueeze(1), sent[:, :classes], sent[:, classes], there, extras)
 
     def _noise_images(self, count: int) -> torch.Tensor:
         pick = torch.randint(len(self.noise), (count,), generator=self.generator)
         return self.bank.gather(self.noise[pick])
 
-    def _mixed(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Images, targets, what is merged and what is known; the partners are gathered with the samples."""
+    def _mixed(
+        self, index: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, BatchExtras | None]:
+        """Images, targets, what is merged, what is known, extras; the partners are gathered with the samples."""
         plan = self.mixer.plan(index, self.generator)
         bank, count = self.bank, len(index)
         ways = [rows_where(chosen) for chosen in (plan.merge, plan.mixup, plan.cutmix)]
         rows, sizes = torch.cat(ways), [len(way) for way in ways]
+        extras = self._mixed_extras(index, plan, ways)
         both = torch.cat([index, plan.partner[rows]])
         known = bank.known(both)
         if known is not None:
@@ -346,7 +370,34 @@ class TrainingBatches:
         for number in range(plan.others.shape[1]):
             known = self._add_source(plan, number, images, targets, known)
         merged = (plan.merge | plan.mixup | plan.cutmix).to(torch.float32)
-        return images, targets, merged, known
+        return images, targets, merged, known, extras
+
+    def _mixed_extras(self, index: torch.Tensor, plan: Plan, ways: Sequence[torch.Tensor]) -> BatchExtras | None:
+        """Frame labels and targets of teachers, mixed as the images are."""
+        bank = self.bank
+        extras = bank.extras(index)
+        if extras is None:
+            return None
+        for number, rows in enumerate(ways):
+            others = bank.extras(plan.partner[rows]) if len(rows) else None
+            if others is None:
+                continue
+            if number == 0:
+                extras.merge(rows, others)
+            elif number == 1:
+                extras.mixup(rows, others, plan.share[rows])
+            else:
+                boxes = cutmix_boxes(plan.share[rows], plan.place[rows], bank.height, bank.width)
+                extras.cutmix(rows, others, boxes, (bank.height, bank.width))
+        for number in range(plan.others.shape[1]):
+            merge, mixup = (rows_where(way & (plan.sources > number + 2)) for way in (plan.merge, plan.mixup))
+            for rows in (merge, mixup):
+                others = bank.extras(plan.others[rows, number]) if len(rows) else None
+                if others is not None and rows is merge:
+                    extras.merge(rows, others)
+                elif others is not None:
+                    extras.mixup(rows, others, plan.other_shares[rows, number])
+        return extras
 
     def _add_source(
         self, plan: Plan, number: int, images: torch.Tensor, targets: torch.Tensor, known: torch.Tensor | None

@@ -1,24 +1,19 @@
 """Reads a pickle of occurrence data; nothing in it can run.
 
-Such pickles hold numpy arrays and `SimpleNamespace` objects, which a pickle makes by calling functions. The few
-names that they need are known here, and what they make is made by this file: no function of a name in the
-file is ever looked up. Everything else is refused, as in `britekit.datasets.safe_pickle`.
+Such pickles hold numpy arrays and `SimpleNamespace` objects; see `britekit.datasets.safe_arrays`.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import pickle
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from britekit.datasets.safe_pickle import Refused, SafePickle
+from britekit.datasets.safe_arrays import MAKERS, ArrayPickle
 from britekit.errors import InputError
 from britekit.occurrence.failures import MissingFile, UnusableFile
 from britekit.occurrence.weeks import WEEKS, smoothed
@@ -29,23 +24,7 @@ _KEYS = frozenset(
     {"counties", "classes", "occurrences", "smoothed", "max", "region", "areas", "class_names", "area_offsets"}
     | {"class_indices", "values"}
 )
-_TYPES = frozenset({"f2", "f4", "f8", "i4", "i8"})
 _BOUNDS = ("min_x", "max_x", "min_y", "max_y")
-
-
-@dataclass(frozen=True)
-class _Name:
-    """A name that the pickle asks for; only what it makes matters."""
-
-    text: str
-
-
-@dataclass
-class _Made:
-    """The object of a name, filled in later: an array, or the type of one."""
-
-    type: str = ""
-    value: Any = None
 
 
 def read_pickle(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -60,7 +39,7 @@ def read_pickle(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not path.exists():
         raise MissingFile(f'occurrence pickle {path} does not exist; make it with "britekit pickle-occurrence"')
     try:
-        data = _finished(_OccurrencePickle(path, bytes, _KEYS).load())
+        data = _OccurrencePickle(path, _KEYS).load()
     except InputError as error:
         raise UnusableFile(str(error)) from error
     version = version_of(data, path)
@@ -138,105 +117,16 @@ def _check_bounds(code: str, bounds: list[Any]) -> None:
         raise ValueError(f"the bounds of area {code!r} are not four numbers")
 
 
-class _OccurrencePickle(SafePickle):
+class _OccurrencePickle(ArrayPickle):
     """The machine with the names that arrays and `SimpleNamespace` need."""
 
-    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(SafePickle.dispatch)
     kind = "an occurrence pickle"
     maker = "britekit pickle-occurrence"
+    makers = MAKERS | {"types SimpleNamespace": SimpleNamespace}
 
-
-def _namespace() -> SimpleNamespace:
-    return SimpleNamespace()
-
-
-def _type(name: str, *_: Any) -> _Made:
-    if name not in _TYPES:
-        raise Refused(f"it holds an array of type {name!r}; expected one of {', '.join(sorted(_TYPES))}")
-    return _Made(type=name)
-
-
-def _array(data: bytes, kind: _Made, shape: tuple[int, ...], order: str = "C") -> _Made:
-    """Make an array of its bytes; a wrong shape raises `ValueError`, which `load` reports as damage."""
-    flat = np.frombuffer(data, np.dtype(f"<{kind.type}"))
-    return _Made(value=flat.reshape(shape, order="F" if order == "F" else "C"))
-
-
-def _number(kind: _Made, data: bytes) -> float:
-    return float(np.frombuffer(data, np.dtype(f"<{kind.type}"))[0])
-
-
-_MAKERS: dict[str, Callable[..., Any]] = {"types SimpleNamespace": _namespace, "numpy dtype": _type}
-for _room in ("numpy.core", "numpy._core"):
-    _MAKERS |= {
-        f"{_room}.numeric _frombuffer": _array,
-        f"{_room}.multiarray _reconstruct": lambda *_: _Made(),
-        f"{_room}.multiarray scalar": _number,
-    }
-_NAMES = {*_MAKERS, "numpy ndarray"}
-
-
-def _push_name(machine: Any, module: Any, name: Any) -> None:
-    if f"{module} {name}" not in _NAMES:
-        raise Refused(f"the file would run code when loaded ({module}.{name}), so it is refused; do not use it")
-    machine.append(_Name(f"{module} {name}"))
-
-
-def _global(machine: Any) -> None:
-    module, name = (machine.readline()[:-1].decode("ascii", "replace") for _ in range(2))
-    _push_name(machine, module, name)
-
-
-def _stack_global(machine: Any) -> None:
-    name, module = machine.stack.pop(), machine.stack.pop()
-    _push_name(machine, module, name)
-
-
-def _reduce(machine: Any) -> None:
-    arguments = machine.stack.pop()
-    name = machine.stack.pop()
-    make = _MAKERS.get(name.text) if isinstance(name, _Name) else None
-    if make is None or not isinstance(arguments, tuple):
-        raise Refused("the file would run code when loaded, so it is refused; do not use it")
-    machine.append(make(*arguments))
-
-
-def _build(machine: Any) -> None:
-    state = machine.stack.pop()
-    made = machine.stack[-1]
-    if isinstance(made, SimpleNamespace) and isinstance(state, dict):
+    def fill(self, made: Any, state: Any) -> bool:
+        """Fill a `SimpleNamespace`."""
+        if not (isinstance(made, SimpleNamespace) and isinstance(state, dict)):
+            return False
         vars(made).update({str(key): value for key, value in state.items()})
-    elif isinstance(made, _Made) and made.type:
-        if state[1] not in ("<", "|", "="):
-            raise Refused(f"it holds an array with byte order {state[1]!r}; expected little endian")
-    elif isinstance(made, _Made) and made.value is None:
-        _, shape, kind, fortran, data = state
-        made.value = _array(data, kind, shape, "F" if fortran else "C").value
-    else:
-        raise Refused("the file would run code when loaded, so it is refused; do not use it")
-
-
-def _bytearray(machine: Any) -> None:
-    machine.append(machine.read(int.from_bytes(machine.read(8), "little")))
-
-
-_OccurrencePickle.dispatch |= {
-    pickle.GLOBAL[0]: _global,
-    pickle.STACK_GLOBAL[0]: _stack_global,
-    pickle.REDUCE[0]: _reduce,
-    pickle.BUILD[0]: _build,
-    pickle.BYTEARRAY8[0]: _bytearray,
-}
-
-
-def _finished(value: Any, depth: int = 0) -> Any:
-    """Return a value with arrays in place of what stands for them; deeper than these pickles ever are is refused."""
-    if depth > 6:
-        raise UnusableFile("the pickle is nested more deeply than occurrence data; make it again")
-    if isinstance(value, _Made):
-        return value.value
-    if isinstance(value, dict):
-        return {key: _finished(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_finished(item, depth + 1) for item in value)
-    return value
+        return True

@@ -20,7 +20,8 @@ from britekit.errors import TrainingError
 from britekit.progress import Meter
 from britekit.training import preparation as prepare
 from britekit.training.devices import choose_device, memory_format, place
-from britekit.training.losses import compute_loss
+from britekit.training.extras import read_extras, teaching_settings
+from britekit.training.loop import BatchLoss
 from britekit.training.optimizers import build_optimizer, needs_second_derivatives
 from britekit.training.run_on_device import explained
 
@@ -127,7 +128,7 @@ def _losses(cfg: BaseConfig, rates: NDArray[np.float64]) -> NDArray[np.float64]:
         place(recognizer, device)
         recognizer.train()
         batches = TrainingBatches(
-            Bank(samples, device),
+            Bank(samples, device, read_extras(samples, cfg)),
             prepare.as_index(members),
             batch_size_for(len(members), train.batch_size, train.min_steps),
             seed,
@@ -144,6 +145,7 @@ def _losses(cfg: BaseConfig, rates: NDArray[np.float64]) -> NDArray[np.float64]:
             values = prepare.make_class_weights(samples, members, train.weight_exponent)
             weights = torch.from_numpy(values).to(device, torch.float32)
         settings = prepare.loss_settings(cfg)
+        compute = BatchLoss(recognizer, recognizer, settings, weights, layout, teaching_settings(cfg))
         twice = needs_second_derivatives(train.optimizer)
         found: list[float] = []
         mean, best = 0.0, math.inf
@@ -155,8 +157,7 @@ def _losses(cfg: BaseConfig, rates: NDArray[np.float64]) -> NDArray[np.float64]:
                         group["lr"] = float(rate)
                     batch = batches.make(index)
                     optimizer.zero_grad(set_to_none=True)
-                    segment, frames = recognizer(batch.images.contiguous(memory_format=layout))
-                    loss = compute_loss(segment, frames, batch.targets, batch.merged, settings, weights, batch.known)
+                    loss = compute(batch)
                     value = float(loss.detach())
                     if not math.isfinite(value):
                         break

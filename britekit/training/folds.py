@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from britekit.config import BaseConfig, to_shown_dict
+from britekit.config import BaseConfig, to_shown_dict, without_defaults
 from britekit.datasets.batches import Bank, TrainingBatches, batch_size_for, derived_seed
 from britekit.datasets.pseudo_labels import PseudoLabels
 from britekit.datasets.splits import Split
@@ -26,6 +26,7 @@ from britekit.training.confusion import ConfusionSmoothing
 from britekit.training.devices import choose_device, device_name, memory_format, place
 from britekit.training.early_stopping import Watch
 from britekit.training.energy import EnergyMeter, cards_of
+from britekit.training.extras import read_extras, teaching_settings
 from britekit.training.held_out import evaluate
 from britekit.training.log_folder import LogFolder
 from britekit.training.loop import BatchLoss, StepFigures, TrainingLoop
@@ -81,9 +82,9 @@ class Folds:
         self.on_step, self.on_epoch = on_step, on_epoch
         self.device = choose_device(cfg.misc.force_cpu)
         self.layout = memory_format(self.device)
-        self.settings = to_shown_dict(cfg)
+        self.settings = without_defaults(to_shown_dict(cfg))
         self.settings["train"]["seed"] = seed
-        self.bank = Bank(samples, self.device, pseudo, cfg.train.pseudo_weight)
+        self.bank = Bank(samples, self.device, pseudo, cfg.train.pseudo_weight, read_extras(samples, cfg))
         self.pseudo = pseudo
         self.test_bank = Bank(test, self.device) if test is not None else None
         self.noise = prepare.noise_index(samples.classes, cfg.train.noise_class_name)
@@ -314,7 +315,9 @@ class Folds:
             with explained(recognizer, self.cfg, batches.batch_size, self.layout):
                 network = as_run(recognizer, optimizer, self.cfg, batches.batch_size, self.layout, self.world)
                 loop = TrainingLoop(
-                    BatchLoss(recognizer, network, settings, weights, self.layout, confusion),
+                    BatchLoss(
+                        recognizer, network, settings, weights, self.layout, confusion, teaching_settings(self.cfg)
+                    ),
                     batches,
                     optimizer,
                     self.epochs,

@@ -26,6 +26,7 @@ from britekit.training.meter import TrainingMeter
 from britekit.training.ranks import ProcessGroup
 from britekit.training.schedule import rate_factor
 from britekit.training.sync_norm import note_samples
+from britekit.training.taught_loss import TeachingSettings, taught_loss
 
 # On a GPU, reading a loss synchronises with the device; it is read at this interval for the progress line.
 _READ_EVERY_S = 0.5
@@ -54,6 +55,8 @@ class BatchLoss(nn.Module):
         Memory format of the images.
     confusion
         Smooths targets by class confusion, or None.
+    teaching
+        Settings of the loss of batches with frame labels or targets of teachers.
     """
 
     def __init__(
@@ -64,8 +67,10 @@ class BatchLoss(nn.Module):
         class_weights: torch.Tensor | None,
         layout: torch.memory_format,
         confusion: ConfusionSmoothing | None = None,
+        teaching: TeachingSettings | None = None,
     ):
         super().__init__()
+        self._teaching = teaching or TeachingSettings()
         self.recognizer = recognizer
         # In a tuple, so that DDP does not copy the matrix of one process to all at every step.
         self._confusion = (confusion,)
@@ -79,7 +84,12 @@ class BatchLoss(nn.Module):
         if confusion is not None:
             targets = confusion(batch.targets)
             confusion.watch(segment, batch.targets, batch.known)
-        return compute_loss(segment, frames, targets, batch.merged, self._settings, self._class_weights, batch.known)
+        settings, weights = self._settings, self._class_weights
+        if batch.extras is None:
+            return compute_loss(segment, frames, targets, batch.merged, settings, weights, batch.known)
+        return taught_loss(
+            segment, frames, targets, batch.merged, batch.extras, settings, self._teaching, weights, batch.known
+        )
 
 
 class TrainingLoop:

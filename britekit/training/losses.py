@@ -106,11 +106,17 @@ def _binary(
 ) -> torch.Tensor:
     if settings.kind == "bce":
         return functional.binary_cross_entropy_with_logits(logits, targets, weight=weights)
-    if settings.kind == "focal":
-        each = focal(logits, targets, settings.focal_gamma)
-    else:
-        each = asymmetric(logits, targets, settings.asymmetric_gamma, settings.asymmetric_margin)
+    each = cells(logits, targets, settings)
     return (each if weights is None else each * weights).mean()
+
+
+def cells(logits: torch.Tensor, targets: torch.Tensor, settings: LossSettings) -> torch.Tensor:
+    """Return the multi-label loss of each cell."""
+    if settings.kind == "bce":
+        return functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    if settings.kind == "focal":
+        return focal(logits, targets, settings.focal_gamma)
+    return asymmetric(logits, targets, settings.asymmetric_gamma, settings.asymmetric_margin)
 
 
 def _categorical(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:

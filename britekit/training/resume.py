@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from britekit import __version__
+from britekit.config import without_defaults
 from britekit.errors import ModelError
 from britekit.files import sha256_of
 from britekit.models.checkpoint import read_archive, write_archive
@@ -21,11 +22,8 @@ from britekit.models.checkpoint import read_archive, write_archive
 log = logging.getLogger(__name__)
 
 # Settings that affect neither the weights nor the computation.
-_IRRELEVANT = {"num_workers", "save_last_n", "train_db", "seed"} | {
-    "train_pickle",  # replaced by a hash of the content
-    "test_pickle",
-    "load_ckpt_path",
-}
+_FILES = ("train_pickle", "load_ckpt_path", "test_pickle", "frame_label_pickle", "teacher_targets_pickle")
+_IRRELEVANT = {"num_workers", "save_last_n", "train_db", "seed", *_FILES}  # files are replaced by hashes of the content
 # Saving takes tens of milliseconds, which is too much after every short epoch.
 SAVE_EVERY_S = 5.0
 
@@ -70,12 +68,8 @@ class ResumeState:
 
 def run_key(settings: Mapping[str, Any], seed: int, device: str) -> str:
     """Return a hash of the training data, the relevant settings, the seed and the type of device."""
-    train = dict(settings["train"])
-    files = {
-        name: sha256_of(train[name])
-        for name in ("train_pickle", "load_ckpt_path", "test_pickle")
-        if train.get(name) and Path(train[name]).is_file()
-    }
+    train = without_defaults(settings)["train"]
+    files = {name: sha256_of(train[name]) for name in _FILES if train.get(name) and Path(train[name]).is_file()}
     parts = {
         "version": __version__,
         "seed": seed,

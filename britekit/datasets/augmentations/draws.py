@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from britekit.datasets.augmentations.columns import Columns
 from britekit.datasets.transfers import send
 
 
@@ -26,6 +27,10 @@ class Draws:
         Generator of that device; None uses ``generator`` (then the device must be the CPU).
     noise_images
         Gives N random spectrograms of the noise class, (N, H, W); None where there are none.
+    columns
+        Notes what moves in time; None if nobody asks.
+    rows
+        Places of the samples in ``columns``; None for all.
     """
 
     def __init__(
@@ -35,16 +40,31 @@ class Draws:
         device: torch.device | str = "cpu",
         device_generator: torch.Generator | None = None,
         noise_images: Callable[[int], torch.Tensor] | None = None,
+        columns: Columns | None = None,
+        rows: torch.Tensor | None = None,
     ):
         self.count = count
+        self.columns, self._rows = columns, rows
         self.generator = generator
         self.device = torch.device(device)
         self.device_generator = device_generator or generator
         self._noise_images = noise_images
 
-    def subset(self, count: int) -> "Draws":
-        """Return the same source of numbers for fewer samples."""
-        return Draws(count, self.generator, self.device, self.device_generator, self._noise_images)
+    def subset(self, rows_K: torch.Tensor) -> "Draws":
+        """Return the same source of numbers for the samples of these rows."""
+        return Draws(
+            len(rows_K), self.generator, self.device, self.device_generator, self._noise_images, self.columns, rows_K
+        )
+
+    def moved(self, source_of: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        """Note that an augmentation moves columns; see `Columns.move`."""
+        if self.columns is not None:
+            self.columns.move(self._rows, source_of)
+
+    def blanked(self, kept_BW: torch.Tensor) -> None:
+        """Note that an augmentation blanks columns, where ``kept_BW`` is 0."""
+        if self.columns is not None:
+            self.columns.blank(self._rows, kept_BW)
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
         """(B,) uniform numbers in [low, high)."""

@@ -165,7 +165,7 @@ def apply_to(images_BHW: torch.Tensor, rows_K: torch.Tensor, draws: Draws, step:
         return images_BHW
     if len(rows_K) == len(images_BHW):
         return step.function(images_BHW, draws, **step.params)
-    part = step.function(images_BHW.index_select(0, rows_K), draws.subset(len(rows_K)), **step.params)
+    part = step.function(images_BHW.index_select(0, rows_K), draws.subset(rows_K), **step.params)
     return images_BHW.index_copy_(0, rows_K, part)
 
 

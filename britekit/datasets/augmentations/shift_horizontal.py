@@ -16,5 +16,6 @@ def shift_horizontal(images_BHW: torch.Tensor, draws: Draws, *, max_shift: int =
     """Roll each image by up to ``max_shift`` columns either way; what leaves at one end enters the other."""
     shift = draws.integers(-max_shift, max_shift)
     width = images_BHW.shape[2]
+    draws.moved(lambda column: (column - shift[:, None]) % width)
     source = (torch.arange(width, device=images_BHW.device) - shift[:, None]) % width
     return images_BHW.gather(2, source[:, None, :].expand_as(images_BHW))

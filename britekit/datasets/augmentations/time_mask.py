@@ -19,4 +19,6 @@ def time_mask(images_BHW: torch.Tensor, draws: Draws, *, max_width2: int = 8) ->
     columns = images_BHW.shape[2]
     width = draws.integers(1, max_width2)
     start = random_band(columns, width, draws.uniform())
-    return images_BHW.mul_(outside_band(columns, start, width)[:, None, :])
+    kept = outside_band(columns, start, width)
+    draws.blanked(kept)
+    return images_BHW.mul_(kept[:, None, :])
