@@ -36,7 +36,6 @@ ABSENT = {
     r"Per\w+Tester\.get_auc_metric": "`get_pr_auc_stats` and `get_roc_auc_stats` return all of them",
     r"Per\w+Tester\.(interpolate|list_to_string)": "a helper of its reports",
     r"commands\.pickle_frame": "not written yet; SED heads learn frames from labels of segments",
-    r"commands\.teacher_targets": "not written yet",
 }
 # Names that are here with other arguments or results, and why.
 OTHER = {
@@ -84,7 +83,6 @@ ARGUMENTS = {
     r"PerSegmentTester\.get_offsets": "returns the starts of all segments, by recording",
     r"PerSegmentTester\.plot_calibration_curve": "takes the result of `do_calibration`",
     r"commands\.ensemble": "`ckpt_dir` is `ckpt_path`, in the same place",
-    r"commands\.train": "without `frame_label_pickle` and `teacher_targets_pickle`",
 }
 
 

@@ -23,7 +23,7 @@ from britekit.datasets.transfers import send
 
 @dataclass
 class BatchExtras:
-    """Those of a batch; what nobody gives is None."""
+    """Those of a batch; None for each kind that the run does not use."""
 
     frames: torch.Tensor | None = None
     """(B, C, T) targets of frames: frame labels where there are some, else the label of the segment."""
@@ -82,7 +82,7 @@ class BatchExtras:
     def follow(self, columns: Columns) -> None:
         """Move the targets of frames as augmentations moved the images; blank those that they blanked.
 
-        Frames of samples that have only labels of segments are not blanked: nobody knows where the sound is.
+        Frames of samples that have only labels of segments are not blanked, since it is unknown where the sound is.
         """
         if self.frames is not None and self.framed is not None:
             moved, kept = columns.frames(self.frames)

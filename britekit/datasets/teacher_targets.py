@@ -109,7 +109,7 @@ def read_teacher_targets(path: str | os.PathLike[str]) -> TeacherTargets:
 
 
 class _Checks:
-    """What must hold before the content is used, each failure naming the key."""
+    """Checks of the content before it is used; each failure names the key."""
 
     def __init__(self, path: Path, content: dict[str, Any]) -> None:
         self._path, self._content = path, content

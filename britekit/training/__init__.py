@@ -9,6 +9,8 @@
 - ``devices.py``: the device; ``malloc.py``: keeps freed memory; ``batch_size_hint.py``: advice when memory runs out
 - ``ranks.py``: the processes of a run; ``rank_process.py``: a further process; ``sync_norm.py``: batch norm over all
   processes
+- ``teachers.py``: an ensemble scores a training file; ``extras.py``: reads that and frame labels for a run;
+  ``taught_loss.py``: the loss with them
 - ``losses.py``, ``optimizers.py``, ``schedule.py``: the computation of a step
 - ``held_out.py``: metrics on held-out data; ``early_stopping.py``: the best epoch, early stopping
 - ``log_folder.py``: ``logs/version_N``; ``resume.py``: the state of a half-finished run

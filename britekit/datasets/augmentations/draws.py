@@ -28,7 +28,7 @@ class Draws:
     noise_images
         Gives N random spectrograms of the noise class, (N, H, W); None where there are none.
     columns
-        Notes what moves in time; None if nobody asks.
+        Notes what moves in time; None if that is not needed.
     rows
         Places of the samples in ``columns``; None for all.
     """
