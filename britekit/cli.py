@@ -33,7 +33,7 @@ GROUPS = {
     "Spectrograms in the database": "extract-all extract-by-image extract-by-csv reextract embed search",
     "Pictures": "plot-augment plot-db plot-dir plot-occlude plot-rec plot-test",
     "Models": "models find-lr tune ensemble teacher-targets pickle-frame ckpt-avg ckpt-freeze ckpt-onnx",
-    "Results": "clips review rpt-precision rpt-activity export",
+    "Results": "clips review rpt-precision rpt-activity rpt-drift export",
     "Evaluation": "exp compare summary analyze-db rpt-doubtful rpt-ann rpt-labels rpt-epochs rpt-iou",
     "Recordings": "audio-info xeno inat youtube audioset wav2mp3",
 }

@@ -18,6 +18,7 @@ import numpy as np
 from britekit.audio.channels import MonoSignal
 from britekit.audio.decoding import BLOCK_SECONDS, AudioReader
 from britekit.audio.files import shown
+from britekit.audio.levels import BANDS, levels_of, spectrum_of
 from britekit.audio.spectrogram import SpectrogramTransform, normalise, segment_of, spectrogram_transform
 from britekit.audio.stages import Stages
 from britekit.config.audio import AudioConfig
@@ -134,6 +135,8 @@ class SpectrogramBatch:
 
     starts: list[float]
     spectrograms: np.ndarray
+    traits: np.ndarray | None = None
+    """(B, T) `britekit.audio.levels.TRAITS`, float32, if asked for."""
 
 
 class Windows:
@@ -195,7 +198,12 @@ class Windows:
             yield start, image[0]
 
     def batches(
-        self, size: int = 64, device: str = "cpu", sound: bool = False, stages: Stages | None = None
+        self,
+        size: int = 64,
+        device: str = "cpu",
+        sound: bool = False,
+        stages: Stages | None = None,
+        traits: bool = False,
     ) -> Iterator[SpectrogramBatch]:
         """Yield the windows with enough sound, ``size`` at a time; warn if there is none.
 
@@ -209,21 +217,34 @@ class Windows:
             Yield waveforms, float32 (B, n) padded with zeros, in place of spectrograms.
         stages
             Measures the stages ``decode`` and ``spectrogram``.
+        traits
+            Also measure each window's level, noise and spectrum.
         """
         images = _Waveforms(self._transform.count(self._transform.duration)) if sound else self._new_batch(size, device)
         starts: list[float] = []
+        levels: list[tuple[float, float]] = []
         any_window = False
         add = images.add if stages is None else _timed(stages, images.add)
+
+        def taken() -> SpectrogramBatch:
+            pictures = images.take()
+            if not traits:
+                return SpectrogramBatch(starts, pictures)
+            bands = np.full((len(starts), BANDS), np.nan, np.float32) if sound else spectrum_of(pictures)
+            return SpectrogramBatch(starts, pictures, np.concatenate([np.array(levels, np.float32), bands], axis=1))
+
         for start, segment in self._segments() if stages is None else stages.timed("decode", self._segments()):
             if segment is None:
                 continue
             add(segment)
             starts.append(start)
+            if traits:
+                levels.append(levels_of(segment, self._cfg.sampling_rate))
             if len(starts) == size:
-                yield SpectrogramBatch(starts, images.take())
-                starts, any_window = [], True
+                yield taken()
+                starts, levels, any_window = [], [], True
         if starts:
-            yield SpectrogramBatch(starts, images.take())
+            yield taken()
         elif not any_window:
             self.warn_of_none()
 

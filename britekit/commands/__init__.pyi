@@ -60,6 +60,7 @@ from britekit.commands.rpt_activity import rpt_activity as rpt_activity
 from britekit.commands.rpt_ann import rpt_ann as rpt_ann
 from britekit.commands.rpt_db import rpt_db as rpt_db
 from britekit.commands.rpt_doubtful import rpt_doubtful as rpt_doubtful
+from britekit.commands.rpt_drift import rpt_drift as rpt_drift
 from britekit.commands.rpt_epochs import rpt_epochs as rpt_epochs
 from britekit.commands.rpt_iou import rpt_iou as rpt_iou
 from britekit.commands.rpt_labels import rpt_labels as rpt_labels

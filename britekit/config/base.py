@@ -14,11 +14,13 @@ from britekit.config.fields import Problem, Section, declared, default_of
 from britekit.config.infer import InferConfig
 from britekit.config.misc import MiscConfig
 from britekit.config.pipeline import PipelineConfig
+from britekit.config.service import ServiceConfig
 from britekit.config.train import TrainConfig
 from britekit.errors import ConfigError, suggest
 
 SECTIONS: dict[str, type[Section]] = {
-    section.SECTION: section for section in (AudioConfig, TrainConfig, InferConfig, MiscConfig, PipelineConfig)
+    section.SECTION: section
+    for section in (AudioConfig, TrainConfig, InferConfig, MiscConfig, PipelineConfig, ServiceConfig)
 }
 
 
@@ -31,6 +33,7 @@ class BaseConfig:
     infer: InferConfig = field(default_factory=InferConfig)
     misc: MiscConfig = field(default_factory=MiscConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    service: ServiceConfig = field(default_factory=ServiceConfig)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in SECTIONS:

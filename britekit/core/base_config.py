@@ -29,7 +29,7 @@ def _section(name: str) -> type:
     return dataclasses.make_dataclass(f"{name.capitalize()}Config", fields, namespace={"__module__": __name__})
 
 
-AudioConfig, TrainConfig, InferConfig, MiscConfig, PipelineConfig = map(_section, SECTIONS)
+AudioConfig, TrainConfig, InferConfig, MiscConfig, PipelineConfig, ServiceConfig = map(_section, SECTIONS)
 
 
 @dataclasses.dataclass
@@ -41,3 +41,4 @@ class BaseConfig:
     infer: InferConfig = dataclasses.field(default_factory=InferConfig)  # type: ignore[valid-type]
     misc: MiscConfig = dataclasses.field(default_factory=MiscConfig)  # type: ignore[valid-type]
     pipeline: PipelineConfig = dataclasses.field(default_factory=PipelineConfig)  # type: ignore[valid-type]
+    service: ServiceConfig = dataclasses.field(default_factory=ServiceConfig)  # type: ignore[valid-type]

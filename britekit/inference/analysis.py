@@ -21,6 +21,7 @@ from britekit.audio.windows import Windows
 from britekit.config import BaseConfig
 from britekit.errors import InferenceError, InputError
 from britekit.inference.engine import Engine
+from britekit.inference.drift_log import configured_drift_log
 from britekit.inference.ensemble import Ensemble, load_ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
@@ -151,9 +152,11 @@ def analyze_recordings(
 
         if make_scorer is None:
             scoring: contextlib.AbstractContextManager[Scorer[Scored]] = LocalScorer(
-                ensemble, labeller, start_seconds, output.folder, len(todo)
+                ensemble, labeller, start_seconds, output.folder, len(todo), configured_drift_log(cfg, labeller)
             )
         else:
+            if cfg.service.drift_folder is not None:
+                log.warning("service.drift_folder has no effect on a cluster: no statistics are kept")
             scoring = make_scorer(ensemble, labeller)
         with scoring as scorer:
             for name, path, scored in run_metered(scorer, todo, on_begin):

@@ -50,6 +50,8 @@ class Engine:
         ones, and every fourth turn goes to the one that waited longest.
     folder
         Folder for scores of long recordings until they are fetched; None keeps them in memory.
+    traits
+        Whether results hold level, noise and spectrum of each window.
     """
 
     def __init__(
@@ -58,9 +60,11 @@ class Engine:
         threads: int | None = None,
         open_recordings: int | None = None,
         folder: str | os.PathLike[str] | None = None,
+        traits: bool = False,
     ) -> None:
         self.ensemble = ensemble
         self._folder = folder
+        self._traits = traits
         self._threads = max(1, threads if threads is not None else ensemble.cfg.infer.num_threads)
         self._most_open = max(open_recordings or self._threads, self._threads)
         self._chunks: queue.Queue[tuple[Job, SpectrogramBatch | None] | None] = queue.Queue(_WAITING)
@@ -120,7 +124,9 @@ class Engine:
         Future
             Result or error (`InputError` for an unreadable recording). It can be cancelled until scoring starts.
         """
-        job = Job(Path(path), self.ensemble, start_seconds, max_seconds, folder or self._folder, progress)
+        job = Job(
+            Path(path), self.ensemble, start_seconds, max_seconds, folder or self._folder, progress, self._traits
+        )
         with self._turn:
             if self._closed:
                 raise InferenceError("the engine is closed; create a new one to score more recordings")

@@ -125,6 +125,10 @@ class Labeller:
         """Return calibrated scores of the classes that labels can have, from scores (N, C) of all classes."""
         return self.calibration.apply(self._with_prior(scores_NC[:, self._columns], prior), self.classes)
 
+    def own_columns(self, scores_NC: np.ndarray) -> np.ndarray:
+        """Return the columns of `classes` from scores of all classes of the ensemble."""
+        return scores_NC[:, self._columns]
+
     def all_with_prior(self, scores_NC: np.ndarray, prior: RecordingPrior | None) -> np.ndarray:
         """Return scores (N, C) of all classes of the ensemble with the prior, not calibrated."""
         if prior is None:

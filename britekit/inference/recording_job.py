@@ -108,6 +108,8 @@ class Job:
         Folder for large results; None keeps them in memory.
     progress
         Updated as the recording is scored.
+    traits
+        Whether to measure level, noise and spectrum of the windows.
 
     Attributes
     ----------
@@ -123,6 +125,7 @@ class Job:
         max_seconds: float | None,
         folder: str | os.PathLike[str] | None,
         progress: Progress | None = None,
+        traits: bool = False,
     ) -> None:
         self.path = path
         self.progress = progress
@@ -135,6 +138,7 @@ class Job:
         self._window_samples = 0.0
         self._batches: Iterator[SpectrogramBatch] | None = None
         self._starts = array("d")
+        self._traits: list[np.ndarray] | None = [] if traits else None
         classes = ensemble.width
         self._scores = SpilledArray(classes, folder)
         self._rows: PlannedRows | None = None
@@ -164,11 +168,15 @@ class Job:
             # Decoding and resampling stay on these threads; a GPU is faster from the waveform on.
             device = "cuda" if self._ensemble.device == "cuda" else "cpu"
             stages = self.progress.stages if self.progress else None
-            self._batches = self._windows.batches(count, device, self._ensemble.takes_sound, stages)
+            self._batches = self._windows.batches(
+                count, device, self._ensemble.takes_sound, stages, self._traits is not None
+            )
         elif self.future.done():  # scoring failed
             raise Cancelled
         batch = next(self._batches, None)
         assert self._windows is not None
+        if batch is not None and batch.traits is not None and self._traits is not None:
+            self._traits.append(batch.traits)
         self.served += self._window_samples * len(batch.starts) if batch else 0
         if self._max_seconds is not None:
             reached = (self._windows.seconds or 0.0) if batch is None else batch.starts[-1]
@@ -254,6 +262,7 @@ class Job:
             frame_rows=frames,
             seconds=seconds,
             damaged_at=self._windows.damaged_at,
+            traits=np.concatenate(self._traits) if self._traits else None,
         )
         self.future.set_result(result)
 

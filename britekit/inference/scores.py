@@ -23,6 +23,8 @@ class RecordingScores:
     """Length of the recording in seconds."""
     damaged_at: float | None
     """Second at which the damage begins; None if intact."""
+    traits: np.ndarray | None = None
+    """(N, T) `britekit.audio.levels.TRAITS` of each window; None unless the engine was asked for them."""
 
     @property
     def scores(self) -> np.ndarray:

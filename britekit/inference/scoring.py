@@ -29,6 +29,7 @@ from britekit.errors import BriteKitError, InferenceError, some
 from britekit.files import sha256_of
 from britekit.formats import Rows
 from britekit.inference.backend import choose_backend
+from britekit.inference.drift_log import DriftLog
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller, ignored_classes
@@ -176,20 +177,30 @@ class LocalScorer:
         Folder for scores of long recordings; None keeps them in memory.
     recordings
         Number of recordings.
+    drift
+        Collects statistics of what is scored, and is closed with this object.
     """
 
     def __init__(
-        self, ensemble: Ensemble, labeller: Labeller, start_seconds: float, folder: Path | None, recordings: int
+        self,
+        ensemble: Ensemble,
+        labeller: Labeller,
+        start_seconds: float,
+        folder: Path | None,
+        recordings: int,
+        drift: DriftLog | None = None,
     ) -> None:
-        self._labeller, self._start_seconds = labeller, start_seconds
+        self._labeller, self._start_seconds, self._drift = labeller, start_seconds, drift
         threads = max(1, min(ensemble.cfg.infer.num_threads, recordings))
-        self._engine = Engine(ensemble, threads=threads, folder=folder)
+        self._engine = Engine(ensemble, threads=threads, folder=folder, traits=drift is not None)
 
     def __enter__(self) -> LocalScorer:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._engine.close()
+        if self._drift is not None:
+            self._drift.close()
 
     @property
     def scored_s(self) -> float:
@@ -205,7 +216,10 @@ class LocalScorer:
                 yield name, path, result
             else:
                 with contextlib.closing(result):
-                    yield name, path, Labelled(self._labeller, result, self._labeller.prior_of(path))
+                    prior = self._labeller.prior_of(path)
+                    if self._drift is not None:
+                        self._drift.add(name, result, prior)
+                    yield name, path, Labelled(self._labeller, result, prior)
 
 
 def run_metered(

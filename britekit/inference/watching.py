@@ -26,6 +26,7 @@ from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InferenceError, InputError, counted
 from britekit.inference.analysis import is_timed, make_labeller
 from britekit.inference.arrivals import Arriving, Once, listing, unlisted
+from britekit.inference.drift_log import configured_drift_log
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
@@ -184,7 +185,10 @@ class _Watch:
             repeated, finder = Once(), logging.getLogger("britekit.audio.files")
             finder.addFilter(repeated)
             try:
-                with LocalScorer(self.ensemble, self.labeller, self.start_seconds, output.folder, 1 << 30) as scorer:
+                drift = configured_drift_log(self.cfg, self.labeller)
+                with LocalScorer(
+                    self.ensemble, self.labeller, self.start_seconds, output.folder, 1 << 30, drift
+                ) as scorer:
                     self._loop(scorer)
             except KeyboardInterrupt:
                 self.stop.set()
