@@ -124,9 +124,7 @@ class Engine:
         Future
             Result or error (`InputError` for an unreadable recording). It can be cancelled until scoring starts.
         """
-        job = Job(
-            Path(path), self.ensemble, start_seconds, max_seconds, folder or self._folder, progress, self._traits
-        )
+        job = Job(Path(path), self.ensemble, start_seconds, max_seconds, folder or self._folder, progress, self._traits)
         with self._turn:
             if self._closed:
                 raise InferenceError("the engine is closed; create a new one to score more recordings")

@@ -24,6 +24,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.audio.metadata import RecordingMetadata, read_metadata
 from britekit.config.audio import AudioConfig
 from britekit.errors import InferenceError
+from britekit.inference.drift_log import configured_drift_log
 from britekit.inference.engine import Engine, Progress, RecordingScores
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.labelling import Labeller
@@ -84,7 +85,11 @@ class Analyst:
         # By threshold and whether each class has its own; most requests ask for the same. Labels show names of classes.
         self.labeller_at = functools.lru_cache(32)(self._make_labeller)
         # All requests share the engine, so windows share its batches and short recordings overtake long ones.
-        self._engine = Engine(self._ensemble, limits.threads, open_recordings=limits.max_requests + jobs)
+        self._drift = configured_drift_log(contents.cfg, self._labeller, limits.drift_folder)
+        self._drift_lock = threading.Lock()
+        self._engine = Engine(
+            self._ensemble, limits.threads, limits.max_requests + jobs, traits=self._drift is not None
+        )
         self._kept: OrderedDict[str, RecordingScores] = OrderedDict()
         self._kept_bytes = 0
         self._metadata: OrderedDict[str, RecordingMetadata] = OrderedDict()
@@ -93,6 +98,9 @@ class Analyst:
     def close(self) -> None:
         """Stop the engine's threads."""
         self._engine.close()
+        if self._drift is not None:
+            with self._drift_lock:
+                self._drift.close()
 
     @property
     def labeller(self) -> Labeller:
@@ -147,6 +155,8 @@ class Analyst:
             tracing.stage_spans(progress)
         refuse_short(result)
         metadata = await asyncio.to_thread(read_metadata, path)
+        if self._drift is not None:
+            await asyncio.to_thread(self.count_drift, key, result)
         with self._lock:
             self._metadata[key] = metadata
             if len(self._metadata) > KEPT_RECORDINGS:
@@ -157,6 +167,12 @@ class Analyst:
     def submit(self, path: Path, max_seconds: float, folder: Path, progress: Progress) -> Future[RecordingScores]:
         """Start scoring the recording of a job; see `Engine.submit`. Its scores are not kept."""
         return self._engine.submit(path, max_seconds=max_seconds, folder=folder, progress=progress)
+
+    def count_drift(self, name: str, result: RecordingScores) -> None:
+        """Add a scored recording to the statistics of ``BRITEKIT_DRIFT_FOLDER``, if they are kept."""
+        if self._drift is not None:
+            with self._drift_lock:
+                self._drift.add(name, result)
 
     def label(
         self, result: RecordingScores, min_score: float, thresholds: bool = False, prior: RecordingPrior | None = None

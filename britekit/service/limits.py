@@ -10,6 +10,7 @@ from britekit.errors import ConfigError
 
 GIB = 1024**3
 HOSTS_VARIABLE = "BRITEKIT_HOSTS"
+DRIFT_VARIABLE = "BRITEKIT_DRIFT_FOLDER"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Limits:
     """Grace period for running requests when the server is asked to stop; the rest get status 503."""
     hosts: frozenset[str] = frozenset()
     """Values that the header ``Host`` may have, without port; empty accepts any."""
+    drift_folder: str | None = None
+    """Folder for statistics of what is scored; None keeps none."""
 
 
 class Numbers:
@@ -62,7 +65,7 @@ def read_limits(environment: Mapping[str, str] | None = None) -> Limits:
     """Read the limits from the environment.
 
     They are ``BRITEKIT_MAX_UPLOAD_MIB``, ``_MAX_HOURS``, ``_MAX_REQUESTS``, ``_THREADS``, ``_STOP_SECONDS``,
-    ``_HOSTS``. They belong to the place where the service runs, not to the model, so no settings file holds
+    ``_HOSTS``, ``_DRIFT_FOLDER``. They belong to the place where the service runs, not to the model, so no settings file holds
     them.
 
     Raises
@@ -81,6 +84,7 @@ def read_limits(environment: Mapping[str, str] | None = None) -> Limits:
         threads=max(1, int(positive("BRITEKIT_THREADS", min(defaults.threads, os.cpu_count() or 1)))),
         stop_seconds=positive("BRITEKIT_STOP_SECONDS", defaults.stop_seconds),
         hosts=frozenset(environment.get(HOSTS_VARIABLE, "").lower().replace(",", " ").split()),
+        drift_folder=environment.get(DRIFT_VARIABLE, "").strip() or None,
     )
     numbers.check()
     return limits

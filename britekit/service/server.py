@@ -26,7 +26,7 @@ from britekit.service.access import FILE_VARIABLE, check_binding, is_loopback, r
 from britekit.service.bento import MODEL_FOLDER
 from britekit.service.contents import write_contents
 from britekit.service.jobs.settings import FOLDER_VARIABLE, read_job_settings
-from britekit.service.limits import HOSTS_VARIABLE, read_limits
+from britekit.service.limits import DRIFT_VARIABLE, HOSTS_VARIABLE, read_limits
 from britekit.service.run import MODEL_VARIABLE, SERVE_VARIABLE
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ def _serve(source: Path, temporary: Path, host: str, port: int, on_ready: Callab
     environment[SERVE_VARIABLE] = str(temporary)
     environment["TMPDIR"] = str(temporary / "tmp")  # uploads vanish with everything else
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH", "")]))
-    for name in (FOLDER_VARIABLE, FILE_VARIABLE):  # the service runs in another folder
+    for name in (FOLDER_VARIABLE, FILE_VARIABLE, DRIFT_VARIABLE):  # the service runs in another folder
         if environment.get(name, "").strip():
             environment[name] = os.path.abspath(environment[name].strip())
     if is_loopback(address):

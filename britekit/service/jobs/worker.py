@@ -200,6 +200,7 @@ class Workers:
                 tracing.stage_spans(work.progress)
             with closing(result), tracing.span("labels"):
                 refuse_short(result)
+                analyst.count_drift(job.id, result)
                 known = _known(job, path)
                 prior = prior_of(analyst.labeller, known, fields)
                 default = analyst.labeller.rules.min_score
