@@ -20,8 +20,8 @@ from britekit.audio.files import same_named, shown
 from britekit.audio.windows import Windows
 from britekit.config import BaseConfig
 from britekit.errors import InferenceError, InputError
-from britekit.inference.engine import Engine
 from britekit.inference.drift_log import configured_drift_log
+from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble, load_ensemble
 from britekit.inference.labelling import Labeller
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts

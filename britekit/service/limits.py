@@ -65,8 +65,8 @@ def read_limits(environment: Mapping[str, str] | None = None) -> Limits:
     """Read the limits from the environment.
 
     They are ``BRITEKIT_MAX_UPLOAD_MIB``, ``_MAX_HOURS``, ``_MAX_REQUESTS``, ``_THREADS``, ``_STOP_SECONDS``,
-    ``_HOSTS``, ``_DRIFT_FOLDER``. They belong to the place where the service runs, not to the model, so no settings file holds
-    them.
+    ``_HOSTS``, ``_DRIFT_FOLDER``. They belong to the place where the service runs, not to the model, so no settings
+    file holds them.
 
     Raises
     ------
