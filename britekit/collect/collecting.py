@@ -162,12 +162,15 @@ def _refuse_tested(
     asked, left = 0, 0
     for row in (row for row in rows if row.split == "unlabelled"):
         refusals: dict[str, list[str]] = defaultdict(list)
-        kept = []
+        kept: list[Offer] = []
         for offer in offered[row.row]:
             offer = replace(offer, class_name="")  # noqa: PLW2901  the subject of a network search does not label what it found
             path = Path(offer.file_name)
             why = test.why(path, test.group_of(path, offer.details.group), Path(offer.origin))
-            (refusals[why] if why else kept).append(offer.file_name if why else offer)  # type: ignore[arg-type]
+            if why:
+                refusals[why].append(offer.file_name)
+            else:
+                kept.append(offer)
         asked, left = asked + len(offered[row.row]), left + len(kept)
         for why, names in refusals.items():
             log.warning(

@@ -79,7 +79,7 @@ def at_site(rng: Generator, site: Site, background: Samples, calls: Samples) -> 
             chorus = _band(rng, calls.size, centre_hz * 0.985, centre_hz * 1.015)
             noise += site.insects / np.sqrt(len(site.insects_hz)) * chorus
     level = 10 ** (site.level_db / 20)
-    return _respond(site, background + noise + np.float32(level) * echoed)
+    return _respond(site, np.asarray(background + noise + level * echoed, np.float32))
 
 
 def _echo(rng: Generator, site: Site, calls: Samples) -> Samples:
