@@ -18,6 +18,8 @@ from britekit.annotations.classes import ClassInfo
 from britekit.errors import InputError
 from britekit.files import atomic_path, refuse_expanding
 
+# Scores in full precision, beside those that ``infer.precision: bf16`` gave.
+F32_TABLE = "scores-f32.npz"
 _CLASS_FIELDS = (("name", "class_names"), ("code", "class_codes"), ("alt_name", "alt_names"), ("alt_code", "alt_codes"))
 _KINDS = {
     "recordings": "U", "seconds": "f", "row_recording": "i", "starts": "f", "duration": "f",

@@ -95,9 +95,11 @@ def rpt_test(
     from britekit.evaluation.granularity import check_precision, find_granularity, read_units
     from britekit.evaluation.headline import all_figures, leading_figures
     from britekit.evaluation.html_page import PAGE_NAME, write_page
+    from britekit.evaluation.in_f32 import macro_pr_in_f32
     from britekit.evaluation.mistake_sounds import cut_sounds
     from britekit.evaluation.report_files import write_report
     from britekit.evaluation.report_tracking import track_report
+    from britekit.evaluation.score_reading import find_label_dir
     from britekit.evaluation.thresholded_values import choose_decisions
     from britekit.evaluation.unit_report import report_units
     from britekit.evaluation.untested import is_untested, leave_untested
@@ -128,6 +130,10 @@ def rpt_test(
         for caution in report.cautions():
             logging.getLogger("britekit.evaluation").warning("%s", caution)
         figures = report.metrics()
+        in_f32 = macro_pr_in_f32(
+            find_label_dir(label_dir, recordings_dir),
+            lambda folder: read_units(unit, annotations_path, folder, recordings_path, cfg, block_s),
+        )
         worst = worst_examples(report, examples)
         spectrograms = draw_examples(worst, recordings_dir, cfg.audio)
         sounds = cut_sounds(worst, recordings_dir)
@@ -145,4 +151,6 @@ def rpt_test(
         found = report.intervals.get(name)
         if found is not None and not math.isnan(found.low):
             print(f"{name}_interval = {found.low:.4f} {found.high:.4f}")
+    if in_f32 is not None:
+        print(f"macro_pr_in_f32 = {in_f32:.4f}")
     print(f"report = {page}")

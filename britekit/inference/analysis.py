@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import os
 import time
@@ -16,10 +17,11 @@ from britekit import formats
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.deployments import DEFAULT_PATH, read_deployments
 from britekit.annotations.recording_info import RecordingInfos
+from britekit.annotations.scores import ScoreTable
 from britekit.audio.files import same_named, shown
 from britekit.audio.windows import Windows
 from britekit.config import BaseConfig
-from britekit.errors import InferenceError, InputError
+from britekit.errors import InferenceError, InputError, counted
 from britekit.inference.drift_log import configured_drift_log
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble, load_ensemble
@@ -30,7 +32,7 @@ from britekit.inference.output import OutputFolder
 from britekit.inference.platt import Calibration
 from britekit.inference.recording_names import identity_of, recording_name
 from britekit.inference.score_steps import steps_taken
-from britekit.inference.scoring import LocalScorer, Scored, Scorer, failure_of, reason_of, run_metered
+from britekit.inference.scoring import LocalScorer, Scored, Scorer, failure_of, reason_of, run_metered, score_all
 from britekit.occurrence.prior import Where
 
 log = logging.getLogger(__name__)
@@ -173,11 +175,26 @@ def analyze_recordings(
         complete = {name: path for name, path in names.items() if name not in failed}
         if labeller.prior is not None:
             summary.occurrence = OccurrenceTotals.of(note for _, note in output.notes(complete))
-        output.finish(complete, failed, manifest_text(content), score_facts(ensemble, labeller))
+        in_f32 = None
+        if keep_scores and cfg.infer.precision != "f32" and complete:
+            in_f32 = _in_f32(ensemble, complete, _root_of(paths, root), start_seconds)
+        output.finish(complete, failed, manifest_text(content), score_facts(ensemble, labeller), in_f32)
     for sentence in infos.unused() if infos else ():
         log.warning("%s", sentence)
     summary.elapsed_s = time.monotonic() - began
     return summary
+
+
+def _in_f32(ensemble: Ensemble, named: dict[str, Path], root: Path, start_seconds: float) -> ScoreTable:
+    """Return the scores of recordings in full precision, so that a test can compare."""
+    log.info("scoring %s again in f32, for the comparison in rpt-test", counted(len(named), "recording"))
+    cfg = copy.deepcopy(ensemble.cfg)
+    cfg.infer.precision, cfg.infer.backend = "f32", ensemble.backend  # type: ignore[assignment]
+    members = [member.path for member in ensemble.members]
+    table = score_all(load_ensemble(cfg, members), list(named.values()), root, start_seconds)
+    names = {recording_name(path, root): name for name, path in named.items()}
+    table.recordings = [names[name] for name in table.recordings]
+    return table
 
 
 def make_labeller(cfg: BaseConfig, ensemble: Ensemble, calibration: Calibration | None, thresholds: bool) -> Labeller:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from britekit import formats
 from britekit.annotations.analyzed import COLUMNS, FILE_NAME, analyzed_row
 from britekit.annotations.recording_info import RecordingInfo
+from britekit.annotations.scores import F32_TABLE, ScoreTable
 from britekit.audio.metadata import RecordingMetadata, read_metadata
 from britekit.files import UNWRITABLE, atomic_path, make_durable, together, unwritable, write_csv, write_text
 from britekit.formats import Recording, Rows, Sink, Writer
@@ -209,6 +210,7 @@ class OutputFolder:
         failed: Mapping[str, Sequence[tuple[str, str]]],
         manifest: str,
         meta: dict[str, str],
+        in_f32: ScoreTable | None = None,
     ) -> None:
         """Write the files about all recordings; keep the journal if there are failures, so that a run can retry them.
 
@@ -222,14 +224,16 @@ class OutputFolder:
             Text of the manifest.
         meta
             Metadata for scores.npz.
+        in_f32
+            The same scores in full precision, where ``infer.precision`` is lower.
         """
         names = self.journal.names() if paths is None else sorted(paths)
         fresh = names if self._fresh is None else sorted(self._fresh)
         damaged = [(x.name, f"{x.damaged_at:.3f}") for x in entries_of(self.journal, names) if x.damaged_at is not None]
         has_prior = self._labeller.prior is not None
         replaced = {
-            SCORE_TABLE: self._keep_scores, FAILURES: bool(failed), DAMAGES: bool(damaged),
-            OCCURRENCE: has_prior, WITHHELD: has_prior,
+            SCORE_TABLE: self._keep_scores, F32_TABLE: in_f32 is not None, FAILURES: bool(failed),
+            DAMAGES: bool(damaged), OCCURRENCE: has_prior, WITHHELD: has_prior,
         }  # fmt: skip
         old = [*self._old.tables(replaced), *self._obsolete(set(names), fresh, failed)]
         with self._reporting(), together():
@@ -239,6 +243,8 @@ class OutputFolder:
             if self._keep_scores:
                 table = score_table(self.journal, names, self._labeller.classes, self._labeller.unit_s, meta)
                 table.save(self.folder / SCORE_TABLE)
+            if in_f32 is not None:
+                in_f32.save(self.folder / F32_TABLE)
             if failed:
                 rows = [(name, *each) for name in sorted(failed) for each in failed[name]]
                 write_csv(self.folder / FAILURES, [("recording", "file", "reason"), *rows])

@@ -248,13 +248,15 @@ def run_metered(
         meter.finish()
 
 
-def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path) -> ScoreTable:
+def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path, start_seconds: float = 0.0) -> ScoreTable:
     """Return the uncalibrated scores of recordings, as ``analyze`` writes them to ``scores.npz``.
 
     Parameters
     ----------
     root
         Directory that names of recordings are relative to.
+    start_seconds
+        Seconds to skip at the start of each recording.
 
     Raises
     ------
@@ -269,7 +271,7 @@ def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path) -> ScoreTab
     found: dict[str, tuple[float, np.ndarray, np.ndarray]] = {}
     failed: dict[Path, str] = {}
     width = len(labeller.classes)
-    with LocalScorer(ensemble, labeller, 0.0, None, len(named)) as scorer:
+    with LocalScorer(ensemble, labeller, start_seconds, None, len(named)) as scorer:
         for name, path, scored in run_metered(scorer, named):
             if isinstance(scored, BaseException):
                 failed[path] = reason_of(scored, path)
