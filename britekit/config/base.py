@@ -58,6 +58,11 @@ class BaseConfig:
                 ("train.sed_fps", "audio.spec_duration"),
                 f"{train.sed_fps} frames per second make less than one frame in {audio.spec_duration:g} s",
             )
+        if train.front == "pcen" and audio.decibels:
+            yield Problem(
+                ("train.front", "audio.decibels"),
+                "pcen computes with amplitudes, not decibels; set audio.decibels to false and audio.power to 2",
+            )
         if infer.segment_len is not None and round(infer.segment_len * train.sed_fps) < 1:
             yield Problem(
                 ("infer.segment_len", "train.sed_fps"),

@@ -176,6 +176,10 @@ class TrainConfig(Section):
             yield Problem(
                 ("train.ema_decay", "train.swa_portion"), "cannot be combined with swa_portion; use one of them"
             )
+        if self.sampling != "all" and not self.shuffle:
+            yield Problem(
+                ("train.sampling", "train.shuffle"), f"{self.sampling} draws at random and needs shuffle true"
+            )
         if self.loss != "bce" and not self.multi_label:
             yield Problem(("train.loss", "train.multi_label"), f"{self.loss} needs multi_label true")
         total = self.prob_simple_merge + self.prob_mixup + self.prob_cutmix

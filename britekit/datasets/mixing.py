@@ -189,7 +189,10 @@ class Mixer:
         if more < 1:
             return torch.full((count,), 2), torch.empty(count, 0, dtype=torch.int64), torch.empty(count, 0)
         sources = torch.randint(2, settings.sources + 1, (count,), generator=generator)
-        others = self.members[torch.randint(len(self.members), (count, more), generator=generator)]
+        if self._partners is None:
+            others = self.members[torch.randint(len(self.members), (count, more), generator=generator)]
+        else:
+            others = torch.stack([self._partners(index_B, generator) for _ in range(more)], 1)
         if self.picker is not None:
             apart = torch.stack([self.picker.pick(index_B, generator)[0] for _ in range(more)], 1)
             others = torch.where(merge_B[:, None], apart, others)

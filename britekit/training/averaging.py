@@ -3,11 +3,14 @@
 Batch-norm statistics are averaged like weights; counters are the latest.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import nn
+
+log = logging.getLogger(__name__)
 
 # With fewer steps the average would still hold the initial weights (as in TensorFlow's moving average).
 _WARMUP_STEPS = 10
@@ -58,16 +61,20 @@ class WeightAverage:
             yield
             return
         before = {name: value.clone() for name, value in self._own.items()}
-        self.apply()
+        self._put(self._mean)
         try:
             yield
         finally:
             self._put(before)
 
     def apply(self) -> None:
-        """Give the network the average for good, once there is one."""
+        """Give the network the average for good; warn if training ended before there was one."""
         if self.count:
             self._put(self._mean)
+        else:
+            log.warning(
+                "train.swa_portion: training stopped before epoch %d, so nothing is averaged", self._swa_from + 1
+            )
 
     @torch.no_grad()
     def _put(self, values: Mapping[str, torch.Tensor]) -> None:

@@ -10,7 +10,7 @@ import torch
 from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.augmentations.registry import Chain, Fade, Step
 from britekit.datasets.batches import Bank, TrainingBatches, batch_bounds, batch_size_for, derived_seed, plain_batches
-from britekit.datasets.mixing import MixSettings, PartnerPicker, cutmix_boxes, mixed_knowledge
+from britekit.datasets.mixing import Mixer, MixSettings, PartnerPicker, cutmix_boxes, mixed_knowledge
 
 
 @dataclasses.dataclass
@@ -382,3 +382,11 @@ def test_partners_are_samples_of_which_everything_is_known():
     # Where nothing is wholly known, partly known ones are better than none.
     bank.known_labels = torch.zeros(32, 3)
     assert TrainingBatches(bank, torch.arange(32), 16, 5, mixing=MixSettings(1.0)).mixer.active
+
+
+def test_further_sources_come_from_where_partners_do():
+    """A student mixes labelled samples with windows; so do the third to fifth."""
+    settings = MixSettings(prob_mixup=1.0, sources=5)
+    mixer = Mixer(torch.ones(6, 1), torch.arange(3), None, settings, lambda index, generator: index + 3)
+    plan = mixer.plan(torch.tensor([0, 1, 2]), torch.Generator().manual_seed(0))
+    assert plan.others.tolist() == [[3, 3, 3], [4, 4, 4], [5, 5, 5]]

@@ -72,7 +72,7 @@ def test_mean_over_epochs_is_that_of_numbers():
             torch.testing.assert_close(value.double(), mean, rtol=1e-5, atol=1e-6)
 
 
-def test_nothing_is_averaged_before_the_first_epoch_of_the_mean():
+def test_nothing_is_averaged_before_the_first_epoch_of_the_mean(caplog):
     model = network()
     model(torch.randn(4, 1, 5, 5))
     ours = WeightAverage(model, swa_from=3)
@@ -80,6 +80,9 @@ def test_nothing_is_averaged_before_the_first_epoch_of_the_mean():
     own = model[0].weight.clone()
     with ours.applied():
         assert torch.equal(model[0].weight, own)
+    ours.apply()
+    assert torch.equal(model[0].weight, own)
+    assert "stopped before epoch 4, so nothing is averaged" in caplog.text
 
 
 def test_the_rate_stays_constant_over_the_last_part():
