@@ -29,12 +29,6 @@ other differences.
 
 # Names that are not here, and why.
 ABSENT = {
-    r"Per\w+Tester\.(check_if_arrays_match|convert_to_numpy|get_labels|init_y_pred|init_y_true|set_class_indexes)": (
-        "a step inside its computation, with results in attributes; `data` and `report` hold truth, scores and figures"
-    ),
-    r"Per\w+Tester\.(get_non_annotated_class_details|get_recording_info)": "in the files of `run`, and in `report`",
-    r"Per\w+Tester\.get_auc_metric": "`get_pr_auc_stats` and `get_roc_auc_stats` return all of them",
-    r"Per\w+Tester\.(interpolate|list_to_string)": "a helper of its reports",
     r"commands\.pickle_frame": "not written yet; SED heads learn frames from labels of segments",
 }
 # Names that are here with other arguments or results, and why.
@@ -69,7 +63,14 @@ OTHER = {
     r"PerSegmentTester\.get_(offsets|segments)": (
         "a sound counts where the smallest of 0.3 s, half of it and half a segment is held, so short calls count"
     ),
-    r"Per\w+Tester\.(get_\w+|run|produce_reports|do_calibration|initialize)": (
+    r"Per\w+Tester\.(get_labels|init_y_pred)": (
+        "fills the same tables; segments are those of the scores, and all annotated units are in the test"
+    ),
+    r"Per\w+Tester\.get_precision_recall": (
+        "the same figures, and seconds that are right per block (there they can be negative); `details` gives the "
+        "rates of classes, the files of `run` list the detections"
+    ),
+    r"Per\w+Tester\.(get_annotations|get_pr_table|run|produce_reports|do_calibration|initialize)": (
         "results are objects with the same figures"
     ),
     r"Per(Block|Recording)Tester": "results are objects with the same figures",

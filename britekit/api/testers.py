@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from britekit.api.compat.tester_steps import TesterSteps, roc_points, with_their_names
 from britekit.config import BaseConfig, get_config
 from britekit.evaluation import calibrating
 from britekit.evaluation.calibrating import CalibrationResult
@@ -21,7 +22,7 @@ from britekit.metrics.curves import Curve, curve_at, rounded_thresholds
 from britekit.metrics.ranking import mean_defined
 
 
-class _Tester:
+class _Tester(TesterSteps):
     """Base of all testers: a test is read and computed on first use."""
 
     unit: ClassVar[Unit]
@@ -73,21 +74,28 @@ class _Tester:
     def get_pr_auc_stats(self) -> dict[str, Any]:
         """Return macro and micro PR-AUC, and that of each annotated class."""
         ranked, figures = self.report.per_class, self.report.metrics()
-        return {
+        found = {
             "macro": mean_defined(ranked.pr_auc_C),
             "micro_annotated": figures["micro_pr"],
             "micro_trained": figures["micro_pr_trained"],
             "classes": dict(zip(self._annotated(), ranked.pr_auc_C.tolist(), strict=True)),
         }
+        return with_their_names(found, "pr")
 
     def get_roc_auc_stats(self) -> dict[str, Any]:
         """Return macro and micro ROC-AUC, and that of each annotated class."""
         ranked, figures = self.report.per_class, self.report.metrics()
-        return {
+        found = {
             "macro": mean_defined(ranked.roc_auc_C),
             "micro_annotated": figures["micro_roc"],
             "micro_trained": figures["micro_roc_trained"],
             "classes": dict(zip(self._annotated(), ranked.roc_auc_C.tolist(), strict=True)),
+        }
+        data, columns = self.data, self.data.annotated
+        return {
+            **with_their_names(found, "roc"),
+            **roc_points(data.truth_NC[:, columns], data.scores_NC[:, columns], "annotated"),
+            **roc_points(data.truth_NC, data.scores_NC, "trained"),
         }
 
     def get_precision_recall(self, threshold: float | None = None, details: bool = False) -> dict[str, Any]:
@@ -110,11 +118,24 @@ class _Tester:
             "recall_annotated": found.recall(columns),
             "precision_trained": found.precision(),
             "recall_trained": found.recall(),
+            **self._seconds(report),
         }
         if details:
             rates = zip(found.precision_C[columns].tolist(), found.recall_C[columns].tolist(), strict=True)
             result["classes"] = dict(zip(self._annotated(), rates, strict=True))
         return result
+
+    def _seconds(self, report: UnitReport) -> dict[str, float]:
+        """Return precision and detected seconds at the threshold, of annotated classes."""
+        columns, seconds = self.data.annotated, report.seconds
+        if seconds is None:  # every segment has the same length
+            hits = report.found_NC[:, columns]
+            true = float((hits & self.data.truth_NC[:, columns]).sum(axis=1) @ self.data.lengths_N)
+            false = float(hits.sum(axis=1) @ self.data.lengths_N) - true
+        else:
+            true, false = float(seconds.true_RC[:, columns].sum()), float(seconds.false_RC[:, columns].sum())
+        precision = true / (true + false) if true + false else 0.0
+        return {"precision_secs": precision, "tp_secs": true, "fp_secs": false}
 
     def get_pr_table(self) -> Curve:
         """Return precision and recall of the trained classes at each threshold."""
@@ -219,6 +240,11 @@ class PerSegmentTester(_Tester):
     def run(self) -> Any:
         """Test, or with ``calibrate`` fit a calibration; writes the files and returns the result."""
         return self.do_calibration() if self.calibrate else super().run()
+
+    def get_recording_info(self) -> None:
+        """Set `recording_duration`, recording to seconds."""
+        data = self.data
+        self.recording_duration = dict(zip(data.recordings, data.seconds_R.tolist(), strict=True))
 
 
 class PerBlockTester(_Tester):

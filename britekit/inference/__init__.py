@@ -7,7 +7,8 @@ The way through, one file each:
 - ``model_files``: which checkpoints form the ensemble, and which settings they bring.
 - ``backend``: choose PyTorch or the exports to run them.
 - ``export``: converts a checkpoint to an ONNX file with its classes and settings (imports torch).
-- ``exported``: reads such a file and runs it with OpenVINO; ``seal`` detects damage.
+- ``exported``: reads such a file and runs it with OpenVINO; ``seal`` detects damage; ``public_exports``: files of
+  public britekit, which hold no classes.
 - ``torch_model``: runs checkpoints with PyTorch.
 - ``embedding``: embeddings by our models or by files of other projects that take sound, which ``foreign``
   describes and ``runtimes`` runs; ``probe_file`` is a member made of such a file. ``embed_database`` stores

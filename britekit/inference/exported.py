@@ -21,6 +21,7 @@ import numpy as np
 
 from britekit.annotations.classes import ClassInfo
 from britekit.errors import ModelError
+from britekit.inference import public_exports
 from britekit.inference.backend import PROBE
 from britekit.inference.longer_windows import stretch_windows
 from britekit.inference.precision import require_precision
@@ -50,7 +51,7 @@ class ExportFacts:
     training_date: str | None
     """Identifier and date of the checkpoint."""
     source_sha256: str
-    """SHA-256 of the checkpoint it was made from."""
+    """SHA-256 of the checkpoint it was made from; empty in files of public britekit, which do not say."""
     frames: int | None
     """T, frames per window; None if the head gives no frames."""
     licence: str | None = None
@@ -241,12 +242,19 @@ def _read_model(path: str | os.PathLike[str]) -> Any:
         raise ModelError(f"exported model {path} does not exist")
     try:
         check_seal(path)
-        return _core().read_model(os.fspath(path))
+        model = _core().read_model(os.fspath(path))
+        if public_exports.is_public(model):
+            public_exports.rename_ports(model, (INPUT_NAME, SEGMENT_NAME, FRAMES_NAME))
+        return model
     except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not an ONNX model or is damaged: {_first_line(error)}") from error
 
 
 def _facts(model: Any, path: Path) -> ExportFacts:
+    if public_exports.is_public(model):
+        own = public_exports.facts_of(model, path)
+        return ExportFacts(path=path, **own, source_sha256="", frames=_frames_in(model))
+
     def entry(name: str) -> str:
         # OpenVINO keeps an ONNX file's metadata under this name.
         if not model.has_rt_info(["framework", name]):
@@ -271,11 +279,6 @@ def _facts(model: Any, path: Path) -> ExportFacts:
             raise ValueError(f"{len(classes)} classes for {width.get_length()} outputs")
     except (ValueError, TypeError) as error:
         raise ModelError(f"{path} is not a usable export: {error}") from error
-    frames = None
-    if FRAMES_NAME in outputs:
-        length = outputs[FRAMES_NAME].partial_shape[2]
-        # Reshaping to one window resolves dynamic dimensions.
-        frames = length.get_length() if length.is_static else _frames_of(model)
     return ExportFacts(
         path=path,
         classes=classes,
@@ -284,11 +287,16 @@ def _facts(model: Any, path: Path) -> ExportFacts:
         identifier=entry("identifier"),
         training_date=entry("training_date") or None,
         source_sha256=entry("source_sha256"),
-        frames=frames,
+        frames=_frames_in(model),
     )
 
 
-def _frames_of(model: Any) -> int:
+def _frames_in(model: Any) -> int | None:
+    """Return T, frames per window; None without a head that gives them."""
+    length = next((x.partial_shape[2] for x in model.outputs if FRAMES_NAME in x.names), None)
+    if length is None or length.is_static:
+        return None if length is None else int(length.get_length())
+    # Reshaping to one window resolves dynamic dimensions.
     shape = model.input(INPUT_NAME).partial_shape
     single = model.clone()
     single.reshape({INPUT_NAME: [1, 1, shape[2].get_length(), shape[3].get_length()]})

@@ -12,9 +12,11 @@ from typing import Any
 
 from britekit.config import BaseConfig, MiscConfig, resolve
 from britekit.config.yaml_reader import read_yaml
-from britekit.errors import ModelError
+from britekit.errors import ModelError, some
 from britekit.inference.backend import CHECKPOINT, EXPORT, PROBE, choose_backend
 from britekit.tracking.facts import is_dvc_stage
+
+log = logging.getLogger(__name__)
 
 # Settings that select models; all others may depend on the settings stored in the models.
 _CHOOSING = {"misc": ("ckpt_folder", "force_cpu"), "infer": ("backend", "max_models"), "pipeline": ("seeds", "rounds")}
@@ -38,7 +40,8 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
     Returns
     -------
     list of Path
-        Checkpoints; exports, or probes, if there are no checkpoints.
+        Checkpoints; exports, or probes, if there are no checkpoints. One checkpoint among exports of other names
+        holds the classes of these, which are the members.
 
     Raises
     ------
@@ -64,7 +67,7 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
                     f'{path} is missing, but pipeline.seeds lists it as a member; run "dvc repro train@{path.stem[5:]}"'
                 )
     else:
-        found, probes = _visible(folder, CHECKPOINT) or _visible(folder, EXPORT), _visible(folder, PROBE)
+        found, probes = _networks(folder), _visible(folder, PROBE)
         if found and probes:
             raise ModelError(
                 f"{folder} holds {found[0].name} and {probes[0].name}, which cannot form an ensemble: one takes "
@@ -156,6 +159,22 @@ def _stored_settings(cfg: BaseConfig, paths: list[Path]) -> tuple[dict[str, Any]
     if not isinstance(settings, dict):
         raise ModelError(f'checkpoint {paths[0]} has no entry "training_cfg"; it was not written by britekit')
     return settings, paths[0]
+
+
+def _networks(folder: Path) -> list[Path]:
+    """Return the checkpoints of a folder, or its exports if it has none.
+
+    As in public britekit, one checkpoint among exports of other names is one of these, or only holds their classes: the
+    exports are the members. Among several checkpoints, an export of another name is left out.
+    """
+    checkpoints, exports = _visible(folder, CHECKPOINT), _visible(folder, EXPORT)
+    names = {path.stem for path in checkpoints}
+    alone = [path for path in exports if path.stem not in names]
+    if not checkpoints or (len(checkpoints) == 1 and alone):
+        return exports
+    if alone:
+        log.warning("%s: no checkpoint has the name of %s, left out", folder, some([p.name for p in alone], 3))
+    return checkpoints
 
 
 def _visible(folder: Path, suffix: str) -> list[Path]:

@@ -212,7 +212,7 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Sto
     check_entries(content, path)
     hyper, settings = content["hyper_parameters"], content["training_cfg"]
     try:
-        classes = _classes(hyper)
+        classes = stored_classes(hyper)
         blueprint = _blueprint(hyper, settings, len(classes))
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         raise ModelError(f"checkpoint {path}: hyper_parameters or training_cfg lack {error}") from error
@@ -265,7 +265,8 @@ def load_weights(recognizer: torch.nn.Module, weights: Mapping[str, torch.Tensor
     recognizer.load_state_dict(dict(weights))
 
 
-def _classes(hyper: Mapping[str, Any]) -> list[ClassInfo]:
+def stored_classes(hyper: Mapping[str, Any]) -> list[ClassInfo]:
+    """Return the classes in the hyper-parameters of a checkpoint."""
     names = hyper["train_class_names"]
     if not isinstance(names, (list, tuple)):
         raise TypeError("a list of class names")

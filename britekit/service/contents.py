@@ -69,11 +69,20 @@ def find_exports(cfg: BaseConfig, members: Sequence[Path]) -> list[Path]:
     Raises
     ------
     ModelError
-        A member has no export that was made from exactly that checkpoint.
+        A member has no export that was made from exactly that checkpoint, or is an ONNX file of public britekit, whose
+        classes only a checkpoint holds.
     """
     from britekit.inference.backend import choose_backend
+    from britekit.inference.exported import read_export_facts
 
-    return choose_backend(cfg, members, exports_needed_for="the package").exports
+    exports = choose_backend(cfg, members, exports_needed_for="the package").exports
+    for path in exports:
+        if path.suffix == EXPORT_SUFFIX and not read_export_facts(path).source_sha256:
+            raise ModelError(
+                f'{path} of public britekit holds no list of classes; run "britekit ckpt-onnx" on its checkpoint, and '
+                "package that"
+            )
+    return exports
 
 
 def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Contents:

@@ -76,3 +76,36 @@ def table_as_labels(source, folder, form, min_score=0.0, field="codes"):
         for name in table.recordings:
             write_label_text(folder / f"{name}_scores.txt", [x for x in labels if x.recording == name])
     return folder
+
+
+def write_public_set(root):
+    """Write a test as scores.csv with annotations per segment, block (12 s) and recording, and silent recordings.
+
+    A fourth class, TIT, has scores but no annotations.
+    """
+    import soundfile
+
+    rng = np.random.default_rng(4)
+    truth, scores = simulate(root, recordings=10)
+    codes = [info.code for info in CLASSES]
+    rows = np.argwhere(np.ones((200, 4), bool))
+    values = np.column_stack([scores, rng.random(200, np.float32)])
+    labels = [
+        Label(f"rec{n // 20:03}", [*codes, "TIT"][c], (n % 20) * LENGTH, (n % 20 + 1) * LENGTH, float(values[n, c]))
+        for n, c in rows
+    ]
+    (root / "csv").mkdir()
+    write_label_csv(root / "csv" / "scores.csv", labels)
+    for k in range(10):
+        soundfile.write(root / f"rec{k:03}.wav", np.zeros(60 * 8000), 8000)
+
+    def listed(row):
+        return '"' + ",".join(code for code, there in zip(codes, row, strict=True) if there) + '"'
+
+    # Fewer classes than are heard, so that units differ.
+    heard = truth & (rng.random(truth.shape) < 0.4)
+    blocks, whole = heard.reshape(10, 5, 4, 3).any(axis=2), heard.reshape(10, 20, 3)[:, :4].any(axis=1)
+    lines = [f"rec{r:03},{b + 1},{listed(blocks[r, b])}\n" for r in range(10) for b in range(5)]
+    (root / "blocks.csv").write_text("recording,block,classes\n" + "".join(lines))
+    lines = [f"rec{r:03},{listed(whole[r])}\n" for r in range(10)]
+    (root / "whole.csv").write_text("recording,classes\n" + "".join(lines))

@@ -19,6 +19,8 @@ from britekit.errors import ModelError
 from britekit.models.averaging import average_checkpoints
 from britekit.models.checkpoint import load_checkpoint, read_archive
 from britekit.models.freezing import freeze_checkpoint
+from britekit.models.options import Blueprint
+from britekit.models.recognizer import build
 
 HERE = Path(__file__).parent
 FACTS = json.loads((HERE / "public_tensors.json").read_text())
@@ -142,9 +144,19 @@ def test_they_can_be_frozen_and_averaged(tmp_path):
     assert "pytorch-lightning_version" not in copy.copy(read_archive(tmp_path / "1.ckpt")[0])
 
 
+def test_channels_that_are_not_multiples_of_8_are_kept_in_theirs_alone():
+    shapes = {}
+    for as_public in (False, True):
+        network = build(Blueprint("bknet.6", "basic", 3, 64, 96, as_public=as_public))
+        shapes[as_public] = [tuple(w.shape[:2]) for n, w in network.named_parameters() if ".conv3_1x1.conv" in n]
+    # As a checkpoint of 1.8.4 has them.
+    assert shapes[True] == [(320, 96)] * 3 + [(452, 1356)] * 3 + [(272, 678)]
+    assert shapes[False] == [(320, 96)] * 3 + [(456, 1368)] * 3 + [(272, 680)]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not PUBLIC, reason="BRITEKIT_PUBLIC_PYTHON names no interpreter with public britekit")
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", [*PAIRS, "bknet.6/basic_sed"])
 def test_scores_are_those_of_public_britekit(pair, tmp_path):
     model, _, head = pair.partition("/")
     windows = np.random.default_rng(0).random((24, 128, 480), np.float32) ** 4

@@ -5,8 +5,11 @@ stages. Blocks: timm's ByobNet. Output stride 32.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
+from timm.models import byobnet
 from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
 from torch import nn
 
@@ -58,15 +61,23 @@ def build(size: str, options: Blueprint) -> nn.Module:
         _bottle(fourth, wanted.deep, 2, 1),
         _bottle(1, wanted.last, 1, 1),
     )
-    whole = ByobNet(
-        ByoModelCfg(blocks=stages, stem_chs=wanted.stem, stem_pool="", num_features=wanted.features),
-        in_chans=1,
-        num_classes=0,
-        drop_path_rate=options.drop_path_rate or 0.0,
-    )
+    model_cfg = ByoModelCfg(blocks=stages, stem_chs=wanted.stem, stem_pool="", num_features=wanted.features)
+    with _exact_channels() if options.as_public else nullcontext():
+        whole = ByobNet(model_cfg, in_chans=1, num_classes=0, drop_path_rate=options.drop_path_rate or 0.0)
     model = nn.Sequential(OrderedDict(stem=whole.stem, stages=whole.stages, final=whole.final_conv))
     model.num_features = wanted.features  # type: ignore[assignment]
     return model
+
+
+@contextmanager
+def _exact_channels() -> Iterator[None]:
+    """Keep timm from rounding channels to multiples of 8: bknet.6 of public britekit has 452, 678 and 1356."""
+    rounding = byobnet.make_divisible
+    byobnet.make_divisible = lambda channels, *_: round(channels)
+    try:
+        yield
+    finally:
+        byobnet.make_divisible = rounding
 
 
 def _bottle(blocks: int, channels: tuple[int, int], stride: int, group: int) -> ByoBlockCfg:
