@@ -16,7 +16,10 @@ files written back. Nothing here touches audio samples or models.
 - ``label_table.py``: the same labels by columns, for tens of millions of them
 - ``offsets.py``: seconds of recordings that a person lists
 - ``deployments.py``: ``deployments.csv``, which recorder stood where and when
-- ``recording_info.py``: site, recorder, start and place of a recording, and from where each is known
+- ``label_bytes.py``: plain files of labels, parsed as arrays of bytes
+- ``recording_info.py``: site, recorder, start and place of a recording, and from where each is known;
+  ``written_rows.py``: the rows of ``recordings.csv``; ``deployment_choice.py``: which deployment made a recording;
+  ``contradicting_facts.py``: where sources differ
 - ``verdicts.py``: what people said about single stretches of sound
 - ``scores.py``: ``scores.npz``, the unrounded mean scores behind the labels
 """

@@ -3,7 +3,8 @@
 In: ``data/sources.csv`` and the class list. Out: ``data/recordings/<class>/`` with ``recordings.csv``, and
 the test recordings beside their annotations. Nothing here knows spectrograms or databases.
 
-- ``collecting.py``: `collect`, which queries the sources and publishes their recordings
+- ``planning.py``: `plan_collection`, which queries the sources and checks what they offer
+- ``collecting.py``: `collect`, which fetches the recordings of a plan and publishes them
 - ``sources_file.py``: the list of sources, checked as a whole
 - ``sources/``: one file per source; adding a file adds a source (see ``offers.py`` for its interface)
 - ``offers.py``: queries to a source and its offers; ``context.py``: what a query may use

@@ -43,7 +43,7 @@ def collect(
     from collections import Counter
     from pathlib import Path
 
-    from britekit.collect import collecting
+    from britekit.collect import collecting, planning
     from britekit.collect.download_cache import Downloads
     from britekit.collect.licences import parse_licences
     from britekit.collect.sources_file import project_of
@@ -63,7 +63,7 @@ def collect(
     cfg = resolve(cfg_path)
     wanted = parse_licences(licences)
     with Downloads(cfg.misc, project_of(Path(sources_path)), wanted) as downloads:
-        planned, classes = collecting.plan_collection(
+        planned, classes = planning.plan_collection(
             Path(sources_path), Path(cfg.misc.classes_file), wanted, cfg.misc, downloads, cfg.audio.spec_duration,
             Path(cfg.pipeline.test_annotations).parent,
         )  # fmt: skip

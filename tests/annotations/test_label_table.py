@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from britekit.annotations import label_table
+from britekit.annotations import label_bytes
 from britekit.annotations.label_table import read_label_table
 from britekit.annotations.labels import Label, read_labels
 from britekit.audio.files import composed
@@ -57,7 +57,7 @@ def test_columns_in_another_order_and_more_of_them(tmp_path):
 
 
 def test_a_file_longer_than_a_block(tmp_path, monkeypatch):
-    monkeypatch.setattr(label_table, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(label_bytes, "_BLOCK_BYTES", 64)
     lines = [f"rec{k // 7},class {k % 3},{k * 1.5},{k * 1.5 + 3},{k / 100:.6f}\n" for k in range(100)]
     (tmp_path / "scores.csv").write_text(HEADER + "".join(lines))
     assert len(same(tmp_path)) == 100

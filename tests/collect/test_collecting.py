@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from britekit.collect import collecting
+from britekit.collect import planning
 from britekit.collect.sources import available_sources
 from britekit.commands.collect import collect
 from britekit.errors import InputError
@@ -416,6 +416,6 @@ def test_number_of_jobs_does_not_change_the_result(project, sources):
 
 def test_plans_say_where_things_go(project, sources):
     sources("Ant,folder,archive/Bee/Bee1.wav,,test")
-    planned, classes = collecting.plan_collection(project / "data/sources.csv", project / "data/classes.csv")
+    planned, classes = planning.plan_collection(project / "data/sources.csv", project / "data/classes.csv")
     assert [str(item.place) for item in planned if item.is_test] == ["Bee1.wav"]
     assert [info.name for info in classes] == ["Bee", "Ant"]

@@ -4,7 +4,7 @@ import pytest
 
 import britekit
 from britekit.annotations.classes import read_classes
-from britekit.collect import collecting
+from britekit.collect import planning
 
 ROOT = Path(britekit.__file__).parents[1]
 
@@ -15,7 +15,7 @@ def test_a_new_project_gets_the_repositorys_own_lists(name):
 
 
 def test_the_repositorys_list_can_be_collected():
-    planned, classes = collecting.plan_collection(ROOT / "data/sources.csv", ROOT / "data/classes.csv")
+    planned, classes = planning.plan_collection(ROOT / "data/sources.csv", ROOT / "data/classes.csv")
     assert classes == read_classes(ROOT / "data/classes.csv")
     train = [item for item in planned if not item.is_test]
     assert {item.offer.class_name for item in train} == {info.name for info in classes}
