@@ -46,7 +46,11 @@ class Classifier:
 
 
 def fit_logistic(
-    vectors_NF: NDArray[np.floating], truth_NC: NDArray[np.bool_], strength: float, start: Classifier | None = None
+    vectors_NF: NDArray[np.floating],
+    truth_NC: NDArray[np.bool_],
+    strength: float,
+    start: Classifier | None = None,
+    weights_NC: NDArray[np.float32] | None = None,
 ) -> Classifier:
     """Fit logistic regressions on standardised vectors.
 
@@ -57,6 +61,8 @@ def fit_logistic(
     ----------
     start
         A fit of a similar strength, to begin with.
+    weights_NC
+        How much each cell of the truth counts; None: 1.
     """
     x = np.asarray(vectors_NF, np.float64)
     mean, spread = x.mean(axis=0), x.std(axis=0)
@@ -70,8 +76,11 @@ def fit_logistic(
         logits = z @ packed[:-1].astype(np.float32) + packed[-1].astype(np.float32)
         # log(1 + e^x) and its derivative, neither of which may overflow.
         small = np.exp(-np.abs(logits))
-        total = (np.maximum(logits, 0) + np.log1p(small) - logits * y).sum(dtype=np.float64)
+        losses = np.maximum(logits, 0) + np.log1p(small) - logits * y
         residual = np.where(logits >= 0, 1.0, small) / (1.0 + small) - y
+        if weights_NC is not None:
+            losses, residual = losses * weights_NC, residual * weights_NC
+        total = losses.sum(dtype=np.float64)
         gradient = np.empty_like(packed)
         gradient[:-1] = strength * (z.T @ residual) + packed[:-1]
         gradient[-1] = strength * residual.sum(axis=0, dtype=np.float64)

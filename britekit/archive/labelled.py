@@ -112,7 +112,7 @@ def read_labelled(archive: Archive, annotations_path: str | Path, window_s: floa
         unheard.judge(claims, entry.seconds, starts.tolist(), window_s)
         group = group_from_name(Path(name).name, cfg.misc.group_regex) or name
         groups.append(np.full(len(starts), order.setdefault(group, len(order)), np.int64))
-        vectors.append(np.asarray(archive.vectors[rows], np.float32))
+        vectors.append(archive.take(rows))
         truth.append(marked)
     for sentence in unheard.sentences():
         logger.warning("%s", sentence)

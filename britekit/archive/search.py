@@ -84,6 +84,9 @@ def find_similar(
 
 def _among_all(archive: Archive, wanted: NDArray[np.float64], others: NDArray[np.float64] | None, most: int) -> Found:
     near = _largest_cosines(archive, wanted)
+    # Bits that are not a number come out as a large one.
+    if (wrong := np.flatnonzero(~(np.abs(near) < 1.01) & archive.live)).size:
+        archive.refuse_row(int(wrong[0]))
     near[~archive.live] = -np.inf
     margin = np.full(len(near), np.inf, np.float32) if others is None else near - _largest_cosines(archive, others)
     sure = near[margin > _SLACK]
@@ -105,7 +108,7 @@ def _best(
     similarity, kept = np.empty(len(rows)), np.ones(len(rows), bool)
     for first in range(0, len(rows), _REFINED_AT_ONCE):
         part = slice(first, first + _REFINED_AT_ONCE)
-        units = _normalised(archive.vectors[rows[part]].astype(np.float64))
+        units = _normalised(archive.take(rows[part]).astype(np.float64))
         similarity[part] = (units @ wanted.T).max(axis=1)
         if others is not None:
             kept[part] = similarity[part] > (units @ others.T).max(axis=1)

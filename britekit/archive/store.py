@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +104,12 @@ class Archive:
         return Path(os.path.normpath(self.folder / self.facts["model"]))
 
     @property
+    def window_s(self) -> float:
+        """Seconds of a window."""
+        identity = self.facts["identity"]
+        return float(identity["embedder"]["seconds"] if "embedder" in identity else identity["audio"]["spec_duration"])
+
+    @property
     def entries(self) -> dict[str, Entry]:
         """The recordings that count, by name."""
         return self._entries
@@ -112,6 +118,27 @@ class Archive:
     def vectors(self) -> NDArray[np.float16]:
         """(N, F), memory-mapped."""
         return self._mapped(VECTORS, np.dtype("<f2"), (self.rows, self.width))
+
+    def take(self, rows: NDArray[np.int64] | slice) -> NDArray[np.float32]:
+        """Return the vectors of some rows, float32 (n, F).
+
+        Raises
+        ------
+        InputError
+            One holds a number that is not finite, which no run stores: the file is damaged.
+        """
+        found: NDArray[np.float32] = np.asarray(self.vectors[rows], np.float32)
+        bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
+        if len(bad):
+            self.refuse_row(int(np.arange(self.rows)[rows][bad[0]]))
+        return found
+
+    def refuse_row(self, row: int) -> NoReturn:
+        """Raise `InputError` about a row whose vector cannot be right."""
+        raise InputError(
+            f"{self.folder / VECTORS} is damaged: the vector of {self.entry_of(row).recording} at "
+            f"{self.starts[row]:g} s is not one that was stored; restore the file from a copy"
+        )
 
     @cached_property
     def starts(self) -> NDArray[np.float64]:

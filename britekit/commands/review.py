@@ -4,9 +4,14 @@ Serves a page on this machine (127.0.0.1, with a token in its address) that play
 with a few seconds on either side; one key answers yes, no or unsure. Each verdict is saved to
 data/verdicts.csv immediately, so an interrupted review can be continued. --queue selects the detections and
 their order: strata (the same number from each score range; use it to estimate precision), random, top,
-presence, uncertain, different, hours, site-day, all; or a CSV file with recording,start,end,name,score.
+presence, uncertain, different, hours, site-day, all, learn; or a CSV file with recording,start,end,name,score.
+
+learn chooses what a classifier on an archive's embeddings learns most from, and fits it again after every few
+verdicts; it goes on until nothing is left, so stop when you like. Without -l it asks about the windows of the
+archive, with the classes of --name or data/classes.csv; name whatever else is heard under "others".
 
     britekit review -i recordings -l results/labels --queue strata --num 60
+    britekit review -i recordings --queue learn --archive archives/2026 --name Wren,Owl
 """
 
 from typing import Annotated, Optional
@@ -47,8 +52,12 @@ def review(
     blind: Annotated[bool, opt("--blind", help="judge again without seeing the verdicts of others")] = False,
     port: Annotated[int, opt("--port", metavar="N", help="port of the page (default: a free one)")] = 0,
     archive: Annotated[
-        Optional[str], opt("--archive", metavar="DIR", help="embeddings of the recordings, for the queue different")
+        Optional[str],
+        opt("--archive", metavar="DIR", help="embeddings of the recordings, for the queues different and learn"),
     ] = None,
+    every: Annotated[
+        int, opt("--every", metavar="N", help="queue learn: verdicts after which it learns again (default: 10)")
+    ] = 10,
     dry_run: Annotated[bool, opt("--dry-run", help="only print the number of detections")] = False,
 ) -> None:
     """Judge detections in the browser, one after the other."""
@@ -64,7 +73,7 @@ def review(
     listener = None if dry_run else listen(port)
     try:
         session, recordings = build_review(
-            input_path, label_dir, queue, num, words, min_score, seed, verdicts, reviewer, blind, archive
+            input_path, label_dir, queue, num, words, min_score, seed, verdicts, reviewer, blind, archive, every
         )
         progress = session.progress()
         print(f"queue = {session.queue}")

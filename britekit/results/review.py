@@ -224,7 +224,7 @@ class Review:
                 empty = replace(row, id=new_id(), replaces=row.id, verdict="", others=(), time=now(), note="")
                 self._append(empty)
                 self._given.pop()
-                return next(item.number for item in self.items if item.key == _key(row))
+                return next(item.number for item in self.items if item.key == key_of(row))
         return None
 
     def progress(self) -> dict[str, Any]:
@@ -262,7 +262,7 @@ class Review:
     def _confirmed(self) -> set[tuple[str, str]]:
         if not self.until_confirmed:
             return set()
-        answers = {_key(row.verdict): row.answer for row in combine(self._counted)}
+        answers = {key_of(row.verdict): row.answer for row in combine(self._counted)}
         return {(item.name, item.stratum) for item in self.items if answers.get(item.key) == "yes"}
 
     @property
@@ -280,9 +280,9 @@ class Review:
         self._seen = (status.st_size, status.st_mtime_ns)
         self._rows.append(row)
         if row.verdict:
-            self._own[_key(row)] = row
+            self._own[key_of(row)] = row
         else:
-            self._own.pop(_key(row), None)
+            self._own.pop(key_of(row), None)
 
     def _read(self) -> None:
         """Read the file again if anybody has written to it."""
@@ -296,10 +296,11 @@ class Review:
         self._rows = read_verdicts(self.path)
         self._seen = seen
         own = [row for row in current_verdicts(self._rows) if row.reviewer == self.reviewer]
-        self._own = {_key(row): row for row in own}
+        self._own = {key_of(row): row for row in own}
 
 
-def _key(row: Verdict) -> tuple[str, float, float, str]:
+def key_of(row: Verdict) -> tuple[str, float, float, str]:
+    """Return the key of the item that a verdict is about."""
     return row.recording, round(row.detection_start, 3), round(row.detection_end, 3), row.name
 
 

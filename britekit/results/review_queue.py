@@ -39,6 +39,7 @@ def build_review(
     reviewer: str | None = None,
     blind: bool = False,
     archive: str | os.PathLike[str] | None = None,
+    every: int = 10,
 ) -> tuple[Review, Recordings]:
     """Return a review and where its recordings are.
 
@@ -49,7 +50,9 @@ def build_review(
     reviewer
         Default: the user's name.
     archive
-        Folder with embeddings of the recordings, for the queue `different`.
+        Folder with embeddings of the recordings, for the queues `different` and `learn`.
+    every
+        For the queue `learn`: verdicts after which the classifier is fitted again.
 
     Raises
     ------
@@ -59,6 +62,9 @@ def build_review(
     there = Recordings(recordings)
     until_confirmed = False
     model = ""
+    reviewer = " ".join((reviewer or _user()).split())
+    if not queue.endswith(".csv") and hasattr(find_queue(queue), "LEARNS"):
+        return _learning(there, labels, names, min_score, seed, verdicts, reviewer, blind, archive, every), there
     if queue.endswith(".csv"):
         items = read_queue(Path(queue), there)
         label = Path(queue).name
@@ -74,8 +80,46 @@ def build_review(
         until_confirmed = getattr(way, "UNTIL_CONFIRMED", False)
         model = model_of(Path(labels))
         label = queue
-    reviewer = " ".join((reviewer or _user()).split())
     return Review(items, verdicts, reviewer, label, model, _class_names(), blind, until_confirmed), there
+
+
+def _learning(
+    recordings: Recordings,
+    labels: str | os.PathLike[str] | None,
+    names: Sequence[str],
+    min_score: float,
+    seed: int,
+    verdicts: str | os.PathLike[str],
+    reviewer: str,
+    blind: bool,
+    archive: str | os.PathLike[str] | None,
+    every: int,
+) -> Review:
+    """Return a review of detections, or of all windows of an archive, that a classifier learns most from."""
+    from britekit.archive.store import Archive
+    from britekit.results.learning import Pool, windows_of_archive
+    from britekit.results.learning_review import LearningReview
+
+    if archive is None:
+        raise InputError(
+            "the queue learn fits a classifier on embeddings, and there are none: make them with `britekit embed -i "
+            "RECORDINGS --archive DIR`, and name the folder with --archive"
+        )
+    stored = Archive(archive)
+    if labels is not None:
+        candidates = read_candidates(read_label_table(Path(labels)), recordings.place, names, min_score)
+        known = candidates.names
+    else:
+        candidates = windows_of_archive(stored, recordings)
+        known = list(names) or _class_names()
+        if not known:
+            raise InputError(
+                f"the queue learn asks about windows of {archive}, and which classes there may be is not known: name "
+                f"them with --name or in {_CLASSES}, or name detections with -l"
+            )
+    pool = Pool(candidates, stored, sorted({*known, *_class_names()}) if labels else known, labels is None, seed)
+    model = "" if labels is None else model_of(Path(labels))
+    return LearningReview(pool, every, verdicts, reviewer, model, _class_names(), blind)
 
 
 def _with_archive(candidates: Candidates, archive: str | os.PathLike[str] | None, verdicts: Path) -> Candidates:

@@ -174,13 +174,14 @@ class ReviewApp:
         return Response(text, media_type="text/html", headers=_HEADERS)
 
     async def _session(self, request: Request) -> Response:
+        first = await asyncio.to_thread(self.review.next_number)
         progress = await asyncio.to_thread(self.review.progress)
         return JSONResponse(
             {
                 "reviewer": self.review.reviewer,
                 "queue": self.review.queue,
                 "classes": self.review.classes,
-                "first": self.review.next_number(),
+                "first": first,
                 "progress": progress,
             }
         )
@@ -221,7 +222,8 @@ class ReviewApp:
             raise InputError(
                 f'after is "{after[:40]}" and count "{count[:40]}"; expected the number of an item, and how many'
             )
-        return JSONResponse({"numbers": self.review.next_numbers(int(after), min(int(count), _KEPT))})
+        numbers = await asyncio.to_thread(self.review.next_numbers, int(after), min(int(count), _KEPT))
+        return JSONResponse({"numbers": numbers})
 
     async def _verdict(self, request: Request) -> Response:
         number = self._number(request)
@@ -237,7 +239,7 @@ class ReviewApp:
                 number, str(body.get("verdict")), others, note=str(body.get("note") or ""), **bounds
             )
         )
-        return await self._after(self.review.next_number(number))
+        return await self._after(await asyncio.to_thread(self.review.next_number, number))
 
     async def _undo(self, request: Request) -> Response:
         number = await asyncio.to_thread(self.review.undo)

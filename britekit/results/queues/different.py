@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.annotations.names import RecordingNames
+from britekit.archive.nearest import WindowFinder
 from britekit.archive.store import Archive
 from britekit.errors import InputError
 from britekit.results.candidates import Candidates
@@ -61,34 +61,11 @@ class _Vectors:
 
     def __init__(self, candidates: Candidates, archive: Archive) -> None:
         self._candidates, self._archive = candidates, archive
-        names = RecordingNames(archive.entries)
-        self._entries = []
-        absent = []
-        for recording in candidates.recordings:
-            name = names.find(recording)
-            entry = None if name is None else archive.entries[name]
-            self._entries.append(entry)
-            if entry is None or not entry.windows:
-                absent.append(recording)
-        used = {candidates.recordings[place] for place in np.unique(candidates.recording_M).tolist()}
-        if missing := [name for name in absent if name in used]:
-            raise InputError(
-                f"{archive.folder} has no embeddings of {len(missing)} recordings with detections, such as "
-                f'"{missing[0]}"; '
-                f"complete it with `britekit embed -i RECORDINGS --archive {archive.folder}`"
-            )
-        first = next((entry.first for entry in archive.entries.values() if entry.windows > 1), None)
-        step_s = 0.0 if first is None else float(archive.starts[first + 1] - archive.starts[first])
-        self._window_s = step_s + float(archive.facts["identity"]["overlap"])
+        self._finder = WindowFinder(candidates.recordings, archive, candidates.recording_M)
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return (n, F) vectors of length 1."""
-        found = np.zeros((len(rows), self._archive.width), np.float32)
-        for place, row in enumerate(rows.tolist()):
-            entry = self._entries[self._candidates.recording_M[row]]
-            assert entry is not None
-            starts = self._archive.starts[entry.first : entry.first + entry.windows]
-            middle = (self._candidates.start_M[row] + self._candidates.end_M[row] - self._window_s) / 2
-            found[place] = self._archive.vectors[entry.first + int(np.argmin(np.abs(starts - middle)))]
+        chosen = self._candidates.take(rows)
+        found = self._archive.take(self._finder.rows(chosen.recording_M, chosen.start_M, chosen.end_M))
         length = np.linalg.norm(found, axis=1, keepdims=True)
         return np.asarray(found / np.maximum(length, 1e-12), np.float32)

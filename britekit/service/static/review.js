@@ -144,6 +144,7 @@ async function show(number) {
 }
 
 function drawProgress(progress) {
+  if (state.session) state.session.progress = progress; // the queue learn grows
   const done = progress.done + progress.passed_over;
   $("bar").firstElementChild.style.width = 100 * done / Math.max(1, progress.items) + "%";
   $("progress").textContent = progress.done + " of " + progress.items + " judged (" + progress.yes + " yes, " + progress.no + " no, " + progress.unsure + " unsure)"
