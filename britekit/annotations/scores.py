@@ -45,7 +45,7 @@ class ScoreTable:
     classes: list[ClassInfo]
     """C classes, in the models' order."""
     scores: NDArray[np.float32]
-    """(N, C) mean over the members, 0 to 1, uncalibrated."""
+    """(N, C) mean over the members, 0 to 1, uncalibrated; NaN where the screen in `meta` left a window out."""
     meta: dict[str, str] = field(default_factory=dict)
     """Backend and members the scores come from."""
 
@@ -138,8 +138,12 @@ class ScoreTable:
         if not 0 < self.duration < float("inf"):
             raise InputError(f"{where}: duration is {self.duration}; expected a positive number of seconds")
         # written so that NaN fails too
+        wrong: Any = None
         if np.size(self.scores) and not (np.min(self.scores) >= 0 and np.max(self.scores) <= 1):
             wrong = ~((self.scores >= 0) & (self.scores <= 1))
+            if "screen" in self.meta:
+                wrong &= ~np.isnan(self.scores)
+        if wrong is not None and wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise InputError(
                 f"{where}: {np.count_nonzero(wrong)} scores are not between 0 and 1, the first is "

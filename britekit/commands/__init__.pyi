@@ -67,6 +67,7 @@ from britekit.commands.rpt_labels import rpt_labels as rpt_labels
 from britekit.commands.rpt_precision import rpt_precision as rpt_precision
 from britekit.commands.rpt_test import rpt_test as rpt_test
 from britekit.commands.sample import sample as sample
+from britekit.commands.screen import screen as screen
 from britekit.commands.search import search as search
 from britekit.commands.serve import serve as serve
 from britekit.commands.summary import summary as summary

@@ -149,6 +149,9 @@ def analyze(
             return None
     paths = find_recordings(input_path, recursive)
     cfg, members = resolve_for_models(cfg_path, overrides, ckpt_path)
+    if raw and cfg.infer.screen is not None and not cfg.infer.test_screened:
+        print("screen = not used: raw scores are for tests; infer.test_screened screens them too")
+        cfg.infer.screen = None
     source = Path(input_path)
     root = source if source.is_dir() else source.parent
     if show:
@@ -201,6 +204,8 @@ def analyze(
     print(f"audio_seconds = {summary.audio_seconds:.1f}")
     print(f"seconds = {summary.elapsed_s:.1f} ({speed:.0f} times real time)")
     print(f"scores = {summary.calibrated}")
+    if summary.screened is not None:
+        print(f"screened = {summary.screened}")
     if summary.occurrence is not None:
         _print_occurrence(summary.occurrence)
     failure = summary.failure()

@@ -44,6 +44,8 @@ class InferConfig(Section):
     occurrence_unknown: list[str] | None = setting(
         None, "classes that the file need not know, whose scores stay; ['*'] = all"
     )
+    screen: str | None = setting(None, "screen: a student decides which windows the models see; null = all windows")
+    test_screened: bool = setting(False, "rpt-test, calibrate and tune use scores that a screen left out, as 0")
     max_models: int | None = setting(None, "use at most this many checkpoints of the ensemble", low=1)
     window_s: float | None = setting(None, "SED heads: windows longer than the model's", "s", above=0)
     initial_offsets: list[float] | None = setting(None, "where windows of each member begin, in turn", "s", low=0)
@@ -65,6 +67,10 @@ class InferConfig(Section):
         """Yield contradictions between inference fields."""
         if self.scaling_coefficient == 0:
             yield Problem(("infer.scaling_coefficient",), "0 makes every score equal; give another number")
+        for name in ("top_weight", "quantile", "shift_s", "initial_offsets", "window_s") if self.screen else ():
+            if getattr(self, name):
+                why = "needs the score of every window" if name == "top_weight" else "is not possible with a screen"
+                yield Problem((f"infer.{name}", "infer.screen"), f"{why}; leave out one of the two")
         if self.quantile is not None and self.segment_len is None:
             yield Problem(
                 ("infer.quantile", "infer.segment_len"), "needs labels of one length; set infer.segment_len (--seg)"

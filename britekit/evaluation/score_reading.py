@@ -20,6 +20,7 @@ from britekit.evaluation.analyzed_scores import AnalyzedScores, Windows, scored_
 from britekit.evaluation.applied_scaling import applied_scaling, scaling_of_classes
 from britekit.evaluation.grid import ROUNDED_S, Grid, find_step, place_labels
 from britekit.inference.score_steps import scored_with
+from britekit.inference.screening import left_out_as_0
 
 TABLE_NAME = "scores.npz"
 _LABELS_AT_ONCE = 1 << 20
@@ -34,7 +35,11 @@ def find_label_dir(labels: str | Path, recordings_dir: str | Path) -> Path:
 
 
 def read_scores(
-    directory: str | Path, label_field: str, map_codes: Mapping[str, str] | None, classes_path: str | Path | None = None
+    directory: str | Path,
+    label_field: str,
+    map_codes: Mapping[str, str] | None,
+    classes_path: str | Path | None = None,
+    screened: bool = False,
 ) -> AnalyzedScores:
     """Read the scores of a directory.
 
@@ -48,11 +53,13 @@ def read_scores(
         Old label to new, for the output of old checkpoints.
     classes_path
         Class list, if it exists; maps names in labels of other programs to classes.
+    screened
+        Accept scores of a screen (``infer.test_screened``); what it left out counts as 0.
 
     Raises
     ------
     InputError
-        There are no scores, or labels differ in length.
+        There are no scores, they are screened, or labels differ in length.
     """
     folder = Path(directory)
     if not folder.is_dir():
@@ -62,10 +69,20 @@ def read_scores(
     chosen = inference.get("label_field", label_field)
     if chosen not in LABEL_FIELDS:
         raise InputError(f'{folder / "manifest.yaml"}: inference.label_field is "{chosen}"; run analyze again')
+    if manifest.get("screen") and not screened:
+        raise InputError(
+            f"{folder} was made with a screen, so most windows have no score; run analyze without infer.screen, or set "
+            "infer.test_screened to test the detections that are left"
+        )
     if (folder / TABLE_NAME).is_file():
         path = folder / TABLE_NAME
-        source = source_of_table(ScoreTable.load(path), path, chosen, map_codes)
+        table = ScoreTable.load(path)
+        if manifest.get("screen"):
+            table.scores = left_out_as_0(table.scores, str(path))
+        source = source_of_table(table, path, chosen, map_codes)
         return replace(source, scored_with=scored_with(inference) if manifest else None)
+    if manifest.get("screen"):
+        log.warning("%s was made with a screen: what was not computed counts as 0", folder)
     return _from_labels(folder, manifest, chosen, map_codes, classes_path)
 
 

@@ -113,7 +113,8 @@ def read_scored_segments(
     if isinstance(label_dir, ScoreTable):
         source = source_of_table(label_dir, Path("scores"), field, codes)
     else:
-        source = read_scores(find_label_dir(label_dir, folder), field, codes, cfg.misc.classes_file)
+        place, classes = find_label_dir(label_dir, folder), cfg.misc.classes_file
+        source = read_scores(place, field, codes, classes, cfg.infer.test_screened)
     known = {*source.recordings, *audio_files(folder, recursive=False)}
     annotations = read_any_annotations(annotations_path, cfg.misc.map_codes, known=sorted(known))
     if not annotations:

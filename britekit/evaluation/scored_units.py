@@ -139,7 +139,11 @@ def _read(
 ) -> ScoredUnits:
     folder = Path(recordings_dir) if recordings_dir is not None else Path(path).parent
     source = read_scores(
-        find_label_dir(label_dir, folder), cfg.infer.label_field, cfg.misc.map_codes, cfg.misc.classes_file
+        find_label_dir(label_dir, folder),
+        cfg.infer.label_field,
+        cfg.misc.map_codes,
+        cfg.misc.classes_file,
+        cfg.infer.test_screened,
     )
     listed = read(path, cfg.misc.map_codes, sorted({*source.recordings, *audio_files(folder, False)}))
     if not listed:

@@ -33,6 +33,7 @@ from britekit.inference.platt import Calibration
 from britekit.inference.recording_names import identity_of, recording_name
 from britekit.inference.score_steps import steps_taken
 from britekit.inference.scoring import LocalScorer, Scored, Scorer, failure_of, reason_of, run_metered, score_all
+from britekit.inference.screening import open_screen
 from britekit.occurrence.prior import Where
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ class AnalysisSummary:
     """Description of the calibration of labels."""
     occurrence: OccurrenceTotals | None = None
     """Changes by occurrence data; None without such data."""
+    screened: str | None = None
+    """How many windows of this run were not computed; None without a screen."""
 
     def failure(self) -> InferenceError | None:
         """Return the error for a batch with failed recordings, or None."""
@@ -142,6 +145,8 @@ def analyze_recordings(
     keep_scores = cfg.infer.min_score == 0
     infos = _infos(cfg, paths, root) if is_timed(kinds) else None
     info_of = infos.of if infos else None
+    if make_scorer is not None and ensemble.screen is not None:
+        raise InputError("infer.screen works on this machine alone; leave it out, or leave out --engine ray")
     with OutputFolder(Path(output_dir), kinds, keep_scores, labeller, facts, resume, info_of, root) as output:
         for name, path in names.items():
             if reason := output.why_not_written(name):
@@ -179,6 +184,8 @@ def analyze_recordings(
         if keep_scores and cfg.infer.precision != "f32" and complete:
             in_f32 = _in_f32(ensemble, complete, _root_of(paths, root), start_seconds)
         output.finish(complete, failed, manifest_text(content), score_facts(ensemble, labeller), in_f32)
+    if ensemble.screen is not None:
+        summary.screened = ensemble.screen.describe()
     for sentence in infos.unused() if infos else ():
         log.warning("%s", sentence)
     summary.elapsed_s = time.monotonic() - began
@@ -198,8 +205,9 @@ def _in_f32(ensemble: Ensemble, named: dict[str, Path], root: Path, start_second
 
 
 def make_labeller(cfg: BaseConfig, ensemble: Ensemble, calibration: Calibration | None, thresholds: bool) -> Labeller:
-    """Return what turns scores into labels, with a warning where a setting has no effect."""
+    """Return what turns scores into labels, and give the ensemble its screen; warn where a setting has no effect."""
     labeller = Labeller(cfg, ensemble, calibration, thresholds)
+    ensemble.screen = open_screen(cfg, ensemble, labeller)
     if cfg.infer.segment_len is not None and ensemble.sed_fps is None:
         log.warning(
             "a segment_len (--seg) of %g s has no effect: not all models have an SED head, so labels are as "

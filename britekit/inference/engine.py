@@ -16,6 +16,7 @@ import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from britekit.audio.windows import SpectrogramBatch
 from britekit.errors import InferenceError
 from britekit.inference.recording_job import CHUNK, Job, Network, Progress, TooLong
 from britekit.inference.scores import RecordingScores
+
+if TYPE_CHECKING:
+    from britekit.inference.screening import Screen
 
 __all__ = ["Engine", "Progress", "RecordingScores", "TooLong"]
 
@@ -65,6 +69,7 @@ class Engine:
         self.ensemble = ensemble
         self._folder = folder
         self._traits = traits
+        self._screen: Screen | None = getattr(ensemble, "screen", None)
         self._threads = max(1, threads if threads is not None else ensemble.cfg.infer.num_threads)
         self._most_open = max(open_recordings or self._threads, self._threads)
         self._chunks: queue.Queue[tuple[Job, SpectrogramBatch | None] | None] = queue.Queue(_WAITING)
@@ -254,7 +259,9 @@ class Engine:
     def _score_chunks(self, items: list[tuple[Job, SpectrogramBatch | None]]) -> None:
         chunks = [(job, batch) for job, batch in items if batch is not None and not job.future.done()]
         try:
-            if chunks:
+            if self._screen is not None:
+                self._score_screened(self._screen, items)
+            elif chunks:
                 images = [batch.spectrograms for _, batch in chunks]
                 began = time.time_ns()
                 windows = images[0] if len(images) == 1 else np.concatenate(images)
@@ -276,7 +283,7 @@ class Engine:
                     self._scored_s += len(batch.starts) * job.seconds_per_window
                     row = past
         except BaseException as error:  # the recordings of this block fail; the thread continues
-            for job, _ in chunks:
+            for job, _ in chunks if self._screen is None else items:
                 job.fail(error)
         for job, last in items:
             if last is None and not job.future.done():
@@ -284,3 +291,18 @@ class Engine:
                     job.finish()
                 except BaseException as error:
                     job.fail(error)
+
+    def _score_screened(self, screen: Screen, items: list[tuple[Job, SpectrogramBatch | None]]) -> None:
+        """Add the scores of the windows that the screen has decided about."""
+        from britekit.inference.screening import score_screened
+
+        for job, _ in items:
+            if job.future.done():
+                screen.forget(job)
+        alive = [(job, batch) for job, batch in items if not job.future.done()]
+        for job, starts, segment, frames, computed in score_screened(screen, self.ensemble, alive):
+            try:
+                job.add(starts, segment, frames, computed)
+            except BaseException as error:  # the error belongs to this recording only
+                job.fail(error)
+            self._scored_s += len(starts) * self.ensemble.step_s

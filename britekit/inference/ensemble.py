@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -30,6 +30,9 @@ from britekit.inference.platt import Calibration, choose_calibration
 from britekit.inference.score_steps import finish_scores
 from britekit.inference.spilled_array import SpilledArray
 from britekit.inference.window_plan import shifted, staggered
+
+if TYPE_CHECKING:
+    from britekit.inference.screening import Screen
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +64,8 @@ class Ensemble:
         Frames that a window's own score is laid over, where members without SED heads are staggered; else None.
     frame_weights
         Weights (T,) of a window's frames where windows overlap; None if all are equal.
+    screen
+        Decides which windows engines score; set by those who ask for it (`britekit.inference.screening`).
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Ensemble:
         self.multi_label = members[0].multi_label
         self.takes_sound = members[0].path.suffix == PROBE
         self._models = list(models)
+        self.screen: Screen | None = None
         self.classes = mapped_classes(members[0].classes, cfg)
         self._orders = [class_order(members[0], member) for member in members]
         check_members(members)

@@ -95,7 +95,10 @@ def named(recording: str, name: str, found: Intervals) -> list[Label]:
 
 
 def group_frames(frames_FC: np.ndarray, segment_frames: int, quantile: float | None = None) -> np.ndarray:
-    """Return the maximum, or a quantile, of each group of frames, (ceil(F / segment_frames), C)."""
+    """Return the maximum, or a quantile, of each group of frames, (ceil(F / segment_frames), C).
+
+    Frames that were not computed are NaN and do not count; a group of them alone is NaN.
+    """
     length = len(frames_FC)
     if quantile is not None:
         whole = length // segment_frames * segment_frames
@@ -104,9 +107,10 @@ def group_frames(frames_FC: np.ndarray, segment_frames: int, quantile: float | N
         found += [np.quantile(frames_FC[whole:], quantile, axis=0)[None]] if whole < length else []
         return np.concatenate([np.empty((0, *frames_FC.shape[1:]), np.float32), *found]).astype(np.float32)
     groups = -(-length // segment_frames)
-    padded = np.zeros((groups * segment_frames, *frames_FC.shape[1:]), frames_FC.dtype)
+    padded = np.full((groups * segment_frames, *frames_FC.shape[1:]), np.nan, frames_FC.dtype)
     padded[:length] = frames_FC
-    return padded.reshape(groups, segment_frames, *frames_FC.shape[1:]).max(axis=1)
+    parts = padded.reshape(groups, segment_frames, *frames_FC.shape[1:])
+    return np.asarray(np.fmax.reduce(parts, axis=1))
 
 
 def confirm_score(rules: LabelRules) -> float:

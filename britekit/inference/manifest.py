@@ -45,6 +45,8 @@ def manifest_content(
         content["start_seconds"] = start_seconds
     if labeller.prior is not None:
         content["occurrence"] = labeller.prior.facts()
+    if ensemble.screen is not None:
+        content["screen"] = ensemble.screen.facts
     calibration = labeller.calibration
     content["calibrated"] = not calibration.is_identity
     if calibration.source is not None:
@@ -111,6 +113,7 @@ def score_facts(ensemble: Ensemble, labeller: Labeller) -> dict[str, str]:
         "backend": ensemble.backend,
         "members": json.dumps(members),
         "britekit_version": britekit.__version__,
+        **({} if ensemble.screen is None else ensemble.screen.facts),
         **{key: str(value) for key, value in segment_facts(ensemble, labeller).items()},
     }
 

@@ -195,8 +195,19 @@ class Job:
             self._window_samples = max(1.0, self._ensemble.step_s * reader.rate * reader.channels)
         return max(1, min(CHUNK, int(TURN_SAMPLES / self._window_samples)))
 
-    def add(self, starts: list[float], scores_NC: np.ndarray, frames_NCT: np.ndarray | None) -> None:
+    def add(
+        self,
+        starts: list[float],
+        scores_NC: np.ndarray,
+        frames_NCT: np.ndarray | None,
+        computed_N: np.ndarray | None = None,
+    ) -> None:
         """Add the scores of windows, in reading order.
+
+        Parameters
+        ----------
+        computed_N
+            Which windows a screen let pass; the scores of the others are NaN. None: all.
 
         Raises
         ------
@@ -206,6 +217,8 @@ class Job:
         bad = np.isnan(scores_NC).any(axis=1)
         if frames_NCT is not None:
             bad |= np.isnan(frames_NCT).any(axis=(1, 2))
+        if computed_N is not None:
+            bad &= computed_N
         if bad.any():
             raise InferenceError(
                 f"the models give NaN for the window at {starts[int(np.argmax(bad))]:g} s; their weights may "

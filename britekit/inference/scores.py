@@ -16,7 +16,7 @@ class RecordingScores:
     starts: np.ndarray
     """(N,) starts of the windows, seconds, float64."""
     score_rows: SpilledArray
-    """(N, C) mean scores of the members."""
+    """(N, C) mean scores of the members; NaN where a screen left a window out."""
     frame_rows: SpilledArray | None
     """(F, C) scores per frame from 0 s on, F = round(fps * seconds); None without SED heads."""
     seconds: float

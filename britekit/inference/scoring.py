@@ -39,6 +39,7 @@ from britekit.inference.occurrence_notes import OccurrenceNote, note_of
 from britekit.inference.platt import Calibration
 from britekit.inference.recording_names import identity_of, recording_name
 from britekit.inference.scores import RecordingScores
+from britekit.inference.screening import left_out_as_0, open_screen
 from britekit.occurrence.prior import RecordingPrior
 
 log = logging.getLogger(__name__)
@@ -267,6 +268,7 @@ def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path, start_secon
     cfg.infer.min_score = 0.0
     labeller = Labeller(cfg, ensemble, Calibration())
     labeller.prior = labeller.load_prior(root=root)
+    ensemble.screen = open_screen(cfg, ensemble, labeller) if cfg.infer.test_screened else None
     named = dict(sorted((recording_name(path, root), path) for path in paths))
     found: dict[str, tuple[float, np.ndarray, np.ndarray]] = {}
     failed: dict[Path, str] = {}
@@ -284,6 +286,7 @@ def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path, start_secon
         raise failure
     names = list(named)
     seconds, starts, scores_of = zip(*(found[name] for name in names), strict=True)
+    scores = np.concatenate(scores_of)
     return ScoreTable(
         recordings=names,
         seconds=np.array(seconds, np.float64),
@@ -291,7 +294,7 @@ def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path, start_secon
         starts=np.concatenate(starts),
         duration=labeller.unit_s,
         classes=labeller.classes,
-        scores=np.concatenate(scores_of),
+        scores=scores if ensemble.screen is None else left_out_as_0(scores, "the test"),
         meta=score_facts(ensemble, labeller),
     )
 

@@ -91,6 +91,7 @@ class LearningReview(Review):
         """Return the next items that need a verdict; waits if the next batch is not chosen yet."""
         with self._change:
             self._read()  # skip what others have judged meanwhile
+            self._follow()
             self._change.wait_for(lambda: self._open() or self._worker is None, _LONGEST_WAIT_S)
             ahead = self._open()
             if not ahead and self._failure is not None:

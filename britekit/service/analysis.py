@@ -28,6 +28,7 @@ from britekit.inference.drift_log import configured_drift_log
 from britekit.inference.engine import Engine, Progress, RecordingScores
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.labelling import Labeller
+from britekit.inference.screening import open_screen
 from britekit.occurrence.prior import RecordingPrior
 from britekit.plots.axis_ticks import frequency_ticks, row_centres_hz
 from britekit.service import tracing
@@ -38,7 +39,7 @@ from britekit.service.limits import Limits
 KEPT_RECORDINGS = 1000
 KEPT_BYTES = 64 << 20
 # Settings that name files, which no client needs.
-_PATHS = ("calibration", "occurrence")
+_PATHS = ("calibration", "occurrence", "screen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Analyst:
         # Reads files now, so that an unusable one ends the start; settings alone name the calibration.
         self._labeller = Labeller(contents.cfg, self._ensemble)
         self.calibration = self._labeller.calibration
+        self._ensemble.screen = open_screen(contents.cfg, self._ensemble, self._labeller)
         self._labeller.prior  # noqa: B018 reads occurrence data now, for the same reason
         # By threshold and whether each class has its own; most requests ask for the same. Labels show names of classes.
         self.labeller_at = functools.lru_cache(32)(self._make_labeller)

@@ -38,6 +38,7 @@ from britekit.service.sbom import SBOM, bill_of_materials
 
 SERVICE_FILE = "service.py"
 MODEL_FOLDER = "model"
+REQUIREMENTS, EMBEDDERS = "requirements.txt", "embedders.txt"
 BASE_IMAGE = "python:3.11-slim"
 # The package is on the path because it lies beside this file.
 SERVICE_TEXT = '''"""Entry point of the service for BentoML; the model is in the folder beside this file."""
@@ -103,7 +104,10 @@ def build_bento(
         context = place / "context"
         contents = write_contents(cfg, members, context / MODEL_FOLDER)
         _write_source(context)
-        listed = Path(__file__).with_name("requirements.txt")
+        listed = context / "britekit/service" / REQUIREMENTS
+        if needs_own_runtime(contents.exports):
+            with open(listed, "a", encoding="utf-8") as file:
+                file.write(Path(__file__).with_name(EMBEDDERS).read_text(encoding="utf-8"))
         write_json(context / SBOM, bill_of_materials(name, listed, _base_image()))
         version = _version_of(context)
         with atomic_path(output) as partial:
@@ -118,6 +122,14 @@ def build_bento(
         classes = sum(1 for _ in (context / MODEL_FOLDER / "classes.csv").open(encoding="utf-8")) - 1
         card = (context / MODEL_FOLDER / CARD).read_text(encoding="utf-8")
         return Package(output, tag, _members(contents), classes, output.stat().st_size, card)
+
+
+def needs_own_runtime(exports: Sequence[Path]) -> bool:
+    """Return whether a member is a probe whose embedder runs on another runtime than OpenVINO."""
+    from britekit.inference.backend import PROBE
+    from britekit.inference.probe_file import ProbeModel
+
+    return any(path.suffix == PROBE and ProbeModel(path).runtime != "openvino" for path in exports)
 
 
 def _write_source(folder: Path) -> None:
@@ -201,7 +213,8 @@ def _main(order: dict[str, str]) -> None:
     """Build in the process that ``_run_builder`` started; the last line on stdout is the tag."""
     import bentoml
 
-    listed = Path(__file__).with_name("requirements.txt").read_text(encoding="utf-8").splitlines()
+    # The context's list: a probe may have added the runtime of its embedder.
+    listed = Path(order["context"], "britekit/service", REQUIREMENTS).read_text(encoding="utf-8").splitlines()
     packages = [line for line in listed if line and not line.startswith("#")]
     bento = bentoml.build(
         "service:Service",

@@ -1,9 +1,9 @@
 """The model folder: everything a service needs to know, as a Bento carries it.
 
 ``exports/*.onnx``, ``settings.yaml`` (sections infer, misc and pipeline, audio where overridden),
-``calibration.yaml``, ``ignore.txt``, ``occurrence.*`` and a recording in ``sample/`` if there are any, ``classes.csv``
-for people, ``card.md``: the model card, ``facts.json``: hashes of the members in their order; date, revision and
-data of their training; figures of the test.
+``calibration.yaml``, ``ignore.txt``, ``occurrence.*``, ``screen/`` and a recording in ``sample/`` if there are any,
+``classes.csv`` for people, ``card.md``: the model card, ``facts.json``: hashes of the members in their order; date,
+revision and data of their training; figures of the test.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 SETTINGS, CALIBRATION, IGNORE, CLASSES, FACTS, CARD = (
     "settings.yaml", "calibration.yaml", "ignore.txt", "classes.csv", "facts.json", "card.md")  # fmt: skip
-EXPORTS, SAMPLE = "exports", "sample"
+EXPORTS, SAMPLE, SCREEN = "exports", "sample", "screen"
 OCCURRENCE = "occurrence"  # and the suffix of the file that was copied
 BACKEND = "openvino"  # what runs them
 EXPORT_SUFFIX = ".onnx"
@@ -119,6 +119,7 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
     hashes = {path.name: sha256_of(path) for path in exports}
     settings["infer"]["calibration"] = _copy_calibration(cfg, folder, {fact.source_sha256 for fact in facts})
     settings["misc"]["ignore_file"] = _copy_ignore(cfg, folder)
+    settings["infer"]["screen"] = copy_screen(cfg, {fact.source_sha256 for fact in facts}, folder)
     settings["infer"]["occurrence"] = _copy_occurrence(cfg, mapped_classes(facts[0].classes, cfg), folder)
     write_text(folder / SETTINGS, dump_plain(settings))
     write_text(folder / CLASSES, _class_table(mapped_classes(facts[0].classes, cfg)))
@@ -165,6 +166,8 @@ def read_contents(folder: Path) -> Contents:
         cfg.misc.ignore_file = str(folder / cfg.misc.ignore_file)
     if cfg.infer.occurrence is not None:
         cfg.infer.occurrence = str(folder / cfg.infer.occurrence)
+    if cfg.infer.screen is not None:
+        cfg.infer.screen = str(folder / cfg.infer.screen)
     sample = next(iter((folder / SAMPLE).glob("*")), None)
     return Contents(folder, exports, cfg, facts, sample)
 
@@ -287,6 +290,23 @@ def _copy_occurrence(cfg: BaseConfig, classes: list[ClassInfo], folder: Path) ->
     name = OCCURRENCE + Path(cfg.infer.occurrence).suffix
     shutil.copyfile(cfg.infer.occurrence, folder / name)
     return name
+
+
+def copy_screen(cfg: BaseConfig, members: set[str], folder: Path) -> str | None:
+    """Copy the screen of the settings with its student's export; return its path below the folder."""
+    from britekit.inference.screening import read_screen
+
+    if cfg.infer.screen is None:
+        return None
+    source = Path(cfg.infer.screen)
+    stored = read_screen(source)
+    if set(stored.members) != members:
+        raise InputError(f'{source} was made for other models than those to be packaged; run "britekit screen" again')
+    (export,) = find_exports(cfg, [source.parent / stored.student])
+    (folder / SCREEN).mkdir()
+    shutil.copyfile(export, folder / SCREEN / export.name)
+    replace(stored, student=export.name).save(folder / SCREEN / "screen.yaml")
+    return f"{SCREEN}/screen.yaml"
 
 
 def _class_table(classes: list[ClassInfo]) -> str:

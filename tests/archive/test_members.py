@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from britekit import service
 from britekit.annotations.scores import ScoreTable
 from britekit.archive import probe as probing
 from britekit.commands.analyze import analyze
@@ -93,3 +95,44 @@ def test_stored_spectrograms_are_no_sound(probes):
         extract_folder(session, BaseConfig(audio=SMALL_AUDIO), find_recordings("recordings/0"), "Owl")
     with pytest.raises(BriteKitError, match="a probe that takes sound cannot score stored spectrograms"):
         analyze_db(cfg_path="c.yaml", db_path="t.db", output_path="views")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("service")
+def test_a_package_serves_the_same_scores_and_brings_the_runtime(probes, place, monkeypatch):  # noqa: F811
+    """OpenVINO is not there for the package, so that the embedder needs a runtime of its own in the image."""
+    from britekit.commands.package import package
+    from britekit.inference import runtimes
+    from tests.service.running import serving
+
+    analyze(cfg_path="c.yaml", input_path="recordings/0", output_path="out", ckpt_path="probes")
+    table = ScoreTable.load(Path("out/scores.npz"))
+
+    def refuse(*args):
+        raise RuntimeError("no such operation")
+
+    with monkeypatch.context() as without:
+        without.setattr(runtimes, "_openvino", refuse)
+        package(cfg_path="c.yaml", output_path="probes.bento", name="probes")
+    with tarfile.open("probes.bento") as archive:
+        wanted = archive.extractfile("./env/python/requirements.txt").read().decode().splitlines()
+        inside = archive.extractfile("./src/britekit/service/requirements.txt").read().decode().splitlines()
+        parts = json.loads(archive.extractfile("./src/sbom.cdx.json").read())["components"]
+    pinned = Path(service.__file__).with_name("embedders.txt").read_text().splitlines()[1:]
+    assert {"ai-edge-litert==2.3.0", "onnxruntime==1.32.0"} <= set(pinned)
+    assert set(pinned) <= set(wanted) & set(inside)
+    assert {line.partition("==")[0] for line in pinned} <= {part["name"] for part in parts}
+    with serving(["--bento", str(place / "probes.bento")], place) as server:
+        found = server.post("detections", Path("recordings/0/r0.wav"), min_score=0).json()["detections"]
+    rows = np.flatnonzero(table.row_recording == table.recordings.index("r0"))
+    assert len(found) == 2 * len(rows)
+    for each in found:
+        row = rows[np.argmin(np.abs(table.starts[rows] - each["start"]))]
+        column = [info.name for info in table.classes].index(each["class_name"])
+        assert each["score"] == pytest.approx(float(table.scores[row, column]), abs=1e-4)
+
+
+def test_an_ordinary_package_brings_no_other_runtime(probes):
+    from britekit.service.bento import needs_own_runtime
+
+    assert not needs_own_runtime(sorted(probes.glob("*.probe")))

@@ -97,6 +97,7 @@ def test_the_list_is_part_of_the_lock():
 
     lock = versions(ROOT / "requirements/lock.txt")
     serve = versions(ROOT / "britekit/service/requirements.txt")
+    serve |= versions(ROOT / "britekit/service/embedders.txt")
     assert serve and {name: lock.get(name) for name in serve} == serve
     assert (ROOT / "requirements/serve.txt").read_text().endswith("-r ../britekit/service/requirements.txt\n")
 
@@ -106,10 +107,9 @@ def test_the_list_has_all_that_its_packages_need():
 
     from packaging.requirements import Requirement
 
-    path = ROOT / "britekit/service/requirements.txt"
-    listed = {
-        line.partition("==")[0].lower().replace("_", "-") for line in path.read_text().splitlines() if "==" in line
-    }
+    paths = [ROOT / "britekit/service" / name for name in ("requirements.txt", "embedders.txt")]
+    lines = [line for path in paths for line in path.read_text().splitlines()]
+    listed = {line.partition("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
     for name in sorted(listed):
         for text in requires(name) or []:
             need = Requirement(text)

@@ -1,0 +1,352 @@
+"""Screening: a small student decides which windows the ensemble sees, so that most need not be computed.
+
+The file that `britekit screen` writes (``britekit-screen-1``) names the student, the models that it was measured
+against, and for each class the lowest score of the student at which a window passes. A window that no class lets
+pass is not computed: its scores are NaN, never 0, and it has no label. Where windows overlap, those that share
+sound with one that passes are computed too, so frames averaged over windows are what they are without screening.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta  # type: ignore[import-untyped]
+
+from britekit.config import BaseConfig
+from britekit.config.yaml_reader import dump_plain, load_plain
+from britekit.errors import InputError, ModelError, some
+from britekit.files import require_file, sha256_of, write_text
+from britekit.inference.ensemble import Ensemble, load_ensemble
+from britekit.inference.labelling import Labeller
+
+if TYPE_CHECKING:
+    from britekit.audio.windows import SpectrogramBatch
+    from britekit.inference.recording_job import Job, Network
+
+log = logging.getLogger(__name__)
+
+FORMAT = "britekit-screen-1"
+CONFIDENCE = 0.95
+_EPSILON_S = 1e-6
+# Above every score: a class that lets no window pass.
+_NEVER = 2.0
+
+
+@dataclass(frozen=True)
+class ClassScreen:
+    """Threshold of a class, and the detections below it."""
+
+    detections: int
+    """Windows in which the ensemble detects it."""
+    threshold: float | None = None
+    """Lowest score of the student that lets a window pass; None: there were too few detections for the bound."""
+    lost: int = 0
+    """Detections below that."""
+    bound: float | None = None
+    """Upper bound of the share of detections lost."""
+
+
+@dataclass(frozen=True)
+class ScreenFile:
+    """The content of a screen."""
+
+    student: str
+    """The student's file, below the folder of the screen."""
+    student_sha256: str
+    members: list[str]
+    """SHA-256 of the ensemble's checkpoints."""
+    lose: float
+    min_score: float
+    """Lowest score of a detection, calibrated where ``calibration`` says so."""
+    calibration: str | None
+    """SHA-256 of the calibration of those scores; None: they were not calibrated."""
+    unscreened: str = "compute"
+    """Windows for classes without a threshold: ``compute`` all, or ``mark`` them as not computed."""
+    classes: dict[str, ClassScreen] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Write the file."""
+        write_text(path, dump_plain({"format": FORMAT, **dataclasses.asdict(self)}))
+
+
+def read_screen(path: Path) -> ScreenFile:
+    """Read a screen.
+
+    Raises
+    ------
+    InputError
+        It is missing, or not such a file.
+    """
+    try:
+        content = load_plain(require_file(path).read_text(encoding="utf-8-sig"))
+        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+            raise ValueError(f'expected the format "{FORMAT}"')
+        classes = {str(name): ClassScreen(**values) for name, values in content.pop("classes").items()}
+        found = ScreenFile(**content, classes=classes)
+        numbers = [each.threshold for each in classes.values() if each.threshold is not None]
+        if found.unscreened not in ("compute", "mark") or not all(0 <= float(x) <= 1 for x in numbers):
+            raise ValueError("a threshold is not a score, or unscreened is neither compute nor mark")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f'{path} is not a screen: {reason}; make one with "britekit screen"') from None
+    return found
+
+
+def upper_bound(lost: int, detections: int, confidence: float = CONFIDENCE) -> float:
+    """Return the one-sided upper bound of a share (Clopper and Pearson, Biometrika 26, 1934)."""
+    return 1.0 if lost >= detections else float(beta.ppf(confidence, lost + 1, detections - lost))
+
+
+def threshold_for(student_M: NDArray[np.floating], lose: float) -> ClassScreen:
+    """Return the highest threshold on the student at which no more than a share of detections is lost.
+
+    Parameters
+    ----------
+    student_M
+        The student's scores of the M windows in which the ensemble detects the class.
+    lose
+        Largest upper bound of the share of detections below the threshold. How many may be lost depends on M alone,
+        so the bound also holds for the threshold that was chosen (an order statistic).
+    """
+    count = len(student_M)
+    lost = -1
+    while lost + 1 < count and upper_bound(lost + 1, count) <= lose:
+        lost += 1
+    if lost < 0:
+        return ClassScreen(count)
+    threshold = float(np.sort(student_M)[lost])
+    below = int(np.count_nonzero(student_M < threshold))  # fewer than `lost` where scores are equal
+    return ClassScreen(count, threshold, below, upper_bound(lost, count))
+
+
+class Screen:
+    """A student with its thresholds, between the reader of windows and an ensemble.
+
+    Parameters
+    ----------
+    student
+        Scores every window.
+    thresholds_C
+        Lowest score of the student, by its classes, that lets a window pass.
+    reach_s
+        Windows that begin less than this away from one that passes are computed too.
+
+    Attributes
+    ----------
+    seen, computed
+        How many windows the student has seen, and how many of them the ensemble computed.
+    facts
+        SHA-256 of the file and of the student.
+    """
+
+    def __init__(self, student: Ensemble, thresholds_C: NDArray[np.float32], reach_s: float) -> None:
+        self.student = student
+        self._thresholds_C, self._reach_s = thresholds_C, reach_s
+        self.seen = self.computed = 0
+        self.facts: dict[str, str] = {}
+        self._held: dict[int, _Held] = {}
+
+    def passes(self, windows: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return which windows (N,) a class lets pass."""
+        return np.asarray((student_scores(self.student, windows) >= self._thresholds_C).any(axis=1))
+
+    def decide(self, items: Sequence[tuple[Job, SpectrogramBatch | None]]) -> list[Decided]:
+        """Return the windows of which it is known whether they are computed; the others wait for the next call.
+
+        Parameters
+        ----------
+        items
+            Windows of recordings in reading order; None ends a recording.
+        """
+        fresh = [batch.spectrograms for _, batch in items if batch is not None]
+        passed = self.passes(np.concatenate(fresh)) if fresh else np.empty(0, bool)
+        decided, first = [], 0
+        for job, batch in items:
+            count = 0 if batch is None else len(batch.starts)
+            held = self._held.setdefault(id(job), _Held())
+            found = held.push(batch, passed[first : first + count], self._reach_s)
+            first += count
+            if batch is None:
+                del self._held[id(job)]
+            if found is not None:
+                starts, images, computed = found
+                self.seen += len(starts)
+                self.computed += int(np.count_nonzero(computed))
+                decided.append(Decided(job, starts, images, computed))
+        return decided
+
+    def forget(self, job: Job) -> None:
+        """Drop what is held of a recording that failed."""
+        self._held.pop(id(job), None)
+
+    def describe(self) -> str:
+        """Return how many windows were not computed."""
+        left = self.seen - self.computed
+        return f"{left} of {self.seen} windows not computed ({left / max(1, self.seen):.1%})"
+
+
+@dataclass(frozen=True, eq=False)
+class Decided:
+    """Windows of a recording, and which of them are computed."""
+
+    job: Job
+    starts: list[float]
+    images: NDArray[np.float32]
+    computed_N: NDArray[np.bool_]
+
+
+class _Held:
+    """The last windows of a recording, whose successors may let them pass."""
+
+    def __init__(self) -> None:
+        self._starts: list[float] = []
+        self._images: list[NDArray[np.float32]] = []
+        self._passed: list[bool] = []
+        self._done = 0  # how many of them were handed on, and are here since later ones may overlap them
+
+    def push(
+        self, batch: SpectrogramBatch | None, passed: NDArray[np.bool_], reach_s: float
+    ) -> tuple[list[float], NDArray[np.float32], NDArray[np.bool_]] | None:
+        if batch is not None:
+            self._starts += batch.starts
+            self._images += list(batch.spectrograms)
+            self._passed += passed.tolist()
+        starts, flags = np.array(self._starts), np.array(self._passed, bool)
+        computed = flags.copy()
+        for start in starts[flags]:
+            computed |= np.abs(starts - start) < reach_s - _EPSILON_S
+        # Starts ascend: a window is decided when none that is still to come can share sound with it.
+        stop = len(starts)
+        if batch is not None and reach_s and stop:
+            stop = int(np.searchsorted(starts, starts[-1] - reach_s + _EPSILON_S, side="right"))
+        stop = max(stop, self._done)
+        found = None
+        if stop > self._done:
+            fresh = slice(self._done, stop)
+            found = self._starts[fresh], np.stack(self._images[fresh]), computed[fresh]
+        if len(starts):  # those that share sound with one that is not decided stay
+            oldest = starts[min(stop, len(starts) - 1)] - reach_s
+            gone = min(stop, int(np.searchsorted(starts, oldest + _EPSILON_S, side="right")))
+            del self._starts[:gone], self._images[:gone], self._passed[:gone]
+            self._done = stop - gone
+        return found
+
+
+def score_screened(
+    screen: Screen, ensemble: Network, items: Sequence[tuple[Job, SpectrogramBatch | None]]
+) -> list[tuple[Job, list[float], NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.bool_]]]:
+    """Return starts, scores and frames of the windows that are decided, and which were computed; NaN elsewhere."""
+    decided = screen.decide(items)
+    images = [each.images[each.computed_N] for each in decided]
+    segment, frames = ensemble.score(np.concatenate(images)) if images else (np.empty((0, 0), np.float32), None)
+    found, row = [], 0
+    for each in decided:
+        past = row + int(np.count_nonzero(each.computed_N))
+        all_segment = np.full((len(each.starts), ensemble.width), np.nan, np.float32)
+        all_segment[each.computed_N] = segment[row:past]
+        all_frames = None
+        if ensemble.sed_fps is not None:
+            length = max(1, round(ensemble.sed_fps * ensemble.audio.spec_duration))
+            all_frames = np.full((len(each.starts), ensemble.width, length), np.nan, np.float32)
+            if frames is not None:
+                all_frames[each.computed_N] = frames[row:past]
+        found.append((each.job, each.starts, all_segment, all_frames, each.computed_N))
+        row = past
+    return found
+
+
+def student_scores(student: Ensemble, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the student's scores (N, C): with an SED head, the highest of the frames."""
+    segment, frames = student.score(windows)
+    return segment if frames is None else frames.max(axis=2)
+
+
+def open_screen(cfg: BaseConfig, ensemble: Ensemble, labeller: Labeller) -> Screen | None:
+    """Load the screen of ``infer.screen``; None if none is set.
+
+    Raises
+    ------
+    InputError
+        It was made for other models, or does not know a class.
+    ModelError
+        The student is missing, is another one, or takes other spectrograms.
+    """
+    if cfg.infer.screen is None:
+        return None
+    path = Path(cfg.infer.screen)
+    stored = read_screen(path)
+    if set(stored.members) != ensemble.sha256s:
+        raise InputError(f'{path} was made for other models than these; run "britekit screen" with these')
+    student = load_student(cfg, ensemble, path.parent / stored.student)
+    if student.members[0].sha256 != stored.student_sha256:
+        raise ModelError(f"{path.parent / stored.student} is not the student that {path} was made with")
+    unknown = [info.name for info in labeller.classes if info.name not in stored.classes]
+    if unknown:
+        raise InputError(f'{path} does not know {some(unknown, 4)}; run "britekit screen" without ignoring them')
+    column = {info.name: place for place, info in enumerate(student.classes)}
+    thresholds = np.full(len(student.classes), _NEVER, np.float32)
+    for info in labeller.classes:
+        threshold = stored.classes[info.name].threshold
+        if threshold is None:
+            threshold = 0.0 if stored.unscreened == "compute" else _NEVER
+        if info.name in column:
+            thresholds[column[info.name]] = threshold
+        elif threshold < _NEVER:
+            raise InputError(f'the student of {path} does not know the class "{info.name}"')
+    _warn_of_lower(cfg, stored, labeller, path)
+    # Frames are averaged over overlapping windows, and smoothing takes rows further away.
+    reach_s = cfg.infer.smoothing_s + (0.0 if ensemble.sed_fps is None else ensemble.duration)
+    screen = Screen(student, thresholds, reach_s)
+    screen.facts = {"screen": sha256_of(path), "student": stored.student_sha256}
+    return screen
+
+
+def load_student(cfg: BaseConfig, ensemble: Ensemble, path: Path) -> Ensemble:
+    """Load a student with the settings of an ensemble; it must take the same windows."""
+    if not path.is_file():
+        raise ModelError(f"the student {path} does not exist")
+    if ensemble.takes_sound:
+        raise ModelError("models that take sound cannot be screened: the student looks at spectrograms")
+    settings = copy.deepcopy(cfg)
+    settings.infer.screen = None
+    student = load_ensemble(settings, [path])
+    for name, wanted in ensemble.members[0].training_cfg["audio"].items():
+        own = student.members[0].training_cfg["audio"].get(name)
+        if own != wanted:
+            raise ModelError(
+                f"the student {path} was trained with audio.{name} {own}, the ensemble with {wanted}; train a student "
+                "on the ensemble's spectrograms"
+            )
+    return student
+
+
+def _warn_of_lower(cfg: BaseConfig, stored: ScreenFile, labeller: Labeller, path: Path) -> None:
+    lowest = min([labeller.rules.min_score, *(labeller.thresholds or ())])
+    if cfg.infer.lower_min_if_confirmed:
+        lowest *= cfg.infer.lower_min_factor
+    if lowest < stored.min_score - 1e-9:
+        log.warning(
+            "%s bounds what is lost of detections that score %g or more; of those from %g on more may be lost",
+            *(path, stored.min_score, lowest),
+        )
+    source = labeller.calibration.source
+    if (None if source is None else sha256_of(source)) != stored.calibration:
+        log.warning("%s was made with scores of another calibration than this, so its bound does not hold", path)
+    if cfg.infer.occurrence is not None and cfg.infer.occurrence_use == "prior":
+        log.warning("%s was made without occurrence data, so its bound does not hold where they raise scores", path)
+
+
+def left_out_as_0(scores_NC: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+    """Return scores for a test, in which windows that were not computed count as 0, with a warning."""
+    left: NDArray[np.bool_] = np.asarray(np.isnan(scores_NC).all(axis=1))
+    if left.any():
+        log.warning("%s: %d of %d windows were not computed and count as 0", where, np.count_nonzero(left), len(left))
+    return np.nan_to_num(scores_NC, copy=False, nan=0.0)
