@@ -163,17 +163,18 @@ class DriftLog:
     def _add(self, into: DriftDay, block: int, result: RecordingScores, prior: RecordingPrior | None) -> None:
         labeller = self._labeller
         least = np.array(labeller.thresholds or [labeller.rules.min_score] * len(self._names), np.float32)
-        for scores_NC in result.score_rows.blocks():
+        for block_NC in result.score_rows.blocks():
+            scores_NC = block_NC[~np.isnan(block_NC).any(axis=1)]  # a screen left the others out
             probabilities = labeller.scores(scores_NC, prior)
             found_NC = probabilities >= least
             into.detections[block] += np.count_nonzero(found_NC, axis=0)
             into.silent[block] += np.count_nonzero(~found_NC.any(axis=1))
+            into.windows[block] += len(scores_NC)
             own = labeller.own_columns(scores_NC)
             bins = np.clip((own * BINS).astype(int), 0, BINS - 1)
             for column in range(len(self._names)):
                 into.histogram[column] += np.bincount(bins[:, column], minlength=BINS)
         into.recordings[block] += 1
-        into.windows[block] += len(result.starts)
         into.seconds[block] += result.seconds
         if result.traits is not None and len(result.traits):
             traits = np.nan_to_num(result.traits.astype(np.float64))
