@@ -6,6 +6,7 @@ from them with their intervals, a calibration, and report files.
 Truth and scores:
 
 - ``grid.py``: the segments of a recording, which ones an annotation marks, and which one a score belongs to
+- ``scored_test.py``: what tests of any unit share
 - ``scored_segments.py``: a test per segment as matrices; ``scored_units.py``: the same per block and per recording
 - ``analyzed_scores.py``: ``scores.npz`` or label files behind one interface; ``score_reading.py``: reads them
 - ``applied_scaling.py``: the scaling that inference applied to scores in label files

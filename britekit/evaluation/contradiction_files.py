@@ -25,12 +25,12 @@ _RIVALS = 3
 SHEET_SIZE = 72
 
 
-def write_contradictions(folder: str | Path, views: Sequence[ClassView], most: float, facts: str) -> list[Path]:
+def write_contradictions(folder: str | Path, views: Sequence[ClassView], max_score: float, facts: str) -> list[Path]:
     """Write ``class_summary.csv``, ``summary.txt`` and a table for each class; all appear together.
 
     Parameters
     ----------
-    most
+    max_score
         Only spectrograms with a lower score are listed in the tables of classes; all if they were occluded.
     facts
         Facts about the data and models, for the summary.
@@ -46,10 +46,10 @@ def write_contradictions(folder: str | Path, views: Sequence[ClassView], most: f
                     number, row.segment_id, row.recording, f"{row.offset:.2f}", f"{row.score:.3f}",
                     *_rival_cells(row), *_occluded_cells(row),
                 )
-                for number, row in enumerate(view.rows if occluded is not None else below(view, most), start=1)
+                for number, row in enumerate(view.rows if occluded is not None else below(view, max_score), start=1)
             ]  # fmt: skip
             written.append(write_table(place / f"{name}.csv", [head, *rows]))
-        write_text(place / "summary.txt", _summary_text(views, most, facts))
+        write_text(place / "summary.txt", _summary_text(views, max_score, facts))
     return [*written, place / "summary.txt"]
 
 
@@ -66,9 +66,9 @@ def _occluded_cells(row: Contradicted) -> list[str]:
     return [] if row.occluded is None else [f"{score:.3f}" for score in row.occluded.ravel()]
 
 
-def below(view: ClassView, most: float) -> list[Contradicted]:
+def below(view: ClassView, max_score: float) -> list[Contradicted]:
     """Return the spectrograms of a class with a score below a bound, the lowest first."""
-    return [row for row in view.rows if row.score < most]
+    return [row for row in view.rows if row.score < max_score]
 
 
 def file_names(views: Sequence[ClassView]) -> list[str]:
@@ -86,7 +86,7 @@ def file_names(views: Sequence[ClassView]) -> list[str]:
 
 
 def plot_contradictions(
-    folder: str | Path, session: Session, views: Sequence[ClassView], audio: AudioConfig, most: float
+    folder: str | Path, session: Session, views: Sequence[ClassView], audio: AudioConfig, max_score: float
 ) -> int:
     """Write ``{class}/{rank}-{stem}-{offset}-{score}.jpeg`` of each spectrogram below the bound.
 
@@ -95,7 +95,7 @@ def plot_contradictions(
     plot = SpectrogramPlot(row_centres_hz(audio))
     count = 0
     for view, name in zip(views, file_names(views), strict=True):
-        rows = list(enumerate(below(view, most), start=1))
+        rows = list(enumerate(below(view, max_score), start=1))
         targets = {
             row.value_id: Path(folder) / name / f"{k}-{Path(row.recording).stem}-{row.offset:.2f}-{row.score:.3f}.jpeg"
             for k, row in rows
@@ -155,14 +155,14 @@ def _summary_row(view: ClassView) -> tuple[object, ...]:
     return (view.info.name, view.info.code, len(scores), f"{scores.mean():.3f}", *quantiles, *rivals)
 
 
-def _summary_text(views: Sequence[ClassView], most: float, facts: str) -> str:
+def _summary_text(views: Sequence[ClassView], max_score: float, facts: str) -> str:
     every = np.concatenate([view.scores for view in views])
     lines = ["Models on stored spectrograms", "", facts, ""]
     lines += [
         f"  Spectrograms by class:  {len(every)} in {len(views)} classes",
         f"  Mean score:             {every.mean():.3f}",
     ]
-    lines += [f"  Below {most:g}:             {int((every < most).sum())}", ""]
+    lines += [f"  Below {max_score:g}:             {int((every < max_score).sum())}", ""]
     lines += ["Classes by the 10th percentile of their scores", ""]
     for view in sorted(views, key=lambda v: float(np.quantile(v.scores, 0.1))):
         rival = view.rival_means[0] if view.rival_means else None

@@ -20,33 +20,17 @@ from britekit.evaluation.analyzed_scores import AnalyzedScores, source_of_table
 from britekit.evaluation.exclusions import Exclusions, audio_files, find_lengths, root_of
 from britekit.evaluation.grid import Grid, build_grid, count_marked, mark_truth
 from britekit.evaluation.score_reading import find_label_dir, read_scores
+from britekit.evaluation.scored_test import ScoredTest, common_facts, require_usable
 from britekit.formats import read_any_annotations
 
 
 @dataclass(frozen=True)
-class ScoredSegments:
+class ScoredSegments(ScoredTest):
     """Truth and scores of the annotated recordings, one row per segment and one column per trained class."""
 
     unit: ClassVar[Literal["segment"]] = "segment"
 
-    source: AnalyzedScores
-    recordings: list[str]
-    """Sorted."""
-    seconds_R: NDArray[np.float64]
-    """Length of each recording."""
     grid: Grid
-    truth_NC: NDArray[np.bool_]
-    scores_NC: NDArray[np.float32]
-    annotated: list[int]
-    """Columns of classes with at least one annotation."""
-    without_scores: list[str]
-    """Recordings without scores, which count as 0: nothing was detected, or they were not analysed."""
-    exclusions: Exclusions
-
-    @property
-    def labels(self) -> list[str]:
-        """How annotations call the class of each column."""
-        return self.source.labels
 
     @property
     def groups_N(self) -> NDArray[np.int64]:
@@ -136,9 +120,7 @@ def read_scored_segments(
     _note_times(claims, grid, order, seconds, exclusions)
     exclusions.not_annotated = sorted(source.recordings - set(first_row))
     exclusions.report(source, strict, annotations_path)
-    if not claims:
-        reasons = "; ".join(exclusions.sentences(source.labels)[:3]) or "every row has an empty class"
-        raise InputError(f"{annotations_path}: no usable annotation is left ({reasons})")
+    require_usable(bool(claims), annotations_path, source, exclusions, "every row has an empty class")
     column = {label: k for k, label in enumerate(source.labels)}
     truth = mark_truth(
         grid,
@@ -150,15 +132,11 @@ def read_scored_segments(
     )
     scores = source.lay(grid, recordings)
     return ScoredSegments(
-        source=source.facts_alone(),
-        recordings=recordings,
-        seconds_R=np.array(list(seconds.values())),
+        **common_facts(source, seconds, exclusions),
         grid=grid,
         truth_NC=truth,
         scores_NC=scores,
         annotated=sorted({column[a.label] for a in claims}),
-        without_scores=[name for name in recordings if name not in source.recordings],
-        exclusions=exclusions,
     )
 
 

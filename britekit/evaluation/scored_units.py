@@ -25,6 +25,7 @@ from britekit.evaluation.analyzed_scores import AnalyzedScores
 from britekit.evaluation.exclusions import Exclusions, audio_files, find_lengths
 from britekit.evaluation.grid import ROUNDED_S
 from britekit.evaluation.score_reading import find_label_dir, read_scores
+from britekit.evaluation.scored_test import ScoredTest, common_facts, require_usable
 
 # Blocks are times divided by their length; this fraction tolerates rounding of the division.
 _EPSILON = 1e-6
@@ -33,15 +34,10 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ScoredUnits:
+class ScoredUnits(ScoredTest):
     """Truth and scores of the annotated units, one row per unit and one column per trained class."""
 
     unit: Literal["block", "recording"]
-    source: AnalyzedScores
-    recordings: list[str]
-    """Sorted."""
-    seconds_R: NDArray[np.float64]
-    """Length of each recording."""
     groups_N: NDArray[np.int64]
     """(N,) recording of each row."""
     numbers_N: NDArray[np.int64]
@@ -49,13 +45,6 @@ class ScoredUnits:
     starts_N: NDArray[np.float64]
     lengths_N: NDArray[np.float64]
     """(N,) start of each unit in its recording, and its length, in seconds."""
-    truth_NC: NDArray[np.bool_]
-    scores_NC: NDArray[np.float32]
-    annotated: list[int]
-    """Columns of classes with at least one annotation."""
-    without_scores: list[str]
-    """Recordings without scores, which count as 0: nothing was detected, or they were not analysed."""
-    exclusions: Exclusions
     window_row_W: NDArray[np.int64]
     """(W,) unit of each window inside one."""
     window_start_W: NDArray[np.float64]
@@ -65,11 +54,6 @@ class ScoredUnits:
     """(W, C), or (W, 1) if equal for all classes: trimmed and clipped."""
 
     first_number: ClassVar[int] = 1
-
-    @property
-    def labels(self) -> list[str]:
-        """Name of each column in annotations."""
-        return self.source.labels
 
     @cached_property
     def row_names(self) -> list[str]:
@@ -173,10 +157,9 @@ def _read(
     truth = np.zeros((len(usable), len(source.labels)), dtype=bool)
     for n, item in enumerate(usable):
         truth[n, [columns[label] for label in item.labels if label in columns]] = True
-    if not truth.any():
-        reasons = "; ".join(exclusions.sentences(source.labels)[:3]) or "no row lists a class"
-        raise InputError(f"{path}: no usable annotation is left ({reasons})")
-    lengths = np.array([seconds[name] for name in recordings])
+    require_usable(bool(truth.any()), path, source, exclusions, "no row lists a class")
+    facts = common_facts(source, seconds, exclusions)
+    lengths = facts["seconds_R"]
     starts = np.zeros(len(usable))
     if unit == "block":
         starts += (numbers - 1) * block_s
@@ -188,10 +171,8 @@ def _read(
     if len(firsts):
         highest[row[firsts]] = np.maximum(np.maximum.reduceat(scores, firsts, axis=0), 0)
     return ScoredUnits(
+        **facts,
         unit=unit,
-        source=source.facts_alone(),
-        recordings=recordings,
-        seconds_R=lengths,
         groups_N=groups,
         numbers_N=numbers,
         starts_N=starts,
@@ -199,8 +180,6 @@ def _read(
         truth_NC=truth,
         scores_NC=highest,
         annotated=sorted({columns[x] for item in usable for x in item.labels if x in columns}),
-        without_scores=[name for name in recordings if name not in source.recordings],
-        exclusions=exclusions,
         window_row_W=row,
         window_start_W=start,
         window_scores_WC=scores,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from britekit.evaluation.scored_units import ScoredUnits
-from britekit.evaluation.thresholded_values import Decisions
+from britekit.evaluation.thresholded_values import ThresholdedValues
 
 # 0.01, 0.02 … 1.00
 THRESHOLDS = np.arange(1, 101) / 100
@@ -53,7 +53,7 @@ class SecondsAtThresholds:
         return float(self.true_TC.sum(axis=1)[reached].max(initial=0.0))
 
 
-def count_seconds(data: ScoredUnits, decisions: Decisions, threshold: float) -> SecondsAtThresholds:
+def count_seconds(data: ScoredUnits, decisions: ThresholdedValues, threshold: float) -> SecondsAtThresholds:
     """Count the seconds of detections of a test per block or recording."""
     classes, recordings = len(data.labels), len(data.recordings)
     steps = len(THRESHOLDS)

@@ -34,7 +34,7 @@ def _as_they_are(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class Decisions:
+class ThresholdedValues:
     """The values that a threshold is applied to."""
 
     values_NC: NDArray[np.float32]
@@ -48,7 +48,7 @@ class Decisions:
 
 def choose_decisions(
     data: ScoredSegments | ScoredUnits, cfg: BaseConfig, calibration_path: str | Path | None = None
-) -> Decisions:
+) -> ThresholdedValues:
     """Choose the values that the threshold is applied to.
 
     Parameters
@@ -70,9 +70,9 @@ def choose_decisions(
     if source.scaling or source.calibrated:
         # Text labels contain the scaling of inference; the original scores are lost.
         how = "calibrated" if source.calibrated else "scaled"
-        return Decisions(scores, f"scores already {how} by inference", True)
+        return ThresholdedValues(scores, f"scores already {how} by inference", True)
     if str(calibration_path or "").lower() == "none":
-        return Decisions(scores, "scores")
+        return ThresholdedValues(scores, "scores")
     path = calibration_path or cfg.infer.calibration
     if path is None and (found := project_calibration(source.sha256s)) is not None:
         path = found.source
@@ -82,10 +82,10 @@ def choose_decisions(
     if (a, b) != (1.0, 0.0):
         basis = f"scores scaled by infer.scaling_coefficient {a:g} and scaling_intercept {b:g}"
         return _applied(data, PlattFit(a, b).apply, basis)
-    return Decisions(scores, "scores, not calibrated")
+    return ThresholdedValues(scores, "scores, not calibrated")
 
 
-def _calibrated(data: ScoredSegments | ScoredUnits, path: str | Path) -> Decisions:
+def _calibrated(data: ScoredSegments | ScoredUnits, path: str | Path) -> ThresholdedValues:
     calibration = read_calibration(path)
     members = data.source.sha256s
     if calibration.members and members and calibration.members != members:
@@ -112,11 +112,11 @@ def _calibrated(data: ScoredSegments | ScoredUnits, path: str | Path) -> Decisio
         "calibrated probabilities (cross-fitted: each recording is calibrated without its own annotations; the "
         "examples show the probability that analyze gives)"
     )
-    return Decisions(values, basis, True, apply)
+    return ThresholdedValues(values, basis, True, apply)
 
 
-def _applied(data: ScoredSegments | ScoredUnits, apply: Apply, basis: str) -> Decisions:
-    return Decisions(apply(data.scores_NC), basis, True, apply)
+def _applied(data: ScoredSegments | ScoredUnits, apply: Apply, basis: str) -> ThresholdedValues:
+    return ThresholdedValues(apply(data.scores_NC), basis, True, apply)
 
 
 def _facts(path: str | Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Compute all metrics of a test per segment, block or recording, with intervals.
 
-AUC values are computed from scores, metrics at the threshold from `Decisions`, intervals by resampling recordings. N:
-units, C: classes.
+AUC values are computed from scores, metrics at the threshold from `ThresholdedValues`, intervals by resampling
+recordings. N: units, C: classes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from britekit.evaluation.intervals import compute_intervals
 from britekit.evaluation.scored_segments import ScoredSegments
 from britekit.evaluation.scored_units import ScoredUnits
 from britekit.evaluation.seconds import SecondsAtThresholds, count_seconds
-from britekit.evaluation.thresholded_values import Decisions
+from britekit.evaluation.thresholded_values import ThresholdedValues
 from britekit.metrics.bootstrap import REPLICATES, Interval
 from britekit.metrics.counts import ThresholdCounts, count_by_threshold
 from britekit.metrics.curves import coarse, curve_of
@@ -40,7 +40,7 @@ class UnitReport:
 
     data: ScoredSegments | ScoredUnits
     threshold: float
-    decisions: Decisions
+    decisions: ThresholdedValues
     detections: Detections
     per_class: ClassRanking
     """Metrics of the annotated columns, in their order."""
@@ -195,7 +195,7 @@ class UnitReport:
 def report_units(
     data: ScoredSegments | ScoredUnits,
     threshold: float,
-    decisions: Decisions,
+    decisions: ThresholdedValues,
     wanted_precision: float | None = None,
     replicates: int = REPLICATES,
 ) -> UnitReport:

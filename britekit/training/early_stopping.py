@@ -8,7 +8,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 
-class Watch:
+class EarlyStopping:
     """Tracks one metric over the epochs.
 
     Parameters

@@ -128,7 +128,7 @@ def _losses(cfg: BaseConfig, rates: NDArray[np.float64]) -> NDArray[np.float64]:
         place(recognizer, device)
         recognizer.train()
         batches = TrainingBatches(
-            Bank(samples, device, read_extras(samples, cfg)),
+            Bank(samples, device, extras=read_extras(samples, cfg)),
             prepare.as_index(members),
             batch_size_for(len(members), train.batch_size, train.min_steps),
             seed,
@@ -145,7 +145,7 @@ def _losses(cfg: BaseConfig, rates: NDArray[np.float64]) -> NDArray[np.float64]:
             values = prepare.make_class_weights(samples, members, train.weight_exponent)
             weights = torch.from_numpy(values).to(device, torch.float32)
         settings = prepare.loss_settings(cfg)
-        compute = BatchLoss(recognizer, recognizer, settings, weights, layout, teaching_settings(cfg))
+        compute = BatchLoss(recognizer, recognizer, settings, weights, layout, teaching=teaching_settings(cfg))
         twice = needs_second_derivatives(train.optimizer)
         found: list[float] = []
         mean, best = 0.0, math.inf

@@ -24,7 +24,7 @@ from britekit.training import preparation as prepare
 from britekit.training.averaging import WeightAverage
 from britekit.training.confusion import ConfusionSmoothing
 from britekit.training.devices import choose_device, device_name, memory_format, place
-from britekit.training.early_stopping import Watch
+from britekit.training.early_stopping import EarlyStopping
 from britekit.training.energy import EnergyMeter, cards_of
 from britekit.training.extras import read_extras, teaching_settings
 from britekit.training.held_out import evaluate
@@ -192,8 +192,8 @@ class Folds:
         load_weights(recognizer, self.world.from_leader(weights), "train.publish_best")
         result.final_epoch = result.best
 
-    def _watch(self, result: FoldResult) -> Watch:
-        watch = Watch(self.cfg.train.monitor, self.cfg.train.patience)
+    def _watch(self, result: FoldResult) -> EarlyStopping:
+        watch = EarlyStopping(self.cfg.train.monitor, self.cfg.train.patience)
         for row in result.epochs:
             watch.see(row)
         return watch
@@ -231,7 +231,7 @@ class Folds:
         folder: LogFolder | None,
         state: ResumeState | None,
         result: FoldResult,
-        watch: Watch,
+        watch: EarlyStopping,
         average: WeightAverage | None,
         confusion: ConfusionSmoothing | None,
     ) -> None:

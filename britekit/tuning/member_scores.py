@@ -77,13 +77,17 @@ def score_members(
     cfg.infer.backend = together.backend  # type: ignore[assignment]  # the same for all, as in an ensemble
     cache = ScoreCache(folder)
     sets: list[ScoredSegments] = []
+    scores: list[NDArray[np.float32]] = []
     for place, path in enumerate(paths):
         table, is_there = cache.get(cfg, [path], recordings, root, partial(together.alone, place))
         if on_member is not None:
             on_member(path, is_there)
         sets.append(read_scored_segments(annotations_path, table, root, cfg))
-        if sets[-1].source.classes != sets[0].source.classes or len(sets[-1].truth_NC) != len(sets[0].truth_NC):
+        column = {info.name: c for c, info in enumerate(sets[-1].source.classes)}
+        wanted = [info.name for info in sets[0].source.classes]  # members may have them in another order
+        if column.keys() != set(wanted) or len(sets[-1].truth_NC) != len(sets[0].truth_NC):
             raise ModelError(f"{path} has other classes or windows than {paths[0]}; members must agree")
+        scores.append(sets[-1].scores_NC[:, [column[name] for name in wanted]])
     first = sets[0]
     columns = first.annotated
     pattern = cfg.misc.group_regex
@@ -93,7 +97,7 @@ def score_members(
     return MemberScores(
         [path.name for path in paths],
         first.truth_NC[:, columns],
-        np.stack([each.scores_NC[:, columns] for each in sets]),
+        np.stack([each[:, columns] for each in scores]),
         group_R[first.groups_N],
         [first.labels[c] for c in columns],
     )

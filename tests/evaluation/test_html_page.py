@@ -19,7 +19,7 @@ from britekit.evaluation.mistake_sounds import cut_sounds
 from britekit.evaluation.report_files import write_report
 from britekit.evaluation.scored_segments import read_scored_segments
 from britekit.evaluation.seconds import THRESHOLDS
-from britekit.evaluation.thresholded_values import Decisions
+from britekit.evaluation.thresholded_values import ThresholdedValues
 from britekit.evaluation.unit_report import report_units
 from britekit.evaluation.worst_mistakes import draw_examples, worst_examples
 from tests.evaluation.made_sets import simulate, write_annotations, write_table
@@ -53,7 +53,7 @@ class Page(HTMLParser):
 
 def report_of(root, threshold=0.5):
     data = read_scored_segments(root / "annotations.csv", root / "labels", None, BaseConfig())
-    return report_units(data, threshold, Decisions(data.scores_NC, "scores"))
+    return report_units(data, threshold, ThresholdedValues(data.scores_NC, "scores"))
 
 
 def page_of(root, report, pictures=True, examples=6):

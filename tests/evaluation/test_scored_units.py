@@ -13,7 +13,7 @@ from britekit.errors import InputError
 from britekit.evaluation.report_files import write_report
 from britekit.evaluation.scored_units import read_block_set, read_recording_set
 from britekit.evaluation.seconds import THRESHOLDS
-from britekit.evaluation.thresholded_values import Decisions, choose_decisions
+from britekit.evaluation.thresholded_values import ThresholdedValues, choose_decisions
 from britekit.evaluation.unit_report import report_units
 from tests.evaluation.made_sets import write_table
 
@@ -82,7 +82,7 @@ def test_blocks_equal_labels_walked_one_by_one(tmp_path, seed):
     def span(unit):
         return (unit[1] - 1) * block_s, min(unit[1] * block_s, seconds[unit[0]])
 
-    report = report_units(data, 0.6, Decisions(data.scores_NC, "scores"), replicates=0)
+    report = report_units(data, 0.6, ThresholdedValues(data.scores_NC, "scores"), replicates=0)
     truth, scores, true_s, false_s = walk(seconds, windows, blocks, span, 0.6)
     np.testing.assert_array_equal(data.truth_NC, truth)
     np.testing.assert_array_equal(data.scores_NC, scores)
@@ -110,7 +110,7 @@ def test_recordings_equal_labels_walked_one_by_one(tmp_path, seed):
         writer.writerow(["recording", "classes"])
         writer.writerows([name, ",".join(classes)] for (name,), classes in listed.items())
     data = read_recording_set(tmp_path / "recordings.csv", tmp_path / "labels", None, BaseConfig())
-    report = report_units(data, 0.5, Decisions(data.scores_NC, "scores"), 0.6, replicates=0)
+    report = report_units(data, 0.5, ThresholdedValues(data.scores_NC, "scores"), 0.6, replicates=0)
     truth, scores, true_s, false_s = walk(seconds, windows, listed, lambda u: (0, seconds[u[0]]), 0.5)
     np.testing.assert_array_equal(data.truth_NC, truth)
     np.testing.assert_array_equal(data.scores_NC, scores)
@@ -147,7 +147,7 @@ def test_label_files_give_what_the_table_gives(tmp_path):
     reports = []
     for folder in ("labels", "text"):
         data = read_block_set(path, tmp_path / folder, None, BaseConfig(), 3.0)
-        reports.append(report_units(data, 0.15, Decisions(data.scores_NC, "scores"), replicates=0))
+        reports.append(report_units(data, 0.15, ThresholdedValues(data.scores_NC, "scores"), replicates=0))
     table, text = reports
     np.testing.assert_array_equal(table.data.truth_NC, text.data.truth_NC)
     # b has no label of C1 in the text: its score of 0.1 is missing there
@@ -226,7 +226,7 @@ def test_files_and_their_columns(tmp_path, unit):
     else:
         path = small(tmp_path, "recording,classes\na,C0\nb,C1\n")
         data = read_recording_set(path, tmp_path / "labels", None, BaseConfig())
-    report = report_units(data, 0.5, Decisions(data.scores_NC, "scores"), 0.9)
+    report = report_units(data, 0.5, ThresholdedValues(data.scores_NC, "scores"), 0.9)
     written = {p.name for p in write_report(report, tmp_path / "out", pictures=False)}
     assert written >= FILES[unit] and written == {p.name for p in (tmp_path / "out").iterdir()}
 
@@ -254,6 +254,6 @@ def test_files_and_their_columns(tmp_path, unit):
 def test_without_the_table_over_thresholds(tmp_path):
     path = small(tmp_path, "recording,block,classes\na,1,C0\na,2,C1\n")
     data = read_block_set(path, tmp_path / "labels", None, BaseConfig(), 3.0)
-    report = report_units(data, 0.5, Decisions(data.scores_NC, "scores"), replicates=0)
+    report = report_units(data, 0.5, ThresholdedValues(data.scores_NC, "scores"), replicates=0)
     names = {p.name for p in write_report(report, tmp_path / "out", pictures=False, pr_table=False)}
     assert not any(name.startswith(("pr_", "roc_")) for name in names)

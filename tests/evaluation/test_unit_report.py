@@ -18,7 +18,7 @@ from britekit.evaluation.platt_fit import PlattFit, cross_fit
 from britekit.evaluation.report_files import write_report
 from britekit.evaluation.scored_segments import read_scored_segments
 from britekit.evaluation.summary import summary_text
-from britekit.evaluation.thresholded_values import Decisions, choose_decisions
+from britekit.evaluation.thresholded_values import ThresholdedValues, choose_decisions
 from britekit.evaluation.unit_report import report_units
 from tests.evaluation.made_sets import simulate, table_as_labels, write_annotations, write_table
 
@@ -28,7 +28,7 @@ def read(root, annotations="annotations.csv", labels="labels"):
 
 
 def report_of(data, threshold=0.5):
-    return report_units(data, threshold, Decisions(data.scores_NC, "scores"))
+    return report_units(data, threshold, ThresholdedValues(data.scores_NC, "scores"))
 
 
 def rows_of(path):
@@ -189,7 +189,7 @@ def test_labels_cut_at_a_score_are_said(tmp_path, least):
     for k in range(10):
         soundfile.write(tmp_path / f"rec{k:03}.wav", np.zeros(60 * 8000, np.float32), 8000)
     data = read_scored_segments(tmp_path / "annotations.csv", folder, None, BaseConfig())
-    report = report_units(data, 0.5, Decisions(data.scores_NC, "scores"), replicates=0)
+    report = report_units(data, 0.5, ThresholdedValues(data.scores_NC, "scores"), replicates=0)
     assert any("contain no score below 0.6" in note for note in report.cautions()) == (least > 0)
     assert any("--min-score 0" in note for note in report.cautions()) == (least > 0)
 

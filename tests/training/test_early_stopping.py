@@ -8,12 +8,12 @@ from britekit.config import BaseConfig
 from britekit.errors import BriteKitError
 from britekit.models.checkpoint import load_checkpoint
 from britekit.training import folds
-from britekit.training.early_stopping import Watch
+from britekit.training.early_stopping import EarlyStopping
 from britekit.training.trainer import train
 
 
 def followed(figure, patience, values):
-    watch = Watch(figure, patience)
+    watch = EarlyStopping(figure, patience)
     for epoch, value in enumerate(values):
         watch.see({"epoch": epoch, figure: value})
         if watch.exhausted:
