@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import stats
+from sklearn.metrics import average_precision_score
 
 from britekit.annotations.held import least_held
 from britekit.annotations.label_table import read_label_table
@@ -30,7 +31,7 @@ from britekit.annotations.segments import Annotation, read_annotations, write_an
 from britekit.annotations.verdicts import read_verdicts
 from britekit.collect.sample import DEFAULT_CLASSES, plan_test
 from britekit.collect.synth.species import SPECIES, first_species
-from britekit.evaluation.compare import CELLS_NAME, compare_tests, read_cells
+from britekit.evaluation.compare import CELLS_NAME, Cells, compare_tests, read_cells
 from britekit.results.candidates import read_candidates
 from britekit.results.precision import pooled
 from britekit.results.precision_report import report_precision
@@ -66,18 +67,45 @@ def main() -> None:
     after = f"after-{options.queue}{'-others' * options.others}"
     gather_verdicts(after, options.queue, options.verdicts, options.others)
     found: list[tuple[float, float]] = []
+    pairs: list[list[Cells]] = []
     for seed in range(1, options.seeds + 1):
         found.append((test_of(seed, "before"), test_of(seed, after)))
-        pair = (read_cells(Path(f"test-{phase}-{seed}", CELLS_NAME)) for phase in ("before", after))
+        pairs.append([read_cells(Path(f"test-{phase}-{seed}", CELLS_NAME)) for phase in ("before", after)])
         print(
             f"seed {seed}: macro PR-AUC {found[-1][0]:.4f} before, {found[-1][1]:.4f} after; "
-            f"{compare_tests(*pair).verdict()}", flush=True,
+            f"{compare_tests(*pairs[-1]).verdict()}", flush=True,
         )  # fmt: skip
     difference = np.array([after - before for before, after in found])
     low, high = stats.t.interval(
         0.95, len(difference) - 1, loc=difference.mean(), scale=stats.sem(difference)
     ) if len(difference) > 1 else (np.nan, np.nan)  # fmt: skip
     print(f"difference over {len(found)} seeds: {difference.mean():+.4f} (95 %: {low:+.4f} to {high:+.4f})")
+    low, high = over_recordings(pairs)
+    print(f"of these networks, over test recordings: 95 % {low:+.4f} to {high:+.4f}")
+    means = [macro(pairs[0][k].truth, np.mean([pair[k].scores for pair in pairs], axis=0)) for k in (0, 1)]
+    print(f"ensemble of the seeds: {means[0]:.4f} before, {means[1]:.4f} after")
+
+
+def macro(truth_NC: np.ndarray, scores_NC: np.ndarray) -> float:
+    """Return the mean average precision of the classes that occur."""
+    there = np.flatnonzero(truth_NC.any(axis=0))
+    return float(np.mean([average_precision_score(truth_NC[:, c], scores_NC[:, c]) for c in there]))
+
+
+def over_recordings(pairs: list[list[Cells]]) -> tuple[float, float]:
+    """Return the 95 % interval of the mean difference, by 1,000 samples of the test recordings."""
+    recordings = pairs[0][0].recordings
+    rows = [np.flatnonzero(recordings == name) for name in np.unique(recordings)]
+    rng = np.random.default_rng(0)
+    drawn = []
+    for _ in range(1000):
+        chosen = np.concatenate([rows[place] for place in rng.integers(0, len(rows), len(rows))])
+        after, before = (
+            np.mean([macro(pair[k].truth[chosen], pair[k].scores[chosen]) for pair in pairs]) for k in (1, 0)
+        )
+        drawn.append(after - before)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def britekit(folder: Path, *arguments: str) -> None:
