@@ -22,7 +22,7 @@ def main() -> int:
         # An unpacked archive has no Git history; DVC needs this setting to work without it.
         dvc("config", "--local", "core.no_scm", "true")
     before = packaged_at()
-    if dvc("status", "--quiet", "dvc.yaml").returncode == 0:
+    if dvc("status", "--quiet").returncode == 0:
         console.print("Everything is up to date: nothing was run.")
     else:
         start = time.monotonic()

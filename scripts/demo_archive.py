@@ -13,7 +13,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from britekit.project.layout import lay_out
+from britekit.files import write_text
+from britekit.project.layout import STUDENTS, lay_out, students_text
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = ROOT / "build/demo-archive"
@@ -63,6 +64,7 @@ CALL = "data/recordings/Hollow Crow/HOCR-0001.flac"
 def make_project() -> None:
     """Lay out the project with its sources and settings, and commit it."""
     lay_out(PROJECT)
+    write_text(PROJECT / STUDENTS, students_text(1))
     rows = [f"{name},sample,{name},20,train" for name in (*SPECIES, "Noise")]
     rows += ["*,sample,sites,20,test", "*,sample,*,40,unlabelled"]
     (PROJECT / "data/sources.csv").write_text("class,source,query,limit,split\n" + "\n".join(rows) + "\n")

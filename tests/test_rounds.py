@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from britekit.commands.init import init
 from britekit.config import resolve
 from britekit.errors import InputError
 from britekit.inference.model_files import member_paths
-from britekit.project.layout import lay_out, project_files
+from britekit.project.layout import STUDENTS as STAGES
+from britekit.project.layout import project_files, students_text
 
 ROOT = Path(__file__).parents[1]
 PLAN = """
@@ -29,7 +31,7 @@ STUDENTS = "students/dvc.yaml:"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     root = tmp_path_factory.mktemp("rounds")
-    lay_out(root)
+    init(dest=str(root), rounds=2)
     return root
 
 
@@ -65,8 +67,34 @@ def test_each_round_is_taught_by_all_members_of_the_one_before(project):
 
 
 def test_the_project_and_the_repository_have_the_same_stages():
-    for name in ("students/dvc.yaml", "yaml/student.yaml", "models/rounds/0/README.md"):
+    assert STAGES not in project_files()
+    for name in ("yaml/student.yaml", "models/rounds/0/README.md"):
         assert project_files()[name] == (ROOT / name).read_text(encoding="utf-8"), name
+
+
+@pytest.mark.parametrize("rounds", [1, 3, 4])
+def test_the_stages_are_those_of_as_many_rounds(rounds):
+    stages = yaml.safe_load(students_text(rounds))["stages"]
+    assert list(stages["pseudo-label"]["foreach"]) == stages["student"]["matrix"]["round"] == [*range(1, rounds + 1)]
+    teachers = [item["teachers"] for item in stages["pseudo-label"]["foreach"].values()]
+    assert teachers == ["models/ckpt", "models/rounds/1", "models/rounds/2", "models/rounds/3"][:rounds]
+
+
+@pytest.mark.parametrize("rounds", [0, 5, -1])
+def test_other_numbers_of_rounds_are_refused_before_anything_is_written(tmp_path, rounds):
+    with pytest.raises(InputError, match=f"--rounds is {rounds}; expected 1 to 4"):
+        init(dest=str(tmp_path / "new"), rounds=rounds)
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_experiment_writes_the_stages_that_it_needs(tmp_path, capsys):
+    from britekit.commands.exp import _lay_out_rounds
+
+    _lay_out_rounds(["train.num_epochs=2", "pipeline.rounds=0"], tmp_path)
+    assert not (tmp_path / STAGES).exists()
+    for value, expected in (("2", 2), ("1", 2), ("3", 3)):  # those that are there already stay
+        _lay_out_rounds([f"pipeline.rounds={value}"], tmp_path)
+        assert (tmp_path / STAGES).read_text() == students_text(expected)
 
 
 def test_commands_use_the_members_of_the_last_round(tmp_path, monkeypatch):

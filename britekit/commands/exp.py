@@ -8,7 +8,7 @@ The repository needs a first commit.
     britekit exp train.num_epochs=20 train.learning_rate=0.001
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from britekit.options import opt
 
@@ -31,9 +31,24 @@ def exp(
             raise InputError(f'"{text}" does not set anything; expected NAME=VALUE, such as train.num_epochs=20')
     if not has_commit(project_root()):
         raise InputError(f"the Git repository has no commit yet, which an experiment is compared with; {NEEDS_COMMIT}")
+    _lay_out_rounds(settings, project_root())
     run_experiment(settings)
     print()
     try:
         return compare("HEAD")
     except InputError as error:
         raise InputError(f"the experiment is done, but there is nothing to compare it with: {error}") from None
+
+
+def _lay_out_rounds(settings: list[str], root: Any) -> None:
+    """Write the stages of rounds of students where an experiment asks for more than the project has."""
+    from britekit.files import write_text
+    from britekit.project.layout import STUDENTS, students_text
+
+    for text in settings:
+        name, _, value = text.partition("=")
+        if name == "pipeline.rounds" and value.isdigit() and int(value):
+            path = root / STUDENTS
+            if not path.exists() or f" {value}: {{teachers" not in path.read_text(encoding="utf-8"):
+                write_text(path, students_text(int(value)))
+                print(f"{STUDENTS}: written, with the stages of {value} rounds (as britekit init --rounds {value})")

@@ -6,6 +6,7 @@ where they are missing. Existing files stay as they are. Nothing is committed.
     britekit init --dest owls
     cd owls && git add . && git commit -m "Begin" && dvc repro && britekit summary
     britekit init --ci github
+    britekit init --rounds 2        # stages of students that learn from unlabelled recordings
     britekit init --preset few      # below 500 training clips
 """
 
@@ -29,13 +30,23 @@ def init(
             help="settings for few training clips (below 500), some (to 10,000) or many (default: for any number)",
         ),
     ] = None,
+    rounds: Annotated[
+        Optional[int],
+        opt("--rounds", metavar="N", help="also write the stages of N rounds of students (default: none)"),
+    ] = None,
 ) -> None:
     """Create a project."""
     import shlex
+    from pathlib import Path
 
-    from britekit.project.layout import lay_out
+    from britekit.files import write_text
+    from britekit.project.layout import STUDENTS, lay_out, students_text
 
+    students = None if rounds is None else students_text(rounds)
     outcome = lay_out(dest, overwrite=force, ci=ci, preset=preset)
+    if students is not None:
+        write_text(Path(dest, STUDENTS), students)
+        print(f"{STUDENTS} = {rounds} rounds; britekit exp pipeline.rounds={rounds} runs them")
     print(f"copied = {outcome.copied}")
     print(f"skipped = {outcome.skipped}")
     steps = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,9 @@ _CI_REQUIREMENTS = """\
 # What the workflow installs, one pip requirement per line: a version, a Git address or a wheel in this repository.
 britekit=={version}
 """
+STUDENTS = "students/dvc.yaml"
+"""Stages of rounds of students, which a project has if it wants rounds: `dvc pull` fails for stages that never ran."""
+_ROUND = re.compile(r" +(\d): \{teachers")
 _FOLDERS = ("data/audioset/curated", "models/ckpt", "logs", "yaml/samples")
 
 
@@ -52,12 +56,28 @@ def project_files(preset: str | None = None) -> dict[str, str]:
         if path.is_file()
         and path.suffix not in (".py", ".pyc")
         and path.name != _PLOTS_PAGE
-        and path.parent != here / _CI
+        and path.parent not in (here / _CI, here / Path(STUDENTS).parent)
     }
     return texts | {
         "params.yaml": template_text(PRESETS[preset] if preset else None),
         "yaml/base_config.yaml": template_text(),
     }
+
+
+def students_text(rounds: int) -> str:
+    """Return the stages of so many rounds of students.
+
+    Raises
+    ------
+    InputError
+        There are more rounds than ``pipeline.rounds`` allows, or none.
+    """
+    text = (Path(__file__).parent / STUDENTS).read_text(encoding="utf-8")
+    known = [int(number) for number in re.findall(r"^ +(\d): \{teachers", text, re.MULTILINE)]
+    if rounds not in known:
+        raise InputError(f"--rounds is {rounds}; expected {known[0]} to {known[-1]} rounds of students")
+    kept = [line for line in text.splitlines() if (found := _ROUND.match(line)) is None or int(found[1]) <= rounds]
+    return "\n".join(kept).replace(f"round: {known}", f"round: {known[:rounds]}") + "\n"
 
 
 def workflow_files(service: str) -> dict[str, str]:
