@@ -28,9 +28,7 @@ other differences.
 """
 
 # Names that are not here, and why.
-ABSENT = {
-    r"commands\.pickle_frame": "not written yet; SED heads learn frames from labels of segments",
-}
+ABSENT: dict[str, str] = {}
 # Names that are here with other arguments or results, and why.
 OTHER = {
     r"Analyzer\.run|commands\.analyze": "`rtype` is `both` by default: labels and `scores.csv`",
@@ -75,6 +73,10 @@ OTHER = {
     ),
     r"Per(Block|Recording)Tester": "results are objects with the same figures",
     r"Occurrence.*": "an unknown region raises in place of NaN; a pickle with code in it is refused",
+    r"commands\.pickle_frame": (
+        "`alpha` 0.05 and `pad` 0 as on its command line; where tables of classes differ on a segment, each class keeps "
+        "its own frames; takes annotations too"
+    ),
     r"commands\.\w+": "returns what it found, and raises errors in place of printing them",
     r"Trainer\.run|Tuner\.run": "returns a result",
     r"get_config|BaseConfig": "more settings; values are checked, and a few defaults differ",

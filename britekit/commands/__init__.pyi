@@ -44,6 +44,7 @@ from britekit.commands.migrate_occurrence import migrate_occurrence as migrate_o
 from britekit.commands.models import models as models
 from britekit.commands.package import package as package
 from britekit.commands.pickle import pickle as pickle
+from britekit.commands.pickle_frame import pickle_frame as pickle_frame
 from britekit.commands.pickle_occurrence import pickle_occurrence as pickle_occurrence
 from britekit.commands.pickle_train import pickle_train as pickle_train
 from britekit.commands.plot_augment import plot_augment as plot_augment
