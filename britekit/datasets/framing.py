@@ -132,10 +132,8 @@ def frames_by_annotations(
     for _, _, filename, recording_id, _, _ in rows:
         owners.setdefault(_key(filename), set()).add(recording_id)
     unclear = {key for key, ids in owners.items() if len(ids) > 1}
-    classes = [
-        ClassInfo(*row) for row in session.execute(select(Class.name, Class.code, Class.alt_name, Class.alt_code))
-    ]
-    classes = [ClassInfo(c.name, c.code or "", c.alt_name or "", c.alt_code or "") for c in classes]
+    columns = select(Class.name, Class.code, Class.alt_name, Class.alt_code)
+    classes = [ClassInfo(*(value or "" for value in row)) for row in session.execute(columns)]
     annotations = Reconciler(classes).reconcile(read_annotations(path, map_codes, RecordingNames(owners)))
     heard: dict[tuple[str, str], list[Annotation]] = {}
     for item in annotations:

@@ -23,6 +23,7 @@ from britekit.files import sha256_of
 from britekit.models.checkpoint import hyper_parameters, load_checkpoint, read_archive, save_checkpoint
 from britekit.models.recognizer import build_recognizer
 from britekit.training.extras import read_extras
+from britekit.training.find_lr import find_learning_rate
 from britekit.training.losses import LossSettings, compute_loss
 from britekit.training.taught_loss import TeachingSettings, taught_loss
 from britekit.training.teachers import score_with_teachers
@@ -243,6 +244,7 @@ def test_together_and_with_mixing_a_run_ends_with_finite_figures(taught):
     write_frame_labels("frames.pkl", {n: {"HIGH": mask} for n in range(2, 48, 3)})
     cfg.train.teacher_targets_pickle, cfg.train.frame_label_pickle = "targets.pkl", "frames.pkl"
     cfg.train.teacher_only_if_no_frame, cfg.train.val_portion, cfg.train.prob_mixup = True, 0.3, 0.3
+    assert find_learning_rate(cfg, 12).suggestion > 0
     result = train(cfg, seed=1)
     assert np.isfinite(result.loss) and np.isfinite(result.folds[0].final["val_loss"])
 
