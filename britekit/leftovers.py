@@ -1,4 +1,4 @@
-"""Temporary files and folders that later runs recognise as leftovers after their process has died.
+"""Temporary files and folders that later runs recognize as leftovers after their process has died.
 
 Each is locked from its creation until its process closes it or dies. So an item whose lock can be taken is unused; this
 also holds in containers, where every run has the same process ID.

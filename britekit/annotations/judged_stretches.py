@@ -86,7 +86,7 @@ def known_in(
     """Return the classes heard in a window and those known not to be, each in alphabetical order.
 
     A stretch's classes are heard in a window that holds it, and in one that lies within it, as with an annotation.
-    Where they are heard somewhere in it alone (detections of neighbouring windows, joined), they are heard in the
+    Where they are heard somewhere in it alone (detections of neighboring windows, joined), they are heard in the
     middle of at most two windows, and of a longer one it is not known where. A class is absent from a window that
     lies within a stretch from which it is absent. What one verdict confirms and another rejects is unknown.
     """

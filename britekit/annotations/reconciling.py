@@ -55,7 +55,7 @@ class Reconciler:
         return next(filter(None, (suggest(label, table) for table in self._tables)), "")
 
     def reconcile(self, annotations: Iterable[Annotation]) -> list[Annotation]:
-        """Return annotations labelled by class names; empty labels stay.
+        """Return annotations labeled by class names; empty labels stay.
 
         Raises
         ------

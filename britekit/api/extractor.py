@@ -34,7 +34,7 @@ class Extractor:
     src_name
         Source; default: told by the file names.
     overlap
-        Seconds shared by neighbouring segments; default ``infer.overlap``.
+        Seconds shared by neighboring segments; default ``infer.overlap``.
     spec_group
         Spectrogram group, added if new.
     cfg

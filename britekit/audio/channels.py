@@ -108,7 +108,7 @@ class ChannelChoice:
         window = np.hanning(self._size + 2)[1:-1].astype(np.float32)
         frames = sliding_window_view(piece_Cn, self._size, axis=1)[:, ::hop]
         powers = np.square(np.abs(fft.rfft(frames * window, axis=2))) * (2.0 / window.sum()) ** 2
-        # Average neighbouring frames, since harmonics of hum beat between frames. A click then fills three.
+        # Average neighboring frames, since harmonics of hum beat between frames. A click then fills three.
         powers = powers[:, 1:] + powers[:, :-1]
         levels = _band_levels(powers, self._rate / self._size, self._low, self._high)
         levels = np.median(sliding_window_view(levels, _SMOOTHED, axis=1), axis=-1)

@@ -24,7 +24,7 @@ _SEARCHED = 1 << 22
 _MAX_JOINED = 10_000
 _MAX_TRAILING = 50
 _TAGS = (b"TAG", b"APETAGEX", b"ID3", b"3DI", b"LYRICSBEGIN")
-# Chunks at the end of many files, recognised even if the file is cut off inside one.
+# Chunks at the end of many files, recognized even if the file is cut off inside one.
 _KNOWN = frozenset(
     {b"LIST", b"bext", b"guan", b"wamd", b"id3 ", b"ID3 ", b"iXML", b"axml", b"cue ", b"fact", b"PEAK", b"JUNK"}
     | {b"junk", b"smpl", b"inst", b"_PMX", b"PAD ", b"FLLR", b"afsp", b"acid", b"DISP", b"cart", b"levl"}

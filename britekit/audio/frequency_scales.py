@@ -66,10 +66,10 @@ def mel_weights(bins_hz: np.ndarray, rows: int, min_freq: float, max_freq: float
 
 
 def linear_weights(bins_hz: np.ndarray, rows: int, min_freq: float, max_freq: float) -> np.ndarray:
-    """Return the means over neighbouring bins between two frequencies, float64 (bins, rows).
+    """Return the means over neighboring bins between two frequencies, float64 (bins, rows).
 
     Area interpolation as in ``torch.nn.functional.interpolate(mode="area")``: row i is the mean of the bins
-    that [i·n/rows, (i + 1)·n/rows] touches, so neighbouring rows may share a bin.
+    that [i·n/rows, (i + 1)·n/rows] touches, so neighboring rows may share a bin.
     """
     inside = np.flatnonzero((bins_hz >= min_freq) & (bins_hz <= max_freq))
     if not len(inside):

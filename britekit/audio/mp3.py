@@ -23,7 +23,7 @@ MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 MPEG1_FROM = 32000
 BIT_RATE, MAX_BIT_RATE = 192_000, 320_000
 _ENCODER_FRAMES = 1152 * 64
-# LAME's initialisation writes global tables, so it is serialised.
+# LAME's initialization writes global tables, so it is serialized.
 _opening = threading.Lock()
 
 

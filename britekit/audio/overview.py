@@ -1,6 +1,6 @@
 """Compute one spectrogram of a whole recording of any length, in constant memory.
 
-The columns equal those of the whole recording at once, since blocks overlap by the length of a window. Neighbouring
+The columns equal those of the whole recording at once, since blocks overlap by the length of a window. Neighboring
 columns are reduced to their maximum on the fly, so that short calls stay visible.
 """
 
@@ -41,7 +41,7 @@ def recording_overview(
 ) -> Overview:
     """Return a spectrogram of a whole recording with at most ``max_columns`` columns.
 
-    Columns are reduced before decibels and normalisation, which both depend on the whole recording. ``on_seconds`` is
+    Columns are reduced before decibels and normalization, which both depend on the whole recording. ``on_seconds`` is
     called with the seconds of each block.
 
     Raises
@@ -77,7 +77,7 @@ def recording_overview(
 
 
 def spectrogram_stretches(blocks: Iterator[np.ndarray], cfg: AudioConfig) -> Iterator[np.ndarray]:
-    """Yield the columns of one long spectrogram in order, float32 (F, t), not normalised.
+    """Yield the columns of one long spectrogram in order, float32 (F, t), not normalized.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def spectrogram_stretches(blocks: Iterator[np.ndarray], cfg: AudioConfig) -> Ite
     """
     hop = spectrogram_transform(cfg).hop
     rate = cfg.sampling_rate
-    # Frames are centred, so a block needs half a transform on both sides.
+    # Frames are centered, so a block needs half a transform on both sides.
     reach = -(-cfg.fft_samples // (2 * hop)) + 1
     length = max(1, int(_STRETCH_S * rate / hop))
     held, first_column, held_column = np.empty(0, np.float32), 0, 0
@@ -122,7 +122,7 @@ def _columns(segment: np.ndarray, cfg: AudioConfig) -> np.ndarray:
 
 
 class JoinedColumns:
-    """Reduces columns to at most ``most``, replacing neighbours by their maximum as often as needed."""
+    """Reduces columns to at most ``most``, replacing neighbors by their maximum as often as needed."""
 
     def __init__(self, rows: int, most: int) -> None:
         self._most = max(1, most)

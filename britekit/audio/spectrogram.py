@@ -1,7 +1,7 @@
 """Compute spectrograms of a signal at start times: scipy.fft on float32 and one matrix product per band of rows.
 
-Every segment is computed separately, in blocks of a fixed number of frames: frames are centred with reflected edges, so
-neighbours share none, and a spectrogram is identical whatever it is computed together with.
+Every segment is computed separately, in blocks of a fixed number of frames: frames are centered with reflected edges,
+so neighbors share none, and a spectrogram is identical whatever it is computed together with.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class SpectrogramTransform:
         return max(0, min(self.width, whole))
 
     def raw(self, segment: np.ndarray, out_FT: np.ndarray) -> None:
-        """Write the spectrogram of a segment, float32 (n,), to ``out_FT`` (height, width), not normalised."""
+        """Write the spectrogram of a segment, float32 (n,), to ``out_FT`` (height, width), not normalized."""
         frames = self.frames(len(segment))
         rows_TF = self._filtered(segment, frames)
         out_FT[:, :frames] = rows_TF.T

@@ -83,7 +83,7 @@ class TorchTransform:
         self._window = torch.hann_window(self.shape.window_length, dtype=torch.float32).to(self.device)
 
     def __call__(self, segments_Bn: torch.Tensor) -> torch.Tensor:
-        """Return the spectrograms, not normalised, (B, H, W), of float32 segments (B, n) of one length."""
+        """Return the spectrograms, not normalized, (B, H, W), of float32 segments (B, n) of one length."""
         import torch
 
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
@@ -118,7 +118,7 @@ class DeviceBatch:
     """Collects segments, and computes their spectrograms together on a device.
 
     Full segments are always computed in batches of ``size``, padded with zeros, since a device's FFT may round
-    differently in batches of another size. So a spectrogram does not depend on its neighbours.
+    differently in batches of another size. So a spectrogram does not depend on its neighbors.
     """
 
     def __init__(self, cfg: AudioConfig, size: int, device: str) -> None:
@@ -131,7 +131,7 @@ class DeviceBatch:
         self._segments.append(segment)
 
     def take(self) -> np.ndarray:
-        """Return the normalised spectrograms of the added segments, float32 (B, H, W), and clear them."""
+        """Return the normalized spectrograms of the added segments, float32 (B, H, W), and clear them."""
         segments, self._segments = self._segments, []
         return normalised(_of_any_length(self._transform, segments, self._size)).cpu().numpy()
 
@@ -139,7 +139,7 @@ class DeviceBatch:
 def compute_spectrograms_on(
     device: str, signal: np.ndarray, starts: Sequence[float], cfg: AudioConfig, duration: float | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compute `spectrogram.compute_spectrograms` on a device; equal within 1e-4 after normalisation."""
+    """Compute `spectrogram.compute_spectrograms` on a device; equal within 1e-4 after normalization."""
     transform = torch_transform(cfg, duration, device)
     signal = np.ascontiguousarray(signal, np.float32)
     found = [segment_of(signal, 0, len(signal), start, transform.shape) for start in starts]

@@ -47,7 +47,7 @@ class AudioConfig(Section):
 
     @property
     def hop_samples(self) -> int:
-        """Samples between neighbouring columns."""
+        """Samples between neighboring columns."""
         return math.floor(self.spec_duration * self.sampling_rate / self.spec_width + _ROUNDING)
 
     @property

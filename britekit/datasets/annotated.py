@@ -24,7 +24,7 @@ class FolderAnnotations:
     paths
         Its recordings; annotations of those that a name cannot tell apart are not used.
     reconciler
-        Knows the classes. Stretches labelled ``?`` stay: they hold a sound without a name.
+        Knows the classes. Stretches labeled ``?`` stay: they hold a sound without a name.
     misc
         ``map_codes``.
     class_name

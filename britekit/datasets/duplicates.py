@@ -94,7 +94,7 @@ def _candidates(segments: EmbeddedSegments, max_dist: float) -> list[tuple[int, 
     seconds = np.array([segments.recordings[key].seconds for key in keys.tolist()])
     pairs: list[tuple[int, int, float]] = []
     for number in np.unique(leading).tolist():
-        # Ascending by length, so that those of like length are neighbours.
+        # Ascending by length, so that those of like length are neighbors.
         chosen = np.flatnonzero(leading == number)
         chosen = chosen[np.argsort(seconds[chosen], kind="stable")]
         lengths = seconds[chosen]

@@ -32,7 +32,7 @@ class Neighbours:
 
 
 class EmbeddingMatrix:
-    """Embeddings, normalised once.
+    """Embeddings, normalized once.
 
     Parameters
     ----------

@@ -69,7 +69,7 @@ def _read(path: Path, excerpts: Sequence[tuple[float, float]]) -> tuple[list[np.
 
 
 def _encoded(samples: np.ndarray, rate: int) -> bytes:
-    """Encode samples as Ogg Vorbis, normalised to a peak of 0.9."""
+    """Encode samples as Ogg Vorbis, normalized to a peak of 0.9."""
     peak = float(np.abs(samples).max(initial=0.0))
     samples = samples * (0.9 / peak) if peak > 0 else samples
     stream = io.BytesIO()

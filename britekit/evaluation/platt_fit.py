@@ -77,10 +77,10 @@ def fit_platt(
     centre: tuple[float, float] = (0.0, 0.0),
     penalty: tuple[float, float] = (1.0, 0.0),
 ) -> tuple[float, float]:
-    """Fit truth on logits by penalised logistic regression with Newton's method.
+    """Fit truth on logits by penalized logistic regression with Newton's method.
 
-    Minimises the summed log loss plus half of penalty · (value - centre)². The default is scikit-learn's
-    ``LogisticRegression(C=1)``: the coefficient penalised with strength 1, the intercept free.
+    Minimizes the summed log loss plus half of penalty · (value - center)². The default is scikit-learn's
+    ``LogisticRegression(C=1)``: the coefficient penalized with strength 1, the intercept free.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def fit_platt(
     start
         Initial values.
     centre, penalty
-        Centre and strength of the penalty on coefficient and intercept.
+        Center and strength of the penalty on coefficient and intercept.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""One file per text format: how it is recognised, read, and written.
+"""One file per text format: how it is recognized, read, and written.
 
 The folder is the list: a file without ``_`` before its name is a format, and ends with a `Format`.
 ``analyze --rtype``, the service and its page, the reader of annotations and the reference follow from it. An

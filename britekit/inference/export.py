@@ -128,7 +128,7 @@ def _convert(network: Recognizer, images: np.ndarray, names: list[str], source: 
 def _check_images(settings: dict[str, Any]) -> np.ndarray:
     """Return (6, 1, H, W) images: silence, noise, and four spectrograms of calls over noise.
 
-    The spectrograms are computed from a synthesised recording with the checkpoint's audio settings, as in inference, so
+    The spectrograms are computed from a synthesized recording with the checkpoint's audio settings, as in inference, so
     that values have a realistic distribution.
     """
     known = {field.name for field in dataclasses.fields(AudioConfig)}

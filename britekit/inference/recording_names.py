@@ -1,4 +1,4 @@
-"""Name recordings in the output, and recognise versions of their files."""
+"""Name recordings in the output, and recognize versions of their files."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 OpenVINO comes with britekit. It is asked first, and taken if the file's own runtime, where that is installed,
 gives the same within 1e-3; a file that it cannot run needs ``pip install "britekit[embedders]"``. Each window
-goes through the network alone, so its vector cannot depend on its neighbours.
+goes through the network alone, so its vector cannot depend on its neighbors.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def expected_calibration_error(truth: ArrayLike, probabilities: ArrayLike, bins:
         return CalibrationError(float("nan"), float("nan"), 0)
     index = equal_mass_bins(p, bins)
     gaps = np.bincount(index, p - y)
-    # A centred sum of independent 0/1 draws is nearly normal: E|gap| = sqrt(2 variance / pi).
+    # A centered sum of independent 0/1 draws is nearly normal: E|gap| = sqrt(2 variance / pi).
     spread = np.sqrt(np.bincount(index, p * (1 - p)) * 2 / np.pi)
     return CalibrationError(float(np.abs(gaps).sum() / len(p)), float(spread.sum() / len(p)), len(p))
 
@@ -79,7 +79,7 @@ def calibration_intervals(
         (N,) index of the recording of each cell, from 0.
     sampling
         Weightings of the recordings. All use the bins of the whole set. Replicates of the calibration error are biased
-        upwards, since each adds noise to absolute values, so they are shifted to centre on it.
+        upwards, since each adds noise to absolute values, so they are shifted to center on it.
     bins
         As for `expected_calibration_error`.
     """

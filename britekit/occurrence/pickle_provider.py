@@ -85,7 +85,7 @@ class OccurrencePickleProvider:
         class_name
             The class.
         smoothed
-            Take the highest value of the week and its neighbours.
+            Take the highest value of the week and its neighbors.
         region_code
             Region: all areas whose code begins with it; it goes before latitude and longitude.
         latitude, longitude

@@ -54,7 +54,7 @@ class OccurrenceDataProvider:
         return self.db.get_occurrences(self.county_code_dict[county_code], class_name)
 
     def smoothed_occurrences(self, county_code: str, class_name: str) -> np.ndarray:
-        """Return the same, float64, where each week has the highest value of it and its neighbours."""
+        """Return the same, float64, where each week has the highest value of it and its neighbors."""
         return smoothed(np.array(self.occurrences(county_code, class_name), np.float64))
 
     def average_occurrences(self, county_prefix: str, class_name: str, area_weight: bool = False) -> np.ndarray:

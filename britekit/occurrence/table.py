@@ -80,7 +80,7 @@ class OccurrenceTable:
         areas
             Their values are averaged over those that have the class; 0 where none has.
         week
-            0 to 47: the highest value of it and its neighbours; None: of the year.
+            0 to 47: the highest value of it and its neighbors; None: of the year.
         """
         total, count = np.zeros(len(self.class_names)), np.zeros(len(self.class_names))
         for area in areas:

@@ -47,5 +47,5 @@ def checked_week(number: int) -> int:
 
 
 def smoothed(values: np.ndarray) -> np.ndarray:
-    """Return, for each week on the last axis, the highest of it and its two neighbours; the year is a circle."""
+    """Return, for each week on the last axis, the highest of it and its two neighbors; the year is a circle."""
     return np.maximum(values, np.maximum(np.roll(values, 1, axis=-1), np.roll(values, -1, axis=-1)))

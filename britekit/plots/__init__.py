@@ -1,6 +1,6 @@
 """Arrays in, figures out: pictures fit for a paper, with the same bytes for the same numbers.
 
-- ``style.py``: size, fonts, colours, saving
+- ``style.py``: size, fonts, colors, saving
 - ``curves.py``: precision-recall and ROC curves, precision and recall per threshold
 - ``reliability.py``: calibration before and after
 - ``tuning.py``: a search of settings: history, importances, slices

@@ -32,7 +32,7 @@ class Ticks:
 
 
 def row_centres_hz(cfg: AudioConfig) -> NDArray[np.float64]:
-    """Return the frequency at the centre of each row of a spectrogram, ascending, float64 (H,)."""
+    """Return the frequency at the center of each row of a spectrogram, ascending, float64 (H,)."""
     rows, low, high = cfg.spec_height, float(cfg.min_freq), float(cfg.max_freq)
     if cfg.freq_scale == "mel":
         return mel_to_hz(np.linspace(hz_to_mel(low), hz_to_mel(high), rows + 2))[1:-1]
@@ -44,18 +44,18 @@ def row_centres_hz(cfg: AudioConfig) -> NDArray[np.float64]:
 
 
 def frequency_ticks(row_hz: NDArray[np.float64], most: int = 12) -> Ticks:
-    """Return round frequencies as row numbers (row 0 = centre of the lowest row), in kHz, or Hz below 1 kHz.
+    """Return round frequencies as row numbers (row 0 = center of the lowest row), in kHz, or Hz below 1 kHz.
 
     Parameters
     ----------
     row_hz
-        (H,) centre of each row, ascending, on any scale.
+        (H,) center of each row, ascending, on any scale.
     most
         Largest number of ticks.
     """
     if len(row_hz) < 2:
         return Ticks([0.0], [f"{row_hz[0]:g}"], "Frequency (Hz)")
-    # The outermost rows extend half a row beyond their centres, and their filters slightly more than a row.
+    # The outermost rows extend half a row beyond their centers, and their filters slightly more than a row.
     low = float(row_hz[0] - _REACH * (row_hz[1] - row_hz[0]))
     high = float(row_hz[-1] + _REACH * (row_hz[-1] - row_hz[-2]))
     chosen = {} if _is_even(row_hz) else _ticks_of_curved_scale(row_hz, low, high, most)
@@ -83,7 +83,7 @@ def time_ticks(start_s: float, seconds: float, most: int = 10) -> Ticks:
 
 
 def _is_even(row_hz: NDArray[np.float64]) -> bool:
-    """Return whether rows are equally spaced; on a linear scale neighbours may share an FFT bin."""
+    """Return whether rows are equally spaced; on a linear scale neighbors may share an FFT bin."""
     straight = np.linspace(row_hz[0], row_hz[-1], len(row_hz))
     return bool(np.abs(row_hz - straight).max() <= 0.03 * (row_hz[-1] - row_hz[0]))
 

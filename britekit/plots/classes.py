@@ -106,7 +106,7 @@ def plot_missed_for(path: str | Path, shares: Array, missed: Sequence[str], dete
     """
     detected, missed = ([shorten(name, _LONGEST) for name in names] for names in (detected, missed))
     beside, below = (_LETTER * max(map(width_of, names)) for names in (missed, detected))
-    # Leave room for names, the colour bar and three labels; the label of the bar is 2 inches high.
+    # Leave room for names, the color bar and three labels; the label of the bar is 2 inches high.
     width = max(1.6 + beside + 0.26 * len(detected), 4.5)
     height = 1.0 + below + max(0.24 * len(missed), 2.2)
     with figure(path, width=width, height=height) as drawn:

@@ -174,7 +174,7 @@ def plot_recordings(
     style
         Axes and exponent.
     overlap
-        Overlap of neighbouring segments in seconds.
+        Overlap of neighboring segments in seconds.
     whole
         Draw one picture per recording instead.
     sheet
@@ -236,7 +236,7 @@ def offset_decimals(steps: Sequence[float]) -> int:
 
 
 def offset_text(offset: float, decimals: int, duration: float) -> str:
-    """Return an offset for the name of a picture, with more decimals if neighbours would share a name."""
+    """Return an offset for the name of a picture, with more decimals if neighbors would share a name."""
     most = 0.0051 if duration >= 1.0 else 0.00051
     while decimals < 6 and abs(round(offset, decimals) - offset) > most:
         decimals += 1

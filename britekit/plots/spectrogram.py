@@ -34,7 +34,7 @@ class SpectrogramPlot:
     Parameters
     ----------
     row_hz
-        (F,) centre frequency of each row, ascending: the scale may be mel, linear or logarithmic.
+        (F,) center frequency of each row, ascending: the scale may be mel, linear or logarithmic.
     width, height
         Size of the picture in pixels.
 
@@ -141,7 +141,7 @@ def plot_bare_spectrogram(
 
 
 def coloured(image_FT: NDArray[np.float32], power: float, height: int, width: int) -> NDArray[np.uint8]:
-    """Return a spectrogram in colours, uint8 (height, width, 3), with the lowest row at the bottom.
+    """Return a spectrogram in colors, uint8 (height, width, 3), with the lowest row at the bottom.
 
     If there are more columns than pixels, each pixel shows the strongest, so that short calls stay visible.
     """
@@ -158,11 +158,11 @@ def coloured(image_FT: NDArray[np.float32], power: float, height: int, width: in
 
 
 def save_picture(path: str | Path, picture: NDArray[np.uint8]) -> None:
-    """Write colours, uint8 (height, width, 3), as JPEG or PNG, atomically."""
+    """Write colors, uint8 (height, width, 3), as JPEG or PNG, atomically."""
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f'{path}: no picture can be written as "{suffix}"; expected {", ".join(SUFFIXES)}')
-    # No chroma subsampling, which would smear a colour map.
+    # No chroma subsampling, which would smear a color map.
     settings: dict[str, Any] = {} if suffix == ".png" else {"quality": _JPEG_QUALITY, "subsampling": 0}
     with atomic_path(path) as partial:
         Image.fromarray(picture).save(partial, **settings)

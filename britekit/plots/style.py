@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from britekit.errors import InputError
 from britekit.files import atomic_path
 
-# Okabe & Ito (2008): distinguishable with any colour vision, and in grey.
+# Okabe & Ito (2008): distinguishable with any color vision, and in grey.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 GREY, LIGHT = "#595959", "#D9D9D9"
 DPI = 150
-# Colour map of all spectrograms; dark is loud. Coloured lines and marks stand out on it.
+# Color map of all spectrograms; dark is loud. Colored lines and marks stand out on it.
 SPECTROGRAM_COLOURS = "gray_r"
 
 # This metadata would make the files of equal figures differ.

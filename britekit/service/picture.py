@@ -59,11 +59,11 @@ class Drawing:
     max_seconds
         Longest recording to draw.
     max_width
-        Most columns; neighbouring ones are joined until it fits. The louder wins, so that short calls stay.
+        Most columns; neighboring ones are joined until it fits. The louder wins, so that short calls stay.
     """
 
     def __init__(self, path: Path, cfg: AudioConfig, max_seconds: float, max_width: int = MAX_WIDTH) -> None:
-        # Amplitudes on one scale for the whole recording, whatever the model's own normalisation does.
+        # Amplitudes on one scale for the whole recording, whatever the model's own normalization does.
         cfg = dataclasses.replace(cfg, power=1.0, decibels=False)
         self._transform = spectrogram_transform(cfg)
         self._size = self._transform.count(self._transform.duration)
@@ -172,7 +172,7 @@ def _tiles(reader: AudioReader, cfg: AudioConfig, size: int) -> Iterator[np.ndar
 
 
 def _join(image_FT: np.ndarray, count: int) -> np.ndarray:
-    """Return the image with ``count`` neighbouring columns joined into their maximum."""
+    """Return the image with ``count`` neighboring columns joined into their maximum."""
     if count == 1:
         return image_FT.copy()
     width = -(-image_FT.shape[1] // count)

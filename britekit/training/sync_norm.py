@@ -31,7 +31,7 @@ class OverProcesses(_BatchNorm):
     is_whole = True
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Return the normalised input, in training with the statistics of all processes."""
+        """Return the normalized input, in training with the statistics of all processes."""
         if not self.training or (input.is_cuda and self.is_whole):
             return self._after(super().forward(input))
         axes = [0, *range(2, input.dim())]

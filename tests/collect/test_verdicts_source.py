@@ -156,7 +156,7 @@ def test_verdicts_that_no_row_asks_for_are_mentioned(nights, sources, caplog):
 
 
 def test_stretches_of_other_species_are_neither_positive_nor_negative(nights, sources):
-    """misc.other_species: what is left out of a training recording's annotations is labelled with ``?``."""
+    """misc.other_species: what is left out of a training recording's annotations is labeled with ``?``."""
     (nights / "archive/Bee/Bee1.txt").write_text("0.0\t0.4\tBee\n0.5\t0.9\tHornet\n")
     (nights / "params.yaml").write_text('misc: {other_species: ["Hornet"]}\n')
     sources()

@@ -49,7 +49,7 @@ def test_every_spectrogram_of_a_class(project, tmp_path, capsys):
 
 
 def test_the_picture_shows_what_is_stored(project, tmp_path):
-    """The stored numbers, seen through the colour map: read back from a bare picture by their order."""
+    """The stored numbers, seen through the color map: read back from a bare picture by their order."""
     from britekit.audio.signal import load_signal
     from britekit.audio.spectrogram import compute_spectrograms
     from britekit.config import resolve

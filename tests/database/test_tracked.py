@@ -1,4 +1,4 @@
-"""A database that the pipeline builds is recognised by dvc.lock."""
+"""A database that the pipeline builds is recognized by dvc.lock."""
 
 import pytest
 

@@ -20,7 +20,7 @@ def small_blocks(monkeypatch):
 
 
 def clustered(seed, rows=300, width=40, centres=25):
-    """Rows around some centres, so that many lie near each other, some of them twice."""
+    """Rows around some centers, so that many lie near each other, some of them twice."""
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(centres, width))[rng.integers(0, centres, rows)]
     points = points + rng.normal(size=points.shape) * rng.choice([0.0, 0.02, 0.1, 0.5], (rows, 1))

@@ -64,3 +64,21 @@ def test_the_check_finds_what_it_looks_for(tmp_path):
     texts = [" ".join(text.split()) for _, text in prose(tmp_path / "x.py")]
     assert [sum(bool(re.search(phrase, text)) for text in texts) for phrase in BANNED][:2] == [1, 0]
     assert re.search(list(BANNED)[8], texts[0]) and re.search(list(BANNED)[2], "a file is no table")
+
+
+BRITISH = re.compile(
+    r"(?<![\w`./-])(?:analys(?:e[ds]?|ing)|colour\w*|centre[ds]?|labell(?:ed|ing)|neighbour\w*|favour\w*|behaviour\w*|"
+    r"(?:normal|recogn|summar|initial|local|maxim|minim|organ|synthes|standard|penal|serial|synchron)is(?:e[ds]?|ing|ation))"
+    r"(?![\w`/])",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize("folder", ["docs/explained", "docs/development"])
+def test_pages_are_spelled_one_way(folder):
+    found = []
+    for path in sorted((ROOT / folder).glob("*.md")):
+        for number, line in prose(path):
+            words = BRITISH.findall(re.sub(r"`[^`]*`|\]\([^)]*\)", "", line))
+            found += [f"{path.name}:{number}: {word}" for word in words]
+    assert not found, "write as docs/development/words.md says:\n" + "\n".join(found)

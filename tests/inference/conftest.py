@@ -30,7 +30,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_recording(path: Path, seconds: float, seed: int = 0) -> Path:
-    """Write noise whose colour changes, so that windows differ."""
+    """Write noise whose color changes, so that windows differ."""
     rate = SMALL_AUDIO.sampling_rate
     rng = np.random.default_rng(seed)
     time = np.arange(int(seconds * rate)) / rate

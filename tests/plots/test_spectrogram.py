@@ -1,4 +1,4 @@
-"""Pictures of spectrograms: axes that tell the truth, colours that print, names in any script."""
+"""Pictures of spectrograms: axes that tell the truth, colors that print, names in any script."""
 
 import warnings
 
@@ -31,7 +31,7 @@ scales = pytest.mark.parametrize("cfg", SCALES, ids=lambda cfg: f"{cfg.freq_scal
 
 @scales
 def test_a_tone_lies_in_the_row_of_its_frequency(cfg):
-    """Every tick says where a tone of that frequency is drawn: synthesise it and look."""
+    """Every tick says where a tone of that frequency is drawn: synthesize it and look."""
     hz = row_centres_hz(cfg)
     assert len(hz) == cfg.spec_height and (np.diff(hz) > 0).all()
     time = np.arange(int(cfg.spec_duration * cfg.sampling_rate)) / cfg.sampling_rate
@@ -43,7 +43,7 @@ def test_a_tone_lies_in_the_row_of_its_frequency(cfg):
             continue
         signal = np.sin(2 * np.pi * tone * time).astype(np.float32)
         rows = compute_spectrograms(signal, [0.0], cfg)[1][0][:, 20:-20].sum(axis=1)
-        # Low rows of a narrow scale are wider than they are apart: centre of gravity of the peak.
+        # Low rows of a narrow scale are wider than they are apart: center of gravity of the peak.
         strong = np.where(rows > 0.5 * rows.max(), rows, 0)
         found = float((strong * np.arange(len(rows))).sum() / strong.sum())
         bins_per_row = cfg.sampling_rate / cfg.fft_samples / np.interp(tone, hz[1:], np.diff(hz))

@@ -118,7 +118,7 @@ def test_figures_of_what_was_heard(server, tmp_path):
     before = [figure(name) for name in names]
     content = write_tones(tmp_path / "x.wav", seed=301).read_bytes()
     assert server.post("detections", content).status_code == 200
-    assert server.post("detections", content, min_score=0.01).status_code == 200  # not analysed again
+    assert server.post("detections", content, min_score=0.01).status_code == 200  # not analyzed again
     assert server.post("detections", b"no sound").status_code == 422
     after = [figure(name) for name in names]
     # 8 s with one low tone, by construction of the sound.
@@ -191,7 +191,7 @@ def test_a_header_that_says_too_long_is_refused_at_once(server, monkeypatch):
 
 
 def test_uploads_that_arrive_slowly_hold_nobody_up(server, tmp_path):
-    """As many as may be analysed at once, none complete."""
+    """As many as may be analyzed at once, none complete."""
     held = [arriving(server) for _ in range(64)]
     try:
         assert until(lambda: "britekit_uploads_arriving 64.0" in server.get("metrics").text)

@@ -13,7 +13,7 @@ from tests.training.conftest import make_pickle
 
 @pytest.mark.parametrize("centre", [1e-4, 1e-2])
 def test_steepest_point_of_a_logistic_curve(centre):
-    """1 - sigmoid falls fastest at its centre, smoothed or not; the rise after it is no descent."""
+    """1 - sigmoid falls fastest at its center, smoothed or not; the rise after it is no descent."""
     rates = np.geomspace(1e-7, 10, 200)
     decades = np.log10(rates / centre)
     losses = 0.7 - 0.5 / (1 + np.exp(-4 * decades)) + 5 * np.clip(decades - 1.5, 0, None) ** 2

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 RATE = 22050
-"""Sampling rate of synthesised sound in Hz."""
+"""Sampling rate of synthesized sound in Hz."""
 
 Samples = NDArray[np.float32]
 Generator = np.random.Generator

@@ -14,7 +14,7 @@ IS_SED = False
 
 
 class PrototypesHead(nn.Module):
-    """Logits from the direction of the mean over frequency and time, seen from a centre."""
+    """Logits from the direction of the mean over frequency and time, seen from a center."""
 
     def __init__(self, num_features: int, num_classes: int):
         super().__init__()
