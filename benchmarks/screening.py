@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("--student", type=Path, required=True)
     parser.add_argument("--hours", type=float, default=24)
     parser.add_argument("--fit-hours", type=float, default=6)
-    parser.add_argument("--fit-one-in", type=int, default=2, help="windows per call where the screen is made")
+    parser.add_argument("--fit-one-in", type=int, default=ONE_IN, help="windows per call where the screen is made")
     parser.add_argument("--lose", type=float, default=0.01)
     parser.add_argument("--min-score", type=float, default=0.5)
     parser.add_argument("--costly", default="effnet.4")
