@@ -39,6 +39,7 @@ From the database to training:
 - `excerpt`, `before_after`: a few spectrograms, and what each augmentation does to them
 - `frame_labels`, `teacher_targets`: files of what a training file does not hold; `extra_targets` mixes and moves them
 - `mixing`, `batches`: merged and augmented batches on the device
-- `pseudo_labels`: windows of unlabelled recordings with a teacher's scores; `student_batches` mixes them in
+- `pseudo_labels`: windows of unlabelled recordings with a teacher's scores; `student_batches` mixes them in,
+  `window_targets` holds those of frames
 - `splits`: folds and held-out portions
 """

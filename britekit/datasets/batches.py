@@ -79,7 +79,7 @@ class Bank:
     pseudo, weight
         Windows of unlabelled recordings with soft labels, which follow the samples, and the weight of their labels.
     extras
-        Frame labels and targets of teachers, of the same samples; not with ``pseudo``.
+        Frame labels and targets of teachers, of the same samples and windows.
     """
 
     def __init__(

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from britekit.config import BaseConfig
 from britekit.datasets.extra_targets import ExtraTargets, frame_masks
 from britekit.datasets.frame_labels import read_frame_labels
+from britekit.datasets.pseudo_labels import PseudoLabels
 from britekit.datasets.teacher_targets import TeacherTargets, read_teacher_targets
+from britekit.datasets.window_targets import WindowTargets
 from britekit.errors import TrainingError, some
 from britekit.files import sha256_of
 from britekit.models.recognizer import frame_count
@@ -29,8 +31,10 @@ def teaching_settings(cfg: BaseConfig) -> TeachingSettings:
     return TeachingSettings(train.distillation_weight, train.distillation_temperature, train.teacher_only_if_no_frame)
 
 
-def read_extras(samples: Any, cfg: BaseConfig) -> ExtraTargets | None:
+def read_extras(samples: Any, cfg: BaseConfig, pseudo: PseudoLabels | None = None) -> ExtraTargets | None:
     """Return the configured frame labels and targets of teachers of the samples; None without both.
+
+    With windows of unlabelled recordings, those of the windows follow.
 
     Raises
     ------
@@ -38,10 +42,12 @@ def read_extras(samples: Any, cfg: BaseConfig) -> ExtraTargets | None:
         A file is missing or damaged, belongs to another training file, or does not fit classes or head.
     """
     train = cfg.train
-    if train.frame_label_pickle is None and train.teacher_targets_pickle is None:
-        return None
     sed = is_sed_head(train.head_type)
     frames = frame_count(train.sed_fps, cfg.audio.spec_duration) if sed else 0
+    if pseudo is not None:
+        return _with_windows(read_extras(samples, cfg), pseudo, cfg, frames, len(samples.images))
+    if train.frame_label_pickle is None and train.teacher_targets_pickle is None:
+        return None
     extras = ExtraTargets(frames)
     if train.frame_label_pickle is not None:
         extras = _with_frame_labels(extras, samples, cfg, train.frame_label_pickle)
@@ -49,6 +55,22 @@ def read_extras(samples: Any, cfg: BaseConfig) -> ExtraTargets | None:
         targets = read_teacher_targets(train.teacher_targets_pickle)
         extras = _with_teacher(extras, samples, cfg, train.teacher_targets_pickle, targets)
     return extras
+
+
+def _with_windows(
+    labelled: ExtraTargets | None, pseudo: PseudoLabels, cfg: BaseConfig, frames: int, first: int
+) -> ExtraTargets | None:
+    path, windows = cfg.train.pseudo_labels, pseudo.frames if frames else None
+    if windows is not None and windows.shape[2] != frames:
+        raise TrainingError(
+            f"train.pseudo_labels: {path} has {windows.shape[2]} frames per window, the head {frames}; set "
+            "train.sed_fps and audio.spec_duration as they are in the teachers"
+        )
+    if frames and windows is None:
+        log.info("%s has no labels of frames, since not all teachers have some; windows teach segments only", path)
+    if labelled is None and windows is None:
+        return None
+    return WindowTargets(frames, labelled=labelled, first=first, windows=windows)
 
 
 def _with_frame_labels(extras: ExtraTargets, samples: Any, cfg: BaseConfig, path: str) -> ExtraTargets:

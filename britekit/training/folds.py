@@ -84,7 +84,7 @@ class Folds:
         self.layout = memory_format(self.device)
         self.settings = without_defaults(to_shown_dict(cfg))
         self.settings["train"]["seed"] = seed
-        self.bank = Bank(samples, self.device, pseudo, cfg.train.pseudo_weight, read_extras(samples, cfg))
+        self.bank = Bank(samples, self.device, pseudo, cfg.train.pseudo_weight, read_extras(samples, cfg, pseudo))
         self.pseudo = pseudo
         self.test_bank = Bank(test, self.device) if test is not None else None
         self.noise = prepare.noise_index(samples.classes, cfg.train.noise_class_name)

@@ -22,7 +22,10 @@ from britekit.models.checkpoint import read_archive, write_archive
 log = logging.getLogger(__name__)
 
 # Settings that affect neither the weights nor the computation.
-_FILES = ("train_pickle", "load_ckpt_path", "test_pickle", "frame_label_pickle", "teacher_targets_pickle")
+_FILES = (
+    *("train_pickle", "load_ckpt_path", "test_pickle"),
+    *("frame_label_pickle", "teacher_targets_pickle", "pseudo_labels"),
+)
 _IRRELEVANT = {"num_workers", "save_last_n", "train_db", "seed", *_FILES}  # files are replaced by hashes of the content
 # Saving takes tens of milliseconds, which is too much after every short epoch.
 SAVE_EVERY_S = 5.0
