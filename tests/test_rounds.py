@@ -118,3 +118,12 @@ def test_commands_use_the_members_of_the_last_round(tmp_path, monkeypatch):
 
 def test_settings_of_students_are_valid():
     resolve(ROOT / "yaml/student.yaml")
+
+
+def test_the_settings_that_students_depend_on_exist():
+    """DVC ends an experiment at a name that params.yaml lacks."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    stages = yaml.safe_load((ROOT / "britekit/project/students/dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for name in (*stages["pseudo-label"]["do"]["params"], *stages["student"]["params"]):
+        section, _, field = name.partition(".")
+        assert section in params and (not field or field in params[section]), name

@@ -39,7 +39,7 @@ from britekit.inference.journal import Done, Journal
 from britekit.inference.manifest import runtime_version
 from britekit.inference.recording_names import identity_of, recording_name
 from britekit.inference.scores import RecordingScores
-from britekit.inference.scoring import failure_of, reason_of, run_metered, score_recordings
+from britekit.inference.scoring import LABEL_SETTINGS, failure_of, reason_of, run_metered, score_recordings
 from britekit.progress import Meter
 
 log = logging.getLogger(__name__)
@@ -237,7 +237,7 @@ def _facts(ensemble: Ensemble) -> dict[str, Any]:
         "backend": runtime_version(ensemble.backend),
         "device": ensemble.device,
         "audio": dataclasses.asdict(ensemble.audio),
-        "infer": {name: infer[name] for name in ("overlap", "audio_power", "autocast")},
+        "infer": {name: value for name, value in infer.items() if name not in LABEL_SETTINGS},
         "sed_fps": ensemble.sed_fps,
     }
 
