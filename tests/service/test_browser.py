@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.occurrence.test_prior import HEAD, ROWS
 from tests.service.running import serving
 from tests.service.tone_model import tones, write_project, write_tones
 
@@ -341,4 +342,39 @@ def test_each_class_at_its_own_threshold(browser, tmp_path):
         assert "LOWT" not in (tmp_path / "x.txt").read_text() and "HIGT" in (tmp_path / "x.txt").read_text()
         opened.uncheck("#own")
         holds(opened, "document.querySelectorAll('#rows tr').length === 2")
+        opened.close()
+
+
+def test_place_and_date_are_asked_for_where_the_model_uses_them(server, page, browser, tmp_path):
+    assert page.is_hidden("#where")  # this model has no occurrence data
+    (tmp_path / "occurrence.csv").write_text(HEAD + ROWS)
+    settings = write_project(
+        tmp_path, occurrence=str(tmp_path / "occurrence.csv"), min_score=0.05, scaling_coefficient=0.3
+    )
+    sound = write_tones(tmp_path / "x.wav", seed=5)
+
+    def scores(found):
+        return sorted(f"{x['score']:.3f}" for x in found["detections"])
+
+    with serving(["-c", str(settings)], tmp_path) as with_data:
+        opened = browser.new_page(viewport={"width": 1200, "height": 1000})
+        opened.set_default_timeout(WAIT_MS)
+        opened.goto(with_data.url)
+        opened.set_input_files("#file", sound)
+        analysed(opened)
+        anywhere = scores(with_data.post("detections", sound, min_score=0.05).json())
+        north = {"latitude": 51, "longitude": 11, "date": "2024-05-28"}
+        expected = scores(with_data.post("detections", sound, min_score=0.05, **north).json())
+        assert expected != anywhere
+        shown = "[...document.querySelectorAll('#rows td.score')].map(x => x.innerText).sort().join()"
+        holds(opened, f"{shown} === '{','.join(anywhere)}'")
+        opened.fill("#latitude", "51")
+        opened.fill("#longitude", "11")
+        opened.fill("#date", "2024-05-28")
+        opened.press("#date", "Tab")
+        holds(opened, f"{shown} === '{','.join(expected)}'")
+        opened.screenshot(path=tmp_path / "where.png", full_page=True)
+        opened.fill("#longitude", "-40")  # at sea
+        opened.press("#longitude", "Tab")
+        holds(opened, "document.getElementById('status').innerText.includes('area')")
         opened.close()

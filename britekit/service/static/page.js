@@ -11,6 +11,11 @@ let player;
 function say(text, bad) { $("status").textContent = text; $("status").classList.toggle("bad", Boolean(bad)); }
 function plural(count, noun) { return count + " " + noun + (count === 1 ? "" : noun.endsWith("s") ? "es" : "s"); }
 const threshold = () => Number($("threshold").value), own = () => $("own").checked;
+// Place and date for occurrence data: what is typed counts for all recordings; half a place counts once it is whole.
+function where() {
+  const [latitude, longitude, date] = ["latitude", "longitude", "date"].map(id => $(id).validity.valid ? $(id).value : "");
+  return { ...(latitude && longitude ? { latitude, longitude } : {}), ...(date ? { date } : {}) };
+}
 
 // --- the server ---
 
@@ -38,9 +43,9 @@ async function ask(recording, fields, signal) {
 }
 
 async function label(recording, signal) {
-  const min_score = threshold(), thresholds = own();
-  const found = await (await ask(recording, { min_score, thresholds, format: "json" }, signal)).json();
-  Object.assign(recording, { key: found.key, seconds: found.seconds, damaged: found.damaged_at, calibrated: found.calibrated, base: min_score, own: thresholds });
+  const min_score = threshold(), thresholds = own(), place = where();
+  const found = await (await ask(recording, { min_score, thresholds, ...place, format: "json" }, signal)).json();
+  Object.assign(recording, { key: found.key, seconds: found.seconds, damaged: found.damaged_at, calibrated: found.calibrated, base: min_score, own: thresholds, where: JSON.stringify(place) });
   recording.found = found.detections.map(d => ({ ...d, recording }));
 }
 
@@ -212,7 +217,7 @@ async function relabel() {
   labelling = true;
   try {
     for (;;) {
-      const stale = r => r.found && (r.base !== threshold() || r.own !== own());
+      const stale = r => r.found && (r.base !== threshold() || r.own !== own() || r.where !== JSON.stringify(where()));
       const next = stale(state.shown || {}) ? state.shown : state.recordings.find(stale);
       if (!next) break;
       await label(next);
@@ -227,12 +232,13 @@ $("threshold").addEventListener("input", () => {
   draw(); list(); relabel();
 });
 $("own").addEventListener("change", relabel);
+for (const id of ["latitude", "longitude", "date"]) $(id).addEventListener("change", () => { say(""); relabel(); });
 $("all").addEventListener("change", draw);
 
 // --- downloads ---
 
 async function download(format) {
-  const fields = { min_score: threshold(), thresholds: own(), format };
+  const fields = { min_score: threshold(), thresholds: own(), ...where(), format };
   const chosen = listed().filter(r => r.found);
   if (state.hidden.size) {
     fields.classes = state.facts.classes.map(c => c.name).filter(name => !state.hidden.has(name)).join("\n");
@@ -286,6 +292,7 @@ authorized("model").then(a => a.json()).then(facts => {
   const thresholds = Object.values(facts.calibration?.thresholds || {}).filter(t => t !== null);
   $("each").hidden = !thresholds.length;
   $("precision").textContent = "precision " + (facts.calibration?.precision ?? 0).toFixed(2) + ", " + plural(thresholds.length, "class");
+  $("where").hidden = !facts.occurrence;
   $("sample").hidden = !facts.sample;
   for (const { name, title } of facts.formats) {
     const button = element("button", { type: "button", textContent: title });
