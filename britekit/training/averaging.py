@@ -22,7 +22,7 @@ class WeightAverage:
     Parameters
     ----------
     network
-        The network, on its device; its tensors keep their identity while it is trained.
+        The network, on its device.
     ema_decay
         Above 0: exponential moving average, updated after each step; step n (from 1) keeps the share
         min(decay, (1 + n) / (10 + n)) of the average (Polyak and Juditsky, 1992; Tarvainen and Valpola, NeurIPS 2017).
@@ -34,8 +34,9 @@ class WeightAverage:
     def __init__(self, network: nn.Module, ema_decay: float = 0.0, swa_from: int = 0):
         self._decay, self._swa_from = ema_decay, swa_from
         state = network.state_dict(keep_vars=True)
-        self._own = {name: value.detach() for name, value in state.items() if value.is_floating_point()}
-        self._mean = {name: value.clone() for name, value in self._own.items()}
+        # The parameters themselves: `FlatNetwork` exchanges the memory behind them.
+        self._own = {name: value for name, value in state.items() if value.is_floating_point()}
+        self._mean = {name: value.detach().clone() for name, value in self._own.items()}
         self.count = 0  # steps or epochs in the average
 
     def after_step(self) -> None:
@@ -52,7 +53,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def _approach(self, share: float) -> None:
-        torch._foreach_lerp_(list(self._mean.values()), list(self._own.values()), share)
+        torch._foreach_lerp_(list(self._mean.values()), self._now(), share)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -60,7 +61,7 @@ class WeightAverage:
         if not self.count:
             yield
             return
-        before = {name: value.clone() for name, value in self._own.items()}
+        before = dict(zip(self._own, [value.clone() for value in self._now()], strict=True))
         self._put(self._mean)
         try:
             yield
@@ -78,7 +79,10 @@ class WeightAverage:
 
     @torch.no_grad()
     def _put(self, values: Mapping[str, torch.Tensor]) -> None:
-        torch._foreach_copy_(list(self._own.values()), [values[name] for name in self._own])
+        torch._foreach_copy_(self._now(), [values[name] for name in self._own])
+
+    def _now(self) -> list[torch.Tensor]:
+        return [value.detach() for value in self._own.values()]
 
     def state_dict(self) -> dict[str, object]:
         """Return what a half-finished run needs."""

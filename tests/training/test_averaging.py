@@ -9,6 +9,7 @@ from britekit.config.augmentations import merge_augmentations
 from britekit.models.checkpoint import read_archive
 from britekit.training import resume
 from britekit.training.averaging import WeightAverage
+from britekit.training.flat_weights import FlatNetwork
 from britekit.training.schedule import rate_factor
 from britekit.training.trainer import train
 
@@ -85,6 +86,22 @@ def test_nothing_is_averaged_before_the_first_epoch_of_the_mean(caplog):
     assert "stopped before epoch 4, so nothing is averaged" in caplog.text
 
 
+def test_weights_that_move_into_long_parameters_are_followed():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    ours, optimizer = WeightAverage(model, swa_from=0), torch.optim.SGD(model.parameters(), 0.1)
+    flat, seen = FlatNetwork(model, optimizer, None), []
+    for epoch in range(3):
+        optimizer.zero_grad()
+        flat(torch.ones(2, 3)).pow(2).sum().backward()
+        optimizer.step()
+        ours.after_epoch(epoch)
+        seen.append(model[0].weight.detach().clone())
+    assert not torch.equal(seen[0], seen[1])
+    ours.apply()
+    torch.testing.assert_close(model[0].weight.detach(), sum(seen) / 3)
+    torch.testing.assert_close(flat(torch.ones(2, 3)), model(torch.ones(2, 3)))
+
+
 def test_the_rate_stays_constant_over_the_last_part():
     rates = [rate_factor(step, 100, 0.1, 0.25) for step in range(100)]
     assert rates[:76] == [rate_factor(step, 100, 0.1) for step in range(76)]
@@ -96,7 +113,7 @@ def test_a_run_publishes_the_mean_of_its_last_epochs(project, cfg, monkeypatch):
     seen, noted = [], WeightAverage.after_epoch
 
     def note(self, epoch):
-        seen.append({name: value.clone() for name, value in self._own.items()})
+        seen.append({name: value.detach().clone() for name, value in self._own.items()})
         noted(self, epoch)
 
     monkeypatch.setattr(WeightAverage, "after_epoch", note)
