@@ -25,6 +25,9 @@ def serve(
     ] = None,
     port: Annotated[int, opt("--port", help="port to listen on (default: 3000)")] = 3000,
     host: Annotated[str, opt("--host", help="address to listen on (default: 127.0.0.1)")] = "127.0.0.1",
+    stage: Annotated[
+        Optional[str], opt("--stage", help="serve the Bento that `promote` gave this stage, such as production")
+    ] = None,
     jobs_path: Annotated[
         Optional[str], opt("--jobs", metavar="DIR", help="folder for jobs; without it, /jobs is off (or BRITEKIT_JOBS)")
     ] = None,
@@ -49,6 +52,14 @@ def serve(
         os.environ[NO_TOKEN_VARIABLE] = "1"
     if bento_path is not None and cfg_path is not None:
         raise InputError("--bento carries its own settings; give either --bento or -c")
+    if stage is not None:
+        from britekit.project.promotion import promoted_bento
+        from britekit.tracking.facts import project_root
+
+        if bento_path is not None or cfg_path is not None:
+            raise InputError("--stage names a Bento; give neither --bento nor -c with it")
+        with promoted_bento(project_root(), stage) as path:
+            return serve_bento(path, host, port, announce)
     if bento_path is None and cfg_path is None and Path(DEFAULT_BENTO).is_file():
         bento_path = DEFAULT_BENTO
     if bento_path is not None:

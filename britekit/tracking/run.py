@@ -123,11 +123,30 @@ def stage_run(
     run.finish()
 
 
+def link_in_registry(cfg: BaseConfig, name: str, path: Path, alias: str, facts: dict[str, Any]) -> str | None:
+    """Record a file as an artifact and link it in W&B's registry of models; return why that was not done, or None."""
+    run = None
+    try:
+        if (run := _start("promote", cfg, [path])) is None:
+            return "not linked: W&B is switched off"
+        if run.offline:
+            return "not linked: W&B is offline"
+        artifact = _wandb().Artifact(name, type="model", metadata=facts)
+        artifact.add_file(str(path))
+        run.link_artifact(run.log_artifact(artifact), f"wandb-registry-model/{name}", aliases=[alias])
+    except Exception as error:  # W&B may raise anything; the tags are there all the same
+        return f"not linked: {_first_line(error)}"
+    finally:
+        if run is not None:
+            run.finish()
+    return None
+
+
 def _start(
     stage: str, cfg: BaseConfig, inputs: Iterable[str | Path], group: str | None = None, name: str | None = None
 ) -> Any:
     mode = os.environ.get("WANDB_MODE", "").lower()
-    asked = is_dvc_stage() or mode or os.environ.get("WANDB_PROJECT")
+    asked = is_dvc_stage() or mode or os.environ.get("WANDB_PROJECT") or stage == "promote"
     if mode == "disabled" or not asked:
         return None
     # Keep W&B off the terminal: no banner, no link, no login prompt.
