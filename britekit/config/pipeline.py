@@ -29,10 +29,7 @@ class PipelineConfig(Section):
     pseudo_windows: int = setting(20000, "most windows of unlabelled recordings per round", late=True, low=1)
     bento_name: str = setting("britekit-ensemble", "name of the packaged service")
     intended_use: str | None = setting(None, "purpose that the model card states; null = a general sentence")
-    promote_margin: float = setting(
-        0.01, "promote accepts a model that is worse by less than this in the leading figure, with 95 % certainty",
-        low=0, below=1,
-    )  # fmt: skip
+    promote_margin: float = setting(0.01, "how much worse a model may be to be promoted", low=0, below=1)
     sample: str | None = setting(None, "sample recording on the service's page; null = none")
 
     def relations(self) -> Iterator[Problem]:

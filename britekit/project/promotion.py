@@ -113,13 +113,14 @@ def fetched_bento(root: Path, commit: str) -> Iterator[Path]:
     """
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
+    from dvc_data.index import DataIndexDirError
 
     path = artifact_path(root, commit)
     with temporary_folder("promoted") as folder:
         target = folder / Path(path).name
         try:
             DVCFileSystem(str(root), rev=commit).get_file(path, str(target))
-        except (OSError, DvcException) as error:
+        except (OSError, DvcException, DataIndexDirError) as error:
             raise InputError(
                 f"{path} of {commit[:8]} is neither in the cache nor in the remote ({error}); on the machine that made "
                 "it, run dvc push"

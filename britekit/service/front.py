@@ -92,7 +92,7 @@ class Front:
                     await self._in_time(scope, receive, noted_send, lambda: status > 0)
                 else:
                     self._metrics.refusals.labels(refusal.status_code).inc()
-                    await refusal(scope, receive, noted_send)
+                    await _answer_early(refusal, receive, noted_send)
             except Exception:
                 logger.exception("%s failed", route)
                 if status == 0:
@@ -159,13 +159,7 @@ class Front:
             await asyncio.wait({work})
         if begun():
             return
-        answer = self._given_up()
-        await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
-        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
-        with move_on_after(_DRAIN_SECONDS):
-            while more_body:
-                await noted_receive()
-        await send({"type": "http.response.body", "body": b""})
+        await _answer_early(self._given_up(), noted_receive, send, more_body)
 
     def _given_up(self) -> JSONResponse:
         headers = {"Connection": "close"}
@@ -173,3 +167,14 @@ class Front:
             return JSONResponse({"error": f"the server was not done within {REQUEST_SECONDS} s"}, 504, headers)
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return JSONResponse({"error": "the server is stopping; send the recording again in a moment"}, 503, headers)
+
+
+async def _answer_early(answer: JSONResponse, receive: Receive, send: Send, more_body: bool = True) -> None:
+    """Answer before the body has arrived, and read on for a moment, so that the client gets to see the answer."""
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    with move_on_after(_DRAIN_SECONDS):
+        while more_body:
+            message = await receive()
+            more_body = message.get("more_body", False)
+    await send({"type": "http.response.body", "body": b""})

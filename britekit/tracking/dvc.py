@@ -79,6 +79,7 @@ def results_file(place: str, name: str) -> Iterator[Path]:
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
     from dvc.scm import RevError, SCMError
+    from dvc_data.index import DataIndexDirError
     from scmrepo.exceptions import SCMError as GitError
 
     if not (root / ".dvc").is_dir():
@@ -92,7 +93,7 @@ def results_file(place: str, name: str) -> Iterator[Path]:
                 f'"{place}" is neither a folder, a revision nor an experiment (dvc exp list -A names these); '
                 f"git says: {error}"
             ) from None
-        except (OSError, DvcException) as error:
+        except (OSError, DvcException, DataIndexDirError) as error:
             raise InputError(
                 f"results/test/{name} of {place} is not in the cache ({error}); dvc pull fetches results, and older "
                 "ones must be computed again (dvc repro or britekit exp)"

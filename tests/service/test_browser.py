@@ -378,3 +378,38 @@ def test_place_and_date_are_asked_for_where_the_model_uses_them(server, page, br
         opened.press("#longitude", "Tab")
         holds(opened, "document.getElementById('status').innerText.includes('area')")
         opened.close()
+
+
+def test_the_page_asks_for_the_token_once(server, browser, tmp_path):
+    """It keeps it for the tab: a reload does not ask, another tab does; a token that expires is asked for again."""
+    token = "Zk3v9T0wqXr5LbNc"
+    settings = str(server.log.parent / "settings.yaml")
+    with serving(["-c", settings], tmp_path, BRITEKIT_TOKENS=f"lab:{token}") as running:
+        context = browser.new_context(viewport={"width": 1000, "height": 700})
+        opened = context.new_page()
+        opened.set_default_timeout(WAIT_MS)
+        errors: list[str] = []
+        opened.on("pageerror", lambda error: errors.append(str(error)))
+        opened.goto(running.url)
+        opened.fill("#token", "a-wrong-token-of-24-byte")
+        opened.click("dialog button")
+        holds(opened, "document.querySelector('dialog .bad').textContent.includes('not valid')")
+        opened.fill("#token", token)
+        opened.keyboard.press("Enter")
+        holds(opened, "document.querySelector('#facts').textContent.includes('classes')")
+        assert opened.locator("dialog").count() == 0
+        opened.set_input_files("#file", write_tones(tmp_path / "x.wav"))
+        analysed(opened)
+        opened.reload()
+        holds(opened, "document.querySelector('#facts').textContent.includes('classes')")
+        assert opened.locator("dialog").count() == 0 and opened.evaluate("localStorage.length") == 0
+        opened.goto(f"{running.url}/docs")
+        opened.click("#model button")
+        holds(opened, "document.querySelector('#model p:last-of-type, #model pre').textContent.length > 0")
+        assert "Status 200" in opened.locator("#model").inner_text()
+        other = context.new_page()
+        other.set_default_timeout(WAIT_MS)
+        other.goto(running.url)
+        other.wait_for_selector("dialog[open] #token")
+        assert token not in opened.url and errors == []
+        context.close()

@@ -123,7 +123,11 @@ class Workers:
 
     def _run(self) -> None:
         while not self._leaving.is_set():
-            job = self._kept_trying(self._store.take)
+            try:
+                job = self._kept_trying(self._store.take)
+            except Exception:  # such as a damaged store; the thread must live
+                log.exception("no job could be taken")
+                job = None
             if job is None:
                 self._news.acquire(timeout=_LOOK_S)
                 continue
@@ -133,7 +137,7 @@ class Workers:
             try:
                 with tracing.span("job", job.trace, britekit_job=job.id, britekit_attempt=job.attempts):
                     self._do(work)
-            except Exception:  # such as a damaged store; the thread must live
+            except Exception:
                 log.exception("job %s could not be ended", job.id)
                 self._leaving.wait(_RETRY_S)
             finally:
