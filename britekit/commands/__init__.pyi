@@ -54,8 +54,8 @@ from britekit.commands.plot_occlude import plot_occlude as plot_occlude
 from britekit.commands.plot_rec import plot_rec as plot_rec
 from britekit.commands.plot_test import plot_test as plot_test
 from britekit.commands.probe import probe as probe
-from britekit.commands.pseudo_label import pseudo_label as pseudo_label
 from britekit.commands.promote import promote as promote
+from britekit.commands.pseudo_label import pseudo_label as pseudo_label
 from britekit.commands.reextract import reextract as reextract
 from britekit.commands.review import review as review
 from britekit.commands.rpt_activity import rpt_activity as rpt_activity
