@@ -107,7 +107,9 @@ def _learning(
         )
     stored = Archive(archive)
     if labels is not None:
-        candidates = read_candidates(read_label_table(Path(labels)), recordings.place, names, min_score)
+        table = read_label_table(Path(labels))
+        # Single windows, as in `uncertain`: a long detection says nothing about most of its windows.
+        candidates = read_candidates(table, recordings.place, names, min_score, merge=False)
         known = candidates.names
     else:
         candidates = windows_of_archive(stored, recordings)
