@@ -81,7 +81,7 @@ class TrainConfig(Section):
         None, "random spectrograms per recording and epoch; null = all of them", late=True, low=1
     )
     max_per_recording_min_recordings: int | None = setting(
-        None, "use all spectrograms of classes with fewer recordings than this", late=True, low=1
+        None, "spare classes with fewer recordings than this", late=True, low=1
     )
     val_max_per_recording: int | None = setting(
         None, "score only the first spectrograms of each held-out recording; null = all", late=True, low=1
