@@ -74,8 +74,8 @@ OTHER = {
     r"Per(Block|Recording)Tester": "results are objects with the same figures",
     r"Occurrence.*": "an unknown region raises in place of NaN; a pickle with code in it is refused",
     r"commands\.pickle_frame": (
-        "`alpha` 0.05 and `pad` 0 as on its command line; where tables of classes differ on a segment, each class keeps "
-        "its own frames; takes annotations too"
+        "`alpha` 0.05 and `pad` 0 as on its command line; where tables of classes differ on a segment, each class "
+        "keeps its own frames; takes annotations too"
     ),
     r"commands\.\w+": "returns what it found, and raises errors in place of printing them",
     r"Trainer\.run|Tuner\.run": "returns a result",
