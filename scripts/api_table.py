@@ -64,6 +64,10 @@ OTHER = {
     r"Per\w+Tester\.(get_labels|init_y_pred)": (
         "fills the same tables; segments are those of the scores, and all annotated units are in the test"
     ),
+    r"Per\w+Tester\.get_(roc_auc_stats|auc_metric)": (
+        "a class that is in every unit has no ROC curve and is left out of the mean (there a silent unit with scores "
+        "of 0 is added)"
+    ),
     r"Per\w+Tester\.get_precision_recall": (
         "the same figures, and seconds that are right per block (there they can be negative); `details` gives the "
         "rates of classes, the files of `run` list the detections"
@@ -77,15 +81,27 @@ OTHER = {
         "`alpha` 0.05 and `pad` 0 as on its command line; where tables of classes differ on a segment, each class "
         "keeps its own frames; takes annotations too"
     ),
+    r"Tuner\.run|commands\.tune": (
+        "scores are not rounded to three decimals first; `micro_pr` and `micro_roc` pool the annotated classes, and "
+        "`micro_pr_trained` and `micro_roc_trained` all trained ones, as the former do there (the combined metrics are "
+        "the same); with an SED head and no `segment_len`, segments last a window (there a label, often the whole "
+        "recording, so that every figure can be 1); with overlap, the last part of a recording is tested too; a search "
+        "of `min_score` has an effect (there it is 0 in every trial); the caller's settings stay as they were (there "
+        "those of the last trial stay set); without settings to search, the result is that of the base settings (there "
+        "-inf and None); without training, each trial runs once; a class that is in every segment has no ROC curve, as "
+        "for `PerSegmentTester.get_roc_auc_stats`; `commands.tune` maximises `macro_roc` by default"
+    ),
     r"commands\.\w+": "returns what it found, and raises errors in place of printing them",
-    r"Trainer\.run|Tuner\.run": "returns a result",
+    r"Trainer\.run": "returns a result",
     r"get_config|BaseConfig": "more settings; values are checked, and a few defaults differ",
 }
 # Names that are here with other arguments, and why.
 ARGUMENTS = {
     r"PerSegmentTester\.get_offsets": "returns the starts of all segments, by recording",
     r"PerSegmentTester\.plot_calibration_curve": "takes the result of `do_calibration`",
-    r"commands\.ensemble": "`ckpt_dir` is `ckpt_path`, in the same place",
+    r"commands\.ensemble": (
+        "`ckpt_dir` is `ckpt_path`, in the same place; micro metrics pool the annotated classes, not all trained ones"
+    ),
 }
 
 

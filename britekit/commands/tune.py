@@ -34,8 +34,12 @@ def tune(
         opt(
             "-m",
             "--metric",
-            choices=("macro_pr", "micro_pr", "macro_roc", "micro_roc", "combo_pr", "combo_roc"),
-            help="metric to maximise: macro_pr, micro_pr, macro_roc, micro_roc, or the mean of macro and micro, "
+            choices=(
+                *("macro_pr", "micro_pr", "macro_roc", "micro_roc"),
+                *("micro_pr_trained", "micro_roc_trained", "combo_pr", "combo_roc"),
+            ),
+            help="metric to maximise: macro_pr, micro_pr, macro_roc, micro_roc (over annotated classes), "
+            "micro_pr_trained, micro_roc_trained (over all trained classes), or the mean of macro and trained micro, "
             "combo_pr or combo_roc (default: macro_roc)",
         ),
     ] = "macro_roc",

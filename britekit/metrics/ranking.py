@@ -13,6 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from britekit.metrics.counts import ThresholdCounts, count_by_threshold
 
+COMBINED = {"combo_pr": ("macro_pr", "micro_pr_trained"), "combo_roc": ("macro_roc", "micro_roc_trained")}
+"""Metrics that are the mean of two figures of `ranking_summary`."""
+
 
 def average_precision(truth: ArrayLike, scores: ArrayLike) -> float:
     """Return the PR-AUC: the sum of (R_n - R_{n-1}) P_n over descending distinct thresholds.

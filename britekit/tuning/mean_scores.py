@@ -22,11 +22,6 @@ from britekit.errors import InputError
 
 Metric = Literal["macro_pr", "micro_pr", "macro_roc", "micro_roc"]
 METRICS: tuple[Metric, ...] = ("macro_pr", "micro_pr", "macro_roc", "micro_roc")
-COMBINED: dict[str, tuple[Metric, Metric]] = {
-    "combo_pr": ("macro_pr", "micro_pr"),
-    "combo_roc": ("macro_roc", "micro_roc"),
-}
-"""Metrics that are the mean of two, which a search of settings may maximise."""
 
 # Number of cells averaged at once, which fit the CPU cache.
 _BLOCK = 1 << 17

@@ -21,8 +21,13 @@ _NAMES = {
     "micro_pr": "Micro PR-AUC",
     "macro_roc": "Macro ROC-AUC",
     "micro_roc": "Micro ROC-AUC",
+    "micro_pr_trained": "Micro PR-AUC trained",
+    "micro_roc_trained": "Micro ROC-AUC trained",
 }
-_LABELS = _NAMES | {"combo_pr": "Mean of macro and micro PR-AUC", "combo_roc": "Mean of macro and micro ROC-AUC"}
+_LABELS = _NAMES | {
+    "combo_pr": "Mean of macro and trained micro PR-AUC",
+    "combo_roc": "Mean of macro and trained micro ROC-AUC",
+}
 
 
 def write_results(folder: Path, study: Study, metric: str, base: dict[str, Any], pictures: bool = True) -> None:
@@ -83,7 +88,7 @@ def _summary(study: Study, trials: list[FrozenTrial]) -> str:
         pairs = zip(study.parameters, study.values_of(trial), strict=True)
         texts = ["; ".join(f"{p.name}={v}" for p, v in pairs)]
         runs = trial.user_attrs.get("runs", [])
-        for metric in METRICS_IN_ORDER:
+        for metric in _NAMES:
             values = [run[metric] for run in runs]
             texts.append(f"{statistics.fmean(values):.4f}" if values else "")
             texts.append(f"{statistics.stdev(values):.4f}" if len(values) > 1 else "")
@@ -96,14 +101,11 @@ def _summary(study: Study, trials: list[FrozenTrial]) -> str:
 
 def _details(trials: list[FrozenTrial]) -> str:
     rows = [
-        [trial.number + 1, number, *(f"{run[metric]:.4f}" for metric in METRICS_IN_ORDER)]
+        [trial.number + 1, number, *(f"{run[metric]:.4f}" for metric in _NAMES)]
         for trial in trials
         for number, run in enumerate(trial.user_attrs.get("runs", []), start=1)
     ]
     return _csv(["Trial #", "Run #", *_NAMES.values()], rows)
-
-
-METRICS_IN_ORDER = tuple(_NAMES)
 
 
 def _csv(head: list[str], rows: list[list[Any]]) -> str:

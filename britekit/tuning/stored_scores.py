@@ -52,7 +52,7 @@ class StoredScores:
         self.inferences = 0
 
     def run(self, cfg: BaseConfig, seed: int, on_epoch: OnEpoch) -> dict[str, float]:
-        """Return the four metrics with these settings; deterministic."""
+        """Return `FIGURES` with these settings; deterministic."""
         test, members = self._test, self._members[: cfg.infer.max_models]
         table, was_kept = self._cache.get(cfg, members, test.recordings, test.root, lambda: load_ensemble(cfg, members))
         self.inferences += not was_kept

@@ -15,9 +15,11 @@ from britekit.inference.ensemble import load_ensemble
 from britekit.inference.scoring import score_all
 from britekit.metrics.ranking import ranking_summary
 from britekit.tuning.extracted import ExtractedPickles
-from britekit.tuning.mean_scores import METRICS
 
 log = logging.getLogger(__name__)
+
+FIGURES = ("macro_pr", "micro_pr", "macro_roc", "micro_roc", "micro_pr_trained", "micro_roc_trained")
+"""Figures of a trial: the last two are over all trained classes, the others over the annotated ones."""
 
 # Called with the metrics of each epoch, from 0; may raise to stop the run.
 OnEpoch = Callable[[dict[str, Any]], None]
@@ -40,17 +42,17 @@ class TestSet:
         self.annotations_path, self.recordings, self.root = annotations_path, recordings, root
 
     def measure(self, scores: ScoreTable, cfg: BaseConfig) -> dict[str, float]:
-        """Return the four metrics of scores, over the annotated classes."""
+        """Return `FIGURES` of scores."""
         data = read_scored_segments(self.annotations_path, scores, self.root, cfg)
         found = ranking_summary(data.truth_NC, data.scores_NC, data.annotated)
-        return {name: float(found[name]) for name in METRICS}
+        return {name: float(found[name]) for name in FIGURES}
 
 
 class Evaluator(Protocol):
     """Turns settings into metrics."""
 
     def run(self, cfg: BaseConfig, seed: int, on_epoch: OnEpoch) -> dict[str, float]:
-        """Return the four metrics of one run with these settings."""
+        """Return `FIGURES` of one run with these settings."""
 
 
 class TrainAndTest:
@@ -70,7 +72,7 @@ class TrainAndTest:
         self._test, self._log_root, self._pickles = test, log_root, pickles
 
     def run(self, cfg: BaseConfig, seed: int, on_epoch: OnEpoch) -> dict[str, float]:
-        """Return the four metrics of one run with these settings."""
+        """Return `FIGURES` of one run with these settings."""
         from britekit.training.trainer import train
 
         if self._pickles is not None:

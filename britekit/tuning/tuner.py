@@ -23,14 +23,14 @@ from britekit.evaluation.epochs import annotated_recordings
 from britekit.evaluation.exclusions import root_of
 from britekit.files import sha256_of
 from britekit.leftovers import temporary_folder
+from britekit.metrics.ranking import COMBINED
 from britekit.tracking.run import StageRun, stage_run
 from britekit.tuning.extracted import ExtractedPickles
-from britekit.tuning.mean_scores import COMBINED, METRICS
 from britekit.tuning.results import copy_inputs, write_results
 from britekit.tuning.search import Sampler, Study
 from britekit.tuning.space import Parameter, read_space, space_of, with_values
 from britekit.tuning.stored_scores import StoredScores
-from britekit.tuning.trial import Evaluator, TestSet, TrainAndTest
+from britekit.tuning.trial import FIGURES, Evaluator, TestSet, TrainAndTest
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ _RUN_STRIDE = 100_000
 # Name of the held-out figure of a run that corresponds to each metric.
 _HELD_OUT = {
     "macro_roc": "val_roc_macro", "micro_roc": "val_roc", "macro_pr": "val_pr_macro", "micro_pr": "val_pr",
+    "micro_roc_trained": "val_roc", "micro_pr_trained": "val_pr",
 }  # fmt: skip
 
 
@@ -58,7 +59,8 @@ class Tuner:
     train_log_dir
         Folder for the log folders of training.
     metric
-        Metric to maximise: ``macro_pr``, ``micro_pr``, ``macro_roc``, ``micro_roc``, or the mean of macro and micro,
+        Metric to maximise: ``macro_pr``, ``micro_pr``, ``macro_roc``, ``micro_roc`` over the annotated classes;
+        ``micro_pr_trained``, ``micro_roc_trained`` over all trained classes; or the mean of macro and trained micro,
         ``combo_pr`` or ``combo_roc``.
     param_space
         The tuning file, or its entries as maps; None for the base settings alone.
@@ -144,6 +146,7 @@ class Tuner:
             settings[section].pop(name)
         self._facts = {
             "metric": metric,
+            "list of figures": list(FIGURES),
             "number of runs": self.runs,
             "set of base settings": hashlib.sha256(repr(settings).encode()).hexdigest(),
             "tuning file": [[p.name, p.kind, p.keys] for p in self.parameters],
@@ -264,12 +267,12 @@ class Tuner:
             run.log({f"test/{name}": value for name, value in found.items()})
             if cfg.train.val_portion == 0 and place + 1 < self.runs:
                 self._report(trial, statistics.fmean(map(self._value, runs)), place)
-        means: dict[str, float] = {name: statistics.fmean(each[name] for each in runs) for name in METRICS}
+        means: dict[str, float] = {name: statistics.fmean(each[name] for each in runs) for name in FIGURES}
         run.summary({**means, "trial": trial.number + 1})
         return self._value(means)
 
     def _value(self, found: dict[str, float]) -> float:
-        """Return the value to maximise from the four metrics."""
+        """Return the value to maximise from the figures."""
         return statistics.fmean(found[name] for name in COMBINED.get(self.metric, (self.metric,)))
 
     def _report(self, trial: optuna.Trial, value: float, step: int) -> None:
@@ -292,7 +295,7 @@ def _check_options(
     sampler: str | None,
 ) -> None:
     problems = []
-    if metric not in (known := (*METRICS, *COMBINED)):
+    if metric not in (known := (*FIGURES, *COMBINED)):
         problems.append(f'--metric "{metric}" is unknown; expected {", ".join(known)}')
     if num_trials < 0:
         problems.append(f"--trials {num_trials} is below 0; 0 means all combinations")

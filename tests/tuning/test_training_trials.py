@@ -63,13 +63,13 @@ def test_audio_settings_are_tuned_beside_the_users_database(project, capsys):
 
 
 def test_worse_trials_are_given_up(project, monkeypatch):
-    from britekit.tuning.trial import TrainAndTest
+    from britekit.tuning.trial import FIGURES, TrainAndTest
 
     goodness = iter([0.9] * 10 + [0.1, 0.1])
 
     def run(self, cfg, seed, on_epoch):
         value = next(goodness)
-        return dict.fromkeys(("macro_pr", "micro_pr", "macro_roc", "micro_roc"), value)
+        return dict.fromkeys(FIGURES, value)
 
     monkeypatch.setattr(TrainAndTest, "run", run)
     Path("p.yaml").write_text("- {name: drop_rate, type: float, bounds: [0.0, 0.5], step: 0.1}\n")

@@ -95,16 +95,31 @@ def test_random_tries_are_distinct_and_a_search_goes_on(project, capsys):
     assert "another metric" in capsys.readouterr().err
 
 
-def test_combined_metrics_are_means_of_macro_and_micro(project, capsys):
+def test_combined_metrics_are_means_of_macro_and_trained_micro(project, capsys):
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    # Jays are among the trained, but no longer among the annotated classes.
+    rows = Path("test/annotations.csv").read_text().splitlines(keepends=True)
+    Path("test/annotations.csv").write_text("".join(row for row in rows if ",JAY," not in row))
     Path("p.yaml").write_text(POWER)
     for metric, name in (("combo_pr", "PR"), ("combo_roc", "ROC")):
         assert main([*BASE[:-1], metric, "-p", "p.yaml", "-o", metric]) == 0
         found = values(capsys.readouterr().out)
-        means = [(float(r[f"Macro {name}-AUC"]) + float(r[f"Micro {name}-AUC"])) / 2 for r in table(folder=metric)]
+        both = f"Macro {name}-AUC", f"Micro {name}-AUC trained"
+        means = [sum(float(row[column]) for column in both) / 2 for row in table(folder=metric)]
         assert float(found["best_score"]) == pytest.approx(max(means), abs=1.1e-4)
         best = table(folder=metric)[means.index(max(means))]["Params"]
         assert f"audio_power={found['best audio_power']}" == best
-        assert f"Mean of macro and micro {name}-AUC" in Path(metric, "best.yaml").read_text()
+        assert f"Mean of macro and trained micro {name}-AUC" in Path(metric, "best.yaml").read_text()
+    best = max(table(folder=metric), key=lambda row: float(row["Macro ROC-AUC"]) + float(row["Micro ROC-AUC trained"]))
+    assert main(["analyze", "-c", f"{metric}/best.yaml", "-i", "test", "-o", "labels", "-m", "0", "-r", "csv"]) == 0
+    data = read_scored_segments("test/annotations.csv", "labels", None, resolve())
+    assert [data.labels[c] for c in data.annotated] == ["WREN", "OWL"]
+    for which, columns in (("", data.annotated), (" trained", [0, 1, 2])):
+        truth, scores = data.truth_NC[:, columns].ravel(), data.scores_NC[:, columns].ravel()
+        assert float(best[f"Micro PR-AUC{which}"]) == pytest.approx(average_precision_score(truth, scores), abs=6e-5)
+        assert float(best[f"Micro ROC-AUC{which}"]) == pytest.approx(roc_auc_score(truth, scores), abs=6e-5)
+    assert best["Micro ROC-AUC"] != best["Micro ROC-AUC trained"]
 
 
 def test_tpe_finds_its_way(project, capsys):

@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from britekit.errors import InputError
-from britekit.metrics.ranking import ranking_summary
+from britekit.metrics.ranking import COMBINED, ranking_summary
 
 if TYPE_CHECKING:
     import pandas
 
 _BOUNDS = (0.25, 0.5, 0.75)
-_COMBINED = {"combo_pr": ("macro_pr", "micro_pr_trained"), "combo_roc": ("macro_roc", "micro_roc_trained")}
-_METRICS = ("macro_pr", "micro_pr", "macro_roc", "micro_roc", *_COMBINED)
+_METRICS = ("macro_pr", "micro_pr", "macro_roc", "micro_roc", *COMBINED)
 
 
 class TesterSteps:
@@ -134,7 +133,7 @@ class TesterSteps:
                 raise InputError(f"the scores have shape {given.shape}; expected {scores.shape}")
             scores = given[:, np.argsort(np.argsort(data.labels))]
         found = ranking_summary(data.truth_NC, scores, data.annotated)
-        names = _COMBINED.get(metric, (f"{metric}_trained" if metric.startswith("micro") else metric,))
+        names = COMBINED.get(metric, (f"{metric}_trained" if metric.startswith("micro") else metric,))
         return float(np.mean([found[name] for name in names]))
 
     def get_non_annotated_class_details(self) -> dict[str, list[int]]:
