@@ -44,7 +44,7 @@ class InferConfig(Section):
     occurrence_unknown: list[str] | None = setting(
         None, "classes that the file need not know, whose scores stay; ['*'] = all"
     )
-    screen: str | None = setting(None, "screen: a student decides which windows the models see; null = all windows")
+    screen: str | None = setting(None, "a student decides which windows the models see; null = all windows")
     test_screened: bool = setting(False, "rpt-test, calibrate and tune use scores that a screen left out, as 0")
     max_models: int | None = setting(None, "use at most this many checkpoints of the ensemble", low=1)
     window_s: float | None = setting(None, "SED heads: windows longer than the model's", "s", above=0)

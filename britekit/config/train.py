@@ -84,7 +84,7 @@ class TrainConfig(Section):
         None, "spare classes with fewer recordings than this", late=True, low=1
     )
     val_max_per_recording: int | None = setting(
-        None, "score only the first spectrograms of each held-out recording; null = all", late=True, low=1
+        None, "score at most so many per held-out recording; null = all", late=True, low=1
     )
 
     # unlabelled recordings

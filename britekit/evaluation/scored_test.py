@@ -1,4 +1,4 @@
-"""What every test has, per segment, block or recording: truth and scores as matrices, and how they came about.
+"""The common part of all tests, per segment, block or recording: truth and scores as matrices, and their origin.
 
 N: units, C: trained classes, R: recordings.
 """

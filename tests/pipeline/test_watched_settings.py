@@ -32,6 +32,7 @@ EXCUSED = {
         "infer.min_score", "infer.lower_min_if_confirmed", "infer.lower_min_factor",  # --min-score 0
         "infer.raise_min_to_confirm", "infer.confirmed_if_seconds",  # the same
         "infer.calibration", "infer.scaling_coefficient", "infer.scaling_intercept",  # --raw
+        "service.drift_folder",  # statistics beside the results
     ],
     # From the manifest in results/labels; the class list is for labels of other programs.
     "calibrate": ["infer.label_field", "misc.classes_file"],
