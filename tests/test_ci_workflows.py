@@ -20,6 +20,7 @@ from britekit.project.markdown import markdown_report
 from tests.test_exp import CELLS, STAGE
 from tests.test_summary import FIGURES
 
+pytestmark = pytest.mark.xdist_group("ci")  # the workers share one project
 ROOT = Path(__file__).parent.parent
 CURVE = "precision,recall\n0.5,1\n0.75,0.52\n1,0.21\n"
 MORE = f"""
