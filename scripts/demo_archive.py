@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from britekit.files import write_text
-from britekit.project.layout import STUDENTS, lay_out, students_text
+from britekit.project.layout import STUDENTS, has_commit, lay_out, students_text
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = ROOT / "build/demo-archive"
@@ -25,7 +25,7 @@ console = Console()
 
 def main() -> int:
     """Make the project, run the pipeline without and with the archive, and search it."""
-    if not (PROJECT / ".git").exists():
+    if not (PROJECT / ".git").exists() or not has_commit(PROJECT):
         make_project()
     steps = [
         ("Without the archive", ["dvc", "repro"]),
@@ -63,6 +63,9 @@ CALL = "data/recordings/Hollow Crow/HOCR-0001.flac"
 
 def make_project() -> None:
     """Lay out the project with its sources and settings, and commit it."""
+    PROJECT.mkdir(parents=True, exist_ok=True)
+    # A repository of its own: Git ignores build/, and DVC refuses an ignored folder.
+    subprocess.run(["git", "init", "--quiet"], cwd=PROJECT, check=True)
     lay_out(PROJECT)
     write_text(PROJECT / STUDENTS, students_text(1))
     rows = [f"{name},sample,{name},20,train" for name in (*SPECIES, "Noise")]
