@@ -148,7 +148,7 @@ def _classes(
     order = np.flatnonzero(here)
     order = order[np.argsort(table.name_M[order], kind="stable")]
     bounds = np.searchsorted(table.name_M[order], np.arange(len(table.names) + 1))
-    confirmed_M, wrong_M = _said(judged, table)
+    confirmed_M, wrong_M, unmatched = _said(judged, table)
     rejected, unheard = 0, []
     for number in sorted(range(len(table.names)), key=table.names.__getitem__):
         name = table.names[number]
@@ -172,27 +172,26 @@ def _classes(
         yield _Class(name, found, confirmed[found.row_D])
     if unheard:
         notes.append(f"{len(unheard)} classes have no detection that counts, so they are not shown: {some(unheard, 5)}")
-    there = {name_key(name) for name in table.recordings}
-    elsewhere = [item for item in judged if item.verdict.name not in table.names or _of(item) not in there]
-    if elsewhere:
+    if unmatched:
         notes.append(
-            f"{len(elsewhere)} verdicts are about recordings or classes without a detection here, and are not used: "
-            f"{some([_of(item) for item in elsewhere], 3)}"
+            f"{counted(len(unmatched), 'verdict')} not used, because no detection of the class is there: "
+            f"{some(unmatched, 3)}"
         )
     if rejected:
         notes.append(f"{counted(rejected, 'detection')} not used, because a reviewer rejected them")
 
 
-def _said(judged: list[Judged], table: LabelTable) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which detections a verdict confirms, and which one rejects and none confirms."""
+def _said(judged: list[Judged], table: LabelTable) -> tuple[NDArray[np.bool_], NDArray[np.bool_], list[str]]:
+    """Return which detections a verdict confirms, which one rejects and none confirms, and the verdicts on none."""
     confirmed, wrong = np.zeros(len(table), bool), np.zeros(len(table), bool)
-    for item, rows in detections_about([item for item in judged if item.answer != "unsure"], table):
-        (confirmed if item.answer == "yes" else wrong)[rows] = True
-    return confirmed, wrong & ~confirmed
-
-
-def _of(item: Judged) -> str:
-    return name_key(item.verdict.recording)
+    unmatched = []
+    for item, rows in detections_about(judged, table):
+        if not rows:
+            verdict = item.verdict
+            unmatched.append(f"{name_key(verdict.recording)} {verdict.detection_start:g} s ({verdict.name})")
+        elif item.answer != "unsure":
+            (confirmed if item.answer == "yes" else wrong)[rows] = True
+    return confirmed, wrong & ~confirmed, unmatched
 
 
 class _ActivityTable:

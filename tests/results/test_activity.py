@@ -95,7 +95,8 @@ def test_a_threshold_and_weeks(archive: Path) -> None:
 
 
 def test_verdicts_confirm_and_reject(archive: Path) -> None:
-    for start, end, verdict in ((10, 15, "yes"), (100, 105, "no"), (1000, 1005, "unsure")):
+    said = ((10, 15, "yes"), (100, 105, "no"), (1000, 1005, "unsure"), (50, 55, "no"))
+    for start, end, verdict in said:
         append_verdict(
             "data/verdicts.csv",
             Verdict(
@@ -106,6 +107,8 @@ def test_verdicts_confirm_and_reject(archive: Path) -> None:
     report = report_activity("l", "out", "rec", verdicts="data/verdicts.csv")
     assert report.detections["Wren"] == 3
     assert "1 detection not used, because a reviewer rejected them" in report.notes
+    lost = [note for note in report.notes if "verdict" in note]
+    assert lost and "50 s (Wren)" in lost[0], "a recording with detections, but none in that stretch"
     presence = {(r["name"], r["date"]): r for r in read(archive / "out" / "presence.csv")}
     assert presence["Wren", "2026-05-01"]["status"] == "confirmed"
     assert presence["Wren", "2026-05-01"]["detections"] == "1"
