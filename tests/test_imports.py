@@ -19,8 +19,8 @@ WITHOUT_TORCH = "annotations audio collect config database evaluation inference 
 
 
 def loaded_by(code: str) -> set[str]:
-    """Return the top-level modules a fresh interpreter has loaded after some code."""
-    code += "\nimport sys; print('LOADED', *{name.partition('.')[0] for name in sys.modules})"
+    """Return the modules that a fresh interpreter has loaded after some code."""
+    code += "\nimport sys; print('LOADED', *{name.partition('.')[0] for name in sys.modules}, *sys.modules)"
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stderr
@@ -51,6 +51,12 @@ def test_rooms_of_the_cpu_path_load_no_torch(room):
         pytest.skip(f"no room {room} yet")
     loaded = loaded_by(f"import importlib\nfor name in {names!r}: importlib.import_module(name)")
     assert not loaded & TORCH
+
+
+def test_analyses_and_the_service_start_without_the_slow_parts_of_scipy():
+    """``scipy.stats`` alone takes 0.8 s of CPU to import, which each start of the service would take."""
+    loaded = loaded_by("import britekit.service.run, britekit.inference.output, britekit.commands.analyze")
+    assert "scipy" in loaded and not loaded & {"scipy.stats", "scipy.signal", "scipy.optimize"}
 
 
 def test_public_names_exist():

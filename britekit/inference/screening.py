@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta  # type: ignore[import-untyped]
+from scipy.special import betaincinv  # type: ignore[import-untyped]
 
 from britekit.config import BaseConfig
 from britekit.config.yaml_reader import dump_plain, load_plain
@@ -102,7 +102,7 @@ def read_screen(path: Path) -> ScreenFile:
 
 def upper_bound(lost: int, detections: int, confidence: float = CONFIDENCE) -> float:
     """Return the one-sided upper bound of a share (Clopper and Pearson, Biometrika 26, 1934)."""
-    return 1.0 if lost >= detections else float(beta.ppf(confidence, lost + 1, detections - lost))
+    return 1.0 if lost >= detections else float(betaincinv(lost + 1, detections - lost, confidence))
 
 
 def threshold_for(student_M: NDArray[np.floating], lose: float) -> ClassScreen:
