@@ -23,10 +23,9 @@ import numpy as np
 
 import britekit
 from britekit.annotations.classes import ClassInfo
-from britekit.annotations.names import recording_key
-from britekit.audio.files import composed, same_named, shown
+from britekit.audio.files import shown
 from britekit.audio.windows import Windows
-from britekit.collect.recordings_table import FILE_NAME, read_recordings_table
+from britekit.collect.admission import admit
 from britekit.collect.test_recordings import TestRecordings
 from britekit.config import BaseConfig
 from britekit.database.spectrograms import encode
@@ -82,37 +81,6 @@ class Outcome:
     def failure(self) -> InferenceError | None:
         """Return the error for a run with failed recordings, or None."""
         return failure_of(self.failed, self.recordings + len(self.failed))
-
-
-def admitted(paths: Sequence[Path], root: Path, test: TestRecordings, outcome: Outcome) -> dict[str, Path]:
-    """Return recordings by name without those that are tested, or of the group of one, by name or content."""
-    unclear = same_named(paths)
-    details: dict[Path, dict[str, str]] = {}
-    allowed: dict[str, Path] = {}
-    refused: dict[str, list[str]] = defaultdict(list)
-    for path in sorted(paths):
-        if path in unclear:
-            outcome.failed[path] = unclear[path]
-            log.warning("%s is left out: %s", shown(path), unclear[path])
-            continue
-        if path.parent not in details:
-            rows = read_recordings_table(path.parent / FILE_NAME)
-            details[path.parent] = {composed(row.recording): row.details.group for row in rows}
-        group = test.group_of(path, details[path.parent].get(recording_key(path), ""))
-        try:
-            why = test.why(path, group)
-        except OSError as error:
-            outcome.failed[path] = f"cannot be read ({error.strerror or error})"
-            log.warning("%s is left out: %s", shown(path), outcome.failed[path])
-            continue
-        if why:
-            refused[why].append(shown(path))
-        else:
-            allowed[recording_name(path, root)] = path
-    for why, names in refused.items():
-        log.warning("%d recordings are refused, each %s: %s", len(names), why, some(names, 3))
-    outcome.refused = dict(refused)
-    return allowed
 
 
 def check_teacher(ensemble: Ensemble, classes: Sequence[ClassInfo], where: str) -> np.ndarray:
@@ -177,10 +145,12 @@ def pseudo_label(
             f"{ensemble.members[0].path} scores windows of {ensemble.duration:g} s, but audio.spec_duration is "
             f"{cfg.audio.spec_duration:g} s; a teacher must hear what its student hears"
         )
-    named = admitted(paths, root, test, outcome)
+    admission = admit(paths, test)
+    outcome.refused, outcome.failed = admission.refused, admission.failed
+    named = {recording_name(path, root): path for path in admission.allowed}
     if not named:
         raise InputError(
-            f"{root} holds no unlabelled recording that may be used: {_why_none(outcome, len(paths))}; add recordings "
+            f"{root} holds no unlabelled recording that may be used: {admission.why_none(len(paths))}; add recordings "
             "of other places to data/sources.csv with the split unlabelled"
         )
     work = output.with_name(f".{output.name}.partial")
@@ -206,7 +176,7 @@ def pseudo_label(
         outcome.damaged = sum(entry.damaged_at is not None for name in named if (entry := journal.entry(name)))
         chosen = _choose(scored, sorted(named), recipe, ensemble.multi_label, outcome)
         if not chosen:
-            raise InputError(f"{root} gives no window: {_why_none(outcome, len(paths))}")
+            raise InputError(f"{root} gives no window: {admission.why_none(len(paths))}")
         _write(cfg, ensemble, classes, scored, chosen, named, output, work / "values.bin", recipe, outcome)
     except BaseException:
         journal.close(remove=False)
@@ -217,15 +187,6 @@ def pseudo_label(
     journal.close(remove=True)
     shutil.rmtree(work, ignore_errors=True)
     return outcome
-
-
-def _why_none(outcome: Outcome, count: int) -> str:
-    parts = [f"{len(names)} {'is' if len(names) == 1 else 'are'} refused ({some(names, 1)} {why})"
-             for why, names in outcome.refused.items()]  # fmt: skip
-    if outcome.failed:
-        path, reason = next(iter(outcome.failed.items()))
-        parts.append(f"{len(outcome.failed)} cannot be used ({shown(path)}: {reason})")
-    return f"of {count}, " + "; ".join(parts) if parts else "all are too short for a window" if count else "it is empty"
 
 
 def _facts(ensemble: Ensemble) -> dict[str, Any]:

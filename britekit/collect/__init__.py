@@ -11,6 +11,7 @@ the test recordings beside their annotations. Nothing here knows spectrograms or
 - ``names.py``: valid names of recordings and their folders
 - ``licences.py``: spellings of licences, and choosing by them
 - ``recordings_table.py``: ``recordings.csv``
+- ``test_recordings.py``, ``admission.py``: recordings that are tested, and which others may be learned from
 - ``attribution.py``: the credits a publication needs
 - ``web.py``, ``pacing.py``, ``scrubbing.py``, ``connection_failures.py``: the HTTP session: limits, pauses, redirects,
   keys, and errors

@@ -61,6 +61,7 @@ def pseudo_label(
 
     from britekit.annotations.classes import read_classes
     from britekit.archive.pseudo_labelling import Recipe, pseudo_label
+    from britekit.collect.admission import find_unlabelled
     from britekit.collect.test_recordings import TestRecordings
     from britekit.config import resolve
     from britekit.errors import InputError
@@ -84,7 +85,7 @@ def pseudo_label(
     output = Path(output_path or f"data/pseudo/round-{number}.npz")
     if output.suffix != ".npz":
         raise InputError(f"-o {output}: the file is an npz archive; give it a name that ends in .npz")
-    paths = _recordings(input_path)
+    paths = find_unlabelled(input_path)
     if number is not None:
         teacher = resolve(cfg_path)
         teacher.pipeline.rounds = number - 1
@@ -131,20 +132,3 @@ def pseudo_label(
     if failure is not None:
         raise failure
     return outcome
-
-
-def _recordings(folder: str) -> Any:
-    from pathlib import Path
-
-    from britekit.audio.files import find_recordings
-    from britekit.errors import InputError
-
-    hint = (
-        "list unlabelled recordings in data/sources.csv with the split unlabelled (such as "
-        "*,folder,../archive,,unlabelled) and run collect"
-    )
-    if not Path(folder).is_dir():
-        raise InputError(f"{folder} is not a folder of unlabelled recordings; {hint}")
-    if not any(path.is_file() and path.name != "recordings.csv" for path in Path(folder).rglob("*")):
-        raise InputError(f"{folder} holds no recording; {hint}")
-    return find_recordings(folder, recursive=True)
