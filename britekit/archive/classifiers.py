@@ -102,8 +102,13 @@ def fit_logistic(
     return Classifier(weights, packed[-1] - weights @ mean)
 
 
-def fit_prototypes(vectors_NF: NDArray[np.floating], truth_NC: NDArray[np.bool_]) -> Classifier:
-    """Fit prototypes: the mean direction of a class's windows, seen from the mean of all; scaled by `fit_platt`."""
+def fit_prototypes(
+    vectors_NF: NDArray[np.floating], truth_NC: NDArray[np.bool_], weights_NC: NDArray[np.float32] | None = None
+) -> Classifier:
+    """Fit prototypes: the mean direction of a class's windows, seen from the mean of all; scaled by `fit_platt`.
+
+    The scaling counts each cell of the truth by its weight; None: 1.
+    """
     x = np.asarray(vectors_NF, np.float64)
     centre = x.mean(axis=0)
     directions = _directions(x - centre)
@@ -111,11 +116,20 @@ def fit_prototypes(vectors_NF: NDArray[np.floating], truth_NC: NDArray[np.bool_]
     prototypes = _directions(sums)
     cosines = directions @ prototypes.T
     pairs = [
-        fit_platt(cosines[:, c], truth_NC[:, c], penalty=(1e-2, 0.0)) if truth_NC[:, c].any() else (1.0, 0.0)
+        _scale(cosines[:, c], truth_NC[:, c], None if weights_NC is None else weights_NC[:, c])
         for c in range(truth_NC.shape[1])
     ]
     a, b = (np.array(values) for values in zip(*pairs, strict=True))
     return Classifier(prototypes * a[:, None], b, centre)
+
+
+def _scale(
+    cosine_N: NDArray[np.float64], true_N: NDArray[np.bool_], weight_N: NDArray[np.float32] | None
+) -> tuple[float, float]:
+    """Return factor and offset that turn cosines into logits."""
+    if not true_N.any():
+        return 1.0, 0.0
+    return fit_platt(cosine_N, true_N if weight_N is None else true_N * weight_N, weight_N, penalty=(1e-2, 0.0))
 
 
 def _directions(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

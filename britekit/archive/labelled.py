@@ -41,6 +41,8 @@ class Labelled:
         C classes.
     recordings
         Recordings that take part.
+    weights_NC
+        How much each cell of the truth counts, 1 where it is known; None: all are known.
     """
 
     vectors_NF: NDArray[np.float32]
@@ -48,6 +50,7 @@ class Labelled:
     groups_N: NDArray[np.int64]
     classes: list[ClassInfo]
     recordings: list[str]
+    weights_NC: NDArray[np.float32] | None = None
 
 
 def read_labelled(archive: Archive, annotations_path: str | Path, window_s: float, cfg: BaseConfig) -> Labelled:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from britekit.annotations.names import RecordingNames
+from britekit.annotations.verdicts import Verdict
 from britekit.archive.store import Archive, Entry
 from britekit.errors import InputError
 
@@ -44,12 +45,6 @@ class WindowFinder:
                 f"{archive.folder} has no embeddings of {len(missing)} recordings with detections, such as "
                 f'"{missing[0]}"; complete it with `britekit embed -i RECORDINGS --archive {archive.folder}`'
             )
-        self._window_s = archive.window_s
-
-    def nearest(self, entry: Entry, start: float, end: float) -> int:
-        """Return the row of the window of a recording nearest to a stretch in seconds."""
-        starts = self._archive.starts[entry.first : entry.first + entry.windows]
-        return entry.first + int(np.argmin(np.abs(starts - (start + end - self._window_s) / 2)))
 
     def rows(
         self, recording_M: NDArray[np.int32], start_M: NDArray[np.float64], end_M: NDArray[np.float64]
@@ -59,5 +54,24 @@ class WindowFinder:
         for place, (recording, start, end) in enumerate(zip(recording_M, start_M, end_M, strict=True)):
             entry = self._entries[recording]
             assert entry is not None
-            found[place] = self.nearest(entry, start, end)
+            found[place] = nearest_row(self._archive, entry, start, end)
         return found
+
+
+def nearest_row(archive: Archive, entry: Entry, start: float, end: float) -> int:
+    """Return the row of the window of a recording nearest to a stretch in seconds."""
+    starts = archive.starts[entry.first : entry.first + entry.windows]
+    return entry.first + int(np.argmin(np.abs(starts - (start + end - archive.window_s) / 2)))
+
+
+def row_of_verdict(archive: Archive, names: RecordingNames, verdict: Verdict, yes: bool) -> int | None:
+    """Return the row of the window nearest to what a verdict is about; None if its recording has no window.
+
+    A yes is about the call, whose times the reviewer may have corrected; any other answer about the whole detection.
+    """
+    name = names.find(verdict.recording)
+    entry = None if name is None else archive.entries[name]
+    if entry is None or not entry.windows:
+        return None
+    low, high = (verdict.start, verdict.end) if yes else (verdict.detection_start, verdict.detection_end)
+    return nearest_row(archive, entry, low, high)

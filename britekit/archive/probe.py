@@ -13,7 +13,7 @@ from scipy.special import expit  # type: ignore[import-untyped]
 from britekit.archive.classifiers import Classifier, fit_logistic, fit_prototypes
 from britekit.archive.labelled import Labelled
 from britekit.errors import InputError, some
-from britekit.evaluation.platt_fit import cross_fit, fit_calibration
+from britekit.evaluation.platt_fit import cross_fit, fit_calibration, lowest_fitted
 from britekit.metrics.calibration import expected_calibration_error
 from britekit.metrics.ranking import average_precision, mean_defined, roc_auc
 
@@ -49,7 +49,8 @@ def fit_probe(data: Labelled) -> Probe:
     InputError
         There is one group only, a class in every window, or no class that two groups hold.
     """
-    truth, groups = data.truth_NC, data.groups_N
+    truth, groups, weights = data.truth_NC, data.groups_N, data.weights_NC
+    known = np.ones(truth.shape, bool) if weights is None else weights == 1
     full = [data.classes[c].name for c in np.flatnonzero(truth.all(axis=0))]
     if full:
         raise InputError(
@@ -72,24 +73,31 @@ def fit_probe(data: Labelled) -> Probe:
             "a class is" if len(single) == 1 else f"{len(single)} classes are", some(single),
         )  # fmt: skip
     fold_N = deal_folds(truth, groups)
-    out_of_fold = _cross_validate(data.vectors_NF, truth, fold_N)
-    checked = in_groups > 1
-    areas = {
-        method: np.array([average_precision(truth[:, c], logits[:, c]) for c in range(truth.shape[1])])
-        for method, logits in out_of_fold.items()
-    }
+    out_of_fold = _cross_validate(data.vectors_NF, truth, weights, fold_N)
+    one_sided = [data.classes[c].name for c in np.flatnonzero((truth | ~known).all(axis=0))]
+    if one_sided:
+        logger.warning(
+            "never judged absent, so it is not known how well the probe tells it from others: %s", some(one_sided)
+        )
+    checked = (in_groups > 1) & ~(truth | ~known).all(axis=0)
+    if not checked.any():
+        raise InputError(
+            "no class was judged absent anywhere, so no probe can be chosen; answer no where it is not heard"
+        )
+    areas = {method: _each_class(average_precision, truth, logits, known) for method, logits in out_of_fold.items()}
     tried = {method: mean_defined(area[checked]) for method, area in areas.items()}
     method = max(tried, key=lambda name: tried[name])
     logits = out_of_fold[method]
-    classifier = _methods()[method](data.vectors_NF, truth, None)
-    scores = expit(logits).astype(np.float32)
+    classifier = _methods()[method](data.vectors_NF, truth, weights, None)
+    # A score of 0 means "none" to the calibration.
+    scores = np.where(known, np.maximum(expit(logits), np.finfo(np.float32).tiny), 0.0).astype(np.float32)
     classifier, after = _calibrated(classifier, truth, scores, groups)
-    counted = np.broadcast_to(checked, truth.shape)
+    counted = np.broadcast_to(checked, truth.shape) & known
 
     def error(values: NDArray[np.float32]) -> float:
         return expected_calibration_error(truth[counted], values[counted]).error
 
-    roc = np.array([roc_auc(truth[:, c], logits[:, c]) for c in range(truth.shape[1])])
+    roc = _each_class(roc_auc, truth, logits, known)
     unknown = np.where(checked, 0.0, np.nan)
     return Probe(
         classifier,
@@ -100,6 +108,13 @@ def fit_probe(data: Labelled) -> Probe:
         error(scores),
         float("nan") if after is None else error(after),
     )
+
+
+def _each_class(
+    area: Callable[..., float], truth: NDArray[np.bool_], logits: NDArray[np.float64], known: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return an area (C,) over the known cells of each class."""
+    return np.array([area(truth[k, c], logits[k, c]) for c, k in enumerate(known.T)])
 
 
 def deal_folds(truth_NC: NDArray[np.bool_], groups_N: NDArray[np.int64], folds: int = FOLDS) -> NDArray[np.int64]:
@@ -126,26 +141,30 @@ def deal_folds(truth_NC: NDArray[np.bool_], groups_N: NDArray[np.int64], folds: 
     return fold_N
 
 
-_Fit = Callable[[NDArray[np.float32], NDArray[np.bool_], Classifier | None], Classifier]
+_Fit = Callable[[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32] | None, Classifier | None], Classifier]
 
 
 def _methods() -> dict[str, _Fit]:
     """Return what is tried, weak to strong, so that each logistic fit begins where the one before ended."""
-    methods: dict[str, _Fit] = {"prototypes": lambda x, y, _: fit_prototypes(x, y)}
+    methods: dict[str, _Fit] = {"prototypes": lambda x, y, w, _: fit_prototypes(x, y, w)}
     for strength in STRENGTHS:
-        methods[f"logistic C={strength:g}"] = lambda x, y, start, c=strength: fit_logistic(x, y, c, start)  # type: ignore[misc]
+        methods[f"logistic C={strength:g}"] = lambda x, y, w, start, c=strength: fit_logistic(x, y, c, start, w)  # type: ignore[misc]
     return methods
 
 
 def _cross_validate(
-    vectors: NDArray[np.float32], truth: NDArray[np.bool_], fold_N: NDArray[np.int64]
+    vectors: NDArray[np.float32],
+    truth: NDArray[np.bool_],
+    weights: NDArray[np.float32] | None,
+    fold_N: NDArray[np.int64],
 ) -> dict[str, NDArray[np.float64]]:
     """Return the logits (N, C) of each method, of windows whose fold it had not seen."""
     found = {method: np.zeros(truth.shape) for method in _methods()}
     for fold in range(int(fold_N.max()) + 1):
         held_out, start = fold_N == fold, None
         for method, fit in _methods().items():
-            fitted = fit(vectors[~held_out], truth[~held_out], start)
+            given = None if weights is None else weights[~held_out]
+            fitted = fit(vectors[~held_out], truth[~held_out], given, start)
             start = fitted if fitted.centre_F is None else None
             found[method][held_out] = fitted.logits(vectors[held_out])
     return found
@@ -160,10 +179,11 @@ def _calibrated(
     of weights and bias.
     """
     try:
-        fit = fit_calibration(truth, scores, groups)
+        least = lowest_fitted(0.0, True)
+        fit = fit_calibration(truth, scores, groups, least)
         if fit.coefficient <= 0 or any(a <= 0 for a, _ in fit.per_class.values()):
             raise InputError("higher scores are not more often right")
-        after = cross_fit(truth, scores, groups)
+        after = cross_fit(truth, scores, groups, least)
     except InputError as error:
         logger.warning("the scores of the probe are not calibrated: %s", error)
         return classifier, None

@@ -6,7 +6,12 @@ like any other: a checkpoint with the archive's model as its backbone, and its e
 made with a file of another project, a .probe file with that in it. Put it into a folder of its own, and name
 that with analyze --ckpt or misc.ckpt_folder.
 
+In annotations everything is named that is heard. --verdicts takes what was judged in a review instead (as by review
+--queue learn): each verdict is about one class in one window, and other classes count as absent only with a third of
+the weight. The figures are then about windows that were chosen to be hard, so they are lower than those of all sound.
+
     britekit probe --archive archives/2026 -a annotations.csv -o models/probe/probe.ckpt
+    britekit probe --archive archives/2026 --verdicts data/verdicts.csv -o models/probe/probe.ckpt
 """
 
 from typing import Annotated, Any, Optional
@@ -20,15 +25,17 @@ def probe(
         str, opt("--archive", required=True, metavar="DIR", help="archive that embed --archive made")
     ] = "",
     annotations_path: Annotated[
-        str,
+        Optional[str],
         opt(
             "-a",
             "--annotations",
-            required=True,
             metavar="PATH",
             help="annotations of recordings in the archive: CSV, Audacity labels, a Raven table, or a folder of these",
         ),
-    ] = "",
+    ] = None,
+    verdicts: Annotated[
+        Optional[str], opt("--verdicts", metavar="FILE", help="verdicts of review instead of annotations")
+    ] = None,
     output_path: Annotated[
         str, opt("-o", "--output", required=True, metavar="FILE", help="the member: NAME.ckpt or NAME.probe")
     ] = "",
@@ -53,6 +60,7 @@ def probe(
 
     import numpy as np
 
+    from britekit.archive.judged_windows import read_judged
     from britekit.archive.labelled import read_labelled
     from britekit.archive.members import check_member_path, write_member
     from britekit.archive.opening import open_model
@@ -63,13 +71,19 @@ def probe(
 
     if not output_path:
         raise InputError("the file of the probe is needed: name it with -o")
+    if (annotations_path is None) == (verdicts is None):
+        raise InputError("a probe learns from annotations or from verdicts: give either -a or --verdicts")
     output = Path(output_path)
     stored = Archive(archive)
     check_member_path(stored, output)
-    refuse_overwriting(output, annotations_path, stored.model, model)
+    refuse_overwriting(output, annotations_path, verdicts, stored.model, model)
     embedder = open_model(archive, model, cfg_path)
     began = time.monotonic()
-    data = read_labelled(stored, annotations_path, embedder.audio.spec_duration, embedder.cfg)
+    if verdicts is not None:
+        data = read_judged(stored, verdicts, embedder.cfg)
+    else:
+        assert annotations_path is not None
+        data = read_labelled(stored, annotations_path, embedder.audio.spec_duration, embedder.cfg)
     found = fit_probe(data)
     seconds = time.monotonic() - began
     files = write_member(stored, embedder.path, found.classifier, data.classes, len(data.vectors_NF), output)
@@ -79,7 +93,7 @@ def probe(
         print(f"{name}: macro_pr = {value:.4f}{' (chosen)' if name == found.method else ''}")
     rows = zip(data.classes, data.truth_NC.sum(axis=0), found.pr_auc_C, found.roc_auc_C, strict=True)
     for info, positives, pr, roc in rows:
-        areas = "heard in one recording only" if np.isnan(pr) else f"pr_auc {pr:.4f}, roc_auc {roc:.4f}"
+        areas = "not checked, see above" if np.isnan(pr) else f"pr_auc {pr:.4f}, roc_auc {roc:.4f}"
         print(f"{info.name} = {positives} windows, {areas}")
     print(f"ece_before = {found.error_before:.4f}")
     print(f"ece_after = {found.error_after:.4f}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -20,7 +19,8 @@ from numpy.typing import NDArray
 from britekit.annotations.names import RecordingNames
 from britekit.annotations.verdicts import Judged, Verdict, combine, current_verdicts
 from britekit.archive.classifiers import Classifier, fit_logistic
-from britekit.archive.nearest import WindowFinder
+from britekit.archive.judged_windows import judged_windows
+from britekit.archive.nearest import WindowFinder, row_of_verdict
 from britekit.archive.store import Archive
 from britekit.audio.files import name_key, shown
 from britekit.errors import InputError, counted, some
@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 # More are thinned at random, so that a choice takes well below a second.
 MOST = 20_000
 STRENGTH = 0.03
-# A reviewer who judges one class may leave others unnamed, so an unnamed class is absent with this weight.
-_UNNAMED = 0.3
 _WAYS = ("uncertain", "different", "site-day")
 
 
@@ -77,12 +75,16 @@ class Pool:
         self.all, self.names, self.any_class, self._seed = len(candidates), list(names), any_class, seed
         if len(candidates) > MOST:
             kept = np.random.default_rng([seed, 1]).choice(len(candidates), MOST, replace=False)
+            log.warning(
+                "%d of the %d detections or windows may be asked about, drawn at random (--seed)", MOST, len(candidates)
+            )
             candidates = candidates.take(np.sort(kept))
         self.candidates, self._archive = candidates, archive
         self.places = dict(zip(candidates.recordings, candidates.places, strict=True))
         self._finder = WindowFinder(candidates.recordings, archive, candidates.recording_M)
         self._row_N = self._finder.rows(candidates.recording_M, candidates.start_M, candidates.end_M)
         self._known = RecordingNames(archive.entries)
+        self._unlearnt = set[str]()
         self._vectors = archive.take(self._row_N)
         self._mean_F = self._vectors.mean(axis=0)
         self._spread_F = np.maximum(self._vectors.std(axis=0), 1e-6)
@@ -158,26 +160,23 @@ class Pool:
 
     def _fit(self, judged: Sequence[Judged]) -> tuple[list[int], Classifier | None]:
         """Return the rows of the archive that were heard, and the probe."""
-        cells: dict[int, dict[str, bool]] = defaultdict(dict)
-        heard = set[int]()
-        for each in judged:
-            yes = each.answer == "yes"
-            row = self._row_of(each.verdict, yes)
-            if row is None:
-                continue
-            heard.add(row)
-            if each.answer != "unsure":
-                cells[row][each.verdict.name] = yes or cells[row].get(each.verdict.name, False)
-            for name in each.verdict.others:
-                cells[row][name] = True
-        rows = sorted(cells)
+        found = judged_windows(self._archive, self._known, judged)
+        self._report_others({name for cells in found.cells.values() for name in cells})
+        rows, truth, weights = found.truth(self.names)
         if not rows:
-            return sorted(heard), None
-        truth = np.array([[cells[row].get(name, False) for name in self.names] for row in rows])
-        known = np.array([[name in cells[row] for name in self.names] for row in rows])
-        weights = np.where(known, 1.0, _UNNAMED).astype(np.float32)
+            return sorted(found.heard), None
         vectors = self._standard(self._archive.take(np.array(rows, np.int64)))
-        return sorted(heard), fit_logistic(vectors, truth, STRENGTH, weights_NC=weights)
+        return sorted(found.heard), fit_logistic(vectors, truth, STRENGTH, weights_NC=weights)
+
+    def _report_others(self, named: set[str]) -> None:
+        """Warn, once per name, of classes that reviewers heard and the probe does not learn."""
+        new = sorted(named.difference(self.names) - self._unlearnt)
+        if new:
+            self._unlearnt.update(new)
+            log.warning(
+                "heard, but not among the classes of this queue, so not learnt: %s; add them with --name to be asked "
+                "about them", some(new),
+            )  # fmt: skip
 
     def _doubt(self, logits_NC: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return how sure the probe is of each candidate, (N,): of its class, or of the likeliest against the next."""
@@ -201,12 +200,7 @@ class Pool:
 
     def _row_of(self, verdict: Verdict, yes: bool) -> int | None:
         """Return the row of the archive whose window lies nearest to what a verdict is about."""
-        name = self._known.find(verdict.recording)
-        entry = None if name is None else self._archive.entries[name]
-        if entry is None or not entry.windows:
-            return None
-        low, high = (verdict.start, verdict.end) if yes else (verdict.detection_start, verdict.detection_end)
-        return self._finder.nearest(entry, low, high)
+        return row_of_verdict(self._archive, self._known, verdict, yes)
 
     def _stratum(self, index: int) -> str:
         """Return the site and day of a candidate; its recording where neither is known."""

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.scores import ScoreTable
+from britekit.annotations.verdicts import Verdict, new_id, write_verdicts
 from britekit.archive.classifiers import fit_logistic, fit_prototypes
 from britekit.archive.labelled import Labelled, read_labelled
 from britekit.archive.opening import open_model
@@ -216,6 +217,20 @@ def test_a_probe_on_a_checkpoint_is_a_member(annotated, monkeypatch, method):
     again = probe(archive="archive", annotations_path=str(annotated), output_path="models/again/p.ckpt")
     assert again.method == found.method
     assert Path("models/again/p.ckpt").read_bytes() == Path("models/probe/p.ckpt").read_bytes()
+    # The same sounds as verdicts about windows: "no" for the class that an annotated window does not hold.
+    data = read_labelled(stored, annotated, 3.0, BaseConfig())
+    rows = [row for name in data.recordings for row in range(stored.entries[name].windows)]
+    names = [name for name in data.recordings for _ in range(stored.entries[name].windows)]
+    write_verdicts("v.csv", [
+        Verdict(id=new_id(), recording=name, name=info.name, verdict="yes" if heard else "no",
+                start=3.0 * row, end=3.0 * row + 3, detection_start=3.0 * row, detection_end=3.0 * row + 3)
+        for name, row, truth in zip(names, rows, data.truth_NC, strict=True)
+        for info, heard in zip(CLASSES, truth, strict=True)
+    ])  # fmt: skip
+    judged = probe(archive="archive", verdicts="v.csv", output_path="models/judged/p.ckpt")
+    assert judged.tried == pytest.approx(again.tried)
+    np.testing.assert_allclose(judged.classifier.weights_CF, again.classifier.weights_CF, atol=1e-6)
+    assert Path("models/judged/p.onnx").is_file()
 
 
 @pytest.mark.parametrize(

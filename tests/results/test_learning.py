@@ -282,8 +282,23 @@ def test_a_damaged_vector_is_refused(tmp_path: Path) -> None:
             find_similar(Archive(tmp_path / "archive"), np.asarray(vectors[:1], np.float32), None, 70, exact)
 
 
-def test_many_windows_are_thinned(tmp_path: Path, monkeypatch) -> None:
+def test_classes_that_are_not_learnt_are_named_once(tmp_path: Path, caplog) -> None:
+    make(tmp_path)
+    pool = pool_of(tmp_path)
+    heard = [said("r0", 0.0, "Owl", "no", others=("Coot", "Rail"))]
+    with caplog.at_level(logging.WARNING):
+        pool.fit(heard)
+        pool.fit(heard)
+    assert [record.message for record in caplog.records] == [
+        "heard, but not among the classes of this queue, so not learnt: Coot; add them with --name to be asked about "
+        "them"
+    ]
+
+
+def test_many_windows_are_thinned(tmp_path: Path, monkeypatch, caplog) -> None:
     make(tmp_path)
     monkeypatch.setattr(learning, "MOST", 20)
-    pool = pool_of(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        pool = pool_of(tmp_path)
+    assert "20 of the 72 detections or windows may be asked about" in caplog.text
     assert (len(pool.candidates), pool.all) == (20, 72)

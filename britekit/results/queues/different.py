@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,8 @@ from britekit.archive.store import Archive
 from britekit.errors import InputError
 from britekit.results.candidates import Candidates
 from britekit.results.queues import Drawn
+
+log = logging.getLogger(__name__)
 
 SUMMARY = "most different from what was heard, by the embeddings of an archive (--archive)"
 MERGE = False
@@ -34,6 +38,8 @@ def draw(candidates: Candidates, num: int | None, rng: np.random.Generator) -> l
         known = np.zeros(len(part), bool) if candidates.heard_M is None else candidates.heard_M[part]
         open_, heard = part[~known], part[known]
         if len(open_) > _MOST:
+            name = candidates.names[candidates.name_M[open_[0]]]
+            log.warning("%s: %d of %d detections are compared, drawn at random (--seed)", name, _MOST, len(open_))
             open_ = np.sort(rng.choice(open_, _MOST, replace=False))
         chosen = _farthest_first(vectors.of(open_), vectors.of(heard), candidates.score_M[open_], num)
         drawn += [(rank, int(open_[place])) for rank, place in enumerate(chosen)]
