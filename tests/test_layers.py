@@ -25,7 +25,7 @@ FLOORS = [
     ["occurrence"],
     ["training"],
     ["inference"],
-    ["evaluation"],
+    ["evaluation", "pretraining"],
     ["tuning"],
     ["archive"],
     ["results"],

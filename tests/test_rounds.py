@@ -13,8 +13,8 @@ from britekit.commands.init import init
 from britekit.config import resolve
 from britekit.errors import InputError
 from britekit.inference.model_files import member_paths
+from britekit.project.layout import PRETRAINED, PRETRAINING, pretraining_text, project_files, students_text
 from britekit.project.layout import STUDENTS as STAGES
-from britekit.project.layout import project_files, students_text
 
 ROOT = Path(__file__).parents[1]
 PLAN = """
@@ -35,10 +35,10 @@ def project(tmp_path_factory):
     return root
 
 
-def plan(project, rounds, seeds="[1, 2]"):
+def plan(project, rounds, seeds="[1, 2]", pretrain=False):
     """Return what `dvc repro` would run in a project where nothing has run, in order."""
     params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
-    params["pipeline"] |= {"rounds": rounds, "seeds": yaml.safe_load(seeds)}
+    params["pipeline"] |= {"rounds": rounds, "seeds": yaml.safe_load(seeds), "pretrain": pretrain}
     (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-c", PLAN], cwd=project, env=os.environ | {"DVC_NO_ANALYTICS": "true"}, capture_output=True,
@@ -68,7 +68,7 @@ def test_each_round_is_taught_by_all_members_of_the_one_before(project):
 
 def test_the_project_and_the_repository_have_the_same_stages():
     assert STAGES not in project_files()
-    for name in ("yaml/student.yaml", "models/rounds/0/README.md"):
+    for name in ("yaml/student.yaml", "models/rounds/0/README.md", "models/pretrained/false/README.md"):
         assert project_files()[name] == (ROOT / name).read_text(encoding="utf-8"), name
 
 
@@ -88,12 +88,12 @@ def test_other_numbers_of_rounds_are_refused_before_anything_is_written(tmp_path
 
 
 def test_an_experiment_writes_the_stages_that_it_needs(tmp_path, capsys):
-    from britekit.commands.exp import _lay_out_rounds
+    from britekit.commands.exp import _lay_out_stages
 
-    _lay_out_rounds(["train.num_epochs=2", "pipeline.rounds=0"], tmp_path)
+    _lay_out_stages(["train.num_epochs=2", "pipeline.rounds=0"], tmp_path)
     assert not (tmp_path / STAGES).exists()
     for value, expected in (("2", 2), ("1", 2), ("3", 3)):  # those that are there already stay
-        _lay_out_rounds([f"pipeline.rounds={value}"], tmp_path)
+        _lay_out_stages([f"pipeline.rounds={value}"], tmp_path)
         assert (tmp_path / STAGES).read_text() == students_text(expected)
 
 
@@ -127,3 +127,43 @@ def test_the_settings_that_students_depend_on_exist():
     for name in (*stages["pseudo-label"]["do"]["params"], *stages["student"]["params"]):
         section, _, field = name.partition(".")
         assert section in params and (not field or field in params[section]), name
+
+
+@pytest.fixture(scope="module")
+def pretraining(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pretraining")
+    init(dest=str(root), rounds=1, pretrain=True)
+    return root
+
+
+def test_a_network_is_pretrained_only_where_training_starts_from_it(pretraining):
+    stage = f"{PRETRAINING}:pretrain"
+    assert not [name for name in plan(pretraining, 0) if "pretrain" in name]
+    order = plan(pretraining, 1, pretrain=True)
+    place = {name.removeprefix(STUDENTS): number for number, name in enumerate(order)}
+    assert place["collect"] < place[stage] < min(place["train@1"], place["train@2"], place["student@1-1"])
+    assert PRETRAINING not in project_files()
+
+
+def test_the_stage_writes_what_training_reads(tmp_path, monkeypatch):
+    stage = yaml.safe_load(pretraining_text())["stages"]["pretrain"]
+    assert f"-o {PRETRAINED} " in stage["cmd"] and PRETRAINED in stage["outs"]
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for name in stage["params"]:
+        section, _, field = name.partition(".")
+        assert section in params and (not field or field in params[section]), name
+    from britekit.commands.train import train
+
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("pipeline: {pretrain: true}\n")
+    with pytest.raises(InputError, match=f"pipeline.pretrain is true, but {PRETRAINED} does not exist; `britekit init"):
+        train(publish=True, seed=1)
+
+
+def test_an_experiment_writes_the_stage_that_it_needs(tmp_path):
+    from britekit.commands.exp import _lay_out_stages
+
+    _lay_out_stages(["pipeline.pretrain=false"], tmp_path)
+    assert not (tmp_path / PRETRAINING).exists()
+    _lay_out_stages(["pipeline.pretrain=true"], tmp_path)
+    assert (tmp_path / PRETRAINING).read_text() == pretraining_text()

@@ -53,6 +53,7 @@ from britekit.commands.plot_dir import plot_dir as plot_dir
 from britekit.commands.plot_occlude import plot_occlude as plot_occlude
 from britekit.commands.plot_rec import plot_rec as plot_rec
 from britekit.commands.plot_test import plot_test as plot_test
+from britekit.commands.pretrain import pretrain as pretrain
 from britekit.commands.probe import probe as probe
 from britekit.commands.promote import promote as promote
 from britekit.commands.pseudo_label import pseudo_label as pseudo_label

@@ -31,7 +31,7 @@ def exp(
             raise InputError(f'"{text}" does not set anything; expected NAME=VALUE, such as train.num_epochs=20')
     if not has_commit(project_root()):
         raise InputError(f"the Git repository has no commit yet, which an experiment is compared with; {NEEDS_COMMIT}")
-    _lay_out_rounds(settings, project_root())
+    _lay_out_stages(settings, project_root())
     run_experiment(settings)
     print()
     try:
@@ -40,10 +40,10 @@ def exp(
         raise InputError(f"the experiment is done, but there is nothing to compare it with: {error}") from None
 
 
-def _lay_out_rounds(settings: list[str], root: Any) -> None:
-    """Write the stages of rounds of students where an experiment asks for more than the project has."""
+def _lay_out_stages(settings: list[str], root: Any) -> None:
+    """Write the stages of rounds of students, or of pre-training, that an experiment asks for and the project lacks."""
     from britekit.files import write_text
-    from britekit.project.layout import STUDENTS, students_text
+    from britekit.project.layout import PRETRAINING, STUDENTS, pretraining_text, students_text
 
     for text in settings:
         name, _, value = text.partition("=")
@@ -52,3 +52,6 @@ def _lay_out_rounds(settings: list[str], root: Any) -> None:
             if not path.exists() or f" {value}: {{teachers" not in path.read_text(encoding="utf-8"):
                 write_text(path, students_text(int(value)))
                 print(f"{STUDENTS}: written, with the stages of {value} rounds (as britekit init --rounds {value})")
+        if name == "pipeline.pretrain" and value.lower() == "true" and not (root / PRETRAINING).exists():
+            write_text(root / PRETRAINING, pretraining_text())
+            print(f"{PRETRAINING}: written (as britekit init --pretrain)")

@@ -7,6 +7,7 @@ where they are missing. Existing files stay as they are. Nothing is committed.
     cd owls && git add . && git commit -m "Begin" && dvc repro && britekit summary
     britekit init --ci github
     britekit init --rounds 2        # stages of students that learn from unlabelled recordings
+    britekit init --pretrain        # a stage that pre-trains the network on unlabelled recordings
     britekit init --preset few      # below 500 training clips
 """
 
@@ -34,19 +35,25 @@ def init(
         Optional[int],
         opt("--rounds", metavar="N", help="also write the stages of N rounds of students (default: none)"),
     ] = None,
+    pretrain: Annotated[
+        bool, opt("--pretrain", help="also write the stage that pre-trains the network on unlabelled recordings")
+    ] = False,
 ) -> None:
     """Create a project."""
     import shlex
     from pathlib import Path
 
     from britekit.files import write_text
-    from britekit.project.layout import STUDENTS, lay_out, students_text
+    from britekit.project.layout import PRETRAINING, STUDENTS, lay_out, pretraining_text, students_text
 
     students = None if rounds is None else students_text(rounds)
     outcome = lay_out(dest, overwrite=force, ci=ci, preset=preset)
     if students is not None:
         write_text(Path(dest, STUDENTS), students)
         print(f"{STUDENTS} = {rounds} rounds; britekit exp pipeline.rounds={rounds} runs them")
+    if pretrain:
+        write_text(Path(dest, PRETRAINING), pretraining_text())
+        print(f"{PRETRAINING} = written; britekit exp pipeline.pretrain=true runs it")
     print(f"copied = {outcome.copied}")
     print(f"skipped = {outcome.skipped}")
     steps = [

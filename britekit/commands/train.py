@@ -89,6 +89,7 @@ def train(
     from britekit.config import MiscConfig, resolve
     from britekit.errors import InputError
     from britekit.inference.model_files import ROUNDS_FOLDER
+    from britekit.project.layout import PRETRAINED
     from britekit.tracking.facts import is_dvc_stage, main_root
     from britekit.tracking.run import stage_run
 
@@ -108,6 +109,13 @@ def train(
     if seed is not None and seed < 0:
         raise InputError(f"--seed {seed}: a seed is a whole number from 0")
     target = None
+    if publish and cfg.pipeline.pretrain and cfg.train.load_ckpt_path is None:
+        if not Path(PRETRAINED).is_file():
+            raise InputError(
+                f"pipeline.pretrain is true, but {PRETRAINED} does not exist; `britekit init --pretrain` and "
+                "`dvc repro` make it, or set pipeline.pretrain to false"
+            )
+        cfg.train.load_ckpt_path = PRETRAINED
     if publish:
         if seed is None:
             raise InputError("--publish names the checkpoint by its seed; give --seed or set train.seed")
@@ -125,7 +133,7 @@ def train(
         return run_training(cfg, seed=seed, log_root=log_root, resume=publish or resume)
     train_cfg = cfg.train
     read = [train_cfg.train_pickle, train_cfg.pseudo_labels, train_cfg.frame_label_pickle]
-    read.append(train_cfg.teacher_targets_pickle)
+    read += [train_cfg.teacher_targets_pickle, train_cfg.load_ckpt_path]
     with stage_run("train", cfg, [path for path in read if path is not None]) as run:
         curves = _Curves(run)
         result = run_training(

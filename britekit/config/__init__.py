@@ -3,8 +3,8 @@
 In come YAML files, assignments at a prompt, a checkpoint's settings and command-line options; out comes one
 checked `BaseConfig`, which is then passed as an argument. Nothing else in the library reads a global.
 
-- `audio.py`, `train.py`, `infer.py`, `misc.py`, `pipeline.py`, `service.py`: the sections, each field with
-  meaning, unit and range
+- `audio.py`, `train.py`, `infer.py`, `misc.py`, `pipeline.py`, `service.py`, `pretrain.py`: the sections, each
+  field with meaning, unit and range
 - `model_names.py`: which models and heads there are
 - `augmentations.py`: the entries of `train.augmentations`; `augmentation_files.py`: what each
   augmentation's own file says about its parameters
@@ -22,6 +22,7 @@ from britekit.config.infer import InferConfig
 from britekit.config.layers import from_dict, get_config, resolve
 from britekit.config.misc import MiscConfig
 from britekit.config.pipeline import PipelineConfig
+from britekit.config.pretrain import PretrainConfig
 from britekit.config.service import ServiceConfig
 from britekit.config.template import reference_text, template_text
 from britekit.config.train import TrainConfig
@@ -33,6 +34,7 @@ __all__ = [
     "InferConfig",
     "MiscConfig",
     "PipelineConfig",
+    "PretrainConfig",
     "ServiceConfig",
     "TrainConfig",
     "from_dict",

@@ -14,13 +14,14 @@ from britekit.config.fields import Problem, Section, declared, default_of
 from britekit.config.infer import InferConfig
 from britekit.config.misc import MiscConfig
 from britekit.config.pipeline import PipelineConfig
+from britekit.config.pretrain import PretrainConfig
 from britekit.config.service import ServiceConfig
 from britekit.config.train import TrainConfig
 from britekit.errors import ConfigError, suggest
 
 SECTIONS: dict[str, type[Section]] = {
     section.SECTION: section
-    for section in (AudioConfig, TrainConfig, InferConfig, MiscConfig, PipelineConfig, ServiceConfig)
+    for section in (AudioConfig, TrainConfig, InferConfig, MiscConfig, PipelineConfig, ServiceConfig, PretrainConfig)
 }
 
 
@@ -34,6 +35,7 @@ class BaseConfig:
     misc: MiscConfig = field(default_factory=MiscConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in SECTIONS:
@@ -143,6 +145,8 @@ def without_defaults(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
             late = declaration.metadata["setting"].late
             if late and name in found.get(key, {}) and found[key][name] == default_of(declaration):
                 del found[key][name]
+        if key in found and not found[key]:
+            del found[key]  # a late section
     return found
 
 

@@ -21,6 +21,7 @@ class PipelineConfig(Section):
     granularity: Literal["segment", "block", "recording"] = setting("segment", "of the stage rpt-test")
     calibration_cutoff: float = setting(0.0, "lowest score used to fit the calibration", low=0, below=1)
     rounds: int = setting(0, "students in turn that learn from data/unlabelled; 0 = none", late=True, low=0, high=4)
+    pretrain: bool = setting(False, "train from a backbone that is pre-trained on data/unlabelled", late=True)
     pseudo_power: float = setting(
         1.5, "exponent on scores of teachers; above 1 lowers uncertain ones most", late=True, above=0
     )

@@ -29,7 +29,8 @@ def _section(name: str) -> type:
     return dataclasses.make_dataclass(f"{name.capitalize()}Config", fields, namespace={"__module__": __name__})
 
 
-AudioConfig, TrainConfig, InferConfig, MiscConfig, PipelineConfig, ServiceConfig = map(_section, SECTIONS)
+_sections = map(_section, SECTIONS)
+AudioConfig, TrainConfig, InferConfig, MiscConfig, PipelineConfig, ServiceConfig, PretrainConfig = _sections
 
 
 @dataclasses.dataclass
@@ -42,3 +43,4 @@ class BaseConfig:
     misc: MiscConfig = dataclasses.field(default_factory=MiscConfig)  # type: ignore[valid-type]
     pipeline: PipelineConfig = dataclasses.field(default_factory=PipelineConfig)  # type: ignore[valid-type]
     service: ServiceConfig = dataclasses.field(default_factory=ServiceConfig)  # type: ignore[valid-type]
+    pretrain: PretrainConfig = dataclasses.field(default_factory=PretrainConfig)  # type: ignore[valid-type]

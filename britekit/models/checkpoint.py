@@ -199,8 +199,15 @@ def _damaged(path: Path) -> str:
     return f"{path} is not a checkpoint or is damaged; restore it from a copy (dvc checkout) or train again"
 
 
-def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> StoredModel:
+def load_checkpoint(
+    path: str | Path, device: torch.device | str = "cpu", *, without_classes: bool = False
+) -> StoredModel:
     """Read a checkpoint and rebuild its network from the file alone.
+
+    Parameters
+    ----------
+    without_classes
+        Also accept a pre-trained backbone, which has no classes and no head.
 
     Raises
     ------
@@ -216,6 +223,10 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Sto
         blueprint = _blueprint(hyper, settings, len(classes))
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         raise ModelError(f"checkpoint {path}: hyper_parameters or training_cfg lack {error}") from error
+    if not classes and not without_classes:
+        raise ModelError(
+            f"checkpoint {path} is a pre-trained backbone without classes; train with train.load_ckpt_path set to it"
+        )
     try:
         recognizer = build(blueprint)
     except ModelError as error:

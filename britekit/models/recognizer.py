@@ -90,6 +90,8 @@ def build(blueprint: Blueprint) -> Recognizer:
     module, size = find_backbone(blueprint.model_type)
     backbone = module.build(size, blueprint)
     front = None if blueprint.front is None else build_front(blueprint.front, blueprint.height)
+    if not blueprint.num_classes:
+        return Recognizer(backbone, nn.Identity(), blueprint, front)  # pre-trained: there is nothing to score yet
     head_type = blueprint.head_type or module.DEFAULT_HEAD
     if head_type is None:
         return Recognizer(backbone, module.own_head(backbone), blueprint, front)

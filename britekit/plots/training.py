@@ -22,6 +22,7 @@ def plot_training_curve(
     losses: Mapping[str, Sequence[float]],
     scores: Mapping[str, Sequence[float]] | None = None,
     title: str = "Training",
+    axis: str = "Epoch",
 ) -> None:
     """Draw losses, and scores such as ROC-AUC below them, over epochs.
 
@@ -35,8 +36,8 @@ def plot_training_curve(
         Values per epoch by name; NaN if missing.
     scores
         Likewise, from 0 to 1.
-    title
-        Above the axes.
+    title, axis
+        Above the axes, and below them.
     """
     panels = [(values, label) for values, label in ((losses, "Loss"), (scores or {}, "Score")) if values]
     if not panels:
@@ -53,7 +54,7 @@ def plot_training_curve(
                 axes.set_ylim(bottom=0)
             axes.legend(loc="best")
         last = grid[-1, 0]
-        last.set_xlabel("Epoch")
+        last.set_xlabel(axis)
         last.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(epochs) == 1:
             last.set_xlim(epochs[0] - _LEFT_OVER, epochs[0] + _LEFT_OVER)

@@ -30,6 +30,10 @@ britekit=={version}
 """
 STUDENTS = "students/dvc.yaml"
 """Stages of rounds of students, which a project has if it wants rounds: `dvc pull` fails for stages that never ran."""
+PRETRAINING = "pretraining/dvc.yaml"
+"""The stage `pretrain`, likewise."""
+PRETRAINED = "models/pretrained/true/backbone.ckpt"
+"""What it writes."""
 _ROUND = re.compile(r" +(\d): \{teachers")
 _FOLDERS = ("data/audioset/curated", "models/ckpt", "logs", "yaml/samples")
 
@@ -56,7 +60,7 @@ def project_files(preset: str | None = None) -> dict[str, str]:
         if path.is_file()
         and path.suffix not in (".py", ".pyc")
         and path.name != _PLOTS_PAGE
-        and path.parent not in (here / _CI, here / Path(STUDENTS).parent)
+        and path.parent not in (here / _CI, here / Path(STUDENTS).parent, here / Path(PRETRAINING).parent)
     }
     return texts | {
         "params.yaml": template_text(PRESETS[preset] if preset else None),
@@ -78,6 +82,11 @@ def students_text(rounds: int) -> str:
         raise InputError(f"--rounds is {rounds}; expected {known[0]} to {known[-1]} rounds of students")
     kept = [line for line in text.splitlines() if (found := _ROUND.match(line)) is None or int(found[1]) <= rounds]
     return "\n".join(kept).replace(f"round: {known}", f"round: {known[:rounds]}") + "\n"
+
+
+def pretraining_text() -> str:
+    """Return the stage `pretrain`."""
+    return (Path(__file__).parent / PRETRAINING).read_text(encoding="utf-8")
 
 
 def workflow_files(service: str) -> dict[str, str]:

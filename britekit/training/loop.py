@@ -117,6 +117,8 @@ class TrainingLoop:
         Running average of the weights, or None.
     constant_portion
         Last share of steps with a constant rate, see `rate_factor`.
+    section
+        Section of the settings, for messages.
     """
 
     def __init__(
@@ -133,9 +135,10 @@ class TrainingLoop:
         world: ProcessGroup | None = None,
         average: WeightAverage | None = None,
         constant_portion: float = 0.0,
+        section: str = "train",
     ):
         self.batch_loss = batch_loss
-        self.average = average
+        self.average, self._section = average, section
         self.batches = batches
         self.optimizer = optimizer
         self.first_epoch = first_epoch
@@ -258,8 +261,8 @@ class TrainingLoop:
     def failed(self, what: str, step: int, epoch: int) -> TrainingError:
         """Return the message for non-finite numbers after a zero-based step, with the likely cause."""
         cause = (
-            f"the learning rate {self._rate(step):.3g} is probably too high; lower train.learning_rate or "
-            "raise train.warmup_fraction"
+            f"the learning rate {self._rate(step):.3g} is probably too high; lower {self._section}.learning_rate"
+            + (" or raise train.warmup_fraction" if self._section == "train" else "")
         )
         buffers = (p for p in self.batch_loss.recognizer.buffers() if p.is_floating_point())
         if not all(bool(torch.isfinite(p).all()) for p in buffers):

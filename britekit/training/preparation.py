@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from britekit.annotations.classes import ClassInfo
-from britekit.config import BaseConfig
+from britekit.config import BaseConfig, to_dict
 from britekit.datasets.augmentations.registry import Chain, Fade, build_steps
 from britekit.datasets.mixing import MixSettings
 from britekit.datasets.per_recording import PerRecording, first_per_recording, sample_per_recording
@@ -21,7 +21,7 @@ from britekit.datasets.pseudo_labels import PseudoLabels, read_pseudo_labels
 from britekit.datasets.sampling import sample_shares
 from britekit.datasets.student_batches import check_classes
 from britekit.errors import BriteKitError, ModelError, TrainingError
-from britekit.models.checkpoint import load_checkpoint, load_weights
+from britekit.models.checkpoint import StoredModel, load_checkpoint, load_weights
 from britekit.models.recognizer import Recognizer, build_recognizer
 from britekit.models.registry import find_backbone, find_head, is_sed_head
 from britekit.training.averaging import WeightAverage
@@ -240,26 +240,49 @@ def make_recognizer(cfg: BaseConfig, classes: Sequence[ClassInfo]) -> Recognizer
     path = cfg.train.load_ckpt_path
     if path is None:
         return recognizer
-    stored = load_checkpoint(path)
+    stored = load_checkpoint(path, without_classes=True)
     source = stored.recognizer
     if source.blueprint.model_type != cfg.train.model_type:
         raise ModelError(
             f"train.load_ckpt_path: {path} holds {source.blueprint.model_type}, but train.model_type is "
             f"{cfg.train.model_type}; make them equal"
         )
+    if not stored.classes:
+        _check_pretrained(stored, cfg)
     same_head = source.blueprint.head_type == cfg.train.head_type
     same_classes = [c.name for c in stored.classes] == [c.name for c in classes]
     if same_head and same_classes:
         load_weights(recognizer, source.state_dict(), path)
     else:
         _load_backbone(recognizer, source, path)
-        log.warning(
-            "train.load_ckpt_path: the backbone is kept, the head is new (%s)",
-            "other classes" if same_head else "another head",
-        )
+        if stored.classes:
+            log.warning(
+                "train.load_ckpt_path: the backbone is kept, the head is new (%s)",
+                "other classes" if same_head else "another head",
+            )
     if cfg.train.freeze_backbone:
         recognizer.freeze_backbone()
     return recognizer
+
+
+def _check_pretrained(stored: StoredModel, cfg: BaseConfig) -> None:
+    """Raise if a pre-trained backbone saw other spectrograms than those to train with."""
+    made_with = {
+        **to_dict(BaseConfig())["audio"],
+        **stored.training_cfg["audio"],
+        "front": stored.recognizer.blueprint.front,
+    }
+    wanted = {**to_dict(cfg)["audio"], "front": cfg.train.front}
+    differing = [
+        f"{'train' if name == 'front' else 'audio'}.{name} {made_with.get(name)} (now {value})"
+        for name, value in wanted.items()
+        if made_with.get(name) != value
+    ]
+    if differing:
+        raise ModelError(
+            f"train.load_ckpt_path: {stored.path} was pre-trained with {', '.join(differing)}; use those settings, or "
+            "pre-train again"
+        )
 
 
 def _load_backbone(recognizer: Recognizer, source: Recognizer, path: str) -> None:

@@ -99,7 +99,7 @@ def train(
             test = prepare.share_samples(cfg.train.test_pickle, cfg, "train.test_pickle", world)
             test = prepare.without_rejections(test, cfg)
             prepare.check_same_classes(samples.classes, test.classes, cfg.train.test_pickle)
-        with _settled_randomness(cfg):
+        with settled_randomness(cfg):
             folds = Folds(
                 cfg, seed, named, prefix, Path(log_root), resume, samples, test, on_step, on_epoch, world, pseudo
             )
@@ -123,7 +123,7 @@ def train(
 
 
 @contextmanager
-def _settled_randomness(cfg: BaseConfig) -> Iterator[None]:
+def settled_randomness(cfg: BaseConfig) -> Iterator[None]:
     """Seed generators inside the block and restore them after it; use deterministic kernels if configured."""
     before = torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng():
