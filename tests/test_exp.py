@@ -8,8 +8,10 @@ import pytest
 import yaml
 
 from britekit.commands import exp, init
+from britekit.config import BaseConfig, to_dict
 from britekit.errors import InputError
 from britekit.evaluation.compare import CELLS_NAME
+from tests.tracking.offline_runs import read_runs
 
 ROOT = Path(__file__).parent.parent
 CELLS = f"results/test/{CELLS_NAME}"
@@ -49,6 +51,42 @@ def project(tmp_path, monkeypatch):
     stage = {"cmd": f"{sys.executable} make.py", "deps": ["make.py"], "params": ["skill"], "outs": [CELLS]}
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"test": stage}}))
     return tmp_path
+
+
+def test_a_trial_of_a_sweep(project, tmp_path, monkeypatch):
+    """W&B's own agent turns sweep.yaml into a command; `exp` takes its arguments and reports to the run it names."""
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
+    sweep = yaml.safe_load((ROOT / "sweep.yaml").read_text(encoding="utf-8"))
+    settings = {f"{section}.{name}" for section, names in to_dict(BaseConfig()).items() for name in names}
+    assert sweep["parameters"].keys() <= settings
+    drawn = {name: {"value": 0.001} for name in sweep["parameters"]}
+    parts = create_sweep_command_args({"args": drawn}) | {"env": ["/usr/bin/env"]}
+    words = []
+    for word in create_sweep_command(sweep["command"]):
+        words += parts[word[2:-1]] if word.startswith("${") else [word]
+    assert words[:5] == ["/usr/bin/env", "python", "-m", "britekit", "exp"]
+    assert words[5:] == [f"{name}=0.001" for name in sweep["parameters"]]
+
+    # The pipeline reads "skill"; the sweep's own run is the agent's, and DVC hears nothing of it.
+    repro()
+    git("add", ".")
+    git("commit", "-qm", "first")
+    stage = yaml.safe_load(Path("dvc.yaml").read_text())
+    stage["stages"]["test"]["cmd"] += " && env > seen"
+    Path("dvc.yaml").write_text(yaml.safe_dump(stage))
+    Path("metrics").mkdir()
+    Path("metrics/test.json").write_text('{"macro_pr": 0.75}')
+    for name, value in (("WANDB_SWEEP_ID", "me/birds/abc"), ("WANDB_RUN_ID", "r1"), ("WANDB_MODE", "offline")):
+        monkeypatch.setenv(name, value)
+    exp(["skill=2"])
+    (run,) = read_runs(tmp_path)
+    assert (run.path.stem, run.group, run.job_type) == ("run-r1", "sweep-abc-r1", "exp")
+    assert run.summary["macro_pr"] == 0.75 and run.exit_code == 0
+    seen = Path("seen").read_text().splitlines()
+    assert "WANDB_RUN_GROUP=sweep-abc-r1" in seen and not [
+        x for x in seen if x.startswith(("WANDB_RUN_ID", "WANDB_SW"))
+    ]
 
 
 def repro():

@@ -116,6 +116,7 @@ def analyze(
     from britekit.inference.model_files import resolve_for_models
     from britekit.occurrence.prior import Where
     from britekit.tracking.facts import is_dvc_stage
+    from britekit.tracking.lineage import LABELS, MEMBER, RECORDINGS
     from britekit.tracking.run import stage_run
 
     if input_path and place:
@@ -157,7 +158,9 @@ def analyze(
     if show:
         _show(cfg, members, paths[0], start_seconds, raw, where)
         return None
-    with stage_run("analyze", cfg, [*members, input_path]) as run:
+    output = output_path if output_path is not None else root
+    inputs = dict.fromkeys(map(str, members), MEMBER) | {input_path: RECORDINGS}
+    with stage_run("analyze", cfg, inputs, continues=not no_resume) as run:
         ensemble = load_ensemble(cfg, members)
         print(f"device = {ensemble.device} ({ensemble.backend})")
         for member in ensemble.members:
@@ -171,7 +174,7 @@ def analyze(
             cfg,
             ensemble,
             paths,
-            output_path if output_path is not None else root,
+            output,
             root=root,
             rtype=rtype,
             start_seconds=start_seconds,
@@ -193,6 +196,8 @@ def analyze(
                 "times_real_time": speed,
             }
         )
+        if output_path is not None:  # otherwise labels lie among the recordings
+            run.output(output, LABELS)
     print(f"recordings = {summary.done}")
     if summary.continued:
         print(f"recordings_of_the_interrupted_run = {summary.continued}")

@@ -79,6 +79,7 @@ def calibrate(
     from britekit.evaluation.untested import is_untested, leave_uncalibrated
     from britekit.files import refuse_overwriting, together
     from britekit.tracking.facts import is_dvc_stage
+    from britekit.tracking.lineage import CALIBRATION, LABELS, TABLE
     from britekit.tracking.metrics_file import FIGURES_NAME, write_figures, write_metrics
     from britekit.tracking.run import stage_run
 
@@ -108,7 +109,7 @@ def calibrate(
     if is_untested(annotations_path):
         leave_uncalibrated(folder, publish_path, plot_path, metrics_path)
         return 1.0, 0.0
-    with stage_run("calibrate", cfg, [annotations_path, label_dir]) as run:
+    with stage_run("calibrate", cfg, {annotations_path: TABLE, label_dir: LABELS}) as run:
         data = read_scored_segments(annotations_path, label_dir, recordings_path, cfg, strict or is_dvc_stage())
         result = calibrating.calibrate_scores(data, cutoff, given)
         a, b = result.fit.coefficient, result.fit.intercept
@@ -121,8 +122,8 @@ def calibrate(
             calibrating.write_bins(folder / "calibration.csv", result)
             write_thresholds(folder / "thresholds.csv", thresholds, data)
             write_figures(folder / FIGURES_NAME, figures)
+            target = publish_path or folder / "calibration.yaml"
             if given is None:
-                target = publish_path or folder / "calibration.yaml"
                 calibrating.write_calibration(target, result, data, thresholds)
             if plot_path is not None:
                 calibrating.plot_calibration(plot_path, result)
@@ -130,6 +131,8 @@ def calibrate(
                 write_metrics(metrics_path, {"ece_after": figures["ece_after"]})
         run.summary({k: v for k, v in figures.items() if not (isinstance(v, float) and math.isnan(v))})
         run.image("reliability", picture)
+        if given is None:
+            run.output(target, CALIBRATION)
     for name, value in figures.items():
         print(f"{name} = {value:.4f}" if isinstance(value, float) else f"{name} = {value}")
     scaling = data.source.scaling

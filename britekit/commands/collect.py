@@ -50,6 +50,7 @@ def collect(
     from britekit.config import resolve
     from britekit.errors import InputError
     from britekit.tracking.dvc import run_stage_again
+    from britekit.tracking.lineage import RECORDINGS, TABLE
     from britekit.tracking.run import stage_run
 
     if jobs is not None and jobs < 1:
@@ -69,12 +70,14 @@ def collect(
         )  # fmt: skip
         if not dry_run:
             annotations = Path(cfg.pipeline.test_annotations)
-            with stage_run("collect", cfg, [sources_path, cfg.misc.classes_file]) as run:
+            with stage_run("collect", cfg, {sources_path: TABLE, cfg.misc.classes_file: TABLE}) as run:
                 done = collecting.collect(
                     planned, classes, Path("data/recordings"), annotations, jobs, downloads.web.stop.set,
                     Path("data/unlabelled"),
                 )  # fmt: skip
                 run.summary({"recordings": len(planned), "new_files": done.new})
+                for folder in ("data/recordings", "data/unlabelled", annotations.parent):
+                    run.output(folder, RECORDINGS)
     if dry_run:
         print("split\trecording\tseconds\tlicence\torigin")
         for item in planned:

@@ -6,6 +6,8 @@ The repository needs a first commit.
 
     britekit exp train.model_type=effnet.4
     britekit exp train.num_epochs=20 train.learning_rate=0.001
+
+An agent of a W&B sweep (sweep.yaml) runs this command, which then also reports the metrics of the pipeline to it.
 """
 
 from typing import Annotated, Any
@@ -20,6 +22,8 @@ def exp(
     ],
 ) -> str:
     """Run the pipeline with other settings and compare with the last commit; return the verdict."""
+    import os
+
     from britekit.commands.compare import compare
     from britekit.errors import InputError
     from britekit.project.layout import NEEDS_COMMIT, has_commit
@@ -32,12 +36,31 @@ def exp(
     if not has_commit(project_root()):
         raise InputError(f"the Git repository has no commit yet, which an experiment is compared with; {NEEDS_COMMIT}")
     _lay_out_stages(settings, project_root())
-    run_experiment(settings)
+    if os.environ.get("WANDB_SWEEP_ID"):
+        _run_for_sweep(settings, project_root())
+    else:
+        run_experiment(settings)
     print()
     try:
         return compare("HEAD")
     except InputError as error:
         raise InputError(f"the experiment is done, but there is nothing to compare it with: {error}") from None
+
+
+def _run_for_sweep(settings: list[str], root: Any) -> None:
+    """Run the experiment as the run that an agent of a W&B sweep waits for, and report the metrics of the pipeline."""
+    import json
+    import os
+
+    from britekit.config import resolve
+    from britekit.tracking.dvc import run_experiment
+    from britekit.tracking.run import stage_run
+
+    group = f"sweep-{os.environ['WANDB_SWEEP_ID'].rpartition('/')[2]}-{os.environ.get('WANDB_RUN_ID', 'run')}"
+    with stage_run("exp", resolve(), group=group) as run:
+        run_experiment(settings, group)
+        for path in sorted((root / "metrics").glob("*.json")):
+            run.summary(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _lay_out_stages(settings: list[str], root: Any) -> None:

@@ -40,12 +40,13 @@ def extract(
 
     from britekit.config import resolve
     from britekit.datasets.extraction import build_training_database
+    from britekit.tracking.lineage import DATABASE, RECORDINGS, TABLE
     from britekit.tracking.run import stage_run
 
     cfg = resolve(cfg_path)
     curation = Path(curation_path or "data/curation.csv")
     classes = Path(classes_path or cfg.misc.classes_file)
-    with stage_run("extract", cfg, [dir_path, classes, curation]) as run:
+    with stage_run("extract", cfg, {dir_path: RECORDINGS, classes: TABLE, curation: TABLE}) as run:
         result = build_training_database(
             cfg,
             Path(dir_path),
@@ -57,6 +58,7 @@ def extract(
         )
         run.table("spectrograms", ["class", "spectrograms"], result.per_class.items())
         run.summary({"recordings": result.recordings, "spectrograms": result.spectrograms})
+        run.output(db_path or cfg.train.train_db, DATABASE)
     for name, count in result.per_class.items():
         print(f"{name} = {count}")
     print(f"recordings = {result.recordings}")

@@ -39,6 +39,7 @@ def package(
     from britekit.service.contents import CARD
     from britekit.service.server import DEFAULT_BENTO
     from britekit.tracking.facts import is_dvc_stage, project_root
+    from britekit.tracking.lineage import BENTO, CALIBRATION, MEMBER
     from britekit.tracking.run import stage_run
 
     if calibration_path is not None and is_unfitted(calibration_path):
@@ -50,12 +51,15 @@ def package(
     card_path = path.with_name(CARD)
     refuse_overwriting(path, cfg_path, cfg.infer.calibration, *members)
     check_card_path(card_path)
-    with stage_run("package", cfg, members) as run:
+    inputs = dict.fromkeys(map(str, members), MEMBER)
+    if cfg.infer.calibration:
+        inputs[cfg.infer.calibration] = CALIBRATION
+    with stage_run("package", cfg, inputs) as run:
         made = build_bento(cfg, members, path, cfg.pipeline.bento_name, containerize)
         write_card(card_path, made.card)
         facts = {"tag": made.tag, "members": len(made.members), "classes": made.classes, "bytes": made.bytes}
         run.summary(facts)
-        run.artifact(cfg.pipeline.bento_name, "bento", [path, card_path], facts)
+        run.artifact(cfg.pipeline.bento_name, BENTO, [path, card_path], facts)
     print(f"bento = {made.path}")
     print(f"card = {card_path}")
     print(f"tag = {made.tag}")

@@ -38,6 +38,7 @@ def pickle(
     from britekit.database.session import open_database
     from britekit.datasets.pickling import write_training_pickle
     from britekit.files import refuse_overwriting
+    from britekit.tracking.lineage import DATABASE, PICKLE, TABLE
     from britekit.tracking.run import stage_run
 
     cfg = resolve(cfg_path)
@@ -45,8 +46,7 @@ def pickle(
     output = Path(output_path) if output_path else Path(root_dir) / "data" / "training.pkl"
     database = db_path or cfg.train.train_db
     refuse_overwriting(output, database, classes_path, cfg_path)
-    # A URL may contain a password and is not a file of the project, so it is not recorded.
-    inputs = [] if "://" in database else [database]
+    inputs = {database: DATABASE} | ({} if classes_path is None else {classes_path: TABLE})
     with stage_run("pickle", cfg, inputs) as run, open_database(database) as session:
         counts, total = write_training_pickle(
             session,
@@ -60,6 +60,7 @@ def pickle(
         )
         run.table("classes", ["class", "spectrograms"], counts.items())
         run.summary({"spectrograms": total})
+        run.output(output, PICKLE)
     for name, count in counts.items():
         print(f"{name} = {count}")
     print(f"spectrograms = {total}")

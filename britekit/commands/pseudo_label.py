@@ -67,6 +67,7 @@ def pseudo_label(
     from britekit.errors import InputError
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import member_paths, resolve_for_models
+    from britekit.tracking.lineage import MEMBER, PSEUDO_LABELS, RECORDINGS
     from britekit.tracking.run import stage_run
 
     overrides = {
@@ -96,7 +97,8 @@ def pseudo_label(
     test_dir = Path(test_path or Path(student.pipeline.test_annotations).parent)
     if test_path is not None and not test_dir.is_dir():
         raise InputError(f"--test {test_dir} is not a folder; expected the recordings that are tested")
-    with stage_run("pseudo-label", student, [*members, input_path]) as run:
+    inputs = dict.fromkeys(map(str, members), MEMBER) | {input_path: RECORDINGS}
+    with stage_run("pseudo-label", student, inputs, continues=True) as run:
         ensemble = load_ensemble(cfg, members)
         classes_file = Path(student.misc.classes_file)
         classes = read_classes(classes_file) if classes_file.is_file() else ensemble.classes
@@ -113,6 +115,7 @@ def pseudo_label(
         )
         figures = {"recordings": outcome.recordings, "windows": outcome.windows, "kept": outcome.kept}
         run.summary(figures | {f"labels/{name}": value for name, value in outcome.per_class.items()})
+        run.output(output, PSEUDO_LABELS)
     for member in ensemble.members:
         print(f"teacher = {member.path}")
     print(f"recordings = {outcome.recordings}")

@@ -106,6 +106,7 @@ def rpt_test(
     from britekit.evaluation.worst_mistakes import draw_examples, worst_examples
     from britekit.files import refuse_overwriting, together
     from britekit.tracking.facts import is_dvc_stage
+    from britekit.tracking.lineage import CALIBRATION, LABELS, TABLE
     from britekit.tracking.metrics_file import FIGURES_NAME, write_figures, write_metrics
     from britekit.tracking.run import stage_run
 
@@ -123,7 +124,10 @@ def rpt_test(
     refuse_overwriting(metrics_path, annotations_path, cfg_path, calibration_path)
     cfg = resolve(cfg_path, {"infer.min_score": min_score})
     recordings_dir = root_of(annotations_path, recordings_path)
-    with stage_run("rpt-test", cfg, [annotations_path, label_dir]) as run:
+    inputs = {annotations_path: TABLE, label_dir: LABELS}
+    if calibration_path is not None:
+        inputs[calibration_path] = CALIBRATION
+    with stage_run("rpt-test", cfg, inputs) as run:
         data = read_units(unit, annotations_path, label_dir, recordings_path, cfg, block_s, strict or is_dvc_stage())
         decisions = choose_decisions(data, cfg, calibration_path)
         report = report_units(data, cfg.infer.min_score, decisions, wanted)

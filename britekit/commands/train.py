@@ -91,6 +91,7 @@ def train(
     from britekit.inference.model_files import ROUNDS_FOLDER
     from britekit.project.layout import PRETRAINED
     from britekit.tracking.facts import is_dvc_stage, main_root
+    from britekit.tracking.lineage import MEMBER, PICKLE, PSEUDO_LABELS
     from britekit.tracking.run import stage_run
 
     if number is not None and (number < 1 or not publish or pseudo_labels is not None):
@@ -132,9 +133,11 @@ def train(
         logging.getLogger("britekit").setLevel(logging.ERROR)
         return run_training(cfg, seed=seed, log_root=log_root, resume=publish or resume)
     train_cfg = cfg.train
-    read = [train_cfg.train_pickle, train_cfg.pseudo_labels, train_cfg.frame_label_pickle]
-    read += [train_cfg.teacher_targets_pickle, train_cfg.load_ckpt_path]
-    with stage_run("train", cfg, [path for path in read if path is not None]) as run:
+    read = {train_cfg.train_pickle: PICKLE, train_cfg.pseudo_labels: PSEUDO_LABELS}
+    read |= dict.fromkeys((train_cfg.frame_label_pickle, train_cfg.teacher_targets_pickle), PICKLE)
+    read[train_cfg.load_ckpt_path] = MEMBER
+    inputs = {path: kind for path, kind in read.items() if path is not None}
+    with stage_run("train", cfg, inputs, continues=publish or resume) as run:
         curves = _Curves(run)
         result = run_training(
             cfg,
@@ -149,6 +152,8 @@ def train(
         )
         _log_example(run, result)
         run.summary(_metrics(result))
+        for path in [*result.checkpoints] if target is None else [target, target.with_suffix(".onnx")]:
+            run.output(path, MEMBER)
         if resume and result.resumed_from_epoch is None:
             logging.getLogger("britekit.training").warning(
                 "--resume: there was no half-finished run of these data, settings and seed in %s; a new one "

@@ -7,5 +7,7 @@ measured on.
 - ``dvc.py``: run DVC as a program
 - ``facts.py``: where the project is, which stage runs, revision and hashes
 - ``metrics_file.py``: the JSON file of a stage's metrics
+- ``lineage.py``: artifacts that refer to DVC's files, which form W&B's graph from recordings to Bento
+- ``interrupted.py``: runs that have not ended well, and are continued
 - ``run.py``: one W&B run, whose failure never loses a result
 """

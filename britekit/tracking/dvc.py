@@ -13,6 +13,8 @@ from pathlib import Path
 from britekit.errors import InputError
 from britekit.tracking.facts import project_root
 
+_OF_ONE_RUN = frozenset({"WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH"})
+
 
 def run_stage_again(stage: str) -> None:
     """Run one stage of ``dvc.yaml`` even if unchanged; its output goes to the terminal.
@@ -26,19 +28,26 @@ def run_stage_again(stage: str) -> None:
         raise InputError(f"the stage {stage} failed; see the lines above")
 
 
-def run_experiment(settings: Sequence[str]) -> None:
+def run_experiment(settings: Sequence[str], group: str | None = None) -> None:
     """Run ``dvc exp run`` with settings in the form ``NAME=VALUE``; its output goes to the terminal.
+
+    Parameters
+    ----------
+    settings
+        Settings.
+    group
+        Group of the W&B runs of the stages; by default the name of the experiment.
 
     Raises
     ------
     InputError
         The folder is not in a project, or the run failed.
     """
-    if _dvc("exp", "run", *(word for setting in settings for word in ("-S", setting))):
+    if _dvc("exp", "run", *(word for setting in settings for word in ("-S", setting)), group=group):
         raise InputError("the experiment failed; see the lines above")
 
 
-def _dvc(*arguments: str) -> int:
+def _dvc(*arguments: str, group: str | None = None) -> int:
     """Run DVC in the project and return its exit code."""
     root = project_root()
     if not (root / "dvc.yaml").is_file() or not (root / ".dvc").is_dir():
@@ -47,8 +56,12 @@ def _dvc(*arguments: str) -> int:
         )
     # Stages call python; without an activated environment that is a different one, or missing.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    # A W&B agent names one run, which is not that of each stage.
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_ONE_RUN} | {"PATH": path}
+    if group is not None:
+        environment["WANDB_RUN_GROUP"] = group
     command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(command, cwd=root, env=os.environ | {"PATH": path}, check=False).returncode
+    return subprocess.run(command, cwd=root, env=environment, check=False).returncode
 
 
 @contextmanager

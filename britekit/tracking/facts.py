@@ -75,6 +75,32 @@ def hashes_of(paths: Iterable[str | Path]) -> dict[str, str]:
     return found
 
 
+def hash_of_output(path: str | Path) -> str | None:
+    """Return the MD5 that DVC will give a file or folder, or None for a folder outside a DVC project.
+
+    DVC's lock file may still hold the previous hash of an output. Files of a folder are hashed by DVC, which remembers
+    them and need not read them a second time when the stage ends.
+    """
+    root, full = project_root(), Path(path).resolve()
+    if full.is_file():
+        return _md5_of(root, full)
+    if not full.is_dir() or not (root / ".dvc").is_dir():
+        return None
+    try:
+        from dvc.repo import Repo
+        from dvc_data.hashfile.build import build
+        from dvc_objects.fs.local import LocalFileSystem
+
+        with Repo(str(root)) as repo:
+            _, _, found = build(
+                repo.cache.local, str(full), LocalFileSystem(), "md5", ignore=repo.dvcignore, dry_run=True
+            )
+            return str(found.hash_info.value)
+    except Exception as error:  # DVC internals may change, and this hash is only for the records
+        log.warning("DVC could not hash %s for the records: %s", path, error)
+        return None
+
+
 def _md5_of(root: Path, path: Path) -> str:
     known = _hashed_by_dvc(root, path) if path.stat().st_size >= _LARGE_BYTES else None
     if known is not None:

@@ -8,14 +8,17 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from britekit.config import BaseConfig, to_shown_dict, without_password
-from britekit.tracking.facts import experiment_name, hashes_of, is_dvc_stage, main_root, provenance
+from britekit.tracking.facts import experiment_name, hash_of_output, hashes_of, is_dvc_stage, main_root, provenance
+from britekit.tracking.interrupted import OpenRun
+from britekit.tracking.lineage import build_artifact
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ class StageRun:
 
     def __init__(self, run: Any = None) -> None:
         self._run = run
+        self._linked = True
 
     @property
     def active(self) -> bool:
@@ -78,6 +82,35 @@ class StageRun:
 
         self._try(store)
 
+    def use(self, path: str | Path, kind: str, md5: str) -> None:
+        """Record an input, by its hash, in the graph of artifacts."""
+        # The public `use_artifact` refuses offline runs, and waits for the server online.
+        self._link(lambda run: run._log_artifact(build_artifact(_wandb(), path, kind, md5), use_after_commit=True))
+
+    def output(self, path: str | Path, kind: str) -> None:
+        """Record a file or folder that the stage wrote in the graph of artifacts; see `lineage` for its types.
+
+        Call it when the files are final. A database at an address, and a folder outside a DVC project, have no hash and
+        are left out.
+        """
+        if self._run is None or not self._linked or "://" in str(path):
+            return
+        md5 = hash_of_output(path)
+        if md5 is None:
+            log.debug("%s is not in the graph of artifacts: only DVC hashes folders", path)
+        else:
+            self._link(lambda run: run.log_artifact(build_artifact(_wandb(), path, kind, md5)))
+
+    def _link(self, act: Callable[[Any], object]) -> None:
+        """Record in the graph; an error ends the graph alone, not the curves of the run."""
+        if self._run is None or not self._linked:
+            return
+        try:
+            act(self._run)
+        except Exception as error:  # W&B may raise anything
+            log.warning("W&B's graph of artifacts is incomplete for this run: %s", _first_line(error))
+            self._linked = False
+
     def finish(self, failed: bool = False) -> None:
         """End the run and flush its records."""
         self._try(lambda run: run.finish(exit_code=1 if failed else 0))
@@ -95,13 +128,18 @@ class StageRun:
 
 @contextmanager
 def stage_run(
-    stage: str, cfg: BaseConfig, inputs: Iterable[str | Path] = (), group: str | None = None, name: str | None = None
+    stage: str,
+    cfg: BaseConfig,
+    inputs: Mapping[Any, str] | None = None,
+    group: str | None = None,
+    name: str | None = None,
+    continues: bool = False,
 ) -> Iterator[StageRun]:
     """Record one stage as a W&B run: group = experiment, job type = stage, config = settings and hashes.
 
-    The project is named after its folder; training runs have their seed as a tag and in the job type. Active inside a
-    DVC stage, or if ``WANDB_MODE`` or ``WANDB_PROJECT`` is set. Without a key, runs are offline, below ``wandb/`` of
-    the user's repository; W&B's environment variables take precedence.
+    The project is named after its folder. Training runs differ by a tag, their seed, so that W&B averages the runs of
+    one group and job type. Active inside a DVC stage, or if ``WANDB_MODE`` or ``WANDB_PROJECT`` is set. Without a key,
+    runs are offline, below ``wandb/`` of the user's repository; W&B's environment variables take precedence.
 
     Parameters
     ----------
@@ -110,25 +148,37 @@ def stage_run(
     cfg
         Effective settings.
     inputs
-        Files and folders that the stage read; their hashes are recorded.
+        Files and folders that the stage read, with their types (see `lineage`); their hashes are recorded, and those
+        whose hash is not known are listed. A database at an address is left out.
     group, name
         Group and name of the run; by default the experiment and the stage.
+    continues
+        Whether the stage continues what it was doing when it was interrupted; then its run goes on as well.
     """
-    run = StageRun(_start(stage, cfg, inputs, group, name))
+    inputs = {path: kind for path, kind in (inputs or {}).items() if "://" not in str(path)}
+    started = _start(stage, cfg, inputs, group, name, continues)
+    run = StageRun(started and started.run)
+    if started is not None:
+        for path, kind in inputs.items():
+            if (md5 := started.hashes.get(Path(path).as_posix())) is not None:
+                run.use(path, kind, md5)
+    done = False
     try:
         yield run
-    except BaseException:
-        run.finish(failed=True)
-        raise
-    run.finish()
+        done = True
+    finally:
+        run.finish(failed=not done)
+        if started is not None and started.open is not None:
+            started.open.close(done)
 
 
 def link_in_registry(cfg: BaseConfig, name: str, path: Path, alias: str, facts: dict[str, Any]) -> str | None:
     """Record a file as an artifact and link it in W&B's registry of models; return why that was not done, or None."""
     run = None
     try:
-        if (run := _start("promote", cfg, [path])) is None:
+        if (started := _start("promote", cfg, [path])) is None:
             return "not linked: W&B is switched off"
+        run = started.run
         if run.offline:
             return "not linked: W&B is offline"
         artifact = _wandb().Artifact(name, type="model", metadata=facts)
@@ -142,44 +192,78 @@ def link_in_registry(cfg: BaseConfig, name: str, path: Path, alias: str, facts: 
     return None
 
 
+@dataclass(frozen=True)
+class _Started:
+    run: Any
+    hashes: dict[str, str]
+    open: OpenRun | None
+
+
 def _start(
-    stage: str, cfg: BaseConfig, inputs: Iterable[str | Path], group: str | None = None, name: str | None = None
-) -> Any:
-    mode = os.environ.get("WANDB_MODE", "").lower()
-    asked = is_dvc_stage() or mode or os.environ.get("WANDB_PROJECT") or stage == "promote"
+    stage: str,
+    cfg: BaseConfig,
+    inputs: Iterable[str | Path],
+    group: str | None = None,
+    name: str | None = None,
+    continues: bool = False,
+) -> _Started | None:
+    given = os.environ.get
+    mode = given("WANDB_MODE", "").lower()
+    asked = is_dvc_stage() or mode or given("WANDB_PROJECT") or given("WANDB_SWEEP_ID") or stage == "promote"
     if mode == "disabled" or not asked:
         return None
     # Keep W&B off the terminal: no banner, no link, no login prompt.
     os.environ.setdefault("WANDB_SILENT", "true")
-    facts = {**provenance(), "stage": os.environ.get("DVC_STAGE", stage), "inputs": hashes_of(inputs)}
-    folder = Path(os.environ.get("WANDB_DIR") or main_root())
+    paths = [Path(path).as_posix() for path in inputs]
+    hashes = hashes_of(paths)
+    facts: dict[str, Any] = {**provenance(), "stage": given("DVC_STAGE", stage), "inputs": hashes}
+    if missing := [path for path in paths if path not in hashes]:
+        facts["inputs_without_hash"] = missing
+    folder = Path(given("WANDB_DIR") or main_root())
     seed = f"seed-{cfg.train.seed}" if stage == "train" and cfg.train.seed is not None else ""
+    open_run = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         wandb = _wandb()
+        # A run that W&B's own variables name, such as one of a sweep, is theirs to continue.
+        if continues and not given("WANDB_RUN_ID") and not given("WANDB_RESUME"):
+            open_run = OpenRun(folder, facts["stage"], stage, group, name, to_shown_dict(cfg), hashes)
+            open_run.take()
+        before = open_run.before if open_run is not None else {}
         arguments: dict[str, Any] = {
-            "project": os.environ.get("WANDB_PROJECT") or _project_name(),
-            "group": os.environ.get("WANDB_RUN_GROUP") or group or experiment_name(),
-            "job_type": os.environ.get("WANDB_JOB_TYPE") or (f"{stage}-{seed}" if seed else stage),
-            "tags": [seed] if seed else [],
-            "name": os.environ.get("WANDB_NAME") or name or facts["stage"],
+            "project": given("WANDB_PROJECT") or _project_name(),
+            "group": given("WANDB_RUN_GROUP") or before.get("group") or group or experiment_name(),
+            "job_type": given("WANDB_JOB_TYPE") or stage,
+            "name": given("WANDB_NAME") or name or facts["stage"],
             "config": {**to_shown_dict(cfg), "provenance": facts},
             "dir": str(folder),
         }
-        mode = mode or ("online" if _has_key() and _reachable() else "offline")
+        mode = mode or ("online" if _key() and _reachable() else "offline")
     except Exception as error:  # an unwritable folder, or a broken installation of W&B
         log.warning("this run is not recorded by W&B: %s", _first_line(error))
+        if open_run is not None:
+            open_run.close(done=False)
         return None
     # For a wrong key, the exporter of W&B's own metrics logs additional lines.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     for attempt in dict.fromkeys((mode, "offline")):
+        same = attempt == "online" and before.get("online")
+        arguments["tags"] = [seed] if seed else []
+        if before and not same:
+            arguments["tags"].append(f"resume_of:{before['id']}")
+        resumed = {"id": before["id"], "resume": "allow"} if same else {}
         try:
-            settings = wandb.Settings(init_timeout=_LOGIN_SECONDS, console="off", silent=True, x_disable_stats=True)
+            settings = wandb.Settings(init_timeout=_LOGIN_SECONDS, console="off", silent=True)
             with _shown_arguments():
-                return wandb.init(mode=attempt, settings=settings, **arguments)
+                run = wandb.init(mode=attempt, settings=settings, **arguments, **resumed)
+            if open_run is not None:
+                open_run.note(run)
+            return _Started(run, hashes, open_run)
         except Exception as error:  # a wrong key, an unreachable server, a full disk
             more = "" if attempt == "offline" else ": the run is kept offline"
             log.warning("W&B could not start %s (%s)%s", attempt, _first_line(error), more)
+    if open_run is not None:
+        open_run.close(done=False)
     return None
 
 
@@ -205,19 +289,21 @@ def _wandb() -> Any:
     return wandb
 
 
-def _has_key() -> bool:
-    """Return whether a key is in the environment or in the .netrc file, as written by ``wandb login``."""
+def _key() -> str | None:
+    """Return the key in the environment or in the .netrc file, as written by ``wandb login``, or None."""
     if os.environ.get("WANDB_API_KEY"):
-        return True
+        return os.environ["WANDB_API_KEY"]
     host = urlsplit(os.environ.get("WANDB_BASE_URL", _SERVER)).hostname
     places = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
     for path in map(os.path.expanduser, places):
         if host and os.path.isfile(path):
             try:
-                return netrc.netrc(path).authenticators(host) is not None
+                found = netrc.netrc(path).authenticators(host)
             except (netrc.NetrcParseError, OSError) as error:
                 log.warning("%s cannot be read (%s): this run is kept offline", path, type(error).__name__)
-    return False
+                continue
+            return found[2] if found is not None else None
+    return None
 
 
 def _reachable() -> bool:
@@ -235,5 +321,5 @@ def _reachable() -> bool:
 def _first_line(error: BaseException) -> str:
     """Return the first line of an error, with any API key removed."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    key = os.environ.get("WANDB_API_KEY")
+    key = _key()
     return text.replace(key, "***") if key else text

@@ -223,7 +223,7 @@ class Tuner:
             said = ", ".join(f"{p.name}={v}" for p, v in zip(self.parameters, values, strict=True))
             print(f"trial {number}: {said or 'base settings'}")
             cfg = with_values(self.base, self.parameters, values)
-            with stage_run("tune", cfg, [], self._group(), f"trial-{number}") as run:
+            with stage_run("tune", cfg, None, self._group(), f"trial-{number}", continues=True) as run:
                 score = self._score(evaluator, trial, cfg, run)
         except optuna.TrialPruned:
             print(f"trial {number}: pruned")

@@ -9,12 +9,13 @@ import shutil
 import sqlite3
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.pipeline.conftest import Project, make_project
-from tests.tracking.offline_runs import read_runs
+from tests.tracking.offline_runs import OfflineRun, read_runs
 
 pytestmark = [pytest.mark.xdist_group("pipeline"), pytest.mark.timeout(600)]
 
@@ -91,6 +92,22 @@ def test_offline_runs_can_be_read(done_project: Project) -> None:
     assert any("classes" in name for name in runs["rpt-test"].files)
     assert any(name.endswith(".png") for name in runs["calibrate"].files)
     assert runs["package"].artifacts
+    _assert_linked(runs, yaml.safe_load((done_project.folder / "dvc.lock").read_text())["stages"])
+
+
+def _assert_linked(runs: dict[str, OfflineRun], stages: dict[str, Any]) -> None:
+    """Every stage uses what the one before it made: by the hashes that DVC has of it."""
+    chain = [
+        ("collect", "data/recordings", "extract"), ("extract", "data/training.db", "pickle"),
+        ("pickle", "data/training.pkl", "train@1"), ("train@1", "models/ckpt/seed-1.ckpt", "analyze"),
+        ("collect", "data/test", "analyze"), ("analyze", "results/labels", "calibrate"),
+        ("calibrate", "models/calibration.yaml", "package"), ("train@2", "models/ckpt/seed-2.ckpt", "package"),
+    ]  # fmt: skip
+    for maker, path, user in chain:
+        name = path.replace("/", "-")
+        (md5,) = [out["md5"] for out in stages[maker]["outs"] if out["path"] == path]
+        assert runs[maker].made[name][1] == f"dvc://files/md5/{md5[:2]}/{md5[2:]}", path
+        assert runs[user].used[name] == runs[maker].made[name], path
 
 
 def test_experiment_repeats_train_and_what_follows(done_project: Project) -> None:

@@ -27,6 +27,10 @@ class OfflineRun:
     summary: dict[str, Any] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     artifacts: list[str] = field(default_factory=list)
+    made: dict[str, tuple[str, str]] = field(default_factory=dict)
+    used: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Type and reference of each artifact without data, by its name."""
+    statistics: int = 0
     exit_code: int | None = None
 
     def curve(self, name: str) -> list[float]:
@@ -58,6 +62,12 @@ def read_run(path: Path) -> OfflineRun:
             run.files += [item.path for item in record.files.files]
         elif kind == "artifact":
             run.artifacts.append(record.artifact.name)
+            entries = list(record.artifact.manifest.contents)
+            if len(entries) == 1 and entries[0].ref:
+                part = run.used if record.artifact.use_after_commit else run.made
+                part[record.artifact.name] = (record.artifact.type, entries[0].ref)
+        elif kind == "stats":
+            run.statistics += 1
         elif kind == "exit":
             run.exit_code = record.exit.exit_code
     return run
