@@ -66,6 +66,7 @@ def pretrain(
     from britekit.errors import InputError
     from britekit.files import write_csv
     from britekit.tracking.facts import is_dvc_stage, main_root
+    from britekit.tracking.lineage import MEMBER, RECORDINGS
     from britekit.tracking.run import stage_run
 
     cfg = resolve(cfg_path, {"pretrain.num_steps": steps, "pretrain.seed": seed})
@@ -89,7 +90,7 @@ def pretrain(
         columns = ["epoch", "step", "loss", "lr"]
         write_csv(table, [columns, *([row[name] for name in columns] for row in result.epochs)])
 
-    with stage_run("pretrain", cfg, [input_path]) as run:
+    with stage_run("pretrain", cfg, {input_path: RECORDINGS}, continues=True) as run:
         result = run_pretraining(
             cfg, paths, Path(input_path), TestRecordings((), test_dir, cfg.misc.group_regex), output,
             log_root=log_root,
@@ -98,6 +99,7 @@ def pretrain(
         )  # fmt: skip
         result.plot(table.with_suffix(".png"))
         run.summary({"loss": result.loss, "recordings": result.recordings, "windows": result.windows})
+        run.output(output, MEMBER)
     print(f"recordings = {result.recordings}")
     if result.continued:
         print(f"recordings_of_the_interrupted_run = {result.continued}")
