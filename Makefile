@@ -28,10 +28,10 @@ $(READY): requirements/lock.txt pyproject.toml
 	python -m pip check
 	@touch $@
 
-demo: $(READY)  ## run the whole pipeline on synthesised recordings and print the results
+demo: $(READY)  ## run the whole pipeline on synthesized recordings and print the results
 	@python scripts/demo.py
 
-demo-archive: $(READY)  ## learn from synthesised recordings without labels, and search them
+demo-archive: $(READY)  ## learn from synthesized recordings without labels, and search them
 	@python scripts/demo_archive.py
 
 test: $(READY)  ## run the tests

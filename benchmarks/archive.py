@@ -2,7 +2,7 @@
 
     python benchmarks/archive.py [--windows 1000000] [--features 512] [--examples 1] [--usearch]
 
-The vectors are drawn around 2,000 centres, since embeddings lie in clusters. Each search is a process of its
+The vectors are drawn around 2,000 centers, since embeddings lie in clusters. Each search is a process of its
 own, twice: the first may have to read the vectors from the disk.
 """
 
@@ -66,7 +66,7 @@ def main() -> int:
 def make_archive(folder: Path, windows: int, features: int) -> None:
     """Write an archive of recordings of 1,000 windows each."""
     rng = np.random.default_rng(0)
-    centres = rng.standard_normal((2000, features), dtype=np.float32)
+    centers = rng.standard_normal((2000, features), dtype=np.float32)
     folder.mkdir()
     facts = {"format": "britekit-archive-1", "identity": {"features": features}, "recordings": "..", "model": "m"}
     (folder / "archive.json").write_text(json.dumps(facts))
@@ -78,7 +78,7 @@ def make_archive(folder: Path, windows: int, features: int) -> None:
     ):
         for first in range(0, windows, 1000):
             count = min(1000, windows - first)
-            drawn = centres[rng.integers(0, 2000, count)] + 0.7 * rng.standard_normal((count, features), np.float32)
+            drawn = centers[rng.integers(0, 2000, count)] + 0.7 * rng.standard_normal((count, features), np.float32)
             stored = drawn.astype(np.float16)
             vectors.write(stored.tobytes())
             norms.write(np.linalg.norm(stored.astype(np.float64), axis=1).astype(np.float32).tobytes())

@@ -109,7 +109,7 @@ def against_torchaudio(segments: int, rounds: int) -> None:
             torch.set_num_threads(threads)
             mine, other = alternating(work, lambda: transform(batch), rounds)
             print(
-                f"stft_mel_{threads}_threads: ours (with normalisation) {segments * duration / mine:.0f}, "
+                f"stft_mel_{threads}_threads: ours (with normalization) {segments * duration / mine:.0f}, "
                 f"torchaudio {segments * duration / other:.0f} times real time, ratio = {other / mine:.2f}"
             )
 

@@ -56,7 +56,7 @@ def main() -> None:
             loading, segments = timed(lambda: read_embeddings(session, 1, 1), 1)
     print(f"loading s = {loading:.2f}")
     norming, matrix = timed(lambda: EmbeddingMatrix(segments.vectors), options.repeats)
-    print(f"normalising s = {norming:.3f}")
+    print(f"normalizing s = {norming:.3f}")
     target = vectors[:1] + np.float32(0.01)
     single, (found,) = timed(lambda: matrix.search(target, 0.5, 200), options.repeats)
     print(f"search s = {single:.3f} (limit {_LIMIT_SECONDS}: {'met' if single <= _LIMIT_SECONDS else 'MISSED'})")
@@ -75,11 +75,11 @@ def main() -> None:
 
 
 def made_embeddings(count: int, width: int) -> np.ndarray:
-    """Return positive vectors around some centres, as a network gives them; every hundredth is a copy, and
+    """Return positive vectors around some centers, as a network gives them; every hundredth is a copy, and
     every fiftieth recording begins like the one before."""
     rng = np.random.default_rng(7)
-    centres = rng.gamma(0.5, 1.0, (200, width))
-    vectors = centres[rng.integers(0, len(centres), count)] * rng.gamma(4.0, 0.25, (count, width))
+    centers = rng.gamma(0.5, 1.0, (200, width))
+    vectors = centers[rng.integers(0, len(centers), count)] * rng.gamma(4.0, 0.25, (count, width))
     vectors[100::100] = vectors[99:-1:100]
     for first in range(50 * _PER_RECORDING, count - _PER_RECORDING, 50 * _PER_RECORDING):
         vectors[first : first + 3] = vectors[first - _PER_RECORDING : first - _PER_RECORDING + 3]

@@ -23,7 +23,7 @@ from processes import measure, ours
 
 from britekit.audio.channels import MonoSignal
 from britekit.audio.decoding import BLOCK_SECONDS, AudioReader
-from britekit.audio.spectrogram import normalise, segment_of, spectrogram_transform
+from britekit.audio.spectrogram import normalize, segment_of, spectrogram_transform
 from britekit.audio.threads import single_threaded_products
 from britekit.audio.windows import WindowGrid
 from britekit.config import AudioConfig
@@ -102,7 +102,7 @@ def time_steps(path: Path, cfg: AudioConfig, steps: dict[str, float]) -> int:
         segment = segment_of(signal, 0, len(signal), start, transform)
         if segment is not None:
             transform.raw(segment, image[0])
-            normalise(image)
+            normalize(image)
         steps["transform"] += clock() - began
     return len(starts)
 

@@ -73,7 +73,7 @@ class Case:
         scores = 1 / (1 + np.exp(-pool.logits(probe, self.test_vectors)))
         return figures(by_clip(scores, self.test_clip), self.test_label)["ap"]
 
-    def learnt(self, pool: Pool, folder: Path, seed: int, most: int, every: int) -> list[Verdict]:
+    def learned(self, pool: Pool, folder: Path, seed: int, most: int, every: int) -> list[Verdict]:
         """Let a scripted reviewer hear what the queue chooses; return the rows of the verdicts' file."""
         file = folder / f"verdicts-{seed}.csv"
         file.unlink(missing_ok=True)
@@ -118,11 +118,11 @@ def main() -> int:
             order = np.random.default_rng([seed, 77]).permutation(windows)
             asked = np.random.default_rng([seed, 78]).choice(case.clips.classes, windows)
             random = [case.verdict(int(index), str(name)) for index, name in zip(order, asked, strict=True)]
-            learnt = case.learnt(pool, work, seed, round(max(shares) * windows), options.every)
+            learned = case.learned(pool, work, seed, round(max(shares) * windows), options.every)
             counts = [round(share * windows) for share in shares]
             done[key] = {
                 "all": case.tested(pool, random),
-                "learn": [case.tested(pool, learnt[:count]) for count in counts],
+                "learn": [case.tested(pool, learned[:count]) for count in counts],
                 "random": [case.tested(pool, random[:count]) for count in counts],
                 "counts": counts,
                 "windows": windows,

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from britekit.annotations.classes import ClassInfo  # noqa: E402
-from britekit.archive.labelled import Labelled  # noqa: E402
+from britekit.archive.labeled import Labeled  # noqa: E402
 from britekit.archive.probe import fit_probe  # noqa: E402
 from britekit.archive.store import Archive  # noqa: E402
 from britekit.audio.windows import Windows  # noqa: E402
@@ -39,7 +39,7 @@ from britekit.config.layers import from_dict  # noqa: E402
 from britekit.metrics.ranking import average_precision  # noqa: E402
 
 WINDOW_S = 3.0
-MOST_LEARNT, MOST_TESTED = 4, 10
+MOST_LEARNED, MOST_TESTED = 4, 10
 AUDIO = {
     "sampling_rate": 44100, "min_freq": 50, "max_freq": 20000, "spec_height": 96, "spec_width": 160,
     "spec_duration": WINDOW_S, "win_length": 0.04, "decibels": True,
@@ -102,15 +102,15 @@ def by_clip(scores: np.ndarray, of_clip: np.ndarray) -> np.ndarray:
     return np.stack([scores[of_clip == clip].mean(axis=0) for clip in np.unique(of_clip)])
 
 
-def run_probe(archive: Archive, clips: Clips, learnt: np.ndarray) -> tuple[np.ndarray, str]:
+def run_probe(archive: Archive, clips: Clips, learned: np.ndarray) -> tuple[np.ndarray, str]:
     """Fit a probe on clips; return the scores of the test clips and the method that was chosen."""
-    parts = [windows_of(archive, clips.names[clip], MOST_LEARNT) for clip in learnt]
-    of_clip = np.repeat(learnt, [len(part) for part in parts])
+    parts = [windows_of(archive, clips.names[clip], MOST_LEARNED) for clip in learned]
+    of_clip = np.repeat(learned, [len(part) for part in parts])
     truth = clips.label_N[of_clip][:, None] == np.arange(len(clips.classes))
     _, groups = np.unique(clips.group_N[of_clip], return_inverse=True)
     infos = [ClassInfo(name, name) for name in clips.classes]
     vectors = np.asarray(archive.vectors[np.concatenate(parts)], np.float32)
-    probe = fit_probe(Labelled(vectors, truth, groups.astype(np.int64), infos, []))
+    probe = fit_probe(Labeled(vectors, truth, groups.astype(np.int64), infos, []))
     tested = np.flatnonzero(clips.test_N)
     parts = [windows_of(archive, clips.names[clip], MOST_TESTED) for clip in tested]
     logits = probe.classifier.logits(np.asarray(archive.vectors[np.concatenate(parts)], np.float32))
@@ -118,7 +118,7 @@ def run_probe(archive: Archive, clips: Clips, learnt: np.ndarray) -> tuple[np.nd
 
 
 def run_network(
-    images: np.ndarray, of_clip: np.ndarray, clips: Clips, learnt: np.ndarray, options: Any, seed: int, publish: Path
+    images: np.ndarray, of_clip: np.ndarray, clips: Clips, learned: np.ndarray, options: Any, seed: int, publish: Path
 ) -> tuple[np.ndarray, int]:
     """Train a network from scratch; return the scores of the test clips and the number of epochs."""
     import torch
@@ -129,8 +129,8 @@ def run_network(
     from britekit.training.trainer import train
 
     torch.set_num_threads(1)
-    inside = np.flatnonzero(np.isin(of_clip, learnt))
-    inside = np.concatenate([rows[:MOST_LEARNT] for clip in learnt if len(rows := inside[of_clip[inside] == clip])])
+    inside = np.flatnonzero(np.isin(of_clip, learned))
+    inside = np.concatenate([rows[:MOST_LEARNED] for clip in learned if len(rows := inside[of_clip[inside] == clip])])
     epochs = max(20, round(options.samples / len(inside)))
     job = {"model": options.model, "candidate": "varied", "epochs": epochs}
     settings = {**yaml.safe_load(yaml.safe_dump(settings_of(job))), "audio": AUDIO, "misc": {"force_cpu": True}}
@@ -176,19 +176,19 @@ def run(options: Any) -> None:
     for seed, count, name in cases:
         key, begun = f"{name} {count} {seed} probe", time.monotonic()
         if key not in done:
-            learnt = chosen(sets[name], count, seed)
-            scores, method = run_probe(archives[name], sets[name], learnt)
-            keep(key, scores, sets[name], learnt=len(learnt), method=method, seconds=time.monotonic() - begun)
+            learned = chosen(sets[name], count, seed)
+            scores, method = run_probe(archives[name], sets[name], learned)
+            keep(key, scores, sets[name], learned=len(learned), method=method, seconds=time.monotonic() - begun)
     if options.samples == 0:
         return
     stored = {name: spectrograms(work, name, places[name], archives[name], sets[name]) for name in sets}
     for seed, count, name in cases:
         key, begun = f"{name} {count} {seed} scratch", time.monotonic()
         if key not in done:
-            learnt = chosen(sets[name], count, seed)
+            learned = chosen(sets[name], count, seed)
             publish = work / f"{name}-{count}-{seed}.ckpt"
-            scores, epochs = run_network(*stored[name], sets[name], learnt, options, seed, publish)
-            keep(key, scores, sets[name], learnt=len(learnt), epochs=epochs, seconds=time.monotonic() - begun)
+            scores, epochs = run_network(*stored[name], sets[name], learned, options, seed, publish)
+            keep(key, scores, sets[name], learned=len(learned), epochs=epochs, seconds=time.monotonic() - begun)
     for seed in range(1, options.seeds + 1):
         for name, other in zip(sets, reversed(list(sets)), strict=True):
             place = work / f"archive-{name}-by-{other}-{seed}"
@@ -198,19 +198,19 @@ def run(options: Any) -> None:
             for count in counts:
                 key, begun = f"{name} {count} {seed} probe on {other}", time.monotonic()
                 if key not in done:
-                    learnt = chosen(sets[name], count, seed)
-                    scores, method = run_probe(Archive(place), sets[name], learnt)
-                    keep(key, scores, sets[name], learnt=len(learnt), method=method, seconds=time.monotonic() - begun)
+                    learned = chosen(sets[name], count, seed)
+                    scores, method = run_probe(Archive(place), sets[name], learned)
+                    keep(key, scores, sets[name], learned=len(learned), method=method, seconds=time.monotonic() - begun)
 
 
 def spectrograms(work: Path, name: str, folder: Path, archive: Archive, clips: Clips) -> tuple[np.ndarray, np.ndarray]:
-    """Return 8-bit spectrograms of the windows that are learnt or tested, and the clip of each."""
+    """Return 8-bit spectrograms of the windows that are learned or tested, and the clip of each."""
     path = work / f"{name}.npz"
     if not path.exists():
         audio = from_dict({"audio": AUDIO}).audio
         images, of_clip = [], []
         for clip, recording in enumerate(clips.names):
-            rows = windows_of(archive, recording, MOST_TESTED if clips.test_N[clip] else MOST_LEARNT)
+            rows = windows_of(archive, recording, MOST_TESTED if clips.test_N[clip] else MOST_LEARNED)
             file = folder / "recordings" / archive.entries[recording].file
             for batch in Windows(file, audio, np.asarray(archive.starts[rows]).tolist()).batches():
                 images.append((batch.spectrograms * 255).round().astype(np.uint8))
@@ -230,7 +230,7 @@ def report(work: Path) -> None:
         for learner in learners:
             found = [value for (which, _), value in mine.items() if which == learner]
             text = " ".join(f"{key} {np.mean([v[key] for v in found]):.3f}" for key in ("ap", "accuracy", "seconds"))
-            print(f"{name}, {count} per class ({found[0]['learnt']} clips), {learner}: {text} ({len(found)} seeds)")
+            print(f"{name}, {count} per class ({found[0]['learned']} clips), {learner}: {text} ({len(found)} seeds)")
         for other in learners:
             seeds = [s for which, s in mine if which == "probe" and (other, s) in mine]
             if other != "probe" and seeds:

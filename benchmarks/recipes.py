@@ -128,7 +128,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
 
 
 def prepare(work: Path, data: Path) -> None:
-    """List the recordings of each set with their classes and folds, and synthesise those of the sites."""
+    """List the recordings of each set with their classes and folds, and synthesize those of the sites."""
     work.mkdir(parents=True, exist_ok=True)
     for name, listed in (("esc10", list_esc10(data)), ("insects", list_insects(data)), ("sample", make_sites(work))):
         (work / f"{name}.json").write_text(json.dumps(listed))
@@ -164,7 +164,7 @@ def list_insects(data: Path) -> list[dict[str, Any]]:
 def make_sites(work: Path, per_class: int = 6) -> list[dict[str, Any]]:
     """Four sites: each has a microphone and a steady background of its own; a third of recordings hold two species."""
     from britekit.collect.synth.calls import RATE
-    from britekit.collect.synth.soundscape import Bout, synthesise, write_flac
+    from britekit.collect.synth.soundscape import Bout, synthesize, write_flac
     from britekit.collect.synth.species import NOISE, first_species
 
     folder, species = work / "sites", first_species(6)
@@ -179,7 +179,7 @@ def make_sites(work: Path, per_class: int = 6) -> list[dict[str, Any]]:
             if chosen and rng.uniform() < 1 / 3:
                 chosen.append(species[(own + int(rng.integers(1, len(species)))) % len(species)])
             bouts = [Bout(kind, float(rng.uniform(0, 0.8)), 5.0, (-18.0, 8.0)) for kind in chosen]
-            samples, _ = synthesise(rng, 5.0, bouts)
+            samples, _ = synthesize(rng, 5.0, bouts)
             if number == 0:
                 response = site_response(place, len(samples), RATE)
                 hum = site_response(place, len(samples), RATE)
@@ -197,8 +197,8 @@ def make_sites(work: Path, per_class: int = 6) -> list[dict[str, Any]]:
 def site_response(rng: np.random.Generator, count: int, rate: int) -> np.ndarray:
     """Factor of each frequency: eight octave bands that differ by 8 dB (standard deviation), interpolated."""
     hertz = np.fft.rfftfreq(count, 1 / rate)
-    centres = np.log2(np.geomspace(80, rate / 2, 8))
-    decibels = np.interp(np.log2(np.maximum(hertz, 80)), centres, rng.normal(0, 8, 8))
+    centers = np.log2(np.geomspace(80, rate / 2, 8))
+    decibels = np.interp(np.log2(np.maximum(hertz, 80)), centers, rng.normal(0, 8, 8))
     return 10 ** (decibels / 20)
 
 

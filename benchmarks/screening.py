@@ -4,7 +4,7 @@
         [--costly effnet.4]
 
 --members holds trained checkpoints with exports, of the species of `sample`; --student is a small network of the same
-training set. Soundscapes of ten minutes are synthesised into WORK (others for the screen than for the measurement),
+training set. Soundscapes of ten minutes are synthesized into WORK (others for the screen than for the measurement),
 `screen` makes the screen, and `analyze` runs with and without it; what is done already is not done again. --costly
 also times three networks of that size with drawn weights against the student, on the same windows: its cost with
 screening is time(student) + share computed x time(three). Prints CPU seconds, since other work may run beside it.
@@ -28,7 +28,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from britekit.collect.synth.soundscape import Bout, synthesise, write_flac  # noqa: E402
+from britekit.collect.synth.soundscape import Bout, synthesize, write_flac  # noqa: E402
 from britekit.collect.synth.species import first_species  # noqa: E402
 from britekit.inference.screening import upper_bound  # noqa: E402
 
@@ -53,8 +53,8 @@ def main() -> int:
     members, student = options.members.resolve(), options.student.resolve()
     os.chdir(work)
     fit, heard = Path(f"fit-{options.fit_hours:g}"), Path(f"soundscapes-{options.hours:g}")
-    synthesise_all(fit, options.fit_hours, options.fit_one_in, seed=1)
-    synthesise_all(heard, options.hours, ONE_IN, seed=2)
+    synthesize_all(fit, options.fit_hours, options.fit_one_in, seed=1)
+    synthesize_all(heard, options.hours, ONE_IN, seed=2)
     screen = Path(f"screen-{options.lose:g}.yaml")
     low = str(options.min_score)
     common = ["--ckpt", str(members), "--min-score", low]
@@ -79,7 +79,7 @@ def main() -> int:
     return 0
 
 
-def synthesise_all(folder: Path, hours: float, one_in: int, seed: int) -> None:
+def synthesize_all(folder: Path, hours: float, one_in: int, seed: int) -> None:
     """Write recordings of ten minutes in which one window in so many holds a call of one of six species."""
     folder.mkdir(exist_ok=True)
     species = first_species(6)
@@ -94,7 +94,7 @@ def synthesise_all(folder: Path, hours: float, one_in: int, seed: int) -> None:
                 Bout(species[int(rng.integers(6))], WINDOW_S * k + 0.3, WINDOW_S * k + 4.0, (-6.0, 12.0))
                 for k in np.flatnonzero(rng.random(round(60 / WINDOW_S)) < 1 / one_in)
             ]
-            parts.append(synthesise(rng, 60.0, bouts)[0])
+            parts.append(synthesize(rng, 60.0, bouts)[0])
         samples = np.concatenate(parts)
         write_flac(folder / "partial.flac", samples)
         (folder / "partial.flac").rename(path)

@@ -67,7 +67,7 @@ def against_torchaudio() -> None:
             mine, other = best(work, lambda: transform(segments))
             real = SEGMENTS * duration
             print(
-                f"{threads} thread(s): ours (with normalisation) {real / mine:.0f} x real time, "
+                f"{threads} thread(s): ours (with normalization) {real / mine:.0f} x real time, "
                 f"torchaudio {real / other:.0f} x, ratio = {other / mine:.2f}"
             )
 

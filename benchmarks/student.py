@@ -1,9 +1,9 @@
-"""What do unlabelled recordings bring? Rounds of students on made soundscapes, tested at sites that no one heard.
+"""What do unlabeled recordings bring? Rounds of students on made soundscapes, tested at sites that no one heard.
 
     python benchmarks/student.py --work DIR [--seeds 1 2 3] [--rounds 2] [--recordings 20] [--archive 72] [--unseen 40]
         [--epochs 20] [--model effnet.1] [--teacher NAME=VALUE ...] [--student NAME=VALUE ...] [--label default]
 
-For each seed: a labelled set of six species, an archive of other sites without labels, and annotated soundscapes of
+For each seed: a labeled set of six species, an archive of other sites without labels, and annotated soundscapes of
 further sites (`sample`); a network trained without the archive, then one after each round, each alone. Seed = that of
 the sounds and of training. Prints macro PR-AUC and ROC-AUC on the segments of the unseen sites, and the 95 % interval
 of the paired difference (Student's t over seeds). What is done already is not done again; --label keeps several

@@ -29,7 +29,7 @@ class CommandParser(argparse_dataclass.ArgumentParser):
     def parse_args(self, args: Sequence[str] | None = None, namespace: None = None) -> Any:
         """Return an instance of the options dataclass; wrong usage ends with exit code 2."""
         given = [self._respell(argument) for argument in (sys.argv[1:] if args is None else args)]
-        # Before argparse looks what is missing: that is often what was misspelt.
+        # Before argparse looks what is missing: that is often what was misspelled.
         for argument in given[: given.index("--")] if "--" in given else given:
             name = argument.partition("=")[0]
             if name.startswith("--") and " " not in name and name not in self._option_string_actions:

@@ -114,8 +114,7 @@ Threads = Annotated[
     Optional[int], opt("--threads", metavar="INT", help="recordings decoded in parallel (default: infer.num_threads)")
 ]
 WindowOverlap = Annotated[
-    Optional[float],
-    opt("--overlap", metavar="SECONDS", help="overlap of neighbouring windows (default: infer.overlap)"),
+    Optional[float], opt("--overlap", metavar="SECONDS", help="overlap of neighboring windows (default: infer.overlap)")
 ]
 LabelLength = Annotated[
     Optional[float],

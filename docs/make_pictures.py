@@ -5,7 +5,7 @@
     python docs/make_pictures.py --measure result PROJECT 10 5   # first take the numbers
                                                    # of recording 10 from 5 s on from a finished project
 
-Sounds are synthesised, so nothing has to be downloaded and the truth is known. What had to be measured (speed
+Sounds are synthesized, so nothing has to be downloaded and the truth is known. What had to be measured (speed
 of networks, scores of a trained one) lies as small tables in docs/pictures/measured.
 """
 
@@ -28,10 +28,10 @@ from britekit.audio.spectrogram import compute_spectrograms
 from britekit.collect.sample import SampleRecording, plan_test, plan_training
 from britekit.collect.synth.species import first_species
 from britekit.config import AudioConfig, BaseConfig
-from britekit.plots.axis_ticks import frequency_ticks, row_centres_hz
+from britekit.plots.axis_ticks import frequency_ticks, row_centers_hz
 from britekit.plots.curves import plot_pr_per_threshold
 from britekit.plots.reliability import ReliabilityLine, plot_reliability
-from britekit.plots.style import BLUE, GREEN, GREY, ORANGE, RED, SPECTROGRAM_COLOURS, figure, unit_axes
+from britekit.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, SPECTROGRAM_COLORS, figure, unit_axes
 
 FOLDER = Path(__file__).resolve().parent / "pictures"
 MEASURED = FOLDER / "measured"
@@ -70,15 +70,15 @@ def call_of(species: int, number: int = 3) -> np.ndarray:
 
 
 def image_of(signal: np.ndarray, cfg: AudioConfig, start: float = 0.0, seconds: float | None = None) -> np.ndarray:
-    """Return the normalised spectrogram (H, W)."""
+    """Return the normalized spectrogram (H, W)."""
     return compute_spectrograms(signal, [start], cfg, seconds)[0][0]
 
 
 def show(axes: Any, image: np.ndarray, cfg: AudioConfig, seconds: float, title: str = "", power: float = 0.6) -> None:
     """Draw a spectrogram with its seconds and kilohertz."""
-    ticks = frequency_ticks(row_centres_hz(cfg), most=6)
+    ticks = frequency_ticks(row_centers_hz(cfg), most=6)
     axes.imshow(
-        np.clip(image, 0, 1) ** power, origin="lower", aspect="auto", cmap=SPECTROGRAM_COLOURS, interpolation="nearest",
+        np.clip(image, 0, 1) ** power, origin="lower", aspect="auto", cmap=SPECTROGRAM_COLORS, interpolation="nearest",
         extent=(0, seconds, -0.5, len(image) - 0.5), vmin=0, vmax=1,
     )  # fmt: skip
     axes.set_yticks(ticks.places, ticks.labels)
@@ -177,13 +177,13 @@ def draw_result(path: Path) -> None:
                 if part is None:
                     continue
                 if row["kind"] == "truth":
-                    bottom.barh(place + 0.2, part[1] - part[0], 0.3, part[0], color=GREY)
+                    bottom.barh(place + 0.2, part[1] - part[0], 0.3, part[0], color=GRAY)
                 else:
                     shade = float(row["score"])
                     bottom.barh(place - 0.18, part[1] - part[0], 0.3, part[0], color=BLUE, alpha=shade)
         bottom.set_yticks(range(len(names)), [info.name for info in names])
         bottom.set(xlim=(0, seconds), ylim=(-0.6, len(names) - 0.4), xlabel="Time (s)")
-        bottom.barh([-9], [1], color=GREY, label="actual calls")
+        bottom.barh([-9], [1], color=GRAY, label="actual calls")
         bottom.barh([-9], [1], color=BLUE, label="detections (darker: more probable)")
         drawn.legend(*bottom.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
@@ -202,33 +202,33 @@ def draw_sed_frames(path: Path) -> None:
         show(axes[0], image, cfg, seconds, "", 0.7)
         axes[0].set_ylabel("kHz")
         for panel, code in zip(axes[1:], codes, strict=True):
-            for kind, colour in (("frame", BLUE), ("segment", ORANGE)):
+            for kind, color in (("frame", BLUE), ("segment", ORANGE)):
                 chosen = [row for row in rows if row["kind"] == kind and row["class"] == code]
                 times = [float(row["start"]) - offset for row in chosen]
                 values = [float(row["score"]) for row in chosen]
-                panel.step(times, values, where="post", color=colour, label=kind)
+                panel.step(times, values, where="post", color=color, label=kind)
             for row in rows:
                 part = _cut(row, offset, seconds) if row["kind"] == "truth" and row["class"] == code else None
                 if part is not None:
-                    panel.axvspan(*part, color=GREY, alpha=0.25, lw=0)
+                    panel.axvspan(*part, color=GRAY, alpha=0.25, lw=0)
             panel.set(ylim=(0, 1), xlim=(0, seconds), ylabel="Score")
             panel.set_title(names[code], fontsize=9)
         axes[1].legend(loc="upper right", ncols=2)
-        axes[-1].set_xlabel("Time (s); grey: actual calls")
+        axes[-1].set_xlabel("Time (s); gray: actual calls")
 
 
 @picture
 def draw_size_speed(path: Path) -> None:
     """Parameters against speed of every network, as measured."""
     rows = _table("models.csv")
-    colours = {"effnet": BLUE, "dla": ORANGE, "gernet": GREEN, "vovnet": RED, "hgnet": GREY}
+    colors = {"effnet": BLUE, "dla": ORANGE, "gernet": GREEN, "vovnet": RED, "hgnet": GRAY}
     with figure(path, width=6.5, height=4.2) as drawn:
         axes = drawn.subplots()
-        for family, colour in colours.items():
+        for family, color in colors.items():
             mine = [row for row in rows if row["model"].split(".")[0] == family]
             x = [float(row["parameters"]) / 1e6 for row in mine]
             y = [float(row["forward_per_second"]) for row in mine]
-            axes.plot(x, y, "o-", color=colour, markersize=5, linewidth=1, label=family)
+            axes.plot(x, y, "o-", color=color, markersize=5, linewidth=1, label=family)
         axes.set(xscale="log", yscale="log", xlabel="Million parameters", ylabel="Spectrograms per second")
         for axis, marks in ((axes.xaxis, (0.2, 0.5, 1, 2, 3)), (axes.yaxis, (5, 10, 20, 50))):
             axis.set_ticks(marks, [f"{mark:g}" for mark in marks])
@@ -255,7 +255,7 @@ def draw_pr_roc(path: Path) -> None:
 
     with figure(path, width=8, height=3.9) as drawn:
         left, right = drawn.subplots(1, 2)
-        for name, colour, positives, style in (
+        for name, color, positives, style in (
             ("common, 1 in 3", BLUE, 2000, "-"),
             ("rare, 1 in 100", ORANGE, 40, "--"),
         ):
@@ -263,11 +263,11 @@ def draw_pr_roc(path: Path) -> None:
             counts = count_by_threshold(truth, scores)
             curve = curve_of(coarse(counts, 1000))
             left.plot(
-                curve.false_positive_rate, curve.recall, color=colour, linestyle=style,
+                curve.false_positive_rate, curve.recall, color=color, linestyle=style,
                 label=f"{name}: {area_under_roc(counts):.2f}",
             )  # fmt: skip
             right.plot(
-                curve.recall, curve.precision, color=colour, linestyle=style,
+                curve.recall, curve.precision, color=color, linestyle=style,
                 label=f"{name}: {area_under_pr(counts):.2f}",
             )  # fmt: skip
         unit_axes(left, "False positive rate", "True positive rate")
@@ -428,7 +428,7 @@ def measure(what: str, project: Path, number: int, offset: float) -> None:
 
 
 def _shrink(path: Path) -> None:
-    """Keep 96 colours: a third of the size, and no difference to see."""
+    """Keep 96 colors: a third of the size, and no difference to see."""
     with Image.open(path) as opened:
         reduced = opened.convert("RGB").quantize(96, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     reduced.save(path, optimize=True)

@@ -89,7 +89,7 @@ OTHER = {
         "of `min_score` has an effect (there it is 0 in every trial); the caller's settings stay as they were (there "
         "those of the last trial stay set); without settings to search, the result is that of the base settings (there "
         "-inf and None); without training, each trial runs once; a class that is in every segment has no ROC curve, as "
-        "for `PerSegmentTester.get_roc_auc_stats`; `commands.tune` maximises `macro_roc` by default"
+        "for `PerSegmentTester.get_roc_auc_stats`; `commands.tune` maximizes `macro_roc` by default"
     ),
     r"commands\.\w+": "returns what it found, and raises errors in place of printing them",
     r"Trainer\.run": "returns a result",

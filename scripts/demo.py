@@ -1,4 +1,4 @@
-"""`make demo`: run the whole pipeline on synthesised recordings, then print the results and the next commands."""
+"""`make demo`: run the whole pipeline on synthesized recordings, then print the results and the next commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make demo-archive`: what an archive without labels is for, on synthesised recordings.
+"""`make demo-archive`: what an archive without labels is for, on synthesized recordings.
 
 In a project of its own, build/demo-archive: trains on clips of six species, tests on soundscapes of sites that no one
 heard, lets a student learn from the soundscapes of further sites without labels (one round), compares both, and

@@ -21,7 +21,7 @@ from britekit.database.samples import stored_sizes
 from britekit.database.segments import add_segments
 from britekit.database.session import open_database
 from britekit.database.spectrograms import add_values, get_or_add_group
-from britekit.database.summary import summarise
+from britekit.database.summary import summarize
 from britekit.errors import InputError, ModelError
 from britekit.evaluation.score_reading import read_manifest
 from britekit.inference.platt import read_calibration
@@ -125,7 +125,7 @@ def test_stored_spectrograms_that_inflate(tmp_path, little_memory):
         recording = add_recording(session, get_or_add_source(session, "x"), "a.wav", "/a", 9.0)
         (segment,) = add_segments(session, recording, [0.0])
         add_values(session, get_or_add_group(session, "default"), [(segment, bomb)])
-        sizes = stored_sizes(session, summarise(session).groups[0])
+        sizes = stored_sizes(session, summarize(session).groups[0])
     assert sizes == {1 << 26}
 
 

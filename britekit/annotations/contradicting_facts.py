@@ -34,13 +34,13 @@ def different_places(told: Sequence[tuple[str | None, tuple[float | None, float 
     """Return a sentence for each place that is far from the first one."""
     found = []
     for source, place in told[1:]:
-        distance = _kilometres(told[0][1], place)
+        distance = _kilometers(told[0][1], place)
         if distance > _SAME_PLACE_KM:
             found.append(f"two places, {distance:.1f} km apart: by {told[0][0]} and by {source}")
     return found
 
 
-def _kilometres(one: tuple[float | None, float | None], other: tuple[float | None, float | None]) -> float:
+def _kilometers(one: tuple[float | None, float | None], other: tuple[float | None, float | None]) -> float:
     """Return the great-circle distance (haversine formula, mean radius of the Earth)."""
     (a, b), (c, d) = ((radians(x or 0.0), radians(y or 0.0)) for x, y in (one, other))
     return 2 * 6371.0 * asin(min(1.0, sqrt(sin((c - a) / 2) ** 2 + cos(a) * cos(c) * sin((d - b) / 2) ** 2)))

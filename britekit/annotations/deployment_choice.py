@@ -41,7 +41,7 @@ def deployment_at(
     rows = " and ".join(one.spell() for one in candidates[:3])
     if not clocks:
         return candidates[0], [f"it has no time, so it may belong to {rows}; the first was taken"]
-    outside = [one.seconds_outside(one.corrected(one.localised(clocks[0][1])[0])) for one in candidates]
+    outside = [one.seconds_outside(one.corrected(one.localized(clocks[0][1])[0])) for one in candidates]
     inside = [one for one, seconds in zip(candidates, outside, strict=True) if not seconds]
     if not inside:
         return candidates[outside.index(min(outside))], []

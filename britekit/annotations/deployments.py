@@ -100,7 +100,7 @@ class Deployment:
             return False
         return re.search(rf"(?<![0-9A-Za-z]){re.escape(serial)}(?![0-9A-Za-z])", text, re.IGNORECASE) is not None
 
-    def localised(self, clock: datetime) -> tuple[datetime, str | None]:
+    def localized(self, clock: datetime) -> tuple[datetime, str | None]:
         """Return a clock's time with the time zone of the deployment, and what is doubtful about it, or None.
 
         A time with a zone keeps its instant. One that a night has twice is the first of the two; one that a

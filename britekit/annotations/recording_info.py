@@ -155,7 +155,7 @@ class RecordingInfos:
             self._idle.discard(row.row)
         times: list[tuple[str, datetime]] = []
         for source, clock in clocks:
-            doubt = row.localised(clock)[1] if row else None
+            doubt = row.localized(clock)[1] if row else None
             doubts += [doubt] if doubt and not times else []
             times.append((source, _true_time(row, source, clock)))
         doubts += different_times(times, clocks)
@@ -253,7 +253,7 @@ def _true_time(row: Deployment | None, source: str, clock: datetime) -> datetime
     """Return the time that a clock means: in its deployment's zone and corrected, unless a person wrote it."""
     if row is None:
         return _pinned(clock)
-    when = row.localised(clock)[0]
+    when = row.localized(clock)[0]
     return _pinned(when if source == WRITTEN else row.corrected(when))
 
 

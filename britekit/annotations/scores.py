@@ -33,7 +33,7 @@ class ScoreTable:
     """Scores before calibration, thresholds and rounding."""
 
     recordings: list[str]
-    """R stems, in the order they were analysed; a recording without windows is here too."""
+    """R stems, in the order they were analyzed; a recording without windows is here too."""
     seconds: NDArray[np.float64]
     """(R,) length of each recording."""
     row_recording: NDArray[np.int32]

@@ -20,7 +20,7 @@ from britekit.config import BaseConfig
 from britekit.errors import InputError
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.frames import FrameGrid
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.scores import RecordingScores
 from britekit.inference.spilled_array import SpilledArray
 from britekit.occurrence.prior import RecordingPrior
@@ -42,7 +42,7 @@ class ArrayLabels:
     class_names: list[str]
     quantile: float | None
     _ensemble: Ensemble
-    _as_given: Labeller
+    _as_given: Labeler
     _seconds: dict[int, float]
 
     def get_class_name(self, label: str) -> str:
@@ -137,10 +137,10 @@ class ArrayLabels:
         scores: np.ndarray | None,
         frame_map: np.ndarray | None,
         starts: Sequence[float] | None,
-        labeller: Labeller | None = None,
+        labeler: Labeler | None = None,
         prior: RecordingPrior | None = None,
     ) -> list[Label]:
-        labeller = labeller or self._as_given
+        labeler = labeler or self._as_given
         if scores is None or starts is None:
             scores, starts = np.empty((0, len(self.class_names)), np.float32), []
         seconds = self._seconds.get(id(scores if frame_map is None else frame_map), math.inf)
@@ -151,7 +151,7 @@ class ArrayLabels:
             seconds=seconds,
             damaged_at=None,
         )
-        return labeller.labels(recording, result, prior)
+        return labeler.labels(recording, result, prior)
 
     def _rows(self, values: np.ndarray) -> SpilledArray:
         table = np.asarray(values, np.float32)

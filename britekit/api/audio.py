@@ -20,7 +20,7 @@ from britekit.audio.spectrogram_torch import checked_device, compute_spectrogram
 from britekit.config import BaseConfig, get_config
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError, counted, some
-from britekit.plots.axis_ticks import row_centres_hz
+from britekit.plots.axis_ticks import row_centers_hz
 from britekit.plots.picture import Picture, draw_picture
 from britekit.plots.spectrogram import plot_spectrogram
 
@@ -152,7 +152,7 @@ class Audio:
         if not len(images):
             raise InputError(f"no audio at {start_s:g} s; the recording has {self.seconds():.2f} s")
         image = images[0]
-        hz = row_centres_hz(self._cfg)
+        hz = row_centers_hz(self._cfg)
         return draw_picture(lambda file: plot_spectrogram(file, image, hz, length, start_s, self._name), path)
 
     def get_spectrograms(
@@ -174,7 +174,7 @@ class Audio:
 
         Returns
         -------
-        normalised, raw : float32 (N, H, W)
+        normalized, raw : float32 (N, H, W)
             For each start time at which there is audio; a warning names the others, and (0,) means none.
         """
         if self._waveform is None:
@@ -182,15 +182,15 @@ class Audio:
         given: dict[str, Any] = {"freq_scale": freq_scale, "decibels": decibels, "top_db": top_db, "db_power": db_power}
         cfg = replace(self._cfg, **{name: value for name, value in given.items() if value is not None})
         if self._device == "cpu":
-            normalised, raw, present = compute_spectrograms(self.signal, start_times, cfg, spec_duration)
+            normalized, raw, present = compute_spectrograms(self.signal, start_times, cfg, spec_duration)
         else:
             computed = compute_spectrograms_on(self._device, self.signal, start_times, cfg, spec_duration)
-            normalised, raw, present = computed
+            normalized, raw, present = computed
         if not present.all():
             absent = [f"{start:g}" for start, there in zip(start_times, present, strict=True) if not there]
             log.warning("%s: too little audio at %s s; no spectrograms there", self._name, some(absent, 6))
-            normalised, raw = normalised[present], raw[present]
-        return (normalised, raw) if len(normalised) else (np.empty(0, np.float32), np.empty(0, np.float32))
+            normalized, raw = normalized[present], raw[present]
+        return (normalized, raw) if len(normalized) else (np.empty(0, np.float32), np.empty(0, np.float32))
 
     def seconds(self) -> float:
         """Length of the loaded recording in seconds; 0 if there is none."""

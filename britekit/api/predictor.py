@@ -26,7 +26,7 @@ from britekit.files import write_text
 from britekit.inference.embedding import SearchModel
 from britekit.inference.engine import BLOCK, Engine
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.manifest import manifest_content, manifest_text
 from britekit.inference.model_files import resolve_for_models
 from britekit.inference.platt import Calibration
@@ -98,14 +98,14 @@ class Predictor(ArrayLabels):
         self.device = self._ensemble.device
         if device not in (None, self.device):
             raise InputError(f'device "{device}" was asked for; the models run on {self.device}')
-        self._labeller = Labeller(self.cfg, self._ensemble, self._ensemble.calibration(raw), thresholds)
-        self.calibrated = self._labeller.calibration.describe()
-        calibration = self._labeller.calibration
+        self._labeler = Labeler(self.cfg, self._ensemble, self._ensemble.calibration(raw), thresholds)
+        self.calibrated = self._labeler.calibration.describe()
+        calibration = self._labeler.calibration
         per_model = calibration.source is None and not calibration.per_class
         self._scaling = (calibration.coefficient, calibration.intercept) if per_model else (1.0, 0.0)
         self._calibration = Calibration() if per_model else calibration
         # Of scores that are calibrated already.
-        self._as_given = copy.copy(self._labeller)
+        self._as_given = copy.copy(self._labeler)
         self._as_given.calibration = Calibration()
         self._seconds: dict[int, float] = {}
         self._search_model: SearchModel | None = None
@@ -126,9 +126,9 @@ class Predictor(ArrayLabels):
 
     def labels_of(self, scored: ScoredRecording) -> list[Label]:
         """Return the labels of a scored recording, with the occurrence data that ``infer.occurrence`` names."""
-        prior = self._labeller.prior_of(scored.path)
+        prior = self._labeler.prior_of(scored.path)
         starts = scored.starts.tolist()
-        return self._labels(scored.path.stem, scored.scores, scored.frames, starts, self._labeller, prior)
+        return self._labels(scored.path.stem, scored.scores, scored.frames, starts, self._labeler, prior)
 
     def get_raw_scores(
         self, recording_path: str | os.PathLike[str]
@@ -198,7 +198,7 @@ class Predictor(ArrayLabels):
             raise InferenceError(str(error)) from error
         if not len(found.starts):
             return None, None, []
-        scores, frames = (None if x is None else self._labeller.calibration.apply(x, self._ensemble.classes)
+        scores, frames = (None if x is None else self._labeler.calibration.apply(x, self._ensemble.classes)
                           for x in (found.scores, found.frames))  # fmt: skip
         self._remember(found.seconds, scores, frames)
         return scores, frames, found.starts.tolist()
@@ -244,7 +244,7 @@ class Predictor(ArrayLabels):
         return WindowGrid.for_overlap(segment_len, overlap, start_seconds).starts(audio_duration)
 
     def get_specs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the spectrograms of the last scored windows, normalised and not, float32 (N, H, W)."""
+        """Return the spectrograms of the last scored windows, normalized and not, float32 (N, H, W)."""
         return self._specs
 
     def get_block_scores(
@@ -289,7 +289,7 @@ class Predictor(ArrayLabels):
     def save_manifest(self, output_path: str | os.PathLike[str], cfg: Any = None) -> None:
         """Write ``manifest.yaml`` into a directory: what scores were made with."""
         used = as_settings(cfg) or self.cfg
-        text = manifest_text(manifest_content(used, self._ensemble, self._labeller))
+        text = manifest_text(manifest_content(used, self._ensemble, self._labeler))
         write_text(Path(output_path) / "manifest.yaml", text)
 
     def _load(self, path: str | os.PathLike[str], loaded: bool) -> None:
@@ -323,8 +323,8 @@ class Predictor(ArrayLabels):
             kept += heard
             pictures.append((images, raw))
         if pictures:
-            normalised, raw_ones = zip(*pictures, strict=True)
-            self._specs = (np.concatenate(normalised), np.concatenate(raw_ones))
+            normalized, raw_ones = zip(*pictures, strict=True)
+            self._specs = (np.concatenate(normalized), np.concatenate(raw_ones))
         return np.concatenate(parts), kept
 
     def _heard(self, start: float) -> bool:

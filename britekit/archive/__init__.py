@@ -6,9 +6,9 @@
 - ``examples``: what is looked for, as vectors: a recording, stretches of it, a class of the training database.
 - ``search``: the windows most like examples, compared with every one; ``index`` beyond a million windows.
 - ``results``: what was found as a table, a queue for ``review`` and a contact sheet.
-- ``labelled``: windows of annotated recordings with their classes; ``classifiers``: logistic regression and
+- ``labeled``: windows of annotated recordings with their classes; ``classifiers``: logistic regression and
   prototypes; ``probe``: the better of them by cross-validation; ``members``: a probe as a member of an ensemble.
-- ``pseudo_labelling``: windows with the scores of a teacher, which a student learns from.
+- ``pseudo_labeling``: windows with the scores of a teacher, which a student learns from.
 
 Legend: N windows, F numbers of a vector, C classes, K examples.
 """

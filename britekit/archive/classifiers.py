@@ -20,24 +20,24 @@ _MOST_STEPS = 300
 
 @dataclass(frozen=True)
 class Classifier:
-    """Logits = u · weights + bias; u is the vector, or the direction in which it lies from a centre."""
+    """Logits = u · weights + bias; u is the vector, or the direction in which it lies from a center."""
 
     weights_CF: NDArray[np.float64]
     bias_C: NDArray[np.float64]
     """Float64."""
-    centre_F: NDArray[np.float64] | None = None
+    center_F: NDArray[np.float64] | None = None
     """None: the vector itself counts."""
 
     @property
     def head(self) -> str:
         """Name of the head that computes the same."""
-        return "basic" if self.centre_F is None else "prototypes"
+        return "basic" if self.center_F is None else "prototypes"
 
     def logits(self, vectors_NF: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return (N, C)."""
         vectors = np.asarray(vectors_NF, np.float64)
-        if self.centre_F is not None:
-            vectors = _directions(vectors - self.centre_F)
+        if self.center_F is not None:
+            vectors = _directions(vectors - self.center_F)
         return vectors @ self.weights_CF.T + self.bias_C
 
     def scaled(self, a_C: NDArray[np.float64], b_C: NDArray[np.float64]) -> Classifier:
@@ -52,9 +52,9 @@ def fit_logistic(
     start: Classifier | None = None,
     weights_NC: NDArray[np.float32] | None = None,
 ) -> Classifier:
-    """Fit logistic regressions on standardised vectors.
+    """Fit logistic regressions on standardized vectors.
 
-    Minimises, for each class, strength · (summed log loss) + ½ |w|²; the bias is free. That is scikit-learn's
+    Minimizes, for each class, strength · (summed log loss) + ½ |w|²; the bias is free. That is scikit-learn's
     ``LogisticRegression(C=strength)`` behind a ``StandardScaler``.
 
     Parameters
@@ -110,8 +110,8 @@ def fit_prototypes(
     The scaling counts each cell of the truth by its weight; None: 1.
     """
     x = np.asarray(vectors_NF, np.float64)
-    centre = x.mean(axis=0)
-    directions = _directions(x - centre)
+    center = x.mean(axis=0)
+    directions = _directions(x - center)
     sums = truth_NC.T.astype(np.float64) @ directions
     prototypes = _directions(sums)
     cosines = directions @ prototypes.T
@@ -120,7 +120,7 @@ def fit_prototypes(
         for c in range(truth_NC.shape[1])
     ]
     a, b = (np.array(values) for values in zip(*pairs, strict=True))
-    return Classifier(prototypes * a[:, None], b, centre)
+    return Classifier(prototypes * a[:, None], b, center)
 
 
 def _scale(

@@ -18,7 +18,7 @@ from britekit.annotations.classes import ClassInfo, read_classes
 from britekit.annotations.names import RecordingNames
 from britekit.annotations.reconciling import Reconciler
 from britekit.annotations.verdicts import Judged, combine, current_verdicts, read_verdicts
-from britekit.archive.labelled import Labelled
+from britekit.archive.labeled import Labeled
 from britekit.archive.nearest import row_of_verdict
 from britekit.archive.store import Archive
 from britekit.audio.files import shown
@@ -76,7 +76,7 @@ def judged_windows(archive: Archive, names: RecordingNames, judged: Sequence[Jud
     return found
 
 
-def read_judged(archive: Archive, path: str | Path, cfg: BaseConfig) -> Labelled:
+def read_judged(archive: Archive, path: str | Path, cfg: BaseConfig) -> Labeled:
     """Read the verdicts of a review and return the windows that they are about.
 
     Classes are those that a verdict asks about. What is left out is counted and named.
@@ -134,7 +134,7 @@ def read_judged(archive: Archive, path: str | Path, cfg: BaseConfig) -> Labelled
     ]
     vectors = archive.take(np.array(rows, np.int64))
     classes = [infos[name] for name in asked]
-    return Labelled(vectors, truth, np.array(groups, np.int64), classes, sorted(set(recordings)), weights)
+    return Labeled(vectors, truth, np.array(groups, np.int64), classes, sorted(set(recordings)), weights)
 
 
 def _renamed(judged: Judged, named: Callable[[str], str]) -> Judged:

@@ -44,7 +44,7 @@ def write_member(
         The archive was made with an export whose checkpoint is not there.
     """
     if "embedder" in archive.facts["identity"]:
-        write_probe(output, model, classifier.weights_CF, classifier.bias_C, classifier.centre_F, classes)
+        write_probe(output, model, classifier.weights_CF, classifier.bias_C, classifier.center_F, classes)
         return [output]
     checkpoint = model.with_suffix(CHECKPOINT)
     if not checkpoint.is_file() or sha256_of(checkpoint) != archive.facts["identity"]["model"]:
@@ -76,8 +76,8 @@ def _write_checkpoint(
     }
     weights["head.linear.weight"] = torch.from_numpy(classifier.weights_CF).float()
     weights["head.linear.bias"] = torch.from_numpy(classifier.bias_C).float()
-    if classifier.centre_F is not None:
-        weights["head.centre"] = torch.from_numpy(classifier.centre_F).float()
+    if classifier.center_F is not None:
+        weights["head.centre"] = torch.from_numpy(classifier.center_F).float()
     network.load_state_dict(weights)
     settings = copy.deepcopy(stored.training_cfg)
     settings.setdefault("train", {})["head_type"] = classifier.head

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import expit  # type: ignore[import-untyped]
 
 from britekit.archive.classifiers import Classifier, fit_logistic, fit_prototypes
-from britekit.archive.labelled import Labelled
+from britekit.archive.labeled import Labeled
 from britekit.errors import InputError, some
 from britekit.evaluation.platt_fit import cross_fit, fit_calibration, lowest_fitted
 from britekit.metrics.calibration import expected_calibration_error
@@ -41,7 +41,7 @@ class Probe:
     """Expected calibration error on unseen groups, without and with calibration; NaN if there is none."""
 
 
-def fit_probe(data: Labelled) -> Probe:
+def fit_probe(data: Labeled) -> Probe:
     """Fit logistic regressions of several strengths and prototypes, and keep the best.
 
     Raises
@@ -165,7 +165,7 @@ def _cross_validate(
         for method, fit in _methods().items():
             given = None if weights is None else weights[~held_out]
             fitted = fit(vectors[~held_out], truth[~held_out], given, start)
-            start = fitted if fitted.centre_F is None else None
+            start = fitted if fitted.center_F is None else None
             found[method][held_out] = fitted.logits(vectors[held_out])
     return found
 

@@ -108,7 +108,7 @@ def _best(
     similarity, kept = np.empty(len(rows)), np.ones(len(rows), bool)
     for first in range(0, len(rows), _REFINED_AT_ONCE):
         part = slice(first, first + _REFINED_AT_ONCE)
-        units = _normalised(archive.take(rows[part]).astype(np.float64))
+        units = _normalized(archive.take(rows[part]).astype(np.float64))
         similarity[part] = (units @ wanted.T).max(axis=1)
         if others is not None:
             kept[part] = similarity[part] > (units @ others.T).max(axis=1)
@@ -152,9 +152,9 @@ def _units(vectors_KF: NDArray[np.float32], width: int) -> NDArray[np.float64]:
         raise InputError(f"examples have {vectors.shape[1]} numbers, the archive {width}: another model made them")
     if not np.linalg.norm(vectors, axis=1).all():
         raise InputError("an example is all zeros for the model (silence, perhaps), so nothing is like it")
-    return _normalised(vectors)
+    return _normalized(vectors)
 
 
-def _normalised(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+def _normalized(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)

@@ -12,7 +12,7 @@ The way through, one file each:
 - ``file_check``: format, length and integrity of each file in a folder.
 - ``channels``: several channels at the file's rate become one at the working rate; ``resampling`` changes the rate.
 - ``frequency_scales``: the weights that turn FFT bins into the rows of a spectrogram.
-- ``spectrogram``: a signal and start times become normalised and raw spectrograms.
+- ``spectrogram``: a signal and start times become normalized and raw spectrograms.
 - ``spectrogram_torch``: the same on a GPU, from the waveform on.
 - ``windows``: where the windows of a recording begin, and their spectrograms, in constant memory.
 - ``stages``: how long decoding, spectrograms and models took for one recording.

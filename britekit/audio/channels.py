@@ -24,7 +24,7 @@ _FRAME_S, _SMOOTHED, _BANDS, _LOUDEST = 0.02, 7, 32, 4
 _HUM_HZ, _HUM_END_HZ, _HUM_WIDTH_HZ = (50.0, 60.0), 2000.0, 5.0
 _NOISE_QUANTILE = 0.4
 # In decibels: threshold above a band's noise; sum over frames from which sound is certain; level of full scale per band
-# of 16-bit quantisation and dither; margin of a steady sound.
+# of 16-bit quantization and dither; margin of a steady sound.
 _EXCESS_DB, _CERTAIN, _SILENT_DB, _STEADY_DB = 8.0, 60.0, -105.0, 6.0
 
 

@@ -26,7 +26,7 @@ _GAINS = (0.8, 1.25)
 # RMS of the difference that is always tolerated in a second: two steps of 16 bits.
 _UNHEARD = 2.0**-14
 _FRAME_S, _HOP_S, _BLOCK_S = 0.005, 0.0025, 10.0
-_BAND_HZ, _NEIGHBOURS_HZ = 1000.0, 3000.0
+_BAND_HZ, _NEIGHBORS_HZ = 1000.0, 3000.0
 _EXCESS_DB, _PEAK_DB, _FRAMES = 12.0, 10.0, 4
 _SILENT_DB, _NOISE_SHARE = -105.0, 0.2
 _UNREAD_SHARE, _UNREAD_BYTES = 0.05, 1 << 16
@@ -216,7 +216,7 @@ class _Above:
         floor = np.maximum(np.median(judged, axis=1, keepdims=True), _SILENT_DB)
         loud = (levels > floor + _EXCESS_DB).sum(axis=1) >= _FRAMES
         mean = 10 * np.log10(self._sum / self._frames + 1e-20)
-        reach = max(2, round(_NEIGHBOURS_HZ * self._size / self._rate))
+        reach = max(2, round(_NEIGHBORS_HZ * self._size / self._rate))
         padded = np.pad(mean, ((0, 0), (reach, reach)), mode="edge")
         sides = sliding_window_view(padded, reach, axis=1)
         medians = np.median(sides, axis=2)

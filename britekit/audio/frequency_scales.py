@@ -90,14 +90,14 @@ def log_weights(bins_hz: np.ndarray, rows: int, min_freq: float, max_freq: float
     Each filter sums to 1; row c is then multiplied by (c/min_freq)^gain, since high sounds are weaker.
     """
     lowest = max(min_freq, 1.0)
-    centres = np.exp2(np.linspace(math.log2(lowest), math.log2(max_freq), rows))
+    centers = np.exp2(np.linspace(math.log2(lowest), math.log2(max_freq), rows))
     with np.errstate(divide="ignore"):
-        distance = (np.log2(bins_hz)[:, None] - np.log2(centres)[None, :]) / _OCTAVE_WIDTH
+        distance = (np.log2(bins_hz)[:, None] - np.log2(centers)[None, :]) / _OCTAVE_WIDTH
     exponent = -0.5 * distance**2
     # If bins are far apart, all weights of a row could underflow: scale by the largest before dividing by the sum.
     exponent -= exponent.max(axis=0)
     weights = np.where(exponent > _NEGLIGIBLE_EXPONENT, np.exp(exponent), 0.0)
-    return weights / weights.sum(axis=0) * (centres / lowest) ** gain
+    return weights / weights.sum(axis=0) * (centers / lowest) ** gain
 
 
 def filter_matrix(

@@ -16,7 +16,7 @@ import numpy as np
 from britekit.audio.channels import MonoSignal
 from britekit.audio.decoding import AudioReader
 from britekit.audio.files import shown
-from britekit.audio.spectrogram import compute_spectrograms, normalise, spectrogram_transform, to_decibels
+from britekit.audio.spectrogram import compute_spectrograms, normalize, spectrogram_transform, to_decibels
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
 
@@ -72,7 +72,7 @@ def recording_overview(
         )
     if cfg.decibels:
         to_decibels(image, float(cfg.top_db), float(cfg.db_power))
-    normalise(image[None])
+    normalize(image[None])
     return Overview(image, seconds, damaged_at)
 
 

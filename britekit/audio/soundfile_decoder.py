@@ -159,5 +159,5 @@ class SoundfileDecoder:
 def _reason(error: Exception) -> str:
     text = getattr(error, "error_string", None) or str(error)
     if "File does not exist" in str(text):
-        return "its format is not recognised"  # the library's message for an MP3 without frames
+        return "its format is not recognized"  # the library's message for an MP3 without frames
     return " ".join(str(text).split()).rstrip(".") or type(error).__name__

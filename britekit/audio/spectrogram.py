@@ -162,7 +162,7 @@ def compute_spectrograms(
 
     Returns
     -------
-    normalised : float32 (B, H, W)
+    normalized : float32 (B, H, W)
         Each in [0, 1]; all zeros if flat.
     raw : float32 (B, H, W)
         Amplitudes or decibels.
@@ -179,9 +179,9 @@ def compute_spectrograms(
         if segment is not None:
             transform.raw(segment, raw[index])
             present[index] = True
-    normalised = raw.copy()
-    normalise(normalised)
-    return normalised, raw, present
+    normalized = raw.copy()
+    normalize(normalized)
+    return normalized, raw, present
 
 
 def segment_of(
@@ -221,7 +221,7 @@ def to_decibels(image: np.ndarray, top_db: float, db_power: float) -> None:
         np.power(image, np.float32(db_power), out=image)
 
 
-def normalise(images_BFT: np.ndarray) -> None:
+def normalize(images_BFT: np.ndarray) -> None:
     """Bring each image to [0, 1] in place; a flat one becomes zeros."""
     for image in images_BFT:
         low = image.min()

@@ -133,7 +133,7 @@ class DeviceBatch:
     def take(self) -> np.ndarray:
         """Return the normalized spectrograms of the added segments, float32 (B, H, W), and clear them."""
         segments, self._segments = self._segments, []
-        return normalised(_of_any_length(self._transform, segments, self._size)).cpu().numpy()
+        return normalized(_of_any_length(self._transform, segments, self._size)).cpu().numpy()
 
 
 def compute_spectrograms_on(
@@ -149,11 +149,11 @@ def compute_spectrograms_on(
     if present.any():
         raw_BFT = _of_any_length(transform, [segment for segment in found if segment is not None])
         raw[present] = raw_BFT.cpu().numpy()
-        images[present] = normalised(raw_BFT).cpu().numpy()
+        images[present] = normalized(raw_BFT).cpu().numpy()
     return images, raw, present
 
 
-def normalised(raw_BFT: torch.Tensor) -> torch.Tensor:
+def normalized(raw_BFT: torch.Tensor) -> torch.Tensor:
     """Scale each image to [0, 1]; a flat one becomes zeros."""
     low = raw_BFT.amin(dim=(1, 2), keepdim=True)
     span = raw_BFT.amax(dim=(1, 2), keepdim=True) - low

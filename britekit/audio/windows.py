@@ -19,7 +19,7 @@ from britekit.audio.channels import MonoSignal
 from britekit.audio.decoding import BLOCK_SECONDS, AudioReader
 from britekit.audio.files import shown
 from britekit.audio.levels import BANDS, levels_of, spectrum_of
-from britekit.audio.spectrogram import SpectrogramTransform, normalise, segment_of, spectrogram_transform
+from britekit.audio.spectrogram import SpectrogramTransform, normalize, segment_of, spectrogram_transform
 from britekit.audio.stages import Stages
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
@@ -128,7 +128,7 @@ class WindowGrid:
 
 @dataclass(frozen=True, eq=False)
 class SpectrogramBatch:
-    """Windows of one recording: start times in seconds, and normalised spectrograms, float32 (B, H, W).
+    """Windows of one recording: start times in seconds, and normalized spectrograms, float32 (B, H, W).
 
     For models that take sound, waveforms (B, n) are in place of the spectrograms.
     """
@@ -178,7 +178,7 @@ class Windows:
         self._transform = spectrogram_transform(cfg)
 
     def __iter__(self) -> Iterator[tuple[float, np.ndarray | None]]:
-        """Yield each start with its normalised spectrogram, float32 (H, W).
+        """Yield each start with its normalized spectrogram, float32 (H, W).
 
         If less than a second of sound remains (or less than a window, if that is shorter), a listed start yields None,
         and a grid has no window.
@@ -194,7 +194,7 @@ class Windows:
                 continue
             image = np.empty((1, self._transform.height, self._transform.width), np.float32)
             self._transform.raw(segment, image[0])
-            normalise(image)
+            normalize(image)
             yield start, image[0]
 
     def batches(
@@ -349,7 +349,7 @@ class _Batch:
 
     def take(self) -> np.ndarray:
         images = self._images[: self._count]
-        normalise(images)
+        normalize(images)
         # A new buffer, since the caller keeps the batch while the next one is computed.
         self._images, self._count = np.empty(self._shape, np.float32), 0
         return images

@@ -20,6 +20,6 @@ the test recordings beside their annotations. Nothing here knows spectrograms or
 - ``xeno_canto.py``, ``inaturalist.py``, ``youtube.py``, ``audioset.py``, ``audioset_tables.py``: the sites
 - ``download_cache.py``: downloads of `collect`, cached outside the pipeline's outs
 - ``atomic_folder.py``: publishes whole directories or nothing
-- ``sample.py``: plans of synthesised recordings, and the tree of the command `sample`
+- ``sample.py``: plans of synthesized recordings, and the tree of the command `sample`
 - ``synth/``: imaginary species, their calls and the acoustics
 """

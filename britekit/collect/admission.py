@@ -1,4 +1,4 @@
-"""Which unlabelled recordings may be learned from: all but those that are tested, or of the group of one."""
+"""Which unlabeled recordings may be learned from: all but those that are tested, or of the group of one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from britekit.errors import InputError, some
 log = logging.getLogger(__name__)
 
 _HOW_TO_FILL = (
-    "list unlabelled recordings in data/sources.csv with the split unlabelled (such as "
+    "list unlabeled recordings in data/sources.csv with the split unlabelled (such as "
     "*,folder,../archive,,unlabelled) and run collect"
 )
 
@@ -53,7 +53,7 @@ def find_unlabelled(folder: str | Path) -> list[Path]:
         The folder does not exist or holds no file.
     """
     if not Path(folder).is_dir():
-        raise InputError(f"{folder} is not a folder of unlabelled recordings; {_HOW_TO_FILL}")
+        raise InputError(f"{folder} is not a folder of unlabeled recordings; {_HOW_TO_FILL}")
     if not any(path.is_file() and path.name != FILE_NAME for path in Path(folder).rglob("*")):
         raise InputError(f"{folder} holds no recording; {_HOW_TO_FILL}")
     return find_recordings(folder, recursive=True)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from britekit.audio.files import find_recordings
-from britekit.collect.licences import is_wanted, normalise_licence
+from britekit.collect.licences import is_wanted, normalize_licence
 from britekit.collect.recordings_table import FILE_NAME, read_recordings_table
 from britekit.database.schema import Recording, RecordingInfo, Segment, Source
 from britekit.errors import InputError
@@ -113,7 +113,7 @@ def _shown_licence(licence: str) -> str:
     """Return a licence in its usual spelling, with its address if known."""
     if not licence:
         return UNKNOWN
-    short = normalise_licence(licence)
+    short = normalize_licence(licence)
     if short == licence.upper() and not licence.startswith("http"):
         return licence.replace("CC-", "CC ", 1)
     return f"{short.replace('CC-', 'CC ', 1)} ({licence})"

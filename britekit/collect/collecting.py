@@ -96,10 +96,10 @@ def collect(
         }
         for split, stage in stages.items():
             write_recordings_table(stage / FILE_NAME, _merged_rows(old[split], rows[split]))
-        labelled = [label for item in good for label in annotations.get(id(item), [])]
-        labelled = _labelled_by_code(labelled, classes)
-        labelled = _merged_annotations(test_annotations, labelled, rows["test"])
-        write_annotations(stages["test"] / test_annotations.name, labelled)
+        labeled = [label for item in good for label in annotations.get(id(item), [])]
+        labeled = _labeled_by_code(labeled, classes)
+        labeled = _merged_annotations(test_annotations, labeled, rows["test"])
+        write_annotations(stages["test"] / test_annotations.name, labeled)
         _write_judged(stages["train"], recordings_dir, good)
         replaced = {"train": JUDGED.as_posix(), "test": test_annotations.name, "unlabelled": FILE_NAME}
         for split, stage in stages.items():
@@ -112,7 +112,7 @@ def collect(
             "collected; repair or remove what cannot be read, then repeat the command"
         )
     kept = len([item for item in good if id(item) in there])
-    annotated = len({item.recording for item in labelled})
+    annotated = len({item.recording for item in labeled})
     return Collected(sum(new for new, _ in counts), sum(present for _, present in counts) + kept, len(gone), annotated)
 
 
@@ -213,21 +213,21 @@ def _check_apart(places: dict[str, Path]) -> None:
     for first, second in itertools.combinations(places, 2):
         one, other = resolved[first], resolved[second]
         if one == other or one in other.parents or other in one.parents:
-            kinds = {"train": "training recordings", "test": "test recordings", "unlabelled": "unlabelled recordings"}
+            kinds = {"train": "training recordings", "test": "test recordings", "unlabelled": "unlabeled recordings"}
             raise InputError(
                 f"{kinds[second]} would go to {places[second]} and {kinds[first]} to {places[first]}, "
                 "one inside the other; change pipeline.test_annotations"
             )
 
 
-def _labelled_by_code(annotations: Iterable[Annotation], classes: Sequence[ClassInfo]) -> list[Annotation]:
+def _labeled_by_code(annotations: Iterable[Annotation], classes: Sequence[ClassInfo]) -> list[Annotation]:
     """Return annotations with class codes instead of names, like inference by default."""
-    labelled = []
+    labeled = []
     for item in annotations:
         where = f'annotation of "{item.recording}": '
         label = find_class(item.label, classes, where).label("codes") if item.label else ""
-        labelled.append(replace(item, label=label))
-    return sorted(labelled, key=lambda item: (item.recording, item.start, item.end, item.label))
+        labeled.append(replace(item, label=label))
+    return sorted(labeled, key=lambda item: (item.recording, item.start, item.end, item.label))
 
 
 def _merged_rows(old: Sequence[RecordingRow], rows: Sequence[RecordingRow]) -> list[RecordingRow]:

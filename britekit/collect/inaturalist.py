@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from britekit.audio.files import AUDIO_EXTENSIONS
-from britekit.collect.licences import is_wanted, normalise_licence
+from britekit.collect.licences import is_wanted, normalize_licence
 from britekit.collect.recording_folder import Remote
 from britekit.collect.recordings_table import Details
 from britekit.collect.resumable_download import check_audio, download
@@ -153,7 +153,7 @@ def _remote(observation: dict[str, Any], sound: dict[str, Any], address: str, pr
     details = Details(
         group=f"iNat{observation['id']}" if len(observation.get("sounds") or ()) > 1 else "",
         source=SOURCE,
-        licence=normalise_licence(code) if code else RESERVED,
+        licence=normalize_licence(code) if code else RESERVED,
         author=str(user.get("name") or user.get("login") or ""),
         url=OBSERVATION.format(observation["id"]),
         time=str(observation.get("time_observed_at") or observation.get("observed_on") or ""),

@@ -1,4 +1,4 @@
-"""Normalise licences, and select recordings by licence."""
+"""Normalize licences, and select recordings by licence."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ _CREATIVE_COMMONS = re.compile(r"^(?:CC[-_ ]?)?(BY(?:[-_ ]?(?:NC|ND|SA))*)(?:[-_
 _ADDRESS = re.compile(r"^(?:HTTPS?:)?(?://)?(?:WWW\.)?CREATIVECOMMONS\.ORG/(?:LICENSES|PUBLICDOMAIN)/([A-Z+-]+)")
 
 
-def normalise_licence(text: str) -> str:
+def normalize_licence(text: str) -> str:
     """Return the canonical form of a licence given as text or address, such as ``CC-BY-NC``, without version.
 
     Public domain dedications become ``CC0``. Other licences than Creative Commons are returned in upper case.
@@ -34,8 +34,8 @@ def is_wanted(licence: str, wanted: Iterable[str] | None) -> bool:
     """Return whether a licence is accepted; None accepts all, otherwise an unknown licence is rejected."""
     if wanted is None:
         return True
-    known = normalise_licence(licence)
-    return bool(known) and known in {normalise_licence(item) for item in wanted}
+    known = normalize_licence(licence)
+    return bool(known) and known in {normalize_licence(item) for item in wanted}
 
 
 def parse_licences(text: str | None) -> list[str] | None:

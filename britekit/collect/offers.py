@@ -37,9 +37,9 @@ class Offer:
     file_name: str
     """File name to store it under."""
     class_name: str
-    """Class; ``""`` for a test recording with annotations, and for unlabelled ones."""
+    """Class; ``""`` for a test recording with annotations, and for unlabeled ones."""
     origin: str
-    """Origin, for messages and to recognise duplicate offers."""
+    """Origin, for messages and to recognize duplicate offers."""
     fetch: Callable[[Path], Sequence[Annotation] | None]
     """Writes the audio to a path; returns the annotations of the recording, or None."""
     seconds: float | None = None

@@ -126,12 +126,12 @@ def _ask(row: SourceRow, context: Context, sources_path: Path) -> list[Offer]:
 def _refuse_tested(
     rows: Sequence[SourceRow], offered: dict[int, list[Offer]], test: TestRecordings, sources_path: Path
 ) -> None:
-    """Drop unlabelled recordings that are tested, or of the group of one that is, with a warning.
+    """Drop unlabeled recordings that are tested, or of the group of one that is, with a warning.
 
     Raises
     ------
     InputError
-        None of the unlabelled recordings is left.
+        None of the unlabeled recordings is left.
     """
     asked, left = 0, 0
     for row in (row for row in rows if row.split == "unlabelled"):
@@ -148,7 +148,7 @@ def _refuse_tested(
         asked, left = asked + len(offered[row.row]), left + len(kept)
         for why, names in refusals.items():
             log.warning(
-                "%s, row %d: %d unlabelled recordings are refused, each %s: %s",
+                "%s, row %d: %d unlabeled recordings are refused, each %s: %s",
                 *(sources_path, row.row, len(names), why, some(names, 3)),
             )  # fmt: skip
         offered[row.row] = kept

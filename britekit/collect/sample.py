@@ -1,4 +1,4 @@
-"""Synthesise training and test recordings of imaginary species, with exact annotations.
+"""Synthesize training and test recordings of imaginary species, with exact annotations.
 
 A recording depends only on the seed, its species and its number, so more recordings do not change the first ones. Test
 recordings also depend on the set of species.
@@ -17,7 +17,7 @@ from britekit.collect.atomic_folder import check_conflicts, publish, staging
 from britekit.collect.recordings_table import FILE_NAME, Details, RecordingRow, write_recordings_table
 from britekit.collect.synth.calls import Generator
 from britekit.collect.synth.sites import FIRST_UNSEEN, Site, draw_site
-from britekit.collect.synth.soundscape import Bout, synthesise, write_flac
+from britekit.collect.synth.soundscape import Bout, synthesize, write_flac
 from britekit.collect.synth.species import NOISE, Species, first_species
 from britekit.errors import InputError
 from britekit.files import write_text
@@ -39,7 +39,7 @@ _UNSEEN_SITES = 8
 
 @dataclass(frozen=True)
 class SampleRecording:
-    """A recording that can be synthesised."""
+    """A recording that can be synthesized."""
 
     stem: str
     seconds: float
@@ -57,8 +57,8 @@ class SampleRecording:
         return Details(group=self.site.name if self.site else "", source="sample", licence=LICENCE, author="britekit")
 
     def write(self, path: Path) -> list[Annotation]:
-        """Synthesise the recording into a FLAC file, and return its annotations by class code."""
-        samples, soundings = synthesise(np.random.default_rng(self.key), self.seconds, self.bouts, self.site)
+        """Synthesize the recording into a FLAC file, and return its annotations by class code."""
+        samples, soundings = synthesize(np.random.default_rng(self.key), self.seconds, self.bouts, self.site)
         write_flac(path, samples)
         found = [Annotation(self.stem, x.species.info.label("codes"), x.start_s, x.end_s) for x in soundings]
         return found or [Annotation(self.stem, "", 0.0, 0.0)]
@@ -166,7 +166,7 @@ def write_samples(
         paths = [train_stage / item.class_name / f"{item.stem}.flac" for item in train_plan]
         paths += [test_stage / f"{item.stem}.flac" for item in test_plan]
         work = pool.map(SampleRecording.write, [*train_plan, *test_plan], paths)
-        found = list(track(work, len(paths), "synthesising"))[len(train_plan) :]
+        found = list(track(work, len(paths), "synthesizing"))[len(train_plan) :]
         rows = [RecordingRow(item.stem, item.class_name, item.details) for item in train_plan]
         write_recordings_table(train_stage / FILE_NAME, rows)
         write_annotations(test_stage / "annotations.csv", [label for labels in found for label in labels])
@@ -184,7 +184,7 @@ def _write_sites(folder: Path, plan: Sequence[SampleRecording]) -> None:
     last = "annotations.csv" if plan[0].site and plan[0].site.number >= FIRST_UNSEEN else FILE_NAME
     with staging(folder) as stage, ThreadPoolExecutor(2) as pool:
         work = pool.map(SampleRecording.write, plan, [stage / f"{item.stem}.flac" for item in plan])
-        found = list(track(work, len(plan), "synthesising"))
+        found = list(track(work, len(plan), "synthesizing"))
         write_recordings_table(stage / FILE_NAME, [RecordingRow(item.stem, "", item.details) for item in plan])
         if last != FILE_NAME:
             write_annotations(stage / last, [label for labels in found for label in labels])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
-from britekit.collect.licences import is_wanted, normalise_licence
+from britekit.collect.licences import is_wanted, normalize_licence
 from britekit.collect.recording_folder import Remote
 from britekit.collect.recordings_table import Details
 from britekit.collect.resumable_download import check_audio, download
@@ -80,7 +80,7 @@ def find_recordings(
             continue
         named += 1
         details = _details(item, number, address)
-        unfree = "ND" in normalise_licence(details.licence).split("-") or not details.licence
+        unfree = "ND" in normalize_licence(details.licence).split("-") or not details.licence
         seen = str(item.get("animal-seen") or item.get("bird-seen") or "").casefold() == "yes"
         if (unfree and not no_derivatives_too) or (seen_only and not seen):
             continue

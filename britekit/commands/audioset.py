@@ -26,7 +26,7 @@ def audioset(
     ] = 500,
     sampling_rate: Annotated[int, opt("--sr", metavar="HZ", help="sampling rate (default: 32000)")] = 32000,
     num_to_skip: Annotated[int, opt("--skip", metavar="N", help="skip the first N (default: 0)")] = 0,
-    do_report: Annotated[bool, opt("--rpt", help="only print how the clips of the class are labelled")] = False,
+    do_report: Annotated[bool, opt("--rpt", help="only print how the clips of the class are labeled")] = False,
     root_dir: Annotated[
         str, opt("--root", metavar="DIR", help="directory that contains data/audioset (default: .)")
     ] = ".",

@@ -1,7 +1,7 @@
 """Collect the recordings that data/sources.csv lists.
 
 Training recordings go to data/recordings/<class>/, test recordings to the folder of
-pipeline.test_annotations, unlabelled ones to data/unlabelled/. Existing files are kept. An unlabelled recording
+pipeline.test_annotations, unlabeled ones to data/unlabelled/. Existing files are kept. An unlabeled recording
 that is tested, or of the group of a tested one, is refused.
 
 DVC does not notice new clips in a source folder; `collect --refresh` adds them.
@@ -97,7 +97,7 @@ def collect(
     print(f"training recordings = {splits['train']}")
     print(f"test recordings = {splits['test']}")
     if splits["unlabelled"]:
-        print(f"unlabelled recordings = {splits['unlabelled']}")
+        print(f"unlabeled recordings = {splits['unlabelled']}")
     if not dry_run and not done.annotated:
         from britekit.evaluation.untested import NEXT
 

@@ -42,7 +42,7 @@ def embed(
     overlap: Annotated[
         Optional[float],
         opt(
-            "--overlap", metavar="SECONDS", help="shared by neighbouring windows (default: that of the archive, else 0)"
+            "--overlap", metavar="SECONDS", help="shared by neighboring windows (default: that of the archive, else 0)"
         ),
     ] = None,
     num_threads: Annotated[

@@ -29,7 +29,7 @@ def extract_all(
         opt(
             "--overlap",
             metavar="SECONDS",
-            help="overlap of neighbouring segments (default: infer.overlap of the settings)",
+            help="overlap of neighboring segments (default: infer.overlap of the settings)",
         ),
     ] = None,
     src_name: SourceName = None,

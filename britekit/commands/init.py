@@ -6,8 +6,8 @@ where they are missing. Existing files stay as they are. Nothing is committed.
     britekit init --dest owls
     cd owls && git add . && git commit -m "Begin" && dvc repro && britekit summary
     britekit init --ci github
-    britekit init --rounds 2        # stages of students that learn from unlabelled recordings
-    britekit init --pretrain        # a stage that pre-trains the network on unlabelled recordings
+    britekit init --rounds 2        # stages of students that learn from unlabeled recordings
+    britekit init --pretrain        # a stage that pre-trains the network on unlabeled recordings
     britekit init --preset few      # below 500 training clips
 """
 
@@ -36,7 +36,7 @@ def init(
         opt("--rounds", metavar="N", help="also write the stages of N rounds of students (default: none)"),
     ] = None,
     pretrain: Annotated[
-        bool, opt("--pretrain", help="also write the stage that pre-trains the network on unlabelled recordings")
+        bool, opt("--pretrain", help="also write the stage that pre-trains the network on unlabeled recordings")
     ] = False,
 ) -> None:
     """Create a project."""

@@ -3,7 +3,7 @@
 They come from the tables that analyze-db --occlude writes (-i), or from annotations of recordings that the training
 database holds (-a). With tables, the frames that carry the score of the class count: those between the frame that
 loses it when everything up to it is blanked, and the one that loses it when everything from it on is blanked. The
-number of frames is audio.spec_duration × train.sed_fps. Prints how many segments are labelled over their whole length.
+number of frames is audio.spec_duration × train.sed_fps. Prints how many segments are labeled over their whole length.
 
     britekit analyze-db -o results/occluded --occlude
     britekit pickle-frame -i results/occluded -o data/frames.pkl

@@ -18,7 +18,7 @@ def plot_dir(
     output_path: PicturesDir = "",
     all: Annotated[bool, opt("--all", help="one picture of each whole recording")] = False,
     overlap: Annotated[
-        float, opt("--overlap", metavar="SECONDS", help="overlap of neighbouring segments (default: 0)")
+        float, opt("--overlap", metavar="SECONDS", help="overlap of neighboring segments (default: 0)")
     ] = 0.0,
     power: Power = 1.0,
     csv_path: Annotated[

@@ -18,7 +18,7 @@ def plot_rec(
     output_path: PicturesDir = "",
     all: Annotated[bool, opt("--all", help="one picture of the whole recording")] = False,
     overlap: Annotated[
-        float, opt("--overlap", metavar="SECONDS", help="overlap of neighbouring segments (default: 0)")
+        float, opt("--overlap", metavar="SECONDS", help="overlap of neighboring segments (default: 0)")
     ] = 0.0,
     power: Power = 1.0,
     sheet: Annotated[bool, opt("--sheet", help="many segments on a page, {recording}-sheet.jpeg")] = False,

@@ -21,8 +21,7 @@ from britekit.options import ConfigPath, opt
 def pretrain(
     cfg_path: ConfigPath = None,
     input_path: Annotated[
-        str,
-        opt("-i", "--input", metavar="DIR", help="unlabelled recordings, with subfolders (default data/unlabelled)"),
+        str, opt("-i", "--input", metavar="DIR", help="unlabeled recordings, with subfolders (default data/unlabelled)")
     ] = "data/unlabelled",
     output_path: Annotated[
         str, opt("-o", "--output", metavar="CKPT", help="the checkpoint (default models/backbone.ckpt)")

@@ -61,7 +61,7 @@ def probe(
     import numpy as np
 
     from britekit.archive.judged_windows import read_judged
-    from britekit.archive.labelled import read_labelled
+    from britekit.archive.labeled import read_labeled
     from britekit.archive.members import check_member_path, write_member
     from britekit.archive.opening import open_model
     from britekit.archive.probe import fit_probe
@@ -83,7 +83,7 @@ def probe(
         data = read_judged(stored, verdicts, embedder.cfg)
     else:
         assert annotations_path is not None
-        data = read_labelled(stored, annotations_path, embedder.audio.spec_duration, embedder.cfg)
+        data = read_labeled(stored, annotations_path, embedder.audio.spec_duration, embedder.cfg)
     found = fit_probe(data)
     seconds = time.monotonic() - began
     files = write_member(stored, embedder.path, found.classifier, data.classes, len(data.vectors_NF), output)

@@ -1,4 +1,4 @@
-"""Label windows of unlabelled recordings by the scores of a teacher, for a student to learn from.
+"""Label windows of unlabeled recordings by the scores of a teacher, for a student to learn from.
 
 The teacher is the ensemble of misc.ckpt_folder; in round N of the pipeline, the members of round N - 1. Its scores are
 raised to a power, which lowers uncertain ones most. Each window is kept, or drawn by its highest score if there are too
@@ -19,8 +19,7 @@ from britekit.options import CkptPath, ConfigPath, Threads, WindowOverlap, opt
 def pseudo_label(
     cfg_path: ConfigPath = None,
     input_path: Annotated[
-        str,
-        opt("-i", "--input", metavar="DIR", help="unlabelled recordings, with subfolders (default data/unlabelled)"),
+        str, opt("-i", "--input", metavar="DIR", help="unlabeled recordings, with subfolders (default data/unlabelled)")
     ] = "data/unlabelled",
     output_path: Annotated[
         Optional[str],
@@ -43,7 +42,7 @@ def pseudo_label(
         Optional[int], opt("--round", metavar="N", help="a round of the pipeline: its teacher and its file")
     ] = None,
 ) -> Any:
-    """Label windows of unlabelled recordings; see `britekit.archive.pseudo_labelling`.
+    """Label windows of unlabeled recordings; see `britekit.archive.pseudo_labeling`.
 
     Returns
     -------
@@ -60,7 +59,7 @@ def pseudo_label(
     from pathlib import Path
 
     from britekit.annotations.classes import read_classes
-    from britekit.archive.pseudo_labelling import Recipe, pseudo_label
+    from britekit.archive.pseudo_labeling import Recipe, pseudo_label
     from britekit.collect.admission import find_unlabelled
     from britekit.collect.test_recordings import TestRecordings
     from britekit.config import resolve

@@ -1,4 +1,4 @@
-"""Summarise a training database: classes, recordings, sources, licences, settings, warnings.
+"""Summarize a training database: classes, recordings, sources, licences, settings, warnings.
 
 Writes class_summary.csv, class_details.csv, spec_groups.csv and report.html, a page in one file.
 

@@ -1,4 +1,4 @@
-"""Find training segments that are probably labelled wrongly, and classes that are confused.
+"""Find training segments that are probably labeled wrongly, and classes that are confused.
 
 Trains --folds times, each time without a part of the training file, so that every segment is scored by a model
 that has not seen its recording. A label is doubtful if another one is confident instead (confident learning).

@@ -47,10 +47,10 @@ def rpt_iou(
         if not start <= value <= end:
             raise InputError(f"{name} is {value:g}; expected a threshold from {start:g} to {end:g}")
     thresholds = iou.make_thresholds(start, end, incr, (t1, t2))
-    found = iou.measure_localisation(annotations_path, label_dir, resolve(cfg_path), thresholds)
+    found = iou.measure_localization(annotations_path, label_dir, resolve(cfg_path), thresholds)
     for sentence in found.cautions:
         logging.getLogger("britekit.evaluation").warning("%s", sentence)
-    iou.write_localisation(output_path, found, t1, t2)
+    iou.write_localization(output_path, found, t1, t2)
     best = float(found.iou_T[found.best])
     print(f"iou = {best:.4f}")
     print(f"threshold = {found.thresholds[found.best]:g}")

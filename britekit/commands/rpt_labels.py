@@ -25,13 +25,13 @@ def rpt_labels(
     """Write how many seconds of each class were detected."""
     from britekit.config import resolve
     from britekit.errors import InputError
-    from britekit.evaluation.seconds_per_class import labelled_seconds, write_labelled
+    from britekit.evaluation.seconds_per_class import labeled_seconds, write_labeled
 
     if label_dir is None or output_path is None:
         raise InputError("labels and output directory are both needed")
     cfg = resolve(None, {"infer.min_score": min_score})
-    found = labelled_seconds(label_dir, cfg.infer.min_score, cfg.misc.map_codes)
-    write_labelled(output_path, found)
+    found = labeled_seconds(label_dir, cfg.infer.min_score, cfg.misc.map_codes)
+    write_labeled(output_path, found)
     print(f"recordings = {len(found.recordings)}")
     print(f"classes = {len(found.classes)}")
     print(f"seconds = {found.seconds_RC.sum():.1f}")

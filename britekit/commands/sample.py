@@ -1,4 +1,4 @@
-"""Synthesise recordings and annotations of imaginary species.
+"""Synthesize recordings and annotations of imaginary species.
 
 Each species has its own call, with varying pitch, tempo, distance and echo, over wind, rain and insects. The
 same seed gives the same files. --archive adds soundscapes without annotations from other sites, where microphone,
@@ -26,7 +26,7 @@ def sample(
         int, opt("--unseen", help="test soundscapes of sites that the archive lacks, to DIR/unseen (default 0)")
     ] = 0,
 ) -> tuple[int, int]:
-    """Synthesise recordings and annotations of imaginary species.
+    """Synthesize recordings and annotations of imaginary species.
 
     Returns
     -------

@@ -57,7 +57,7 @@ def screen(
     from britekit.errors import InputError
     from britekit.files import refuse_overwriting
     from britekit.inference.ensemble import load_ensemble
-    from britekit.inference.labelling import Labeller
+    from britekit.inference.labeling import Labeler
     from britekit.inference.model_files import resolve_for_models
     from britekit.inference.screen_fit import fit_screen
 
@@ -70,8 +70,8 @@ def screen(
     output = Path(output_path)
     refuse_overwriting(output, cfg_path, student, *members)
     ensemble = load_ensemble(cfg, members)
-    labeller = Labeller(cfg, ensemble, ensemble.calibration(raw))
-    found = fit_screen(cfg, ensemble, labeller, Path(student), paths, output, lose, mark)
+    labeler = Labeler(cfg, ensemble, ensemble.calibration(raw))
+    found = fit_screen(cfg, ensemble, labeler, Path(student), paths, output, lose, mark)
     for name, each in found.screen.classes.items():
         if each.threshold is None:
             print(f"{name} = not screened: {each.detections} detections")
@@ -81,7 +81,7 @@ def screen(
     print(f"windows = {found.windows}, computed = {found.passed} ({found.passed / found.windows:.1%})")
     print(f"detections = {found.without}, with the screen {found.with_} ({found.with_ / found.without:.2%})")
     print(f"cost = {found.cost:.1%} of the models without the screen ({1 / found.cost:.1f} times as fast)")
-    print(f"scores = {labeller.calibration.describe()}")
+    print(f"scores = {labeler.calibration.describe()}")
     print(f"screen = {output}")
     print(f"table = {output.with_suffix('.csv')}")
     if found.failed:

@@ -2,7 +2,7 @@
 
 Reads the training file (train.train_pickle) and writes checkpoints, curves and settings to logs/version_N.
 
---pseudo-labels adds windows of unlabelled recordings, labelled by a teacher (pseudo-label), to every batch. In the
+--pseudo-labels adds windows of unlabeled recordings, labeled by a teacher (pseudo-label), to every batch. In the
 pipeline, --round N trains a student of round N: on data/pseudo/round-N.npz, into models/rounds/N.
 
 With --publish, as in the pipeline, the checkpoint of the last epoch is stripped and copied to the checkpoint
@@ -61,7 +61,7 @@ def train(
     ] = None,
     pseudo_labels: Annotated[
         Optional[str],
-        opt("--pseudo-labels", metavar="FILE", help="windows of unlabelled recordings (default: train.pseudo_labels)"),
+        opt("--pseudo-labels", metavar="FILE", help="windows of unlabeled recordings (default: train.pseudo_labels)"),
     ] = None,
     number: Annotated[
         Optional[int], opt("--round", metavar="N", help="with --publish: a student of this round of the pipeline")
@@ -247,7 +247,7 @@ def _log_example(run: Any, result: Any) -> None:
 
     from matplotlib.image import imsave
 
-    from britekit.plots.style import SPECTROGRAM_COLOURS
+    from britekit.plots.style import SPECTROGRAM_COLORS
 
     count, height, width = result.example.shape
     columns = max(1, int(count**0.5))
@@ -256,7 +256,7 @@ def _log_example(run: Any, result: Any) -> None:
     mosaic = shown[:, :, ::-1].transpose(0, 2, 1, 3).reshape(-1, columns * width)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "batch.png"
-        imsave(path, mosaic, cmap=SPECTROGRAM_COLOURS)
+        imsave(path, mosaic, cmap=SPECTROGRAM_COLORS)
         run.image("augmented_batch", path)
 
 

@@ -38,7 +38,7 @@ def tune(
                 *("macro_pr", "micro_pr", "macro_roc", "micro_roc"),
                 *("micro_pr_trained", "micro_roc_trained", "combo_pr", "combo_roc"),
             ),
-            help="metric to maximise: macro_pr, micro_pr, macro_roc, micro_roc (over annotated classes), "
+            help="metric to maximize: macro_pr, micro_pr, macro_roc, micro_roc (over annotated classes), "
             "micro_pr_trained, micro_roc_trained (over all trained classes), or the mean of macro and trained micro, "
             "combo_pr or combo_roc (default: macro_roc)",
         ),

@@ -38,7 +38,7 @@ class AudioConfig(Section):
     db_power: float = setting(1.0, "exponent after the conversion to decibels", above=0)
     log_freq_gain: float = setting(0.6, "boost of high frequencies on the log scale")
     n_fft: int | None = setting(None, "FFT size; null = twice the window", "samples", low=16)
-    mel_norm: Literal["slaney"] | None = setting(None, "area normalisation of the mel filters, or none")
+    mel_norm: Literal["slaney"] | None = setting(None, "area normalization of the mel filters, or none")
 
     @property
     def window_samples(self) -> int:

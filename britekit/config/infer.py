@@ -17,11 +17,11 @@ class InferConfig(Section):
     ALIASES: ClassVar[dict[str, str]] = {"autocast": "precision"}
 
     segment_len: float | None = setting(None, "SED heads: length of labels; null = as long as the sounds", "s", above=0)
-    overlap: float = setting(0.0, "overlap of neighbouring windows", "s", low=0)
+    overlap: float = setting(0.0, "overlap of neighboring windows", "s", low=0)
     min_score: float = setting(0.8, "lowest score of a label", low=0, high=1)
     num_threads: int = setting(3, "recordings decoded in parallel", low=1)
     precision: Literal["f32", "bf16"] = setting("f32", "bf16: faster where the processor has it, less exact")
-    audio_power: float = setting(0.7, "exponent on normalised spectrograms before scoring", above=0)
+    audio_power: float = setting(0.7, "exponent on normalized spectrograms before scoring", above=0)
     scaling_coefficient: float = setting(1.0, "Platt coefficient")
     scaling_intercept: float = setting(0.0, "Platt intercept")
     label_field: Literal["names", "codes", "alt_names", "alt_codes"] = setting("codes", "content of a label")
@@ -52,7 +52,7 @@ class InferConfig(Section):
     shift_s: float = setting(0.0, "average each window with ones earlier and later by this", "s", low=0)
     frame_taper: bool = setting(False, "where windows overlap, frames at their edges count less")
     quantile: float | None = setting(None, "labels of segment_len: quantile of frames; null = maximum", low=0, high=1)
-    smoothing_s: float = setting(0.0, "average with neighbours up to this far, less with distance", "s", low=0)
+    smoothing_s: float = setting(0.0, "average with neighbors up to this far, less with distance", "s", low=0)
     top_weight: float = setting(0.0, "multiply scores by the class's highest one, to this power", low=0, high=4)
 
     @classmethod

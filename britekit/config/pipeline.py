@@ -16,7 +16,7 @@ class PipelineConfig(Section):
     SECTION: ClassVar[str] = "pipeline"
 
     seeds: list[int] = setting(lambda: [1, 2], "one training run and one ensemble member each", low=0)
-    extract_overlap: float = setting(0.0, "overlap of neighbouring segments in the stage extract", "s", low=0)
+    extract_overlap: float = setting(0.0, "overlap of neighboring segments in the stage extract", "s", low=0)
     test_annotations: str = setting("data/test/annotations.csv", "annotations of the test recordings")
     granularity: Literal["segment", "block", "recording"] = setting("segment", "of the stage rpt-test")
     calibration_cutoff: float = setting(0.0, "lowest score used to fit the calibration", low=0, below=1)
@@ -25,7 +25,7 @@ class PipelineConfig(Section):
     pseudo_power: float = setting(
         1.5, "exponent on scores of teachers; above 1 lowers uncertain ones most", late=True, above=0
     )
-    pseudo_windows: int = setting(20000, "most windows of unlabelled recordings per round", late=True, low=1)
+    pseudo_windows: int = setting(20000, "most windows of unlabeled recordings per round", late=True, low=1)
     bento_name: str = setting("britekit-ensemble", "name of the packaged service")
     intended_use: str | None = setting(None, "purpose that the model card states; null = a general sentence")
     promote_margin: float = setting(0.01, "how much worse a model may be to be promoted", low=0, below=1)

@@ -87,9 +87,9 @@ class TrainConfig(Section):
         None, "score at most so many per held-out recording; null = all", late=True, low=1
     )
 
-    # unlabelled recordings
+    # unlabeled recordings
     pseudo_labels: str | None = setting(
-        None, "windows of unlabelled recordings to learn from too (`pseudo-label`)", late=True
+        None, "windows of unlabeled recordings to learn from too (`pseudo-label`)", late=True
     )
     pseudo_share: float = setting(0.5, "share of such windows in each batch", late=True, above=0, below=1)
     pseudo_weight: float = setting(1.0, "weight of their labels in the loss", late=True, above=0, high=1)

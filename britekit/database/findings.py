@@ -12,7 +12,7 @@ from britekit.database.spectrograms import differing_settings
 from britekit.database.summary import ClassSummary, DatabaseSummary, GroupSummary
 from britekit.errors import counted
 
-# A class with fewer recordings (or groups of them) is learnt with its background; the guide says so too.
+# A class with fewer recordings (or groups of them) is learned with its background; the guide says so too.
 FEW_RECORDINGS = 30
 DOMINANT_SOURCE = 0.8
 DOMINANT_RECORDING = 0.5

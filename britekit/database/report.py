@@ -11,7 +11,7 @@ from britekit.config import BaseConfig
 from britekit.database.findings import Finding, find_problems
 from britekit.database.samples import NearPairs, near_duplicates, stored_sizes
 from britekit.database.schema import DEFAULT_NAME
-from britekit.database.summary import DatabaseSummary, summarise
+from britekit.database.summary import DatabaseSummary, summarize
 from britekit.database.summary_page import render_summary
 from britekit.files import together, write_csv, write_text
 
@@ -28,7 +28,7 @@ def write_report(session: Session, cfg: BaseConfig, output: Path) -> tuple[Datab
     output
         Directory, made if missing; files there are replaced, all of them or none.
     """
-    summary = summarise(session)
+    summary = summarize(session)
     audio = asdict(cfg.audio)
     sizes = {group.name: stored_sizes(session, group) for group in summary.groups}
     duration = _duration(summary, cfg)

@@ -113,7 +113,7 @@ class DatabaseSummary:
         return sorted(found.values(), key=lambda tally: (-tally.recordings, tally.name))
 
 
-def summarise(session: Session) -> DatabaseSummary:
+def summarize(session: Session) -> DatabaseSummary:
     """Count what a database holds; ``session`` is only read."""
     classes = {
         class_id: ClassSummary(class_id, name, code or "", category or "")

@@ -7,7 +7,7 @@ From recordings to the database:
 - `annotated`: which classes are heard where people annotated recordings
 - `curation`: decisions of people, replayed at every build
 - `curation_rows`: the rows of their table, read and appended
-- `catalogue`: the classes and other names that the decisions leave
+- `catalog`: the classes and other names that the decisions leave
 - `hand_edits`: changing a database by hand, together with that table
 - `redo`: a decision applied to a database that exists
 - `segment_removal`: takes a class from segments that images or a table point out
@@ -39,7 +39,7 @@ From the database to training:
 - `excerpt`, `before_after`: a few spectrograms, and what each augmentation does to them
 - `frame_labels`, `teacher_targets`: files of what a training file does not hold; `extra_targets` mixes and moves them
 - `mixing`, `batches`: merged and augmented batches on the device
-- `pseudo_labels`: windows of unlabelled recordings with a teacher's scores; `student_batches` mixes them in,
+- `pseudo_labels`: windows of unlabeled recordings with a teacher's scores; `student_batches` mixes them in,
   `window_targets` holds those of frames
 - `splits`: folds and held-out portions
 """

@@ -77,7 +77,7 @@ class Bank:
     device
         Where batches go.
     pseudo, weight
-        Windows of unlabelled recordings with soft labels, which follow the samples, and the weight of their labels.
+        Windows of unlabeled recordings with soft labels, which follow the samples, and the weight of their labels.
     extras
         Frame labels and targets of teachers, of the same samples and windows.
     """

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.names import NamedFiles
-from britekit.datasets.catalogue import Catalogue
+from britekit.datasets.catalog import Catalog
 from britekit.datasets.curation_rows import EVERY_CLASS, Decision, read_decisions, refuse
 from britekit.errors import InputError, some
 
@@ -33,7 +33,7 @@ class Curation:
 
     Attributes
     ----------
-    catalogue
+    catalog
         The names that exist in the end.
     step_s
         Seconds from one segment to the next, which decide how near an offset must be.
@@ -43,16 +43,16 @@ class Curation:
 
     def __init__(self, decisions: Iterable[Decision] = (), classes: Sequence[ClassInfo] = ()) -> None:
         self._decisions = list(decisions)
-        self.catalogue = Catalogue.after(classes, self._decisions)
+        self.catalog = Catalog.after(classes, self._decisions)
         self._about_segments: list[Decision] = []
         self._everywhere: list[Decision] = []
         self._by_source: dict[str, list[Decision]] = {}
-        # Names in `add-` and `del-` rows are judged by the catalogue alone, except those of sources.
+        # Names in `add-` and `del-` rows are judged by the catalog alone, except those of sources.
         self._matched: set[int] = set()
         added: set[str] = set()
         for decision in self._decisions:
             if decision.is_about_segments:
-                if decision.row not in self.catalogue.without_effect:
+                if decision.row not in self.catalog.without_effect:
                     self._about_segments.append(decision)
                 continue
             if decision.action in ("del-class", "del-cat"):
@@ -64,7 +64,7 @@ class Curation:
                 if decision.name not in added:
                     continue
                 added.discard(decision.name)
-            if decision.row not in self.catalogue.without_effect:
+            if decision.row not in self.catalog.without_effect:
                 self._matched.add(decision.row)
         self._contradictions: dict[tuple[int, int], None] = {}
         self._of_row = {decision.row: decision for decision in self._decisions}
@@ -119,7 +119,7 @@ class Curation:
         last: dict[str, Decision] = {}
         for decision in decisions:
             if not decision.is_about_segments:
-                gone = self.catalogue.removed_classes.get(decision.row)
+                gone = self.catalog.removed_classes.get(decision.row)
                 for name in state if gone is None else gone & state.keys():
                     state[name] = False
                 continue
@@ -174,7 +174,7 @@ def read_curation(path: Path | None, classes: Sequence[ClassInfo]) -> Curation:
     if path is None:
         return Curation((), classes)
     curation = Curation(read_decisions(path), classes)
-    refuse(path, curation.catalogue.problems)
+    refuse(path, curation.catalog.problems)
     return curation
 
 

@@ -154,7 +154,7 @@ def frame_masks(
     codes: Sequence[str],
     num_frames: int,
 ) -> _Masks:
-    """Return the frame labels of samples, resampled to ``num_frames`` by nearest neighbour.
+    """Return the frame labels of samples, resampled to ``num_frames`` by nearest neighbor.
 
     A vector for a class that the sample does not have says nothing.
     """

@@ -123,29 +123,29 @@ def _choose_windows(plans: Sequence[Plan], duration: float, overlap: float) -> N
 
 def _add_classes(session: Session, curation: Curation) -> dict[str, int]:
     """Add the categories, classes and sound types that decisions leave; return class IDs by name."""
-    catalogue = curation.catalogue
-    categories = {name: get_or_add_category(session, name) for name in catalogue.categories}
-    for name in catalogue.soundtypes:
+    catalog = curation.catalog
+    categories = {name: get_or_add_category(session, name) for name in catalog.categories}
+    for name in catalog.soundtypes:
         session.execute(insert(SoundType).values(name=name, inserted_date=session.info["inserted_date"]))
     return {
         name: add_class(session, name, info.code, categories[category], alt_name=info.alt_name, alt_code=info.alt_code)
-        for name, (category, info) in catalogue.classes.items()
+        for name, (category, info) in catalog.classes.items()
     }
 
 
 def _settle_names(session: Session, curation: Curation) -> None:
     """Bring sources, groups and the default category to what decisions leave."""
-    catalogue = curation.catalogue
-    for name in catalogue.removed_sources:
+    catalog = curation.catalog
+    for name in catalog.removed_sources:
         # Recordings that it has in spite of its removal were brought back by later rows.
         has_recording = select(Recording.id).where(Recording.source_id == Source.id).exists()
         if session.scalar(select(Source.id).where(Source.name == name, ~has_recording)) is not None:
             delete_source(session, name)
-    for name in catalogue.added_sources:
+    for name in catalog.added_sources:
         get_or_add_source(session, name)
-    if DEFAULT_NAME not in catalogue.categories:
+    if DEFAULT_NAME not in catalog.categories:
         delete_category(session, DEFAULT_NAME)
-    for name in sorted(catalogue.removed_groups):
+    for name in sorted(catalog.removed_groups):
         if session.scalar(select(SpecGroup.id).where(SpecGroup.name == name)) is not None:
             delete_group(session, name)
 
@@ -163,7 +163,7 @@ def _check_every_class(
 ) -> None:
     found = {name for plan in plans for name in plan.every_class} | curation.targets()
     # What was removed by a decision needs no recordings.
-    found |= {info.name for info in classes} - curation.catalogue.classes.keys()
+    found |= {info.name for info in classes} - curation.catalog.classes.keys()
     missing = [info.name for info in classes if info.name not in found]
     if missing:
         listed = some([f'"{name}"' for name in missing], 10)

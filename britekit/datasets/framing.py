@@ -34,7 +34,7 @@ _SUMMARY = "class_summary.csv"
 
 @dataclass
 class Framed:
-    """Frame labels, and how many segments of each class are labelled over their whole length."""
+    """Frame labels, and how many segments of each class are labeled over their whole length."""
 
     labels: dict[int, dict[str, Vector]] = field(default_factory=dict)
     """By segment, the vector of each class, by code."""
@@ -44,7 +44,7 @@ class Framed:
         self.labels.setdefault(segment, {})[code] = vector
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """Return, by code, the number of segments, and of those labelled over their whole length."""
+        """Return, by code, the number of segments, and of those labeled over their whole length."""
         found: dict[str, tuple[int, int]] = {}
         for vectors in self.labels.values():
             for code, vector in vectors.items():

@@ -15,7 +15,7 @@ from britekit.database.spectrograms import require_group
 from britekit.datasets.occlusion import Occlusion
 from britekit.datasets.stored_pictures import iter_images
 from britekit.errors import InputError, counted, some
-from britekit.plots.axis_ticks import row_centres_hz
+from britekit.plots.axis_ticks import row_centers_hz
 from britekit.plots.occlusion import plot_occlusion
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def plot_occlusions(
             f"{where} holds none of the {counted(len(occlusions), 'segment')} of this table; choose the "
             "database that analyze-db read, or run it again"
         )
-    row_hz = row_centres_hz(audio)
+    row_hz = row_centers_hz(audio)
     images = iter_images(session, [value for _, value in found], audio)
     for number in show_progress(range(len(found))):
         row = found[number][0]

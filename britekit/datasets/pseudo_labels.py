@@ -1,4 +1,4 @@
-"""Windows of unlabelled recordings with the scores of a teacher: the file that ``pseudo-label`` writes.
+"""Windows of unlabeled recordings with the scores of a teacher: the file that ``pseudo-label`` writes.
 
 An uncompressed npz archive of plain arrays. Of ``teacher-targets`` it has ``format_version``, ``class_codes``,
 ``probabilities``, ``frame_probabilities`` and the teachers with their SHA-256; in place of ids of segments it holds the

@@ -22,7 +22,7 @@ _REFINED_AT_ONCE = 1 << 12
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class Neighbors:
     """Rows near a target, the nearest first; equal ones in the order of the rows."""
 
     rows: NDArray[np.int64]
@@ -53,7 +53,7 @@ class EmbeddingMatrix:
     def __len__(self) -> int:
         return len(self._vectors)
 
-    def search(self, targets_KF: NDArray[np.floating], max_dist: float, most: int | None = None) -> list[Neighbours]:
+    def search(self, targets_KF: NDArray[np.floating], max_dist: float, most: int | None = None) -> list[Neighbors]:
         """Return, for each target, the rows at most ``max_dist`` away, at most ``most`` of them."""
         targets = np.asarray(targets_KF, np.float64)
         norms = _norms(targets)
@@ -66,7 +66,7 @@ class EmbeddingMatrix:
 
     def _refined(
         self, unit: NDArray[np.float64], cosines: NDArray[np.float32], max_dist: float, most: int | None
-    ) -> Neighbours:
+    ) -> Neighbors:
         limit = 1.0 - max_dist - _SLACK
         if most is not None and most < len(cosines):
             place = len(cosines) - max(most, 1)
@@ -78,7 +78,7 @@ class EmbeddingMatrix:
         inside = distances <= max_dist
         rows, distances = rows[inside], distances[inside]
         order = np.lexsort((rows, distances))[:most]
-        return Neighbours(rows[order], distances[order])
+        return Neighbors(rows[order], distances[order])
 
     def _exact(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return unit vectors of rows in float64."""

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from britekit.config.audio import AudioConfig
 from britekit.database.spectrograms import decode, iter_values
 from britekit.errors import DatabaseError
-from britekit.plots.axis_ticks import row_centres_hz
+from britekit.plots.axis_ticks import row_centers_hz
 from britekit.plots.spectrogram import SpectrogramPlot, plot_bare_spectrogram
 
 
@@ -32,7 +32,7 @@ class Pictures:
     def __init__(self, audio: AudioConfig, axes: bool, power: float = 1.0) -> None:
         self._audio = audio
         self._power = power
-        self._plot = SpectrogramPlot(row_centres_hz(audio)) if axes else None
+        self._plot = SpectrogramPlot(row_centers_hz(audio)) if axes else None
 
     def draw(self, path: Path, image_FT: NDArray[np.float32], offset: float, title: str) -> None:
         """Write one picture; ``offset`` in seconds."""

@@ -1,6 +1,6 @@
-"""Batches of a student: labelled spectrograms and windows of unlabelled recordings, mixed with each other.
+"""Batches of a student: labeled spectrograms and windows of unlabeled recordings, mixed with each other.
 
-Legend: N labelled samples, M windows, B batch.
+Legend: N labeled samples, M windows, B batch.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from britekit.errors import InputError
 class StudentBatches(TrainingBatches):
     """Batches of which a share are windows with soft labels, drawn by confidence.
 
-    An epoch goes once through the labelled samples; windows are drawn with replacement. In mixup and cutmix, the
-    partner of a labelled sample is a window, and that of a window a labelled sample.
+    An epoch goes once through the labeled samples; windows are drawn with replacement. In mixup and cutmix, the
+    partner of a labeled sample is a window, and that of a window a labeled sample.
 
     Parameters
     ----------
     bank
-        Holds the labelled samples, then the windows.
+        Holds the labeled samples, then the windows.
     confidence
         (M,) relative chance of each window.
     share
@@ -46,10 +46,10 @@ class StudentBatches(TrainingBatches):
     ):
         self._first = len(bank) - len(confidence)
         self._chances = torch.from_numpy(np.cumsum(confidence.astype(np.float64)))
-        labelled = max(1, round(batch_size * (1.0 - share)))
-        super().__init__(bank, members, labelled, seed, *others)
+        labeled = max(1, round(batch_size * (1.0 - share)))
+        super().__init__(bank, members, labeled, seed, *others)
         self._windows = [_windows(end - begin, share) for begin, end in self.bounds]
-        self.batch_size = labelled + _windows(labelled, share)
+        self.batch_size = labeled + _windows(labeled, share)
 
     @property
     def spectrograms(self) -> int:
@@ -57,7 +57,7 @@ class StudentBatches(TrainingBatches):
         return super().spectrograms + sum(self._windows)
 
     def indices(self, epoch: int) -> Iterator[torch.Tensor]:
-        """Sample indices of each batch of an epoch: labelled ones, then windows."""
+        """Sample indices of each batch of an epoch: labeled ones, then windows."""
         generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch, 6))
         for index, count in zip(super().indices(epoch), self._windows, strict=True):
             yield torch.cat([index, self._draw(count, generator)])
@@ -74,9 +74,9 @@ class StudentBatches(TrainingBatches):
         return partners
 
 
-def _windows(labelled: int, share: float) -> int:
-    """Return the number of windows that go with so many labelled samples."""
-    return max(1, round(labelled * share / (1.0 - share)))
+def _windows(labeled: int, share: float) -> int:
+    """Return the number of windows that go with so many labeled samples."""
+    return max(1, round(labeled * share / (1.0 - share)))
 
 
 def check_classes(path: str, theirs: list[str], ours: list[str], training: str) -> None:

@@ -1,6 +1,6 @@
-"""Targets of frames for windows with soft labels, beside those of labelled samples.
+"""Targets of frames for windows with soft labels, beside those of labeled samples.
 
-Legend: N labelled samples, M windows, B batch, C classes, T frames.
+Legend: N labeled samples, M windows, B batch, C classes, T frames.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from britekit.datasets.extra_targets import BatchExtras, ExtraTargets
 class WindowTargets(ExtraTargets):
     """Those of samples, then of windows; a window's frames are those of its teacher."""
 
-    labelled: ExtraTargets | None = None
+    labeled: ExtraTargets | None = None
     """Those of the samples; None if these have only labels of segments."""
     first: int = 0
     """N, number of the first window."""
@@ -28,8 +28,8 @@ class WindowTargets(ExtraTargets):
     def gather(self, index_B: torch.Tensor, targets_BC: torch.Tensor) -> BatchExtras:
         """Return those of samples and windows whose labels are ``targets_BC``, in new memory."""
         extras = BatchExtras()
-        if self.labelled is not None:
-            extras = self.labelled.gather(index_B.clamp(max=self.first - 1), targets_BC)
+        if self.labeled is not None:
+            extras = self.labeled.gather(index_B.clamp(max=self.first - 1), targets_BC)
         rows = (index_B >= self.first).nonzero().squeeze(1)
         if self.windows is not None and extras.frames is None:
             extras.frames = targets_BC[:, :, None].repeat(1, 1, self.num_frames)

@@ -15,7 +15,7 @@ from britekit.datasets.occlusion import occlusion_columns
 from britekit.evaluation.contradictions import ClassView, Contradicted, stored_image
 from britekit.evaluation.matrix_file import write_table
 from britekit.files import together, write_text
-from britekit.plots.axis_ticks import row_centres_hz
+from britekit.plots.axis_ticks import row_centers_hz
 from britekit.plots.contact_sheet import ContactSheet
 from britekit.plots.spectrogram import SpectrogramPlot
 
@@ -92,7 +92,7 @@ def plot_contradictions(
 
     Existing pictures are kept. Return the number of new ones.
     """
-    plot = SpectrogramPlot(row_centres_hz(audio))
+    plot = SpectrogramPlot(row_centers_hz(audio))
     count = 0
     for view, name in zip(views, file_names(views), strict=True):
         rows = list(enumerate(below(view, max_score), start=1))

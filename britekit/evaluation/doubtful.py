@@ -44,12 +44,12 @@ class Doubt:
     row: int
     """In the training file."""
     column: int
-    labelled: bool
+    labeled: bool
     """Whether the segment has the class, and probably does not hold it; else it probably holds what it lacks."""
     score: float
     """Of the class, by a model that had not seen the segment."""
     rival: int
-    """The likeliest class that the segment is not labelled with; -1 if there is none."""
+    """The likeliest class that the segment is not labeled with; -1 if there is none."""
 
 
 @dataclass
@@ -60,9 +60,9 @@ class DoubtReport:
     score_NC: NDArray[np.float32]
     doubts: list[Doubt]
 
-    def of_class(self, column: int, labelled: bool) -> int:
+    def of_class(self, column: int, labeled: bool) -> int:
         """Return the number of doubts about a class."""
-        return sum(doubt.column == column and doubt.labelled == labelled for doubt in self.doubts)
+        return sum(doubt.column == column and doubt.labeled == labeled for doubt in self.doubts)
 
 
 def find_doubts(session: Session, cfg: BaseConfig, folds: int, seed: int, group: str = "default") -> DoubtReport:
@@ -125,9 +125,7 @@ def _doubts(samples: TrainingSet, score_NC: NDArray[np.float32], multi_label: bo
         others_of_row[column] = -1.0
         rival = int(others_of_row.argmax()) if others_of_row.max() >= 0 else -1
         found.append(Doubt(row, column, bool(label[row, column]), float(score_NC[row, column]), rival))
-    return sorted(
-        found, key=lambda doubt: (doubt.score if doubt.labelled else 1 - doubt.score, doubt.row, doubt.column)
-    )
+    return sorted(found, key=lambda doubt: (doubt.score if doubt.labeled else 1 - doubt.score, doubt.row, doubt.column))
 
 
 def write_doubts(
@@ -151,13 +149,13 @@ def write_doubts(
             classes[doubt.rival].name, f"{report.score_NC[doubt.row, doubt.rival]:.3f}"
         )  # fmt: skip
         rows.append(
-            (rank, path.as_posix(), f"{offset:.2f}", f"{offset + seconds:.2f}", name, "yes" if doubt.labelled else "no",
+            (rank, path.as_posix(), f"{offset:.2f}", f"{offset + seconds:.2f}", name, "yes" if doubt.labeled else "no",
              f"{doubt.score:.3f}", *rival, segment)
         )  # fmt: skip
         below = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
         recording = below.with_suffix("").as_posix()
         queue.append((recording, f"{offset:.2f}", f"{offset + seconds:.2f}", name, f"{doubt.score:.3f}"))
-        if doubt.labelled:
+        if doubt.labeled:
             decisions.append((path.name, f"{offset:.2f}", name, "drop", ""))
     with together():
         write_table(folder / "doubtful.csv", [COLUMNS, *rows])
@@ -221,7 +219,7 @@ def _write_sheet(
 ) -> list[Path]:
     audio = cfg.audio
     legend = (
-        f"Width {audio.spec_duration:g} s, height {audio.min_freq} to {audio.max_freq} Hz; + labelled, - not labelled "
+        f"Width {audio.spec_duration:g} s, height {audio.min_freq} to {audio.max_freq} Hz; + labeled, - not labeled "
         "with the class; its score, recording and offset in seconds"
     )
 
@@ -232,7 +230,7 @@ def _write_sheet(
         for doubt in report.doubts[:SHEET_SIZE]:
             _, value_id, path, offset = about[doubt.row]
             info: ClassInfo = report.samples.classes[doubt.column]
-            sign = "+" if doubt.labelled else "-"
+            sign = "+" if doubt.labeled else "-"
             for found in iter_stored(session, [value_id], 1):
                 for _, segment, value in found:
                     image = stored_image(session, segment, value, audio.spec_height, audio.spec_width)

@@ -33,7 +33,7 @@ _MOST_THRESHOLDS = 10_001
 
 
 @dataclass(frozen=True)
-class Localisation:
+class Localization:
     """Mean intersection over union of components of annotations and labels."""
 
     thresholds: NDArray[np.float64]
@@ -97,9 +97,9 @@ def make_thresholds(start: float, end: float, step: float, also: Sequence[float]
     return np.unique(np.round([*(start + step * np.arange(count)), *also], 10))
 
 
-def measure_localisation(
+def measure_localization(
     annotations_path: str | Path, label_dir: str | Path, cfg: BaseConfig, thresholds: NDArray[np.float64]
-) -> Localisation:
+) -> Localization:
     """Compare annotations per segment with labels of any length, at each threshold.
 
     Per annotated recording and class, touching labels at or above the threshold are joined, and overlapping intervals
@@ -159,14 +159,14 @@ def measure_localisation(
     means, by_recording = [], []
     for threshold in thresholds:
         found = score_M >= np.float32(threshold)
-        labelled = join_stretches(key_M[found], start_M[found], end_M[found], 2 * ROUNDED_S)
-        group, overlap = component_overlaps(claimed, labelled)
+        labeled = join_stretches(key_M[found], start_M[found], end_M[found], 2 * ROUNDED_S)
+        group, overlap = component_overlaps(claimed, labeled)
         means.append(float(overlap.mean()))
         number = np.bincount(recording_of[group], minlength=len(recordings))
         total = np.bincount(recording_of[group], overlap, minlength=len(recordings))
         by_recording.append(total / number)
     unlabelled = [name for name in recordings if name not in places]
-    return Localisation(
+    return Localization(
         thresholds,
         recordings,
         np.array(means),
@@ -186,7 +186,7 @@ def _cut_of(manifest: dict[str, Any], table: LabelTable) -> float:
     return float(table.score_M.min(initial=1.0))
 
 
-def write_localisation(directory: str | Path, found: Localisation, t1: float, t2: float) -> list[Path]:
+def write_localization(directory: str | Path, found: Localization, t1: float, t2: float) -> list[Path]:
     """Write ``thresholds.csv``, ``recordings.csv`` and ``summary.txt``."""
     folder = Path(directory)
     with together():
@@ -199,7 +199,7 @@ def write_localisation(directory: str | Path, found: Localisation, t1: float, t2
     return written
 
 
-def summary_text(found: Localisation, t1: float, t2: float) -> str:
+def summary_text(found: Localization, t1: float, t2: float) -> str:
     """Return the results as text."""
     best = found.best
     lines = [
@@ -219,18 +219,18 @@ def summary_text(found: Localisation, t1: float, t2: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def nearest(found: Localisation, threshold: float) -> int:
+def nearest(found: Localization, threshold: float) -> int:
     """Return the index of the nearest threshold."""
     return int(np.argmin(np.abs(found.thresholds - threshold)))
 
 
-def _threshold_rows(found: Localisation) -> Iterator[Sequence[object]]:
+def _threshold_rows(found: Localization) -> Iterator[Sequence[object]]:
     yield "threshold", "iou"
     for threshold, value in zip(found.thresholds, found.iou_T, strict=True):
         yield f"{threshold:g}", f"{value:.3f}"
 
 
-def _recording_rows(found: Localisation, t1: float, t2: float) -> Iterator[Sequence[object]]:
+def _recording_rows(found: Localization, t1: float, t2: float) -> Iterator[Sequence[object]]:
     yield "recording", "iou_max", f"iou_{t1:g}", f"iou_{t2:g}"
     places = [nearest(found, t) for t in (t1, t2)]
     for r, name in enumerate(found.recordings):

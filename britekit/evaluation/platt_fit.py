@@ -74,7 +74,7 @@ def fit_platt(
     true_M: NDArray[np.floating] | NDArray[np.bool_],
     count_M: NDArray[np.floating] | None = None,
     start: tuple[float, float] = (1.0, 0.0),
-    centre: tuple[float, float] = (0.0, 0.0),
+    center: tuple[float, float] = (0.0, 0.0),
     penalty: tuple[float, float] = (1.0, 0.0),
 ) -> tuple[float, float]:
     """Fit truth on logits by penalized logistic regression with Newton's method.
@@ -90,7 +90,7 @@ def fit_platt(
         Number of cells with this logit, and how many of them are true; by default one cell each.
     start
         Initial values.
-    centre, penalty
+    center, penalty
         Center and strength of the penalty on coefficient and intercept.
 
     Returns
@@ -100,7 +100,7 @@ def fit_platt(
     """
     y = true_M.astype(np.float64)
     count = np.ones(len(y)) if count_M is None else count_M.astype(np.float64)
-    value, pull, strength = np.array(start), np.array(centre), np.array(penalty)
+    value, pull, strength = np.array(start), np.array(center), np.array(penalty)
 
     def loss(candidate: NDArray[np.float64]) -> float:
         logits = candidate[0] * z_M + candidate[1]

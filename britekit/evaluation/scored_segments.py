@@ -103,7 +103,7 @@ def read_scored_segments(
     annotations = read_any_annotations(annotations_path, cfg.misc.map_codes, known=sorted(known))
     if not annotations:
         raise InputError(f"{annotations_path} contains no annotation; add a row with an empty class for silence")
-    annotations = _as_labelled(annotations, source)
+    annotations = _as_labeled(annotations, source)
     exclusions = Exclusions()
     first_row: dict[str, str] = {}
     for item in annotations:
@@ -140,7 +140,7 @@ def read_scored_segments(
     )
 
 
-def _as_labelled(annotations: list[Annotation], source: AnalyzedScores) -> list[Annotation]:
+def _as_labeled(annotations: list[Annotation], source: AnalyzedScores) -> list[Annotation]:
     """Return annotations with the name of their class in the scores; unknown labels stay unchanged."""
     known = set(source.labels)
     others = {a.label for a in annotations if a.label} - known

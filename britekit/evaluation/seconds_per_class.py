@@ -57,7 +57,7 @@ def annotated_seconds(path: str | Path, map_codes: Mapping[str, str] | None = No
     )
 
 
-def labelled_seconds(directory: str | Path, min_score: float, map_codes: Mapping[str, str] | None = None) -> Seconds:
+def labeled_seconds(directory: str | Path, min_score: float, map_codes: Mapping[str, str] | None = None) -> Seconds:
     """Sum the time of labels with at least this score, per recording and class mapped by `misc.map_codes`.
 
     Raises
@@ -107,7 +107,7 @@ def write_annotated(directory: str | Path, found: Seconds) -> list[Path]:
         ]
 
 
-def write_labelled(directory: str | Path, found: Seconds) -> list[Path]:
+def write_labeled(directory: str | Path, found: Seconds) -> list[Path]:
     """Write ``summary.csv``, ``classes.csv``, ``recordings.csv`` and ``details.csv``."""
     folder = Path(directory)
     totals = _totals(found)

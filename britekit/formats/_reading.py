@@ -183,7 +183,7 @@ def _annotation_texts(folder: Path, names: RecordingNames, quiet: bool = False) 
         entries = sorted(entry for entry in folder.iterdir() if entry.name[0] != "." and entry.is_file())
     except OSError as error:
         raise InputError(f"{folder} cannot be listed: {error.strerror or error}") from None
-    analysed = any(entry.name == "manifest.yaml" for entry in entries)
+    analyzed = any(entry.name == "manifest.yaml" for entry in entries)
     found: list[tuple[TextFile, Format]] = []
     detections, others = [], []
     for entry in entries:
@@ -201,7 +201,7 @@ def _annotation_texts(folder: Path, names: RecordingNames, quiet: bool = False) 
                 continue
             text = read_text(entry)
             form = matching(text.lines, ending)
-            if analysed and is_detections(entry.name, text.lines[0]):
+            if analyzed and is_detections(entry.name, text.lines[0]):
                 detections.append(entry.name)
             elif form is not None:
                 found.append((text, form))

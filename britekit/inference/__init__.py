@@ -18,7 +18,7 @@ The way through, one file each:
   is one recording in progress.
 - ``scores``: the result; ``spilled_array`` keeps large results on disk, ``frames`` averages frame scores of overlapping
   windows on one grid.
-- ``platt``: converts scores to probabilities; ``label_rules``: converts scores to labels; ``labelling`` does both by
+- ``platt``: converts scores to probabilities; ``label_rules``: converts scores to labels; ``labeling`` does both by
   the settings.
 - ``scoring``: the scores of many recordings as a value, from the engine of this process; a cache of them.
 - ``analysis``: a batch of recordings from end to end, also on a Ray cluster: ``cluster``, with a ``ray_worker`` on each

@@ -25,7 +25,7 @@ from britekit.errors import InferenceError, InputError, counted
 from britekit.inference.drift_log import configured_drift_log
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble, load_ensemble
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
 from britekit.inference.occurrence_notes import OccurrenceTotals
 from britekit.inference.output import OutputFolder
@@ -38,7 +38,7 @@ from britekit.occurrence.prior import Where
 
 log = logging.getLogger(__name__)
 
-MakeScorer = Callable[[Ensemble, Labeller], contextlib.AbstractContextManager[Scorer[Scored]]]
+MakeScorer = Callable[[Ensemble, Labeler], contextlib.AbstractContextManager[Scorer[Scored]]]
 
 
 @dataclass
@@ -128,12 +128,12 @@ def analyze_recordings(
         See ``resume``.
     """
     began = time.monotonic()
-    labeller = make_labeller(cfg, ensemble, calibration, thresholds)
-    labeller.prior = labeller.load_prior(where, _root_of(paths, root))
+    labeler = make_labeler(cfg, ensemble, calibration, thresholds)
+    labeler.prior = labeler.load_prior(where, _root_of(paths, root))
     kinds = [form.name for form in formats.chosen(rtype)]
-    content = manifest_content(cfg, ensemble, labeller, start_seconds)
-    facts = run_facts(content, labeller, kinds, "stem" if root is None else "path")
-    summary = AnalysisSummary(calibrated=labeller.calibration.describe())
+    content = manifest_content(cfg, ensemble, labeler, start_seconds)
+    facts = run_facts(content, labeler, kinds, "stem" if root is None else "path")
+    summary = AnalysisSummary(calibrated=labeler.calibration.describe())
     failed: dict[str, list[tuple[str, str]]] = {}
     unclear = same_named(paths)
     for path, reason in unclear.items():
@@ -147,7 +147,7 @@ def analyze_recordings(
     info_of = infos.of if infos else None
     if make_scorer is not None and ensemble.screen is not None:
         raise InputError("infer.screen works on this machine alone; leave it out, or leave out --engine ray")
-    with OutputFolder(Path(output_dir), kinds, keep_scores, labeller, facts, resume, info_of, root) as output:
+    with OutputFolder(Path(output_dir), kinds, keep_scores, labeler, facts, resume, info_of, root) as output:
         for name, path in names.items():
             if reason := output.why_not_written(name):
                 _note_failure(name, path, reason, failed, summary)
@@ -159,12 +159,12 @@ def analyze_recordings(
 
         if make_scorer is None:
             scoring: contextlib.AbstractContextManager[Scorer[Scored]] = LocalScorer(
-                ensemble, labeller, start_seconds, output.folder, len(todo), configured_drift_log(cfg, labeller)
+                ensemble, labeler, start_seconds, output.folder, len(todo), configured_drift_log(cfg, labeler)
             )
         else:
             if cfg.service.drift_folder is not None:
                 log.warning("service.drift_folder has no effect on a cluster: no statistics are kept")
-            scoring = make_scorer(ensemble, labeller)
+            scoring = make_scorer(ensemble, labeler)
         with scoring as scorer:
             for name, path, scored in run_metered(scorer, todo, on_begin):
                 if isinstance(scored, BaseException):
@@ -178,12 +178,12 @@ def analyze_recordings(
                 if on_done is not None:
                     on_done(path, labels)
         complete = {name: path for name, path in names.items() if name not in failed}
-        if labeller.prior is not None:
+        if labeler.prior is not None:
             summary.occurrence = OccurrenceTotals.of(note for _, note in output.notes(complete))
         in_f32 = None
         if keep_scores and cfg.infer.precision != "f32" and complete:
             in_f32 = _in_f32(ensemble, complete, _root_of(paths, root), start_seconds)
-        output.finish(complete, failed, manifest_text(content), score_facts(ensemble, labeller), in_f32)
+        output.finish(complete, failed, manifest_text(content), score_facts(ensemble, labeler), in_f32)
     if ensemble.screen is not None:
         summary.screened = ensemble.screen.describe()
     for sentence in infos.unused() if infos else ():
@@ -204,10 +204,10 @@ def _in_f32(ensemble: Ensemble, named: dict[str, Path], root: Path, start_second
     return table
 
 
-def make_labeller(cfg: BaseConfig, ensemble: Ensemble, calibration: Calibration | None, thresholds: bool) -> Labeller:
+def make_labeler(cfg: BaseConfig, ensemble: Ensemble, calibration: Calibration | None, thresholds: bool) -> Labeler:
     """Return what turns scores into labels, and give the ensemble its screen; warn where a setting has no effect."""
-    labeller = Labeller(cfg, ensemble, calibration, thresholds)
-    ensemble.screen = open_screen(cfg, ensemble, labeller)
+    labeler = Labeler(cfg, ensemble, calibration, thresholds)
+    ensemble.screen = open_screen(cfg, ensemble, labeler)
     if cfg.infer.segment_len is not None and ensemble.sed_fps is None:
         log.warning(
             "a segment_len (--seg) of %g s has no effect: not all models have an SED head, so labels are as "
@@ -215,7 +215,7 @@ def make_labeller(cfg: BaseConfig, ensemble: Ensemble, calibration: Calibration 
             cfg.infer.segment_len,
             cfg.audio.spec_duration,
         )
-    return labeller
+    return labeler
 
 
 def is_timed(kinds: Sequence[str]) -> bool:
@@ -284,8 +284,8 @@ def score_first_window(
         The recording cannot be read, or too little follows the start.
     """
     ensemble = load_ensemble(cfg, members)
-    labeller = Labeller(cfg, ensemble, ensemble.calibration(raw))
-    labeller.prior = labeller.load_prior(where)
+    labeler = Labeler(cfg, ensemble, ensemble.calibration(raw))
+    labeler.prior = labeler.load_prior(where)
     if steps_taken(cfg.infer):  # the first window depends on others
         with Engine(ensemble, threads=1) as engine:
             found = engine.score(path, start_seconds)
@@ -297,6 +297,6 @@ def score_first_window(
         rows = np.empty(0) if batch is None else ensemble.score(batch.spectrograms)[0]
     if not starts:
         raise InputError(f"{shown(path)} is too short for a spectrogram from {start_seconds:g} s on")
-    scores = labeller.scores(rows, labeller.prior_of(path))[0]
-    ranked = sorted(zip(labeller.classes, scores.tolist(), strict=True), key=lambda pair: -pair[1])
-    return starts[0], ranked, labeller.calibration.describe()
+    scores = labeler.scores(rows, labeler.prior_of(path))[0]
+    ranked = sorted(zip(labeler.classes, scores.tolist(), strict=True), key=lambda pair: -pair[1])
+    return starts[0], ranked, labeler.calibration.describe()

@@ -23,7 +23,7 @@ from britekit.audio.files import shown
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InferenceError
 from britekit.inference.ensemble import Ensemble
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.ray_worker import Worker, facts_of
 from britekit.inference.scoring import Scored
 
@@ -60,8 +60,8 @@ class RayScorer:
         See `analyze_recordings` and `load_ensemble`.
     address
         Address of the cluster; None connects to an existing one, else starts one on this machine.
-    ensemble, labeller
-        Loaded models of this process, and the labeller.
+    ensemble, labeler
+        Loaded models of this process, and the labeler.
 
     Raises
     ------
@@ -76,14 +76,14 @@ class RayScorer:
         start_seconds: float,
         address: str | None,
         ensemble: Ensemble,
-        labeller: Labeller,
+        labeler: Labeler,
     ) -> None:
         self._ray, self._began = _connect(address)
         # Nodes must not choose a backend: scores of two backends are never mixed.
         cfg = copy.deepcopy(cfg)
         cfg.infer.backend = ensemble.backend  # type: ignore[assignment]
         cfg.misc.force_cpu = ensemble.device == "cpu"
-        self._arguments = (cfg, [path.resolve() for path in members], labeller, start_seconds)
+        self._arguments = (cfg, [path.resolve() for path in members], labeler, start_seconds)
         self._facts = facts_of(ensemble)
         self._on_gpu = ensemble.device != "cpu"
         self._capacity = cfg.infer.num_threads + _AHEAD
@@ -250,9 +250,9 @@ class RayScorer:
 
 def ray_scorers(
     cfg: BaseConfig, members: Sequence[Path], start_seconds: float, address: str | None
-) -> Callable[[Ensemble, Labeller], RayScorer]:
+) -> Callable[[Ensemble, Labeler], RayScorer]:
     """Return a factory of `RayScorer` for `analyze_recordings`."""
-    return lambda ensemble, labeller: RayScorer(cfg, members, start_seconds, address, ensemble, labeller)
+    return lambda ensemble, labeler: RayScorer(cfg, members, start_seconds, address, ensemble, labeler)
 
 
 def _connect(address: str | None) -> tuple[Any, bool]:

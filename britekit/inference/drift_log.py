@@ -28,7 +28,7 @@ from britekit.audio.levels import TRAITS
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InputError
 from britekit.files import unwritable, write_text
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.scores import RecordingScores
 from britekit.occurrence.prior import RecordingPrior
 
@@ -126,7 +126,7 @@ class DriftLog:
     ----------
     folder
         Created if missing.
-    labeller
+    labeler
         Decides what is detected.
     days
         Older files are deleted.
@@ -135,15 +135,15 @@ class DriftLog:
     """
 
     def __init__(
-        self, folder: Path, labeller: Labeller, days: int, today: Callable[[], date] = lambda: datetime.now(UTC).date()
+        self, folder: Path, labeler: Labeler, days: int, today: Callable[[], date] = lambda: datetime.now(UTC).date()
     ) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unwritable(folder, error) from error
-        self._folder, self._labeller, self._days, self._today = folder, labeller, days, today
-        names = [info.name for info in labeller.classes]
-        facts = [labeller.facts.more, labeller.calibration.describe(), names]
+        self._folder, self._labeler, self._days, self._today = folder, labeler, days, today
+        names = [info.name for info in labeler.classes]
+        facts = [labeler.facts.more, labeler.calibration.describe(), names]
         self._model = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
         self._names = names
         self._collected = DriftDay.empty(self._today().isoformat(), self._model, names)
@@ -161,16 +161,16 @@ class DriftLog:
             self.flush()
 
     def _add(self, into: DriftDay, block: int, result: RecordingScores, prior: RecordingPrior | None) -> None:
-        labeller = self._labeller
-        least = np.array(labeller.thresholds or [labeller.rules.min_score] * len(self._names), np.float32)
+        labeler = self._labeler
+        least = np.array(labeler.thresholds or [labeler.rules.min_score] * len(self._names), np.float32)
         for block_NC in result.score_rows.blocks():
             scores_NC = block_NC[~np.isnan(block_NC).any(axis=1)]  # a screen left the others out
-            probabilities = labeller.scores(scores_NC, prior)
+            probabilities = labeler.scores(scores_NC, prior)
             found_NC = probabilities >= least
             into.detections[block] += np.count_nonzero(found_NC, axis=0)
             into.silent[block] += np.count_nonzero(~found_NC.any(axis=1))
             into.windows[block] += len(scores_NC)
-            own = labeller.own_columns(scores_NC)
+            own = labeler.own_columns(scores_NC)
             bins = np.clip((own * BINS).astype(int), 0, BINS - 1)
             for column in range(len(self._names)):
                 into.histogram[column] += np.bincount(bins[:, column], minlength=BINS)
@@ -215,10 +215,10 @@ class DriftLog:
             log.warning("drift statistics of %d recordings are missing in %s", self.lost, self._folder)
 
 
-def configured_drift_log(cfg: BaseConfig, labeller: Labeller, folder: str | None = None) -> DriftLog | None:
+def configured_drift_log(cfg: BaseConfig, labeler: Labeler, folder: str | None = None) -> DriftLog | None:
     """Return what collects statistics in a folder or in that of the settings; None if there is none."""
     place = folder or cfg.service.drift_folder
-    return None if place is None else DriftLog(Path(place), labeller, cfg.service.drift_days)
+    return None if place is None else DriftLog(Path(place), labeler, cfg.service.drift_days)
 
 
 def read_days(folder: Path, since: date | None = None, until: date | None = None) -> list[DriftDay]:

@@ -157,7 +157,7 @@ class Ensemble:
         Parameters
         ----------
         spectrograms_BHW
-            Normalised spectrograms, float32 (B, H, W); ``infer.audio_power`` is applied inside.
+            Normalized spectrograms, float32 (B, H, W); ``infer.audio_power`` is applied inside.
         places
             Numbers of the members asked; None = all.
         scaling

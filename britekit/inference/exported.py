@@ -130,7 +130,7 @@ class ExportedModel:
     path
         The file.
     audio_power
-        Exponent applied to normalised spectrograms, compiled into the graph.
+        Exponent applied to normalized spectrograms, compiled into the graph.
     height, width
         Size of a spectrogram; checked against the network.
     embed

@@ -12,7 +12,7 @@ from britekit.config.yaml_reader import dump_plain
 from britekit.files import sha256_of
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.exported import load_openvino
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.platt import PROJECT_CALIBRATION
 from britekit.inference.runtimes import runtime_versions
 
@@ -20,7 +20,7 @@ MANIFEST_HEAD = "# Written by britekit analyze: what the labels in this folder w
 
 
 def manifest_content(
-    cfg: BaseConfig, ensemble: Ensemble, labeller: Labeller, start_seconds: float = 0.0
+    cfg: BaseConfig, ensemble: Ensemble, labeler: Labeler, start_seconds: float = 0.0
 ) -> dict[str, Any]:
     """Return everything needed to reproduce the labels, without dates and paths.
 
@@ -35,19 +35,19 @@ def manifest_content(
         "britekit_version": britekit.__version__,
         "backend": ensemble.backend,
         "device": ensemble.device,
-        "classes": [{"name": info.name, "code": info.code} for info in labeller.classes],
+        "classes": [{"name": info.name, "code": info.code} for info in labeler.classes],
         "audio": dataclasses.asdict(cfg.audio),
         "sed_fps": ensemble.sed_fps,
-        "segments": segment_facts(ensemble, labeller),
+        "segments": segment_facts(ensemble, labeler),
         "inference": inference,
     }
     if start_seconds:
         content["start_seconds"] = start_seconds
-    if labeller.prior is not None:
-        content["occurrence"] = labeller.prior.facts()
+    if labeler.prior is not None:
+        content["occurrence"] = labeler.prior.facts()
     if ensemble.screen is not None:
         content["screen"] = ensemble.screen.facts
-    calibration = labeller.calibration
+    calibration = labeler.calibration
     content["calibrated"] = not calibration.is_identity
     if calibration.source is not None:
         inference["calibration"] = cfg.infer.calibration or PROJECT_CALIBRATION
@@ -56,9 +56,9 @@ def manifest_content(
         inference["calibration"] = None
         inference["scaling_coefficient"] = calibration.coefficient
         inference["scaling_intercept"] = calibration.intercept
-    if labeller.thresholds is not None:
+    if labeler.thresholds is not None:
         content["thresholds"] = {
-            info.name: value for info, value in zip(labeller.classes, labeller.thresholds, strict=True)
+            info.name: value for info, value in zip(labeler.classes, labeler.thresholds, strict=True)
         }
     if calibration.source is not None:
         content["calibration"] = {
@@ -85,7 +85,7 @@ def manifest_text(content: dict[str, Any]) -> str:
     return MANIFEST_HEAD + dump_plain(content, width=110)
 
 
-def run_facts(content: dict[str, Any], labeller: Labeller, kinds: list[str], named_by: str) -> dict[str, Any]:
+def run_facts(content: dict[str, Any], labeler: Labeler, kinds: list[str], named_by: str) -> dict[str, Any]:
     """Return the facts that an interrupted run must share with the one that continues it.
 
     Parameters
@@ -99,14 +99,14 @@ def run_facts(content: dict[str, Any], labeller: Labeller, kinds: list[str], nam
     """
     return {
         "manifest": content,
-        "labels": [info.label(labeller.label_field) for info in labeller.classes],
+        "labels": [info.label(labeler.label_field) for info in labeler.classes],
         "runtime": runtime_version(content["backend"]),
         "rtype": kinds,
         "recordings": named_by,
     }
 
 
-def score_facts(ensemble: Ensemble, labeller: Labeller) -> dict[str, str]:
+def score_facts(ensemble: Ensemble, labeler: Labeler) -> dict[str, str]:
     """Return the facts in scores.npz about the origin of its scores."""
     members = [{"name": member.path.name, "sha256": member.sha256} for member in ensemble.members]
     return {
@@ -114,20 +114,20 @@ def score_facts(ensemble: Ensemble, labeller: Labeller) -> dict[str, str]:
         "members": json.dumps(members),
         "britekit_version": britekit.__version__,
         **({} if ensemble.screen is None else ensemble.screen.facts),
-        **{key: str(value) for key, value in segment_facts(ensemble, labeller).items()},
+        **{key: str(value) for key, value in segment_facts(ensemble, labeler).items()},
     }
 
 
-def segment_facts(ensemble: Ensemble, labeller: Labeller) -> dict[str, Any]:
+def segment_facts(ensemble: Ensemble, labeler: Labeler) -> dict[str, Any]:
     """Return the step between labels of fixed length and what was scored; empty for variable length.
 
     A test per segment derives its rows from these, see `britekit.evaluation.grid`.
     """
     if ensemble.sed_fps is None:
         return {"step_s": ensemble.step_s, "scored": "windows"}
-    if labeller.rules.segment_frames is None:
+    if labeler.rules.segment_frames is None:
         return {}
-    return {"step_s": labeller.unit_s, "scored": "frames"}
+    return {"step_s": labeler.unit_s, "scored": "frames"}
 
 
 def runtime_version(backend: str) -> str:

@@ -19,7 +19,7 @@ from britekit.inference.scores import RecordingScores
 from britekit.occurrence.prior import RecordingPrior
 
 if TYPE_CHECKING:
-    from britekit.inference.labelling import Labeller
+    from britekit.inference.labeling import Labeler
 
 OCCURRENCE, WITHHELD = "occurrence.csv", "withheld.csv"
 _OCCURRENCE_COLUMNS = (
@@ -109,24 +109,24 @@ class OccurrenceTotals:
         return totals
 
 
-def note_of(labeller: Labeller, result: RecordingScores, prior: RecordingPrior) -> OccurrenceNote:
+def note_of(labeler: Labeler, result: RecordingScores, prior: RecordingPrior) -> OccurrenceNote:
     """Return what a prior changed in the labels of a recording.
 
     With a ``min_score`` of 0 each class has labels with any score, so no label is withheld and none is listed.
     """
     week = None if prior.week is None else prior.week + 1
     facts = (prior.area, week, prior.place_source, prior.week_source, prior.reason)
-    places = [] if labeller.rules.min_score == 0 else np.flatnonzero(prior.shifts).tolist()
+    places = [] if labeler.rules.min_score == 0 else np.flatnonzero(prior.shifts).tolist()
     if not places:
         return OccurrenceNote(*facts)
-    before = dict(labeller.by_class(result, None, set(places)))
-    after = dict(labeller.by_class(result, prior, set(places)))
+    before = dict(labeler.by_class(result, None, set(places)))
+    after = dict(labeler.by_class(result, prior, set(places)))
     changes = []
     for place in places:
         without, found = before[place].scores, after[place].scores
         if len(without) or len(found):
             top = (float(scores.max(initial=0)) for scores in (without, found))
-            facts_of_class = (labeller.classes[place].name, float(prior.values[place]), float(prior.shifts[place]))
+            facts_of_class = (labeler.classes[place].name, float(prior.values[place]), float(prior.shifts[place]))
             changes.append(Change(*facts_of_class, len(without), len(found), *top))
     return OccurrenceNote(*facts, changes)
 

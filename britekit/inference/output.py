@@ -27,7 +27,7 @@ from britekit.formats import Recording, Rows, Sink, Writer
 from britekit.formats._base import format_time
 from britekit.inference.finished import LABELS, NOTE, SCORES, SOURCE, entries_of, read_source, score_table, source_text
 from britekit.inference.journal import Done, Journal, Pieces
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.occurrence_notes import OCCURRENCE, WITHHELD, OccurrenceNote, occurrence_rows, withheld_rows
 from britekit.inference.old_output import MANIFEST, OldOutput
 from britekit.inference.recording_names import as_text, identity_of
@@ -50,7 +50,7 @@ class OutputFolder:
         Names of formats.
     keep_scores
         Also write scores.npz.
-    labeller
+    labeler
         Converts scores to labels.
     facts, resume
         See `Journal`.
@@ -74,14 +74,14 @@ class OutputFolder:
         folder: Path,
         kinds: Iterable[str],
         keep_scores: bool,
-        labeller: Labeller,
+        labeler: Labeler,
         facts: dict[str, Any],
         resume: bool | None = None,
         info_of: InfoOf | None = None,
         root: Path | None = None,
         stays: bool = False,
     ) -> None:
-        self.folder, self._labeller, self._info_of = folder, labeller, info_of
+        self.folder, self._labeler, self._info_of = folder, labeler, info_of
         self._root, self._stays = root, stays
         # Recordings added since the last `finish`; None before the first.
         self._fresh: set[str] | None = None
@@ -181,7 +181,7 @@ class OutputFolder:
                 add(NOTE, note.to_bytes())
             for kind, ending in free.items():
                 self._give_name(kind, name, ending)
-            rows_written = size // (8 + 4 * len(self._labeller.classes))
+            rows_written = size // (8 + 4 * len(self._labeler.classes))
             files = "\n".join(free.values())
             entry = Done(name, *identity, scored.seconds, count, rows_written, scored.damaged_at, files)
             self.journal.finish(entry)
@@ -230,7 +230,7 @@ class OutputFolder:
         names = self.journal.names() if paths is None else sorted(paths)
         fresh = names if self._fresh is None else sorted(self._fresh)
         damaged = [(x.name, f"{x.damaged_at:.3f}") for x in entries_of(self.journal, names) if x.damaged_at is not None]
-        has_prior = self._labeller.prior is not None
+        has_prior = self._labeler.prior is not None
         replaced = {
             SCORE_TABLE: self._keep_scores, F32_TABLE: in_f32 is not None, FAILURES: bool(failed),
             DAMAGES: bool(damaged), OCCURRENCE: has_prior, WITHHELD: has_prior,
@@ -241,7 +241,7 @@ class OutputFolder:
                 with atomic_path(self.folder / self._tables[kind]) as partial, open(partial, "wb") as file:
                     self._write(kind, file, names, paths)
             if self._keep_scores:
-                table = score_table(self.journal, names, self._labeller.classes, self._labeller.unit_s, meta)
+                table = score_table(self.journal, names, self._labeler.classes, self._labeler.unit_s, meta)
                 table.save(self.folder / SCORE_TABLE)
             if in_f32 is not None:
                 in_f32.save(self.folder / F32_TABLE)
@@ -299,7 +299,7 @@ class OutputFolder:
     def _writer(self, kind: str, out: Sink) -> Writer:
         make = formats.get(kind).writer
         assert make is not None
-        return make(out, self._labeller.facts)
+        return make(out, self._labeler.facts)
 
     def _write(self, kind: str, out: Sink, names: list[str], paths: Mapping[str, Path] | None) -> None:
         """Write the labels of recordings in a format, read from the journal."""

@@ -25,7 +25,7 @@ from britekit.inference.foreign import Description, load_foreign, read_descripti
 from britekit.leftovers import temporary_folder
 
 _FORMAT = "britekit-probe-1"
-_FACTS, _WEIGHTS, _BIAS, _CENTRE = "facts.json", "weights.f32", "bias.f32", "centre.f32"
+_FACTS, _WEIGHTS, _BIAS, _CENTER = "facts.json", "weights.f32", "bias.f32", "centre.f32"
 _DATE = (2000, 1, 1, 0, 0, 0)
 
 
@@ -34,7 +34,7 @@ def write_probe(
     description: Path,
     weights_CF: NDArray[np.floating],
     bias_C: NDArray[np.floating],
-    centre_F: NDArray[np.floating] | None,
+    center_F: NDArray[np.floating] | None,
     classes: list[ClassInfo],
 ) -> None:
     """Write a probe; equal contents give equal bytes.
@@ -55,7 +55,7 @@ def write_probe(
         "licence": described.licence,
     }
     parts = {_FACTS: json.dumps(facts, ensure_ascii=False, indent=1).encode(), embedder: file.read_bytes()}
-    numbers = {_WEIGHTS: weights_CF, _BIAS: bias_C, _CENTRE: centre_F}
+    numbers = {_WEIGHTS: weights_CF, _BIAS: bias_C, _CENTER: center_F}
     parts |= {name: np.asarray(x, "<f4").tobytes() for name, x in numbers.items() if x is not None}
     with atomic_path(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for name, content in parts.items():
@@ -71,10 +71,10 @@ def _read(path: str, size: int, mtime_ns: int) -> tuple[dict[str, Any], dict[str
             facts = json.loads(archive.read(_FACTS))
             if facts["format"] != _FORMAT:
                 raise ValueError(f'its format is "{facts["format"]}"; this version reads "{_FORMAT}"')
-            names = [name for name in (_WEIGHTS, _BIAS, _CENTRE) if name in archive.namelist()]
+            names = [name for name in (_WEIGHTS, _BIAS, _CENTER) if name in archive.namelist()]
             numbers = {name: np.frombuffer(archive.read(name), "<f4") for name in names}
         classes, features = len(facts["classes"]), facts["features"]
-        wanted = {_WEIGHTS: classes * features, _BIAS: classes, _CENTRE: features}
+        wanted = {_WEIGHTS: classes * features, _BIAS: classes, _CENTER: features}
         if {_WEIGHTS, _BIAS} - numbers.keys() or any(len(numbers[name]) != wanted[name] for name in numbers):
             raise ValueError("its numbers do not belong to its classes")
         if not all(np.isfinite(values).all() for values in numbers.values()):
@@ -111,7 +111,7 @@ def read_probe_facts(path: str | os.PathLike[str]) -> ExportFacts:
         classes=[ClassInfo(*row) for row in facts["classes"]],
         training_cfg={
             "audio": dataclasses.asdict(described.audio()),
-            "train": {"head_type": "prototypes" if _CENTRE in numbers else "basic"},
+            "train": {"head_type": "prototypes" if _CENTER in numbers else "basic"},
         },
         multi_label=True,
         identifier=sha256[:32].upper(),
@@ -145,14 +145,14 @@ class ProbeModel:
             self._embedder = load_foreign(folder / described.file, described, Path(path))
         if self._embedder.width != facts["features"]:
             raise ModelError(f"{path} is damaged: its embedder gives {self._embedder.width} numbers")
-        self._weights, self._bias, self._centre = numbers[_WEIGHTS], numbers[_BIAS], numbers.get(_CENTRE)
+        self._weights, self._bias, self._center = numbers[_WEIGHTS], numbers[_BIAS], numbers.get(_CENTER)
         self.runtime = self._embedder.runtime.name
 
     def start(self, waves_Bn: NDArray[np.float32], padded: bool = True) -> tuple[NDArray[np.float32], None]:
         """Return the logits (B, C) of waveforms."""
         vectors, _ = self._embedder.start(waves_Bn)
-        if self._centre is not None:
-            vectors = vectors - self._centre
+        if self._center is not None:
+            vectors = vectors - self._center
             norms = np.linalg.norm(vectors, axis=1, keepdims=True)
             vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
         # A row at a time: a product of matrices may round differently with other rows beside it.

@@ -15,9 +15,9 @@ from britekit.errors import BriteKitError
 from britekit.formats import Rows, read_rows
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble, load_ensemble
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.occurrence_notes import OccurrenceNote
-from britekit.inference.scoring import Labelled
+from britekit.inference.scoring import Labeled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,15 +53,15 @@ class Worker:
         Settings in force.
     members
         Models, as absolute paths.
-    labeller
+    labeler
         Turns scores into labels.
     start_seconds
         Seconds to skip at the start of each recording.
     """
 
-    def __init__(self, cfg: BaseConfig, members: list[Path], labeller: Labeller, start_seconds: float) -> None:
+    def __init__(self, cfg: BaseConfig, members: list[Path], labeler: Labeler, start_seconds: float) -> None:
         self._cfg, self._members = cfg, members
-        self._labeller, self._start_seconds = labeller, start_seconds
+        self._labeler, self._start_seconds = labeler, start_seconds
         self._engine: Engine | None = None
 
     def load(self) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ class Worker:
         assert self._engine is not None
         try:
             with contextlib.closing(self._engine.score(path, self._start_seconds)) as result:
-                found = Labelled(self._labeller, result, self._labeller.prior_of(Path(path)))
+                found = Labeled(self._labeler, result, self._labeler.prior_of(Path(path)))
                 scores = list(found.raw()) if self._cfg.infer.min_score == 0 else []
                 labels = [rows.to_bytes() for rows in found.rows()]
                 return Sent(found.seconds, found.damaged_at, labels, scores, found.occurrence())

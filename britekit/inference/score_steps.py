@@ -1,7 +1,7 @@
 """Steps between the mean of the members and the occurrence prior: smoothing, then scaling by the recording's own top.
 
 Both take a whole recording, in bounded memory: rows are read in blocks of a `SpilledArray`. Rows of zeros, which no
-window covers, stay zeros and do not count as neighbours. N rows, C classes.
+window covers, stay zeros and do not count as neighbors. N rows, C classes.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ def finish_scores(infer: InferConfig, starts_N: np.ndarray, rows: SpilledArray) 
 
 
 def smooth(starts_N: np.ndarray, rows: SpilledArray, reach_s: float) -> SpilledArray:
-    """Return weighted means over neighbours: a row that begins d seconds away weighs max(0, 1 - d / reach_s)."""
+    """Return weighted means over neighbors: a row that begins d seconds away weighs max(0, 1 - d / reach_s)."""
     smoothed = rows.empty_like()
-    # Neighbours of row n are those from low[n] to before high[n].
+    # Neighbors of row n are those from low[n] to before high[n].
     low_N = np.searchsorted(starts_N, starts_N - reach_s, side="right")
     high_N = np.searchsorted(starts_N, starts_N + reach_s, side="left")
     for first in range(0, len(rows), _ROWS):

@@ -32,7 +32,7 @@ from britekit.inference.backend import choose_backend
 from britekit.inference.drift_log import DriftLog
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble
-from britekit.inference.labelling import Labeller, ignored_classes
+from britekit.inference.labeling import Labeler, ignored_classes
 from britekit.inference.manifest import score_facts
 from britekit.inference.meter import RecordingMeter
 from britekit.inference.occurrence_notes import OccurrenceNote, note_of
@@ -99,7 +99,7 @@ def score_recordings(
 
 
 class Scored(Protocol):
-    """A scored recording, labelled when its rows are requested."""
+    """A scored recording, labeled when its rows are requested."""
 
     @property
     def seconds(self) -> float:
@@ -120,10 +120,10 @@ class Scored(Protocol):
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labeled:
     """A recording scored in this process."""
 
-    labeller: Labeller
+    labeler: Labeler
     result: RecordingScores
     prior: RecordingPrior | None = None
 
@@ -139,17 +139,17 @@ class Labelled:
 
     def rows(self) -> Iterator[Rows]:
         """Yield its labels."""
-        return self.labeller.rows(self.result, self.prior)
+        return self.labeler.rows(self.result, self.prior)
 
     def raw(self) -> Iterator[bytes]:
         """Yield its unrounded scores: starts (N,), float64, then scores (N, C), float32."""
-        yield self.labeller.raw_starts(self.result).astype("<f8").tobytes()
-        for block in self.labeller.raw_blocks(self.result, self.prior):
+        yield self.labeler.raw_starts(self.result).astype("<f8").tobytes()
+        for block in self.labeler.raw_blocks(self.result, self.prior):
             yield block.astype("<f4").tobytes()
 
     def occurrence(self) -> OccurrenceNote | None:
         """Return what occurrence data changed; None without such data."""
-        return None if self.prior is None else note_of(self.labeller, self.result, self.prior)
+        return None if self.prior is None else note_of(self.labeler, self.result, self.prior)
 
 
 class Scorer(Protocol[_Result]):
@@ -170,8 +170,8 @@ class LocalScorer:
 
     Parameters
     ----------
-    ensemble, labeller
-        Loaded models, and the labeller.
+    ensemble, labeler
+        Loaded models, and the labeler.
     start_seconds
         Seconds to skip at the start of each recording.
     folder
@@ -185,13 +185,13 @@ class LocalScorer:
     def __init__(
         self,
         ensemble: Ensemble,
-        labeller: Labeller,
+        labeler: Labeler,
         start_seconds: float,
         folder: Path | None,
         recordings: int,
         drift: DriftLog | None = None,
     ) -> None:
-        self._labeller, self._start_seconds, self._drift = labeller, start_seconds, drift
+        self._labeler, self._start_seconds, self._drift = labeler, start_seconds, drift
         threads = max(1, min(ensemble.cfg.infer.num_threads, recordings))
         self._engine = Engine(ensemble, threads=threads, folder=folder, traits=drift is not None)
 
@@ -217,10 +217,10 @@ class LocalScorer:
                 yield name, path, result
             else:
                 with contextlib.closing(result):
-                    prior = self._labeller.prior_of(path)
+                    prior = self._labeler.prior_of(path)
                     if self._drift is not None:
                         self._drift.add(name, result, prior)
-                    yield name, path, Labelled(self._labeller, result, prior)
+                    yield name, path, Labeled(self._labeler, result, prior)
 
 
 def run_metered(
@@ -266,14 +266,14 @@ def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path, start_secon
     """
     cfg = copy.deepcopy(ensemble.cfg)
     cfg.infer.min_score = 0.0
-    labeller = Labeller(cfg, ensemble, Calibration())
-    labeller.prior = labeller.load_prior(root=root)
-    ensemble.screen = open_screen(cfg, ensemble, labeller) if cfg.infer.test_screened else None
+    labeler = Labeler(cfg, ensemble, Calibration())
+    labeler.prior = labeler.load_prior(root=root)
+    ensemble.screen = open_screen(cfg, ensemble, labeler) if cfg.infer.test_screened else None
     named = dict(sorted((recording_name(path, root), path) for path in paths))
     found: dict[str, tuple[float, np.ndarray, np.ndarray]] = {}
     failed: dict[Path, str] = {}
-    width = len(labeller.classes)
-    with LocalScorer(ensemble, labeller, start_seconds, None, len(named)) as scorer:
+    width = len(labeler.classes)
+    with LocalScorer(ensemble, labeler, start_seconds, None, len(named)) as scorer:
         for name, path, scored in run_metered(scorer, named):
             if isinstance(scored, BaseException):
                 failed[path] = reason_of(scored, path)
@@ -292,10 +292,10 @@ def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path, start_secon
         seconds=np.array(seconds, np.float64),
         row_recording=np.repeat(np.arange(len(names), dtype=np.int32), list(map(len, starts))),
         starts=np.concatenate(starts),
-        duration=labeller.unit_s,
-        classes=labeller.classes,
+        duration=labeler.unit_s,
+        classes=labeler.classes,
         scores=scores if ensemble.screen is None else left_out_as_0(scores, "the test"),
-        meta=score_facts(ensemble, labeller),
+        meta=score_facts(ensemble, labeler),
     )
 
 

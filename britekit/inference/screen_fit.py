@@ -19,7 +19,7 @@ from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InputError, some
 from britekit.files import sha256_of, together, write_csv
 from britekit.inference.ensemble import Ensemble
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.screening import (
     CONFIDENCE,
     ClassScreen,
@@ -75,7 +75,7 @@ class ScreenReport:
 def fit_screen(
     cfg: BaseConfig,
     ensemble: Ensemble,
-    labeller: Labeller,
+    labeler: Labeler,
     student_path: Path,
     recordings: Sequence[Path],
     output: Path,
@@ -87,7 +87,7 @@ def fit_screen(
 
     Parameters
     ----------
-    labeller
+    labeler
         Gives the scores of detections: calibrated, without ignored classes; its lowest score counts.
     output
         The screen; a table of the same name ends in ``.csv``.
@@ -112,17 +112,17 @@ def fit_screen(
     if problems := [problem for problem in settings.relations() if "infer.screen" in problem.fields]:
         raise InputError(f"{problems[0].fields[0]}: {problems[0].text}")
     student = load_student(cfg, ensemble, student_path)
-    names = [info.name for info in labeller.classes]
+    names = [info.name for info in labeler.classes]
     column = {info.name: place for place, info in enumerate(student.classes)}
     if unknown := [name for name in names if name not in column]:
         raise InputError(f"the student {student_path} does not know {some(unknown, 4)}; it must know every class")
     columns = [column[name] for name in names]
-    own, theirs, spent, failed = _score_both(ensemble, student, labeller, recordings, on_done)
+    own, theirs, spent, failed = _score_both(ensemble, student, labeler, recordings, on_done)
     if not len(own):
         reasons = some((f"{shown(path)}: {reason}" for path, reason in failed.items()), 3, "; ")
         raise InputError(f"no recording could be scored{f' ({reasons})' if reasons else ''}; nothing was written")
     own = own[:, columns]
-    lowest = np.array(labeller.thresholds or [labeller.rules.min_score] * len(names))
+    lowest = np.array(labeler.thresholds or [labeler.rules.min_score] * len(names))
     detected: NDArray[np.bool_] = np.asarray(theirs >= lowest)
     if not detected.any():
         raise InputError(f"the models detect nothing at {lowest.min():g} or more, so nothing can be measured")
@@ -130,7 +130,7 @@ def fit_screen(
     unscreened = [name for name in names if classes[name].threshold is None]
     thresholds = np.array([_pass_from(classes[name], mark) for name in names])
     passed: NDArray[np.bool_] = np.asarray((own >= thresholds).any(axis=1))
-    source = labeller.calibration.source
+    source = labeler.calibration.source
     screen = ScreenFile(
         student=Path(os.path.relpath(student.members[0].path, output.parent)).as_posix(),
         student_sha256=student.members[0].sha256,
@@ -175,7 +175,7 @@ def _pass_from(each: ClassScreen, mark: bool) -> float:
 def _score_both(
     ensemble: Ensemble,
     student: Ensemble,
-    labeller: Labeller,
+    labeler: Labeler,
     recordings: Sequence[Path],
     on_done: Callable[[Path], None] | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], tuple[float, float], dict[Path, str]]:
@@ -204,7 +204,7 @@ def _score_both(
             continue
         if passed:
             own += passed
-            theirs.append(labeller.scores(ensemble.finish(np.array(starts), rows).array()))
+            theirs.append(labeler.scores(ensemble.finish(np.array(starts), rows).array()))
         if on_done is not None:
             on_done(path)
     if not own:

@@ -25,7 +25,7 @@ from britekit.config.yaml_reader import dump_plain, load_plain
 from britekit.errors import InputError, ModelError, some
 from britekit.files import require_file, sha256_of, write_text
 from britekit.inference.ensemble import Ensemble, load_ensemble
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 
 if TYPE_CHECKING:
     from britekit.audio.windows import SpectrogramBatch
@@ -269,7 +269,7 @@ def student_scores(student: Ensemble, windows: NDArray[np.float32]) -> NDArray[n
     return segment if frames is None else frames.max(axis=2)
 
 
-def open_screen(cfg: BaseConfig, ensemble: Ensemble, labeller: Labeller) -> Screen | None:
+def open_screen(cfg: BaseConfig, ensemble: Ensemble, labeler: Labeler) -> Screen | None:
     """Load the screen of ``infer.screen``; None if none is set.
 
     Raises
@@ -288,12 +288,12 @@ def open_screen(cfg: BaseConfig, ensemble: Ensemble, labeller: Labeller) -> Scre
     student = load_student(cfg, ensemble, path.parent / stored.student)
     if student.members[0].sha256 != stored.student_sha256:
         raise ModelError(f"{path.parent / stored.student} is not the student that {path} was made with")
-    unknown = [info.name for info in labeller.classes if info.name not in stored.classes]
+    unknown = [info.name for info in labeler.classes if info.name not in stored.classes]
     if unknown:
         raise InputError(f'{path} does not know {some(unknown, 4)}; run "britekit screen" without ignoring them')
     column = {info.name: place for place, info in enumerate(student.classes)}
     thresholds = np.full(len(student.classes), _NEVER, np.float32)
-    for info in labeller.classes:
+    for info in labeler.classes:
         threshold = stored.classes[info.name].threshold
         if threshold is None:
             threshold = 0.0 if stored.unscreened == "compute" else _NEVER
@@ -301,7 +301,7 @@ def open_screen(cfg: BaseConfig, ensemble: Ensemble, labeller: Labeller) -> Scre
             thresholds[column[info.name]] = threshold
         elif threshold < _NEVER:
             raise InputError(f'the student of {path} does not know the class "{info.name}"')
-    _warn_of_lower(cfg, stored, labeller, path)
+    _warn_of_lower(cfg, stored, labeler, path)
     # Frames are averaged over overlapping windows, and smoothing takes rows further away.
     reach_s = cfg.infer.smoothing_s + (0.0 if ensemble.sed_fps is None else ensemble.duration)
     screen = Screen(student, thresholds, reach_s)
@@ -328,8 +328,8 @@ def load_student(cfg: BaseConfig, ensemble: Ensemble, path: Path) -> Ensemble:
     return student
 
 
-def _warn_of_lower(cfg: BaseConfig, stored: ScreenFile, labeller: Labeller, path: Path) -> None:
-    lowest = min([labeller.rules.min_score, *(labeller.thresholds or ())])
+def _warn_of_lower(cfg: BaseConfig, stored: ScreenFile, labeler: Labeler, path: Path) -> None:
+    lowest = min([labeler.rules.min_score, *(labeler.thresholds or ())])
     if cfg.infer.lower_min_if_confirmed:
         lowest *= cfg.infer.lower_min_factor
     if lowest < stored.min_score - 1e-9:
@@ -337,7 +337,7 @@ def _warn_of_lower(cfg: BaseConfig, stored: ScreenFile, labeller: Labeller, path
             "%s bounds what is lost of detections that score %g or more; of those from %g on more may be lost",
             *(path, stored.min_score, lowest),
         )
-    source = labeller.calibration.source
+    source = labeler.calibration.source
     if (None if source is None else sha256_of(source)) != stored.calibration:
         log.warning("%s was made with scores of another calibration than this, so its bound does not hold", path)
     if cfg.infer.occurrence is not None and cfg.infer.occurrence_use == "prior":

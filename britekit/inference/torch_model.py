@@ -31,7 +31,7 @@ class TorchModel:
     device
         Result of `training.devices.choose_device`.
     audio_power
-        Exponent applied to normalised spectrograms.
+        Exponent applied to normalized spectrograms.
     block_size
         Limit of windows per batch.
     precision

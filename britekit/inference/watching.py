@@ -24,11 +24,11 @@ from britekit.audio.files import composed, shown
 from britekit.audio.metadata import RecordingMetadata
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InferenceError, InputError, counted
-from britekit.inference.analysis import is_timed, make_labeller
+from britekit.inference.analysis import is_timed, make_labeler
 from britekit.inference.arrivals import Arriving, Once, listing, unlisted
 from britekit.inference.drift_log import configured_drift_log
 from britekit.inference.ensemble import Ensemble
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
 from britekit.inference.output import OutputFolder
 from britekit.inference.platt import Calibration
@@ -120,11 +120,11 @@ def watch_recordings(
     root = Path(root)
     if not root.is_dir():
         raise InputError(f"{shown(root)} is not a directory; name the directory in which recordings arrive")
-    labeller = make_labeller(cfg, ensemble, calibration, thresholds)
+    labeler = make_labeler(cfg, ensemble, calibration, thresholds)
     kinds = [form.name for form in formats.chosen(rtype)]
     stop = stop or threading.Event()
     watch = _Watch(
-        cfg, ensemble, root, Path(output_dir), labeller, kinds, recursive, start_seconds, settle_s, patience_s, every_s,
+        cfg, ensemble, root, Path(output_dir), labeler, kinds, recursive, start_seconds, settle_s, patience_s, every_s,
         once, stop, say,
     )  # fmt: skip
     resume = not restart
@@ -148,7 +148,7 @@ class _Watch:
     ensemble: Ensemble
     root: Path
     output: Path
-    labeller: Labeller
+    labeler: Labeler
     kinds: list[str]
     recursive: bool
     start_seconds: float
@@ -168,12 +168,12 @@ class _Watch:
 
     def session(self, resume: bool) -> None:
         """Watch until stopped, or until the output cannot be written."""
-        content = manifest_content(self.cfg, self.ensemble, self.labeller, self.start_seconds)
-        facts = run_facts(content, self.labeller, self.kinds, "path")
+        content = manifest_content(self.cfg, self.ensemble, self.labeler, self.start_seconds)
+        facts = run_facts(content, self.labeler, self.kinds, "path")
         keep_scores = self.cfg.infer.min_score == 0
         info_of = self._info_of if is_timed(self.kinds) else None
         with OutputFolder(
-            self.output, self.kinds, keep_scores, self.labeller, facts, resume, info_of, self.root, stays=True
+            self.output, self.kinds, keep_scores, self.labeler, facts, resume, info_of, self.root, stays=True
         ) as output:
             self._output, self._manifest = output, manifest_text(content)
             self._done = output.journal.identities()
@@ -185,9 +185,9 @@ class _Watch:
             repeated, finder = Once(), logging.getLogger("britekit.audio.files")
             finder.addFilter(repeated)
             try:
-                drift = configured_drift_log(self.cfg, self.labeller)
+                drift = configured_drift_log(self.cfg, self.labeler)
                 with LocalScorer(
-                    self.ensemble, self.labeller, self.start_seconds, output.folder, 1 << 30, drift
+                    self.ensemble, self.labeler, self.start_seconds, output.folder, 1 << 30, drift
                 ) as scorer:
                     self._loop(scorer)
             except KeyboardInterrupt:
@@ -331,7 +331,7 @@ class _Watch:
         failed: dict[str, list[tuple[str, str]]] = {}
         for path, reason in summary.failed.items():
             failed.setdefault(recording_name(path, self.root), []).append((shown(path), reason))
-        self._output.finish(None, failed, self._manifest, score_facts(self.ensemble, self.labeller))
+        self._output.finish(None, failed, self._manifest, score_facts(self.ensemble, self.labeler))
         self._changed, self._written_at = False, time.monotonic()
         self._writing_s = self._written_at - began
         waiting = f", {len(summary.waiting)} not complete" if summary.waiting else ""

@@ -155,9 +155,9 @@ def wilson_interval(successes: ArrayLike, trials: ArrayLike, z: float = 1.959964
     n = np.asarray(trials, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.asarray(successes, dtype=np.float64) / n
-        centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+        center = (share + z * z / (2 * n)) / (1 + z * z / n)
         half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+    return np.clip(center - half, 0, 1), np.clip(center + half, 0, 1)
 
 
 def _design_effect(

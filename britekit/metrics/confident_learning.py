@@ -21,9 +21,9 @@ def confident_labels(given_N: NDArray[np.integer], score_NK: NDArray[np.floating
     Parameters
     ----------
     given_N
-        The alternative that each sample is labelled with.
+        The alternative that each sample is labeled with.
     score_NK
-        Scores by alternative, each row of sum 1. An alternative that no sample is labelled with is never confident.
+        Scores by alternative, each row of sum 1. An alternative that no sample is labeled with is never confident.
     """
     count = score_NK.shape[1]
     least = np.array([score_NK[given_N == k, k].mean() if (given_N == k).any() else np.inf for k in range(count)])

@@ -11,7 +11,7 @@ from britekit.metrics.durations import Stretches, begins
 _SHARED_S = 1e-6
 
 
-def component_overlaps(claimed: Stretches, labelled: Stretches) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def component_overlaps(claimed: Stretches, labeled: Stretches) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the group and the intersection over union of each component.
 
     A component is a connected set of overlapping intervals: annotations of one class in a recording and the labels that
@@ -19,12 +19,12 @@ def component_overlaps(claimed: Stretches, labelled: Stretches) -> tuple[NDArray
 
     Parameters
     ----------
-    claimed, labelled
+    claimed, labeled
         Annotations and labels, each joined (`join_stretches`), groups numbered alike.
     """
-    group = np.concatenate([claimed.group_M, labelled.group_M])
-    start = np.concatenate([claimed.start_M, labelled.start_M])
-    end = np.concatenate([claimed.end_M, labelled.end_M])
+    group = np.concatenate([claimed.group_M, labeled.group_M])
+    start = np.concatenate([claimed.start_M, labeled.start_M])
+    end = np.concatenate([claimed.end_M, labeled.end_M])
     order = np.lexsort((start, group))
     group, start, end = group[order], start[order], end[order]
     first = begins(group, start, end, -_SHARED_S)

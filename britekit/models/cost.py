@@ -1,7 +1,7 @@
 """Cost of a network: parameters and multiply-adds, counted on the built network.
 
 Nothing is computed: the network is built and run on the ``meta`` device, where tensors have shapes alone, so
-that the whole catalogue takes seconds.
+that the whole catalog takes seconds.
 """
 
 from dataclasses import dataclass, replace

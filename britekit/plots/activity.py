@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.plots.style import GREY, LIGHT, figure
+from britekit.plots.style import GRAY, LIGHT, figure
 
 Panel = tuple[str, NDArray[np.float64], Sequence[tuple[float, float] | None] | None]
 
@@ -42,7 +42,7 @@ def plot_activity(path: str | Path, name: str, days: Sequence[str], panels: Sequ
             )  # fmt: skip
             for which in (0, 1) if sun is not None else ():
                 hours = [np.nan if pair is None else pair[which] for pair in sun or ()]
-                # White on dark cells and on grey ones alike, by its dark rim.
+                # White on dark cells and on gray ones alike, by its dark rim.
                 axes.plot(range(len(days)), hours, color="black", linewidth=1.8)
                 axes.plot(range(len(days)), hours, color="white", linewidth=0.9)
             axes.set(ylim=(0, 24), yticks=range(0, 25, 6 if each > 1 else 12), xlim=(-0.5, len(days) - 0.5))
@@ -55,6 +55,6 @@ def plot_activity(path: str | Path, name: str, days: Sequence[str], panels: Sequ
             image, cax=drawn.add_axes((1 - (right - 0.15) / width, 1 - above / height - long, 0.14 / width, long))
         )
         bar.set_label("Detections per hour\nof sound", fontsize=8)
-        legend = "Grey: not recorded" + (". Lines: sunrise and sunset" if any(sun for _, _, sun in panels) else "")
-        drawn.text(1 - right / width, 1 - 0.24 / height, legend, fontsize=7.5, va="center", ha="right", color=GREY)
+        legend = "Gray: not recorded" + (". Lines: sunrise and sunset" if any(sun for _, _, sun in panels) else "")
+        drawn.text(1 - right / width, 1 - 0.24 / height, legend, fontsize=7.5, va="center", ha="right", color=GRAY)
         drawn.text(left / width, 1 - 0.24 / height, name.replace("$", r"\$"), fontsize=11, va="center")

@@ -31,7 +31,7 @@ class Ticks:
     name: str
 
 
-def row_centres_hz(cfg: AudioConfig) -> NDArray[np.float64]:
+def row_centers_hz(cfg: AudioConfig) -> NDArray[np.float64]:
     """Return the frequency at the center of each row of a spectrogram, ascending, float64 (H,)."""
     rows, low, high = cfg.spec_height, float(cfg.min_freq), float(cfg.max_freq)
     if cfg.freq_scale == "mel":

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.plots.style import SPECTROGRAM_COLOURS, figure
+from britekit.plots.style import SPECTROGRAM_COLORS, figure
 
 
 def plot_before_after(
@@ -22,7 +22,7 @@ def plot_before_after(
     path
         Picture to write.
     before_NHW, after_NHW
-        (n, H, W) values from 0 to 1, row 0 the lowest frequency; one grey scale for all, so that fading is visible.
+        (n, H, W) values from 0 to 1, row 0 the lowest frequency; one gray scale for all, so that fading is visible.
     title
         Title of the picture.
     power
@@ -37,7 +37,7 @@ def plot_before_after(
             for axes, image in zip(grid[row], images, strict=True):
                 axes.imshow(
                     np.clip(image, 0.0, 1.0) ** power,
-                    origin="lower", aspect="auto", cmap=SPECTROGRAM_COLOURS, interpolation="nearest", vmin=0, vmax=1,
+                    origin="lower", aspect="auto", cmap=SPECTROGRAM_COLORS, interpolation="nearest", vmin=0, vmax=1,
                 )  # fmt: skip
                 axes.grid(visible=False)
                 for side in ("top", "right"):

@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from numpy.typing import NDArray
 
 from britekit.plots.lettering import set_name, set_tick_names, shorten, width_of
-from britekit.plots.style import BLUE, GREY, LIGHT, ORANGE, figure
+from britekit.plots.style import BLUE, GRAY, LIGHT, ORANGE, figure
 
 Array = NDArray[np.floating]
 
@@ -61,19 +61,16 @@ def plot_detection_curves(
         marks = np.array([[chosen, 0], [chosen, 1]])
         axes.add_collection(
             LineCollection(
-                list(marks + place), colors=GREY, linewidths=0.8, linestyles="--", label=f"threshold {chosen:g}"
+                list(marks + place), colors=GRAY, linewidths=0.8, linestyles="--", label=f"threshold {chosen:g}"
             )
         )
-        for values, colour, style, name in (
-            (precision_TA, BLUE, "-", "precision"),
-            (recall_TA, ORANGE, "-.", "recall"),
-        ):
+        for values, color, style, name in ((precision_TA, BLUE, "-", "precision"), (recall_TA, ORANGE, "-.", "recall")):
             lines = [
                 np.stack([thresholds, values[:, k]], axis=1)[~np.isnan(values[:, k])] + place[k]
                 for k in range(len(labels))
             ]
             shown = [line for line in lines if len(line)]
-            axes.add_collection(LineCollection(shown, colors=colour, linewidths=1.2, linestyles=style, label=name))
+            axes.add_collection(LineCollection(shown, colors=color, linewidths=1.2, linestyles=style, label=name))
         for x, y, label in zip(left, bottom, labels, strict=True):
             heading = axes.text(x + 0.5, y + 1.03, "", ha="center", va="bottom", fontsize=7)
             set_name(heading, shorten(label, 18))
@@ -120,7 +117,7 @@ def plot_missed_for(path: str | Path, shares: Array, missed: Sequence[str], dete
         # Lines between cells, and before the columns that are not classes.
         axes.hlines(np.arange(1, len(missed)) - 0.5, -0.5, len(detected) - 0.5, color="white", linewidth=0.6)
         axes.vlines(np.arange(1, len(detected)) - 0.5, -0.5, len(missed) - 0.5, color="white", linewidth=0.6)
-        axes.axvline(len(detected) - 1.5, color=GREY, linewidth=1.2)
+        axes.axvline(len(detected) - 1.5, color=GRAY, linewidth=1.2)
         if shares.size <= 400:
             for (row, column), share in np.ndenumerate(shares):
                 if share >= 0.005:

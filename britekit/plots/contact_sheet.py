@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from britekit.plots.lettering import set_name, width_of
-from britekit.plots.spectrogram import coloured, save_picture
-from britekit.plots.style import DPI, GREY, common_style
+from britekit.plots.spectrogram import colored, save_picture
+from britekit.plots.style import DPI, GRAY, common_style
 
 COLUMNS, ROWS = 6, 12
 # A page has about the proportions of a sheet of paper, and prints at 200 dpi.
@@ -60,7 +60,7 @@ class ContactSheet:
     def add(self, image_FT: NDArray[np.float32], caption: str) -> None:
         """Add a segment to the sheet."""
         # Downscale at once: a page of full spectrograms would take many times the memory.
-        self._cells.append(coloured(image_FT, self._power, _CELL_HEIGHT, _CELL_WIDTH))
+        self._cells.append(colored(image_FT, self._power, _CELL_HEIGHT, _CELL_WIDTH))
         self._captions.append(caption)
         if len(self._cells) == COLUMNS * ROWS:
             self._write()
@@ -100,7 +100,7 @@ class ContactSheet:
             number = len(self.pages) + 1
             title = f"{self._title}, page {number}" if number > 1 else self._title
             write(_SIDE, 34, title, 11, va="center")
-            write(_SIDE, height - 18, self._legend, 7, va="center", color=GREY)
+            write(_SIDE, height - 18, self._legend, 7, va="center", color=GRAY)
             for (left, top), caption in zip(corners, self._captions, strict=True):
                 write(left, top - 5, _short(caption), 6, va="baseline")
             canvas.draw()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.plots.style import BLUE, GREY, ORANGE, figure, unit_axes
+from britekit.plots.style import BLUE, GRAY, ORANGE, figure, unit_axes
 
 Array = NDArray[np.floating]
 
@@ -37,7 +37,7 @@ def plot_pr_curve(
             np.concatenate([[0.0], recall]), np.concatenate([precision[:1], precision]), color=BLUE,
             drawstyle="steps-pre", label=f"PR-AUC {area:.3f}",
         )  # fmt: skip
-        axes.axhline(prevalence, color=GREY, linewidth=1, linestyle="--", label=f"chance {prevalence:.3f}")
+        axes.axhline(prevalence, color=GRAY, linewidth=1, linestyle="--", label=f"chance {prevalence:.3f}")
         unit_axes(axes, "Recall", "Precision")
         axes.set_title(title)
         if area > 0.5:
@@ -57,7 +57,7 @@ def plot_roc_curve(
             np.concatenate([[0.0], false_positive_rate]), np.concatenate([[0.0], true_positive_rate]),
             color=BLUE, label=f"ROC-AUC {area:.3f}",
         )  # fmt: skip
-        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="chance 0.500")
+        axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1, linestyle="--", label="chance 0.500")
         unit_axes(axes, "False positive rate", "True positive rate")
         axes.set_title(title)
         axes.legend(loc="lower right")
@@ -73,7 +73,7 @@ def plot_inverted_roc_curve(
             np.concatenate([[0.0], true_positive_rate]), 1 - np.concatenate([[0.0], false_positive_rate]),
             color=BLUE, label=f"ROC-AUC {area:.3f}",
         )  # fmt: skip
-        axes.plot([0, 1], [1, 0], color=GREY, linewidth=1, linestyle="--", label="chance 0.500")
+        axes.plot([0, 1], [1, 0], color=GRAY, linewidth=1, linestyle="--", label="chance 0.500")
         unit_axes(axes, "Recall", "1 − false positive rate")
         axes.set_title(title)
         axes.legend(loc="lower left")
@@ -88,7 +88,7 @@ def plot_pr_per_threshold(
         axes.plot(thresholds, precision, color=BLUE, label="Precision")
         axes.plot(thresholds, recall, color=ORANGE, linestyle="-.", label="Recall")
         if chosen is not None:
-            axes.axvline(chosen, color=GREY, linewidth=1, linestyle="--", label=f"min_score {chosen:g}")
+            axes.axvline(chosen, color=GRAY, linewidth=1, linestyle="--", label=f"min_score {chosen:g}")
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel="Score threshold", ylabel="Precision, recall")
         axes.set_title(title)
         axes.legend(loc="best")

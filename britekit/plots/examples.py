@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from britekit.config.audio import AudioConfig
-from britekit.plots.axis_ticks import frequency_ticks, row_centres_hz
-from britekit.plots.style import ORANGE, SPECTROGRAM_COLOURS, common_style
+from britekit.plots.axis_ticks import frequency_ticks, row_centers_hz
+from britekit.plots.style import ORANGE, SPECTROGRAM_COLORS, common_style
 
 _DPI = 110
 
@@ -29,7 +29,7 @@ class ExamplePlot:
     """
 
     def __init__(self, cfg: AudioConfig, power: float = 0.6) -> None:
-        ticks = frequency_ticks(row_centres_hz(cfg), 5)
+        ticks = frequency_ticks(row_centers_hz(cfg), 5)
         self._power = power
         with common_style():
             drawn = Figure(figsize=(4.0, 2.0), dpi=_DPI)
@@ -37,7 +37,7 @@ class ExamplePlot:
             # Fixed margins and one figure for all: creating a figure takes longer than drawing into it.
             self._axes = drawn.add_axes((0.12, 0.2, 0.86, 0.76))
             self._image = self._axes.imshow(
-                np.zeros((cfg.spec_height, 2)), origin="lower", aspect="auto", cmap=SPECTROGRAM_COLOURS, vmin=0, vmax=1,
+                np.zeros((cfg.spec_height, 2)), origin="lower", aspect="auto", cmap=SPECTROGRAM_COLORS, vmin=0, vmax=1,
                 interpolation="nearest",
             )  # fmt: skip
             self._lines = [self._axes.axvline(0, color=ORANGE, linewidth=1.4) for _ in range(2)]

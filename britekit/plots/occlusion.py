@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from britekit.plots.axis_ticks import frequency_ticks, time_ticks
 from britekit.plots.lettering import set_name
-from britekit.plots.style import BLUE, GREY, ORANGE, SPECTROGRAM_COLOURS, figure
+from britekit.plots.style import BLUE, GRAY, ORANGE, SPECTROGRAM_COLORS, figure
 
 
 def plot_occlusion(
@@ -35,7 +35,7 @@ def plot_occlusion(
     image_FT
         Spectrogram, row 0 the lowest frequency.
     row_hz
-        (F,) centre frequency of each row.
+        (F,) center frequency of each row.
     seconds, start_s
         Duration of the spectrogram, and where it begins.
     title
@@ -54,7 +54,7 @@ def plot_occlusion(
         top, bottom = drawn.subplots(2, 1, sharex=True, height_ratios=(2.4, 1))
         rows = len(image_FT)
         top.imshow(
-            image_FT, origin="lower", aspect="auto", cmap=SPECTROGRAM_COLOURS, interpolation="nearest",
+            image_FT, origin="lower", aspect="auto", cmap=SPECTROGRAM_COLORS, interpolation="nearest",
             extent=(edges[0], edges[-1], -0.5, rows - 0.5),
         )  # fmt: skip
         ticks = frequency_ticks(row_hz, most=7)
@@ -68,7 +68,7 @@ def plot_occlusion(
         without_first, without_last = np.append(score, left), np.append(score, right)[::-1]
         bottom.plot(edges[:frames], without_first, color=BLUE, marker=".", label="without what is before")
         bottom.plot(edges[1:], without_last, color="black", linestyle="--", marker=".", label="without what is after")
-        bottom.axhline(lost_below, color=GREY, linewidth=0.8, linestyle=":", label=f"lost below {lost_below:.3f}")
+        bottom.axhline(lost_below, color=GRAY, linewidth=0.8, linestyle=":", label=f"lost below {lost_below:.3f}")
         bottom.set_ylim(-0.03, 1.03)
         bottom.set_ylabel("Score")
         bottom.set_xlim(edges[0], edges[-1])

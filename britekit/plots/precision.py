@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from britekit.plots.style import BLUE, GREY, figure
+from britekit.plots.style import BLUE, GRAY, figure
 
 _COLUMNS = 3
 
@@ -31,5 +31,5 @@ def plot_precision(path: str | Path, curves: Mapping[str, Sequence[tuple[float, 
             axes.set(xlim=(0, 1), ylim=(0, 1.01))
         for place in range(len(curves), rows * columns):
             grid[place // columns, place % columns].axis("off")
-        drawn.supxlabel("Threshold", fontsize=9, color=GREY)
-        drawn.supylabel("Precision", fontsize=9, color=GREY)
+        drawn.supxlabel("Threshold", fontsize=9, color=GRAY)
+        drawn.supylabel("Precision", fontsize=9, color=GRAY)

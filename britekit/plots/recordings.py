@@ -15,7 +15,7 @@ from britekit.audio.overview import recording_overview
 from britekit.audio.windows import WindowGrid, Windows
 from britekit.config.audio import AudioConfig
 from britekit.errors import BriteKitError, InputError
-from britekit.plots.axis_ticks import row_centres_hz
+from britekit.plots.axis_ticks import row_centers_hz
 from britekit.plots.contact_sheet import ContactSheet
 from britekit.plots.spectrogram import SpectrogramPlot, plot_bare_spectrogram
 
@@ -62,7 +62,7 @@ class SegmentPictures:
 
     def __init__(self, directory: Path, cfg: AudioConfig, style: PictureStyle, drawn: Drawn) -> None:
         self._directory, self.seconds, self._style, self._drawn = directory, cfg.spec_duration, style, drawn
-        self._row_hz = row_centres_hz(cfg)
+        self._row_hz = row_centers_hz(cfg)
         self._plot: SpectrogramPlot | None = None
 
     def is_there(self, name: str) -> bool:
@@ -128,7 +128,7 @@ def plot_whole(
     width = round(min(max(overview.seconds * _PIXELS_PER_SECOND, _NARROWEST), _WIDEST))
     with _writing():
         if style.axes:
-            plot = SpectrogramPlot(row_centres_hz(cfg), width, _WHOLE_HEIGHT)
+            plot = SpectrogramPlot(row_centers_hz(cfg), width, _WHOLE_HEIGHT)
             plot.save(target, overview.image_FT, overview.seconds, title=path.name, power=style.power)
         else:
             plot_bare_spectrogram(target, overview.image_FT, style.power, width, _WHOLE_HEIGHT)

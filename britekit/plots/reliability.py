@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from britekit.plots.style import BLUE, GREY, ORANGE, figure, unit_axes
+from britekit.plots.style import BLUE, GRAY, ORANGE, figure, unit_axes
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,18 @@ def plot_reliability(path: str | Path, before: ReliabilityLine, after: Reliabili
     lines = [(before, ORANGE, "s", "--")] + ([(after, BLUE, "o", "-")] if after else [])
     with figure(path, width=4.8, height=6.0) as drawn:
         top, bottom = drawn.subplots(2, 1, height_ratios=[4.2, 1], sharex=True)
-        top.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="perfect")
-        for line, colour, marker, style in lines:
-            _draw(top, line, colour, marker, style)
+        top.plot([0, 1], [0, 1], color=GRAY, linewidth=1, linestyle=":", label="perfect")
+        for line, color, marker, style in lines:
+            _draw(top, line, color, marker, style)
         unit_axes(top, "", "Observed frequency")
         top.set_aspect("auto")  # equal scales would make this panel narrower than the one below
         top.set_title(title)
         top.legend(loc="upper left" if _lies_below(before) else "lower right")
-        for place, (line, colour, _, _) in enumerate(lines):
+        for place, (line, color, _, _) in enumerate(lines):
             bins = len(line.count_B)
             width = 0.84 / bins / len(lines)
             left = np.arange(bins) / bins + 0.08 / bins + place * width
-            bottom.bar(left, line.count_B, width, align="edge", color=colour)
+            bottom.bar(left, line.count_B, width, align="edge", color=color)
         # Log scale: nearly all cells of a detector fall into the first bin.
         bottom.set_yscale("symlog", linthresh=1)
         bottom.set_ylim(bottom=0)
@@ -67,12 +67,12 @@ def plot_reliability(path: str | Path, before: ReliabilityLine, after: Reliabili
         bottom.grid(axis="x", visible=False)
 
 
-def _draw(axes: Axes, line: ReliabilityLine, colour: str, marker: str, style: str) -> None:
+def _draw(axes: Axes, line: ReliabilityLine, color: str, marker: str, style: str) -> None:
     filled = line.count_B > 0
     x, y = line.predicted_B[filled], line.observed_B[filled]
     error = np.stack([y - line.low_B[filled], line.high_B[filled] - y])
     axes.errorbar(
-        x, y, yerr=np.maximum(error, 0), color=colour, marker=marker, markersize=3.5, linestyle=style,
+        x, y, yerr=np.maximum(error, 0), color=color, marker=marker, markersize=3.5, linestyle=style,
         linewidth=1.3, elinewidth=0.9, capsize=2, label=line.name,
     )  # fmt: skip
 

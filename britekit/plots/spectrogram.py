@@ -20,7 +20,7 @@ from britekit.errors import InputError
 from britekit.files import atomic_path
 from britekit.plots.axis_ticks import Ticks, frequency_ticks, time_ticks
 from britekit.plots.lettering import set_name
-from britekit.plots.style import DPI, SPECTROGRAM_COLOURS, common_style
+from britekit.plots.style import DPI, SPECTROGRAM_COLORS, common_style
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 WIDTH_PX, HEIGHT_PX = 960, 480
@@ -103,7 +103,7 @@ class SpectrogramPlot:
         # Row 0 of a picture is at the top.
         end = picture.shape[0] - self._bottom
         inside = picture[end - self._lines : end, self._left : self._left + self._columns]
-        inside[1:-1, 1:-1] = coloured(image, power, self._lines - 2, self._columns - 2)
+        inside[1:-1, 1:-1] = colored(image, power, self._lines - 2, self._columns - 2)
         save_picture(path, picture)
 
 
@@ -137,10 +137,10 @@ def plot_bare_spectrogram(
     """
     image = np.asarray(image_FT, dtype=np.float32)
     scale = max(1, WIDTH_PX // max(1, image.shape[1]))
-    save_picture(path, coloured(image, power, height or image.shape[0] * scale, width or image.shape[1] * scale))
+    save_picture(path, colored(image, power, height or image.shape[0] * scale, width or image.shape[1] * scale))
 
 
-def coloured(image_FT: NDArray[np.float32], power: float, height: int, width: int) -> NDArray[np.uint8]:
+def colored(image_FT: NDArray[np.float32], power: float, height: int, width: int) -> NDArray[np.uint8]:
     """Return a spectrogram in colors, uint8 (height, width, 3), with the lowest row at the bottom.
 
     If there are more columns than pixels, each pixel shows the strongest, so that short calls stay visible.
@@ -154,7 +154,7 @@ def coloured(image_FT: NDArray[np.float32], power: float, height: int, width: in
     else:
         levels = levels[:, np.arange(width) * columns // width]
     rows = np.arange(height)[::-1] * len(levels) // height
-    return _colours()[levels[rows]]
+    return _colors()[levels[rows]]
 
 
 def save_picture(path: str | Path, picture: NDArray[np.uint8]) -> None:
@@ -169,6 +169,6 @@ def save_picture(path: str | Path, picture: NDArray[np.uint8]) -> None:
 
 
 @lru_cache(maxsize=1)
-def _colours() -> NDArray[np.uint8]:
-    table = colormaps[SPECTROGRAM_COLOURS](np.arange(256))[:, :3]
+def _colors() -> NDArray[np.uint8]:
+    table = colormaps[SPECTROGRAM_COLORS](np.arange(256))[:, :3]
     return np.rint(table * 255).astype(np.uint8)

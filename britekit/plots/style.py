@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from britekit.errors import InputError
 from britekit.files import atomic_path
 
-# Okabe & Ito (2008): distinguishable with any color vision, and in grey.
+# Okabe & Ito (2008): distinguishable with any color vision, and in gray.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-GREY, LIGHT = "#595959", "#D9D9D9"
+GRAY, LIGHT = "#595959", "#D9D9D9"
 DPI = 150
 # Color map of all spectrograms; dark is loud. Colored lines and marks stand out on it.
-SPECTROGRAM_COLOURS = "gray_r"
+SPECTROGRAM_COLORS = "gray_r"
 
 # This metadata would make the files of equal figures differ.
 _NO_METADATA: dict[str, dict[str, Any]] = {
@@ -40,15 +40,15 @@ STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.8,
-    "axes.edgecolor": GREY,
+    "axes.edgecolor": GRAY,
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": LIGHT,
     "grid.linewidth": 0.5,
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
+    "xtick.color": GRAY,
+    "ytick.color": GRAY,
     "xtick.labelcolor": "black",
     "ytick.labelcolor": "black",
     "legend.fontsize": 8,

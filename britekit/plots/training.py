@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from britekit.plots.style import BLUE, GREEN, LIGHT, ORANGE, RED, figure
 
-_COLOURS = (BLUE, ORANGE, GREEN, RED)
+_COLORS = (BLUE, ORANGE, GREEN, RED)
 _LINES = ("-", "-.", "--", ":")
 _LEFT_OVER = 0.5  # share of the space left and right of a single epoch
 
@@ -48,7 +48,7 @@ def plot_training_curve(
             for k, (name, series) in enumerate(values.items()):
                 # A line with one point is invisible.
                 marker = "o" if len(series) < 3 else None
-                axes.plot(epochs, series, color=_COLOURS[k % 4], linestyle=_LINES[k % 4], marker=marker, label=name)
+                axes.plot(epochs, series, color=_COLORS[k % 4], linestyle=_LINES[k % 4], marker=marker, label=name)
             axes.set_ylabel(label)
             if label == "Loss":
                 axes.set_ylim(bottom=0)

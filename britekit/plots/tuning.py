@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from britekit.plots.style import BLUE, GREY, ORANGE, RED, figure
+from britekit.plots.style import BLUE, GRAY, ORANGE, RED, figure
 
 _MOST_TICKS = 8
 
@@ -41,7 +41,7 @@ def plot_importances(path: str | Path, importances: Mapping[str, float]) -> None
         values = [importances[name] for name in names]
         axes.barh(names, values, color=BLUE, height=0.6)
         for place, value in enumerate(values):
-            axes.text(value + 0.01, place, f"{value:.2f}", va="center", fontsize=8, color=GREY)
+            axes.text(value + 0.01, place, f"{value:.2f}", va="center", fontsize=8, color=GRAY)
         axes.grid(visible=False, axis="y")
         axes.set(xlim=(0, 1.08), xlabel="Share of the variance of scores (fANOVA)")
         axes.set_title("Which settings matter")

@@ -149,7 +149,7 @@ def pretrain(
     admission = admit(paths, test)
     named = {recording_name(path, root): path for path in admission.allowed}
     if not named:
-        raise InputError(f"{root} holds no unlabelled recording that may be used: {admission.why_none(len(paths))}")
+        raise InputError(f"{root} holds no unlabeled recording that may be used: {admission.why_none(len(paths))}")
     device = choose_device(cfg.misc.force_cpu)
     settings = without_defaults(to_shown_dict(cfg))
     work = log_root / "resume" / _key(settings, sorted(named), device)

@@ -17,7 +17,7 @@ from torch import nn
 from britekit.config.pretrain import PretrainConfig
 from britekit.datasets.augmentations.bands import outside_band
 from britekit.datasets.augmentations.draws import Draws
-from britekit.datasets.augmentations.registry import normalise
+from britekit.datasets.augmentations.registry import normalize
 from britekit.datasets.batches import Bank, derived_seed
 
 STEPS_PER_EPOCH = 25
@@ -101,7 +101,7 @@ def make_view(images_BHW: torch.Tensor, draws: Draws, settings: PretrainConfig) 
     views = views + draws.uniform(0.0, settings.max_background)[:, None, None] * views[draws.permutation()]
     power = torch.exp(draws.uniform(-settings.max_power_change, settings.max_power_change))
     views = views.clamp_(min=0.0).pow(power[:, None, None])
-    return normalise(blank(blank(views, draws, settings.max_blank, 1), draws, settings.max_blank, 2))
+    return normalize(blank(blank(views, draws, settings.max_blank, 1), draws, settings.max_blank, 2))
 
 
 def crop(images_BHW: torch.Tensor, draws: Draws, min_time: float, min_freq: float) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Spectrograms of windows of unlabelled recordings, on disk.
+"""Spectrograms of windows of unlabeled recordings, on disk.
 
 ``windows.u8`` holds (N, H, W) bytes, which training maps, so that memory does not grow with the archive. Recordings are
 stored in order; a line of ``journal.jsonl`` follows the windows of each, and what has no line is computed again.

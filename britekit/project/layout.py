@@ -40,7 +40,7 @@ _FOLDERS = ("data/audioset/curated", "models/ckpt", "logs", "yaml/samples")
 
 @dataclass(frozen=True)
 class Layout:
-    """Result of the initialisation."""
+    """Result of the initialization."""
 
     copied: int
     skipped: int

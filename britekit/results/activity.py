@@ -298,6 +298,6 @@ def _section(each: _Class, effort: Effort, picture: Path, threshold: ClassThresh
     return Section(
         each.name,
         f"{len(each.times.row_D)} detections, {confirmed} of them confirmed, at {some(sites, 10)}. "
-        f"{threshold.sentence() + ' ' if threshold else ''}Grey: not recorded. Lines: sunrise and sunset.",
+        f"{threshold.sentence() + ' ' if threshold else ''}Gray: not recorded. Lines: sunrise and sunset.",
         picture_of(picture),
     )

@@ -84,7 +84,7 @@ class Pool:
         self._finder = WindowFinder(candidates.recordings, archive, candidates.recording_M)
         self._row_N = self._finder.rows(candidates.recording_M, candidates.start_M, candidates.end_M)
         self._known = RecordingNames(archive.entries)
-        self._unlearnt = set[str]()
+        self._unlearned = set[str]()
         self._vectors = archive.take(self._row_N)
         self._mean_F = self._vectors.mean(axis=0)
         self._spread_F = np.maximum(self._vectors.std(axis=0), 1e-6)
@@ -151,7 +151,7 @@ class Pool:
         return int(places[0]) if len(places) else None
 
     def fit(self, rows: Sequence[Verdict]) -> Classifier | None:
-        """Return the probe after some verdicts, on standardised vectors (`logits`); None if they say nothing."""
+        """Return the probe after some verdicts, on standardized vectors (`logits`); None if they say nothing."""
         return self._fit(combine(current_verdicts(rows)))[1]
 
     def logits(self, probe: Classifier, vectors_NF: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -170,11 +170,11 @@ class Pool:
 
     def _report_others(self, named: set[str]) -> None:
         """Warn, once per name, of classes that reviewers heard and the probe does not learn."""
-        new = sorted(named.difference(self.names) - self._unlearnt)
+        new = sorted(named.difference(self.names) - self._unlearned)
         if new:
-            self._unlearnt.update(new)
+            self._unlearned.update(new)
             log.warning(
-                "heard, but not among the classes of this queue, so not learnt: %s; add them with --name to be asked "
+                "heard, but not among the classes of this queue, so not learned: %s; add them with --name to be asked "
                 "about them", some(new),
             )  # fmt: skip
 

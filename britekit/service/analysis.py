@@ -27,10 +27,10 @@ from britekit.errors import InferenceError
 from britekit.inference.drift_log import configured_drift_log
 from britekit.inference.engine import Engine, Progress, RecordingScores
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.screening import open_screen
 from britekit.occurrence.prior import RecordingPrior
-from britekit.plots.axis_ticks import frequency_ticks, row_centres_hz
+from britekit.plots.axis_ticks import frequency_ticks, row_centers_hz
 from britekit.service import tracing
 from britekit.service.contents import Contents
 from britekit.service.limits import Limits
@@ -80,14 +80,14 @@ class Analyst:
         self._ensemble = load_ensemble(contents.cfg, contents.exports)
         self.classes: list[ClassInfo] = list(self._ensemble.classes)
         # Reads files now, so that an unusable one ends the start; settings alone name the calibration.
-        self._labeller = Labeller(contents.cfg, self._ensemble)
-        self.calibration = self._labeller.calibration
-        self._ensemble.screen = open_screen(contents.cfg, self._ensemble, self._labeller)
-        self._labeller.prior  # noqa: B018 reads occurrence data now, for the same reason
+        self._labeler = Labeler(contents.cfg, self._ensemble)
+        self.calibration = self._labeler.calibration
+        self._ensemble.screen = open_screen(contents.cfg, self._ensemble, self._labeler)
+        self._labeler.prior  # noqa: B018 reads occurrence data now, for the same reason
         # By threshold and whether each class has its own; most requests ask for the same. Labels show names of classes.
-        self.labeller_at = functools.lru_cache(32)(self._make_labeller)
+        self.labeler_at = functools.lru_cache(32)(self._make_labeler)
         # All requests share the engine, so windows share its batches and short recordings overtake long ones.
-        self._drift = configured_drift_log(contents.cfg, self._labeller, limits.drift_folder)
+        self._drift = configured_drift_log(contents.cfg, self._labeler, limits.drift_folder)
         self._drift_lock = threading.Lock()
         self._engine = Engine(
             self._ensemble, limits.threads, limits.max_requests + jobs, traits=self._drift is not None
@@ -105,14 +105,14 @@ class Analyst:
                 self._drift.close()
 
     @property
-    def labeller(self) -> Labeller:
+    def labeler(self) -> Labeler:
         """Labels scores by the model's own settings."""
-        return self._labeller
+        return self._labeler
 
     @property
     def found_classes(self) -> list[ClassInfo]:
         """The classes that detections can have: without the ignored ones."""
-        return self._labeller.classes
+        return self._labeler.classes
 
     def kept(self, key: str) -> RecordingScores | None:
         """Return the scores that are kept under a key, or None."""
@@ -178,8 +178,8 @@ class Analyst:
 
     def label(
         self, result: RecordingScores, min_score: float, thresholds: bool = False, prior: RecordingPrior | None = None
-    ) -> tuple[list[Found], Labeller]:
-        """Return what is heard, by the rules of ``analyze``, and what labelled it.
+    ) -> tuple[list[Found], Labeler]:
+        """Return what is heard, by the rules of ``analyze``, and what labeled it.
 
         Parameters
         ----------
@@ -193,24 +193,24 @@ class Analyst:
         InputError
             ``thresholds``, and the calibration holds none.
         """
-        labeller = self.labeller_at(min_score, thresholds)
-        by_name = {info.name: info for info in labeller.classes}
+        labeler = self.labeler_at(min_score, thresholds)
+        by_name = {info.name: info for info in labeler.classes}
         found: list[Found] = []
-        for name, heard in labeller.intervals(result, prior):
+        for name, heard in labeler.intervals(result, prior):
             columns = (heard.starts, heard.ends, heard.scores, heard.confirmed)
             found += map(Found, itertools.repeat(by_name[name]), *(column.tolist() for column in columns))
-        return found, labeller
+        return found, labeler
 
-    def _make_labeller(self, min_score: float, thresholds: bool) -> Labeller:
+    def _make_labeler(self, min_score: float, thresholds: bool) -> Labeler:
         cfg = copy.deepcopy(self._cfg)
         cfg.infer.min_score = min_score
         cfg.infer.label_field = "names"
-        return Labeller(cfg, self._ensemble, self.calibration, thresholds, self._labeller.prior)
+        return Labeler(cfg, self._ensemble, self.calibration, thresholds, self._labeler.prior)
 
     def count(self, result: RecordingScores, prior: RecordingPrior | None = None) -> Counter[str]:
         """Return how many detections each class has at the model's own threshold."""
-        labeller = self.labeller_at(self._cfg.infer.min_score, False)
-        return Counter({name: len(heard.starts) for name, heard in labeller.intervals(result, prior)})
+        labeler = self.labeler_at(self._cfg.infer.min_score, False)
+        return Counter({name: len(heard.starts) for name, heard in labeler.intervals(result, prior)})
 
     def facts(self) -> dict[str, Any]:
         """Return what people want to know about the model, as plain values without paths."""
@@ -239,7 +239,7 @@ class Analyst:
             "version": britekit.__version__,
             "origin": {key: self._contents.facts.get(key) for key in ("version", "training", "data", "test")},
             "backend": self._ensemble.backend,
-            "classes": [dataclasses.asdict(info) for info in self._labeller.classes],
+            "classes": [dataclasses.asdict(info) for info in self._labeler.classes],
             "members": members,
             "calibration": calibration,
             "frequency_marks": frequency_marks(self._cfg.audio),
@@ -250,7 +250,7 @@ class Analyst:
         }
 
     def _occurrence_facts(self) -> dict[str, Any] | None:
-        prior = self._labeller.prior
+        prior = self._labeler.prior
         return None if prior is None else {"areas": len(prior.table.areas), "sha256": prior.table.sha256}
 
     def _keep(self, key: str, result: RecordingScores) -> None:
@@ -266,7 +266,7 @@ class Analyst:
 
 def frequency_marks(cfg: AudioConfig) -> list[dict[str, Any]]:
     """Return round frequencies with their places on the picture, from 0 at its lower edge to 1."""
-    ticks = frequency_ticks(row_centres_hz(cfg), most=9)
+    ticks = frequency_ticks(row_centers_hz(cfg), most=9)
     unit = "kHz" if "kHz" in ticks.name else "Hz"
     return [
         {"at": (place + 0.5) / cfg.spec_height, "label": f"{label} {unit}"}
@@ -277,7 +277,7 @@ def frequency_marks(cfg: AudioConfig) -> list[dict[str, Any]]:
 def refuse_short(result: RecordingScores) -> None:
     """Raise `InferenceError` for a recording without a window."""
     if not len(result.starts):
-        raise InferenceError(f"the recording is {result.seconds:.3g} s long, too short to be analysed")
+        raise InferenceError(f"the recording is {result.seconds:.3g} s long, too short to be analyzed")
 
 
 def give_up(waiting: Future[RecordingScores]) -> None:

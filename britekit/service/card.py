@@ -18,10 +18,10 @@ import numpy as np
 
 from britekit.annotations.classes import ClassInfo
 from britekit.collect.attribution import Credit, credits_of_database
-from britekit.collect.licences import normalise_licence
+from britekit.collect.licences import normalize_licence
 from britekit.config import BaseConfig
 from britekit.database.session import open_database
-from britekit.database.summary import ClassSummary, summarise
+from britekit.database.summary import ClassSummary, summarize
 from britekit.errors import InputError, counted, some
 from britekit.evaluation.compare import CELLS_NAME, Cells, read_cells
 from britekit.files import write_text
@@ -178,7 +178,7 @@ def _learned_from(
         return [*lines, "The training database is not in this project, so its recordings are not listed."]
     groups: dict[tuple[str, str], list[Credit]] = defaultdict(list)
     for credit in credits:
-        groups[credit.source or "unknown", normalise_licence(credit.licence) if credit.licence else "unknown"].append(
+        groups[credit.source or "unknown", normalize_licence(credit.licence) if credit.licence else "unknown"].append(
             credit
         )
     rows = [
@@ -301,7 +301,7 @@ def _training_data(database: Path) -> tuple[list[ClassSummary], list[Credit]]:
     if not database.is_file():
         return [], []
     with open_database(str(database)) as session:
-        return list(summarise(session).classes), credits_of_database(session)
+        return list(summarize(session).classes), credits_of_database(session)
 
 
 def _run_of(root: Path, member: str) -> dict[str, Any]:

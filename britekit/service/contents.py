@@ -280,7 +280,7 @@ def _copy_ignore(cfg: BaseConfig, folder: Path) -> str | None:
 
 def _copy_occurrence(cfg: BaseConfig, classes: list[ClassInfo], folder: Path) -> str | None:
     """Copy the occurrence data, once they are known to fit the classes."""
-    from britekit.inference.labelling import ignored_classes
+    from britekit.inference.labeling import ignored_classes
     from britekit.occurrence.prior import load_prior
 
     if cfg.infer.occurrence is None:

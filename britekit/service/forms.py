@@ -53,7 +53,7 @@ class RecordingForm(PlaceForm):
     name: str | None = Field(None, max_length=255, description="With `key`: name of the recording in the answer.")
 
 
-class LabelledForm(PlaceForm):
+class LabeledForm(PlaceForm):
     """Thresholds, and the site and clock time in formats that have columns for them."""
 
     min_score: float | None = Field(
@@ -102,11 +102,11 @@ class FormatForm(BaseModel):
         return value
 
 
-class DetectionsForm(RecordingForm, LabelledForm, FormatForm):
+class DetectionsForm(RecordingForm, LabeledForm, FormatForm):
     """Options for detections."""
 
 
-class JobForm(LabelledForm):
+class JobForm(LabeledForm):
     """A job: the recording itself, or where it lies."""
 
     source: str | None = Field(

@@ -22,10 +22,10 @@ class Limits:
     max_seconds: float = 4 * 3600.0
     """Length of one recording; a longer one is refused as soon as its header or its samples show it."""
     max_requests: int = 64
-    """Recordings analysed or waiting for their turn; more are asked to come back. An upload that is still arriving does
+    """Recordings analyzed or waiting for their turn; more are asked to come back. An upload that is still arriving does
     not count."""
     threads: int = 2
-    """Recordings analysed side by side."""
+    """Recordings analyzed side by side."""
     # Docker kills what has not ended after 10 s. From the last answer until the process had ended it took
     # 1.4 s on two idle cores, and 3.2 s with eight other processes at work on them.
     stop_seconds: float = 6.0

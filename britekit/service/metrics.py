@@ -35,7 +35,7 @@ class Metrics:
     Parameters
     ----------
     working, arriving
-        Return how many recordings are being analysed or wait for it, and how many are still arriving.
+        Return how many recordings are being analyzed or wait for it, and how many are still arriving.
     """
 
     def __init__(self, working: Callable[[], float], arriving: Callable[[], float]) -> None:
@@ -48,14 +48,14 @@ class Metrics:
             by_route, buckets=_BUCKETS, **place,
         )  # fmt: skip
         self.in_progress = Gauge("request_in_progress", "Requests under way.", ["endpoint"], **place)
-        self.audio_seconds = Counter("audio_seconds_total", "Audio analysed; repeats are not.", **place)
+        self.audio_seconds = Counter("audio_seconds_total", "Audio analyzed; repeats are not.", **place)
         self.detections = Counter(
-            "detections_total", "Detections in analysed recordings at the model's own threshold.",
+            "detections_total", "Detections in analyzed recordings at the model's own threshold.",
             ["class_name"], **place,
         )  # fmt: skip
         self.refusals = Counter("refusals_total", "Requests refused, by status.", ["status"], **place)
         self.jobs = Counter("jobs_ended_total", "Jobs that ended on this server, by state.", ["state"], **place)
-        queue = Gauge("recordings_in_queue", "Recordings being analysed or waiting for it.", **place)
+        queue = Gauge("recordings_in_queue", "Recordings being analyzed or waiting for it.", **place)
         queue.set_function(working)
         uploads = Gauge("uploads_arriving", "Uploads that are not complete yet.", **place)
         uploads.set_function(arriving)

@@ -139,7 +139,7 @@ class Drawing:
 
 
 def encode_png(levels: np.ndarray) -> bytes:
-    """Encode a grey picture, uint8 (rows, columns), as a PNG.
+    """Encode a gray picture, uint8 (rows, columns), as a PNG.
 
     ISO/IEC 15948; written here because a picture library would be one more package in the serving image.
     """

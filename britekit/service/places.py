@@ -10,14 +10,14 @@ from britekit.annotations.deployments import Deployment, zone_named
 from britekit.annotations.recording_info import RecordingInfo
 from britekit.audio.recording_names import place_from_name
 from britekit.errors import InputError
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.occurrence_notes import OccurrenceNote
 from britekit.occurrence.prior import GIVEN, RecordingPrior, Where
-from britekit.service.forms import LabelledForm, PlaceForm
+from britekit.service.forms import LabeledForm, PlaceForm
 from britekit.service.uploads import Refusal
 
 
-def prior_of(labeller: Labeller, info: RecordingInfo, fields: PlaceForm) -> RecordingPrior | None:
+def prior_of(labeler: Labeler, info: RecordingInfo, fields: PlaceForm) -> RecordingPrior | None:
     """Return what occurrence data say about a recording; None for a model without them.
 
     Parameters
@@ -32,12 +32,12 @@ def prior_of(labeller: Labeller, info: RecordingInfo, fields: PlaceForm) -> Reco
     """
     try:
         where = Where.stated(fields.latitude, fields.longitude, fields.date, fields.week, fields.area)
-        if labeller.prior is not None:
-            return labeller.prior.elsewhere(where).of_info(_with_fields(info, fields))
+        if labeler.prior is not None:
+            return labeler.prior.elsewhere(where).of_info(_with_fields(info, fields))
     except InputError as error:
         raise Refusal(400, str(error)) from error
     unused: dict[str, object] = {"area": fields.area, "date": fields.date, "week": fields.week}
-    if not isinstance(fields, LabelledForm):  # where tables have columns for the place
+    if not isinstance(fields, LabeledForm):  # where tables have columns for the place
         unused |= {"latitude": fields.latitude}
     if given := [name for name, value in unused.items() if value is not None]:
         raise Refusal(400, f"the model has no occurrence data, so the field {given[0]} is not used; leave it out")
@@ -46,13 +46,13 @@ def prior_of(labeller: Labeller, info: RecordingInfo, fields: PlaceForm) -> Reco
 
 def _with_fields(info: RecordingInfo, fields: PlaceForm) -> RecordingInfo:
     """Return the same with the time that a field states, or with the place in its name."""
-    if isinstance(fields, LabelledForm) and fields.time is not None:
+    if isinstance(fields, LabeledForm) and fields.time is not None:
         info = replace(info, start=fields.time, start_source=GIVEN)
     place = None if info.latitude is not None else place_from_name(info.path.name)
     return replace(info, latitude=place[0], longitude=place[1], place_source="name") if place else info
 
 
-def stated_info(known: RecordingInfo, fields: LabelledForm) -> RecordingInfo:
+def stated_info(known: RecordingInfo, fields: LabeledForm) -> RecordingInfo:
     """Return when and where a recording was made: by the request, else by what is known of it."""
     zone = zone_named(fields.time_zone) if fields.time_zone else None
     here = Deployment(0, fields.site or "", zone=zone)
@@ -60,7 +60,7 @@ def stated_info(known: RecordingInfo, fields: LabelledForm) -> RecordingInfo:
     return replace(
         known,
         site=fields.site or known.site,
-        start=here.localised(clock)[0] if clock is not None else None,
+        start=here.localized(clock)[0] if clock is not None else None,
         zone=zone,
         latitude=known.latitude if fields.latitude is None else fields.latitude,
         longitude=known.longitude if fields.longitude is None else fields.longitude,

@@ -182,7 +182,7 @@ class Recognizer:
         return upload.name, upload.key, result, prior
 
     def _prior(self, name: str, key: str, fields: RecordingForm) -> RecordingPrior | None:
-        return prior_of(self.analyst.labeller, self._known(name, key), fields)
+        return prior_of(self.analyst.labeler, self._known(name, key), fields)
 
     async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
@@ -192,17 +192,17 @@ class Recognizer:
     async def _detections(self, upload: Upload, fields: DetectionsForm) -> Response:
         name, key, result, prior = await self._scored(upload, fields)
         with tracing.span("labels"):
-            return await self._run(self.labelled, name, key, result, fields, prior)
+            return await self._run(self.labeled, name, key, result, fields, prior)
 
-    def labelled(
+    def labeled(
         self, name: str, key: str, result: RecordingScores, fields: DetectionsForm, prior: RecordingPrior | None = None
     ) -> Response:
         """Return the detections of a scored recording."""
         infer = self._contents.cfg.infer
         min_score = infer.min_score if fields.min_score is None else fields.min_score
-        found, labeller = self.analyst.label(result, min_score, fields.thresholds, prior)
-        note = None if prior is None else note_of(labeller, result, prior)
-        calibration = labeller.calibration
+        found, labeler = self.analyst.label(result, min_score, fields.thresholds, prior)
+        note = None if prior is None else note_of(labeler, result, prior)
+        calibration = labeler.calibration
         if fields.classes is not None:
             wanted = wanted_classes(fields.classes, [info.name for info in self.analyst.found_classes])
             found = [x for x in found if x.info.name in wanted]
@@ -226,7 +226,7 @@ class Recognizer:
         info = self._info(name, key, fields) if is_timed else None
         recording = Recording(name, seconds=result.seconds, damaged_at=result.damaged_at, info=info)
         labels = ((x.info.label(field), x.info.name, x.info.code, x.start, x.end, x.score, x.confirmed) for x in found)
-        content, media_type, filename = rendered(fields.format, recording, labels, labeller.facts)
+        content, media_type, filename = rendered(fields.format, recording, labels, labeler.facts)
         headers = {
             "Content-Disposition": attachment(filename),
             "X-Calibrated": "no" if calibration.is_identity else "yes",
@@ -243,7 +243,7 @@ class Recognizer:
 
     async def _scores(self, upload: Upload, fields: RecordingForm) -> Response:
         name, key, result, prior = await self._scored(upload, fields)
-        labeller = self.analyst.labeller
+        labeler = self.analyst.labeler
         facts = {
             "recording": name,
             "key": key,
@@ -253,9 +253,9 @@ class Recognizer:
             "window_seconds": self._contents.cfg.audio.spec_duration,
             "classes": [x.name for x in self.analyst.classes],
             "starts": result.starts.tolist(),
-            **note_facts(None if prior is None else note_of(labeller, result, prior)),
+            **note_facts(None if prior is None else note_of(labeler, result, prior)),
         }
-        rows = pieces(len(result.scores), lambda part: labeller.all_with_prior(result.scores[part], prior).tolist())
+        rows = pieces(len(result.scores), lambda part: labeler.all_with_prior(result.scores[part], prior).tolist())
         return StreamingResponse(json_text(facts, "scores", rows), media_type=JSON_TYPE)
 
     async def _spectrogram(self, upload: Upload, fields: PictureForm) -> Response:

@@ -34,7 +34,7 @@ def teaching_settings(cfg: BaseConfig) -> TeachingSettings:
 def read_extras(samples: Any, cfg: BaseConfig, pseudo: PseudoLabels | None = None) -> ExtraTargets | None:
     """Return the configured frame labels and targets of teachers of the samples; None without both.
 
-    With windows of unlabelled recordings, those of the windows follow.
+    With windows of unlabeled recordings, those of the windows follow.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def read_extras(samples: Any, cfg: BaseConfig, pseudo: PseudoLabels | None = Non
 
 
 def _with_windows(
-    labelled: ExtraTargets | None, pseudo: PseudoLabels, cfg: BaseConfig, frames: int, first: int
+    labeled: ExtraTargets | None, pseudo: PseudoLabels, cfg: BaseConfig, frames: int, first: int
 ) -> ExtraTargets | None:
     path, windows = cfg.train.pseudo_labels, pseudo.frames if frames else None
     if windows is not None and windows.shape[2] != frames:
@@ -68,9 +68,9 @@ def _with_windows(
         )
     if frames and windows is None:
         log.info("%s has no labels of frames, since not all teachers have some; windows teach segments only", path)
-    if labelled is None and windows is None:
+    if labeled is None and windows is None:
         return None
-    return WindowTargets(frames, labelled=labelled, first=first, windows=windows)
+    return WindowTargets(frames, labeled=labeled, first=first, windows=windows)
 
 
 def _with_frame_labels(extras: ExtraTargets, samples: Any, cfg: BaseConfig, path: str) -> ExtraTargets:

@@ -74,7 +74,7 @@ def find_learning_rate(cfg: BaseConfig, num_batches: int = 100) -> RateSearch:
 
 
 def smooth_curve(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Smooth losses over neighbouring rates with a Gaussian of a quarter of a decade, without lag."""
+    """Smooth losses over neighboring rates with a Gaussian of a quarter of a decade, without lag."""
     decades = np.log10(rates)
     weights = np.exp(-0.5 * ((decades[:, None] - decades) / _SMOOTHING_DECADES) ** 2)
     return (weights @ losses) / weights.sum(1)

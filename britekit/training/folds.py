@@ -37,7 +37,7 @@ from britekit.training.results import FoldResult, TrainResult
 from britekit.training.resume import ResumeState, state_name
 from britekit.training.run_on_device import as_run, explained, fit
 from britekit.training.schedule import default_epochs
-from britekit.training.sync_norm import synchronise_batch_norm
+from britekit.training.sync_norm import synchronize_batch_norm
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Folds:
     world
         The processes; only the first one writes files and calls callbacks.
     pseudo
-        Windows of unlabelled recordings with soft labels, which training adds to every batch.
+        Windows of unlabeled recordings with soft labels, which training adds to every batch.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Folds:
         recognizer = prepare.make_recognizer(cfg, self.samples.classes)
         self.hyper = hyper_parameters(recognizer.blueprint, self.samples.classes, len(split.train), train.multi_label)
         if self.world.size > 1:
-            synchronise_batch_norm(recognizer, self.device)
+            synchronize_batch_norm(recognizer, self.device)
         place(recognizer, self.device)
         batches = self._batches(split)
         self.epochs = train.num_epochs or default_epochs(len(batches))
@@ -166,7 +166,7 @@ class Folds:
         return recognizer
 
     def _batches(self, split: Split) -> TrainingBatches:
-        """Return the batches of a fold; those of a student also hold windows of unlabelled recordings."""
+        """Return the batches of a fold; those of a student also hold windows of unlabeled recordings."""
         cfg, train = self.cfg, self.cfg.train
         sampler = prepare.make_sampler(cfg, self.samples, split.train)
         count = len(split.train) if sampler is None else sampler.size

@@ -28,7 +28,7 @@ from britekit.training.schedule import rate_factor
 from britekit.training.sync_norm import note_samples
 from britekit.training.taught_loss import TeachingSettings, taught_loss
 
-# On a GPU, reading a loss synchronises with the device; it is read at this interval for the progress line.
+# On a GPU, reading a loss synchronizes with the device; it is read at this interval for the progress line.
 _READ_EVERY_S = 0.5
 
 

@@ -115,7 +115,7 @@ def share_samples(path: str, cfg: BaseConfig, setting: str, world: ProcessGroup)
 
 
 def read_pseudo(cfg: BaseConfig, classes: Sequence[str]) -> PseudoLabels | None:
-    """Return the windows of unlabelled recordings that ``train.pseudo_labels`` names, or None.
+    """Return the windows of unlabeled recordings that ``train.pseudo_labels`` names, or None.
 
     Raises
     ------

@@ -42,10 +42,10 @@ class OverProcesses(_BatchNorm):
         total = sums[-1].detach()
         mean = sums[:-1] / total
         shape = [1, -1] + [1] * (x.dim() - 2)
-        centred = x - mean.view(shape)
-        variance = exchange.all_reduce((centred * centred).sum(axes) * self.weight_here) / total
+        centered = x - mean.view(shape)
+        variance = exchange.all_reduce((centered * centered).sum(axes) * self.weight_here) / total
         self._remember(mean.detach(), variance.detach(), float(total))
-        out = centred * torch.rsqrt(variance + self.eps).view(shape)
+        out = centered * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:
             out = out * self.weight.view(shape) + self.bias.view(shape)
         return self._after(out.to(input.dtype))
@@ -84,7 +84,7 @@ def note_samples(network: nn.Module, here: bool, everywhere: bool) -> None:
             layer.weight_here, layer.is_whole = float(here), everywhere
 
 
-def synchronise_batch_norm(network: nn.Module, device: torch.device) -> None:
+def synchronize_batch_norm(network: nn.Module, device: torch.device) -> None:
     """Replace batch norm inside a network, keeping weights and names, if processes share each batch."""
     if not dist.is_available() or not dist.is_initialized():
         return

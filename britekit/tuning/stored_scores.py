@@ -74,6 +74,6 @@ def _labels_only(table: ScoreTable, cfg: BaseConfig) -> np.ndarray:
         rows = order[first:past]
         for column in range(table.scores.shape[1]):
             found = intervals_of_windows(table.starts[rows], table.scores[rows, column], rules)
-            labelled = np.isin(table.starts[rows], found.starts)
-            kept[rows[labelled], column] = table.scores[rows[labelled], column]
+            labeled = np.isin(table.starts[rows], found.starts)
+            kept[rows[labeled], column] = table.scores[rows[labeled], column]
     return kept

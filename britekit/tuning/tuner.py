@@ -59,7 +59,7 @@ class Tuner:
     train_log_dir
         Folder for the log folders of training.
     metric
-        Metric to maximise: ``macro_pr``, ``micro_pr``, ``macro_roc``, ``micro_roc`` over the annotated classes;
+        Metric to maximize: ``macro_pr``, ``micro_pr``, ``macro_roc``, ``micro_roc`` over the annotated classes;
         ``micro_pr_trained``, ``micro_roc_trained`` over all trained classes; or the mean of macro and trained micro,
         ``combo_pr`` or ``combo_roc``.
     param_space
@@ -272,7 +272,7 @@ class Tuner:
         return self._value(means)
 
     def _value(self, found: dict[str, float]) -> float:
-        """Return the value to maximise from the figures."""
+        """Return the value to maximize from the figures."""
         return statistics.fmean(found[name] for name in COMBINED.get(self.metric, (self.metric,)))
 
     def _report(self, trial: optuna.Trial, value: float, step: int) -> None:

@@ -77,7 +77,7 @@ def test_label_files_of_every_form(tmp_path):
     assert "silent" in same(tmp_path).recordings
 
 
-def test_neighbours_of_equal_length_that_differ_in_one_letter(tmp_path):
+def test_neighbors_of_equal_length_that_differ_in_one_letter(tmp_path):
     names = ["abc", "abd", "abd", "bbd", "abd", "ab", "abd"]
     (tmp_path / "scores.csv").write_text(HEADER + "".join(f"r,{name},0,3,0.5\n" for name in names))
     same(tmp_path)

@@ -36,8 +36,8 @@ def sound(cfg: bk.BaseConfig) -> None:
     audio = bk.Audio.from_array(np.zeros(100), 100, cfg.audio, device="cpu")
     audio.set_config(cfg)
     signal, rate = audio.load(Path("a.wav"))
-    normalised, raw = audio.get_spectrograms([0.0, 1.5], spec_duration=3, decibels=True)
-    first = normalised[0]
+    normalized, raw = audio.get_spectrograms([0.0, 1.5], spec_duration=3, decibels=True)
+    first = normalized[0]
     if first is not None:
         shape: tuple[int, ...] = first.shape
         print(shape, raw)

@@ -18,7 +18,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.annotations.scores import ScoreTable
 from britekit.annotations.verdicts import Verdict, new_id, write_verdicts
 from britekit.archive.classifiers import fit_logistic, fit_prototypes
-from britekit.archive.labelled import Labelled, read_labelled
+from britekit.archive.labeled import Labeled, read_labeled
 from britekit.archive.opening import open_model
 from britekit.archive.probe import deal_folds, fit_probe
 from britekit.archive.store import Archive
@@ -33,14 +33,14 @@ from tests.inference.conftest import place, write_recording  # noqa: F401
 CLASSES = [ClassInfo("Owl", "Owl"), ClassInfo("Wren", "Wren")]
 
 
-def synthetic(groups: int = 12, width: int = 20, seed: int = 0) -> Labelled:
+def synthetic(groups: int = 12, width: int = 20, seed: int = 0) -> Labeled:
     """Draw windows of groups; two classes lie in two directions, and every group has a shift of its own."""
     rng = np.random.default_rng(seed)
     group_N = np.repeat(np.arange(groups), 15)
     truth = rng.random((len(group_N), 2)) < 0.3
     means = rng.normal(0, 1, (2, width))
     vectors = rng.normal(3, 1, (len(group_N), width)) + rng.normal(0, 1, (groups, width))[group_N] + truth @ means
-    return Labelled(vectors.astype(np.float32), truth, group_N, CLASSES, [])
+    return Labeled(vectors.astype(np.float32), truth, group_N, CLASSES, [])
 
 
 @pytest.mark.parametrize("strength", [0.003, 0.3])
@@ -124,7 +124,7 @@ def test_what_does_not_suffice(change, sentence):
 
 def test_one_class_only_and_one_in_a_single_group(caplog):
     data = synthetic()
-    one = Labelled(data.vectors_NF, data.truth_NC[:, :1], data.groups_N, CLASSES[:1], [])
+    one = Labeled(data.vectors_NF, data.truth_NC[:, :1], data.groups_N, CLASSES[:1], [])
     assert fit_probe(one).classifier.weights_CF.shape == (1, 20)
     data.truth_NC[:, 1] &= data.groups_N == 3
     with caplog.at_level(logging.WARNING):
@@ -169,7 +169,7 @@ def test_windows_hold_what_is_annotated(annotated):
 
     make_fake_member(Path("models"), CLASSES)
     embed(input_path="recordings", archive="archive", model="models/seed-1.onnx")
-    data = read_labelled(Archive("archive"), annotated, 3.0, BaseConfig())
+    data = read_labeled(Archive("archive"), annotated, 3.0, BaseConfig())
     assert [info.name for info in data.classes] == ["Owl", "Wren"] and len(data.recordings) == 8
     with open("annotations.csv") as file:
         rows = list(csv.DictReader(file))
@@ -218,7 +218,7 @@ def test_a_probe_on_a_checkpoint_is_a_member(annotated, monkeypatch, method):
     assert again.method == found.method
     assert Path("models/again/p.ckpt").read_bytes() == Path("models/probe/p.ckpt").read_bytes()
     # The same sounds as verdicts about windows: "no" for the class that an annotated window does not hold.
-    data = read_labelled(stored, annotated, 3.0, BaseConfig())
+    data = read_labeled(stored, annotated, 3.0, BaseConfig())
     rows = [row for name in data.recordings for row in range(stored.entries[name].windows)]
     names = [name for name in data.recordings for _ in range(stored.entries[name].windows)]
     write_verdicts("v.csv", [
@@ -274,7 +274,7 @@ def test_annotations_left_out_are_named(annotated, caplog):
     with open("annotations.csv", "a") as file:
         file.write("gone,Owl,1,2\nshort,Owl,0,0.3\nr1,Owl,31,32\n")
     with caplog.at_level(logging.WARNING):
-        data = read_labelled(Archive("archive"), "annotations.csv", 3.0, BaseConfig())
+        data = read_labeled(Archive("archive"), "annotations.csv", 3.0, BaseConfig())
     assert "1 annotation of 1 recording not in archive and left out: gone" in caplog.text
     assert "1 recording too short for a window and left out: short" in caplog.text
     assert "begins after the end of the recording" in caplog.text

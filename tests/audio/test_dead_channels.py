@@ -15,7 +15,7 @@ SECONDS = 12
 TIME = np.arange(SECONDS * RATE) / RATE
 
 
-def quantised(sound):
+def quantized(sound):
     """As 16 bits with dither store it."""
     dither = np.random.default_rng(8).uniform(-0.5, 0.5, (2, len(sound))).sum(axis=0)
     return (np.round(sound * 32767 + dither) / 32768).astype(np.float32)
@@ -37,20 +37,20 @@ def click(at=1.0, length=40, amplitude=0.9):
 
 DEAD = {
     "zeros": np.zeros(len(TIME), np.float32),
-    "dither": quantised(np.zeros(len(TIME))),
+    "dither": quantized(np.zeros(len(TIME))),
     "offset": np.full(len(TIME), 0.1, np.float32),
-    "offset with dither": quantised(np.full(len(TIME), 0.05)),
-    "50 Hz": quantised(hum(50, 0.3)),
-    "60 Hz": quantised(hum(60, 0.3)),
+    "offset with dither": quantized(np.full(len(TIME), 0.05)),
+    "50 Hz": quantized(hum(50, 0.3)),
+    "60 Hz": quantized(hum(60, 0.3)),
     "60 Hz, not stored exactly": hum(60, 0.5).astype(np.float32),
-    "hum with harmonics": quantised(hum(50, 0.3, 12)),
-    "60 Hz with harmonics": quantised(hum(60, 0.2, 20)),
-    "one click": quantised(click()),
-    "long click": quantised(click(length=200)),
-    "click and offset": quantised(click() * 0.5 + 0.2),
-    "loud hiss": quantised(noise(0.05)),
-    "faint hiss": quantised(noise(0.001)),
-    "hum and hiss": quantised(hum(50, 0.2, 5) + noise(0.01)),
+    "hum with harmonics": quantized(hum(50, 0.3, 12)),
+    "60 Hz with harmonics": quantized(hum(60, 0.2, 20)),
+    "one click": quantized(click()),
+    "long click": quantized(click(length=200)),
+    "click and offset": quantized(click() * 0.5 + 0.2),
+    "loud hiss": quantized(noise(0.05)),
+    "faint hiss": quantized(noise(0.001)),
+    "hum and hiss": quantized(hum(50, 0.2, 5) + noise(0.01)),
 }  # fmt: skip
 
 
@@ -71,7 +71,7 @@ ALIVE = {
 @pytest.mark.parametrize("dead", DEAD)
 @pytest.mark.parametrize("alive", ALIVE)
 def test_the_channel_with_sound_is_chosen(alive, dead, side):
-    both = np.stack([DEAD[dead], quantised(ALIVE[alive])])
+    both = np.stack([DEAD[dead], quantized(ALIVE[alive])])
     if side == 0:
         both = both[::-1].copy()
     assert cleaner_channel(both, RATE, AudioConfig()) == side
@@ -84,7 +84,7 @@ def test_a_channel_that_hears_the_place_beats_a_dead_one(dead, side):
     rng = np.random.default_rng(3)
     spectrum = np.fft.rfft(rng.standard_normal(len(TIME))) / np.maximum(1, np.arange(len(TIME) // 2 + 1)) ** 0.5
     wind = np.fft.irfft(spectrum, len(TIME))
-    both = np.stack([DEAD[dead], quantised(0.01 * wind / wind.std())])
+    both = np.stack([DEAD[dead], quantized(0.01 * wind / wind.std())])
     if side == 0:
         both = both[::-1].copy()
     assert cleaner_channel(both, RATE, AudioConfig()) == side
@@ -142,7 +142,7 @@ def test_what_is_held_back_is_bounded():
 
 
 def test_blocks_do_not_matter():
-    both = np.stack([DEAD["loud hiss"], quantised(ALIVE["late call"])])
+    both = np.stack([DEAD["loud hiss"], quantized(ALIVE["late call"])])
     whole = mono_signal([both], 2, RATE, AudioConfig())
     cut = mono_signal([both[:, at : at + 30011] for at in range(0, both.shape[1], 30011)], 2, RATE, AudioConfig())
     np.testing.assert_array_equal(whole, cut)

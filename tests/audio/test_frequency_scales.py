@@ -62,16 +62,16 @@ def test_log_equals_the_formula(rows, rate, n_fft, low, share, gain):
     high = int(low + (rate / 2 - low) * share)
     got = filter_matrix("log", rows, low, high, rate, n_fft, log_freq_gain=gain)
     for row in (0, 1, rows // 2, rows - 1):
-        centre = 2 ** (math.log2(low) + (math.log2(high) - math.log2(low)) * row / (rows - 1))
-        distances = [12 * (math.log2(k * rate / n_fft) - math.log2(centre)) for k in range(1, n_fft // 2 + 1)]
+        center = 2 ** (math.log2(low) + (math.log2(high) - math.log2(low)) * row / (rows - 1))
+        distances = [12 * (math.log2(k * rate / n_fft) - math.log2(center)) for k in range(1, n_fft // 2 + 1)]
         weights = [0.0, *(math.exp(-0.5 * distance**2) for distance in distances)]
         total = sum(weights)
         if total < 1e-290:
             # The written-out formula underflows; ours must still be a row that sums to the gain.
-            np.testing.assert_allclose(got[:, row].sum(), (centre / low) ** gain, rtol=1e-9)
+            np.testing.assert_allclose(got[:, row].sum(), (center / low) ** gain, rtol=1e-9)
             continue
-        expected = [w / total * (centre / low) ** gain for w in weights]
-        np.testing.assert_allclose(got[:, row], expected, atol=1e-8 * (centre / low) ** gain)
+        expected = [w / total * (center / low) ** gain for w in weights]
+        np.testing.assert_allclose(got[:, row], expected, atol=1e-8 * (center / low) ** gain)
 
 
 @pytest.mark.parametrize("scale", ["mel", "linear", "log"])

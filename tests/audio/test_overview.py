@@ -38,7 +38,7 @@ def test_stretches_are_the_columns_of_the_whole(seconds, cfg):
     np.testing.assert_allclose(found[:, : width - 1], whole[:, : width - 1], rtol=2e-4, atol=1e-5)
 
 
-def test_overview_is_normalised_over_the_whole(tmp_path):
+def test_overview_is_normalized_over_the_whole(tmp_path):
     signal = noise(50)
     signal[: 25 * 8000] *= 0.01
     soundfile.write(tmp_path / "x.wav", signal, 8000, subtype="FLOAT")

@@ -105,18 +105,18 @@ def test_equals_the_specification_for_a_grid_of_settings(
         max_freq=7000,
     )
     signal = signal_of(seconds, rate)
-    normalised, raw, present = compute_spectrograms(signal, [start], cfg)
+    normalized, raw, present = compute_spectrograms(signal, [start], cfg)
     # Exact arithmetic on the decimal numbers that were meant.
     first = math.floor(Fraction(str(start)) * rate)
     end = math.floor((Fraction(str(start)) + Fraction(str(duration))) * rate)
     audio = signal[max(first, 0) : min(end, len(signal))]
     assert present[0] == (len(audio) >= (rate if duration >= 1 else int(duration * rate)))
     if not present[0]:
-        assert not normalised.any() and not raw.any()
+        assert not normalized.any() and not raw.any()
         return
     segment = np.concatenate([np.zeros(max(-first, 0), np.float32), audio])
     expected, expected_raw = reference(segment, cfg, width)
-    np.testing.assert_allclose(normalised[0], expected, atol=1e-4)
+    np.testing.assert_allclose(normalized[0], expected, atol=1e-4)
     np.testing.assert_allclose(raw[0], expected_raw, atol=1e-4 * max(1e-9, np.abs(expected_raw).max()))
 
 
@@ -153,9 +153,9 @@ def test_stft_equals_scipys_short_time_fft():
 def test_real_recordings(data_dir, scale, decibels):
     cfg = AudioConfig(freq_scale=scale, decibels=decibels, sampling_rate=32000, max_freq=14000)
     signal = soundfile.read(data_dir / "field" / "birds_10s.wav", dtype="float32")[0]
-    normalised, _, present = compute_spectrograms(signal, [0.0, 2.5, 9.5], cfg)
+    normalized, _, present = compute_spectrograms(signal, [0.0, 2.5, 9.5], cfg)
     assert present.tolist() == [True, True, False]
-    for image, start in zip(normalised, (0, 80000), strict=False):
+    for image, start in zip(normalized, (0, 80000), strict=False):
         np.testing.assert_allclose(image, reference(signal[start : start + 160000], cfg, 480)[0], atol=1e-4)
 
 
@@ -192,16 +192,16 @@ def test_short_recordings_give_none():
 
 @pytest.mark.parametrize("decibels", [False, True])
 def test_silence_is_zeros(decibels):
-    normalised, raw, present = compute_spectrograms(np.zeros(90000, np.float32), [0.0], AudioConfig(decibels=decibels))
-    assert present.all() and not normalised.any() and not raw.any()
+    normalized, raw, present = compute_spectrograms(np.zeros(90000, np.float32), [0.0], AudioConfig(decibels=decibels))
+    assert present.all() and not normalized.any() and not raw.any()
 
 
 def test_missing_columns_are_zeros_on_the_right():
     cfg = AudioConfig()
-    normalised, raw, _ = compute_spectrograms(signal_of(2, 18000), [0.0], cfg)
+    normalized, raw, _ = compute_spectrograms(signal_of(2, 18000), [0.0], cfg)
     columns = 1 + 36000 // 187
     assert not raw[0, :, columns:].any() and raw[0, :, columns - 1].any()
-    assert normalised.max() == 1 and normalised.min() == 0
+    assert normalized.max() == 1 and normalized.min() == 0
 
 
 def test_decibels_by_hand():
@@ -215,9 +215,9 @@ def test_decibels_by_hand():
 
 def test_width_follows_another_duration():
     cfg = AudioConfig()
-    normalised, _, present = compute_spectrograms(signal_of(12, 18000), [0.0], cfg, duration=12.0)
-    assert present.all() and normalised.shape == (1, 128, 1152)
-    assert normalised[0, :, -4:].any()
+    normalized, _, present = compute_spectrograms(signal_of(12, 18000), [0.0], cfg, duration=12.0)
+    assert present.all() and normalized.shape == (1, 128, 1152)
+    assert normalized[0, :, -4:].any()
 
 
 def test_a_spectrogram_does_not_depend_on_its_company_or_its_thread():

@@ -46,9 +46,9 @@ def assert_like_whole_file(path, cfg, step, start_seconds=0.0, tail_s=1.0, batch
     signal, seconds = load_signal(path, cfg)
     assert windows.seconds == pytest.approx(seconds)
     wanted = grid.starts(seconds)
-    normalised, _, present = compute_spectrograms(signal, wanted, cfg)
+    normalized, _, present = compute_spectrograms(signal, wanted, cfg)
     assert starts == [start for start, there in zip(wanted, present, strict=True) if there]
-    np.testing.assert_array_equal(images, normalised[present])
+    np.testing.assert_array_equal(images, normalized[present])
 
 
 @pytest.mark.parametrize("step", [0.9, 1.37, 5.0, 9.0])
@@ -257,9 +257,9 @@ class TestAudio:
         audio = Audio(cfg=AudioConfig())
         signal, rate = audio.load(song_file)
         assert rate == 18000 and len(signal) == audio.signal_len() == 144000 and audio.seconds() == 8.0
-        normalised, raw = audio.get_spectrograms([0.0, 7.5, 2.0])
+        normalized, raw = audio.get_spectrograms([0.0, 7.5, 2.0])
         assert "7.5 s" in caplog.text
-        assert normalised.shape == raw.shape == (2, 128, 480) and normalised[1].max() == 1.0
+        assert normalized.shape == raw.shape == (2, 128, 480) and normalized[1].max() == 1.0
         assert [len(images) for images in audio.get_spectrograms([30.0])] == [0, 0]
 
     def test_settings_change_without_reading_again(self, song_file):

@@ -1,6 +1,6 @@
 import pytest
 
-from britekit.collect.licences import is_wanted, normalise_licence
+from britekit.collect.licences import is_wanted, normalize_licence
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from britekit.collect.licences import is_wanted, normalise_licence
     ],
 )
 def test_one_spelling(text, expected):
-    assert normalise_licence(text) == expected
+    assert normalize_licence(text) == expected
 
 
 def test_only_what_is_listed_is_wanted():

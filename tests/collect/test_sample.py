@@ -15,7 +15,7 @@ from britekit.annotations.classes import read_classes
 from britekit.annotations.segments import read_annotations
 from britekit.collect.sample import plan_test, plan_training, write_samples
 from britekit.collect.synth import calls
-from britekit.collect.synth.soundscape import Bout, synthesise
+from britekit.collect.synth.soundscape import Bout, synthesize
 from britekit.collect.synth.species import SPECIES, find_species, first_species
 from britekit.errors import InputError
 
@@ -100,10 +100,10 @@ def test_sweeps_rise_and_fall_and_trills_keep_their_rates():
     for rising in (True, False):
         call = calls.sweep(rng, one, rising)[: round(0.3 * RATE)]
         half = call.size // 2
-        centre = [
+        center = [
             np.average(np.fft.rfftfreq(x.size), weights=np.abs(np.fft.rfft(x))) for x in (call[:half], call[half:])
         ]
-        assert (centre[1] > centre[0]) == rising
+        assert (center[1] > center[0]) == rising
     for rate in (20.0, 11.5):
         loudness = np.abs(signal.hilbert(calls.trill(rng, one, rate))) ** 2
         spectrum = np.abs(np.fft.rfft(loudness - loudness.mean(), 1 << 18))
@@ -116,7 +116,7 @@ def test_sweeps_rise_and_fall_and_trills_keep_their_rates():
 def test_annotations_lie_where_the_sound_is(species):
     bout = Bout(species, 2.0, 18.0, (40.0, 40.0))
     rng = np.random.default_rng(3)
-    samples, soundings = synthesise(rng, 20.0, [bout])
+    samples, soundings = synthesize(rng, 20.0, [bout])
     assert len(soundings) >= 3 and np.max(np.abs(samples)) < 1
     time = np.arange(samples.size) / RATE
     inside = np.zeros(samples.size, bool)

@@ -78,8 +78,8 @@ def test_the_microphone_changes_each_band_by_its_gain():
     heard = at_site(rng, site, noise, np.zeros_like(noise))
     hz, before = signal.welch(noise, RATE, nperseg=4096)
     _, after = signal.welch(heard, RATE, nperseg=4096)
-    for centre_hz, gain_db in zip(RESPONSE_HZ[1:-1], site.gains_db[1:-1], strict=True):
-        near = np.abs(hz - centre_hz) < 30
+    for center_hz, gain_db in zip(RESPONSE_HZ[1:-1], site.gains_db[1:-1], strict=True):
+        near = np.abs(hz - center_hz) < 30
         assert 10 * np.log10(after[near].mean() / before[near].mean()) == pytest.approx(gain_db, abs=0.5)
 
 
@@ -112,7 +112,7 @@ def test_the_source_gives_an_archive_and_a_test_of_unseen_sites(tmp_path, monkey
         "class,source,query,limit,split\n*,sample,*,1,train\n*,sample,sites,1,test\n*,sample,*,2,unlabelled\n"
     )
     assert collect() == 2 + 1 + 2
-    assert "unlabelled recordings = 2" in capsys.readouterr().out
+    assert "unlabeled recordings = 2" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "data/unlabelled").iterdir()) == [
         "recordings.csv", "site-001-0001.flac", "site-002-0002.flac",
     ]  # fmt: skip

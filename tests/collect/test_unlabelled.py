@@ -37,7 +37,7 @@ def test_recordings_of_all_folders_come_under_names_of_their_own(nights, sources
     (nights / "nights/recordings.csv").write_text("recording,group,licence\n0600,hill,CC0\n")
     sources(ROW)
     assert collect() == 4 + 3
-    assert "unlabelled recordings = 3" in capsys.readouterr().out
+    assert "unlabeled recordings = 3" in capsys.readouterr().out
     names = {"0600.wav": "0600", "pond_0500.wav": "pond/0500", "wood_0500.wav": "wood/0500"}
     assert {path.name for path in Path("data/unlabelled").iterdir()} == {*names, "recordings.csv"}
     for name, original in names.items():
@@ -71,7 +71,7 @@ def test_what_is_tested_or_of_its_group_is_refused_by_name_and_by_content(nights
     collect()
     assert content("data/unlabelled").keys() == {"pond_0500.wav", "wood_0500.wav", "recordings.csv"}
     text = "\n".join(caplog.messages)
-    assert "1 unlabelled recordings are refused, each is a test recording: 0600.wav" in text
+    assert "1 unlabeled recordings are refused, each is a test recording: 0600.wav" in text
     assert "each is of the group S1 of a test recording: S1_dawn.wav" in text
     assert "each is the test recording T.wav: renamed.wav" in text
     # The group may also be stated, and the test may lie there from an earlier run.
@@ -109,5 +109,5 @@ def test_unlabelled_recordings_have_no_class(nights, sources):
 def test_a_folder_inside_another_is_refused(nights, sources):
     (nights / "params.yaml").write_text("pipeline: {test_annotations: data/unlabelled/annotations.csv}\n")
     sources(ROW)
-    with pytest.raises(InputError, match="unlabelled recordings would go to data/unlabelled and test recordings"):
+    with pytest.raises(InputError, match="unlabeled recordings would go to data/unlabelled and test recordings"):
         collect()

@@ -53,14 +53,14 @@ def test_the_picture_shows_what_is_stored(project, tmp_path):
     from britekit.audio.signal import load_signal
     from britekit.audio.spectrogram import compute_spectrograms
     from britekit.config import resolve
-    from britekit.plots.spectrogram import coloured
+    from britekit.plots.spectrogram import colored
 
     cfg = resolve(str(project / "small.yaml")).audio
     assert run(project, tmp_path / "out", "--ndims") == 0
     signal, _ = load_signal(project / "in" / "Alpha-1.wav", cfg)
     stored = np.rint(compute_spectrograms(signal, [3.0], cfg)[0][0] * 255) / 255
     picture = np.asarray(Image.open(tmp_path / "out" / "Alpha-1-3.00.jpeg"), np.float32)
-    wanted = coloured(stored.astype(np.float32), 1.0, *picture.shape[:2]).astype(np.float32)
+    wanted = colored(stored.astype(np.float32), 1.0, *picture.shape[:2]).astype(np.float32)
     assert np.abs(picture - wanted).mean() < 3  # what JPEG loses
     assert np.abs(picture[:, ::-1] - wanted).mean() > 10
 

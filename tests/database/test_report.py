@@ -21,7 +21,7 @@ from britekit.database.schema import Class, SegmentClass, SpecGroup, SpecValue
 from britekit.database.segments import add_links, add_segments
 from britekit.database.session import open_database
 from britekit.database.spectrograms import get_or_add_group
-from britekit.database.summary import ClassSummary, DatabaseSummary, RecordingFacts, summarise
+from britekit.database.summary import ClassSummary, DatabaseSummary, RecordingFacts, summarize
 from britekit.errors import DatabaseError
 
 CFG = from_dict({"audio": {"spec_duration": 1.0, "spec_height": 32, "spec_width": 32}})
@@ -191,7 +191,7 @@ def test_near_duplicates_against_a_loop(target):
     """Every pair of segments, compared by hand."""
     fill(target)
     with open_database(target) as session:
-        summary = summarise(session)
+        summary = summarize(session)
         near = near_duplicates(session, summary.classes, summary.groups[0], 1.0)
         rows = session.execute(select(SpecValue.segment_id, SpecValue.embedding)).all()
         assert stored_sizes(session, summary.groups[0]) == {1024}

@@ -17,7 +17,7 @@ from britekit.datasets.augmentations.registry import (
     build_steps,
     default_params,
     find_augmentation,
-    normalise,
+    normalize,
 )
 from britekit.errors import ConfigError
 
@@ -135,10 +135,10 @@ def twin_blur(x, log, i):
 
 
 def twin_stretch(x, log, i):
-    factor, centre = 1.2 ** float(log[0][i]), float(log[1][i])
+    factor, center = 1.2 ** float(log[0][i]), float(log[1][i])
     # numpy interpolates each row; a column of zeros on either side is what lies beyond.
     places = np.arange(-1, W + 1)
-    source = centre + (np.arange(W) - centre) / factor
+    source = center + (np.arange(W) - center) / factor
     return np.array([np.interp(source, places, np.concatenate([[0], row, [0]]), left=0, right=0) for row in x])
 
 
@@ -299,7 +299,7 @@ def test_styles_of_silent_rows_are_levels():
 
 def test_images_without_positive_values_become_zeros():
     batch = torch.stack([torch.full((2, 3), -0.5), torch.zeros(2, 3), torch.full((2, 3), 1e-30)])
-    out = normalise(batch)
+    out = normalize(batch)
     assert out[:2].eq(0).all() and out[2].eq(1).all()
 
 

@@ -385,7 +385,7 @@ def test_partners_are_samples_of_which_everything_is_known():
 
 
 def test_further_sources_come_from_where_partners_do():
-    """A student mixes labelled samples with windows; so do the third to fifth."""
+    """A student mixes labeled samples with windows; so do the third to fifth."""
     settings = MixSettings(prob_mixup=1.0, sources=5)
     mixer = Mixer(torch.ones(6, 1), torch.arange(3), None, settings, lambda index, generator: index + 3)
     plan = mixer.plan(torch.tensor([0, 1, 2]), torch.Generator().manual_seed(0))

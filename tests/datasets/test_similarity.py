@@ -19,10 +19,10 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(similarity, "_REFINED_AT_ONCE", 11)
 
 
-def clustered(seed, rows=300, width=40, centres=25):
+def clustered(seed, rows=300, width=40, centers=25):
     """Rows around some centers, so that many lie near each other, some of them twice."""
     rng = np.random.default_rng(seed)
-    points = rng.normal(size=(centres, width))[rng.integers(0, centres, rows)]
+    points = rng.normal(size=(centers, width))[rng.integers(0, centers, rows)]
     points = points + rng.normal(size=points.shape) * rng.choice([0.0, 0.02, 0.1, 0.5], (rows, 1))
     return (points * rng.uniform(0.1, 30, (rows, 1))).astype(np.float32)
 
@@ -34,11 +34,11 @@ def test_search_equals_brute_force(seed, max_dist, most):
     targets = np.vstack([vectors[:4], clustered(seed + 100, rows=3)])
     found = EmbeddingMatrix(vectors).search(targets, max_dist, most)
     distances = cdist(targets.astype(np.float64), vectors.astype(np.float64), "cosine")
-    for neighbours, row in zip(found, distances, strict=True):
+    for neighbors, row in zip(found, distances, strict=True):
         expected = np.sort(row[row <= max_dist])[:most]
-        np.testing.assert_allclose(neighbours.distances, expected, atol=1e-12)
-        np.testing.assert_allclose(row[neighbours.rows], expected, atol=1e-12)
-        assert len(set(neighbours.rows.tolist())) == len(neighbours.rows)
+        np.testing.assert_allclose(neighbors.distances, expected, atol=1e-12)
+        np.testing.assert_allclose(row[neighbors.rows], expected, atol=1e-12)
+        assert len(set(neighbors.rows.tolist())) == len(neighbors.rows)
 
 
 def test_memory_does_not_grow_with_the_pairs(monkeypatch):

@@ -1,4 +1,4 @@
-"""Batches of labelled spectrograms and windows with soft labels: what is drawn, how often, and how it is mixed."""
+"""Batches of labeled spectrograms and windows with soft labels: what is drawn, how often, and how it is mixed."""
 
 from types import SimpleNamespace
 
@@ -11,15 +11,15 @@ from britekit.datasets.mixing import MixSettings
 from britekit.datasets.student_batches import StudentBatches, check_classes
 from britekit.errors import InputError
 
-LABELLED, WINDOWS = 40, 5
+LABELED, WINDOWS = 40, 5
 SOFT = np.array([[0.9, 0.1], [0.2, 0.3], [0.5, 0.5], [0.0, 0.7], [0.01, 0.02]], np.float32)
 CONFIDENCE = np.array([0.4, 0.1, 0.2, 0.25, 0.05], np.float32)
 
 
 def bank(weight=1.0, known=None):
     """Each image holds the number of its sample, in all pixels; windows follow at 100."""
-    images = np.repeat(np.arange(LABELLED, dtype=np.uint8), 24).reshape(-1, 4, 6)
-    labels = np.tile(np.eye(2, dtype=np.uint8), (LABELLED // 2, 1))
+    images = np.repeat(np.arange(LABELED, dtype=np.uint8), 24).reshape(-1, 4, 6)
+    labels = np.tile(np.eye(2, dtype=np.uint8), (LABELED // 2, 1))
     windows = np.repeat(np.arange(100, 100 + WINDOWS, dtype=np.uint8), 24).reshape(-1, 4, 6)
     samples = SimpleNamespace(images=images, labels=labels, known=known)
     return Bank(samples, "cpu", SimpleNamespace(images=windows, probabilities=SOFT), weight)
@@ -27,26 +27,26 @@ def bank(weight=1.0, known=None):
 
 def batches(share=0.5, size=16, mixing=None, **more):
     return StudentBatches(
-        bank(**more), torch.arange(LABELLED), size, 1, None, mixing, None, True, confidence=CONFIDENCE, share=share
+        bank(**more), torch.arange(LABELED), size, 1, None, mixing, None, True, confidence=CONFIDENCE, share=share
     )
 
 
-@pytest.mark.parametrize(("share", "labelled", "windows"), [(0.5, 8, 8), (0.25, 12, 4), (0.75, 4, 12)])
-def test_each_batch_has_its_share_of_windows(share, labelled, windows):
+@pytest.mark.parametrize(("share", "labeled", "windows"), [(0.5, 8, 8), (0.25, 12, 4), (0.75, 4, 12)])
+def test_each_batch_has_its_share_of_windows(share, labeled, windows):
     made = batches(share)
-    assert made.batch_size == labelled + windows
+    assert made.batch_size == labeled + windows
     parts = list(made.indices(0))
     full = parts[0]
-    assert (full < LABELLED).sum() == labelled and (full >= LABELLED).sum() == windows
+    assert (full < LABELED).sum() == labeled and (full >= LABELED).sum() == windows
     seen = torch.cat(parts)
-    assert sorted(seen[seen < LABELLED].tolist()) == list(range(LABELLED))  # once per epoch
+    assert sorted(seen[seen < LABELED].tolist()) == list(range(LABELED))  # once per epoch
     assert len(seen) == made.spectrograms
 
 
 def test_windows_are_drawn_by_confidence():
     made = batches(0.75)
     drawn = torch.cat([part for epoch in range(200) for part in made.indices(epoch)])
-    counts = torch.bincount(drawn[drawn >= LABELLED] - LABELLED, minlength=WINDOWS).numpy()
+    counts = torch.bincount(drawn[drawn >= LABELED] - LABELED, minlength=WINDOWS).numpy()
     expected = CONFIDENCE * counts.sum()
     assert (np.abs(counts - expected) < 4 * np.sqrt(expected)).all()
 
@@ -72,9 +72,9 @@ def test_mixup_is_between_both_kinds_with_the_weighted_mean_of_image_and_label()
     made.begin_epoch(0)
     batch = made.make(index)
     partner, share = plans[0].partner.numpy(), plans[0].share.numpy().astype(np.float64)
-    assert ((index.numpy() < LABELLED) != (partner < LABELLED)).all()
-    values = np.concatenate([np.arange(LABELLED), 100 + np.arange(WINDOWS)]) / 255.0
-    labels = np.concatenate([np.tile(np.eye(2), (LABELLED // 2, 1)), SOFT])
+    assert ((index.numpy() < LABELED) != (partner < LABELED)).all()
+    values = np.concatenate([np.arange(LABELED), 100 + np.arange(WINDOWS)]) / 255.0
+    labels = np.concatenate([np.tile(np.eye(2), (LABELED // 2, 1)), SOFT])
     own = index.numpy()
     expected = share * values[own] + (1 - share) * values[partner]
     assert np.allclose(batch.images[:, 0, 2, 3].numpy(), expected, atol=1e-6)
@@ -86,25 +86,25 @@ def test_mixup_is_between_both_kinds_with_the_weighted_mean_of_image_and_label()
 def test_windows_are_not_merged_since_what_they_hold_is_not_sure():
     made = batches(mixing=MixSettings(prob_merge=1.0))
     made.begin_epoch(0)
-    index = torch.cat([torch.arange(8), LABELLED + torch.arange(3)])
+    index = torch.cat([torch.arange(8), LABELED + torch.arange(3)])
     assert made.make(index).merged.tolist() == [1.0] * 8 + [0.0] * 3
 
 
 def test_the_weight_counts_for_windows_alone():
     made = batches(weight=0.25)
-    batch = made.make(torch.tensor([0, LABELLED]))
+    batch = made.make(torch.tensor([0, LABELED]))
     assert batch.known.tolist() == [[1.0, 1.0], [0.25, 0.25]]
-    known = np.ones((LABELLED, 2), np.uint8)
+    known = np.ones((LABELED, 2), np.uint8)
     known[0, 1] = 0
-    batch = batches(weight=1.0, known=known).make(torch.tensor([0, 1, LABELLED]))
+    batch = batches(weight=1.0, known=known).make(torch.tensor([0, 1, LABELED]))
     assert batch.known.tolist() == [[1.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
 
 
 def test_without_windows_nothing_is_drawn_otherwise():
-    samples = SimpleNamespace(images=bank().images[:LABELLED].numpy(), labels=bank().labels[:LABELLED].numpy() > 0)
+    samples = SimpleNamespace(images=bank().images[:LABELED].numpy(), labels=bank().labels[:LABELED].numpy() > 0)
     samples.labels = samples.labels.astype(np.uint8)
     mixing = MixSettings(0.3, 0.3, 0.3, 0.4)
-    plain = TrainingBatches(Bank(samples), torch.arange(LABELLED), 8, 1, mixing=mixing)
+    plain = TrainingBatches(Bank(samples), torch.arange(LABELED), 8, 1, mixing=mixing)
     plain.begin_epoch(2)
     made = plain.make(torch.arange(8))
     # As before windows existed: the partner is the second draw of the epoch's generator.
@@ -112,7 +112,7 @@ def test_without_windows_nothing_is_drawn_otherwise():
 
     generator = torch.Generator().manual_seed(derived_seed(1, 2, 2))
     chance = torch.rand(8, generator=generator)
-    partner = torch.randint(LABELLED, (8,), generator=generator)
+    partner = torch.randint(LABELED, (8,), generator=generator)
     cut = ((chance >= 0.6) & (chance < 0.9)).nonzero().squeeze(1)
     assert len(cut)
     for row in cut.tolist():

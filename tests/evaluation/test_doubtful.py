@@ -23,7 +23,7 @@ from britekit.training import trainer
 from tests.training.conftest import HEIGHT, WIDTH, make_pickle
 
 COUNT = 48
-SWAPPED = {5: 1, 16: 0, 34: 2}  # segment to the class it is labelled with; its sound is that of segment % 3
+SWAPPED = {5: 1, 16: 0, 34: 2}  # segment to the class it is labeled with; its sound is that of segment % 3
 SETTINGS = f"audio: {{spec_height: {HEIGHT}, spec_width: {WIDTH}}}\nmisc: {{force_cpu: true}}\n"
 
 
@@ -79,7 +79,7 @@ def test_swapped_labels_are_found(project, capsys):
     names = ["Noise", "Low", "High"]
     doubted = rows("doubtful.csv")
     found = {(int(row["segment_id"]), row["class"], row["labelled"]) for row in doubted}
-    # Each is labelled with what it does not hold, and lacks the label of what it holds.
+    # Each is labeled with what it does not hold, and lacks the label of what it holds.
     assert found == {(segment, names[label], "yes") for segment, label in SWAPPED.items()} | {
         (segment, names[segment % 3], "no") for segment in SWAPPED
     }
@@ -96,7 +96,7 @@ def test_swapped_labels_are_found(project, capsys):
     }
     queue = read_queue(Path("out/queue.csv"), Recordings("data/recordings"))
     assert ("Low/r17", 0.0, 5.0, "High") in {(item.recording, item.start, item.end, item.name) for item in queue}
-    # One that is labelled Low sounds High, one Noise sounds Low, one High sounds Low.
+    # One that is labeled Low sounds High, one Noise sounds Low, one High sounds Low.
     assert rows("confusion.csv") == [
         {
             "class": name,

@@ -67,7 +67,7 @@ def test_every_geometry_has_its_begin_and_end(tmp_path, indent):
 
 
 @pytest.mark.parametrize("kind", ["annotation_set", "annotation_project", "evaluation_set"])
-def test_each_kind_is_recognised(tmp_path, kind):
+def test_each_kind_is_recognized(tmp_path, kind):
     path = aoef(tmp_path, ("TimeInterval", [1.0, 2.0], [OWL]), collection_type=kind)
     assert formats.matching(path.read_text().split("\n"), ".json").name == "aoef"
     assert found(path) == [("dawn", "Owl", 1.0, 2.0)]

@@ -15,7 +15,7 @@ from britekit.config import BaseConfig, to_dict
 from britekit.errors import InputError
 from britekit.inference.drift_log import BINS, DriftDay, DriftLog, read_days
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.scores import RecordingScores
 from britekit.inference.spilled_array import SpilledArray
 from tests.inference.conftest import CLASSES, content, write_recording
@@ -23,11 +23,11 @@ from tests.inference.fakes import SMALL_AUDIO, make_fake_member
 
 
 @pytest.fixture
-def labeller(place):
+def labeler(place):
     make_fake_member(place / "models", CLASSES)
     cfg = BaseConfig(audio=SMALL_AUDIO)
     cfg.infer.min_score = 0.6
-    return Labeller(cfg, load_ensemble(cfg, [place / "models/seed-1.onnx"]))
+    return Labeler(cfg, load_ensemble(cfg, [place / "models/seed-1.onnx"]))
 
 
 def scored(scores, traits=None):
@@ -40,8 +40,8 @@ def total(days, name):
     return sum(getattr(day, name).sum(axis=0) for day in days)
 
 
-def test_sums_by_hand(labeller, place):
-    log = DriftLog(place / "drift", labeller, 5, lambda: date(2026, 11, 30))
+def test_sums_by_hand(labeler, place):
+    log = DriftLog(place / "drift", labeler, 5, lambda: date(2026, 11, 30))
     traits = np.arange(3 * len(TRAITS), dtype=np.float32).reshape(3, -1)
     log.add("a", scored([[0.9, 0.1, 0.0], [0.2, 0.59, 0.6], [0.3, 0.3, 0.3]], traits))
     log.add("b", scored([[1.0, 0.05, 0.0]]))
@@ -58,11 +58,11 @@ def test_sums_by_hand(labeller, place):
     assert day.histogram.sum(axis=1).tolist() == [4, 4, 4]
 
 
-def test_two_processes_add_and_old_days_go(labeller, place):
+def test_two_processes_add_and_old_days_go(labeler, place):
     days = iter([date(2026, 1, 1) + timedelta(n) for n in range(4) for _ in range(8)])
     folder = place / "drift"
     now = [next(days)]
-    logs = [DriftLog(folder, labeller, 2, lambda: now[0]) for _ in range(2)]
+    logs = [DriftLog(folder, labeler, 2, lambda: now[0]) for _ in range(2)]
     for number in range(4):
         now[0] = date(2026, 1, 1) + timedelta(number)
         for log in logs:
@@ -76,9 +76,9 @@ def test_two_processes_add_and_old_days_go(labeller, place):
         read_days(folder, until=date(2025, 1, 1))
 
 
-def test_what_cannot_be_written_is_counted_and_stops_nothing(labeller, place, caplog):
+def test_what_cannot_be_written_is_counted_and_stops_nothing(labeler, place, caplog):
     folder = place / "drift"
-    log = DriftLog(folder, labeller, 5, lambda: date(2026, 1, 1))
+    log = DriftLog(folder, labeler, 5, lambda: date(2026, 1, 1))
     log.add("a", scored([[0.9, 0.1, 0.1]]))
     log.flush()
     (file,) = folder.glob("drift-*.json")
@@ -97,7 +97,7 @@ def test_what_cannot_be_written_is_counted_and_stops_nothing(labeller, place, ca
             DriftDay.read(file)
     (place / "file").write_text("")
     with pytest.raises(InputError, match="could not be written"):
-        DriftLog(place / "file" / "x", labeller, 5)
+        DriftLog(place / "file" / "x", labeler, 5)
 
 
 def test_analyze_keeps_them_and_its_files_stay_the_same(place):

@@ -76,7 +76,7 @@ def test_frames_need_all_members(caplog: pytest.LogCaptureFixture):
     assert "seed-2.onnx has no SED head" in caplog.text
 
 
-def test_a_window_does_not_depend_on_its_neighbours():
+def test_a_window_does_not_depend_on_its_neighbors():
     make_fake_member(FOLDER, CLASSES, frames=12)
     make_fake_member(FOLDER, CLASSES, name="seed-2", frames=12, seed=1)
     ensemble = _load()

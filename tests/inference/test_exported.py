@@ -49,7 +49,7 @@ def test_runs(tmp_path: Path, power: float):
     np.testing.assert_allclose(frames, expected, atol=1e-4)
 
 
-def test_a_window_does_not_depend_on_its_neighbours(tmp_path: Path):
+def test_a_window_does_not_depend_on_its_neighbors(tmp_path: Path):
     model = ExportedModel(make_fake_member(tmp_path, CLASSES), 0.7, H, W)
     images = _images(7)
     together, _ = model.start(images)

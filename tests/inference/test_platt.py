@@ -12,7 +12,7 @@ from britekit.annotations.classes import ClassInfo
 from britekit.errors import InputError
 from britekit.files import sha256_of
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.model_files import resolve_for_models
 from britekit.inference.platt import Calibration, read_calibration
 from tests.inference.fakes import make_fake_member
@@ -91,5 +91,5 @@ def test_a_calibration_of_other_models_is_told(place: Path, caplog: pytest.LogCa
         Path("cal.yaml").write_text(f"coefficient: 2\nintercept: 1\nmembers:\n{listed}")
         cfg, paths = resolve_for_models(None, {"infer.calibration": "cal.yaml", "misc.force_cpu": True})
         caplog.clear()
-        Labeller(cfg, load_ensemble(cfg, paths))
+        Labeler(cfg, load_ensemble(cfg, paths))
         assert ("other models" in caplog.text) is told

@@ -77,7 +77,7 @@ def test_longer_windows_are_what_the_network_gives_for_wider_spectrograms(sed, b
         own = head.classify(hidden)
         weights = torch.softmax(head.attention(hidden), dim=2)
     np.testing.assert_allclose(segment, expit((own * weights).sum(2).numpy()), atol=1e-5)
-    # Linear interpolation between the centres of the network's own frames, by hand.
+    # Linear interpolation between the centers of the network's own frames, by hand.
     places = (np.arange(30) + 0.5) * own.shape[2] / 30 - 0.5
     for b in range(2):
         for c in range(len(CLASSES)):

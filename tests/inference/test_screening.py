@@ -21,7 +21,7 @@ from britekit.commands.screen import screen
 from britekit.errors import BriteKitError, InputError
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.model_files import resolve_for_models
 from britekit.inference.screen_fit import least_detections
 from britekit.inference.screening import Screen, open_screen, read_screen, threshold_for, upper_bound
@@ -176,7 +176,7 @@ def test_refusals_and_warnings(caplog):
         path.write_text(content)
         cfg, members = resolve_for_models(None, {"infer.screen": str(path), **infer})
         ensemble = load_ensemble(cfg, members)
-        return open_screen(cfg, ensemble, Labeller(cfg, ensemble))
+        return open_screen(cfg, ensemble, Labeler(cfg, ensemble))
 
     assert opened() is not None
     with caplog.at_level(logging.WARNING):
@@ -221,7 +221,7 @@ def test_a_recording_that_fails_leaves_nothing_behind(caplog):
     Path("rec/bad.wav").write_bytes(b"RIFF")
     cfg, members = resolve_for_models(None, {"infer.screen": str(path)})
     ensemble = load_ensemble(cfg, members)
-    ensemble.screen = open_screen(cfg, ensemble, Labeller(cfg, ensemble))
+    ensemble.screen = open_screen(cfg, ensemble, Labeler(cfg, ensemble))
     with Engine(ensemble) as engine:
         waiting = [engine.submit(each) for each in sorted(Path("rec").glob("*.wav"))]
         done = [future.exception(timeout=60) is None for future in waiting]

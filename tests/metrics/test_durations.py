@@ -66,12 +66,12 @@ def components(claims, labels):
 def test_overlaps_equal_sets_merged_one_by_one():
     rng = np.random.default_rng(2)
     for _ in range(500):
-        claimed, labelled = (join_stretches(*random_stretches(rng, 2)) for _ in range(2))
-        group, overlap = component_overlaps(claimed, labelled)
+        claimed, labeled = (join_stretches(*random_stretches(rng, 2)) for _ in range(2))
+        group, overlap = component_overlaps(claimed, labeled)
         for g in range(2):
             stretches = [
                 list(zip(x.start_M[x.group_M == g].astype(int), x.end_M[x.group_M == g].astype(int), strict=True))
-                for x in (claimed, labelled)
+                for x in (claimed, labeled)
             ]
             assert sorted(overlap[group == g]) == pytest.approx(components(*stretches))
 

@@ -19,9 +19,9 @@ def walk(truth, values, groups, threshold):
         between = len(names) / (len(names) - 1) * sum((t - p * k) ** 2 for t, k in zip(tp, n, strict=True))
         worth = sum(n) / max(between / (sum(n) * p * (1 - p)), 1)
     z = 1.644854
-    centre = (p + z * z / (2 * worth)) / (1 + z * z / worth)
+    center = (p + z * z / (2 * worth)) / (1 + z * z / worth)
     half = z / (1 + z * z / worth) * np.sqrt(p * (1 - p) / worth + z * z / (4 * worth**2))
-    return p, max(centre - half, 0), sum(tp) / truth.sum() if truth.any() else np.nan, sum(n), len(names)
+    return p, max(center - half, 0), sum(tp) / truth.sum() if truth.any() else np.nan, sum(n), len(names)
 
 
 def test_equals_sums_taken_at_each_threshold():

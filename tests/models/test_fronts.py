@@ -38,7 +38,7 @@ def test_every_parameter_of_pcen_is_learned():
     assert all(p.grad.abs().min() > 0 for p in layer.parameters())
 
 
-def test_bands_are_normalised_each_by_itself():
+def test_bands_are_normalized_each_by_itself():
     layer = build_front("band_norm", 4).train()
     x = torch.rand(6, 1, 4, 30) * torch.tensor([0.1, 1.0, 0.5, 0.01])[:, None]
     found = layer(x)[:, 0].detach().numpy()

@@ -15,10 +15,10 @@ RISING = np.linspace(0, 1, 50)
 
 
 def line(name="before"):
-    centre = (np.arange(15) + 0.5) / 15
+    center = (np.arange(15) + 0.5) / 15
     count = np.arange(15) * 10
-    centre = np.where(count > 0, centre, np.nan)
-    return ReliabilityLine(name, centre, centre**2, centre**2 * 0.8, np.minimum(centre**2 * 1.2, 1), count)
+    center = np.where(count > 0, center, np.nan)
+    return ReliabilityLine(name, center, center**2, center**2 * 0.8, np.minimum(center**2 * 1.2, 1), count)
 
 
 FIGURES = {

@@ -11,10 +11,10 @@ from britekit.audio.spectrogram import compute_spectrograms
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
 from britekit.plots import spectrogram
-from britekit.plots.axis_ticks import frequency_ticks, row_centres_hz, time_ticks
+from britekit.plots.axis_ticks import frequency_ticks, row_centers_hz, time_ticks
 from britekit.plots.contact_sheet import COLUMNS, ROWS, ContactSheet, _short
 from britekit.plots.lettering import set_name
-from britekit.plots.spectrogram import SpectrogramPlot, coloured, plot_bare_spectrogram, plot_spectrogram, save_picture
+from britekit.plots.spectrogram import SpectrogramPlot, colored, plot_bare_spectrogram, plot_spectrogram, save_picture
 
 SCALES = [
     AudioConfig(),
@@ -32,7 +32,7 @@ scales = pytest.mark.parametrize("cfg", SCALES, ids=lambda cfg: f"{cfg.freq_scal
 @scales
 def test_a_tone_lies_in_the_row_of_its_frequency(cfg):
     """Every tick says where a tone of that frequency is drawn: synthesize it and look."""
-    hz = row_centres_hz(cfg)
+    hz = row_centers_hz(cfg)
     assert len(hz) == cfg.spec_height and (np.diff(hz) > 0).all()
     time = np.arange(int(cfg.spec_duration * cfg.sampling_rate)) / cfg.sampling_rate
     ticks = frequency_ticks(hz)
@@ -52,7 +52,7 @@ def test_a_tone_lies_in_the_row_of_its_frequency(cfg):
 
 @scales
 def test_ticks_are_round_and_apart(cfg):
-    ticks = frequency_ticks(row_centres_hz(cfg))
+    ticks = frequency_ticks(row_centers_hz(cfg))
     assert 3 <= len(ticks.places) <= 13 and ticks.places == sorted(ticks.places)
     assert np.diff(ticks.places).min() >= (cfg.spec_height - 1) / 12.01
     assert ticks.places[0] >= -0.5 and ticks.places[-1] <= cfg.spec_height - 0.5
@@ -61,7 +61,7 @@ def test_ticks_are_round_and_apart(cfg):
 
 
 def test_rows_of_the_mel_scale_are_even_in_mel():
-    mel = hz_to_mel(row_centres_hz(AudioConfig()))
+    mel = hz_to_mel(row_centers_hz(AudioConfig()))
     np.testing.assert_allclose(np.diff(mel), np.diff(mel)[0])
 
 
@@ -85,8 +85,8 @@ def test_times_are_round(start, seconds, labels, name):
 
 
 def test_lightness_falls_evenly():
-    """Read in grey (CIE L*), a louder value is always darker, and no step is much larger than another."""
-    table = spectrogram._colours() / 255.0
+    """Read in gray (CIE L*), a louder value is always darker, and no step is much larger than another."""
+    table = spectrogram._colors() / 255.0
     linear = np.where(table <= 0.04045, table / 12.92, ((table + 0.055) / 1.055) ** 2.4)
     luminance = linear @ [0.2126, 0.7152, 0.0722]
     lightness = np.where(luminance > 0.008856, 116 * np.cbrt(luminance) - 16, 903.3 * luminance)
@@ -98,21 +98,21 @@ def test_lightness_falls_evenly():
 def test_pixels_show_the_values_they_stand_for():
     image = np.zeros((4, 10), np.float32)
     image[0, 0] = image[3, 9] = 1.0  # lowest row at the start, highest at the end
-    picture = coloured(image, 1.0, 8, 20)
+    picture = colored(image, 1.0, 8, 20)
     dark = picture.sum(axis=2) < 100
     assert dark[6:, :2].all() and dark[:2, 18:].all() and dark.sum() == 8
     # Squeezed to fewer columns, a short call is still there.
     image[2, 1000 % 10] = 1.0
-    assert (coloured(np.repeat(image, 3, axis=1), 1.0, 4, 7).sum(axis=2) < 100).any(axis=1).tolist() == (
+    assert (colored(np.repeat(image, 3, axis=1), 1.0, 4, 7).sum(axis=2) < 100).any(axis=1).tolist() == (
         [True, True, False, True]
     )
 
 
 def test_power_shows_faint_values():
     image = np.array([[0.0, 0.1, 1.0]], np.float32)
-    faint = [int(coloured(image, power, 1, 3)[0, 1].sum()) for power in (0.3, 1.0, 2.0)]
+    faint = [int(colored(image, power, 1, 3)[0, 1].sum()) for power in (0.3, 1.0, 2.0)]
     assert faint == sorted(faint)
-    np.testing.assert_array_equal(coloured(image, 0.3, 1, 3)[0, [0, 2]], coloured(image, 1.0, 1, 3)[0, [0, 2]])
+    np.testing.assert_array_equal(colored(image, 0.3, 1, 3)[0, [0, 2]], colored(image, 1.0, 1, 3)[0, [0, 2]])
 
 
 def test_one_plot_draws_many_alike(tmp_path):

@@ -224,7 +224,7 @@ def test_tested_recordings_and_their_groups_are_refused(project, caplog):
     assert "1 recordings are refused, each is of the group site7" in caplog.text
     shutil.rmtree(FOLDER / "b")
     (FOLDER / "a/one.wav").unlink()
-    with pytest.raises(InputError, match="no unlabelled recording that may be used: of 2, 1 is refused"):
+    with pytest.raises(InputError, match="no unlabeled recording that may be used: of 2, 1 is refused"):
         pretrain()
 
 
@@ -236,8 +236,8 @@ def nan_recording(path):
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda path: path.parent.mkdir(parents=True), "holds no recording; list unlabelled recordings"),
-        (lambda path: None, "is not a folder of unlabelled recordings"),
+        (lambda path: path.parent.mkdir(parents=True), "holds no recording; list unlabeled recordings"),
+        (lambda path: None, "is not a folder of unlabeled recordings"),
         (lambda path: write_recording(path, 2.0), r"gives 1 window with sound; pre-training compares"),
         (lambda path: write_recording(path, 0.3), r"gives 0 windows with sound \(1 recording too short\)"),
         (

@@ -35,9 +35,9 @@ def truth(recording: str, start: float) -> str:
 
 
 def make(folder: Path, count: int = 9, names: str = "r{}") -> Path:
-    """Write recordings, and an archive of vectors about three centres, as its files are documented."""
+    """Write recordings, and an archive of vectors about three centers, as its files are documented."""
     rng = np.random.default_rng(3)
-    centres = 3 * rng.normal(size=(3, WIDTH))
+    centers = 3 * rng.normal(size=(3, WIDTH))
     archive, vectors, lines = folder / "archive", [], []
     archive.mkdir(parents=True)
     for number in range(count):
@@ -46,7 +46,7 @@ def make(folder: Path, count: int = 9, names: str = "r{}") -> Path:
         soundfile.write(folder / "rec" / f"{name}.wav", rng.normal(0, 0.1, 8000 * 24), 8000)
         lines.append({"recording": name, "file": f"{name}.wav", "size": 1, "mtime_ns": 1, "seconds": 24.0,
                       "damaged_at": None, "first": number * WINDOWS, "windows": WINDOWS})  # fmt: skip
-        vectors += [centres[CLASSES.index(truth(name, 3.0 * k))] + rng.normal(size=WIDTH) for k in range(WINDOWS)]
+        vectors += [centers[CLASSES.index(truth(name, 3.0 * k))] + rng.normal(size=WIDTH) for k in range(WINDOWS)]
     stored = np.array(vectors, "<f2")
     (archive / "vectors.f16").write_bytes(stored.tobytes())
     (archive / "norms.f32").write_bytes(np.linalg.norm(stored.astype(float), axis=1).astype("<f4").tobytes())
@@ -282,7 +282,7 @@ def test_a_damaged_vector_is_refused(tmp_path: Path) -> None:
             find_similar(Archive(tmp_path / "archive"), np.asarray(vectors[:1], np.float32), None, 70, exact)
 
 
-def test_classes_that_are_not_learnt_are_named_once(tmp_path: Path, caplog) -> None:
+def test_classes_that_are_not_learned_are_named_once(tmp_path: Path, caplog) -> None:
     make(tmp_path)
     pool = pool_of(tmp_path)
     heard = [said("r0", 0.0, "Owl", "no", others=("Coot", "Rail"))]
@@ -290,7 +290,7 @@ def test_classes_that_are_not_learnt_are_named_once(tmp_path: Path, caplog) -> N
         pool.fit(heard)
         pool.fit(heard)
     assert [record.message for record in caplog.records] == [
-        "heard, but not among the classes of this queue, so not learnt: Coot; add them with --name to be asked about "
+        "heard, but not among the classes of this queue, so not learned: Coot; add them with --name to be asked about "
         "them"
     ]
 

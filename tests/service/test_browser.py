@@ -72,7 +72,7 @@ def holds(page, expression: str) -> None:
         page.wait_for_timeout(50)
 
 
-def analysed(page) -> None:
+def analyzed(page) -> None:
     page.wait_for_selector("#result:not([hidden])")
     holds(page, "document.querySelector('.picture').naturalWidth > 0")
 
@@ -98,7 +98,7 @@ def uploads(page) -> list[int]:
 
 def test_pick_play_and_download(server, page, tmp_path):
     page.set_input_files("#file", write_tones(tmp_path / "dawn chorus.wav", seed=3))
-    analysed(page)
+    analyzed(page)
     assert page.inner_text("#heard") == "dawn chorus.wav (0:08.00)"
     assert page.inner_text("#summary") == "2 detections of 2 classes"
     assert page.locator("#rows td.class_name").all_inner_texts() == ["Low Tone", "High Tone"]
@@ -129,7 +129,7 @@ def test_pick_play_and_download(server, page, tmp_path):
 def test_threshold_filter_and_sorting_send_no_recording(server, page, tmp_path):
     path = write_tones(tmp_path / "x.wav", seed=31)
     page.set_input_files("#file", path)
-    analysed(page)
+    analyzed(page)
     sizes = uploads(page)
     with page.expect_response("**/detections") as answer:
         set_threshold(page, 0.03)
@@ -141,11 +141,11 @@ def test_threshold_filter_and_sorting_send_no_recording(server, page, tmp_path):
     set_threshold(page, 0.5)
     holds(page, "document.querySelectorAll('#rows tr').length === 2")
 
-    colours = page.evaluate("[...document.querySelectorAll('.box')].map(b => b.style.getPropertyValue('--hue'))")
+    colors = page.evaluate("[...document.querySelectorAll('.box')].map(b => b.style.getPropertyValue('--hue'))")
     page.get_by_role("button", name="Low Tone 1", exact=True).click()
     assert page.locator("#rows td.class_name").all_inner_texts() == ["High Tone"]
     hue = "document.querySelector('.box').style.getPropertyValue('--hue')"
-    assert page.locator(".box").count() == 1 and page.evaluate(hue) == colours[1]  # its colour stays
+    assert page.locator(".box").count() == 1 and page.evaluate(hue) == colors[1]  # its color stays
     with page.expect_download() as caught:
         page.get_by_role("button", name="Audacity labels").click()
     caught.value.save_as(tmp_path / caught.value.suggested_filename)
@@ -232,7 +232,7 @@ def test_by_keyboard_alone(page, tmp_path):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "file"
     file_dialog(page).set_files(path)
-    analysed(page)
+    analyzed(page)
     mute(page)
     # Keys work wherever the focus is.
     for place in ("#file", ".scroller", "#threshold", "th button"):
@@ -279,7 +279,7 @@ def test_drop_and_bad_files(page):
     out = io.BytesIO()
     soundfile.write(out, tones(seed=5), 16000, format="WAV")
     page.evaluate(drop, [list(out.getvalue()), "good.wav"])
-    analysed(page)
+    analyzed(page)
     assert re.match(r"2 detections", page.inner_text("#summary"))
 
 
@@ -287,7 +287,7 @@ def test_drop_and_bad_files(page):
 def test_nothing_sticks_out(page, tmp_path, width):
     page.set_viewport_size({"width": width, "height": 800})
     page.set_input_files("#file", write_tones(Path(tmp_path) / "x.wav", seed=6))
-    analysed(page)
+    analyzed(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -313,7 +313,7 @@ def test_a_sample_recording_to_try(browser, tmp_path):
         page = browser.new_page()
         page.goto(server.url)
         page.get_by_role("button", name="Try a sample recording").click()
-        analysed(page)
+        analyzed(page)
         assert page.inner_text("#heard") == "meadow.flac (0:08.00)"
         page.close()
 
@@ -330,7 +330,7 @@ def test_each_class_at_its_own_threshold(browser, tmp_path):
         opened.set_default_timeout(WAIT_MS)
         opened.goto(server.url)
         opened.set_input_files("#file", write_tones(tmp_path / "x.wav", seed=5))
-        analysed(opened)
+        analyzed(opened)
         holds(opened, "document.querySelectorAll('#rows tr').length === 2")
         assert "precision 0.95, 1 class" in opened.inner_text("#each")
         opened.check("#own")
@@ -361,7 +361,7 @@ def test_place_and_date_are_asked_for_where_the_model_uses_them(server, page, br
         opened.set_default_timeout(WAIT_MS)
         opened.goto(with_data.url)
         opened.set_input_files("#file", sound)
-        analysed(opened)
+        analyzed(opened)
         anywhere = scores(with_data.post("detections", sound, min_score=0.05).json())
         north = {"latitude": 51, "longitude": 11, "date": "2024-05-28"}
         expected = scores(with_data.post("detections", sound, min_score=0.05, **north).json())
@@ -399,7 +399,7 @@ def test_the_page_asks_for_the_token_once(server, browser, tmp_path):
         holds(opened, "document.querySelector('#facts').textContent.includes('classes')")
         assert opened.locator("dialog").count() == 0
         opened.set_input_files("#file", write_tones(tmp_path / "x.wav"))
-        analysed(opened)
+        analyzed(opened)
         opened.reload()
         holds(opened, "document.querySelector('#facts').textContent.includes('classes')")
         assert opened.locator("dialog").count() == 0 and opened.evaluate("localStorage.length") == 0

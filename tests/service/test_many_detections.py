@@ -43,7 +43,7 @@ def test_they_are_made_into_text_piece_by_piece(service, windows):
     rows.append(np.random.default_rng(0).uniform(0.1, 1, (windows, len(CLASSES))).astype(np.float32))
     scores = RecordingScores(np.arange(windows) * 2.0, rows, None, 2.0 * windows, None)
     tracemalloc.start()
-    answer = service.labelled("鸟", "key", scores, DetectionsForm(min_score=0.05, label_field="codes"))
+    answer = service.labeled("鸟", "key", scores, DetectionsForm(min_score=0.05, label_field="codes"))
     taken = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     longest, text = asyncio.run(_body(answer))

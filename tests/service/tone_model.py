@@ -34,8 +34,8 @@ def write_project(folder: Path, frames: bool = False, members: int = 2, **infer:
     weights_CH = np.zeros((len(CLASSES), height))
     for row, hz in zip(weights_CH, (LOW_HZ, HIGH_HZ), strict=False):
         row -= 1 / height
-        centre = round((hz - AUDIO.min_freq) / (AUDIO.max_freq - AUDIO.min_freq) * height)
-        row[centre - 1 : centre + 2] += 1 / 3
+        center = round((hz - AUDIO.min_freq) / (AUDIO.max_freq - AUDIO.min_freq) * height)
+        row[center - 1 : center + 2] += 1 / 3
     ckpt = folder / "models" / "ckpt"
     for seed in range(1, members + 1):
         factor = 35.0 + 5 * seed

@@ -8,7 +8,7 @@ import sys
 import torch
 import torch.distributed as dist
 
-from britekit.training.sync_norm import note_samples, synchronise_batch_norm
+from britekit.training.sync_norm import note_samples, synchronize_batch_norm
 
 rank, port, path, device = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
 case = torch.load(path, weights_only=True)
@@ -16,7 +16,7 @@ given, expected = case["given"], case["expected"]
 dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
 for rows, counts in ((slice(0, 3), slice(3, 8)), (True, True)), ((slice(0, 1), slice(0, 8)), (False, True)):
     network = torch.nn.Sequential(torch.nn.BatchNorm2d(4)).to(device)
-    synchronise_batch_norm(network, torch.device(device))
+    synchronize_batch_norm(network, torch.device(device))
     note_samples(network, counts[rank], all(counts))
     x = given["x"][rows[rank]].clone().to(device).requires_grad_()
     out = network(x)

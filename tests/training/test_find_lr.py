@@ -11,15 +11,15 @@ from britekit.training.find_lr import find_learning_rate, smooth_curve, steepest
 from tests.training.conftest import make_pickle
 
 
-@pytest.mark.parametrize("centre", [1e-4, 1e-2])
-def test_steepest_point_of_a_logistic_curve(centre):
+@pytest.mark.parametrize("center", [1e-4, 1e-2])
+def test_steepest_point_of_a_logistic_curve(center):
     """1 - sigmoid falls fastest at its center, smoothed or not; the rise after it is no descent."""
     rates = np.geomspace(1e-7, 10, 200)
-    decades = np.log10(rates / centre)
+    decades = np.log10(rates / center)
     losses = 0.7 - 0.5 / (1 + np.exp(-4 * decades)) + 5 * np.clip(decades - 1.5, 0, None) ** 2
     noisy = losses + np.random.default_rng(0).normal(0, 0.004, len(losses))
     for curve in (losses, smooth_curve(rates, losses), smooth_curve(rates, noisy)):
-        assert steepest_descent(rates, curve) == pytest.approx(centre, rel=0.3)
+        assert steepest_descent(rates, curve) == pytest.approx(center, rel=0.3)
 
 
 def test_smoothing_keeps_level_and_slope():

@@ -271,13 +271,13 @@ def test_a_state_of_some_weights_or_of_single_numbers_goes_on():
 
 
 def test_layers_that_compute_with_their_weights_first_keep_them_in_32_bits():
-    class Standardised(nn.Linear):
+    class Standardized(nn.Linear):
         def forward(self, input):
             seen.append(self.weight.dtype)
             return nn.functional.linear(input, self.weight - self.weight.mean())
 
     seen = []
-    network = nn.Sequential(nn.Linear(3, 3), Standardised(3, 3))
+    network = nn.Sequential(nn.Linear(3, 3), Standardized(3, 3))
     forward = flat(network, optimizer_of(network), torch.bfloat16)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         forward(torch.rand(2, 3))

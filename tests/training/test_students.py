@@ -1,4 +1,4 @@
-"""Training with windows of unlabelled recordings."""
+"""Training with windows of unlabeled recordings."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ FILE = "data/pseudo.npz"
 
 
 def write_windows(count=30, names=NAMES, height=HEIGHT, low=0.02, high=0.9, frames=None):
-    """Write windows in which the sound of a class is seen elsewhere than in the labelled spectrograms."""
+    """Write windows in which the sound of a class is seen elsewhere than in the labeled spectrograms."""
     rng = np.random.default_rng(4)
     labels = np.full((count, len(names)), low, np.float32)
     values = []
@@ -54,7 +54,7 @@ def test_windows_take_their_share_of_the_run_and_change_what_is_learned(project,
     write_windows()
     cfg.train.pseudo_labels, cfg.train.prob_mixup, cfg.train.prob_simple_merge = FILE, 0.5, 0.2
     student = train(cfg, seed=1, publish="student.ckpt")
-    assert student.folds[0].epochs[0]["spectrograms"] == 96  # as many windows as labelled ones
+    assert student.folds[0].epochs[0]["spectrograms"] == 96  # as many windows as labeled ones
     assert np.isfinite(student.loss)
     assert weights(student) != weights(plain)
     assert weights(train(cfg, seed=1, publish="again.ckpt")) == weights(student)
@@ -112,7 +112,7 @@ def test_frames_of_windows_are_targets_of_frames_and_move_with_mixup():
     targets = WindowTargets(5, first=first, windows=frames)
     index, labels = torch.tensor([0, 5]), torch.tensor([[1.0, 0.0], [0.3, 0.4]])
     extras = targets.gather(index, labels)
-    assert extras.frames[0].tolist() == [[1.0] * 5, [0.0] * 5]  # a labelled segment: the same in every frame
+    assert extras.frames[0].tolist() == [[1.0] * 5, [0.0] * 5]  # a labeled segment: the same in every frame
     assert np.allclose(extras.frames[1].numpy(), frames[1])
     assert extras.framed.tolist() == [0.0, 1.0] and extras.teacher is None
     extras.mixup(torch.tensor([0]), targets.gather(torch.tensor([6]), labels[1:]), torch.tensor([0.25]))
@@ -120,9 +120,9 @@ def test_frames_of_windows_are_targets_of_frames_and_move_with_mixup():
     assert np.allclose(extras.frames[0].numpy(), expected, atol=1e-6)
 
 
-def test_targets_of_teachers_stay_those_of_labelled_samples_and_windows_keep_their_labels():
-    labelled = ExtraTargets(0).with_teacher(np.array([[0.8, 0.1], [0.2, 0.7]], np.float32), None)
-    targets = WindowTargets(0, labelled=labelled, first=2)
+def test_targets_of_teachers_stay_those_of_labeled_samples_and_windows_keep_their_labels():
+    labeled = ExtraTargets(0).with_teacher(np.array([[0.8, 0.1], [0.2, 0.7]], np.float32), None)
+    targets = WindowTargets(0, labeled=labeled, first=2)
     extras = targets.gather(torch.tensor([1, 3]), torch.tensor([[0.0, 1.0], [0.6, 0.5]]))
     assert np.allclose(extras.teacher.numpy(), [[0.2, 0.7], [0.6, 0.5]])
     assert extras.frames is None and extras.framed is None

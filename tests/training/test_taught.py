@@ -220,7 +220,7 @@ def test_a_student_takes_over_what_only_the_teachers_say(taught, project):
 
 
 def test_frame_labels_show_where_a_sound_is(project, cfg):
-    """The bar of the class High lies in the left or right half; that of other classes is not labelled."""
+    """The bar of the class High lies in the left or right half; that of other classes is not labeled."""
     cfg.train.head_type, cfg.train.num_epochs, cfg.train.augment = "basic_sed", 6, False
     cfg.train.frame_loss_weight = 1.0
     samples = read_training_set(project / "data/training.pkl")

@@ -4,7 +4,7 @@ The query is a folder or a pattern of files, such as ``archive/Ovenbird`` or ``a
 relative to the project. With the class ``*``, the folder of a file names its class. ``annotations.csv``, Audacity
 labels or Raven tables beside the recordings are their annotations: test recordings that are in none of them are
 skipped; the annotations of a training recording are written beside it as Audacity labels, which extraction reads.
-Unlabelled recordings are taken with those in subfolders, and annotations of them are not read.
+Unlabeled recordings are taken with those in subfolders, and annotations of them are not read.
 ``recordings.csv`` gives licences, authors and so on.
 """
 
@@ -48,7 +48,7 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
         untested: list[Annotation] | None = None
         if name == ANY_CLASS and is_test and not _is_class(folder.name, context):
             log.warning(
-                "%s has no annotations.csv, Audacity labels or Raven tables: its %d recordings are analysed, but "
+                "%s has no annotations.csv, Audacity labels or Raven tables: its %d recordings are analyzed, but "
                 "not tested until they are annotated",
                 folder,
                 len(paths),
@@ -72,7 +72,7 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
 def _unlabelled(row: SourceRow, context: Context) -> list[Offer]:
     """Offer recordings without labels; one in a subfolder gets the folder's name, so that none collide."""
     if row.class_name != ANY_CLASS:
-        raise InputError(f'unlabelled recordings have no class; write "{ANY_CLASS}" in place of "{row.class_name}"')
+        raise InputError(f'unlabeled recordings have no class; write "{ANY_CLASS}" in place of "{row.class_name}"')
     place = context.project / Path(row.query).expanduser()
     root = place.resolve() if row.query and place.is_dir() else None
     paths = find_recordings(root, recursive=True) if root else _matching(row.query, context.project)
@@ -134,7 +134,7 @@ def _annotations_in(
     for sentence in unheard.sentences():
         log.warning("%s", sentence)
     unlisted = [path.name for path in paths if recording_key(path) not in annotated]
-    # Without a table, an unlabelled training recording holds its class over its whole length.
+    # Without a table, an unlabeled training recording holds its class over its whole length.
     leave_out = found.lists_all or row.split == "test"
     there = {recording_key(path) for path in everything}
     absent = {x.recording: x.where for x in reversed(found.annotations) if x.recording not in there}

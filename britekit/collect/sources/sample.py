@@ -1,8 +1,8 @@
-"""Synthesised recordings of imaginary species.
+"""Synthesized recordings of imaginary species.
 
 The query is the name of a species, or empty for the row's own class, or ``*`` for all species of the class
-list. In the split test it synthesises soundscapes with calls of all these species and exact annotations; the
-row's class is then ``*``. In the split unlabelled it synthesises soundscapes of other sites (noise, distance, echo,
+list. In the split test it synthesizes soundscapes with calls of all these species and exact annotations; the
+row's class is then ``*``. In the split unlabelled it synthesizes soundscapes of other sites (noise, distance, echo,
 mix of species) without annotations; the query ``sites`` in the split test gives those of sites that these lack.
 """
 

@@ -1,4 +1,4 @@
-"""Synthesised recordings of imaginary species, for the demo, for tests and for a first look.
+"""Synthesized recordings of imaginary species, for the demo, for tests and for a first look.
 
 - ``species.py``: the imaginary species; ``calls.py``: their calls
 - ``acoustics.py``: distance, echo and background between them and the microphone

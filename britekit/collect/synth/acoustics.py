@@ -39,7 +39,7 @@ def through_the_air(rng: Generator, dry: Samples, distance: float) -> Samples:
     """
     time = np.arange(round(0.25 * RATE)) / RATE
     response = rng.normal(size=time.size) * np.exp(-time / rng.uniform(0.02, 0.08))
-    # there are no echoes from less than two metres
+    # there are no echoes from less than two meters
     response[: round(0.012 * RATE)] = 0
     response *= rng.uniform(0.2, 0.6) * (0.3 + distance) / np.sqrt(np.sum(np.square(response)))
     response[0] = 1.0
@@ -62,8 +62,8 @@ def _insect_band(rng: Generator, frequency_hz: NDArray[np.floating]) -> NDArray[
     """Return the spectrum of a chorus of crickets: one to three narrow bands."""
     power = np.zeros_like(frequency_hz)
     for _ in range(int(rng.integers(1, 4))):
-        centre_hz, width_hz = rng.uniform(3000, 7500), rng.uniform(40, 350)
-        power += rng.uniform(0.3, 1) * np.exp(-(((frequency_hz - centre_hz) / width_hz) ** 2)) / width_hz
+        center_hz, width_hz = rng.uniform(3000, 7500), rng.uniform(40, 350)
+        power += rng.uniform(0.3, 1) * np.exp(-(((frequency_hz - center_hz) / width_hz) ** 2)) / width_hz
     return power
 
 

@@ -53,14 +53,14 @@ def draw_site(seed: int, number: int, species: int) -> Site:
     """Return a site, which depends on the seed, its number and how many species there are."""
     rng = np.random.default_rng((seed, 3, number))
     low_hz = float(rng.uniform(250, 1200))
-    centre_hz = float(rng.uniform(2200, 7000))
+    center_hz = float(rng.uniform(2200, 7000))
     return Site(
         number,
         gains_db=tuple(rng.normal(0, 5, len(RESPONSE_HZ)).clip(-10, 10).tolist()),
         stream=float(rng.uniform(0.3, 1.2) * (rng.uniform() < 0.6)),
         stream_hz=(low_hz, low_hz * float(rng.uniform(2, 5))),
         insects=float(rng.uniform(0.2, 0.8) * (rng.uniform() < 0.6)),
-        insects_hz=(centre_hz, centre_hz * float(rng.uniform(1.05, 1.3))),
+        insects_hz=(center_hz, center_hz * float(rng.uniform(1.05, 1.3))),
         echo=float(rng.uniform(0.4, 1.5)),
         echo_s=float(rng.uniform(0.05, 0.25)),
         level_db=float(rng.uniform(-5, 2)),
@@ -74,9 +74,9 @@ def at_site(rng: Generator, site: Site, background: Samples, calls: Samples) -> 
     noise = np.zeros(calls.size, np.float32)
     if site.stream:
         noise += site.stream * _band(rng, calls.size, *site.stream_hz)
-    for centre_hz in site.insects_hz:
+    for center_hz in site.insects_hz:
         if site.insects:
-            chorus = _band(rng, calls.size, centre_hz * 0.985, centre_hz * 1.015)
+            chorus = _band(rng, calls.size, center_hz * 0.985, center_hz * 1.015)
             noise += site.insects / np.sqrt(len(site.insects_hz)) * chorus
     level = 10 ** (site.level_db / 20)
     return _respond(site, np.asarray(background + noise + level * echoed, np.float32))

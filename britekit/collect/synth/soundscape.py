@@ -1,4 +1,4 @@
-"""Synthesise a recording: animals at distances over a background, with exact annotations."""
+"""Synthesize a recording: animals at distances over a background, with exact annotations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Sounding:
     end_s: float
 
 
-def synthesise(
+def synthesize(
     rng: Generator, seconds: float, bouts: Sequence[Bout], site: Site | None = None
 ) -> tuple[Samples, list[Sounding]]:
     """Return the samples of a recording at `RATE`, with a peak below 1, and every call in it.

@@ -108,7 +108,7 @@ class Fade:
 
 
 class Chain:
-    """A list of augmentations with their probabilities, the normalisation and the final fade.
+    """A list of augmentations with their probabilities, the normalization and the final fade.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ class Chain:
         rows = send(chosen_SB.nonzero()[:, 1], images_BHW.device).split(chosen_SB.sum(1).tolist())
         for step, rows_K in zip(self.steps, rows, strict=True):
             images_BHW = apply_to(images_BHW, rows_K, draws, step)
-        images_BHW = normalise(images_BHW)
+        images_BHW = normalize(images_BHW)
         if self.fade.prob > 0:
             images_BHW *= draws.factors(self.fade.prob, self.fade.low, self.fade.high)[:, None, None]
         return images_BHW
@@ -169,7 +169,7 @@ def apply_to(images_BHW: torch.Tensor, rows_K: torch.Tensor, draws: Draws, step:
     return images_BHW.index_copy_(0, rows_K, part)
 
 
-def normalise(images_BHW: torch.Tensor) -> torch.Tensor:
+def normalize(images_BHW: torch.Tensor) -> torch.Tensor:
     """Divide each image by its maximum where that is positive, and clip to [0, 1]."""
     top = images_BHW.amax((1, 2), keepdim=True)
     # Where none is positive, clipping leaves zeros whatever the divisor is.

@@ -18,10 +18,10 @@ def stretch(images_BHW: torch.Tensor, draws: Draws, *, max_stretch: float = 0.2)
     """
     width = images_BHW.shape[2]
     factor = (1.0 + max_stretch) ** draws.uniform(-1.0, 1.0)
-    centre = draws.uniform(0.0, width - 1.0)
+    center = draws.uniform(0.0, width - 1.0)
 
     def source_of(column: torch.Tensor) -> torch.Tensor:
-        return centre[:, None] + (column - centre[:, None]) / factor[:, None]
+        return center[:, None] + (column - center[:, None]) / factor[:, None]
 
     draws.moved(source_of)
     source = source_of(torch.arange(width, device=images_BHW.device))

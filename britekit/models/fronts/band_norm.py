@@ -1,4 +1,4 @@
-"""Per-band normalisation with learned parameters, after a learned logarithm.
+"""Per-band normalization with learned parameters, after a learned logarithm.
 
 For spectrograms of linear amplitude or power.
 """
@@ -20,7 +20,7 @@ class BandNorm(nn.Module):
         self.norm = nn.BatchNorm2d(height)
 
     def forward(self, x_B1HW: torch.Tensor) -> torch.Tensor:
-        """Return the normalised spectrograms, of the same shape."""
+        """Return the normalized spectrograms, of the same shape."""
         level = torch.log1p(self.gain.exp() * x_B1HW.float())
         normal: torch.Tensor = self.norm(level.transpose(1, 2))
         return normal.transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Per-channel energy normalisation with learned parameters (Wang et al., ICASSP 2017; Lostanlen et al., IEEE SPL 2019).
+"""Per-channel energy normalization with learned parameters (Wang et al., ICASSP 2017; Lostanlen et al., IEEE SPL 2019).
 
 For spectrograms of linear power (``audio.power`` 2, ``audio.decibels`` false). Every row has its own gain, bias and
 root; the smoothing is one for all.
@@ -36,7 +36,7 @@ class Pcen(nn.Module):
             setattr(self, name, nn.Parameter(torch.full((height, 1), math.log(value))))
 
     def forward(self, x_B1HW: torch.Tensor) -> torch.Tensor:
-        """Return the normalised spectrograms, of the same shape."""
+        """Return the normalized spectrograms, of the same shape."""
         x = x_B1HW.float()
         bias_H1, root_H1 = self.bias.exp(), self.root.exp()
         level = torch.exp(-self.gain.exp() * torch.log(self.followed(x) + _FLOOR))

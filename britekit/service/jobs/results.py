@@ -18,12 +18,12 @@ from britekit import formats
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.recording_info import RecordingInfo
 from britekit.formats import Facts, Recording, Rows
-from britekit.inference.labelling import Labeller
+from britekit.inference.labeling import Labeler
 from britekit.inference.occurrence_notes import note_of
 from britekit.inference.scores import RecordingScores
 from britekit.occurrence.prior import RecordingPrior
 from britekit.service.answers import json_text, pieces
-from britekit.service.forms import FormatForm, LabelledForm, wanted_classes
+from britekit.service.forms import FormatForm, LabeledForm, wanted_classes
 from britekit.service.jobs.job import Job
 from britekit.service.places import note_facts, stated_info
 
@@ -33,13 +33,13 @@ _Columns = tuple[np.ndarray, ...]
 
 
 def stored_result(
-    labeller: Labeller, result: RecordingScores, prior: RecordingPrior | None, known: RecordingInfo, label_field: str
+    labeler: Labeler, result: RecordingScores, prior: RecordingPrior | None, known: RecordingInfo, label_field: str
 ) -> tuple[dict[str, Any], list[bytes], int]:
     """Return the facts, pieces and number of labels to store.
 
     Parameters
     ----------
-    labeller
+    labeler
         Labels by class names, at the threshold of the job.
     known
         What the recording's metadata, name and folder tell.
@@ -48,7 +48,7 @@ def stored_result(
     """
     parts, held, size, count = list[bytes](), list[bytes](), 0, 0
     present: set[str] = set()
-    for rows in labeller.rows(result, prior):
+    for rows in labeler.rows(result, prior):
         data = rows.to_bytes()
         held.append(data)
         size, count = size + len(data), count + len(rows)
@@ -58,16 +58,16 @@ def stored_result(
             held, size = [], 0
     if held:
         parts.append(b"".join(held))
-    facts = labeller.facts
-    shown = {(kind, info.label(kind)) for info in labeller.classes if info.name in present for kind in _FIELDS}
+    facts = labeler.facts
+    shown = {(kind, info.label(kind)) for info in labeler.classes if info.name in present for kind in _FIELDS}
     # Also those that share a label with one that was heard: the first of them stands for all in tables.
-    classes = [info for info in labeller.classes if any((kind, info.label(kind)) in shown for kind in _FIELDS)]
+    classes = [info for info in labeler.classes if any((kind, info.label(kind)) in shown for kind in _FIELDS)]
     about = {
         "seconds": result.seconds,
         "damaged_at": result.damaged_at,
-        "min_score": labeller.rules.min_score,
-        "calibrated": not labeller.calibration.is_identity,
-        **note_facts(None if prior is None else note_of(labeller, result, prior)),
+        "min_score": labeler.rules.min_score,
+        "calibrated": not labeler.calibration.is_identity,
+        **note_facts(None if prior is None else note_of(labeler, result, prior)),
         "label_field": label_field,
         "classes": [[info.name, info.code, info.alt_name, info.alt_code] for info in classes],
         "facts": {"low_hz": facts.low_hz, "high_hz": facts.high_hz, "marks": facts.marks, "more": dict(facts.more)},
@@ -114,7 +114,7 @@ def json_answer(job: Job, labels: Iterator[bytes], fields: FormatForm, known: Se
 
 
 def text_answer(
-    job: Job, labels: Iterator[bytes], fields: FormatForm, known: Sequence[str], form: LabelledForm
+    job: Job, labels: Iterator[bytes], fields: FormatForm, known: Sequence[str], form: LabeledForm
 ) -> Iterator[bytes]:
     """Return the detections in a format, piece by piece.
 

@@ -160,9 +160,9 @@ class Jobs:
     def _check(self, name: str, fields: JobForm) -> None:
         """Refuse what would fail at any recording."""
         analyst = self._recognizer.analyst
-        prior_of(analyst.labeller, RecordingInfo(Path(name)), fields)
+        prior_of(analyst.labeler, RecordingInfo(Path(name)), fields)
         if fields.thresholds:
-            analyst.labeller_at(analyst.labeller.rules.min_score, True)
+            analyst.labeler_at(analyst.labeler.rules.min_score, True)
 
     async def _list(self, request: Request) -> Response:
         token, query = request.scope.get(TOKEN_KEY, ""), request.query_params

@@ -206,12 +206,12 @@ class Workers:
                 refuse_short(result)
                 analyst.count_drift(job.id, result)
                 known = _known(job, path)
-                prior = prior_of(analyst.labeller, known, fields)
-                default = analyst.labeller.rules.min_score
-                labeller = analyst.labeller_at(
+                prior = prior_of(analyst.labeler, known, fields)
+                default = analyst.labeler.rules.min_score
+                labeler = analyst.labeler_at(
                     default if fields.min_score is None else fields.min_score, fields.thresholds
                 )
-                facts, pieces, labels = stored_result(labeller, result, prior, known, analyst.labeller.label_field)
+                facts, pieces, labels = stored_result(labeler, result, prior, known, analyst.labeler.label_field)
                 return facts, pieces, labels, dict(analyst.count(result, prior))
 
     @contextmanager

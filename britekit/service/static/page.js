@@ -1,4 +1,4 @@
-import { Player, clock, colour, element } from "./player.js";
+import { Player, clock, color, element } from "./player.js";
 import { authorized } from "./token.js";
 
 const $ = id => document.getElementById(id);
@@ -152,7 +152,7 @@ const style = c => (c.number ? "number " : "") + c.by;
 function draw() {
   if (!state.shown) return;
   const boxes = visible(state.shown).map(d => Object.assign(d, {
-    label: d.class_name, colour: colour(place(d.class_name)),
+    label: d.class_name, color: color(place(d.class_name)),
     title: d.class_name + ", " + clock(d.start) + " to " + clock(d.end) + ", " + d.score.toFixed(3),
   }));
   player.show(boxes);
@@ -166,7 +166,7 @@ function legend() {
   for (const name of state.hidden) if (!counts.has(name)) counts.set(name, 0);
   $("legend").replaceChildren(...[...counts.keys()].sort((a, b) => place(a) - place(b)).map(name => {
     const chip = element("button", { type: "button", textContent: name + " " + counts.get(name), ariaPressed: String(!state.hidden.has(name)) });
-    chip.style.setProperty("--hue", colour(place(name)));
+    chip.style.setProperty("--hue", color(place(name)));
     chip.addEventListener("click", () => { if (!state.hidden.delete(name)) state.hidden.add(name); draw(); list(); });
     return chip;
   }));
@@ -190,7 +190,7 @@ function table() {
   $("rows").replaceChildren(...rows.slice(0, MAX_ROWS).map(d => {
     const cells = columns.map(c => element("td", { textContent: (c.text || c.of)(d), className: style(c) }));
     const dot = element("span", { className: "dot" });
-    dot.style.background = colour(place(d.class_name));
+    dot.style.background = color(place(d.class_name));
     cells[several ? 1 : 0].prepend(dot);
     const listen = element("button", { type: "button", textContent: "Play", ariaLabel: "Play " + d.class_name + " at " + clock(d.start) });
     listen.addEventListener("click", async () => { if (d.recording !== state.shown) await open(d.recording); player.play(d); });
@@ -211,10 +211,10 @@ function step(d) {
 
 // While the slider moves, what is known is filtered; the server labels its kept scores for exactly that threshold, since
 // sounds change their length with it. One request at a time, the one on view first.
-let labelling = false;
+let labeling = false;
 async function relabel() {
-  if (labelling) return;
-  labelling = true;
+  if (labeling) return;
+  labeling = true;
   try {
     for (;;) {
       const stale = r => r.found && (r.base !== threshold() || r.own !== own() || r.where !== JSON.stringify(where()));
@@ -224,7 +224,7 @@ async function relabel() {
       if (next === state.shown || $("all").checked) draw();
     }
   } catch (error) { say(error.message, true); }
-  labelling = false;
+  labeling = false;
   list();
 }
 $("threshold").addEventListener("input", () => {

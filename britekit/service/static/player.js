@@ -19,9 +19,9 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
-// A colour for the n-th class, the same for ever: eight of about equal lightness, then around the circle.
+// A color for the n-th class, the same for ever: eight of about equal lightness, then around the circle.
 const HUES = ["#7df9c0", "#8ecbff", "#ffc56b", "#ff9fb0", "#c9b6ff", "#e4ee7b", "#7fe6ee", "#f7b2ea"];
-export function colour(n) {
+export function color(n) {
   return n < HUES.length ? HUES[n] : "hsl(" + Math.round(n * 137.508 % 360) + " 85% 76%)";
 }
 
@@ -316,7 +316,7 @@ export class Player {
     this.draw();
   }
 
-  // boxes: [{start, end, label, title, colour}], by start; they get a member `element`.
+  // boxes: [{start, end, label, title, color}], by start; they get a member `element`.
   show(boxes) {
     const before = this.current;
     this.boxes = boxes;
@@ -341,7 +341,7 @@ export class Player {
       if (lane < 0) lane = Math.min(ends.length, MAX_LANES - 1);
       ends[lane] = left + wide;
       b.element = element("button", { type: "button", className: "box", tabIndex: -1, title: b.title }, element("span", { textContent: b.label }));
-      b.element.style.setProperty("--hue", b.colour);
+      b.element.style.setProperty("--hue", b.color);
       b.element.style.left = left + "px";
       b.element.style.width = wide + "px";
       b.element.style.top = 3 + lane * LANE + "px";

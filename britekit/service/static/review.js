@@ -70,8 +70,8 @@ function drawPicture() {
     for (let y = 0; y < height; y++) {
       const f = low + (1 - (y + 0.5) / height) * (high - low), r = Math.min(ROWS - 1, Math.floor(f / nyquist * ROWS));
       const level = Math.max(0, Math.min(1, (sound.decibels[c * ROWS + r] - 4) / (85 - contrast)));
-      const grey = Math.round(255 * level);
-      pixels[y * width + x] = 0xff000000 | grey << 16 | grey << 8 | grey;
+      const gray = Math.round(255 * level);
+      pixels[y * width + x] = 0xff000000 | gray << 16 | gray << 8 | gray;
     }
   }
   pen.putImageData(image, 0, 0);

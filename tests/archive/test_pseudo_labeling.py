@@ -1,4 +1,4 @@
-"""Windows of unlabelled recordings with the scores of a teacher, against scores computed by hand."""
+"""Windows of unlabeled recordings with the scores of a teacher, against scores computed by hand."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ import pytest
 import yaml
 from scipy.special import expit
 
-from britekit.archive import pseudo_labelling
+from britekit.archive import pseudo_labeling
 from britekit.audio.decoding import read_audio
 from britekit.audio.spectrogram import compute_spectrograms
 from britekit.commands.pseudo_label import pseudo_label
@@ -108,8 +108,8 @@ def test_too_many_windows_are_drawn_by_confidence_and_some_without_a_call_stay(p
     weights = np.array([[0.9, 0.0], [0.0, 0.3], [0.0, 0.0]])
     confident = 0.1 + 0.9 * weights.max(axis=1)
     for seed in range(3000):
-        recipe = pseudo_labelling.Recipe(1.0, 1, seed)
-        chosen = pseudo_labelling._choose(_Fixed(weights), ["x"], recipe, True, pseudo_labelling.Outcome())
+        recipe = pseudo_labeling.Recipe(1.0, 1, seed)
+        chosen = pseudo_labeling._choose(_Fixed(weights), ["x"], recipe, True, pseudo_labeling.Outcome())
         first[chosen["x"][0]] += 1
     assert first / 3000 == pytest.approx(confident / confident.sum(), abs=0.03)
 
@@ -124,7 +124,7 @@ class _Fixed:
 
 def test_a_killed_run_continues_to_the_same_bytes(project, monkeypatch):
     pseudo_label(output_path="whole.npz", num=12)
-    score = pseudo_labelling.run_metered
+    score = pseudo_labeling.run_metered
 
     for stop_after in (1, 3):
 
@@ -134,11 +134,11 @@ def test_a_killed_run_continues_to_the_same_bytes(project, monkeypatch):
                     raise KeyboardInterrupt
                 yield item
 
-        monkeypatch.setattr(pseudo_labelling, "run_metered", killed)
+        monkeypatch.setattr(pseudo_labeling, "run_metered", killed)
         with pytest.raises(KeyboardInterrupt):
             pseudo_label(output_path=str(FILE), num=12)
         assert not FILE.exists() and Path("data/.pseudo.npz.partial").is_dir()
-    monkeypatch.setattr(pseudo_labelling, "run_metered", score)
+    monkeypatch.setattr(pseudo_labeling, "run_metered", score)
     outcome = pseudo_label(output_path=str(FILE), num=12)
     assert outcome.continued == 4
     assert FILE.read_bytes() == Path("whole.npz").read_bytes()
@@ -146,19 +146,19 @@ def test_a_killed_run_continues_to_the_same_bytes(project, monkeypatch):
 
 
 def test_another_teacher_or_a_changed_recording_is_scored_again(project, monkeypatch, caplog):
-    write = pseudo_labelling._write
-    monkeypatch.setattr(pseudo_labelling, "_write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    write = pseudo_labeling._write
+    monkeypatch.setattr(pseudo_labeling, "_write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         pseudo_label(output_path=str(FILE))
-    monkeypatch.setattr(pseudo_labelling, "_write", write)
+    monkeypatch.setattr(pseudo_labeling, "_write", write)
     write_recording(project / "five.wav", 4.0, seed=99)
     assert pseudo_label(output_path=str(FILE)).continued == 5
     pseudo_label(output_path="fresh.npz")
     assert FILE.read_bytes() == Path("fresh.npz").read_bytes()
-    monkeypatch.setattr(pseudo_labelling, "_write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr(pseudo_labeling, "_write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         pseudo_label(output_path=str(FILE))
-    monkeypatch.setattr(pseudo_labelling, "_write", write)
+    monkeypatch.setattr(pseudo_labeling, "_write", write)
     make_fake_member(Path("models"), CLASSES, seed=3)
     assert pseudo_label(output_path=str(FILE)).continued == 0
     assert "the interrupted run is not continued, since members differs" in caplog.text
@@ -186,15 +186,15 @@ def test_tested_recordings_and_their_groups_are_refused(project, caplog):
 def test_nothing_left_is_an_error_that_says_why(project):
     for path in project.rglob("*.wav"):
         shutil.copyfile(path, Path("data/test", f"t-{path.name}"))
-    with pytest.raises(InputError, match="no unlabelled recording that may be used: of 6, 1 is refused"):
+    with pytest.raises(InputError, match="no unlabeled recording that may be used: of 6, 1 is refused"):
         pseudo_label(output_path=str(FILE))
     assert not FILE.exists() and not list(Path("data").glob(".*partial*"))
     shutil.rmtree(project)
-    with pytest.raises(InputError, match="is not a folder of unlabelled recordings; list unlabelled recordings"):
+    with pytest.raises(InputError, match="is not a folder of unlabeled recordings; list unlabeled recordings"):
         pseudo_label(output_path=str(FILE))
     project.mkdir()
     (project / "recordings.csv").write_text("recording\n")
-    with pytest.raises(InputError, match="holds no recording; list unlabelled"):
+    with pytest.raises(InputError, match="holds no recording; list unlabeled"):
         pseudo_label(output_path=str(FILE))
     write_recording(project / "short.wav", 0.4)
     with pytest.raises(InputError, match="gives no window: all are too short"):
@@ -215,20 +215,20 @@ def test_a_teacher_with_other_classes_or_windows_is_refused(project):
 
 def test_recordings_that_vanish_or_score_nan_are_named_and_the_others_kept(project, monkeypatch):
     (project / "broken.wav").write_bytes(b"no sound")
-    write = pseudo_labelling._write
+    write = pseudo_labeling._write
 
     def vanish(*arguments):
         (project / "a/one.wav").unlink()
         write_recording(project / "b/four.wav", 5.0)  # shorter than when it was scored
         return write(*arguments)
 
-    monkeypatch.setattr(pseudo_labelling, "_write", vanish)
+    monkeypatch.setattr(pseudo_labeling, "_write", vanish)
     with pytest.raises(InferenceError, match="3 of 7 recordings could not be scored") as found:
         pseudo_label(output_path=str(FILE))
     assert "broken.wav" in str(found.value) and "cannot be read any more" in str(found.value)
     assert set(read_pseudo_labels(FILE).recordings) == {"a/two", "b/three", "five"}
     make_fake_member(Path("models"), CLASSES, weights_CH=np.full_like(WEIGHTS, np.nan), bias_C=BIAS)
-    monkeypatch.setattr(pseudo_labelling, "_write", write)
+    monkeypatch.setattr(pseudo_labeling, "_write", write)
     FILE.unlink()
     with pytest.raises(InputError, match=r"gives no window: of 6, 5 cannot be used .*NaN"):
         pseudo_label(output_path=str(FILE))
@@ -323,6 +323,6 @@ def test_what_is_no_such_file_is_refused(project):
 
 def test_softmax_scores_sum_to_one_again():
     scores = np.array([[0.6, 0.3, 0.1], [0.2, 0.2, 0.6]])
-    sharp = pseudo_labelling.sharpen(scores, 2.0, exclusive=True)
+    sharp = pseudo_labeling.sharpen(scores, 2.0, exclusive=True)
     assert sharp == pytest.approx(scores**2 / (scores**2).sum(axis=1, keepdims=True), abs=1e-6)
     assert json.dumps(sharp.sum(axis=1).round(5).tolist()) == "[1.0, 1.0]"

@@ -1,4 +1,4 @@
-"""A teacher scores unlabelled recordings; chosen windows with its scores become training data of a student.
+"""A teacher scores unlabeled recordings; chosen windows with its scores become training data of a student.
 
 Noisy student: Xie et al., CVPR 2020. The scores are kept in a journal beside the output, so that a killed run is
 continued; the spectrograms of the chosen windows are computed at the end.
@@ -43,7 +43,7 @@ from britekit.progress import Meter
 
 log = logging.getLogger(__name__)
 
-# A window without any call is drawn a tenth as often as one in which the teacher is sure: silence must be learnt too.
+# A window without any call is drawn a tenth as often as one in which the teacher is sure: silence must be learned too.
 NO_CALL = 0.1
 _AHEAD = 64
 
@@ -115,7 +115,7 @@ def pseudo_label(
     output: Path,
     recipe: Recipe = Recipe(),
 ) -> Outcome:
-    """Score unlabelled recordings and write the chosen windows.
+    """Score unlabeled recordings and write the chosen windows.
 
     A recording that fails is named and left out. A run that was killed is repeated with equal settings: what it had
     scored counts, and the file gets the bytes of an uninterrupted run.
@@ -150,7 +150,7 @@ def pseudo_label(
     named = {recording_name(path, root): path for path in admission.allowed}
     if not named:
         raise InputError(
-            f"{root} holds no unlabelled recording that may be used: {admission.why_none(len(paths))}; add recordings "
+            f"{root} holds no unlabeled recording that may be used: {admission.why_none(len(paths))}; add recordings "
             "of other places to data/sources.csv with the split unlabelled"
         )
     work = output.with_name(f".{output.name}.partial")

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labeled:
     """Windows with their classes.
 
     Attributes
@@ -53,7 +53,7 @@ class Labelled:
     weights_NC: NDArray[np.float32] | None = None
 
 
-def read_labelled(archive: Archive, annotations_path: str | Path, window_s: float, cfg: BaseConfig) -> Labelled:
+def read_labeled(archive: Archive, annotations_path: str | Path, window_s: float, cfg: BaseConfig) -> Labeled:
     """Read annotations and mark the windows of an archive that hold enough of a sound.
 
     Annotations are complete: in a recording that is named, what is not annotated is not there.
@@ -119,7 +119,7 @@ def read_labelled(archive: Archive, annotations_path: str | Path, window_s: floa
         truth.append(marked)
     for sentence in unheard.sentences():
         logger.warning("%s", sentence)
-    return Labelled(np.concatenate(vectors), np.concatenate(truth), np.concatenate(groups), classes, names)
+    return Labeled(np.concatenate(vectors), np.concatenate(truth), np.concatenate(groups), classes, names)
 
 
 def _in_archive(items: list[Annotation], known: list[str]) -> tuple[list[Annotation], Counter[str]]:
@@ -155,7 +155,7 @@ def _renamed(item: Annotation, recording: str, ends_in: str) -> Annotation:
 
 
 def _with_classes(items: list[Annotation], cfg: BaseConfig) -> tuple[list[ClassInfo], list[Annotation]]:
-    """Return the classes that are annotated, by name, and annotations labelled by these names.
+    """Return the classes that are annotated, by name, and annotations labeled by these names.
 
     Labels that the project's classes do not have are classes of their own.
     """

@@ -34,7 +34,7 @@ from britekit.occurrence.prior import OccurrencePrior, RecordingPrior, Where, lo
 log = logging.getLogger(__name__)
 
 
-class Labeller:
+class Labeler:
     """Turns scores into labels, in near-constant memory.
 
     Parameters

@@ -12,7 +12,7 @@ from britekit.errors import suggest
 
 
 @dataclass
-class Catalogue:
+class Catalog:
     """The names of a database, built from the class list and then changed row by row.
 
     Attributes
@@ -42,12 +42,12 @@ class Catalogue:
     problems: list[str] = field(default_factory=list)
 
     @classmethod
-    def after(cls, classes: Sequence[ClassInfo], decisions: Iterable[Decision]) -> Catalogue:
+    def after(cls, classes: Sequence[ClassInfo], decisions: Iterable[Decision]) -> Catalog:
         """Return what the class list and the rows lead to."""
-        catalogue = cls(classes={info.name: (DEFAULT_NAME, info) for info in classes})
+        catalog = cls(classes={info.name: (DEFAULT_NAME, info) for info in classes})
         for decision in decisions:
-            catalogue._apply(decision)
-        return catalogue
+            catalog._apply(decision)
+        return catalog
 
     def _apply(self, decision: Decision) -> None:
         name = decision.name or decision.class_name
