@@ -14,6 +14,7 @@ FLOORS = [
     ["files", "progress", "options", "format_names"],
     ["config"],
     ["audio"],
+    ["quality"],
     ["annotations"],
     ["formats"],
     ["metrics"],

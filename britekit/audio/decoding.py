@@ -166,6 +166,11 @@ class AudioReader:
         """Length stated in the header, which may be wrong; None if there is none."""
         return self._decoder.stated_seconds
 
+    @property
+    def subtype(self) -> str | None:
+        """Coding of the samples as libsndfile names it, such as ``PCM_16``; None if FFmpeg decodes the file."""
+        return self._decoder._file.subtype if isinstance(self._decoder, SoundfileDecoder) else None
+
     def exact_frames(self) -> int | None:
         """Return the number of frames if known without decoding, else None."""
         if self._parts or self._part_began:

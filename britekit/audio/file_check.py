@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
+import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
 from britekit.audio.decoding import AudioReader
@@ -38,6 +41,16 @@ _UNOPENED = (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, OSE
 _USUAL_BYTES_PER_SECOND = 16_000
 
 
+class Meter(Protocol):
+    """Measures a recording while it is decoded."""
+
+    def push(self, block_Cn: np.ndarray, /) -> None:
+        """Add float32 (C, n)."""
+
+    def finish(self) -> Any:
+        """Return what was measured."""
+
+
 @dataclass(frozen=True)
 class Inspection:
     """Result of decoding one file to its end."""
@@ -57,9 +70,15 @@ class Inspection:
     """Why it cannot be decoded, or where and why decoding ends early; None if intact."""
     damaged_at: float | None = None
     """Second at which decoding ends early, or None."""
+    measured: Any = None
+    """Result of a meter for the seconds that can be decoded."""
 
 
-def inspect_recording(path: str | os.PathLike[str], on_read: Callable[[float], None] | None = None) -> Inspection:
+def inspect_recording(
+    path: str | os.PathLike[str],
+    on_read: Callable[[float], None] | None = None,
+    meter_of: Callable[[AudioReader], Meter] | None = None,
+) -> Inspection:
     """Decode a file to its end, in constant memory, and return the result.
 
     Parameters
@@ -68,13 +87,18 @@ def inspect_recording(path: str | os.PathLike[str], on_read: Callable[[float], N
         The file.
     on_read
         Called with the number of seconds of each block.
+    meter_of
+        Returns what measures a recording while it is decoded.
     """
     path = Path(path)
     metadata = read_metadata(path)
     try:
         with AudioReader(path, warn=False) as reader:
             kind = _format_of(reader._decoder)
+            meter = None if meter_of is None else meter_of(reader)
             for block in reader.blocks():
+                if meter is not None:
+                    meter.push(block)
                 if on_read is not None:
                     on_read(block.shape[1] / reader.rate)
             problem = None
@@ -82,7 +106,7 @@ def inspect_recording(path: str | os.PathLike[str], on_read: Callable[[float], N
                 problem = f"breaks at {reader.damaged_at:.3f} s ({reader.damage})"
             return Inspection(
                 path, kind, reader.rate, reader.channels, reader.seconds_read, metadata, problem,
-                reader.damaged_at,
+                reader.damaged_at, None if meter is None else meter.finish(),
             )  # fmt: skip
     except (InputError, OSError) as error:
         reason = str(error).removeprefix(shown(path)).lstrip(": ").removeprefix("is ").removeprefix("an ")
@@ -91,15 +115,24 @@ def inspect_recording(path: str | os.PathLike[str], on_read: Callable[[float], N
 
 
 def inspect_recordings(
-    paths: Sequence[Path], threads: int, on_read: Callable[[float], None] | None = None
+    paths: Sequence[Path],
+    threads: int,
+    on_read: Callable[[float], None] | None = None,
+    meter_of: Callable[[AudioReader], Meter] | None = None,
 ) -> Iterator[Inspection]:
     """Yield the inspection of each file in order, while threads decode the next ones.
 
-    ``on_read`` is called from those threads.
+    ``on_read`` and ``meter_of`` are called from those threads. At most four inspections per thread wait for the caller.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="inspect")
+    waiting: deque[Future[Inspection]] = deque()
     try:
-        yield from pool.map(lambda path: inspect_recording(path, on_read), paths)
+        for path in paths:
+            waiting.append(pool.submit(inspect_recording, path, on_read, meter_of))
+            if len(waiting) > 4 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -5,19 +5,28 @@ listed below the table. Time and site come from recordings.csv, data/deployments
 their names; the CSV file, and with deployments also the table, state the source. Contradictions are listed,
 and rows of these tables that apply to none of the recordings.
 
+--quality measures each recording while it is decoded: clipping, dropouts, dead or equal channels, wind, rain,
+noise by band, level over time and acoustic indices (ACI, ADI, AEI, BI, NDSI, H), into quality.csv (a row per
+channel), over_time.csv (a row per minute and channel) and a picture per recording.
+
     britekit audio-info /media/card --recursive --csv recordings.csv
+    britekit audio-info /media/card --recursive --quality results/quality
 """
 
+from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Optional
 
 from britekit.options import ConfigPath, opt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from britekit.annotations.recording_info import RecordingInfo
     from britekit.audio.file_check import Inspection
+    from britekit.quality.report import QualityTables
 
 _COLUMNS = (
     "recording", "format", "rate", "channels", "seconds", "time", "latitude", "longitude", "device",
@@ -39,6 +48,13 @@ def audio_info(
     deployments_path: Annotated[
         str, opt("--deployments", metavar="FILE", help="table of deployments (default: data/deployments.csv)")
     ] = "data/deployments.csv",
+    quality: Annotated[
+        Optional[str],
+        opt("--quality", metavar="DIR", help="measure the quality of the sound; tables and pictures go there"),
+    ] = None,
+    per_s: Annotated[
+        float, opt("--per", metavar="S", help="seconds per row of over_time.csv, 1 to 600 (default: 60)")
+    ] = 60.0,
     cfg_path: ConfigPath = None,
 ) -> "list[Inspection]":
     """Print what is known of each recording; return it.
@@ -49,6 +65,7 @@ def audio_info(
         After everything is printed: the recordings that cannot be decoded to their end.
     """
     import logging
+    from dataclasses import replace
     from pathlib import Path
 
     from britekit.annotations.deployments import read_deployments
@@ -57,20 +74,32 @@ def audio_info(
     from britekit.config import resolve
     from britekit.errors import InputError, some
     from britekit.files import refuse_overwriting
+    from britekit.quality.report import SUMMARY
 
     root = Path(path)
     paths = find_recordings(root, recursive)
     base = root if root.is_dir() else root.parent
     refuse_overwriting(csv_path, deployments_path, cfg_path, *paths)
     known = RecordingInfos(base, read_deployments(deployments_path), resolve(cfg_path).misc.time_regex)
-    found = _inspect(paths)
-    infos = [known.of(item.path, item.metadata) for item in found]
+    found, infos = [], []
+    lines: list[str] = []
+    with _tables(quality, per_s) as tables:
+        for item in _inspect(paths, None if tables is None else per_s):
+            info = known.of(item.path, item.metadata)
+            if tables is not None and quality is not None and item.measured is not None:
+                _add_quality(tables, Path(quality), _name(item.path, base), item, info)
+            found.append(replace(item, measured=None))
+            infos.append(info)
+        if tables is not None and quality is not None:
+            lines = [*tables.finish(Path(quality) / SUMMARY), *_undefined(tables)]
     if csv_path:
         _write_csv(csv_path, found, infos, base)
     if csv_path != "-":
         _print_table(found, infos, [*known.contradictions(), *known.unused()], base)
     for text in known.unused() if csv_path == "-" else ():
         logging.getLogger("britekit.audio").warning("%s", text)
+    if quality and csv_path != "-":
+        print("\n".join([*lines, f"quality = {quality}"]))
     failed = [item for item in found if item.problem]
     if failed:
         names = some([_name(item.path, base) for item in failed], 3)
@@ -78,16 +107,56 @@ def audio_info(
     return found
 
 
-def _inspect(paths: "list[Path]") -> "list[Inspection]":
+def _inspect(paths: "list[Path]", per_s: Optional[float]) -> "Iterator[Inspection]":
     from britekit.audio.file_check import inspect_recordings
     from britekit.commands._audio_progress import are_many, decoding_threads, seconds_meter
     from britekit.progress import track
 
+    meter_of = None
+    if per_s is not None:
+        from britekit.quality.measuring import QualityMeter
+
+        meter_of = partial(QualityMeter, per_s=per_s)
     threads = decoding_threads()
     if are_many(paths):
-        return list(track(inspect_recordings(paths, threads), len(paths), "audio-info"))
+        yield from track(inspect_recordings(paths, threads, None, meter_of), len(paths), "audio-info")
+        return
     with seconds_meter(paths, "audio-info") as advance:
-        return list(inspect_recordings(paths, threads, advance))
+        yield from inspect_recordings(paths, threads, advance, meter_of)
+
+
+def _tables(folder: Optional[str], per_s: float) -> "AbstractContextManager[Optional[QualityTables]]":
+    if folder is None:
+        return nullcontext(None)
+    from britekit.quality.measuring import check_per
+    from britekit.quality.report import quality_tables
+
+    check_per(per_s)
+    return quality_tables(folder)
+
+
+def _add_quality(tables: "QualityTables", folder: "Path", name: str, item: "Inspection", info: "RecordingInfo") -> None:
+    """Add a recording to the tables, and draw it."""
+    from britekit.plots.quality import plot_quality
+    from britekit.quality.measuring import NOISE_COLUMNS
+    from britekit.quality.spectra import OCTAVES_HZ
+
+    tables.add(name, item.measured, info.start)
+    channels = item.measured.channels
+    plot_quality(
+        folder / "pictures" / f"{name}.png",
+        name,
+        [channel.segments for channel in channels],
+        OCTAVES_HZ,
+        [[channel.summary[column] for column in NOISE_COLUMNS] for channel in channels],
+    )
+
+
+def _undefined(tables: "QualityTables") -> list[str]:
+    """Return a line for each index that some recordings cannot have."""
+    from britekit.errors import some
+
+    return [f"{reason}: empty for {some(names, 3)}" for reason, names in tables.missing.items()]
 
 
 def _print_table(

@@ -147,7 +147,7 @@ def test_threads_decode_side_by_side(tmp_path, monkeypatch):
 
     meeting = threading.Barrier(2, timeout=20)
 
-    def wait_for_the_other(path, on_read):
+    def wait_for_the_other(path, on_read, meter_of):
         meeting.wait()
         return file_check.Inspection(path)
 
