@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ def find_detections(directory: Path) -> Path | None:
     return next((directory / name for name in NAMES if (directory / name).is_file()), None)
 
 
-def read_batches(path: Path, name_column: str) -> Iterator[tuple[Any, ...]]:
+def read_batches(path: Path, name_column: str, channels: bool = False) -> Iterator[tuple[Any, ...]]:
     """Yield recordings, names, starts, ends and scores of rows, many at a time.
 
     Parameters
@@ -33,6 +34,8 @@ def read_batches(path: Path, name_column: str) -> Iterator[tuple[Any, ...]]:
         One of `NAMES`.
     name_column
         ``class`` or ``code``: what a label calls a class. A class without code has its name.
+    channels
+        Also yield the channel of each row, (rows,) int32, 0 where the table names none.
 
     Yields
     ------
@@ -50,36 +53,57 @@ def read_batches(path: Path, name_column: str) -> Iterator[tuple[Any, ...]]:
     read = _of_parquet if path.suffix == ".parquet" else _of_csv
     row = 1
     try:
-        for batch in read(path, columns):
+        channels = channels and _has_channel(path)
+        for batch in read(path, columns, channels):
             values = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in _NUMBERS}
             _check(path, row, values)
             named = _indexed(batch.column(name_column))
             if name_column != "class":
                 named = _filled(named, _indexed(batch.column("class")))
             start, end, score = values.values()
-            yield (*_indexed(batch.column("recording")), *named, start, end, score.astype(np.float32))
+            found: tuple[Any, ...] = (
+                *_indexed(batch.column("recording")),
+                *named,
+                start,
+                end,
+                score.astype(np.float32),
+            )
+            if channels:
+                found = (*found, batch.column("channel").fill_null(0).to_numpy(zero_copy_only=False))
+            yield found
             row += len(start)
     except (pyarrow.ArrowInvalid, KeyError, OSError) as error:
         raise InputError(f"{path} cannot be read as a table of detections: {error}") from error
 
 
-def _of_parquet(path: Path, texts: list[str]) -> Iterator[pyarrow.RecordBatch]:
+def _has_channel(path: Path) -> bool:
+    """Return whether a table has a column ``channel``; those of version 1 do not."""
+    from pyarrow import parquet
+
+    if path.suffix == ".parquet":
+        return "channel" in parquet.read_schema(path).names
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        return "channel" in next(csv.reader(file), [])
+
+
+def _of_parquet(path: Path, texts: list[str], channels: bool) -> Iterator[pyarrow.RecordBatch]:
     from pyarrow import parquet
 
     with parquet.ParquetFile(path, read_dictionary=texts) as file:
-        yield from file.iter_batches(_ROWS, columns=[*texts, *_NUMBERS])
+        yield from file.iter_batches(_ROWS, columns=[*texts, *_NUMBERS, *(["channel"] if channels else [])])
 
 
-def _of_csv(path: Path, texts: list[str]) -> Iterator[pyarrow.RecordBatch]:
+def _of_csv(path: Path, texts: list[str], channels: bool) -> Iterator[pyarrow.RecordBatch]:
     import pyarrow
-    from pyarrow import csv
+    from pyarrow import csv as tables
 
     text = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
     types = {**dict.fromkeys(texts, text), **dict.fromkeys(_NUMBERS, pyarrow.float64())}
-    convert = csv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=False)
+    types |= {"channel": pyarrow.int32()} if channels else {}
+    convert = tables.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=False)
     # Names of recordings may hold line breaks.
-    parse = csv.ParseOptions(newlines_in_values=True)
-    with csv.open_csv(path, csv.ReadOptions(block_size=1 << 23), parse, convert) as file:
+    parse = tables.ParseOptions(newlines_in_values=True)
+    with tables.open_csv(path, tables.ReadOptions(block_size=1 << 23), parse, convert) as file:
         yield from file
 
 

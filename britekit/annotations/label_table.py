@@ -8,7 +8,7 @@ what is wrong. M: labels.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ from britekit.annotations.labels import (
     read_label_csv,
     read_label_text,
 )
+from britekit.annotations.tracks import of_channel
 from britekit.audio.files import name_key
 from britekit.config.yaml_reader import load_plain
 
@@ -52,22 +53,36 @@ class LabelTable:
     """(M,) seconds; in single precision where that holds all of them exactly."""
     score_M: NDArray[np.float32]
     """(M,) 0 to 1; 0 where a file gives none."""
+    channels: list[str] = field(default_factory=list)
+    """Of each recording, if that was asked for: the channel that its labels are about, or an empty text. A recording
+    whose channels were analyzed one by one then stands there once for each."""
 
     def __len__(self) -> int:
         return len(self.recording_M)
 
 
-def read_label_table(directory: str | Path) -> LabelTable:
+def read_label_table(directory: str | Path, channels: bool = False) -> LabelTable:
     """Read the labels of a directory, whatever program wrote them.
 
     Takes what `read_labels` takes, and the tables of ``analyze --rtype detections``; raises what it raises.
+
+    Parameters
+    ----------
+    channels
+        Tell the channels of a recording apart (``audio.channels: each``); otherwise their labels are put together.
     """
     builder = _Builder()
     directory = Path(directory)
     detections = None if (directory / "scores.csv").is_file() else find_detections(directory)
-    table = None if detections is not None else find_label_table(directory)
+    of_channels = [] if detections is not None else sorted(directory.glob(of_channel("scores.csv", "[0-9]*")))
+    table = None if detections is not None or of_channels else find_label_table(directory)
     if detections is not None:
-        builder.add_detections(detections, _name_column(directory))
+        builder.add_detections(detections, _name_column(directory), channels)
+    elif of_channels:
+        for path in of_channels:
+            builder.channel = path.name.split(".")[-2].removeprefix("ch") if channels else ""
+            builder.add_file(path, None)
+        builder.channel = ""
     elif table is not None:
         builder.add_file(table, None)
         if table.name == "scores.csv":  # which has no row of a recording in which nothing was detected
@@ -77,7 +92,7 @@ def read_label_table(directory: str | Path) -> LabelTable:
         for path, recording in label_texts(directory):
             builder.recordings.setdefault(recording, len(builder.recordings))
             builder.add_file(path, recording)
-    return builder.finish()
+    return builder.finish(channels)
 
 
 class _Column:
@@ -108,6 +123,8 @@ class _Builder:
 
     def __init__(self) -> None:
         self.recordings, self.names = Numbered(), Numbered()
+        # With a channel, recordings are called "RECORDING\0CHANNEL" until the end.
+        self.channel = ""
         self._columns = [_Column(kind) for kind in (np.int32, np.int32, np.float32, np.float32, np.float32)]
 
     def add_file(self, path: Path, recording: str | None) -> None:
@@ -124,9 +141,13 @@ class _Builder:
                     del texts[text]
             self._add_labels(read_label_csv(path) if recording is None else read_label_text(path, recording))
 
-    def add_detections(self, path: Path, name_column: str) -> None:
+    def add_detections(self, path: Path, name_column: str, channels: bool) -> None:
         """Add a table of detections."""
-        for recordings, recording, names, name, start, end, score in read_batches(path, name_column):
+        for recordings, recording, names, name, start, end, score, *of in read_batches(path, name_column, channels):
+            if of and of[0].any():
+                pairs, recording = np.unique(np.stack([recording, of[0]], axis=1), axis=0, return_inverse=True)
+                recording = recording.reshape(-1)
+                recordings = [recordings[which] + (f"\0{number}" if number else "") for which, number in pairs.tolist()]
             places = [
                 np.array([known[text] for text in texts], np.int32)
                 for known, texts in ((self.recordings, recordings), (self.names, names))
@@ -142,15 +163,25 @@ class _Builder:
 
     def _add_block(self, block: ParsedRows, recording: str | None) -> None:
         if recording is None:
-            recordings = block.recording.numbered(self.recordings)
+            recordings = self._numbered(block)
         else:
             recordings = np.full(len(block.score), self.recordings[recording], dtype=np.int32)
         self._add(recordings, block.name.numbered(self.names), block.start, block.end, block.score)
 
+    def _numbered(self, block: ParsedRows) -> NDArray[np.int32]:
+        if not self.channel:
+            return block.recording.numbered(self.recordings)
+        own = Numbered()
+        index = block.recording.numbered(own)
+        return np.array([self.recordings[self._called(name)] for name in own], np.int32)[index]
+
+    def _called(self, recording: str) -> str:
+        return f"{recording}\0{self.channel}" if self.channel else recording
+
     def _add_labels(self, labels: Iterable[Label]) -> None:
         found = list(labels)
         self._add(
-            np.array([self.recordings[x.recording] for x in found], dtype=np.int32),
+            np.array([self.recordings[self._called(x.recording)] for x in found], dtype=np.int32),
             np.array([self.names[x.name] for x in found], dtype=np.int32),
             short_times(np.array([x.start for x in found], dtype=np.float64)),
             short_times(np.array([x.end for x in found], dtype=np.float64)),
@@ -161,13 +192,16 @@ class _Builder:
         for column, added in zip(self._columns, values, strict=True):
             column.extend(added)
 
-    def finish(self) -> LabelTable:
-        recordings, *rest = (column.values() for column in self._columns)
+    def finish(self, channels: bool) -> LabelTable:
+        recordings, name, start, end, score = (column.values() for column in self._columns)
         composed_names = Numbered()
-        place = np.array([composed_names[name_key(name)] for name in self.recordings], dtype=np.int32)
+        parts = [each.partition("\0") for each in self.recordings]
+        place = np.array([composed_names[name_key(each) + mark + at] for each, mark, at in parts], dtype=np.int32)
         if list(composed_names) != list(self.recordings):
             recordings = place[recordings]
-        return LabelTable(list(composed_names), list(self.names), recordings, *rest)
+        found = [each.partition("\0") for each in composed_names]
+        of = [channel for _, _, channel in found] if channels else []
+        return LabelTable([each for each, _, _ in found], list(self.names), recordings, name, start, end, score, of)
 
 
 def _taken(places: NDArray[np.int32], rows: NDArray[np.integer]) -> NDArray[np.int32]:

@@ -66,6 +66,8 @@ def detections_about(
     """
     rows = np.arange(len(detections.recording_M)) if rows is None else rows
     called = {name: (number,) for number, name in enumerate(detections.names)} if called is None else called
+    # A verdict about a channel is about its detections; one about mixed channels about those of any, and vice versa.
+    channels = getattr(detections, "channels", None) or [""] * len(detections.recordings)
     keys = [name_key(name) for name in detections.recordings]
     heard = {name_key(item.verdict.recording) for item in judged}
     there = np.isin(detections.recording_M[rows], [number for number, key in enumerate(keys) if key in heard])
@@ -74,7 +76,12 @@ def detections_about(
         rows_of[keys[detections.recording_M[row]], int(detections.name_M[row])].append(row)
     for item in judged:
         key = name_key(item.verdict.recording)
-        mine = [row for number in called.get(item.verdict.name, ()) for row in rows_of.get((key, number), ())]
+        mine = [
+            row
+            for number in called.get(item.verdict.name, ())
+            for row in rows_of.get((key, number), ())
+            if item.verdict.channel in ("", channel := channels[detections.recording_M[row]]) or not channel
+        ]
         yield item, _about(item, np.array(mine, np.int64), detections)
 
 

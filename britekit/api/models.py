@@ -14,6 +14,7 @@ from torch import nn
 
 from britekit.annotations.classes import ClassInfo
 from britekit.config import get_config
+from britekit.config.audio import with_channels
 from britekit.models.checkpoint import load_checkpoint
 from britekit.models.recognizer import Recognizer, build_recognizer
 
@@ -138,7 +139,7 @@ def load_from_checkpoint(
     if apply_training_config:
         audio = get_config().audio
         known = {field.name for field in dataclasses.fields(audio)}
-        for name, value in stored.training_cfg.get("audio", {}).items():
+        for name, value in with_channels(stored.training_cfg.get("audio", {})).items():
             if name in known:
                 setattr(audio, name, value)
     return Model(

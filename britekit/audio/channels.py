@@ -14,6 +14,7 @@ from scipy import fft
 from britekit.audio.files import shown
 from britekit.audio.resampling import Resampler
 from britekit.config.audio import AudioConfig
+from britekit.errors import InputError, counted
 
 log = logging.getLogger(__name__)
 
@@ -118,16 +119,25 @@ class ChannelChoice:
         return np.asarray(loudest.sum(axis=1))
 
     def _steady_levels(self, piece_Cn: np.ndarray) -> np.ndarray:
-        """Return the level of each band, (2, bands), in dB of full scale, without mains hum."""
-        count = piece_Cn.shape[1]
+        """Return the level of each band, (2, bands), in dB of full scale, without mains hum.
+
+        It is the median over seconds, so that a click or a step of the offset in one of them does not count.
+        """
+        seconds = max(1, piece_Cn.shape[1] // self._rate)
+        count = piece_Cn.shape[1] // seconds
         window = _blackman_harris(count)
-        powers = np.square(np.abs(fft.rfft(piece_Cn * window, axis=1))) * 2.0 / float(np.square(window).sum()) / count
+        parts_CSn = piece_Cn[:, : seconds * count].reshape(2, seconds, count)
+        powers = np.square(np.abs(fft.rfft(parts_CSn * window, axis=2))) * 2.0 / float(np.square(window).sum()) / count
+        powers = np.median(powers, axis=1)
         hz = np.arange(powers.shape[1]) * self._rate / count
         width = max(_HUM_WIDTH_HZ, 5.0 * self._rate / count)
         hum = np.zeros(len(hz), bool)
         for mains in _HUM_HZ:
             hum |= np.abs((hz + mains / 2) % mains - mains / 2) <= width
-        powers[:, hum & (hz < _HUM_END_HZ)] = 0.0
+        low = hum & (hz < _HUM_END_HZ)
+        # Higher harmonics are weaker than the lower ones; a steady call at a multiple of 50 Hz is not.
+        strongest = powers[:, low].max(axis=1, keepdims=True, initial=0.0)
+        powers = np.where(low | (hum & (powers < strongest)), 0.0, powers)
         return _band_levels(powers, self._rate / count, self._low, self._high)
 
 
@@ -172,9 +182,9 @@ def cleaner_channel(head_Cn: np.ndarray, rate: int, cfg: AudioConfig) -> int:
 class MonoSignal:
     """Converts blocks of a recording to one channel at ``cfg.sampling_rate``.
 
-    With ``choose_channel``, two channels become the one with sound in it, see `ChannelChoice`; the beginning is
-    buffered until it is known, up to a minute. Otherwise the result is the mean. Mixing precedes resampling, so only
-    one channel is resampled. The result does not depend on the size of blocks.
+    With ``channels`` ``best``, two channels become the one with sound in it, see `ChannelChoice`; the beginning is
+    buffered until it is known, up to a minute. Otherwise the result is the channel of that number, or the mean. Mixing
+    precedes resampling, so only one channel is resampled. The result does not depend on the size of blocks.
 
     Parameters
     ----------
@@ -189,13 +199,18 @@ class MonoSignal:
     ----------
     channel : int or None
         The chosen channel; None for the mean, or if not yet known.
+
+    Raises
+    ------
+    InputError
+        The recording has fewer channels, or ``each`` is set, which only some commands can do.
     """
 
     def __init__(self, channels: int, rate: int, cfg: AudioConfig, name: str | os.PathLike[str] | None = None) -> None:
         self._name = name
         self._resampler = Resampler(rate, cfg.sampling_rate)
-        self.channel: int | None = 0 if channels == 1 else None
-        examined = channels == 2 and cfg.choose_channel
+        self.channel = _fixed_channel(channels, cfg, name)
+        examined = channels == 2 and cfg.channels == "best"
         if examined and cfg.check_seconds * rate < 1:
             self.channel, examined = 0, False
         self._choice = ChannelChoice(rate, cfg) if examined else None
@@ -242,6 +257,21 @@ class MonoSignal:
 
     def _mix(self, block_Cn: np.ndarray) -> np.ndarray:
         return block_Cn.mean(axis=0) if self.channel is None else block_Cn[self.channel]
+
+
+def _fixed_channel(channels: int, cfg: AudioConfig, name: str | os.PathLike[str] | None) -> int | None:
+    """Return the index of the only channel or of the one that the settings name; None if there is a choice to make."""
+    wanted = cfg.channels
+    if isinstance(wanted, int) and wanted > channels:
+        what = "the recording" if name is None else shown(name)
+        raise InputError(f"{what} has {counted(channels, 'channel')}; channel {wanted} (audio.channels) does not exist")
+    if wanted == "each" and channels > 1:
+        what = "the recording" if name is None else shown(name)
+        raise InputError(
+            f"{what} has {channels} channels, and audio.channels is each, which analyze, extract and reextract can do; "
+            "set it to best, mean or the number of a channel here"
+        )
+    return wanted - 1 if isinstance(wanted, int) else 0 if channels == 1 else None
 
 
 def mono_signal(

@@ -134,7 +134,7 @@ def write_stretch(path: Path, samples: np.ndarray, source: Stretches, file_forma
     elif file_format == "wav" and subtype == "PCM_S8":
         subtype = "PCM_U8"
     kind = "FLAC" if file_format == "flac" else "WAV"
-    with soundfile.SoundFile(os.fspath(path), "w", source.rate, source.channels, subtype=subtype, format=kind) as file:
+    with soundfile.SoundFile(os.fspath(path), "w", source.rate, samples.shape[1], subtype=subtype, format=kind) as file:
         if kind == "FLAC" and guano:
             file.comment = guano
         file.write(samples)

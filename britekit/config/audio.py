@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
 
-from britekit.config.fields import Problem, Section, setting
+from britekit.config.fields import Problem, Section, setting, show
 
 # 0.009 s at 24 kHz are 216 samples, though the product of the two floats is 215.99999999999997.
 _ROUNDING = 1e-6
@@ -16,11 +16,15 @@ _MOST_PIXELS = 1 << 24
 _MOST_SAMPLES = 100_000_000
 
 
+Channels = Literal["best", "mean", "each"] | int
+
+
 @dataclass
 class AudioConfig(Section):
     """Settings of decoding, resampling and spectrograms; stored in each checkpoint."""
 
     SECTION: ClassVar[str] = "audio"
+    ALIASES: ClassVar[dict[str, str]] = {"choose_channel": "channels"}
 
     spec_duration: float = setting(5.0, "length of a segment and its spectrogram", "s", above=0)
     spec_height: int = setting(128, "frequency rows of a spectrogram", "px", low=16)
@@ -29,7 +33,7 @@ class AudioConfig(Section):
     max_freq: int = setting(8000, "highest frequency shown", "Hz", above=0)
     min_freq: int = setting(100, "lowest frequency shown", "Hz", low=0)
     sampling_rate: int = setting(18000, "audio is resampled to this; about 2.1 x max_freq", "Hz", above=0)
-    choose_channel: bool = setting(True, "stereo: use the cleaner channel; false: average both")
+    channels: Channels = setting("best", "used of several, or the number of one", low=1)
     check_seconds: float = setting(3.0, "length examined to choose the channel", "s", above=0)
     freq_scale: Literal["mel", "linear", "log"] = setting("mel", "spacing of the frequency rows")
     power: float = setting(1.0, "1 = magnitude, 2 = power", above=0)
@@ -39,6 +43,28 @@ class AudioConfig(Section):
     log_freq_gain: float = setting(0.6, "boost of high frequencies on the log scale")
     n_fft: int | None = setting(None, "FFT size; null = twice the window", "samples", low=16)
     mel_norm: Literal["slaney"] | None = setting(None, "area normalization of the mel filters, or none")
+
+    @classmethod
+    def check(cls, name: str, value: Any) -> tuple[Any, str]:
+        """Return the value and what is wrong with it; ``channels`` takes true and false of ``choose_channel``."""
+        if name != "channels":
+            return super().check(name, value)
+        if isinstance(value, bool):
+            return "best" if value else "mean", ""
+        if value in ("best", "mean", "each") or (isinstance(value, int) and value >= 1):
+            return value, ""
+        return value, f"{show(value)} is not best, mean, each, or the number of a channel (>= 1)"
+
+    def __getattr__(self, name: str) -> Any:
+        return self.channels == "best" if name == "choose_channel" else super().__getattr__(name)
+
+    def stored(self) -> dict[str, Any]:
+        """Return the settings as databases and checkpoints keep them.
+
+        ``best`` and ``mean`` are stored as the ``choose_channel`` of former versions, so that equal settings have equal
+        bytes; `with_channels` reads both.
+        """
+        return stored_audio(asdict(self))
 
     @property
     def window_samples(self) -> int:
@@ -164,3 +190,21 @@ class AudioConfig(Section):
                     return f"a width of {width}"
         hop = max(1, round(samples / self.spec_width))
         return f"a sampling_rate of {round(hop * self.spec_width / self.spec_duration)}"
+
+
+def stored_audio(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of the section as files keep them, see `AudioConfig.stored`."""
+    return {
+        ("choose_channel" if is_old else name): value == "best" if is_old else value
+        for name, value in settings.items()
+        for is_old in [name == "channels" and value in ("best", "mean")]
+    }
+
+
+def with_channels(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings from a file with ``channels`` in place of the ``choose_channel`` of former versions."""
+    return {
+        ("channels" if is_old else name): AudioConfig.check("channels", value)[0] if is_old else value
+        for name, value in stored.items()
+        for is_old in [name == "choose_channel"]
+    }

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from britekit.config.audio import AudioConfig
+from britekit.config.audio import AudioConfig, stored_audio
 from britekit.config.augmentations import size_problems
 from britekit.config.fields import Problem, Section, declared, default_of
 from britekit.config.infer import InferConfig
@@ -138,7 +138,7 @@ def to_shown_dict(cfg: BaseConfig) -> dict[str, dict[str, Any]]:
 
 
 def without_defaults(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return settings without the late ones that have their default, so that they do not change a file's bytes."""
+    """Return settings as checkpoints hold them: late ones only where they differ, so that a file's bytes stay."""
     found = {key: dict(section) for key, section in settings.items()}
     for key, section in SECTIONS.items():
         for name, (declaration, _) in declared(section).items():
@@ -147,6 +147,8 @@ def without_defaults(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
                 del found[key][name]
         if key in found and not found[key]:
             del found[key]  # a late section
+    if "audio" in found:
+        found["audio"] = stored_audio(found["audio"])
     return found
 
 

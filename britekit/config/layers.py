@@ -10,6 +10,7 @@ import logging
 import os
 from typing import Any
 
+from britekit.config.audio import with_channels
 from britekit.config.augmentations import merge_augmentations
 from britekit.config.base import SECTIONS, BaseConfig, find_field, to_dict
 from britekit.config.elsewhere import NOT_HERE
@@ -267,7 +268,7 @@ def _put_stored(stack: _Stack, stored: dict[str, dict[str, Any]], origin: str) -
     for section in ("audio", "train"):
         if not isinstance(stored.get(section) or {}, dict):
             raise ConfigError(_at(origin, f"{section}: {show(stored[section])} is not a map of fields"))
-    for name, value in (stored.get("audio") or {}).items():
+    for name, value in with_channels(stored.get("audio") or {}).items():
         if name in declared(SECTIONS["audio"]):
             stack.put("audio", name, value, origin)
     sed_fps = (stored.get("train") or {}).get("sed_fps")
@@ -276,7 +277,7 @@ def _put_stored(stack: _Stack, stored: dict[str, dict[str, Any]], origin: str) -
 
 
 def _compare_with_checkpoint(stack: _Stack, before: Any, stored: dict[str, dict[str, Any]]) -> None:
-    for name in stored.get("audio") or {}:
+    for name in with_channels(stored.get("audio") or {}):
         if name not in declared(SECTIONS["audio"]):
             continue
         old, new = getattr(before, name), getattr(stack.cfg.audio, name)

@@ -10,6 +10,7 @@ from typing import Any
 
 from britekit.api.compat.scripts import cfg_to_pure
 from britekit.api.compat.settings import WITHOUT_EFFECT
+from britekit.config.audio import stored_audio
 from britekit.config.base import SECTIONS
 
 # Where the program whose clients use this has other defaults than we.
@@ -20,7 +21,10 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def _section(name: str) -> type:
-    values = cfg_to_pure(SECTIONS[name]()) | _DEFAULTS.get(name, {}) | WITHOUT_EFFECT.get(name, {})
+    values = cfg_to_pure(SECTIONS[name]())
+    # Public britekit has choose_channel, not channels.
+    values = stored_audio(values) if name == "audio" else values
+    values = values | _DEFAULTS.get(name, {}) | WITHOUT_EFFECT.get(name, {})
     fields = []
     for field, value in values.items():
         changeable = isinstance(value, (list, dict))

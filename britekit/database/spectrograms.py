@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Table, insert, select, update
 from sqlalchemy.orm import Session
 
+from britekit.config.audio import with_channels
 from britekit.database.schema import Segment, SpecGroup, SpecValue
 from britekit.errors import DatabaseError, suggest
 
@@ -120,6 +121,7 @@ def group_settings(session: Session, group_id: int) -> dict[str, Any]:
 
 def differing_settings(made_with: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return ``field old, now new`` for each audio setting in which a group differs from those in force."""
+    made_with, now = with_channels(made_with), with_channels(now)
     return [
         f"{field} {made_with[field]}, now {now[field]}"
         for field in sorted(made_with.keys() & now.keys())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -186,7 +185,7 @@ class _Target:
     def place(self) -> Place:
         """Return the IDs of class and group, which may have been rolled back since."""
         class_id = get_or_add_class(self._session, self._class, self._code, self._category)
-        group_id = get_or_add_group(self._session, self._group, asdict(self._cfg.audio))
+        group_id = get_or_add_group(self._session, self._group, self._cfg.audio.stored())
         return Place({self._class: class_id}, group_id)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from sqlalchemy import insert, select
@@ -24,7 +23,7 @@ from britekit.database.session import publish_database
 from britekit.database.spectrograms import get_or_add_group
 from britekit.database.tracked import note_applied_rows
 from britekit.datasets.curation import Curation, read_curation, report_problems
-from britekit.datasets.plans import Plan
+from britekit.datasets.plans import Plan, by_channel
 from britekit.datasets.storing import DEFAULT_GROUP, Extraction, Place, store_plans
 from britekit.datasets.tree import read_tree
 from britekit.errors import InputError, some
@@ -69,7 +68,7 @@ def build_training_database(
     curation = read_curation(curation_path, classes)
     curation.step_s = WindowGrid.for_extraction(duration, overlap).step_s
     failures = Failures()
-    plans = read_tree(root, classes, cfg.misc, failures)
+    plans = by_channel(read_tree(root, classes, cfg.misc, failures), cfg.audio)
     _check_every_class(root, classes_path, classes, plans, curation)
     _choose_windows(plans, duration, overlap)
     decisions = curation.about((plan.filename, plan.source) for plan in plans)
@@ -80,7 +79,7 @@ def build_training_database(
 
     with publish_database(target) as session:
         class_ids = _add_classes(session, curation)
-        place = Place(class_ids, get_or_add_group(session, group, asdict(cfg.audio)))
+        place = Place(class_ids, get_or_add_group(session, group, cfg.audio.stored()))
         session.commit()
         result = store_plans(session, cfg.audio, plans, lambda: place, 0.0, choose=choose, stored_path=project_path)
         result.failures += failures.failures

@@ -70,6 +70,11 @@ def extract_replayed(
     DatabaseError
         Unknown class, or spectrogram group: a rebuild makes no others.
     """
+    if cfg.audio.channels == "each":
+        raise InputError(
+            "audio.channels is each, and single channels cannot be added to a database of the pipeline; put the "
+            "recordings into its folder and run dvc repro, or give another database with -d"
+        )
     session = edits.session
     place = Place({class_name: require_class(session, class_name).id}, require_group(session, group))
     warn_of_settings(session, place.group_id, group, cfg.audio)

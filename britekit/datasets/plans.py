@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from britekit.annotations.held import is_held
@@ -14,12 +14,15 @@ from britekit.annotations.judged_stretches import Stretch, known_in
 from britekit.annotations.names import NamedFiles
 from britekit.annotations.offsets import read_offset_rows
 from britekit.annotations.segments import UNNAMED, Annotation
+from britekit.annotations.tracks import split_track, track_name
+from britekit.audio.decoding import AudioReader
 from britekit.audio.files import find_recordings, same_named, shown
 from britekit.audio.windows import WindowGrid
+from britekit.config.audio import AudioConfig
 from britekit.database.recordings import Facts
 from britekit.datasets.annotated import classes_heard
 from britekit.datasets.window_streams import Starts
-from britekit.errors import some, suggest
+from britekit.errors import InputError, some, suggest
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +46,14 @@ class Plan:
     """Its windows, where they begin in ascending order, or a function that looks at the file and returns it."""
     also: list[Path] = field(default_factory=list)
     """The same file in other folders."""
+    channel: int | None = None
+    """The channel that is stored as a recording of its own, from 1; None: as ``audio.channels`` says."""
 
     @property
     def filename(self) -> str:
-        """File name with extension."""
-        return self.path.name
+        """File name with extension; that of a channel ends in ``.ch1`` and so on before it."""
+        path = self.path
+        return path.name if self.channel is None else track_name(path.stem, self.channel) + path.suffix
 
     @property
     def every_class(self) -> set[str]:
@@ -69,6 +75,33 @@ class Plan:
             return known_in(self.judged, offset, duration, self.seconds)[1]
         unnamed = (item for item in self.annotations if item.label == UNNAMED)
         return [] if any(is_held(item, offset, duration) for item in unnamed) else None
+
+
+def by_channel(plans: Sequence[Plan], audio: AudioConfig) -> list[Plan]:
+    """Return a plan for each channel of each recording if ``audio.channels`` is ``each``, else the plans.
+
+    Channels of a recording form a group, so that they stay on one side of a split. A recording with one channel keeps
+    its plan, and so does one that cannot be read, which fails later.
+    """
+    if audio.channels != "each":
+        return list(plans)
+    found: list[Plan] = []
+    for plan in plans:
+        try:
+            with AudioReader(plan.path, warn=False) as reader:
+                channels = 1 if plan.channel is not None else reader.channels
+        except (InputError, OSError):
+            channels = 1
+        facts = replace(plan.facts, group_name=plan.facts.group_name or plan.path.stem)
+        several = [replace(plan, channel=number, facts=facts) for number in range(1, channels + 1)]
+        found += [plan] if channels == 1 else several
+    return found
+
+
+def channel_of(filename: str, path: Path) -> int | None:
+    """Return which channel of a file a stored recording is, by its name; None if it is not one channel's."""
+    recording, channel = split_track(Path(filename).stem)
+    return channel if recording + path.suffix == path.name else None
 
 
 @dataclass

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from britekit.database.classes import require_class
 from britekit.database.schema import Recording, Segment, SegmentClass, SpecGroup, SpecValue
 from britekit.database.session import optimize
 from britekit.database.spectrograms import add_values, get_or_add_group
+from britekit.datasets.plans import channel_of
 from britekit.datasets.window_streams import WindowStream, stream_windows
 from britekit.errors import BriteKitError, DatabaseError, InputError, some
 from britekit.processes import available_cores
@@ -55,6 +56,8 @@ class _Job:
     starts: list[float]
     """Where each segment's window begins, ascending, with the offset added."""
     segment_ids: list[int]
+    channel: int | None = None
+    """The channel of the file that the recording is, or None."""
 
 
 def reextract_segments(
@@ -109,7 +112,8 @@ def reextract_segments(
     # Two recordings may name one file; its windows are then computed for both together.
     for job in jobs:
         starts[job.path] = sorted({*starts[job.path], *job.starts})
-    streams = stream_windows([job.path for job in jobs], cfg.audio, starts.__getitem__)
+    channels = [job.channel for job in jobs]
+    streams = stream_windows([job.path for job in jobs], cfg.audio, starts.__getitem__, channels)
     for job, stream in track(zip(jobs, streams), len(jobs), "reextract"):
         try:
             stream.wait()
@@ -141,7 +145,8 @@ def _jobs(session: Session, class_names: Sequence[str] | None, offset: float) ->
     jobs: dict[int, _Job] = {}
     for recording_id, path, filename, segment_id, begins in session.execute(query):
         if recording_id not in jobs:
-            jobs[recording_id] = _Job(recording_id, Path(path or filename), [], [])
+            file = Path(path or filename)
+            jobs[recording_id] = _Job(recording_id, file, [], [], channel_of(filename, file))
         jobs[recording_id].starts.append(max(0.0, begins + offset))
         jobs[recording_id].segment_ids.append(segment_id)
     return list(jobs.values())
@@ -189,8 +194,8 @@ def _begin(session: Session, group: str, cfg: BaseConfig, segments: set[int]) ->
 
     While some spectrograms are old and some are new, the group's settings are not known.
     """
-    now = json.dumps(asdict(cfg.audio), sort_keys=True)
-    group_id = get_or_add_group(session, group, asdict(cfg.audio))
+    now = json.dumps(cfg.audio.stored(), sort_keys=True)
+    group_id = get_or_add_group(session, group, cfg.audio.stored())
     held = session.scalar(select(func.count()).where(SpecValue.specgroup_id == group_id)) or 0
     if not held:
         session.execute(update(SpecGroup).where(SpecGroup.id == group_id).values(config=now))
@@ -247,7 +252,7 @@ def _end(session: Session, group: str, cfg: BaseConfig, changed: bool) -> None:
         session.execute(
             update(SpecGroup)
             .where(SpecGroup.id == group_id)
-            .values(config=json.dumps(asdict(cfg.audio), sort_keys=True))
+            .values(config=json.dumps(cfg.audio.stored(), sort_keys=True))
         )
     optimize(session)
     session.commit()

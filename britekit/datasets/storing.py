@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import select
@@ -20,9 +20,9 @@ from britekit.database.recordings import add_recording, find_recording, get_or_a
 from britekit.database.schema import DEFAULT_NAME, Category
 from britekit.database.segments import add_links, add_segments, classes_of, nearest, segments_of
 from britekit.database.spectrograms import add_values, differing_settings, encode, group_settings, segments_with_value
-from britekit.datasets.plans import Plan
+from britekit.datasets.plans import Plan, by_channel
 from britekit.datasets.recordings_csv import with_metadata
-from britekit.datasets.window_streams import WindowStream, stream_windows
+from britekit.datasets.window_streams import WindowStream, of_track, stream_windows
 from britekit.errors import BriteKitError, InputError
 from britekit.progress import track
 
@@ -108,6 +108,7 @@ def store_plans(
         Called with each recording and its number of new spectrograms, once they are stored.
     """
     result = Extraction()
+    plans = by_channel(plans, audio)
     classes_at = choose or (lambda plan, offset: plan.classes_at(offset, audio.spec_duration))
     by_path = {plan.path: plan.starts for plan in plans}
 
@@ -115,7 +116,7 @@ def store_plans(
         starts = by_path[path]
         return starts(path) if callable(starts) else starts
 
-    streams = stream_windows(list(by_path), audio, starts_of)
+    streams = stream_windows([plan.path for plan in plans], audio, starts_of, [plan.channel for plan in plans])
     for plan, stream in track(zip(plans, streams), len(plans), "extract"):
         try:
             stream.wait()  # without the database's lock, which others may want meanwhile
@@ -240,7 +241,7 @@ class _Store:
                 f"source which lasts {recording.seconds:g} s; rename the file, or give another source with --src"
             )
         # A segment keeps its own offset, so its spectrogram is computed there and not on this grid.
-        extra = _encode_at(plan.path, audio, elsewhere)
+        extra = _encode_at(plan.path, of_track(audio, plan.channel), elsewhere)
         add_values(session, group_id, extra)
         self.spectrograms += len(extra)
 
@@ -281,7 +282,7 @@ def warn_of_category(session: Session, class_name: str, category: str) -> None:
 
 def warn_of_settings(session: Session, group_id: int, group: str, audio: AudioConfig) -> None:
     """Warn if a group was made with other audio settings than those in force."""
-    different = differing_settings(group_settings(session, group_id), asdict(audio))
+    different = differing_settings(group_settings(session, group_id), audio.stored())
     if different:
         log.warning(
             'spectrogram group "%s" was made with other audio settings: %s; choose another with --sgroup',

@@ -14,7 +14,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -128,7 +128,14 @@ class WindowStream:
                 self._ready.set()
 
 
-def stream_windows(paths: Sequence[Path], cfg: AudioConfig, starts: Starts) -> Iterator[WindowStream]:
+def of_track(cfg: AudioConfig, channel: int | None) -> AudioConfig:
+    """Return the settings for one channel; None: for the whole recording."""
+    return cfg if channel is None else replace(cfg, channels=channel)
+
+
+def stream_windows(
+    paths: Sequence[Path], cfg: AudioConfig, starts: Starts, channels: Sequence[int | None] = ()
+) -> Iterator[WindowStream]:
     """Yield the windows of each recording in the given order, while the next ones are computed already.
 
     Parameters
@@ -139,19 +146,21 @@ def stream_windows(paths: Sequence[Path], cfg: AudioConfig, starts: Starts) -> I
         Section ``audio``.
     starts
         Returns the grid or the start times, in seconds, of a recording's windows.
+    channels
+        Of each path, the channel that is read in place of ``audio.channels``, or None.
     """
     workers = max(1, min(8, available_cores()))
     stop = threading.Event()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="extract")
     ahead: list[WindowStream] = []
-    waiting = iter(paths)
+    waiting = zip(paths, channels or [None] * len(paths), strict=True)
     with contextlib.ExitStack() as stack:
         stack.enter_context(single_threaded_products())
         stack.callback(pool.shutdown, cancel_futures=True)
         stack.callback(stop.set)
         while True:
-            for path in waiting:
-                stream = WindowStream(path, cfg, starts, stop)
+            for path, channel in waiting:
+                stream = WindowStream(path, of_track(cfg, channel), starts, stop)
                 pool.submit(stream.fill)
                 ahead.append(stream)
                 if len(ahead) > workers:

@@ -69,6 +69,10 @@ def read_scores(
     chosen = inference.get("label_field", label_field)
     if chosen not in LABEL_FIELDS:
         raise InputError(f'{folder / "manifest.yaml"}: inference.label_field is "{chosen}"; run analyze again')
+    if (manifest.get("audio") or {}).get("channels") == "each":
+        raise InputError(
+            f"{folder}: audio.channels was each, but a test scores recordings; run analyze with best, mean or a number"
+        )
     if manifest.get("screen") and not screened:
         raise InputError(
             f"{folder} was made with a screen, so most windows have no score; run analyze without infer.screen, or set "

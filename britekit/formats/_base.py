@@ -44,6 +44,8 @@ class Recording:
     """Second at which a damaged recording ends; None if it is whole."""
     info: RecordingInfo | None = None
     """Time and place; None if not requested."""
+    channel: int | None = None
+    """Which channel the labels are about, from 1; None: channels were mixed, or one was chosen."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ import functools
 import importlib
 import os
 from collections.abc import Sequence
+from fnmatch import fnmatch
 
+from britekit.annotations.tracks import of_channel
 from britekit.errors import InputError, suggest
 from britekit.format_names import format_names
 from britekit.formats._base import Format
@@ -79,7 +81,8 @@ def is_detections(name: str, first_line: str | None = None) -> bool:
     """
     lowered = name.lower()
     for form in map(get, names()):
-        if lowered == form.table or form.own_name and form.ending and lowered.endswith(form.ending.lower()):
+        is_table = form.table and (lowered == form.table or fnmatch(lowered, of_channel(form.table, "[0-9]*")))
+        if is_table or form.own_name and form.ending and lowered.endswith(form.ending.lower()):
             return True
         headers = ("\t".join(form.columns), "\t".join([*form.columns, *form.marked]))
         if not form.own_name and first_line in headers:

@@ -24,7 +24,10 @@ COLUMNS = {
     "threshold": "64-bit float, lowest score of this class that is a detection",
     "latitude": "64-bit float, degrees (WGS84), or empty",
     "longitude": "64-bit float, degrees (WGS84), or empty",
+    "channel": "32-bit integer, 1 for the first, or empty where channels were mixed or one was chosen",
 }
+VERSION = 2
+"""Version 1 had no ``channel``."""
 
 
 def values_of(recording: Recording, rows: Rows, more: Any) -> Iterator[tuple[Any, ...]]:
@@ -39,7 +42,7 @@ def values_of(recording: Recording, rows: Rows, more: Any) -> Iterator[tuple[Any
         yield (
             recording.name, site, start, end, _clock(begin, zone, start), _clock(begin, zone, end),
             rows.class_name, rows.class_code or None, score, score if more.get("calibrated") else None,
-            more.get("model"), threshold, *place,
+            more.get("model"), threshold, *place, recording.channel,
         )  # fmt: skip
 
 
@@ -86,5 +89,6 @@ FORMAT = Format(
     ending="_detections.csv",
     table="detections.csv",
     columns=COLUMNS,
+    version=VERSION,
     writer=DetectionsWriter,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from britekit.formats._base import Format, Recording, Rows, Writer
-from britekit.formats.detections import COLUMNS, values_of
+from britekit.formats.detections import COLUMNS, VERSION, values_of
 
 _ROWS_PER_GROUP = 1 << 16
 
@@ -18,7 +18,7 @@ class DetectionsParquetWriter(Writer):
         import pyarrow
         from pyarrow import parquet
 
-        types = {"text": pyarrow.string(), "64-bit float": pyarrow.float64()}
+        types = {"text": pyarrow.string(), "64-bit float": pyarrow.float64(), "32-bit integer": pyarrow.int32()}
         self._schema = pyarrow.schema(
             [pyarrow.field(name, types[meaning.partition(",")[0]]) for name, meaning in COLUMNS.items()],
             metadata={"britekit.format": FORMAT.name, "britekit.format_version": str(FORMAT.version)},
@@ -53,5 +53,6 @@ FORMAT = Format(
     ending="_detections.parquet",
     table="detections.parquet",
     columns=COLUMNS,
+    version=VERSION,
     writer=DetectionsParquetWriter,
 )

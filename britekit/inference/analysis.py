@@ -30,7 +30,7 @@ from britekit.inference.manifest import manifest_content, manifest_text, run_fac
 from britekit.inference.occurrence_notes import OccurrenceTotals
 from britekit.inference.output import OutputFolder
 from britekit.inference.platt import Calibration
-from britekit.inference.recording_names import identity_of, recording_name
+from britekit.inference.recording_names import identity_of, recording_name, refuse_each, tracks_of
 from britekit.inference.score_steps import steps_taken
 from britekit.inference.scoring import LocalScorer, Scored, Scorer, failure_of, reason_of, run_metered, score_all
 from britekit.inference.screening import open_screen
@@ -142,12 +142,18 @@ def analyze_recordings(
     names = {recording_name(path, root) if root is not None else path.stem: path for path in paths}
     if len(names) < len(paths):
         raise InputError("two recordings have the same name; name them relative to a common directory (root)")
+    each = ensemble.audio.channels == "each"
+    names = tracks_of(names) if each else names
+    if each and make_scorer is not None:
+        refuse_each(ensemble.audio, "--engine ray")
     keep_scores = cfg.infer.min_score == 0
     infos = _infos(cfg, paths, root) if is_timed(kinds) else None
     info_of = infos.of if infos else None
     if make_scorer is not None and ensemble.screen is not None:
         raise InputError("infer.screen works on this machine alone; leave it out, or leave out --engine ray")
-    with OutputFolder(Path(output_dir), kinds, keep_scores, labeler, facts, resume, info_of, root) as output:
+    with OutputFolder(
+        Path(output_dir), kinds, keep_scores, labeler, facts, resume, info_of, root, each=each
+    ) as output:  # fmt: skip
         for name, path in names.items():
             if reason := output.why_not_written(name):
                 _note_failure(name, path, reason, failed, summary)
@@ -181,7 +187,9 @@ def analyze_recordings(
         if labeler.prior is not None:
             summary.occurrence = OccurrenceTotals.of(note for _, note in output.notes(complete))
         in_f32 = None
-        if keep_scores and cfg.infer.precision != "f32" and complete:
+        if each:
+            summary.done = len(set(complete.values()) - summary.failed.keys())
+        elif keep_scores and cfg.infer.precision != "f32" and complete:
             in_f32 = _in_f32(ensemble, complete, _root_of(paths, root), start_seconds)
         output.finish(complete, failed, manifest_text(content), score_facts(ensemble, labeler), in_f32)
     if ensemble.screen is not None:
@@ -239,6 +247,8 @@ def _note_failure(
     name: str, path: Path, reason: str, failed: dict[str, list[tuple[str, str]]], summary: AnalysisSummary
 ) -> None:
     failed.setdefault(name, []).append((shown(path), reason))
+    if summary.failed.get(path) == reason:
+        return  # another channel of it
     summary.failed[path] = reason
     log.warning("%s is left out: %s", shown(path), reason)
 
@@ -251,16 +261,17 @@ def _left_to_do(output: OutputFolder, names: dict[str, Path], summary: AnalysisS
             output.folder,
             output.journal.set_aside,
         )
-    todo = {}
+    todo, continued = {}, set()
     for name, path in names.items():
         entry = output.found_done(name, path)
         if entry is None:
             todo[name] = path
         else:
             summary.done += 1
-            summary.continued += 1
+            continued.add(path)
             summary.labels += entry.labels
             summary.damaged += entry.damaged_at is not None
+    summary.continued = len(continued)
     if summary.continued:
         log.info("%d recordings were finished by the interrupted run; %d are left", summary.continued, len(todo))
     return todo

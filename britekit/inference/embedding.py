@@ -7,7 +7,6 @@ are scored, or a file of another project that takes sound (`foreign`).
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 from collections.abc import Sequence
@@ -256,7 +255,7 @@ def open_embedder(
         )
     models, device, ran = load_models(cfg, paths, cfg.infer.audio_power)
     sha256 = models[0].facts.source_sha256 if isinstance(models[0], ExportedModel) else sha256_of(ran[0])
-    identity = {"model": sha256, "audio": dataclasses.asdict(cfg.audio), "audio_power": cfg.infer.audio_power}
+    identity = {"model": sha256, "audio": cfg.audio.stored(), "audio_power": cfg.infer.audio_power}
     if cfg.infer.precision != "f32":
         identity["precision"] = cfg.infer.precision
     return Embedder(cfg, paths[0], models[0], width_of(models[0], cfg), device, identity)

@@ -22,6 +22,7 @@ import numpy as np
 
 from britekit.audio.threads import single_threaded_products
 from britekit.audio.windows import SpectrogramBatch
+from britekit.config.audio import Channels
 from britekit.errors import InferenceError
 from britekit.inference.recording_job import CHUNK, Job, Network, Progress, TooLong
 from britekit.inference.scores import RecordingScores
@@ -107,6 +108,7 @@ class Engine:
         max_seconds: float | None = None,
         folder: str | os.PathLike[str] | None = None,
         progress: Progress | None = None,
+        channels: Channels | None = None,
     ) -> Future[RecordingScores]:
         """Start scoring a recording.
 
@@ -123,13 +125,16 @@ class Engine:
             Folder for scores of a long recording; None takes the engine's.
         progress
             Updated as the recording is scored.
+        channels
+            In place of ``audio.channels``; a track of a recording has its number.
 
         Returns
         -------
         Future
             Result or error (`InputError` for an unreadable recording). It can be cancelled until scoring starts.
         """
-        job = Job(Path(path), self.ensemble, start_seconds, max_seconds, folder or self._folder, progress, self._traits)
+        folder = folder or self._folder
+        job = Job(Path(path), self.ensemble, start_seconds, max_seconds, folder, progress, self._traits, channels)
         with self._turn:
             if self._closed:
                 raise InferenceError("the engine is closed; create a new one to score more recordings")

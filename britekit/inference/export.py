@@ -21,6 +21,7 @@ from torch import nn
 
 from britekit.audio.spectrogram import compute_spectrograms
 from britekit.config import AudioConfig
+from britekit.config.audio import with_channels
 from britekit.errors import ModelError
 from britekit.files import atomic_path
 from britekit.inference.exported import (
@@ -132,7 +133,7 @@ def _check_images(settings: dict[str, Any]) -> np.ndarray:
     that values have a realistic distribution.
     """
     known = {field.name for field in dataclasses.fields(AudioConfig)}
-    audio = AudioConfig(**{name: value for name, value in settings["audio"].items() if name in known})
+    audio = AudioConfig(**{name: value for name, value in with_channels(settings["audio"]).items() if name in known})
     rng = np.random.default_rng(101)
     duration, rate = audio.spec_duration, audio.sampling_rate
     time = np.arange(int(4 * duration * rate)) / rate

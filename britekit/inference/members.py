@@ -13,6 +13,7 @@ import numpy as np
 
 from britekit.annotations.classes import ClassInfo, map_name
 from britekit.config import AudioConfig, BaseConfig
+from britekit.config.audio import with_channels
 from britekit.errors import ModelError, some
 from britekit.inference.backend import PROBE
 
@@ -74,7 +75,7 @@ def check_members(members: Sequence[MemberFacts]) -> None:
             )
     fields = [field.name for field in dataclasses.fields(AudioConfig)]
     for member in members[1:]:
-        own, wanted = member.training_cfg["audio"], first.training_cfg["audio"]
+        own, wanted = (with_channels(each.training_cfg["audio"]) for each in (member, first))
         for name in fields:
             if own.get(name) != wanted.get(name):
                 raise ModelError(

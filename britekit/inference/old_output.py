@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from glob import escape
 from pathlib import Path
 
 from britekit import formats
+from britekit.annotations.tracks import of_channel, split_track
+from britekit.config.yaml_reader import load_plain
 from britekit.inference.manifest import MANIFEST_HEAD
 
-MANIFEST = "manifest.yaml"
+MANIFEST, SCORE_TABLE = "manifest.yaml", "scores.npz"
 
 
 class OldOutput:
@@ -19,10 +22,19 @@ class OldOutput:
         The output folder.
     kinds
         Names of the formats that are written now.
+    each
+        Whether channels are analyzed one by one now.
+
+    Attributes
+    ----------
+    was_each
+        Whether the earlier run did so.
     """
 
-    def __init__(self, folder: Path, kinds: set[str]) -> None:
+    def __init__(self, folder: Path, kinds: set[str], each: bool = False) -> None:
         self._folder = folder
+        self._each = each
+        self.was_each = self.is_ours() and _channels_of(folder / MANIFEST) == "each"
         others = [form for form in map(formats.get, formats.written()) if form.name not in kinds]
         self._tables = [form.table for form in others if form.table]
         self.endings = [form.ending for form in others if not form.table]
@@ -35,9 +47,44 @@ class OldOutput:
         except (OSError, UnicodeDecodeError):
             return False
 
-    def tables(self, replaced: dict[str, bool]) -> list[Path]:
-        """Return tables of an earlier run that are not replaced, since readers prefer them to label files."""
+    def tables(self, replaced: dict[str, bool], written: set[str]) -> list[Path]:
+        """Return tables of an earlier run that are not replaced, since readers prefer them to label files.
+
+        Parameters
+        ----------
+        replaced
+            By name of a table, whether it is.
+        written
+            Names of the tables that are written now.
+        """
         if not self.is_ours():
             return []
+        if self._each or self.was_each:
+            every = [form.table for form in map(formats.get, formats.written()) if form.table] + [SCORE_TABLE]
+            found = [path for table in every for path in self._folder.glob(of_channel(table, "[0-9]*"))]
+            found += [self._folder / table for table in every]
+            found += [self._folder / name for name, is_replaced in replaced.items() if not is_replaced]
+            return [path for path in found if path.name not in written]
         names = [*self._tables, *(name for name, is_replaced in replaced.items() if not is_replaced)]
         return [self._folder / name for name in names]
+
+    def of_other_channels(self, names: list[str]) -> list[Path]:
+        """Return label files of an earlier run about the recordings, if it treated channels otherwise."""
+        forms = map(formats.get, formats.written())
+        endings = [form.ending for form in forms if form.ending and not form.table]
+        if not self.was_each:
+            return [self._folder / f"{split_track(name)[0]}{ending}" for name in names for ending in endings]
+        return [
+            path
+            for name in names
+            for ending in endings
+            for path in self._folder.glob(f"{escape(name)}.ch[0-9]*{escape(ending)}")
+        ]
+
+
+def _channels_of(manifest: Path) -> object:
+    try:
+        audio = load_plain(manifest.read_text(encoding="utf-8"))["audio"]
+        return audio.get("channels")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

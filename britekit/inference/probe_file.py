@@ -110,7 +110,7 @@ def read_probe_facts(path: str | os.PathLike[str]) -> ExportFacts:
         path=Path(path),
         classes=[ClassInfo(*row) for row in facts["classes"]],
         training_cfg={
-            "audio": dataclasses.asdict(described.audio()),
+            "audio": described.audio().stored(),
             "train": {"head_type": "prototypes" if _CENTER in numbers else "basic"},
         },
         multi_label=True,

@@ -7,7 +7,7 @@ import os
 from array import array
 from collections.abc import Iterator
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from britekit.audio.decoding import AudioReader
 from britekit.audio.stages import Stages
 from britekit.audio.windows import SpectrogramBatch, WindowGrid, Windows
 from britekit.config import AudioConfig, BaseConfig
+from britekit.config.audio import Channels
 from britekit.errors import InferenceError
 from britekit.inference.frames import FrameGrid
 from britekit.inference.planned_rows import PlannedRows
@@ -110,6 +111,8 @@ class Job:
         Updated as the recording is scored.
     traits
         Whether to measure level, noise and spectrum of the windows.
+    channels
+        In place of ``audio.channels``.
 
     Attributes
     ----------
@@ -126,8 +129,10 @@ class Job:
         folder: str | os.PathLike[str] | None,
         progress: Progress | None = None,
         traits: bool = False,
+        channels: Channels | None = None,
     ) -> None:
         self.path = path
+        self._audio = ensemble.audio if channels is None else replace(ensemble.audio, channels=channels)
         self.progress = progress
         self.future: Future[RecordingScores] = Future()
         self.served = 0.0
@@ -164,7 +169,7 @@ class Job:
             count = CHUNK if self._max_seconds is None else self._admit(self._max_seconds)
             grid = self._ensemble.grid(self._start_seconds)
             self._rows = PlannedRows(grid, self._ensemble.owners) if isinstance(grid, WindowPlan) else None
-            self._windows = Windows(self.path, self._ensemble.audio, grid)
+            self._windows = Windows(self.path, self._audio, grid)
             # Decoding and resampling stay on these threads; a GPU is faster from the waveform on.
             device = "cuda" if self._ensemble.device == "cuda" else "cpu"
             stages = self.progress.stages if self.progress else None

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+
+from britekit.annotations.tracks import track_name
+from britekit.audio.decoding import AudioReader
+from britekit.config import AudioConfig
+from britekit.errors import BriteKitError, InputError
 
 
 def recording_name(path: Path, root: Path) -> str:
@@ -28,3 +34,22 @@ def identity_of(path: Path) -> tuple[int, int]:
     except OSError:
         return -1, -1
     return facts.st_size, facts.st_mtime_ns
+
+
+def tracks_of(named: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the channels of recordings by their names; a file that cannot be read has one, and fails when scored."""
+    found: dict[str, Path] = {}
+    for name, path in named.items():
+        try:
+            with AudioReader(path, warn=False) as reader:
+                channels = reader.channels
+        except (BriteKitError, OSError):
+            channels = 1
+        found |= {track_name(name, channel): path for channel in range(1, channels + 1)}
+    return found
+
+
+def refuse_each(audio: AudioConfig, what: str) -> None:
+    """Raise `InputError` where channels cannot be treated one by one."""
+    if audio.channels == "each":
+        raise InputError(f"audio.channels is each, which {what} cannot use; set it to best, mean or a channel's number")

@@ -23,6 +23,7 @@ import numpy as np
 import britekit
 from britekit.annotations.deployments import DEFAULT_PATH as DEPLOYMENTS
 from britekit.annotations.scores import ScoreTable
+from britekit.annotations.tracks import split_track
 from britekit.audio.files import shown
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InferenceError, some
@@ -37,7 +38,7 @@ from britekit.inference.manifest import score_facts
 from britekit.inference.meter import RecordingMeter
 from britekit.inference.occurrence_notes import OccurrenceNote, note_of
 from britekit.inference.platt import Calibration
-from britekit.inference.recording_names import identity_of, recording_name
+from britekit.inference.recording_names import identity_of, recording_name, refuse_each
 from britekit.inference.scores import RecordingScores
 from britekit.inference.screening import left_out_as_0, open_screen
 from britekit.occurrence.prior import RecordingPrior
@@ -63,6 +64,7 @@ def score_recordings(
     start_seconds: float = 0.0,
     on_tick: Callable[[], None] | None = None,
     ahead: int = 0,
+    tracks: bool = False,
 ) -> Iterator[tuple[str, Path, RecordingScores | BaseException]]:
     """Score named recordings; yield each with its scores or its error as soon as it is complete.
 
@@ -74,6 +76,8 @@ def score_recordings(
         Called about twice a second while recordings are scored.
     ahead
         Yield recordings in the order in which they come; up to so many may be complete before their turn.
+    tracks
+        Names are those of tracks: each is scored on its own channel.
     """
     source = iter(recordings)
     pending: dict[Future[RecordingScores], tuple[str, Path]] = {}
@@ -81,7 +85,8 @@ def score_recordings(
     try:
         while True:
             while len(pending) < limit and (item := next(source, None)) is not None:
-                pending[engine.submit(item[1], start_seconds)] = item
+                channel = split_track(item[0])[1] if tracks else None
+                pending[engine.submit(item[1], start_seconds, channels=channel)] = item
             if not pending:
                 return
             done, _ = wait(
@@ -194,6 +199,7 @@ class LocalScorer:
         self._labeler, self._start_seconds, self._drift = labeler, start_seconds, drift
         threads = max(1, min(ensemble.cfg.infer.num_threads, recordings))
         self._engine = Engine(ensemble, threads=threads, folder=folder, traits=drift is not None)
+        self._tracks = ensemble.audio.channels == "each"
 
     def __enter__(self) -> LocalScorer:
         return self
@@ -212,7 +218,8 @@ class LocalScorer:
         self, recordings: Iterator[tuple[str, Path]], on_tick: Callable[[], None]
     ) -> Iterator[tuple[str, Path, Scored | BaseException]]:
         """Yield each recording with its labels or its error."""
-        for name, path, result in score_recordings(self._engine, recordings, self._start_seconds, on_tick):
+        scored = score_recordings(self._engine, recordings, self._start_seconds, on_tick, tracks=self._tracks)
+        for name, path, result in scored:
             if isinstance(result, BaseException):
                 yield name, path, result
             else:
@@ -264,6 +271,7 @@ def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path, start_secon
     InferenceError
         A recording could not be scored.
     """
+    refuse_each(ensemble.audio, "tests of scores")
     cfg = copy.deepcopy(ensemble.cfg)
     cfg.infer.min_score = 0.0
     labeler = Labeler(cfg, ensemble, Calibration())

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv  # type: ignore[import-untyped]
 
 from britekit.config import BaseConfig
+from britekit.config.audio import with_channels
 from britekit.config.yaml_reader import dump_plain, load_plain
 from britekit.errors import InputError, ModelError, some
 from britekit.files import require_file, sha256_of, write_text
@@ -318,8 +319,9 @@ def load_student(cfg: BaseConfig, ensemble: Ensemble, path: Path) -> Ensemble:
     settings = copy.deepcopy(cfg)
     settings.infer.screen = None
     student = load_ensemble(settings, [path])
-    for name, wanted in ensemble.members[0].training_cfg["audio"].items():
-        own = student.members[0].training_cfg["audio"].get(name)
+    own_settings = with_channels(student.members[0].training_cfg["audio"])
+    for name, wanted in with_channels(ensemble.members[0].training_cfg["audio"]).items():
+        own = own_settings.get(name)
         if own != wanted:
             raise ModelError(
                 f"the student {path} was trained with audio.{name} {own}, the ensemble with {wanted}; train a student "

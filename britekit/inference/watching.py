@@ -32,7 +32,7 @@ from britekit.inference.labeling import Labeler
 from britekit.inference.manifest import manifest_content, manifest_text, run_facts, score_facts
 from britekit.inference.output import OutputFolder
 from britekit.inference.platt import Calibration
-from britekit.inference.recording_names import identity_of, recording_name
+from britekit.inference.recording_names import identity_of, recording_name, refuse_each
 from britekit.inference.scoring import LocalScorer, Scored, failure_of, reason_of
 
 log = logging.getLogger(__name__)
@@ -120,6 +120,7 @@ def watch_recordings(
     root = Path(root)
     if not root.is_dir():
         raise InputError(f"{shown(root)} is not a directory; name the directory in which recordings arrive")
+    refuse_each(ensemble.audio, "watch")
     labeler = make_labeler(cfg, ensemble, calibration, thresholds)
     kinds = [form.name for form in formats.chosen(rtype)]
     stop = stop or threading.Event()

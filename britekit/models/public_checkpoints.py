@@ -6,7 +6,6 @@ layers (`Blueprint.as_public`). A tensor that finds no place in the network is a
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import re
@@ -111,7 +110,7 @@ def as_ours(content: Mapping[str, Any], path: Any) -> dict[str, Any]:
 
 
 def _audio_settings(audio: dict[str, Any], path: Any) -> dict[str, Any]:
-    known = {x.name: x.default for x in dataclasses.fields(AudioConfig)} | _AUDIO
+    known = AudioConfig().stored() | _AUDIO
     strange = sorted(set(audio) - set(known) - _WITHOUT_EFFECT)
     if strange:
         log.warning("%s: audio settings that are unknown here are left out: %s", path, some(strange, 6))

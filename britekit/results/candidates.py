@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -52,6 +52,8 @@ class Candidates:
     """(M,) True where there is a verdict; None if that is not asked for."""
     archive: Path | None = None
     """Archive with embeddings of the recordings, if there is one."""
+    channels: list[str] = field(default_factory=list)
+    """Channel of each of ``recordings``, or an empty text; empty if channels are not told apart."""
 
     def __len__(self) -> int:
         return len(self.score_M)
@@ -68,6 +70,10 @@ class Candidates:
         """Return the clock time at which a detection begins, or None."""
         start = self.places[self.recording_M[index]].start
         return None if start is None else later(start, float(self.start_M[index]))
+
+    def channel(self, index: int) -> str:
+        """Return the channel of a detection, or an empty text."""
+        return self.channels[self.recording_M[index]] if self.channels else ""
 
     def site(self, index: int) -> str:
         """Return the site of a detection, or an empty text."""
@@ -129,7 +135,9 @@ def read_candidates(
         recording, name, start = recording[begin], name[begin], start[begin]
         end, score = np.maximum.reduceat(end, begin), np.maximum.reduceat(score, begin)
     places = [place_of(each) for each in table.recordings]
-    return Candidates(table.recordings, table.names, recording, name, start, end, score, places)
+    return Candidates(
+        table.recordings, table.names, recording, name, start, end, score, places, channels=table.channels
+    )  # fmt: skip
 
 
 def _first_of_runs(

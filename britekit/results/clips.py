@@ -16,14 +16,15 @@ from pathlib import Path
 import soundfile  # type: ignore[import-untyped]
 
 from britekit.annotations.recording_info import RecordingInfo
+from britekit.annotations.tracks import track_name
 from britekit.audio.metadata import RecordingMetadata, read_metadata
 from britekit.audio.stretches import Stretches, open_stretches, write_stretch
-from britekit.errors import InputError
+from britekit.errors import InputError, counted
 from britekit.files import unwritable, write_csv
 from britekit.results.candidates import later
 
-COLUMNS = ("file", "recording", "start", "end", "name", "score", "time")
-FAILED_COLUMNS = ("recording", "start", "end", "name", "score", "reason")
+COLUMNS = ("file", "recording", "start", "end", "name", "score", "time", "channel")
+FAILED_COLUMNS = ("recording", "start", "end", "name", "score", "reason", "channel")
 FORMATS = ("wav", "flac")
 _MOST_BYTES = 200
 _RESERVED = '<>:"/\\|?*'
@@ -43,6 +44,8 @@ class Clip:
     name: str
     """Class."""
     score: float
+    channel: str = ""
+    """Number of the channel that is wanted alone; empty: all of them."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,10 @@ def _cut(
     stop = round((clip.end + pad_s) * source.rate)
     wanted_stop = round(clip.end * source.rate)
     samples = source.read(first, stop)
+    if clip.channel:
+        if int(clip.channel) > samples.shape[1]:
+            return Cut(clip, reason=f"the recording has {counted(samples.shape[1], 'channel')}, not {clip.channel}")
+        samples = samples[:, int(clip.channel) - 1 : int(clip.channel)]
     held = first + len(samples)
     if held < wanted_stop - _ROUNDING_S * source.rate or not len(samples):
         return Cut(clip, reason=f"the recording ends at {source.length_s(held):.3f} s, before the detection does")
@@ -172,7 +179,8 @@ def safe_name(text: str) -> str:
 
 def _stem(clip: Clip, start: float, when: datetime | None) -> str:
     """Return a clip's name: class, score, recording, second, and clock time where it is known."""
-    parts = [clip.name, f"{clip.score:.3f}", clip.recording, f"{start:.3f}s"]
+    recording = track_name(clip.recording, int(clip.channel)) if clip.channel else clip.recording
+    parts = [clip.name, f"{clip.score:.3f}", recording, f"{start:.3f}s"]
     if when is not None:
         parts.append(when.strftime("%Y%m%dT%H%M%S"))
     return safe_name("_".join(parts).replace("/", "-"))
@@ -197,6 +205,7 @@ def write_index(path: Path, cuts: list[Cut], folder: Path) -> None:
             cut.clip.name,
             f"{cut.clip.score:.6f}",
             "" if cut.time is None else cut.time.isoformat(),
+            cut.clip.channel,
         )
         for cut in cuts
         if cut.file is not None
@@ -214,6 +223,7 @@ def write_failed(path: Path, cuts: list[Cut]) -> None:
             cut.clip.name,
             f"{cut.clip.score:.6f}",
             cut.reason,
+            cut.clip.channel,
         )
         for cut in cuts
         if cut.file is None

@@ -85,7 +85,7 @@ def cut_detections(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not an empty folder; clips go into a new or empty one, so choose another")
     archive = Recordings(recordings)
-    candidates = read_candidates(read_label_table(Path(labels)), archive.place, names, min_score)
+    candidates = read_candidates(read_label_table(Path(labels), channels=True), archive.place, names, min_score)
     chosen = choose_clips(candidates, by, num, seed)
     by_recording: dict[int, list[Clip]] = defaultdict(list)
     for item in chosen:
@@ -97,6 +97,7 @@ def cut_detections(
                 float(candidates.end_M[item.index]),
                 candidates.names[candidates.name_M[item.index]],
                 float(candidates.score_M[item.index]),
+                candidates.channel(item.index),
             )
         )
     cuts: list[Cut] = []

@@ -18,7 +18,7 @@ from britekit.annotations.verdicts import Verdict, combine
 from britekit.errors import InputError
 from britekit.results.candidates import Place, later
 from britekit.results.learning import Choice, Pool
-from britekit.results.review import SECONDS_PER_ITEM, Item, Review, key_of
+from britekit.results.review import SECONDS_PER_ITEM, Item, ItemKey, Review, key_of
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class LearningReview(Review):
         self._failure: BaseException | None = None
         self._exhausted = False
         self._undone = 0
-        self._heard: set[tuple[str, float, float, str]] = set()
+        self._heard: set[ItemKey] = set()
         self._heard_at: Any = None
         with self._lock:
             self._resume()
@@ -147,8 +147,8 @@ class LearningReview(Review):
             if number not in self._withdrawn and self._place(item.key) not in heard
         ]
 
-    def _place(self, key: tuple[str, float, float, str]) -> tuple[str, float, float, str]:
-        return (*key[:3], "") if self._pool.any_class else key
+    def _place(self, key: ItemKey) -> ItemKey:
+        return (*key[:4], "") if self._pool.any_class else key
 
     def _counted_rows(self) -> list[Verdict]:
         return [row for row in self._rows if not self.blind or row.reviewer == self.reviewer]
@@ -163,7 +163,7 @@ class LearningReview(Review):
 
     def _in_order(self, rows: Sequence[Verdict]) -> list[tuple[int, Verdict]]:
         """Return this reviewer's verdicts in this queue, in the order in which they were first given."""
-        first: dict[tuple[str, float, float, str], tuple[int, Verdict]] = {}
+        first: dict[ItemKey, tuple[int, Verdict]] = {}
         for place, row in enumerate(rows):
             if row.reviewer == self.reviewer and row.queue == QUEUE:
                 if row.verdict:
@@ -226,7 +226,9 @@ class LearningReview(Review):
         for choice in chosen:
             where = pool.recordings[pool.recording_M[choice.index]]
             start, end = (round(float(values[choice.index]), 6) for values in (pool.start_M, pool.end_M))
-            if self._place((where, round(start, 3), round(end, 3), choice.name)) not in known:  # heard before a kill
+            if (
+                self._place((where, "", round(start, 3), round(end, 3), choice.name)) not in known
+            ):  # heard before a kill
                 number = self._append_item(where, start, end, choice.name, choice.score, choice.way)
                 batch.numbers.append(number)
                 self._index[number] = choice.index

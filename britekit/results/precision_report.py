@@ -90,7 +90,7 @@ def report_precision(
         raise InputError(f"--half-width {half_width:g}: expected a number above 0 and below 0.5")
     rows = current_verdicts(read_verdicts(verdicts))
     place_of = unknown_place if recordings is None else Recordings(recordings).place
-    candidates = read_candidates(read_label_table(Path(labels)), place_of, min_score=min_score)
+    candidates = read_candidates(read_label_table(Path(labels), channels=True), place_of, min_score=min_score)
     matches = match_verdicts(combine(rows), candidates)
     report = _estimates(candidates, matches, rows, half_width)
     if not report.classes:

@@ -36,6 +36,9 @@ SECONDS_PER_ITEM = 6.0
 _MOST_NOTE = 2000
 
 
+ItemKey = tuple[str, str, float, float, str]
+
+
 @dataclass(frozen=True)
 class Item:
     """A detection to be judged."""
@@ -52,11 +55,13 @@ class Item:
     site: str
     time: str
     """Clock time of the start: ISO 8601, or empty."""
+    channel: str = ""
+    """Number of the channel that was analyzed, or empty."""
 
     @property
-    def key(self) -> tuple[str, float, float, str]:
-        """Key of an item: recording, interval in milliseconds, class."""
-        return self.recording, round(self.start, 3), round(self.end, 3), self.name
+    def key(self) -> ItemKey:
+        """Key of an item: recording, channel, interval in milliseconds, class."""
+        return self.recording, self.channel, round(self.start, 3), round(self.end, 3), self.name
 
 
 def items_of(candidates: Candidates, drawn: Sequence[Drawn]) -> list[Item]:
@@ -76,6 +81,7 @@ def items_of(candidates: Candidates, drawn: Sequence[Drawn]) -> list[Item]:
                 each.share,
                 candidates.site(each.index),
                 "" if when is None else when.isoformat(timespec="seconds"),
+                candidates.channel(each.index),
             )
         )
     return items
@@ -128,7 +134,7 @@ class Review:
         self._lock = Lock()
         self._seen = (-1, -1)
         self._rows: list[Verdict] = []
-        self._own: dict[tuple[str, float, float, str], Verdict] = {}
+        self._own: dict[ItemKey, Verdict] = {}
         self._given: list[str] = []  # ids of this session, for undo
         check_appendable(self.path)
         self._read()
@@ -186,6 +192,7 @@ class Review:
                 id=new_id(),
                 replaces="" if before is None else before.id,
                 recording=item.recording,
+                channel=item.channel,
                 start=start,
                 end=end,
                 detection_start=item.start,
@@ -299,9 +306,9 @@ class Review:
         self._own = {key_of(row): row for row in own}
 
 
-def key_of(row: Verdict) -> tuple[str, float, float, str]:
+def key_of(row: Verdict) -> ItemKey:
     """Return the key of the item that a verdict is about."""
-    return row.recording, round(row.detection_start, 3), round(row.detection_end, 3), row.name
+    return row.recording, row.channel, round(row.detection_start, 3), round(row.detection_end, 3), row.name
 
 
 def _estimate(sample: list[tuple[Item, bool]], items: Sequence[Item], name: str) -> Estimate:

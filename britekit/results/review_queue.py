@@ -72,7 +72,7 @@ def build_review(
         way = find_queue(queue)
         if labels is None:
             raise InputError(f"the queue {queue} needs detections; name their folder with -l")
-        table = read_label_table(Path(labels))
+        table = read_label_table(Path(labels), channels=True)
         candidates = read_candidates(table, there.place, names, min_score, getattr(way, "MERGE", True))
         if getattr(way, "NEEDS_ARCHIVE", False):
             candidates = _with_archive(candidates, archive, Path(verdicts))
@@ -141,7 +141,7 @@ def read_queue(path: Path, archive: Recordings) -> list[Item]:
         It cannot be read, or a row cannot be understood; names the row.
     """
     items: list[Item] = []
-    for row, cells in iter_rows(path, CSV_COLUMNS[:4], ("score", "stratum", "share")):
+    for row, cells in iter_rows(path, CSV_COLUMNS[:4], ("score", "stratum", "share", "channel")):
         try:
             start, end = parse_number(cells["start"]), parse_number(cells["end"])
             score = parse_number(cells["score"] or "0")
@@ -154,7 +154,7 @@ def read_queue(path: Path, archive: Recordings) -> list[Item]:
         items.append(
             Item(
                 len(items), cells["recording"], start, end, cells["name"], score, cells["stratum"], share,
-                place.site, "" if place.start is None else place.start.isoformat(timespec="seconds"),
+                place.site, "" if place.start is None else place.start.isoformat(timespec="seconds"), cells["channel"],
             )
         )  # fmt: skip
     if not items:

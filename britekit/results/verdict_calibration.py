@@ -70,7 +70,7 @@ def calibrate_on_verdicts(
         Something cannot be read, or there are too few verdicts, or all say the same.
     """
     folder = Path(labels)
-    table = read_label_table(folder)
+    table = read_label_table(folder, channels=True)
     candidates = read_candidates(table, unknown_place, min_score=cutoff)
     matches = match_verdicts(combine(current_verdicts(read_verdicts(verdicts))), candidates)
     row = np.array(sorted(matches.yes), np.int64)

@@ -20,6 +20,7 @@ from typing import Any
 import britekit
 from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig, resolve
+from britekit.config.audio import with_channels
 from britekit.config.yaml_reader import dump_plain
 from britekit.errors import InputError, ModelError
 from britekit.files import csv_text, sha256_of, write_json, write_text
@@ -225,7 +226,8 @@ def _plain_settings(cfg: BaseConfig, stored: dict[str, Any]) -> dict[str, dict[s
     from britekit.config import to_dict
 
     everything = to_dict(cfg)
-    audio = {k: v for k, v in everything["audio"].items() if (stored.get("audio") or {}).get(k, v) != v}
+    known = with_channels(stored.get("audio") or {})
+    audio = {k: v for k, v in everything["audio"].items() if known.get(k, v) != v}
     settings = {
         "infer": {**everything["infer"], "backend": BACKEND},
         "misc": {

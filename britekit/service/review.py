@@ -77,7 +77,7 @@ class Sounds:
             raise InputError(f"{item.recording}: the recording was not found below {self._archive.root}")
         first = max(0.0, item.start - CONTEXT_S)
         until = min(item.end + CONTEXT_S, first + _MOST_SHOWN_S)
-        samples, rate = read_stretch(path, first, until)
+        samples, rate = read_stretch(path, first, until, item.channel)
         if first + len(samples) / rate < min(item.end, until) - 0.02:
             raise InputError(
                 f"{item.recording} ends before the detection does, which is at {item.end:.2f} s; the recording "
@@ -92,8 +92,9 @@ class Sounds:
         return wav.getvalue(), first
 
 
-def read_stretch(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
-    """Return the mean of all channels of a stretch, float32 (n,), and the sampling rate; less at the end."""
+def read_stretch(path: Path, start: float, end: float, channel: str = "") -> tuple[np.ndarray, int]:
+    """Return a channel of a stretch, or the mean of all, float32 (n,), and the sampling rate; less at the end."""
+    which = slice(None) if not channel else slice(int(channel) - 1, int(channel))
     try:
         info = soundfile.info(str(path))
         exact = info.format in ("WAV", "WAVEX", "FLAC", "AIFF", "W64", "RF64")
@@ -104,14 +105,14 @@ def read_stretch(path: Path, start: float, end: float) -> tuple[np.ndarray, int]
         if first + count <= info.frames:
             with soundfile.SoundFile(str(path)) as file:
                 file.seek(first)
-                return file.read(count, dtype="float32", always_2d=True).mean(axis=1), int(info.samplerate)
+                return file.read(count, dtype="float32", always_2d=True)[:, which].mean(axis=1), int(info.samplerate)
     with AudioReader(path, warn=False) as reader:
         first, stop = round(start * reader.rate), round(end * reader.rate)
         at, parts = 0, []
         for block in reader.blocks():
             size = block.shape[1]
             if at + size > first:
-                parts.append(block[:, max(0, first - at) : stop - at].mean(axis=0))
+                parts.append(block[which, max(0, first - at) : stop - at].mean(axis=0))
             at += size
             if at >= stop:
                 break
@@ -193,6 +194,7 @@ class ReviewApp:
             {
                 "number": number,
                 "recording": item.recording,
+                "channel": item.channel,
                 "site": item.site,
                 "time": item.time,
                 "start": item.start,

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from britekit.annotations.classes import ClassInfo
-from britekit.config import BaseConfig, to_dict
+from britekit.config import BaseConfig
+from britekit.config.audio import with_channels
 from britekit.datasets.augmentations.registry import Chain, Fade, build_steps
 from britekit.datasets.mixing import MixSettings
 from britekit.datasets.per_recording import PerRecording, first_per_recording, sample_per_recording
@@ -200,7 +201,7 @@ def _compare_audio(made_with: dict[str, Any] | None, cfg: BaseConfig, path: str)
         return
     differing = [
         f"{name} {value} (now {getattr(cfg.audio, name)})"
-        for name, value in made_with.items()
+        for name, value in with_channels(made_with).items()
         if hasattr(cfg.audio, name) and getattr(cfg.audio, name) != value
     ]
     if differing:

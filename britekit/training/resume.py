@@ -71,7 +71,8 @@ class ResumeState:
 
 def run_key(settings: Mapping[str, Any], seed: int, device: str) -> str:
     """Return a hash of the training data, the relevant settings, the seed and the type of device."""
-    train = without_defaults(settings)["train"]
+    settings = without_defaults(settings)
+    train = settings["train"]
     files = {name: sha256_of(train[name]) for name in _FILES if train.get(name) and Path(train[name]).is_file()}
     parts = {
         "version": __version__,

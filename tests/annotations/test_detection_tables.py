@@ -36,7 +36,7 @@ def write(folder: Path, kind: str, rows: list[dict]) -> Path:
             table.writeheader()
             table.writerows(rows)
     else:
-        kinds = {"text": pyarrow.string(), "64-bit float": pyarrow.float64()}
+        kinds = {"text": pyarrow.string(), "64-bit float": pyarrow.float64(), "32-bit integer": pyarrow.int32()}
         schema = pyarrow.schema([(name, kinds[meaning.partition(",")[0]]) for name, meaning in COLUMNS.items()])
         columns = [[row.get(name) or None if name == "code" else row.get(name) for row in rows] for name in COLUMNS]
         parquet.write_table(pyarrow.table(columns, schema=schema), path)
@@ -58,6 +58,26 @@ def test_read_row_by_row(folder: Path, codes: bool) -> None:
         (row["recording"].strip(), (codes and row["code"]) or row["class"], row["start"], row["end"], row["score"])
         for row in ROWS
     ]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_channels_are_told_apart_where_asked(tmp_path: Path, kind: str) -> None:
+    write(tmp_path, kind, [{**row, "channel": 1 + (k + k // 6) % 2} for k, row in enumerate(ROWS)])
+    table = read_label_table(tmp_path, channels=True)
+    found = [(table.recordings[r], table.channels[r]) for r in table.recording_M]
+    assert found == [(row["recording"].strip(), str(1 + (k + k // 6) % 2)) for k, row in enumerate(ROWS)]
+    assert len(table.recordings) == 12
+    merged = read_label_table(tmp_path)
+    assert len(merged.recordings) == 6 and not merged.channels and len(merged) == len(ROWS)
+
+
+def test_version_1_has_no_channels(tmp_path: Path) -> None:
+    path = write(tmp_path, "csv", ROWS)
+    path.write_text(
+        "\n".join(line.rpartition(",")[0] for line in path.read_text().replace("new\nline", "x").split("\n"))
+    )
+    table = read_label_table(tmp_path, channels=True)
+    assert set(table.channels) == {""} and len(table) == len(ROWS)
 
 
 def test_scores_csv_goes_first(folder: Path) -> None:

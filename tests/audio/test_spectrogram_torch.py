@@ -111,7 +111,7 @@ def test_transforms_are_cached_by_every_setting():
     assert torch_transform(AudioConfig(), None, "cpu") is one
     assert torch_transform(cfg, 2.0, "cpu") is not one
     other = {
-        "freq_scale": "log", "decibels": True, "choose_channel": False, "n_fft": 4096, "mel_norm": "slaney",
+        "freq_scale": "log", "decibels": True, "channels": "mean", "n_fft": 4096, "mel_norm": "slaney",
         "max_freq": 7000,
     }  # fmt: skip
     for field in fields(AudioConfig):

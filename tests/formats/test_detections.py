@@ -33,7 +33,7 @@ def test_a_row_holds_all_that_is_known() -> None:
         # Summer time ends two seconds into the recording: 3:00 CEST is 2:00 CET.
         "time_start": "2026-10-25T02:59:59.250+02:00", "time_end": "2026-10-25T02:00:02.000+01:00",
         "class": "Owl", "code": "", "score": "0.750000", "probability": "0.750000", "model": "m1 m2",
-        "threshold": "0.500000", "latitude": "52.500000", "longitude": "13.250000",
+        "threshold": "0.500000", "latitude": "52.500000", "longitude": "13.250000", "channel": "",
     }  # fmt: skip
     assert wren["threshold"] == "0.300000"
 
@@ -50,7 +50,7 @@ def test_parquet_holds_the_same() -> None:
     recording = Recording("pond/x", "/rec/pond/x.wav", 60.0, None, INFO)
     table = parquet.read_table(io.BytesIO(content("detections-parquet", recording)))
     rows = list(csv.DictReader(io.StringIO(content("detections", recording).decode())))
-    assert table.num_rows == 2 and table.schema.metadata[b"britekit.format_version"] == b"1"
+    assert table.num_rows == 2 and table.schema.metadata[b"britekit.format_version"] == b"2"
     for typed, text in zip(table.to_pylist(), rows, strict=True):
         for name, value in typed.items():
             assert (text[name] or None) == value if isinstance(value, (str, type(None))) else float(text[name]) == value

@@ -18,6 +18,7 @@ from britekit.formats import Facts, Recording, in_pieces
 BOX = "Selection|View|Channel|Begin Time (s)|End Time (s)|Low Freq (Hz)|High Freq (Hz)"
 DETECTIONS = (
     "recording site start end time_start time_end class code score probability model threshold latitude longitude"
+    " channel"
 )
 # (format, version) to columns: they change with the version only, since people's scripts read them.
 COLUMNS = {
@@ -25,8 +26,8 @@ COLUMNS = {
     ("audacity", 1): "(start) (end) (label)",
     ("birdnet", 1): "(start) (end) (name) (confidence)",
     ("csv", 1): "recording name start_time end_time score",
-    ("detections", 1): DETECTIONS,
-    ("detections-parquet", 1): DETECTIONS,
+    ("detections", 2): DETECTIONS,
+    ("detections-parquet", 2): DETECTIONS,
     ("jsonl", 1): "recording label class_name class_code start_time end_time score confirmed",
     ("kaleidoscope", 1): "INDIR|FOLDER|IN FILE|OFFSET|DURATION|TOP1MATCH|TOP1DIST",
     ("parquet", 1): "recording label class_name class_code start_time end_time score confirmed",

@@ -48,7 +48,7 @@ def with_audio(cfg: BaseConfig, overrides: Mapping[str, Any] | None) -> BaseConf
         There is no such setting.
     """
     cfg = copy.deepcopy(cfg)
-    known = {field.name for field in dataclasses.fields(cfg.audio)}
+    known = {field.name for field in dataclasses.fields(cfg.audio)} | set(cfg.audio.ALIASES)
     for name, value in (overrides or {}).items():
         if name in WITHOUT_EFFECT["audio"]:
             continue

@@ -1,0 +1,28 @@
+"""Tracks: the channels of recordings that are analyzed one by one (``audio.channels: each``).
+
+A track is called as its recording with ``.ch1``, ``.ch2`` ... behind it, in names of label files and of recordings in a
+training database; tables with a column ``channel`` name the recording itself.
+"""
+
+from __future__ import annotations
+
+import re
+
+_TRACK = re.compile(r"(.+)\.ch([1-9]\d*)", re.DOTALL)
+
+
+def track_name(recording: str, channel: int) -> str:
+    """Return the name of a recording's channel, counted from 1."""
+    return f"{recording}.ch{channel}"
+
+
+def split_track(name: str) -> tuple[str, int | None]:
+    """Return recording and channel of what `track_name` returned; without a channel, the name itself and None."""
+    found = _TRACK.fullmatch(name)
+    return (found[1], int(found[2])) if found else (name, None)
+
+
+def of_channel(file_name: str, channel: int | str) -> str:
+    """Return the name of a table about one channel: ``scores.ch2.csv``; ``*`` as channel gives a pattern."""
+    stem, _, ending = file_name.partition(".")
+    return f"{stem}.ch{channel}.{ending}"
