@@ -120,6 +120,15 @@ LabelLength = Annotated[
     Optional[float],
     opt("--seg", metavar="SECONDS", help="fixed label length, SED heads only (default: infer.segment_len)"),
 ]
+TimeExpansion = Annotated[
+    Optional[float],
+    opt(
+        "--time-expansion",
+        metavar="FACTOR",
+        help="how many times slower the recordings are stored, 10 or 8 for many bat detectors (default: by "
+        "recordings.csv or their GUANO metadata)",
+    ),
+]
 Raw = Annotated[
     bool,
     opt(

@@ -8,6 +8,7 @@ The way through, one file each:
   ``flac_frames``, ``ogg_pages`` and ``mpeg_frames`` (MP3), as ``parts``; ``endings`` detects cut-off films.
 - ``metadata``: when, where and with what a recording was made; ``riff`` reads the small chunks of a WAV file,
   ``recording_names`` reads file names.
+- ``time_expansion``: by how much stored ultrasound was slowed down.
 - ``mp3``: the MP3 encoder; ``conversion``: replaces originals by MP3s; ``copies`` checks that nothing is lost.
 - ``file_check``: format, length and integrity of each file in a folder.
 - ``channels``: several channels at the file's rate become one at the working rate; ``resampling`` changes the rate.

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 
 from britekit.audio.copies import CoarseCopyError, HighSoundError, check_copy, held_by_mp3
+from britekit.audio.decoding import AudioReader
 from britekit.audio.files import shown
 from britekit.audio.mp3 import MAX_BIT_RATE, MP3_RATES, MPEG1_FROM, check_rate, write_mp3
 from britekit.errors import BriteKitError, InputError
@@ -38,6 +39,7 @@ def replace_by_mp3(source: Path, rate: int, on_read: Callable[[float], None] | N
         and no MP3 is left.
     """
     target = source.with_suffix(".mp3")
+    _check_holdable(source)
     before = _state(source)
     with atomic_path(target) as partial:
         try:
@@ -60,6 +62,17 @@ def replace_by_mp3(source: Path, rate: int, on_read: Callable[[float], None] | N
     except OSError as error:
         raise unwritable(source, error) from error
     return target
+
+
+def _check_holdable(source: Path) -> None:
+    """Raise `InputError` for a recording of a rate that MP3 does not have: its copy would lose the upper band."""
+    with AudioReader(source, warn=False) as reader:
+        if reader.rate > MP3_RATES[-1]:
+            expanded = f", stored {reader.time_expansion:g} times slower" if reader.time_expansion != 1 else ""
+            raise InputError(
+                f"{shown(source)} has {reader.rate} samples per second{expanded}, and MP3 holds at most "
+                f"{MP3_RATES[-1]}; keep it, or store it as FLAC"
+            )
 
 
 def _copy(source: Path, partial: Path, rate: int, on_read: Callable[[float], None] | None = None) -> None:

@@ -25,6 +25,7 @@ from britekit.audio.mpeg_frames import contents_of_mp3, id3_bytes
 from britekit.audio.ogg_pages import contents_of_ogg
 from britekit.audio.parts import Contents, Part
 from britekit.audio.soundfile_decoder import DecodingError, SoundfileDecoder
+from britekit.audio.time_expansion import factor_of
 from britekit.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,6 +74,9 @@ class AudioReader:
     Attributes
     ----------
     rate, channels : int
+        Samples per second of the sound as it was: the stated rate times ``time_expansion``.
+    time_expansion : float
+        Factor by which the stored sound is slowed down; see `britekit.audio.time_expansion`.
     frames_read : int
         Frames (samples per channel) returned so far.
     damaged_at : float or None
@@ -107,9 +111,15 @@ class AudioReader:
         self._parts = deque(parts)
         self._problem = contents.problem
         self._decoder, self._first = _open(self.path, self._parts.popleft())
-        self.rate = self._decoder.rate
+        self._stated_rate = self._decoder.rate
+        try:
+            self.time_expansion = factor_of(self.path)
+        except InputError:
+            self.close()
+            raise
+        self.rate = round(self._stated_rate * self.time_expansion)
         # Ogg decoders skip damage, so they are stopped in the last part.
-        self._limit = None if limit is None else int(limit * self.rate)
+        self._limit = None if limit is None else int(limit * self._stated_rate)
         self._part_began = 0
         self.channels = self._decoder.channels
         if not MIN_RATE <= self.rate <= MAX_RATE:
@@ -164,7 +174,8 @@ class AudioReader:
     @property
     def stated_seconds(self) -> float | None:
         """Length stated in the header, which may be wrong; None if there is none."""
-        return self._decoder.stated_seconds
+        seconds = self._decoder.stated_seconds
+        return None if seconds is None else seconds / self.time_expansion
 
     @property
     def subtype(self) -> str | None:
@@ -200,7 +211,7 @@ class AudioReader:
         except InputError as error:
             return True, f"another recording begins there: {error}"
         rate, channels = decoder.rate, decoder.channels
-        if (rate, channels) != (self.rate, self.channels):
+        if (rate, channels) != (self._stated_rate, self.channels):
             frames = decoder.exact_frames()
             decoder.close()
             length = "" if frames is None else f"{frames / rate:.3f} s long, "

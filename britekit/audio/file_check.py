@@ -18,6 +18,7 @@ from britekit.audio.files import shown
 from britekit.audio.metadata import RecordingMetadata, read_metadata
 from britekit.audio.pyav_decoder import PyavDecoder
 from britekit.audio.soundfile_decoder import DecodingError, SoundfileDecoder
+from britekit.audio.time_expansion import factor_of
 from britekit.errors import InputError
 
 _SUBTYPES = {
@@ -61,7 +62,7 @@ class Inspection:
     """Container and coding, such as ``WAV 16-bit``; None if unknown."""
     rate: int | None = None
     channels: int | None = None
-    """Sampling rate and channels as stored; None if not a single sample can be decoded."""
+    """Sampling rate of the sound (stored rate times time expansion) and channels; None if no sample can be decoded."""
     seconds: float = 0.0
     """Seconds that can be decoded."""
     metadata: RecordingMetadata = field(default_factory=RecordingMetadata)
@@ -146,7 +147,7 @@ def stated_seconds(path: Path) -> float:
         if path.suffix.lower() != ".mp3":
             with soundfile.SoundFile(path) as file:
                 if file.frames < 1 << 50:
-                    return float(file.frames) / file.samplerate
+                    return float(file.frames) / (file.samplerate * factor_of(path))
         return path.stat().st_size / _USUAL_BYTES_PER_SECOND
     except _UNOPENED:
         return path.stat().st_size / _USUAL_BYTES_PER_SECOND if path.is_file() else 0.0

@@ -58,6 +58,8 @@ class RecordingMetadata:
     """Degrees Celsius at the recorder."""
     comment: str | None = None
     """Comment of the recorder."""
+    time_expansion: float | None = None
+    """Factor by which the stored sound is slowed down (GUANO ``TE``)."""
 
 
 def read_metadata(path: str | os.PathLike[str]) -> RecordingMetadata:
@@ -78,6 +80,15 @@ def read_metadata(path: str | os.PathLike[str]) -> RecordingMetadata:
     return _combined([*(source for source in sources if source not in last), named, *last])
 
 
+def guano_text(path: Path) -> str:
+    """Return the GUANO metadata of a file; empty if there is none, or the file cannot be read."""
+    try:
+        chunks = read_chunks(path, frozenset({b"guan"}))
+        return chunks.get(b"guan", b"").decode("utf-8", "replace") or _guano_in(_tag_text(path))
+    except OSError:
+        return ""
+
+
 def parse_guano(text: str) -> RecordingMetadata:
     """Parse GUANO text (specification 1.0: a line ``Key: value`` per field, UTF-8)."""
     entries: dict[str, str] = {}
@@ -96,6 +107,7 @@ def parse_guano(text: str) -> RecordingMetadata:
             battery_v=_number(entries.get("oad|battery voltage"), 0.0, 100.0),
             temperature_c=_number(temperature, -90.0, 90.0),
             comment=entries.get("note"),
+            time_expansion=_number(entries.get("te"), 0.001, 1000.0),
         ),
         _place_of(place[1], place[2]) if place else None,
     )

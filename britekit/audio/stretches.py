@@ -16,6 +16,7 @@ from britekit.errors import InputError
 
 # What libsndfile seeks in to the sample; compressed formats are read from their beginning.
 _SEEKABLE = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC"})
+_MOST_FLAC_HZ = 655_350
 _EXACT = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16", "PCM_24": "int32", "PCM_32": "int32"}
 _EXACT |= {"FLOAT": "float32", "DOUBLE": "float64"}
 
@@ -24,6 +25,7 @@ class Stretches:
     """A recording from which stretches are read in the order of their starts."""
 
     rate: int
+    """Samples per second of the sound as it was, also of a time-expanded recording."""
     channels: int
     subtype: str
 
@@ -48,9 +50,9 @@ class Stretches:
 class _Exact(Stretches):
     """A file whose samples are read as they are stored."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, rate: int) -> None:
         self._file = file
-        self.rate, self.channels, self.subtype = file.samplerate, file.channels, file.subtype
+        self.rate, self.channels, self.subtype = rate, file.channels, file.subtype
 
     def read(self, first: int, stop: int) -> np.ndarray:
         if first >= self._file.frames:
@@ -110,6 +112,9 @@ def open_stretches(path: Path, file_format: str) -> Stretches:
         It cannot be decoded, or FLAC cannot hold its samples.
     """
     reader = AudioReader(path, warn=False)
+    if file_format == "flac" and reader.rate > _MOST_FLAC_HZ:
+        reader.close()
+        raise InputError(f"{shown(path)}: FLAC holds at most {_MOST_FLAC_HZ} Hz, not {reader.rate}; use --format wav")
     try:
         file = soundfile.SoundFile(os.fspath(path))
     except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError):
@@ -119,11 +124,12 @@ def open_stretches(path: Path, file_format: str) -> Stretches:
     if not exact:
         file.close()
         return _Decoded(reader)
+    rate = reader.rate
     reader.close()
     if file_format == "flac" and file.subtype not in ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24"):
         file.close()
         raise InputError(f"{shown(path)} has {file.subtype_info} samples, which FLAC cannot hold; use --format wav")
-    return _Exact(file)
+    return _Exact(file, rate)
 
 
 def write_stretch(path: Path, samples: np.ndarray, source: Stretches, file_format: str, guano: str = "") -> None:

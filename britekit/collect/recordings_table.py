@@ -25,6 +25,7 @@ class Details:
     time: str = ""
     latitude: str = ""
     longitude: str = ""
+    time_expansion: str = ""
 
 
 _DETAILS = tuple(item.name for item in fields(Details))
@@ -66,7 +67,10 @@ def read_recordings_table(path: Path) -> list[RecordingRow]:
 def write_recordings_table(path: Path, rows: Iterable[RecordingRow]) -> None:
     """Write the table, sorted by class and recording."""
     ordered = sorted(rows, key=lambda row: (row.class_name, row.recording))
-    write_csv(path, [COLUMNS, *([row.recording, row.class_name, *astuple(row.details)] for row in ordered)])
+    table = [COLUMNS, *((row.recording, row.class_name, *astuple(row.details)) for row in ordered)]
+    # Few tables need the last column.
+    expanded = any(row.details.time_expansion for row in ordered)
+    write_csv(path, table if expanded else [row[:-1] for row in table])
 
 
 def group_from_name(stem: str, pattern: str | None) -> str | None:

@@ -11,10 +11,23 @@ has a calibration of these models; the last line reports whether they are.
 
 from typing import Annotated, Any, Optional
 
+from britekit.commands._time_expansion import takes_time_expansion
 from britekit.format_names import format_names
-from britekit.options import ByThresholds, CkptPath, ConfigPath, LabelLength, MinScore, Raw, Threads, WindowOverlap, opt
+from britekit.options import (
+    ByThresholds,
+    CkptPath,
+    ConfigPath,
+    LabelLength,
+    MinScore,
+    Raw,
+    Threads,
+    TimeExpansion,
+    WindowOverlap,
+    opt,
+)
 
 
+@takes_time_expansion
 def analyze(
     cfg_path: ConfigPath = None,
     input_path: Annotated[str, opt("-i", "--input", metavar="PATH", help="recording or directory of recordings")] = "",
@@ -92,6 +105,7 @@ def analyze(
         ),
     ] = None,
     place: Annotated[Optional[str], opt("place", type=str, nargs="?", metavar="PATH", help="same as -i")] = None,
+    time_expansion: TimeExpansion = None,
 ) -> Any:
     """Score recordings; see `britekit.inference.analysis.analyze_recordings`.
 
@@ -126,6 +140,10 @@ def analyze(
         raise InputError("no input: name a recording or a directory of recordings")
     if engine not in ("local", "ray"):
         raise InputError(f'--engine "{engine}" is neither local nor ray')
+    if time_expansion is not None and engine == "ray":
+        raise InputError(
+            "--time-expansion does not reach a Ray cluster; use the column time_expansion of recordings.csv"
+        )
     if address is not None and engine != "ray":
         raise InputError("--address is about a Ray cluster; add --engine ray")
     if resume and no_resume:

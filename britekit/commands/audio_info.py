@@ -17,7 +17,8 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Optional
 
-from britekit.options import ConfigPath, opt
+from britekit.commands._time_expansion import takes_time_expansion
+from britekit.options import ConfigPath, TimeExpansion, opt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +40,7 @@ _COLUMNS = (
 _PLACED = ("by", "site")
 
 
+@takes_time_expansion
 def audio_info(
     path: Annotated[str, opt("path", metavar="PATH", required=True, help="recording, or directory of recordings")] = "",
     csv_path: Annotated[
@@ -56,6 +58,7 @@ def audio_info(
         float, opt("--per", metavar="S", help="seconds per row of over_time.csv, 1 to 600 (default: 60)")
     ] = 60.0,
     cfg_path: ConfigPath = None,
+    time_expansion: TimeExpansion = None,
 ) -> "list[Inspection]":
     """Print what is known of each recording; return it.
 

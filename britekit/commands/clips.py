@@ -10,9 +10,11 @@ Clips that cannot be cut are listed in not_cut.csv, and the exit code is 1.
 
 from typing import Annotated, Any, Optional
 
-from britekit.options import FillDir, opt
+from britekit.commands._time_expansion import takes_time_expansion
+from britekit.options import FillDir, TimeExpansion, opt
 
 
+@takes_time_expansion
 def clips(
     input_path: Annotated[
         str,
@@ -46,6 +48,7 @@ def clips(
         str, opt("--format", choices=["wav", "flac"], help="format of the clips (default: wav)")
     ] = "wav",
     seed: Annotated[int, opt("--seed", metavar="N", help="seed of the random sample (default: 0)")] = 0,
+    time_expansion: TimeExpansion = None,
 ) -> list[Any]:
     """Cut detections out of recordings.
 

@@ -14,9 +14,11 @@ that takes sound, such as Perch or BirdNET.
 
 from typing import Annotated, Any, Optional
 
-from britekit.options import ConfigPath, DbPath, SpecGroup, opt
+from britekit.commands._time_expansion import takes_time_expansion
+from britekit.options import ConfigPath, DbPath, SpecGroup, TimeExpansion, opt
 
 
+@takes_time_expansion
 def embed(
     cfg_path: ConfigPath = None,
     db_path: DbPath = None,
@@ -49,6 +51,7 @@ def embed(
         Optional[int],
         opt("--threads", metavar="INT", help="recordings decoded side by side (default: infer.num_threads)"),
     ] = None,
+    time_expansion: TimeExpansion = None,
 ) -> Any:
     """Compute and store embeddings.
 

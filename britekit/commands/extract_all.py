@@ -8,9 +8,22 @@ group are created if they are missing. Recordings that the class already has are
 
 from typing import Annotated, Optional
 
-from britekit.options import Category, ClassCode, ClassName, ConfigPath, DbPath, Force, SourceName, SpecGroup, opt
+from britekit.commands._time_expansion import takes_time_expansion
+from britekit.options import (
+    Category,
+    ClassCode,
+    ClassName,
+    ConfigPath,
+    DbPath,
+    Force,
+    SourceName,
+    SpecGroup,
+    TimeExpansion,
+    opt,
+)
 
 
+@takes_time_expansion
 def extract_all(
     cfg_path: ConfigPath = None,
     db_path: DbPath = None,
@@ -41,6 +54,7 @@ def extract_all(
         bool, opt("--random", help="with --max-spec and --max-rec: choose at random instead of evenly spaced")
     ] = False,
     force: Force = False,
+    time_expansion: TimeExpansion = None,
 ) -> int:
     """Store the spectrograms of a folder of recordings under one class; return how many are new."""
     import logging

@@ -11,6 +11,7 @@ recordings in the class's folder. They are recorded in data/curation.csv.
 
 from typing import Annotated
 
+from britekit.commands._time_expansion import takes_time_expansion
 from britekit.options import (
     Category,
     ClassCode,
@@ -22,10 +23,12 @@ from britekit.options import (
     RecordingsDir,
     SourceName,
     SpecGroup,
+    TimeExpansion,
     opt,
 )
 
 
+@takes_time_expansion
 def extract_by_csv(
     cfg_path: ConfigPath = None,
     db_path: DbPath = None,
@@ -40,6 +43,7 @@ def extract_by_csv(
     src_name: SourceName = None,
     spec_group: SpecGroup = "default",
     force: Force = False,
+    time_expansion: TimeExpansion = None,
 ) -> int:
     """Store the segments that a table names under one class; return how many spectrograms are new."""
     from britekit.commands._given_segments import store_listed

@@ -8,9 +8,11 @@ pages of many small ones. Existing pictures are kept, so an interrupted run can 
 
 from typing import Annotated, Optional
 
-from britekit.options import ConfigPath, NoAxes, PicturesDir, Power, opt
+from britekit.commands._time_expansion import takes_time_expansion
+from britekit.options import ConfigPath, NoAxes, PicturesDir, Power, TimeExpansion, opt
 
 
+@takes_time_expansion
 def plot_dir(
     cfg_path: ConfigPath = None,
     ndims: NoAxes = False,
@@ -26,6 +28,7 @@ def plot_dir(
         opt("--csv", metavar="FILE", help="only the segments that this table lists (columns recording, offset)"),
     ] = None,
     sheet: Annotated[bool, opt("--sheet", help="many segments on a page, {directory}-sheet.jpeg")] = False,
+    time_expansion: TimeExpansion = None,
 ) -> int:
     """Plot each recording of a directory; return how many pictures, or segments on sheets, were made."""
     from contextlib import nullcontext

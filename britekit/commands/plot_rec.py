@@ -8,9 +8,11 @@ Draws one picture per segment, named {recording}-{offset}.jpeg; with --all one o
 
 from typing import Annotated
 
-from britekit.options import ConfigPath, NoAxes, PicturesDir, Power, opt
+from britekit.commands._time_expansion import takes_time_expansion
+from britekit.options import ConfigPath, NoAxes, PicturesDir, Power, TimeExpansion, opt
 
 
+@takes_time_expansion
 def plot_rec(
     cfg_path: ConfigPath = None,
     ndims: NoAxes = False,
@@ -22,6 +24,7 @@ def plot_rec(
     ] = 0.0,
     power: Power = 1.0,
     sheet: Annotated[bool, opt("--sheet", help="many segments on a page, {recording}-sheet.jpeg")] = False,
+    time_expansion: TimeExpansion = None,
 ) -> int:
     """Plot the spectrograms of a recording; return how many pictures, or segments on sheets, were made."""
     from pathlib import Path

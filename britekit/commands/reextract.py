@@ -11,9 +11,11 @@ params.yaml are accepted, because the next build would undo them: use a copy.
 
 from typing import Annotated, Optional
 
-from britekit.options import ConfigPath, DbPath, SpecGroup, opt
+from britekit.commands._time_expansion import takes_time_expansion
+from britekit.options import ConfigPath, DbPath, SpecGroup, TimeExpansion, opt
 
 
+@takes_time_expansion
 def reextract(
     cfg_path: ConfigPath = None,
     db_path: DbPath = None,
@@ -33,6 +35,7 @@ def reextract(
     ] = 0.0,
     check: Annotated[bool, opt("--check", help="only verify that every recording can be read")] = False,
     spec_group: SpecGroup = "default",
+    time_expansion: TimeExpansion = None,
 ) -> int:
     """Compute the spectrograms of stored segments again; return how many."""
     import math

@@ -16,9 +16,11 @@ archive, with the classes of --name or data/classes.csv; name whatever else is h
 
 from typing import Annotated, Optional
 
-from britekit.options import opt
+from britekit.commands._time_expansion import takes_time_expansion
+from britekit.options import TimeExpansion, opt
 
 
+@takes_time_expansion
 def review(
     input_path: Annotated[
         str,
@@ -59,6 +61,7 @@ def review(
         int, opt("--every", metavar="N", help="queue learn: verdicts after which it learns again (default: 10)")
     ] = 10,
     dry_run: Annotated[bool, opt("--dry-run", help="only print the number of detections")] = False,
+    time_expansion: TimeExpansion = None,
 ) -> None:
     """Judge detections in the browser, one after the other."""
     import secrets

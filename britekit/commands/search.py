@@ -8,9 +8,11 @@ several offsets, each segment is compared with the nearest of them. (find search
 
 from typing import Annotated, Optional
 
-from britekit.options import ConfigPath, DbPath, SpecGroup, opt
+from britekit.commands._time_expansion import takes_time_expansion
+from britekit.options import ConfigPath, DbPath, SpecGroup, TimeExpansion, opt
 
 
+@takes_time_expansion
 def search(
     cfg_path: ConfigPath = None,
     db_path: DbPath = None,
@@ -44,6 +46,7 @@ def search(
     ] = None,
     spec_group: SpecGroup = "default",
     show_dims: Annotated[bool, opt("--dims", help="draw axes")] = False,
+    time_expansion: TimeExpansion = None,
 ) -> int:
     """Find the stored segments most like some of a recording; return how many were found.
 

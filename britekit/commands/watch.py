@@ -11,10 +11,23 @@ it goes on; ctrl-C and SIGTERM end it with all tables up to date.
 
 from typing import Annotated, Any, Optional
 
+from britekit.commands._time_expansion import takes_time_expansion
 from britekit.format_names import format_names
-from britekit.options import ByThresholds, CkptPath, ConfigPath, LabelLength, MinScore, Raw, Threads, WindowOverlap, opt
+from britekit.options import (
+    ByThresholds,
+    CkptPath,
+    ConfigPath,
+    LabelLength,
+    MinScore,
+    Raw,
+    Threads,
+    TimeExpansion,
+    WindowOverlap,
+    opt,
+)
 
 
+@takes_time_expansion
 def watch(
     cfg_path: ConfigPath = None,
     input_path: Annotated[str, opt("-i", "--input", metavar="DIR", help="directory in which recordings arrive")] = "",
@@ -62,6 +75,7 @@ def watch(
     place: Annotated[
         Optional[str], opt("place", type=str, nargs="?", metavar="DIR", help="the same, without -i")
     ] = None,
+    time_expansion: TimeExpansion = None,
 ) -> Any:
     """Analyze recordings as they arrive; see `britekit.inference.watching.watch_recordings`.
 

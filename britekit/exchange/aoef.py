@@ -29,9 +29,9 @@ def _why_not(source: Source) -> str:
     return ""
 
 
-def _sound(source: Source) -> tuple[int, int]:
+def _sound(source: Source) -> tuple[int, int, float]:
     with AudioReader(source.path, warn=False) as reader:
-        return reader.channels, reader.rate
+        return reader.channels, reader.rate, reader.time_expansion
 
 
 def _write(dataset: Dataset, folder: Path) -> None:
@@ -79,13 +79,14 @@ def _each(dataset: Dataset) -> Iterator[tuple[Source, Detection]]:
 
 
 def _recording(source: Source) -> dict[str, Any]:
-    channels, rate = _sound(source)
+    channels, rate, expansion = _sound(source)
     found: dict[str, Any] = {
         "uuid": source.identifier("recording"),
         "path": source.below,
         "duration": source.seconds,
         "channels": channels,
         "samplerate": rate,
+        "time_expansion": None if expansion == 1 else expansion,
         "latitude": source.info.latitude,
         "longitude": source.info.longitude,
     }

@@ -11,12 +11,13 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import PureWindowsPath
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from britekit.annotations.names import RecordingNames
 from britekit.annotations.segments import Annotation, parse_stretch, raise_for_rows, without_repeats
 from britekit.annotations.text_files import TextFile
+from britekit.audio.time_expansion import factor_of
 from britekit.errors import InputError, counted, some
 from britekit.formats._base import Format
 
@@ -180,7 +181,8 @@ class _Reader:
 
     def _annotation(self, item: Mapping[str, Any], label: str, start: float, end: float, row: int) -> Annotation:
         recording = self._recordings[item["recording"]]
-        factor = float(recording.get("time_expansion") or 1.0)
+        # Its seconds are those of the sound; ours too, if the file or a table says that it is expanded.
+        factor = float(recording.get("time_expansion") or 1.0) / self._known_expansion(str(recording["path"]))
         try:
             if start == end:
                 raise ValueError(f"the sound event at {start:g} s marks a moment; stretch it over the sound")
@@ -190,6 +192,13 @@ class _Reader:
         return Annotation(
             self._names[item["recording"]], label, start * factor, end * factor, row, str(self._file.path)
         )
+
+    def _known_expansion(self, path: str) -> float:
+        """Return the factor with which a recording is opened; 1 where it does not lie at its path."""
+        for file in (self._file.path.parent / path, Path(path)):
+            if file.is_file():
+                return factor_of(file)
+        return 1.0
 
     def _report(self, annotated: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], used: set[str]) -> None:
         if self._unnamed:

@@ -83,9 +83,11 @@ def _stated_seconds(path: Path) -> float | None:
     """Return the length stated in a header, which may be wrong; None if it is not quickly available."""
     import soundfile  # type: ignore[import-untyped, unused-ignore]
 
+    from britekit.audio.time_expansion import factor_of
+
     try:
-        facts = soundfile.info(str(path))
+        facts, factor = soundfile.info(str(path)), factor_of(path)
     except (RuntimeError, OSError, ValueError, TypeError):
         return None
-    seconds = facts.frames / max(facts.samplerate, 1)
+    seconds = facts.frames / max(facts.samplerate, 1) / factor
     return seconds if 0 < seconds < 1e7 else None

@@ -19,6 +19,7 @@ from britekit.annotations.recording_info import RecordingInfo
 from britekit.annotations.tracks import track_name
 from britekit.audio.metadata import RecordingMetadata, read_metadata
 from britekit.audio.stretches import Stretches, open_stretches, write_stretch
+from britekit.audio.time_expansion import factor_of
 from britekit.errors import InputError, counted
 from britekit.files import unwritable, write_csv
 from britekit.results.candidates import later
@@ -103,6 +104,8 @@ def cut_clips(
         )  # fmt: skip
     start_time = metadata.time
     try:
+        factor = factor_of(path)
+        metadata = metadata if factor == 1 else replace(metadata, time_expansion=factor)
         source = open_stretches(path, file_format)
     except InputError as error:
         yield from (Cut(clip, reason=str(error)) for clip in clips)
@@ -152,6 +155,8 @@ def _guano(clip: Clip, start: float, when: datetime | None, metadata: RecordingM
         lines.append(f"Timestamp: {when.isoformat()}")
     if metadata.latitude is not None:
         lines.append(f"Loc Position: {metadata.latitude} {metadata.longitude}")
+    if metadata.time_expansion not in (None, 1.0):
+        lines.append("TE: 1")  # a clip has the true rate
     if metadata.device:
         lines.append(f"Make: {_plain(metadata.device)}")
     lines.append(f"Species Auto ID: {_plain(clip.name)}")

@@ -27,6 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from britekit.audio.decoding import AudioReader
+from britekit.audio.time_expansion import factor_of
 from britekit.errors import BriteKitError, InputError
 from britekit.results.recordings import Recordings
 from britekit.results.review import Review
@@ -101,11 +102,12 @@ def read_stretch(path: Path, start: float, end: float, channel: str = "") -> tup
     except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError):
         exact = False
     if exact:
-        first, count = round(start * info.samplerate), round((end - start) * info.samplerate)
+        rate = round(info.samplerate * factor_of(path))
+        first, count = round(start * rate), round((end - start) * rate)
         if first + count <= info.frames:
             with soundfile.SoundFile(str(path)) as file:
                 file.seek(first)
-                return file.read(count, dtype="float32", always_2d=True)[:, which].mean(axis=1), int(info.samplerate)
+                return file.read(count, dtype="float32", always_2d=True)[:, which].mean(axis=1), rate
     with AudioReader(path, warn=False) as reader:
         first, stop = round(start * reader.rate), round(end * reader.rate)
         at, parts = 0, []

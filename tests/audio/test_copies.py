@@ -117,7 +117,7 @@ def bat_calls(rate, hz=45_000.0, amplitude=0.01, length_s=0.005, sweep=5000):
 @pytest.mark.parametrize("sound", [bat_calls, lambda rate: bat_calls(rate, 60_000.0, 0.01, 0.2)])
 def test_ultrasound_stays_wav(tmp_path, rate, sound):
     soundfile.write(tmp_path / "bat.wav", sound(rate), rate)
-    with pytest.raises(InputError, match="holds sound at [456]"):
+    with pytest.raises(InputError, match=f"bat.wav has {rate} samples per second, and MP3 holds at most 48000; keep"):
         replace_by_mp3(tmp_path / "bat.wav", RATE)
     assert [path.name for path in tmp_path.iterdir()] == ["bat.wav"]
 
@@ -126,7 +126,7 @@ def test_steady_ultrasound_stays_too(tmp_path):
     rate = 96000
     tone = 0.01 * np.sin(2 * np.pi * 30_000 * np.arange(2 * rate) / rate)
     soundfile.write(tmp_path / "x.wav", song(2.0, rate)[:, 0] + tone, rate)
-    with pytest.raises(InputError, match=r"holds sound at (29|30)"):
+    with pytest.raises(InputError, match="x.wav has 96000 samples per second"):
         replace_by_mp3(tmp_path / "x.wav", RATE)
 
 
