@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from britekit.annotations.classes import ClassInfo
-from britekit.config import BaseConfig
+from britekit.config import BaseConfig, to_dict
 from britekit.config.audio import with_channels
 from britekit.datasets.augmentations.registry import Chain, Fade, build_steps
 from britekit.datasets.mixing import MixSettings
@@ -270,7 +270,7 @@ def _check_pretrained(stored: StoredModel, cfg: BaseConfig) -> None:
     """Raise if a pre-trained backbone saw other spectrograms than those to train with."""
     made_with = {
         **to_dict(BaseConfig())["audio"],
-        **stored.training_cfg["audio"],
+        **with_channels(stored.training_cfg["audio"]),
         "front": stored.recognizer.blueprint.front,
     }
     wanted = {**to_dict(cfg)["audio"], "front": cfg.train.front}

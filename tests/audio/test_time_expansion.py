@@ -134,7 +134,7 @@ def test_labels_of_every_format_are_equal(project):
     outputs = {}
     for folder, more in FOLDERS.items():
         kinds = "audacity,csv,raven,jsonl,parquet"
-        assert main(["analyze", "-i", folder, "-o", "out", "-r", kinds, "-m", "0.4", "--overlap", "0.128", *more]) == 0
+        assert main(["analyze", "-i", folder, "-o", "out", "-r", kinds, "-m", "0.1", "--overlap", "0.128", *more]) == 0
         outputs[folder] = content("out")
         with open("out/analyzed.csv", newline="", encoding="utf-8") as file:
             assert [row["seconds"] for row in csv.DictReader(file)] == ["1.0"]
