@@ -21,7 +21,7 @@ class PretrainConfig(Section):
     max_windows: int = setting(20000, "most windows, shared evenly among recordings; kept on disk", late=True, low=2)
     temperature: float = setting(0.1, "lower = the most similar other windows count more", late=True, above=0)
     prob_same_recording: float = setting(
-        0.0, "share of pairs from two windows of one recording, not one window", late=True, low=0, high=1
+        0.0, "share of pairs from two windows of a recording, not of one", late=True, low=0, high=1
     )
     min_crop_time: float = setting(0.6, "least share of time that a view shows", late=True, above=0, high=1)
     min_crop_freq: float = setting(0.8, "least share of the frequencies", late=True, above=0, high=1)

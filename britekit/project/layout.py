@@ -33,7 +33,7 @@ STUDENTS = "students/dvc.yaml"
 PRETRAINING = "pretraining/dvc.yaml"
 """The stage `pretrain`, likewise."""
 PRETRAINED = "models/pretrained/true/backbone.ckpt"
-"""What it writes."""
+"""Its checkpoint."""
 _ROUND = re.compile(r" +(\d): \{teachers")
 _FOLDERS = ("data/audioset/curated", "models/ckpt", "logs", "yaml/samples")
 
