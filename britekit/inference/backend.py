@@ -108,8 +108,6 @@ def _why_not(checkpoint: Path, export: Path) -> str:
         source = read_export_facts(export).source_sha256
     except ModelError as error:
         return str(error)
-    if not source:
-        return f"{export.name} of public britekit does not say which checkpoint it was made from"
     stat = checkpoint.stat()
     if source != _hash_once(checkpoint, stat.st_size, stat.st_mtime_ns):
         return f"{export.name} was made from another checkpoint than the {checkpoint.name} beside it"

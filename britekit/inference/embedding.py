@@ -121,7 +121,7 @@ def load_models(cfg: BaseConfig, paths: Sequence[Path], power: float) -> tuple[l
             )
         if cfg.infer.backend == "openvino" or any(path.suffix != CHECKPOINT for path in paths):
             raise ModelError(
-                f'{without[0]} was made by a version without embeddings; run "britekit ckpt-onnx" on its checkpoint'
+                f'{without[0]} gives no embeddings, only scores; run "britekit ckpt-onnx" on its checkpoint'
             )
         log.info("%s gives no embeddings; PyTorch computes them", without[0].name)
     from britekit.inference.torch_model import TorchModel

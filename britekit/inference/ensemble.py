@@ -13,7 +13,6 @@ from scipy.special import expit, softmax
 from britekit.audio.windows import WindowGrid
 from britekit.config import AudioConfig, BaseConfig
 from britekit.errors import ModelError
-from britekit.files import sha256_of
 from britekit.inference.backend import PROBE, BackendChoice, choose_backend
 from britekit.inference.exported import ExportedModel
 from britekit.inference.frames import taper
@@ -257,7 +256,7 @@ def load_ensemble(cfg: BaseConfig, paths: Sequence[Path], choice: BackendChoice 
                     multi_label=facts.multi_label,
                     identifier=facts.identifier,
                     training_date=facts.training_date,
-                    sha256=facts.source_sha256 or sha256_of(path),
+                    sha256=facts.source_sha256,
                     frames=facts.frames,
                     licence=facts.licence,
                 )

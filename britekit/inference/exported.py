@@ -12,6 +12,7 @@ import functools
 import json
 import logging
 import os
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,7 +52,7 @@ class ExportFacts:
     training_date: str | None
     """Identifier and date of the checkpoint."""
     source_sha256: str
-    """SHA-256 of the checkpoint it was made from; empty in files of public britekit, which do not say."""
+    """SHA-256 of the checkpoint it was made from; see `public_exports.as_ours` for files of public britekit."""
     frames: int | None
     """T, frames per window; None if the head gives no frames."""
     licence: str | None = None
@@ -120,6 +121,14 @@ def open_export(
     if height is not None and width is not None:
         _check_size(model, Path(path), height, width)
     return model, facts
+
+
+def copy_export(path: Path, target: Path) -> None:
+    """Copy an export; a copy of one of public britekit has the form of ours, which needs no checkpoint beside it."""
+    if path.suffix != PROBE and public_exports.is_public(_core().read_model(os.fspath(path))):
+        target.write_bytes(public_exports.as_ours(path))
+    else:
+        shutil.copyfile(path, target)
 
 
 class ExportedModel:
@@ -243,18 +252,12 @@ def _read_model(path: str | os.PathLike[str]) -> Any:
     try:
         check_seal(path)
         model = _core().read_model(os.fspath(path))
-        if public_exports.is_public(model):
-            public_exports.rename_ports(model, (INPUT_NAME, SEGMENT_NAME, FRAMES_NAME))
-        return model
+        return _core().read_model(public_exports.as_ours(Path(path))) if public_exports.is_public(model) else model
     except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not an ONNX model or is damaged: {_first_line(error)}") from error
 
 
 def _facts(model: Any, path: Path) -> ExportFacts:
-    if public_exports.is_public(model):
-        own = public_exports.facts_of(model, path)
-        return ExportFacts(path=path, **own, source_sha256="", frames=_frames_in(model))
-
     def entry(name: str) -> str:
         # OpenVINO keeps an ONNX file's metadata under this name.
         if not model.has_rt_info(["framework", name]):

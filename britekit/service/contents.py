@@ -38,7 +38,6 @@ SETTINGS, CALIBRATION, IGNORE, CLASSES, FACTS, CARD = (
 EXPORTS, SAMPLE, SCREEN = "exports", "sample", "screen"
 OCCURRENCE = "occurrence"  # and the suffix of the file that was copied
 BACKEND = "openvino"  # what runs them
-EXPORT_SUFFIX = ".onnx"
 
 
 @dataclass(frozen=True)
@@ -70,20 +69,11 @@ def find_exports(cfg: BaseConfig, members: Sequence[Path]) -> list[Path]:
     Raises
     ------
     ModelError
-        A member has no export that was made from exactly that checkpoint, or is an ONNX file of public britekit, whose
-        classes only a checkpoint holds.
+        A member has no export that was made from exactly that checkpoint.
     """
     from britekit.inference.backend import choose_backend
-    from britekit.inference.exported import read_export_facts
 
-    exports = choose_backend(cfg, members, exports_needed_for="the package").exports
-    for path in exports:
-        if path.suffix == EXPORT_SUFFIX and not read_export_facts(path).source_sha256:
-            raise ModelError(
-                f'{path} of public britekit holds no list of classes; run "britekit ckpt-onnx" on its checkpoint, and '
-                "package that"
-            )
-    return exports
+    return choose_backend(cfg, members, exports_needed_for="the package").exports
 
 
 def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Contents:
@@ -104,12 +94,12 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
         The calibration or a configured ignore file is missing, or belongs to other models.
     """
     from britekit.inference.ensemble import mapped_classes
-    from britekit.inference.exported import read_export_facts
+    from britekit.inference.exported import copy_export, read_export_facts
 
     exports = find_exports(cfg, members)
     (folder / EXPORTS).mkdir(parents=True, exist_ok=True)
     for path in exports:
-        shutil.copyfile(path, folder / EXPORTS / path.name)
+        copy_export(path, folder / EXPORTS / path.name)
     facts = [read_export_facts(path) for path in exports]
     for path, other in zip(exports, facts, strict=True):
         if {info.name for info in other.classes} != {info.name for info in facts[0].classes}:
@@ -117,7 +107,7 @@ def write_contents(cfg: BaseConfig, members: Sequence[Path], folder: Path) -> Co
 
     settings = _plain_settings(cfg, facts[0].training_cfg)
     settings["misc"]["ckpt_folder"] = EXPORTS
-    hashes = {path.name: sha256_of(path) for path in exports}
+    hashes = {path.name: sha256_of(folder / EXPORTS / path.name) for path in exports}
     settings["infer"]["calibration"] = _copy_calibration(cfg, folder, {fact.source_sha256 for fact in facts})
     settings["misc"]["ignore_file"] = _copy_ignore(cfg, folder)
     settings["infer"]["screen"] = copy_screen(cfg, {fact.source_sha256 for fact in facts}, folder)
@@ -296,6 +286,7 @@ def _copy_occurrence(cfg: BaseConfig, classes: list[ClassInfo], folder: Path) ->
 
 def copy_screen(cfg: BaseConfig, members: set[str], folder: Path) -> str | None:
     """Copy the screen of the settings with its student's export; return its path below the folder."""
+    from britekit.inference.exported import copy_export
     from britekit.inference.screening import read_screen
 
     if cfg.infer.screen is None:
@@ -306,7 +297,7 @@ def copy_screen(cfg: BaseConfig, members: set[str], folder: Path) -> str | None:
         raise InputError(f'{source} was made for other models than those to be packaged; run "britekit screen" again')
     (export,) = find_exports(cfg, [source.parent / stored.student])
     (folder / SCREEN).mkdir()
-    shutil.copyfile(export, folder / SCREEN / export.name)
+    copy_export(export, folder / SCREEN / export.name)
     replace(stored, student=export.name).save(folder / SCREEN / "screen.yaml")
     return f"{SCREEN}/screen.yaml"
 

@@ -1,4 +1,5 @@
-"""ONNX files as public britekit writes them: no metadata, other names, classes in a checkpoint beside them.
+"""ONNX files as public britekit writes them: no metadata, other names, blocks of a fixed number of windows, weights in
+a file of their own, classes in a checkpoint beside them.
 
 Its own files are compared where BRITEKIT_PUBLIC_PYTHON names an interpreter with it (and with onnxscript).
 """
@@ -16,7 +17,11 @@ import torch
 from britekit.annotations.classes import ClassInfo
 from britekit.config import BaseConfig, to_dict
 from britekit.errors import ModelError
+from britekit.files import sha256_of
+from britekit.inference.backend import choose_backend
+from britekit.inference.embedding import SearchModel
 from britekit.inference.ensemble import load_ensemble
+from britekit.inference.exported import read_export_facts
 from britekit.inference.model_files import resolve_for_models
 from britekit.service.contents import write_contents
 from tests.inference.fakes import SMALL_AUDIO, make_fake_member
@@ -25,29 +30,56 @@ CLASSES = [ClassInfo("Wren", "WREN"), ClassInfo("Owl", "OWL")]
 PUBLIC = os.environ.get("BRITEKIT_PUBLIC_PYTHON")
 
 
-def foreign(folder, name="a", seed=0, frames=None, checkpoint=True, classes=CLASSES):
+def foreign(folder, name="a", seed=0, frames=None, checkpoint=True, classes=CLASSES, head=True):
     """Write what 1.8.4 would write of a fake member: its graph with one input, logits and frames alone."""
     make_fake_member(folder / "ours", CLASSES, name=name, seed=seed, frames=frames)
     model = onnx.load(folder / "ours" / f"{name}.onnx")
+    graph = model.graph
     del model.metadata_props[:]
-    wanted = [x for x in model.graph.output if x.name != "embedding"]
-    del model.graph.output[:]
-    model.graph.output.extend(wanted)
-    for node in model.graph.node:
-        node.input[:] = ["input" if x == "spectrograms" else x for x in node.input]
-        node.output[:] = [{"segment": "out.1", "frames": "out.2"}.get(x, x) for x in node.output]
-    model.graph.input[0].name = "input"
-    for output, other in zip(model.graph.output, ("out.1", "out.2")):
+    graph.input[0].name = "input"
+    outputs = [x for x in graph.output if x.name != "embedding"]
+    for output, other in zip(outputs, ("out.1", "out.2")):
         output.name = other
-    for port in (*model.graph.input, *model.graph.output):  # a block of 3 windows, as `openvino_block_size` fixes it
+    for port in (*graph.input, *outputs):  # a block of 3 windows, as `openvino_block_size` fixes it
         port.type.tensor_type.shape.dim[0].dim_value = 3
-    onnx.save(model, folder / f"{name}.onnx")
+    # "segment" is a name inside of it too; sizes with the 3 windows in them, as in its networks.
+    names = {"spectrograms": "input", "rows": "segment", "segment": "out.1", "frames": "out.2"}
+    names["weights_CH"] = "head.classify.weight"
+    nodes = []
+    for value in graph.initializer:
+        value.name = names.get(value.name, value.name)
+    for node in graph.node:
+        if node.output[0] == "embedding":
+            continue
+        node.input[:] = [names.get(x, x) for x in node.input]
+        node.output[:] = [names.get(x, x) for x in node.output]
+        if head and "weights" in node.input:
+            scopes = "['', 'head', 'head.1', 'linear']"
+            node.metadata_props.add(key="pkg.torch.onnx.name_scopes", value=scopes)
+        nodes.append(node)
+        if node.op_type == "ReduceMean":
+            node.output[:] = ["mean"]
+            node.input.append("axes")  # an input since version 18
+            del node.attribute[0]
+            sizes = {"axes": [1, 3], "with_rest": [3, 4, -1], "stretched": [3, 4, 8], "flat": [3, 32]}
+            graph.initializer.extend(onnx.numpy_helper.from_array(np.array(v), k) for k, v in sizes.items())
+            nodes += [
+                onnx.helper.make_node("Reshape", ["mean", "with_rest"], ["mean.1"], allowzero=1),
+                onnx.helper.make_node("Expand", ["mean.1", "stretched"], ["mean.2"]),
+                onnx.helper.make_node("Reshape", ["mean.2", "flat"], ["segment"], allowzero=1),
+            ]
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(nodes, "main", graph.input, outputs, graph.initializer),
+        opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10,
+    )  # fmt: skip
+    path = folder / f"{name}.onnx"
+    onnx.save(model, path, save_as_external_data=True, location=f"{name}.onnx.data", size_threshold=0)
     if checkpoint:
         write_checkpoint(folder / f"{name}.ckpt", classes)
-    return folder / f"{name}.onnx"
+    return path
 
 
-def write_checkpoint(path, classes=CLASSES):
+def write_checkpoint(path, classes=CLASSES, **weights):
     settings = to_dict(BaseConfig(audio=SMALL_AUDIO))
     names, codes = [info.name for info in classes], [info.code for info in classes]
     hyper = {
@@ -56,7 +88,7 @@ def write_checkpoint(path, classes=CLASSES):
     }  # fmt: skip
     torch.save(
         {
-            "pytorch-lightning_version": "2.6.1", "state_dict": {}, "hyper_parameters": hyper,
+            "pytorch-lightning_version": "2.6.1", "state_dict": weights, "hyper_parameters": hyper,
             "training_cfg": settings, "identifier": "0A", "training_date": "2026-11-30",
         },
         path,
@@ -115,6 +147,7 @@ def test_what_is_not_used_is_named(tmp_path, caplog):
         (lambda p: write_checkpoint(p.with_suffix(".ckpt"), CLASSES[:1]), "gives 2 scores, but .*a.ckpt knows 1 class"),
         (lambda p: p.with_suffix(".ckpt").write_bytes(b"x"), r"a\.ckpt"),
         (lambda p: p.write_bytes(p.read_bytes()[:100]), "is not an ONNX model or is damaged"),
+        (lambda p: p.with_suffix(".onnx.data").unlink(), "is not an ONNX model or is damaged"),
     ],
 )
 def test_bad_input(tmp_path, change, match):
@@ -124,10 +157,54 @@ def test_bad_input(tmp_path, change, match):
         load(path)
 
 
-def test_a_package_needs_an_export_with_classes(tmp_path):
-    cfg, members = resolve_for_models(None, None, foreign(tmp_path))
-    with pytest.raises(ModelError, match='run "britekit ckpt-onnx" on its checkpoint'):
-        write_contents(cfg, members, tmp_path / "out")
+@pytest.mark.parametrize("frames", [None, 12])
+def test_a_package_holds_it_in_our_form(tmp_path, windows, frames):
+    path = foreign(tmp_path / "one", frames=frames)
+    cfg, members = resolve_for_models(None, None, path)
+    theirs = load_ensemble(cfg, members)
+    first = write_contents(cfg, members, tmp_path / "out")
+    write_contents(cfg, members, tmp_path / "again")
+    shutil.rmtree(tmp_path / "one")  # neither its checkpoint nor its weights are needed
+    packaged = load_ensemble(first.cfg, first.exports)
+    assert packaged.sha256s == theirs.sha256s  # a calibration that was fitted on its scores stays valid
+    for mine, other in zip(packaged.score(windows), theirs.score(windows), strict=True):
+        np.testing.assert_array_equal(mine, other)
+    one, two = (tmp_path / x / "exports/a.onnx" for x in ("out", "again"))
+    assert one.read_bytes() == two.read_bytes() and str(tmp_path).encode() not in one.read_bytes()
+    assert first.facts["members"] == {"a.onnx": sha256_of(one)}
+
+
+def test_its_embedding_is_what_its_head_takes(tmp_path, windows):
+    theirs = foreign(tmp_path / "one")
+    ours = tmp_path / "one/ours/a.onnx"
+    found = [SearchModel(*resolve_for_models(None, None, path)).embed(windows) for path in (ours, theirs)]
+    np.testing.assert_allclose(found[1], windows.mean(axis=2), atol=1e-6)  # by hand: a fake's backbone averages rows
+    np.testing.assert_allclose(found[1], found[0], atol=1e-6)
+    path = foreign(tmp_path / "headless", head=False)
+    with pytest.raises(
+        ModelError, match='gives no embeddings, only scores; run "britekit ckpt-onnx" on its checkpoint'
+    ):
+        SearchModel(*resolve_for_models(None, None, path))
+
+
+def test_it_stands_for_the_checkpoint_that_has_its_weights(tmp_path):
+    path = foreign(tmp_path, frames=12)
+    (last,) = (
+        onnx.numpy_helper.to_array(x) for x in onnx.load(path).graph.initializer if x.name == "head.classify.weight"
+    )
+    own, cfg = path.with_suffix(".ckpt"), BaseConfig(audio=SMALL_AUDIO)
+    for weights, same in ((last, True), (last + np.float32(1e-7), False)):
+        write_checkpoint(own, **{"head.linear.weight": torch.from_numpy(weights.copy())})
+        choice = choose_backend(cfg, [own])
+        assert choice.exports == ([path] if same else [])
+        assert (read_export_facts(path).source_sha256 == sha256_of(own)) is same
+    assert choice.reason == "a.onnx was made from another checkpoint than the a.ckpt beside it"
+
+
+def test_it_is_known_by_its_weights_too(tmp_path):
+    found = [foreign(tmp_path / str(seed), seed=seed) for seed in (1, 2)]
+    assert found[0].read_bytes() == found[1].read_bytes()  # the weights are in the other file
+    assert read_export_facts(found[0]).source_sha256 != read_export_facts(found[1]).source_sha256
 
 
 def test_members_of_other_classes_or_audio_are_refused(tmp_path):
@@ -140,17 +217,26 @@ def test_members_of_other_classes_or_audio_are_refused(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not PUBLIC, reason="BRITEKIT_PUBLIC_PYTHON names no interpreter with public britekit")
-def test_a_file_of_public_britekit_scores_as_its_checkpoint(tmp_path):
-    images = np.random.default_rng(0).random((24, 128, 480), np.float32) ** 4
+@pytest.mark.parametrize("pair", ["effnet.1/basic_sed", "effnet.1/None", "nfnet.1/None", "mobilenet.1/basic_sed"])
+def test_a_file_of_public_britekit_scores_and_embeds_as_its_checkpoint(tmp_path, pair):
+    images = np.random.default_rng(0).random((8, 128, 480), np.float32) ** 4
     np.save(tmp_path / "windows.npy", images)
     maker = Path(__file__).parents[1] / "models/make_public.py"
+    embed = "import sys; sys.modules['openvino'] = None; import numpy as n, britekit as b;"
+    embed += "n.save('e.npy', b.Predictor('.', device='cpu').get_embeddings(n.load('windows.npy')[:, None]))"
     for command in (
-        [PUBLIC, maker, "effnet.1", "basic_sed", "windows.npy", "a"],
+        [PUBLIC, maker, *pair.split("/"), "windows.npy", "a"],
+        [PUBLIC, "-c", embed],
         [PUBLIC, "-c", "import britekit.commands as c; c.ckpt_onnx(input_path='a.ckpt')"],
     ):
         subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
     cfg, members = resolve_for_models(None, {"infer.audio_power": 1.0}, tmp_path / "a.onnx")
-    segment, frames = load_ensemble(cfg, members).score(images)
+    contents = write_contents(cfg, members, tmp_path / "package")
     expected = np.load(tmp_path / "a.npz")
-    np.testing.assert_allclose(segment, expected["segment"], atol=1e-4)
-    np.testing.assert_allclose(frames, expected["frames"], atol=1e-4)
+    for ensemble in (load_ensemble(cfg, members), load_ensemble(contents.cfg, contents.exports)):
+        segment, frames = ensemble.score(images)
+        np.testing.assert_allclose(segment, expected["segment"], atol=1e-4)
+        if "frames" in expected:
+            np.testing.assert_allclose(frames, expected["frames"], atol=1e-4)
+    np.testing.assert_allclose(SearchModel(cfg, members).embed(images), np.load(tmp_path / "e.npy"), atol=1e-4)
+    assert read_export_facts(tmp_path / "a.onnx").source_sha256 == sha256_of(tmp_path / "a.ckpt")
