@@ -147,6 +147,25 @@ def test_a_model_that_is_nowhere(project, monkeypatch, tmp_path):
         (tmp_path / "store").rename(project.folder.parent / "store")
 
 
+def test_handlers_of_others_stay_open(project):
+    """Handlers such as absl's close their stream when GTO configures logging."""
+    code = """
+import logging, sys
+from pathlib import Path
+class Closing(logging.StreamHandler):
+    def close(self):
+        if "gto" in sys.modules and "done" not in globals():
+            print("closed")
+        super().close()
+handler = Closing()
+from britekit.project.promotion import promoted_commit
+print(promoted_commit(Path("."), "no-such-stage"), "gto" in sys.modules)
+done = True
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=project.folder, capture_output=True, text=True, check=True)
+    assert done.stdout == "None True\n"
+
+
 def test_what_cannot_be_promoted(project, monkeypatch):
     monkeypatch.chdir(project.folder)
     with pytest.raises(InputError, match="git rev-parse"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging.config
 import re
 import subprocess
 from collections.abc import Iterator
@@ -54,7 +55,8 @@ def promote(root: Path, revision: str, stage: str, margin: float) -> Promotion:
     InputError
         The model may not be promoted, or there is nothing to promote.
     """
-    from gto import api
+    with _unconfigured_logging():
+        from gto import api
 
     if not _STAGE.fullmatch(stage):
         raise InputError(f'"{stage}" is not a valid name of a stage; use lower-case letters, digits and "-"')
@@ -83,6 +85,8 @@ def promoted_commit(root: Path, stage: str) -> str | None:
     from dvc.repo import Repo
     from dvc.repo.artifacts import ArtifactNotFoundError
 
+    with _unconfigured_logging():
+        import gto  # noqa: F401
     with _repository(root), Repo(str(root)) as repo:
         try:
             return str(repo.artifacts.get_rev(ARTIFACT, stage=stage))
@@ -160,6 +164,21 @@ def _compared(before: str, commit: str, stage: str, margin: float) -> Comparison
             f"lie above {-margin:g} (pipeline.promote_margin)"
         )
     return found
+
+
+@contextmanager
+def _unconfigured_logging() -> Iterator[None]:
+    """Import GTO without the logging that it configures for the whole process.
+
+    ``dictConfig`` closes the handlers of everyone else, and that of absl then closes its stream, such as the standard
+    error that a notebook or a test captures.
+    """
+    configure = logging.config.dictConfig
+    logging.config.dictConfig = lambda config: None
+    try:
+        yield
+    finally:
+        logging.config.dictConfig = configure
 
 
 @contextmanager
