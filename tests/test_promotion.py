@@ -196,7 +196,7 @@ def test_the_link_in_the_registry(monkeypatch, tmp_path, offline):
     from britekit.config import resolve
 
     stub = _Stub(offline)
-    monkeypatch.setattr(tracking, "_start", lambda *_: stub)
+    monkeypatch.setattr(tracking, "_start", lambda *_: tracking._Started(stub, {}, None))
     monkeypatch.setattr(tracking, "_wandb", lambda: stub)
     path = tmp_path / "x.bento"
     reason = tracking.link_in_registry(resolve(), "recognizer", path, "production", {"commit": "c"})

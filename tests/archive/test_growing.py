@@ -100,7 +100,7 @@ embed(input_path="recordings", archive="killed", model="models/seed-1.onnx")
 
 @pytest.mark.slow
 def test_killed_runs_go_on_to_equal_bytes(recordings):
-    for number in range(100):
+    for number in range(50):
         write_recording(recordings / f"more/{number:02}.wav", 30.0 + number / 10, seed=number)
     embed(input_path="recordings", archive="whole", model=MODEL)
     rng, kept = random.Random(0), set()

@@ -197,7 +197,10 @@ def test_settings_file_is_yaml(packaged):
     assert settings["infer"]["backend"] == "openvino" and "audio" not in settings
 
 
-@pytest.mark.parametrize("suffix", [".bento", ".tar", ".tar.gz", ".zip"])
+@pytest.mark.parametrize(
+    "suffix",
+    [".bento", ".zip", pytest.param(".tar", marks=pytest.mark.soak), pytest.param(".tar.gz", marks=pytest.mark.soak)],
+)
 def test_the_same_ensemble_gives_the_same_bytes(tmp_path, monkeypatch, suffix):
     """Whatever the time, the folder and the process: as for every other stage of the pipeline."""
     monkeypatch.chdir(tmp_path)

@@ -33,6 +33,7 @@ print("timing")
 """
 
 
+@pytest.mark.soak
 def test_every_family_trains_at_the_default_size():
     """In a process of its own, which may die."""
     root = Path(__file__).parents[2]

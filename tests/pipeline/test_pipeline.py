@@ -127,6 +127,7 @@ def test_experiment_repeats_train_and_what_follows(done_project: Project) -> Non
         done_project.dvc("checkout")
 
 
+@pytest.mark.soak
 def test_queue_of_three(done_project: Project) -> None:
     for index, score in enumerate((0.5, 0.6, 0.7)):  # nothing is trained or analyzed again for these
         done_project.dvc("exp", "run", "--queue", "--name", f"queued-{index}", "-S", f"infer.min_score={score}")
