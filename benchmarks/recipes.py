@@ -45,20 +45,7 @@ sys.path.insert(0, str(ROOT))
 SETS = ("esc10", "insects", "sample")
 FOLDS = (1, 2, 3, 4)
 PAIRS = ((1, 2), (3, 4))
-FIELDS = (
-    "set",
-    "held_out",
-    "switch",
-    "seed",
-    "epochs",
-    "model",
-    "fold",
-    "macro_pr",
-    "top1",
-    "steps",
-    "loss",
-    "seconds",
-)
+FIELDS = ("set", "held_out", "switch", "seed", "epochs", "model", "fold", "macro_pr", "top1", "steps", "loss", "cpu_s")
 SIZE = {"spec_height": 64, "spec_width": 128}
 AUDIO: dict[str, dict[str, Any]] = {
     "esc10": {"sampling_rate": 44100, "min_freq": 50, "max_freq": 20000, "win_length": 0.04},
@@ -124,6 +111,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "linear power": {"audio": {"power": 2.0}},
     "PCEN, linear power": {"front": "pcen", "audio": {"power": 2.0}},
     "weight decay 0.05": {"opt_weight_decay": 0.05},
+    "mixup 0.5, SWA": {"prob_simple_merge": 0.0, "prob_mixup": 0.5, "swa_portion": 0.25},
 }
 
 
@@ -224,7 +212,9 @@ class Data:
         if key not in self._images:
             if not path.exists():
                 images, owner = self._compute(audio)
-                np.savez_compressed(path, images=images, owner=owner)
+                partial = path.with_suffix(f".{os.getpid()}.npz")  # several may run at once
+                np.savez_compressed(partial, images=images, owner=owner)
+                partial.replace(path)
             with np.load(path) as stored:
                 self._images[key] = stored["images"], stored["owner"]
         return self._images[key]
@@ -288,7 +278,7 @@ class Runs:
             writer.writerows(rows)
         self.rows += rows
         shown = ", ".join(f"fold {row['fold']} {float(row['macro_pr']):.3f}" for row in rows)
-        print(f"{name} {switch}, seed {seed}: {shown} ({float(rows[0]['seconds']):.0f} s)", flush=True)
+        print(f"{name} {switch}, seed {seed}: {shown} ({float(rows[0]['cpu_s']):.0f} s of CPU)", flush=True)
         return rows
 
 
@@ -310,7 +300,7 @@ def train_and_score(
     from britekit.models.checkpoint import load_checkpoint
     from britekit.training.trainer import train
 
-    begun = time.monotonic()
+    begun = time.process_time()
     own = copy.deepcopy(settings)
     audio, factor = own.pop("audio", {}), own.pop("epochs", 1.0)
     images, owner = data.images(audio)
@@ -330,7 +320,7 @@ def train_and_score(
             if len(rows):
                 x = torch.from_numpy(images[rows]).float().div_(255.0)[:, None]
                 scores[rows] = torch.sigmoid(network(x)[0]).numpy()
-    steps, seconds = int(result.epochs[-1]["step"]), time.monotonic() - begun
+    steps, seconds = int(result.epochs[-1]["step"]), time.process_time() - begun
     for fold in held_out:
         precision, right = data.score(scores, owner, fold)
         yield fold, f"{precision:.5f}", f"{right:.5f}", steps, f"{result.loss:.5f}", f"{seconds:.1f}"
@@ -356,10 +346,17 @@ def write_pickle(path: Path, data: Data, images: np.ndarray, owner: np.ndarray, 
     path.write_bytes(pickle.dumps(content, protocol=4))
 
 
-def screen(work: Path, epochs: int, only: Sequence[str], seed: int, pairs: int, sets: Sequence[str] = SETS) -> None:
+def screen(
+    work: Path,
+    epochs: int,
+    only: Sequence[str],
+    seed: int,
+    pairs: Sequence[tuple[int, int]],
+    sets: Sequence[str] = SETS,
+) -> None:
     """Run every switch on every set, the default first."""
     runs = Runs(work)
-    for pair in PAIRS[:pairs]:
+    for pair in pairs:
         for switch in only or SWITCHES:
             for name in sets:
                 runs.run(name, pair, switch, SWITCHES[switch], seed, epochs, MODEL)
@@ -557,7 +554,7 @@ def main() -> int:
             sub.add_argument("--only", nargs="+", default=(), metavar="NAME")
             sub.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
             sub.add_argument("--seed", type=int, default=1)
-            sub.add_argument("--pairs", type=int, default=len(PAIRS), choices=(1, 2), help="1: folds 1 and 2 only")
+            sub.add_argument("--pairs", type=int, nargs="+", default=(1, 2), choices=(1, 2), help="1: folds 1 and 2")
             sub.add_argument("--epochs", type=int, default=16)
     options = parser.parse_args()
     os.environ["WANDB_MODE"] = "disabled"
@@ -572,7 +569,8 @@ def main() -> int:
     elif options.step == "prepare":
         prepare(work, options.data.resolve())
     elif options.step == "screen":
-        screen(work, options.epochs, options.only, options.seed, options.pairs, options.sets)
+        pairs = [PAIRS[number - 1] for number in options.pairs]
+        screen(work, options.epochs, options.only, options.seed, pairs, options.sets)
     return 0
 
 

@@ -34,7 +34,7 @@ def recipes(tmp_path, monkeypatch):
 
 
 def test_outer_folds_are_scored_once_with_what_was_best_beside_them(recipes, tmp_path):
-    recipes.screen(tmp_path, 16, (), 1, 2)
+    recipes.screen(tmp_path, 16, (), 1, recipes.PAIRS)
     assert len(recipes.trained) == 2 * 3 * 3
     recipes.nested(tmp_path, 16, 48, best=2, seeds=2, sets=["insects"])
     outer = [row for row in recipes.read_runs(tmp_path / "runs.csv") if row["epochs"] == "48"]
@@ -43,13 +43,13 @@ def test_outer_folds_are_scored_once_with_what_was_best_beside_them(recipes, tmp
         assert tried == ["default", "mixed" if fold < 3 else "good"]
         assert {row["held_out"] for row in outer if row["fold"] == str(fold)} == {str(fold)}
     count = len(recipes.trained)
-    recipes.screen(tmp_path, 16, (), 1, 2)
+    recipes.screen(tmp_path, 16, (), 1, recipes.PAIRS)
     recipes.nested(tmp_path, 16, 48, best=2, seeds=2, sets=["insects"])
     assert len(recipes.trained) == count, "what is in the table is not run again"
 
 
 def test_differences_are_paired_by_fold(recipes, tmp_path):
-    recipes.screen(tmp_path, 16, (), 1, 2)
+    recipes.screen(tmp_path, 16, (), 1, recipes.PAIRS)
     rows = recipes.read_runs(tmp_path / "runs.csv")
     found = recipes.paired(rows, "mixed", 16)
     np.testing.assert_allclose(np.sort(found), [0.05] * 6 + [0.2] * 6)

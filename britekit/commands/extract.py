@@ -63,5 +63,7 @@ def extract(
         print(f"{name} = {count}")
     print(f"recordings = {result.recordings}")
     print(f"spectrograms = {result.spectrograms}")
+    if cfg.pipeline.extract_variants:
+        print(f"variants of each = {cfg.pipeline.extract_variants}")
     result.raise_for_failures()
     return result.spectrograms

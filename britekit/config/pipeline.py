@@ -17,6 +17,10 @@ class PipelineConfig(Section):
 
     seeds: list[int] = setting(lambda: [1, 2], "one training run and one ensemble member each", low=0)
     extract_overlap: float = setting(0.0, "overlap of neighboring segments in the stage extract", "s", low=0)
+    extract_variants: int = setting(
+        0, "variants of each segment that extract stores: filter, room, noise", late=True, low=0, high=20
+    )
+    variant_noise: str | None = setting(None, "folder of background noise for these variants; null = none", late=True)
     test_annotations: str = setting("data/test/annotations.csv", "annotations of the test recordings")
     granularity: Literal["segment", "block", "recording"] = setting("segment", "of the stage rpt-test")
     calibration_cutoff: float = setting(0.0, "lowest score used to fit the calibration", low=0, below=1)
@@ -33,6 +37,10 @@ class PipelineConfig(Section):
 
     def relations(self) -> Iterator[Problem]:
         """Yield an empty or repeating list of seeds, and a name no Bento can have."""
+        if self.variant_noise is not None and not self.extract_variants:
+            yield Problem(
+                ("pipeline.variant_noise", "pipeline.extract_variants"), "needs variants; set extract_variants, too"
+            )
         if not self.seeds:
             yield Problem(("pipeline.seeds",), "the list is empty; at least one seed is needed")
         elif len(set(self.seeds)) < len(self.seeds):

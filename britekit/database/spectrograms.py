@@ -96,6 +96,11 @@ def get_or_add_group(session: Session, name: str, audio: dict[str, Any] | None =
     return found
 
 
+def variant_group(group: str, number: int) -> str:
+    """Return the name of the group of a group's variants of this number, from 1 on (`pipeline.extract_variants`)."""
+    return f"{group}-variant-{number}"
+
+
 def require_group(session: Session, name: str) -> int:
     """Return the ID of a spectrogram group; raises `DatabaseError` with a suggestion if there is none."""
     found = session.scalar(select(SpecGroup.id).where(SpecGroup.name == name))

@@ -107,9 +107,21 @@ class Bank:
         elif self.device.type != "cpu":
             images = images.to(self.device)
         self.images = images
+        self.variants = self._variants(samples)
         self.labels = torch.from_numpy(np.ascontiguousarray(labels))
         self.extra_targets = extras
         self.known_labels = None if known is None else torch.from_numpy(np.ascontiguousarray(known))
+
+    def _variants(self, samples: Samples) -> torch.Tensor | None:
+        """Return the variants (K, N, H, W) of the samples, on the device if the samples are and it has room."""
+        stored = getattr(samples, "variants", None)
+        if stored is None:
+            return None
+        variants = torch.from_numpy(stored)
+        if self.images.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            return variants.to(self.device) if variants.numel() < free * _DEVICE_SHARE else variants
+        return variants.to(self.images.device)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -124,9 +136,19 @@ class Bank:
         """W."""
         return int(self.images.shape[2])
 
-    def gather(self, index: torch.Tensor) -> torch.Tensor:
-        """Spectrograms of the given samples, (B, H, W) float32 in [0, 1], new memory."""
+    def gather(self, index: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Spectrograms of the given samples, (B, H, W) float32 in [0, 1], new memory.
+
+        With a generator, each is drawn from the sample's own one and its variants, alike often.
+        """
         stored = self.images.index_select(0, send(index, self.images.device))
+        if generator is not None and self.variants is not None:
+            kinds, count = self.variants.shape[:2]
+            drawn = torch.randint(kinds + 1, (len(index),), generator=generator)
+            rows = rows_where((drawn > 0) & (index < count))
+            chosen = (drawn[rows] - 1) * count + index[rows]
+            varied = self.variants.flatten(0, 1).index_select(0, send(chosen, self.variants.device))
+            stored.index_copy_(0, send(rows, stored.device), varied.to(stored.device))
         if self.images.device.type != self.device.type:  # the set did not fit on the device
             stored = send(stored, self.device)
         return stored.to(torch.float32).mul_(1.0 / 255.0)
@@ -302,7 +324,8 @@ class TrainingBatches:
         if self.mixer.active:
             images, targets, merged, known, extras = self._mixed(index)
         else:
-            images, targets, merged = bank.gather(index), bank.targets(index), torch.zeros(len(index))
+            images = bank.gather(index, self.generator)
+            targets, merged = bank.targets(index), torch.zeros(len(index))
             known, extras = bank.known(index), bank.extras(index)
         columns = None
         if extras is not None:
@@ -330,7 +353,7 @@ class TrainingBatches:
 
     def _noise_images(self, count: int) -> torch.Tensor:
         pick = torch.randint(len(self.noise), (count,), generator=self.generator)
-        return self.bank.gather(self.noise[pick])
+        return self.bank.gather(self.noise[pick], self.generator)
 
     def _mixed(
         self, index: torch.Tensor
@@ -345,7 +368,7 @@ class TrainingBatches:
         known = bank.known(both)
         if known is not None:
             known = mixed_knowledge(known, bank.targets(both), ways, count)
-        images, *others = bank.gather(both).split([count, *sizes])
+        images, *others = bank.gather(both, self.generator).split([count, *sizes])
         targets, *their_targets = bank.targets(both).split([count, *sizes])
         places = send(rows, bank.device).split(sizes)
         merge, mixup, cutmix = zip(ways, places, others, their_targets, strict=True)
@@ -412,7 +435,7 @@ class TrainingBatches:
         if known is not None and their_known is not None:
             both = torch.cat([targets, their_targets])
             known = mixed_knowledge(torch.cat([known, their_known]), both, ways, len(targets))
-        added, mixed = bank.gather(index).split(sizes)
+        added, mixed = bank.gather(index, self.generator).split(sizes)
         places = send(torch.cat(ways), bank.device).split(sizes)
         images.index_add_(0, places[0], added)
         targets[merge] = torch.maximum(targets[merge], their_targets[: sizes[0]])

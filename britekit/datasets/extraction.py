@@ -20,7 +20,7 @@ from britekit.database.deletion import delete_category, delete_group, delete_sou
 from britekit.database.recordings import get_or_add_source
 from britekit.database.schema import DEFAULT_NAME, Recording, SoundType, Source, SpecGroup
 from britekit.database.session import publish_database
-from britekit.database.spectrograms import get_or_add_group
+from britekit.database.spectrograms import get_or_add_group, variant_group
 from britekit.database.tracked import note_applied_rows
 from britekit.datasets.curation import Curation, read_curation, report_problems
 from britekit.datasets.plans import Plan, by_channel
@@ -49,7 +49,8 @@ def build_training_database(
     Parameters
     ----------
     cfg
-        ``audio``, ``pipeline.extract_overlap``, ``misc.source_regexes``, ``misc.group_regex``.
+        ``audio``, ``pipeline.extract_overlap``, ``pipeline.extract_variants``, ``pipeline.variant_noise``,
+        ``misc.source_regexes``, ``misc.group_regex``.
     root
         The tree, with an optional ``recordings.csv``.
     classes_path
@@ -71,6 +72,11 @@ def build_training_database(
     plans = by_channel(read_tree(root, classes, cfg.misc, failures), cfg.audio)
     _check_every_class(root, classes_path, classes, plans, curation)
     _choose_windows(plans, duration, overlap)
+    variants = None
+    if cfg.pipeline.extract_variants:
+        from britekit.datasets.waveform_variants import WaveformVariants  # slow to import
+
+        variants = WaveformVariants(cfg)
     decisions = curation.about((plan.filename, plan.source) for plan in plans)
 
     def choose(plan: Plan, offset: float) -> list[str]:
@@ -79,10 +85,15 @@ def build_training_database(
 
     with publish_database(target) as session:
         class_ids = _add_classes(session, curation)
-        place = Place(class_ids, get_or_add_group(session, group, cfg.audio.stored()))
+        names = [group, *(variant_group(group, number + 1) for number in range(cfg.pipeline.extract_variants))]
+        own, *others = [get_or_add_group(session, name, cfg.audio.stored()) for name in names]
+        place = Place(class_ids, own, others)
         session.commit()
-        result = store_plans(session, cfg.audio, plans, lambda: place, 0.0, choose=choose, stored_path=project_path)
-        result.failures += failures.failures
+        result = store_plans(
+            session, cfg.audio, plans, lambda: place, 0.0, choose=choose, stored_path=project_path,
+            vary=None if variants is None else variants.of,
+        )  # fmt: skip
+        result.failures += failures.failures + ([] if variants is None else variants.failures.failures)
         if not result.computed:
             result.raise_for_failures()
             raise InputError(f"{root}: no recording gives a segment; see the warnings above")

@@ -6,21 +6,29 @@ with their number; each is checked to be whole and of the configured size.
 
 from __future__ import annotations
 
+import itertools
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from britekit.annotations.classes import ClassInfo
-from britekit.database.spectrograms import group_settings, inflate, iter_values, require_group
+from britekit.database.schema import SpecGroup, SpecValue
+from britekit.database.spectrograms import group_settings, inflate, iter_values, require_group, variant_group
 from britekit.datasets.pickle_writer import PickleWriter
 from britekit.datasets.selection import Selection, select_spectrograms
 from britekit.errors import DatabaseError, InputError
 from britekit.files import atomic_path
 from britekit.processes import available_cores
 from britekit.progress import Meter
+
+log = logging.getLogger(__name__)
 
 
 def write_training_pickle(
@@ -72,7 +80,11 @@ def write_training_pickle(
         writer.list_entry("spec_recording_ids", selection.recording_ids.tolist())
         writer.list_entry("spec_group_ids", selection.group_ids.tolist())
         # Last, so that a reader knows how many come and how large they are.
-        writer.list_entry("spec_values", _checked_values(session, selection, height, width))
+        writer.list_entry("spec_values", _checked_values(session, selection.value_ids, selection, height, width))
+        variants = _variants(session, selection, group)
+        if variants:
+            values = (_checked_values(session, ids, selection, height, width) for ids in variants)
+            writer.list_entry("spec_variants", itertools.chain.from_iterable(values))
         writer.close()
     return selection.counts(), len(selection.value_ids)
 
@@ -99,10 +111,34 @@ def _known(selection: Selection) -> Iterator[list[int] | None]:
         yield None if absent is None else sorted({*absent, *labels[starts[place] : starts[place + 1]]})
 
 
-def _checked_values(session: Session, selection: Selection, height: int, width: int) -> Iterator[bytes]:
+def _variants(session: Session, selection: Selection, group: str) -> list[NDArray[np.int64]]:
+    """Return the value IDs (N,) of each stored variant; where a segment has none, those of its own spectrogram."""
+    found: list[NDArray[np.int64]] = []
+    for number in itertools.count(1):
+        name = variant_group(group, number)
+        group_id = session.scalar(select(SpecGroup.id).where(SpecGroup.name == name))
+        if group_id is None:
+            return found
+        query = select(SpecValue.segment_id, SpecValue.id).where(SpecValue.specgroup_id == group_id)
+        stored = {segment: value for segment, value in session.execute(query)}  # noqa: C416
+        pairs = zip(selection.segment_ids.tolist(), selection.value_ids.tolist())
+        ids = np.array([stored.get(segment, own) for segment, own in pairs], np.int64)
+        lacking = int((ids == selection.value_ids).sum())
+        if lacking:
+            log.warning(
+                '%d of %d segments have no spectrogram in group "%s", such as those added after `extract`; '
+                "their own one takes its place", lacking, len(ids), name,
+            )  # fmt: skip
+        found.append(ids)
+    raise AssertionError
+
+
+def _checked_values(
+    session: Session, value_ids: NDArray[np.int64], selection: Selection, height: int, width: int
+) -> Iterator[bytes]:
     segments = selection.segment_ids.tolist()
     done = 0
-    meter = Meter(len(selection.value_ids), "pickle")
+    meter = Meter(len(value_ids), "pickle")
 
     def check(value: bytes) -> str:
         try:
@@ -113,7 +149,7 @@ def _checked_values(session: Session, selection: Selection, height: int, width: 
 
     try:
         with ThreadPoolExecutor(available_cores()) as pool:
-            for values in iter_values(session, selection.value_ids.tolist()):
+            for values in iter_values(session, value_ids.tolist()):
                 for place, (value, problem) in enumerate(zip(values, pool.map(check, values)), done):
                     if problem:
                         raise DatabaseError(

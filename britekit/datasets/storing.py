@@ -22,7 +22,7 @@ from britekit.database.segments import add_links, add_segments, classes_of, near
 from britekit.database.spectrograms import add_values, differing_settings, encode, group_settings, segments_with_value
 from britekit.datasets.plans import Plan, by_channel
 from britekit.datasets.recordings_csv import with_metadata
-from britekit.datasets.window_streams import WindowStream, of_track, stream_windows
+from britekit.datasets.window_streams import Vary, WindowStream, of_track, stream_windows
 from britekit.errors import BriteKitError, InputError
 from britekit.progress import track
 
@@ -58,10 +58,11 @@ class Extraction(Failures):
 
 @dataclass(frozen=True)
 class Place:
-    """Where spectrograms go: the IDs of the classes by name, and of the spectrogram group."""
+    """Where spectrograms go: the IDs of the classes by name, of the spectrogram group, and of those of variants."""
 
     class_ids: Mapping[str, int]
     group_id: int
+    variant_ids: Sequence[int] = ()
 
 
 def absolute_path(path: Path) -> str:
@@ -80,6 +81,7 @@ def store_plans(
     stored_path: Callable[[Path], str] = absolute_path,
     commit: Callable[[Path], None] | None = None,
     on_recording: Callable[[Path, int], None] | None = None,
+    vary: Vary | None = None,
 ) -> Extraction:
     """Store the windows of recordings, a transaction per recording; report those that cannot be read.
 
@@ -106,6 +108,8 @@ def store_plans(
         Called with each recording before the session commits.
     on_recording
         Called with each recording and its number of new spectrograms, once they are stored.
+    vary
+        Makes the variants of windows that go to ``Place.variant_ids``.
     """
     result = Extraction()
     plans = by_channel(plans, audio)
@@ -116,7 +120,8 @@ def store_plans(
         starts = by_path[path]
         return starts(path) if callable(starts) else starts
 
-    streams = stream_windows([plan.path for plan in plans], audio, starts_of, [plan.channel for plan in plans])
+    channels = [plan.channel for plan in plans]
+    streams = stream_windows([plan.path for plan in plans], audio, starts_of, channels, vary)
     for plan, stream in track(zip(plans, streams), len(plans), "extract"):
         try:
             stream.wait()  # without the database's lock, which others may want meanwhile
@@ -180,6 +185,7 @@ class _Store:
             The recording cannot be read, or is another one than the database has under that name.
         """
         session, plan, group_id = self._session, self._plan, self._place.group_id
+        groups = (group_id, *self._place.variant_ids)
         self._duration = audio.spec_duration
         batches = iter(self._stream)
         batch = next(batches, None)
@@ -200,21 +206,22 @@ class _Store:
         elsewhere: dict[float, int] = {}
         while batch is not None:
             self.offsets += batch.offsets
-            new: list[tuple[float, bytes, Sequence[str], Sequence[str] | None]] = []
-            values: list[tuple[int, bytes]] = []
-            for offset, value in zip(batch.offsets, batch.values):
+            # Values of a segment: its own, then those of its variants.
+            new: list[tuple[float, list[bytes], Sequence[str], Sequence[str] | None]] = []
+            values: list[tuple[int, list[bytes]]] = []
+            for offset, value, variants in zip(batch.offsets, batch.values, batch.variants):
                 names = self._classes_at(plan, offset)
                 absent = self._absent_at(offset, names)
                 stored = nearest(offset, known, self._tolerance) if names and known else None
                 if stored is None:
-                    new += [(offset, value, names, absent)] if names or absent else []
+                    new += [(offset, [value, *variants], names, absent)] if names or absent else []
                     continue
                 segment_id = there[stored]
                 self._link(segment_id, names, linked.setdefault(segment_id, set()))
                 if segment_id not in drawn:
                     drawn.add(segment_id)
                     if abs(stored - offset) < _SAME_OFFSET_S:
-                        values.append((segment_id, value))
+                        values.append((segment_id, [value, *variants]))
                     else:
                         elsewhere[stored] = segment_id
             if new and recording_id is None:
@@ -228,7 +235,8 @@ class _Store:
                 partly = {at: absent for at, (_, _, _, absent) in pairs if absent is not None}
                 add_absences(session, {at: [class_ids[name] for name in absent] for at, absent in partly.items()})
                 values += [(at, value) for at, (_, value, _, _) in pairs]
-            add_values(session, group_id, values)
+            for number, group in enumerate(groups):
+                add_values(session, group, [(at, every[number]) for at, every in values])
             self.segments += len(new)
             self.spectrograms += len(values)
             batch = next(batches, None)

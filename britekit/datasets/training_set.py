@@ -21,9 +21,10 @@ from britekit.errors import InputError
 
 _LABEL_KEYS = ("class_names", "class_codes", "alt_names", "alt_codes")
 _KNOWN_KEY = "spec_known_indexes"
+_VARIANTS_KEY = "spec_variants"
 _KEYS = frozenset(
     {*_LABEL_KEYS, "spec_values", "spec_class_indexes", "spec_segment_ids", "spec_recording_ids"}
-    | {"spec_group_ids", _KNOWN_KEY, "spec_height", "spec_width", "audio"}
+    | {"spec_group_ids", _KNOWN_KEY, _VARIANTS_KEY, "spec_height", "spec_width", "audio"}
 )
 _LARGEST_IMAGE = 1 << 26
 _VALUES_PER_TASK = 32
@@ -52,6 +53,8 @@ class TrainingSet:
     known: NDArray[np.uint8] | None = None
     """(N, C) uint8, 1 where it is known whether the class is heard; None if all is known. Elsewhere the label is 0 and
     means nothing."""
+    variants: NDArray[np.uint8] | None = None
+    """(K, N, H, W) uint8, stored variants of the spectrograms (`waveform_variants.py`); None if there are none."""
 
 
 def read_training_set(
@@ -222,7 +225,7 @@ class _Checks:
         count, order = self._rows()
         if order is not None:
             given = array
-            array = (allocate or _own_memory)(count, given.shape[1])
+            array = (allocate or _own_memory)(len(order), given.shape[1])
             np.take(given, order, axis=0, out=array)
         height, width = self._size(size, array.shape[1] if count else None)
         recording_ids = self._ids("spec_recording_ids", count)
@@ -235,7 +238,8 @@ class _Checks:
         labels = self._labels(count, len(classes))
         return TrainingSet(
             classes=classes,
-            images=array.reshape(count, height, width),
+            images=array[:count].reshape(count, height, width),
+            variants=array[count:].reshape(-1, count, height, width) if len(array) > count else None,
             labels=labels,
             known=self._known(labels),
             group_ids=group_ids,
@@ -248,7 +252,7 @@ class _Checks:
         classes = self._classes()
         count, order = self._rows()
         self._size(size, None)
-        rows = np.arange(count, dtype=np.int64) if order is None else order
+        rows = np.arange(count, dtype=np.int64) if order is None else order[:count]
         return classes, self._labels(count, len(classes)), rows
 
     def _classes(self) -> list[ClassInfo]:
@@ -268,14 +272,20 @@ class _Checks:
         return [ClassInfo(*labels) for labels in zip(*columns)]
 
     def _rows(self) -> tuple[int, NDArray[np.int64] | None]:
-        """Return the number of spectrograms, and their rows where these are not simply in order."""
+        """Return the number of spectrograms, and the rows of them and their variants where not simply in order."""
         values = self._list("spec_values")
         if not values:
             raise self._wrong("spec_values", "there is no spectrogram in it")
-        if not all(isinstance(value, _Slot) for value in values):
-            raise self._wrong("spec_values", "expected a list of compressed spectrograms")
-        rows = np.array([value.row for value in values], dtype=np.int64)
-        return len(rows), None if np.array_equal(rows, np.arange(len(rows))) else rows
+        variants = [] if self._content.get(_VARIANTS_KEY) is None else self._list(_VARIANTS_KEY)
+        for key, listed in (("spec_values", values), (_VARIANTS_KEY, variants)):
+            if not all(isinstance(value, _Slot) for value in listed):
+                raise self._wrong(key, "expected a list of compressed spectrograms")
+        if len(variants) % len(values):
+            raise self._wrong(
+                _VARIANTS_KEY, f"it has {len(variants)} entries, expected a multiple of the {len(values)} spectrograms"
+            )
+        rows = np.array([value.row for value in (*values, *variants)], dtype=np.int64)
+        return len(values), None if np.array_equal(rows, np.arange(len(rows))) else rows
 
     def _size(self, given: tuple[int, int] | None, found: int | None) -> tuple[int, int]:
         height, width = self._content.get("spec_height"), self._content.get("spec_width")

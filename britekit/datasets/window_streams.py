@@ -14,7 +14,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +30,8 @@ from britekit.processes import available_cores
 Item = TypeVar("Item")
 # Which windows of a recording are wanted; it may have to open the file, and runs in a thread.
 Starts = Callable[[Path], WindowGrid | Sequence[float]]
+# Yields further spectrograms of each window that has enough sound, in order.
+Vary = Callable[[Path, WindowGrid | Sequence[float], AudioConfig], Iterator[list[bytes]]]
 
 _WINDOWS_PER_BATCH = 32
 # Of one recording, before its worker waits: some 1,000 windows, 30 MB. It bounds the memory of a 24 h
@@ -41,10 +43,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EncodedBatch:
-    """Some windows: offsets in seconds, and their spectrograms as they are stored."""
+    """Some windows: offsets in seconds, their spectrograms as they are stored, and those of their variants."""
 
-    offsets: list[float]
-    values: list[bytes]
+    offsets: list[float] = field(default_factory=list)
+    values: list[bytes] = field(default_factory=list)
+    variants: list[list[bytes]] = field(default_factory=list)
+    """Of each window; empty lists where none are wanted."""
 
 
 class WindowStream:
@@ -60,12 +64,15 @@ class WindowStream:
         Listed starts, in seconds, after which too little of the recording is left; likewise.
     """
 
-    def __init__(self, path: Path, cfg: AudioConfig, starts: Starts, stop: threading.Event) -> None:
+    def __init__(
+        self, path: Path, cfg: AudioConfig, starts: Starts, stop: threading.Event, vary: Vary | None = None
+    ) -> None:
         self.path = path
         self.seconds = 0.0
         self.absent: list[float] = []
         self._cfg = cfg
         self._starts = starts
+        self._vary = vary
         self._stop = stop
         self._batches: queue.Queue[EncodedBatch | None] = queue.Queue(_BATCHES_HELD)
         self._ready = threading.Event()
@@ -93,7 +100,8 @@ class WindowStream:
             check_name(self.path)
             starts = self._starts(self.path)
             windows = Windows(self.path, self._cfg, starts)
-            batch, found = EncodedBatch([], []), False
+            variants = None if self._vary is None else self._vary(self.path, starts, self._cfg)
+            batch, found = EncodedBatch(), False
             for start, image in windows:
                 if self._stop.is_set():
                     return
@@ -102,9 +110,10 @@ class WindowStream:
                     continue
                 batch.offsets.append(round(start, 6))
                 batch.values.append(encode(image))
+                batch.variants.append([] if variants is None else next(variants))
                 if len(batch.offsets) == _WINDOWS_PER_BATCH:
                     self._put(batch)
-                    batch, found = EncodedBatch([], []), True
+                    batch, found = EncodedBatch(), True
             if batch.offsets:
                 self._put(batch)
             elif not found and isinstance(starts, WindowGrid):
@@ -134,7 +143,11 @@ def of_track(cfg: AudioConfig, channel: int | None) -> AudioConfig:
 
 
 def stream_windows(
-    paths: Sequence[Path], cfg: AudioConfig, starts: Starts, channels: Sequence[int | None] = ()
+    paths: Sequence[Path],
+    cfg: AudioConfig,
+    starts: Starts,
+    channels: Sequence[int | None] = (),
+    vary: Vary | None = None,
 ) -> Iterator[WindowStream]:
     """Yield the windows of each recording in the given order, while the next ones are computed already.
 
@@ -148,6 +161,8 @@ def stream_windows(
         Returns the grid or the start times, in seconds, of a recording's windows.
     channels
         Of each path, the channel that is read in place of ``audio.channels``, or None.
+    vary
+        Makes variants of them.
     """
     workers = max(1, min(8, available_cores()))
     stop = threading.Event()
@@ -160,7 +175,7 @@ def stream_windows(
         stack.callback(stop.set)
         while True:
             for path, channel in waiting:
-                stream = WindowStream(path, of_track(cfg, channel), starts, stop)
+                stream = WindowStream(path, of_track(cfg, channel), starts, stop, vary)
                 pool.submit(stream.fill)
                 ahead.append(stream)
                 if len(ahead) > workers:

@@ -99,7 +99,7 @@ def share_samples(path: str, cfg: BaseConfig, setting: str, world: ProcessGroup)
         if world.local_rank == 0:
             try:
                 samples = read_samples(path, cfg, setting, rows)
-                told = (str(rows.path), samples.images.shape, replace(samples, images=np.empty((0, 0, 0), np.uint8)))
+                told = (str(rows.path), samples.images.shape, _kinds(samples), _without_images(samples))
             except BriteKitError as error:
                 told = error
         found = world.from_all((world.node, told))
@@ -107,12 +107,23 @@ def share_samples(path: str, cfg: BaseConfig, setting: str, world: ProcessGroup)
         if failed:
             raise failed[0]
         if samples is None:
-            where, shape, rest = next(c for n, c in found if n == world.node and c is not None)
-            samples = replace(rest, images=map_rows(Path(where), shape))
+            where, (count, *size), kinds, rest = next(c for n, c in found if n == world.node and c is not None)
+            mapped = map_rows(Path(where), (count * (1 + kinds), *size))
+            variants = mapped[count:].reshape(kinds, count, *size) if kinds else None
+            samples = replace(rest, images=mapped[:count], variants=variants)
         world.from_all(None)  # all have opened it
     finally:
         rows.remove()
     return samples
+
+
+def _kinds(samples: Any) -> int:
+    """Return the number of variants of each sample, K."""
+    return 0 if samples.variants is None else len(samples.variants)
+
+
+def _without_images(samples: Any) -> Any:
+    return replace(samples, images=np.empty((0, 0, 0), np.uint8), variants=None)
 
 
 def read_pseudo(cfg: BaseConfig, classes: Sequence[str]) -> PseudoLabels | None:
@@ -152,6 +163,8 @@ def without_rejections(samples: Any, cfg: BaseConfig) -> Any:
         for name in ("images", "labels", "known", "group_ids", "recording_ids", "segment_ids")
         if (values := getattr(samples, name)) is not None
     }
+    if samples.variants is not None:
+        columns["variants"] = samples.variants[:, heard]
     return replace(samples, **columns)
 
 
