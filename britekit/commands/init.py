@@ -9,10 +9,12 @@ where they are missing. Existing files stay as they are. Nothing is committed.
     britekit init --rounds 2        # stages of students that learn from unlabeled recordings
     britekit init --pretrain        # a stage that pre-trains the network on unlabeled recordings
     britekit init --preset few      # below 500 training clips
+    britekit init --profile bats    # settings of sound for a group of animals; goes with --preset
 """
 
 from typing import Annotated, Optional
 
+from britekit.config.profiles import profile_names
 from britekit.options import opt
 
 
@@ -31,6 +33,14 @@ def init(
             help="settings for few training clips (below 500), some (to 10,000) or many (default: for any number)",
         ),
     ] = None,
+    profile: Annotated[
+        Optional[str],
+        opt(
+            "--profile",
+            choices=profile_names(),
+            help="settings of sound for a group of animals; params.yaml says whether they were measured (default: birds)",
+        ),
+    ] = None,
     rounds: Annotated[
         Optional[int],
         opt("--rounds", metavar="N", help="also write the stages of N rounds of students (default: none)"),
@@ -47,7 +57,7 @@ def init(
     from britekit.project.layout import PRETRAINING, STUDENTS, lay_out, pretraining_text, students_text
 
     students = None if rounds is None else students_text(rounds)
-    outcome = lay_out(dest, overwrite=force, ci=ci, preset=preset)
+    outcome = lay_out(dest, overwrite=force, ci=ci, preset=preset, profile=profile)
     if students is not None:
         write_text(Path(dest, STUDENTS), students)
         print(f"{STUDENTS} = {rounds} rounds; britekit exp pipeline.rounds={rounds} runs them")

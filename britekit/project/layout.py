@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
 import britekit
 from britekit.config import template_text
 from britekit.config.presets import PRESETS
+from britekit.config.profiles import profile as read_profile
 from britekit.errors import InputError
 from britekit.files import unwritable, write_text
 
@@ -49,8 +51,8 @@ class Layout:
     """Whether the git repository has a commit, which experiments need."""
 
 
-def project_files(preset: str | None = None) -> dict[str, str]:
-    """Return the text of each file of a project by its path there; a preset's settings are in ``params.yaml``."""
+def project_files(preset: str | None = None, profile: str | None = None) -> dict[str, str]:
+    """Return the text of each file of a project by its path there; ``params.yaml`` has what preset and profile set."""
     here = Path(__file__).parent
     texts = {
         str(Path(path.relative_to(here).parent, _DOTTED.get(path.name, path.name)).as_posix()): path.read_text(
@@ -63,9 +65,22 @@ def project_files(preset: str | None = None) -> dict[str, str]:
         and path.parent not in (here / _CI, here / Path(STUDENTS).parent, here / Path(PRETRAINING).parent)
     }
     return texts | {
-        "params.yaml": template_text(PRESETS[preset] if preset else None),
+        "params.yaml": _params_text(preset, profile),
         "yaml/base_config.yaml": template_text(),
     }
+
+
+def _params_text(preset: str | None, profile: str | None) -> str:
+    """Return ``params.yaml``: the defaults, over them the profile's settings (of sound), over these the preset's."""
+    settings, evidence = read_profile(profile) if profile else ({}, "")
+    merged = {key: dict(section) for key, section in settings.items()}
+    for key, section in (PRESETS[preset] if preset else {}).items():
+        merged[key] = merged.get(key, {}) | section
+    text = template_text(merged or None)
+    if not profile:
+        return text
+    lines = textwrap.wrap(f"Profile {profile}, {evidence}.", 108, initial_indent="# ", subsequent_indent="# ")
+    return "\n".join(lines) + "\n" + text
 
 
 def students_text(rounds: int) -> str:
@@ -96,7 +111,11 @@ def workflow_files(service: str) -> dict[str, str]:
 
 
 def lay_out(
-    dest: str | os.PathLike[str], overwrite: bool = False, ci: str | None = None, preset: str | None = None
+    dest: str | os.PathLike[str],
+    overwrite: bool = False,
+    ci: str | None = None,
+    preset: str | None = None,
+    profile: str | None = None,
 ) -> Layout:
     """Write the files of a project, and make its directory a git and DVC repository if it is none.
 
@@ -110,6 +129,8 @@ def lay_out(
         ``github`` or ``gitlab``: also write a workflow that checks pull requests and builds the container of a tag.
     preset
         A name of `PRESETS`: settings for few, some or many clips.
+    profile
+        A name of `britekit.config.profiles`: settings of sound for a group of animals.
 
     Raises
     ------
@@ -123,7 +144,7 @@ def lay_out(
     except OSError as error:
         raise unwritable(error.filename or root, error) from error
     copied = skipped = 0
-    for name, text in (project_files(preset) | (workflow_files(ci) if ci else {})).items():
+    for name, text in (project_files(preset, profile) | (workflow_files(ci) if ci else {})).items():
         if (root / name).exists() and not overwrite:
             skipped += 1
         else:

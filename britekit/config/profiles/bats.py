@@ -1,0 +1,17 @@
+"""Bats: calls of some milliseconds between 10 and 120 kHz, from recorders at 192 to 500 kHz or time-expanded."""
+
+EVIDENCE = "TODO"
+SETTINGS = {
+    "audio": {
+        "spec_duration": 0.256,
+        "spec_height": 128,
+        "spec_width": 256,
+        "win_length": 0.002,
+        "min_freq": 10000,
+        "max_freq": 122000,
+        "sampling_rate": 256000,
+        "freq_scale": "linear",
+    },
+    "infer": {"overlap": 0.128},
+    "pipeline": {"extract_overlap": 0.128},
+}
