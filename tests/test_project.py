@@ -12,8 +12,11 @@ import yaml
 from britekit.cli import build_parser
 from britekit.commands import init
 from britekit.config import BaseConfig, from_dict, to_dict
+from britekit.config.audio import AudioConfig
 from britekit.config.layers import resolve
 from britekit.config.presets import PRESETS
+from britekit.config.profiles import profile, profile_names
+from britekit.config.train import TrainConfig
 from britekit.errors import InputError
 from britekit.project.layout import lay_out, project_files
 
@@ -43,6 +46,26 @@ def test_the_repository_holds_the_same_files(name):
 def test_what_the_pipeline_needs_is_there():
     needed = "dvc.yaml params.yaml data/sources.csv data/classes.csv data/curation.csv data/ignore.txt .gitignore"
     assert set(needed.split()) | {".dvcignore", "yaml/base_config.yaml"} <= set(project_files())
+
+
+@pytest.mark.parametrize("preset", [None, "few"])
+@pytest.mark.parametrize("name", profile_names())
+def test_a_profile_is_in_params_with_its_evidence(tmp_path, monkeypatch, caplog, name, preset):
+    text = project_files(preset, name)["params.yaml"]
+    settings, evidence = profile(name)
+    head = " ".join(line.removeprefix("# ") for line in text.split("\n# Settings of this project")[0].split("\n"))
+    assert evidence in head and evidence.startswith(("measured", "from literature, unmeasured"))
+    assert all(len(line) <= 110 for line in text.split("\n# Settings of this project")[0].split("\n"))
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(text)
+    cfg = resolve()
+    assert not caplog.records, "advice against its own settings"
+    assert all(
+        getattr(getattr(cfg, key), field) == value for key, one in settings.items() for field, value in one.items()
+    )
+    assert cfg.train.prob_mixup == (0.5 if preset else TrainConfig().prob_mixup)
+    if name == "birds":
+        assert cfg.audio == AudioConfig()
 
 
 def test_a_project_is_laid_out_once(tmp_path, monkeypatch):

@@ -38,7 +38,7 @@ def init(
         opt(
             "--profile",
             choices=profile_names(),
-            help="settings of sound for a group of animals; params.yaml says whether they were measured (default: birds)",
+            help="settings of sound for a group of animals; params.yaml states their evidence (default: birds)",
         ),
     ] = None,
     rounds: Annotated[

@@ -64,10 +64,7 @@ def project_files(preset: str | None = None, profile: str | None = None) -> dict
         and path.name != _PLOTS_PAGE
         and path.parent not in (here / _CI, here / Path(STUDENTS).parent, here / Path(PRETRAINING).parent)
     }
-    return texts | {
-        "params.yaml": _params_text(preset, profile),
-        "yaml/base_config.yaml": template_text(),
-    }
+    return texts | {"params.yaml": _params_text(preset, profile), "yaml/base_config.yaml": template_text()}
 
 
 def _params_text(preset: str | None, profile: str | None) -> str:

@@ -127,7 +127,7 @@ class Analyst:
         with self._lock:
             return self._metadata.get(key, RecordingMetadata())
 
-    async def analyze(self, path: Path, key: str) -> RecordingScores:
+    async def analyze(self, path: Path, key: str, channel: int | None = None) -> RecordingScores:
         """Score a recording; if the caller is cancelled, so is the work on it.
 
         Parameters
@@ -135,7 +135,9 @@ class Analyst:
         path
             The file; it must stay until this returns.
         key
-            What the scores are kept under: all that they depend on, bytes and suffix.
+            What the scores are kept under: all that they depend on, bytes, suffix and channel.
+        channel
+            In place of ``audio.channels``.
 
         Raises
         ------
@@ -147,7 +149,7 @@ class Analyst:
             It is too short for a window.
         """
         progress = tracing.progress()
-        waiting = self._engine.submit(path, max_seconds=self._max_seconds, progress=progress)
+        waiting = self._engine.submit(path, max_seconds=self._max_seconds, progress=progress, channels=channel)
         try:
             result = await asyncio.wrap_future(waiting)
         except asyncio.CancelledError:
@@ -166,9 +168,11 @@ class Analyst:
         self._keep(key, result)
         return result
 
-    def submit(self, path: Path, max_seconds: float, folder: Path, progress: Progress) -> Future[RecordingScores]:
+    def submit(
+        self, path: Path, max_seconds: float, folder: Path, progress: Progress, channel: int | None = None
+    ) -> Future[RecordingScores]:
         """Start scoring the recording of a job; see `Engine.submit`. Its scores are not kept."""
-        return self._engine.submit(path, max_seconds=max_seconds, folder=folder, progress=progress)
+        return self._engine.submit(path, 0.0, max_seconds, folder, progress, channel)
 
     def count_drift(self, name: str, result: RecordingScores) -> None:
         """Add a scored recording to the statistics of ``BRITEKIT_DRIFT_FOLDER``, if they are kept."""

@@ -41,7 +41,15 @@ class PlaceForm(BaseModel):
         return self
 
 
-class RecordingForm(PlaceForm):
+class ChannelForm(BaseModel):
+    """Which channel of the recording."""
+
+    channel: int | None = Field(
+        None, ge=1, le=1024, description="Channel that is used, from 1; by the model's settings if absent."
+    )
+
+
+class RecordingForm(PlaceForm, ChannelForm):
     """The recording itself, or the key of one that was sent before."""
 
     key: str | None = Field(
@@ -106,7 +114,7 @@ class DetectionsForm(RecordingForm, LabeledForm, FormatForm):
     """Options for detections."""
 
 
-class JobForm(LabeledForm):
+class JobForm(LabeledForm, ChannelForm):
     """A job: the recording itself, or where it lies."""
 
     source: str | None = Field(
@@ -120,7 +128,7 @@ class JobForm(LabeledForm):
     )
 
 
-class PictureForm(BaseModel):
+class PictureForm(ChannelForm):
     """Options for a spectrogram."""
 
     max_width: int = Field(MAX_WIDTH, ge=100, le=MAX_WIDTH, description="Maximum width of the picture, in pixels.")

@@ -40,6 +40,10 @@ class OccurrenceAnswer(BaseModel):
     classes: list[str] = Field(description="Names of the classes of which detections were withheld.")
 
 
+_CHANNEL = Field(None, description="Channel that was used, if one was asked for.")
+_EXPANSION = Field(
+    None, description="How many times slower the sound is stored (GUANO `TE`), if it is; all times are true ones."
+)
 _OCCURRENCE = Field(None, description="Only for a model with occurrence data.")
 
 
@@ -50,6 +54,8 @@ class DetectionsAnswer(BaseModel):
     key: str = Field(description="Send it instead of the recording in later requests.")
     seconds: float = Field(description="Length of the recording, in seconds.")
     damaged_at: float | None = Field(description="Time at which a damaged recording breaks off, in seconds, or null.")
+    channel: int | None = _CHANNEL
+    time_expansion: float | None = _EXPANSION
     min_score: float = Field(description="Threshold that was used.")
     calibrated: bool = Field(description="Whether scores are calibrated probabilities.")
     occurrence: OccurrenceAnswer | None = _OCCURRENCE
@@ -63,6 +69,8 @@ class ScoresAnswer(BaseModel):
     key: str = Field(description="Send it instead of the recording in later requests.")
     seconds: float = Field(description="Length of the recording, in seconds.")
     damaged_at: float | None = Field(description="Time at which a damaged recording breaks off, in seconds, or null.")
+    channel: int | None = _CHANNEL
+    time_expansion: float | None = _EXPANSION
     calibrated: bool = Field(description="Always false: window scores are not calibrated.")
     window_seconds: float = Field(description="Length of a window, in seconds.")
     classes: list[str] = Field(description="Class names, in the order of the scores.")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,6 +51,9 @@ logger = logging.getLogger(__name__)
 CLIENT_GONE = 499
 RETRY_AFTER_SECONDS = 2
 Work = Callable[[Upload, Any], Awaitable[Response]]
+
+
+_CHANNEL = re.compile(r"ch(\d+)-")
 
 
 class Recognizer:
@@ -164,22 +169,24 @@ class Recognizer:
     ) -> tuple[str, str, RecordingScores, RecordingPrior | None]:
         """Return name, key, scores and prior of a recording that was sent, or was sent before."""
         if not upload.has_file:
-            kept = self.analyst.kept(fields.key or "")
+            key = _key_of(fields.key or "", fields.channel)
+            kept = self.analyst.kept(key)
             if kept is None:
                 raise Refusal(410, "the scores of this recording are no longer stored; send it again")
-            name, key = safe_name(fields.name or "")[0], fields.key or ""
+            name = safe_name(fields.name or "")[0]
             return name, key, kept, self._prior(name, key, fields)
         if fields.key:
             raise Refusal(400, f'send either a file in "{FILE_FIELD}" or the field "{KEY_FIELD}"')
-        prior = self._prior(upload.name, upload.key, fields)  # wrong fields are refused before any work
-        result = self.analyst.kept(upload.key)
+        key = _key_of(upload.key, fields.channel)
+        prior = self._prior(upload.name, key, fields)  # wrong fields are refused before any work
+        result = self.analyst.kept(key)
         if result is None:
-            result = await self.analyst.analyze(upload.path, upload.key)
-            prior = self._prior(upload.name, upload.key, fields)
+            result = await self.analyst.analyze(upload.path, key, fields.channel)
+            prior = self._prior(upload.name, key, fields)
             self.metrics.audio_seconds.inc(result.seconds)
             for name, count in (await self._run(self.analyst.count, result, prior)).items():
                 self.metrics.detections.labels(name).inc(count)
-        return upload.name, upload.key, result, prior
+        return upload.name, key, result, prior
 
     def _prior(self, name: str, key: str, fields: RecordingForm) -> RecordingPrior | None:
         return prior_of(self.analyst.labeler, self._known(name, key), fields)
@@ -213,6 +220,7 @@ class Recognizer:
                 "key": key,
                 "seconds": result.seconds,
                 "damaged_at": result.damaged_at,
+                **self._sound_facts(key),
                 "min_score": min_score,
                 "calibrated": not calibration.is_identity,
                 **note_facts(note),
@@ -224,7 +232,9 @@ class Recognizer:
             return StreamingResponse(text, media_type=JSON_TYPE, headers=headers)
         is_timed = "time_start" in formats.get(fields.format).columns
         info = self._info(name, key, fields) if is_timed else None
-        recording = Recording(name, seconds=result.seconds, damaged_at=result.damaged_at, info=info)
+        recording = Recording(
+            name, seconds=result.seconds, damaged_at=result.damaged_at, info=info, channel=_channel_of(key)
+        )
         labels = ((x.info.label(field), x.info.name, x.info.code, x.start, x.end, x.score, x.confirmed) for x in found)
         content, media_type, filename = rendered(fields.format, recording, labels, labeler.facts)
         headers = {
@@ -233,6 +243,14 @@ class Recognizer:
             **note_headers(note),
         }
         return Response(content, media_type=media_type, headers=headers)
+
+    def _sound_facts(self, key: str) -> dict[str, Any]:
+        """Return the channel that was asked for, and the time expansion of the file; neither of most recordings."""
+        channel, factor = _channel_of(key), self.analyst.metadata(key).time_expansion
+        return {
+            **({} if channel is None else {"channel": channel}),
+            **({} if factor in (None, 1.0) else {"time_expansion": factor}),
+        }
 
     def _info(self, name: str, key: str, fields: DetectionsForm) -> RecordingInfo:
         """Return when and where a recording was made: by the request, else by its metadata and name."""
@@ -249,6 +267,7 @@ class Recognizer:
             "key": key,
             "seconds": result.seconds,
             "damaged_at": result.damaged_at,
+            **self._sound_facts(key),
             "calibrated": False,  # scores of windows are the models' own
             "window_seconds": self._contents.cfg.audio.spec_duration,
             "classes": [x.name for x in self.analyst.classes],
@@ -260,6 +279,8 @@ class Recognizer:
 
     async def _spectrogram(self, upload: Upload, fields: PictureForm) -> Response:
         cfg = self._contents.cfg.audio
+        if fields.channel is not None:
+            cfg = dataclasses.replace(cfg, channels=fields.channel)
         with contextlib.closing(Drawing(upload.path, cfg, self._limits.max_seconds, fields.max_width)) as drawing:
             picture = None
             while picture is None:  # between two pieces others get their turn
@@ -271,6 +292,16 @@ class Recognizer:
                     raise
         headers = {"X-Recording-Seconds": f"{picture.seconds:.6f}", "X-Picture-Seconds": f"{picture.shown_seconds:.6f}"}
         return Response(picture.png, media_type="image/png", headers=headers)
+
+
+def _key_of(key: str, channel: int | None) -> str:
+    """Return the key of a recording's channel; without one, the key as it is, which may name one."""
+    return key if channel is None else f"ch{channel}-{_CHANNEL.sub('', key)}"
+
+
+def _channel_of(key: str) -> int | None:
+    found = _CHANNEL.match(key)
+    return int(found[1]) if found else None
 
 
 async def _while_wanted(work: Awaitable[Response], request: Request, name: str) -> Response:

@@ -12,6 +12,7 @@ import urllib.parse
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -132,6 +133,26 @@ def test_detections_say_when_and_where(server, folder):
                          ({"time": "noon"}, "field time")):  # fmt: skip
         refused = server.post("detections", folder / "x.wav", format="detections", **fields)
         assert refused.status_code == 400 and said in refused.text
+
+
+def test_a_channel_has_the_answer_of_a_file_of_its_own(server, folder):
+    samples, rate = soundfile.read(folder / "x.wav")
+    both = np.stack([samples, 0.5 * np.roll(samples, rate)], axis=1)
+    soundfile.write(folder / "two.wav", both, rate, subtype="FLOAT")
+    for channel in (1, 2):
+        soundfile.write(folder / "alone.wav", both[:, channel - 1], rate, subtype="FLOAT")
+        alone = server.post("detections", folder / "alone.wav").json()
+        answer = server.post("detections", folder / "two.wav", channel=str(channel)).json()
+        assert answer["detections"] == alone["detections"] and answer["channel"] == channel and "channel" not in alone
+        again = httpx.post(f"{server.url}/detections", data={"key": answer["key"], "format": "detections"}, timeout=30)
+        assert {row["channel"] for row in csv.DictReader(again.text.splitlines())} <= {str(channel)}
+        pictures = [
+            server.post("spectrogram", folder / "two.wav", channel=str(channel)),
+            server.post("spectrogram", folder / "alone.wav"),
+        ]
+        assert pictures[0].content == pictures[1].content
+    refused = server.post("detections", folder / "two.wav", channel="3")
+    assert refused.status_code == 422 and "has 2 channels; channel 3" in refused.json()["error"]
 
 
 def test_spectrogram(server, folder):

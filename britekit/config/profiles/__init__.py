@@ -1,6 +1,6 @@
 """Settings for groups of animals, for `init --profile`: one file each, with the evidence that they fit.
 
-A file holds ``SETTINGS``, laid over the defaults, and ``EVIDENCE``: what was measured, or the literature that they follow.
+A file holds ``SETTINGS``, laid over the defaults, and ``EVIDENCE``: what was measured, or the literature they follow.
 """
 
 from __future__ import annotations

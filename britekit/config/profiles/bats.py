@@ -1,6 +1,6 @@
 """Bats: calls of some milliseconds between 10 and 120 kHz, from recorders at 192 to 500 kHz or time-expanded."""
 
-EVIDENCE = "TODO"
+EVIDENCE = "measured on synthetic calls alone, see benchmarks/ultrasound.py"
 SETTINGS = {
     "audio": {
         "spec_duration": 0.256,

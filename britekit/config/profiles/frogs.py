@@ -12,5 +12,5 @@ SETTINGS = {
         "min_freq": 150,
         "max_freq": 10000,
         "sampling_rate": 22016,
-    },
+    }
 }

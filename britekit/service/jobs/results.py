@@ -110,6 +110,8 @@ def json_answer(job: Job, labels: Iterator[bytes], fields: FormatForm, known: Se
 
     kept = ("seconds", "damaged_at", "min_score", "calibrated", "occurrence")
     facts = {"recording": job.name, "job": job.id, **{key: job.facts[key] for key in kept if key in job.facts}}
+    if job.options.get("channel"):
+        facts["channel"] = int(job.options["channel"])
     return json_text(facts, "detections", pieces(len(order), rows))
 
 
@@ -128,7 +130,8 @@ def text_answer(
     info = stated_info(_known(job), form) if "time_start" in kind.columns else None
     # Without an upload, the recording has a place, as for `analyze`.
     path = job.source if job.source.startswith("/") else ""
-    recording = Recording(job.name, path, job.facts["seconds"], job.facts["damaged_at"], info)
+    channel = int(job.options["channel"]) if job.options.get("channel") else None
+    recording = Recording(job.name, path, job.facts["seconds"], job.facts["damaged_at"], info, channel)
     rows = _rows(job, _columns(labels, _wanted(job, fields, known)), fields.label_field or job.facts["label_field"])
     return _written(kind.writer, recording, rows, facts)
 

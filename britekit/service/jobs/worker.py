@@ -195,7 +195,8 @@ class Workers:
         if tracing.traceparent() is not None:
             work.progress.stages = Stages()
         with self._opened(work) as path:
-            work.future = analyst.submit(path, settings.max_seconds, self._store.scratch, work.progress)
+            scratch = self._store.scratch
+            work.future = analyst.submit(path, settings.max_seconds, scratch, work.progress, fields.channel)
             if not work.wanted:
                 give_up(work.future)
             try:

@@ -45,7 +45,7 @@ async function ask(recording, fields, signal) {
 async function label(recording, signal) {
   const min_score = threshold(), thresholds = own(), place = where();
   const found = await (await ask(recording, { min_score, thresholds, ...place, format: "json" }, signal)).json();
-  Object.assign(recording, { key: found.key, seconds: found.seconds, damaged: found.damaged_at, calibrated: found.calibrated, base: min_score, own: thresholds, where: JSON.stringify(place) });
+  Object.assign(recording, { key: found.key, seconds: found.seconds, stretch: found.time_expansion ?? 1, damaged: found.damaged_at, calibrated: found.calibrated, base: min_score, own: thresholds, where: JSON.stringify(place) });
   recording.found = found.detections.map(d => ({ ...d, recording }));
 }
 
@@ -114,7 +114,7 @@ async function open(recording) {
   recording.url ??= URL.createObjectURL(recording.file);
   $("heard").textContent = recording.name + " (" + clock(recording.seconds) + ")";
   $("result").hidden = false;
-  player.load({ sound: recording.url, file: recording.file, picture: recording.picture, shown: recording.width || recording.seconds });
+  player.load({ sound: recording.url, file: recording.file, picture: recording.picture, shown: recording.width || recording.seconds, stretch: recording.stretch });
   list(); draw();
   if (recording.picture) return;
   try {
@@ -124,7 +124,7 @@ async function open(recording) {
     recording.picture = image;
     recording.width = Number(answer.headers.get("X-Picture-Seconds")) || recording.seconds;
     const { currentTime, paused } = player.audio;
-    if (paused && !currentTime) player.load({ sound: recording.url, file: recording.file, picture: image, shown: recording.width });
+    if (paused && !currentTime) player.load({ sound: recording.url, file: recording.file, picture: image, shown: recording.width, stretch: recording.stretch });
     else { player.picture.src = image; player.picture.hidden = false; }
     draw();
   } catch (error) { if (state.shown === recording) say(error.message, true); }

@@ -179,7 +179,8 @@ export function voiceControls(voice, onChange, key = "") {
   for (const control of [speed, tuned, at]) control.addEventListener("change", change);
   at.disabled = true;
   const slower = () => { speed.selectedIndex = (speed.selectedIndex + 1) % speed.options.length; change(); };
-  return { speed, slower, elements: [element("label", {}, "Speed ", ...(key ? [element("kbd", { textContent: key }), " "] : []), speed), element("label", {}, tuned, " Heterodyne at ", at, " kHz")] };
+  const use = value => { speed.value = value; voice.speed = value; };
+  return { speed, slower, use, elements: [element("label", {}, "Speed ", ...(key ? [element("kbd", { textContent: key }), " "] : []), speed), element("label", {}, tuned, " Heterodyne at ", at, " kHz")] };
 }
 
 // --- spectrogram of samples ---
@@ -250,6 +251,7 @@ export class Player {
     this.end = null;     // where playing stops
     this.wanted = null;  // where to go once the browser is where it was sent before
     this.frame = 0;
+    this.stretch = 1;
     this.audio = element("audio", { controls: true, preload: "metadata" });
     this.mute = element("p", { className: "mute", hidden: true, textContent: "This browser cannot play this format; the analysis is not affected." });
     this.picture = element("img", { className: "picture", alt: "Spectrogram of the recording" });
@@ -300,8 +302,11 @@ export class Player {
 
   // sound: address or null. file: the same as a Blob, for playing it slowed. picture: address or null, of an image
   // that shows the first `shown` seconds.
-  load({ sound, file = null, picture, shown }) {
+  // stretch: how many times slower the sound is stored than it was; seconds here are those of the sound.
+  load({ sound, file = null, picture, shown, stretch = 1 }) {
     this.audio.pause();
+    if (stretch !== this.stretch) this.controls.use(stretch > 1 ? 0.1 : 1);
+    this.stretch = stretch;
     this.voice.use(null);
     this.file = file;
     this.mute.hidden = true;
@@ -379,9 +384,9 @@ export class Player {
   }
 
   // Whether the sound is slowed or shifted, which needs its samples.
-  get altered() { return this.voice.speed !== 1 || this.voice.tuned != null; }
+  get altered() { return Math.abs(this.voice.speed * this.stretch - 1) > 1e-6 || this.voice.tuned != null; }
   get paused() { return this.altered ? !this.voice.playing : this.audio.paused; }
-  get time() { return this.altered && this.voice.playing ? this.voice.time : this.audio.currentTime; }
+  get time() { return this.altered && this.voice.playing ? this.voice.time : this.audio.currentTime / this.stretch; }
 
   async voiceFrom(time) {
     this.audio.pause();
@@ -391,6 +396,7 @@ export class Player {
       try {
         const sound = await samplesOf(file);
         if (file !== this.file) return;
+        sound.rate *= this.stretch;
         this.voice.use(sound);
       } catch (error) { this.mute.textContent = error.message || "This browser cannot decode this format."; this.mute.hidden = false; return; }
     }
@@ -399,14 +405,14 @@ export class Player {
   }
 
   changeVoice() {
-    const playing = !this.audio.paused || this.voice.playing, at = this.audio.paused ? this.head.at ?? 0 : this.audio.currentTime;
+    const playing = !this.audio.paused || this.voice.playing, at = this.audio.paused ? this.head.at ?? 0 : this.audio.currentTime / this.stretch;
     this.voice.stop();
     if (playing && this.altered) this.voiceFrom(at);
     else if (playing) { this.seek(at); this.audio.play().catch(() => {}); }
   }
 
   step(direction) {
-    const at = this.wanted ?? this.time, here = this.boxes.indexOf(this.current);
+    const at = this.wanted == null ? this.time : this.wanted / this.stretch, here = this.boxes.indexOf(this.current);
     const next = here >= 0 && Math.abs(this.current.start - at) < 0.02 ? this.boxes[here + direction]
       : direction > 0 ? this.boxes.find(b => b.start > at - 0.01) : this.boxes.findLast(b => b.start < at - 0.01);
     if (!next) return;
@@ -418,13 +424,14 @@ export class Player {
   toggle() {
     this.end = null;
     if (!this.paused) { this.voice.stop(); this.audio.pause(); }
-    else if (this.altered) this.voiceFrom(this.head.at ?? this.audio.currentTime);
+    else if (this.altered) this.voiceFrom(this.head.at ?? this.time);
     else this.audio.play().catch(() => {});
   }
 
   // One place after the other: Chromium may stay between two for ever when it is sent to a third.
   seek(time) {
-    if (this.audio.seeking) this.wanted = time; else this.audio.currentTime = time;
+    const at = time * this.stretch;
+    if (this.audio.seeking) this.wanted = at; else this.audio.currentTime = at;
   }
 
   watch() { if (!this.frame) this.frame = requestAnimationFrame(() => this.follow()); }

@@ -129,7 +129,7 @@ async function show(number) {
   state.others = given ? given.others.slice() : [];
   state.bounds = given && (given.start !== item.start || given.end !== item.end) ? [given.start, given.end] : null;
   $("name").textContent = item.name;
-  $("facts").textContent = [item.score.toFixed(3), item.recording, clock(item.start) + " to " + clock(item.end), item.time, item.site].filter(Boolean).join(" · ");
+  $("facts").textContent = [item.score.toFixed(3), item.recording + (item.channel ? " channel " + item.channel : ""), clock(item.start) + " to " + clock(item.end), item.time, item.site].filter(Boolean).join(" · ");
   $("note").value = given ? given.note : "";
   for (const word of ["yes", "no", "unsure"]) $(word).classList.toggle("given", Boolean(given) && given.verdict === word);
   if (sound) {
