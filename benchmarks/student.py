@@ -1,12 +1,18 @@
 """What do unlabeled recordings bring? Rounds of students on made soundscapes, tested at sites that no one heard.
 
     python benchmarks/student.py --work DIR [--seeds 1 2 3] [--rounds 2] [--recordings 20] [--archive 72] [--unseen 40]
-        [--epochs 20] [--model effnet.1] [--teacher NAME=VALUE ...] [--student NAME=VALUE ...] [--label default]
+        [--epochs 30] [--model hgnet.1] [--teacher NAME=VALUE ...] [--student NAME=VALUE ...] [--power 1.5]
+        [--members 1] [--truth] [--label default]
 
 For each seed: a labeled set of six species, an archive of other sites without labels, and annotated soundscapes of
-further sites (`sample`); a network trained without the archive, then one after each round, each alone. Seed = that of
-the sounds and of training. Prints macro PR-AUC and ROC-AUC on the segments of the unseen sites, and the 95 % interval
-of the paired difference (Student's t over seeds). What is done already is not done again; --label keeps several
+further sites (`sample`); a network trained without the archive, then one after each round. All take as many steps, and
+as many labeled spectrograms per step. Seed = that of the sounds and of training; with --members N, the teacher of the
+first round is the mean of N networks, of seeds 1000 and more apart. --truth gives the archive's windows their true
+labels instead of a teacher's, which is what students could reach at best.
+
+Prints macro PR-AUC and ROC-AUC over the windows of the unseen sites, and the 95 % interval of the paired difference
+(Student's t over seeds). Labels are made by the functions of `pseudo-label`, but spectrograms are computed once, so
+that trying a recipe costs little more than its training. What is done already is not done again; --label keeps several
 recipes apart, which share the data and the network without the archive.
 """
 
@@ -14,22 +20,42 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import io
 import json
 import os
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from scipy import stats
 
 import britekit as bk
-from britekit.collect.sample import write_samples
+from britekit.annotations.classes import read_classes
+from britekit.annotations.held import is_held
+from britekit.annotations.segments import Annotation
+from britekit.archive.pseudo_labelling import confidence, sharpen
+from britekit.audio.windows import Windows
+from britekit.collect.sample import SampleRecording, plan_sites, write_samples
+from britekit.collect.synth.soundscape import synthesise
+from britekit.collect.synth.species import first_species
 from britekit.config import resolve
 from britekit.config.yaml_reader import dump_plain
+from britekit.database.spectrograms import encode
+from britekit.datasets.pseudo_labels import PseudoLabels, write_pseudo_labels
+from britekit.metrics.ranking import average_precision, roc_auc
+from britekit.models.checkpoint import load_checkpoint
+from britekit.training.trainer import train as run_training
 
-AUDIO = {"spec_height": 64, "spec_width": 160}
-STEPS = {"batch_size": 16, "min_steps": 1, "num_workers": 1}
-STUDENT = {"batch_size": 32, "num_epochs": 12, "drop_path_rate": 0.15, "prob_mixup": 0.5, "prob_simple_merge": 0.25}
+SPECIES, WINDOW_S = 6, 5.0
+AUDIO = {"spec_height": 32, "spec_width": 192}
+STEPS = {"batch_size": 8, "min_steps": 1, "num_workers": 1}
+# Half of a batch are windows of the archive.
+STUDENT = {"batch_size": 16, "drop_path_rate": 0.15, "prob_mixup": 0.0, "prob_simple_merge": 0.5}
 
 
 def main() -> None:
@@ -37,15 +63,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    for name, default in (("rounds", 2), ("recordings", 20), ("archive", 72), ("unseen", 40), ("epochs", 20)):
+    numbers = {"rounds": 2, "recordings": 20, "archive": 72, "unseen": 40, "epochs": 30, "members": 1}
+    for name, default in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--model", default="effnet.1")
+    parser.add_argument("--model", default="hgnet.1")
     parser.add_argument("--label", default="default")
+    parser.add_argument("--power", type=float, default=1.5)
+    parser.add_argument("--truth", action="store_true")
     parser.add_argument("--teacher", nargs="*", default=[], help="settings of section train for all networks")
     parser.add_argument("--student", nargs="*", default=[], help="settings of section train for students")
     options = parser.parse_args()
     work = options.work.absolute()
     os.environ.setdefault("WANDB_MODE", "disabled")
+    torch.set_num_threads(1)
     found = [measure(work / f"seed-{seed}", seed, options) for seed in options.seeds]
     for place, name in enumerate(("macro PR-AUC", "macro ROC-AUC")):
         before = np.array([rows[0][place] for rows in found])
@@ -69,7 +99,7 @@ def interval(difference: np.ndarray) -> str:
 def measure(folder: Path, seed: int, options: argparse.Namespace) -> list[tuple[float, float]]:
     """Return macro PR-AUC and ROC-AUC of each round of one seed, the first without the archive."""
     if not (folder / "data/classes.csv").exists():
-        write_samples(folder / "data", 6, options.recordings, 0, seed, options.archive, options.unseen)
+        write_samples(folder / "data", SPECIES, options.recordings, 0, seed, options.archive, options.unseen)
     os.chdir(folder)
     settings: dict[str, object] = {"model_type": options.model, "num_epochs": options.epochs, **STEPS}
     settings |= assigned(options.teacher)
@@ -81,27 +111,29 @@ def measure(folder: Path, seed: int, options: argparse.Namespace) -> list[tuple[
             bk.commands.pickle, cfg_path=teacher, db_path="training.db", classes_path="data/classes.csv",
             output_path="training.pkl",
         )  # fmt: skip
-    rows, model = [], ""
+    plans = {
+        "archive": list(plan_sites(first_species(SPECIES), options.archive, seed)),
+        "unseen": list(plan_sites(first_species(SPECIES), options.unseen, seed, unseen=True)),
+    }
+    archive, unseen = (spectrograms(name, plan, teacher) for name, plan in plans.items())
+    heard = truth("unseen", plans["unseen"])
+    models = [train(teacher, seed + 1000 * n, None, Path("runs", f"teacher-{n}.ckpt")) for n in range(options.members)]
+    rows: list[tuple[float, float]] = []
     for number in range(options.rounds + 1):
-        name = f"{options.label}-{number}" if number else "teacher"
-        place = Path("runs", name)
-        pseudo = None
+        name = f"{options.label}-{number}" if number else "teacher-0"
         if number:
-            pseudo = str(place / "pseudo.npz")
-            if not Path(pseudo).exists():
-                quietly(
-                    bk.commands.pseudo_label, cfg_path=student, input_path="data/archive", output_path=pseudo,
-                    ckpt_path=model, test_path="data/unseen",
-                )  # fmt: skip
-        model = str(place / f"seed-{seed}.ckpt")
-        if not Path(model).exists():
-            train(student if number else teacher, seed, pseudo, Path(model))
-        metrics = place / "test.json"
-        if not metrics.exists():
-            test(teacher, model, place, metrics)
-        values = json.loads(metrics.read_text(encoding="utf-8"))
-        rows.append((values["macro_pr"], values["macro_roc"]))
-        print(f"seed {seed}, {name}: macro PR-AUC {rows[-1][0]:.4f}, ROC-AUC {rows[-1][1]:.4f}", flush=True)
+            labels = truth("archive", plans["archive"]) if options.truth else np.mean(
+                [scores(model, archive) for model in models], axis=0
+            )  # fmt: skip
+            path = write_labels(Path("runs", f"{name}.npz"), archive, sharpen(labels, options.power), student)
+            models = [train(student, seed, str(path), Path("runs", f"{name}.ckpt"))]
+        found = scores(models[0], unseen)
+        areas = [
+            float(np.mean([area(heard[:, c], found[:, c]) for c in range(SPECIES)]))
+            for area in (average_precision, roc_auc)
+        ]
+        rows.append((areas[0], areas[1]))
+        print(f"seed {seed}, {name}: macro PR-AUC {areas[0]:.4f}, ROC-AUC {areas[1]:.4f}", flush=True)
     return rows
 
 
@@ -118,26 +150,81 @@ def write_settings(path: Path, train: dict[str, object]) -> str:
     return str(path)
 
 
-def train(settings: str, seed: int, pseudo: str | None, target: Path) -> None:
+def starts_of(recording: SampleRecording) -> list[float]:
+    """Return the starts of the windows of a recording."""
+    return [WINDOW_S * k for k in range(int(recording.seconds // WINDOW_S))]
+
+
+def spectrograms(name: str, plan: Sequence[SampleRecording], settings: str) -> NDArray[np.uint8]:
+    """Return the spectrograms (N, H, W) of all windows."""
+    path = Path(f"{name}.npy")
+    if not path.exists():
+        audio = resolve(settings).audio
+        images = [
+            image
+            for each in plan
+            for _, image in Windows(Path("data", name, f"{each.stem}.flac"), audio, starts_of(each), read_on=False)
+        ]
+        with open(path.with_suffix(".partial"), "wb") as file:
+            np.save(file, np.rint(np.stack(images) * 255).astype(np.uint8))
+        path.with_suffix(".partial").rename(path)
+    return np.load(path)
+
+
+def truth(name: str, plan: Sequence[SampleRecording]) -> NDArray[np.float32]:
+    """Return whether windows hold each species, and noise alone (N, C)."""
+    path = Path(f"{name}-truth.npy")
+    if not path.exists():
+        species = first_species(SPECIES)
+        rows = []
+        for each in plan:
+            _, heard = synthesise(np.random.default_rng(each.key), each.seconds, each.bouts, each.site)
+            calls = [(species.index(x.species), Annotation("", "", x.start_s, x.end_s)) for x in heard]
+            for start in starts_of(each):
+                row = np.zeros(SPECIES + 1, np.float32)
+                for column, call in calls:
+                    row[column] = max(row[column], is_held(call, start, WINDOW_S))
+                row[SPECIES] = not row.any()
+                rows.append(row)
+        np.save(path, np.stack(rows))
+    return np.load(path)
+
+
+def scores(model: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return what a network says about spectrograms, (N, C)."""
+    network = load_checkpoint(model).recognizer.eval()
+    found = []
+    with torch.inference_mode():
+        for first in range(0, len(images), 64):
+            batch = torch.from_numpy(images[first : first + 64]).float().div(255).unsqueeze(1)
+            found.append(torch.sigmoid(network(batch)[0]).numpy())
+    return np.concatenate(found)
+
+
+def write_labels(path: Path, images: NDArray[np.uint8], labels: NDArray[np.float32], settings: str) -> Path:
+    """Write windows with soft labels, as `pseudo-label` does."""
+    encoded = [encode(image.astype(np.float32) / 255) for image in images]
+    values = path.with_suffix(".values")
+    values.write_bytes(b"".join(encoded))
+    count = len(images)
+    content = PseudoLabels(
+        read_classes("data/classes.csv"), ["archive"], np.zeros(count, np.int32), WINDOW_S * np.arange(count),
+        confidence(labels), labels, None, {"audio": dataclasses.asdict(resolve(settings).audio)},
+    )  # fmt: skip
+    write_pseudo_labels(path, content, [len(each) for each in encoded], values)
+    values.unlink()
+    return path
+
+
+def train(settings: str, seed: int, pseudo: str | None, target: Path) -> Path:
     """Train one network, with or without windows of the archive."""
-    from britekit.training.trainer import train as run
-
-    cfg = resolve(settings, {"train.pseudo_labels": pseudo})
-    target.parent.mkdir(parents=True, exist_ok=True)
-    run(cfg, seed=seed, publish=target, log_root=target.parent / "logs", resume=True)
-
-
-def test(settings: str, model: str, place: Path, metrics: Path) -> None:
-    """Test one network on the soundscapes of unseen sites."""
-    quietly(
-        bk.commands.analyze, cfg_path=settings, input_path="data/unseen", output_path=str(place / "labels"),
-        ckpt_path=model, min_score=0.0, raw=True,
-    )  # fmt: skip
-    quietly(
-        bk.commands.rpt_test, cfg_path=settings, annotations_path="data/unseen/annotations.csv",
-        label_dir=str(place / "labels"), output_path=str(place / "test"), granularity="segment",
-        metrics_path=str(metrics),
-    )  # fmt: skip
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        began = time.process_time()
+        cfg = resolve(settings, {"train.pseudo_labels": pseudo})
+        run_training(cfg, seed=seed, publish=target, log_root=target.parent / f"logs-{target.stem}", resume=True)
+        print(f"{target.stem}: {time.process_time() - began:.0f} s of CPU", file=sys.stderr)
+    return target
 
 
 def quietly(command: object, **arguments: object) -> None:

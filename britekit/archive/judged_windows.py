@@ -34,7 +34,7 @@ UNNAMED = 0.3
 
 @dataclass
 class JudgedWindows:
-    """What is known of windows of an archive."""
+    """Knowledge about windows of an archive."""
 
     cells: dict[int, dict[str, bool]] = field(default_factory=lambda: defaultdict(dict))
     """Row of the archive to classes, whether each was heard."""

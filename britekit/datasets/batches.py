@@ -17,7 +17,7 @@ import torch
 from britekit.datasets.augmentations.columns import Columns
 from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.augmentations.registry import Chain
-from britekit.datasets.extra_targets import BatchExtras, ExtraTargets
+from britekit.datasets.extra_targets import BatchExtras, ExtraTargets, heard_in_either
 from britekit.datasets.mixing import (
     Mixer,
     MixSettings,
@@ -251,6 +251,7 @@ class TrainingBatches:
         self.bounds = batch_bounds(len(members) if per_recording is None else per_recording.size, batch_size)
         self.generator = torch.Generator()
         self.device_generator = torch.Generator(bank.device) if bank.device.type != "cpu" else None
+        self._noise_class = noise_class
         self.noise = torch.empty(0, dtype=torch.int64)
         if noise_class is not None:
             self.noise = members[bank.labels[members, noise_class] > 0]
@@ -266,7 +267,7 @@ class TrainingBatches:
         )
 
     def _partners(self) -> Partners | None:
-        """Return what draws partners for mixup and cutmix; None for any of the members."""
+        """Return what draws partners of other kinds of samples; None for any of the members."""
         return None
 
     @property
@@ -375,7 +376,7 @@ class TrainingBatches:
         if sizes[0]:
             rows, at, other, their = merge
             images.index_add_(0, at, other)
-            targets[rows] = torch.maximum(targets[rows], their)
+            targets[rows] = heard_in_either(targets[rows], their, self._noise_class)
         if sizes[1]:
             rows, at, other, their = mixup
             share = plan.share[rows]
@@ -406,7 +407,7 @@ class TrainingBatches:
             if others is None:
                 continue
             if number == 0:
-                extras.merge(rows, others)
+                extras.merge(rows, others, self._noise_class)
             elif number == 1:
                 extras.mixup(rows, others, plan.share[rows])
             else:
@@ -417,7 +418,7 @@ class TrainingBatches:
             for rows in (merge, mixup):
                 others = bank.extras(plan.others[rows, number]) if len(rows) else None
                 if others is not None and rows is merge:
-                    extras.merge(rows, others)
+                    extras.merge(rows, others, self._noise_class)
                 elif others is not None:
                     extras.mixup(rows, others, plan.other_shares[rows, number])
         return extras
@@ -438,7 +439,7 @@ class TrainingBatches:
         added, mixed = bank.gather(index, self.generator).split(sizes)
         places = send(torch.cat(ways), bank.device).split(sizes)
         images.index_add_(0, places[0], added)
-        targets[merge] = torch.maximum(targets[merge], their_targets[: sizes[0]])
+        targets[merge] = heard_in_either(targets[merge], their_targets[: sizes[0]], self._noise_class)
         share = plan.other_shares[mixup, number]
         weight = send(share, bank.device)[:, None, None]
         images.index_copy_(0, places[1], torch.lerp(mixed, images.index_select(0, places[1]), weight))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,17 @@ from numpy.typing import NDArray
 from britekit.datasets.augmentations.columns import Columns
 from britekit.datasets.frame_labels import FrameLabels
 from britekit.datasets.transfers import send
+
+
+def heard_in_either(ours: torch.Tensor, theirs: torch.Tensor, noise: int | None) -> torch.Tensor:
+    """Return the targets (B, C) or (B, C, T) of merged sounds.
+
+    Noise, the class in column ``noise``, is sound without a call: it is heard only if it is heard in both.
+    """
+    targets = torch.maximum(ours, theirs)
+    if noise is not None:
+        targets[:, noise] = torch.minimum(ours[:, noise], theirs[:, noise])
+    return targets
 
 
 @dataclass
@@ -45,9 +57,10 @@ class BatchExtras:
         """Return them on a device."""
         return self._each(lambda values: send(values, device))
 
-    def merge(self, rows_K: torch.Tensor, others: BatchExtras) -> None:
-        """Merge samples with those of ``others``, in place."""
-        self._mix(rows_K, others, torch.maximum, torch.maximum)
+    def merge(self, rows_K: torch.Tensor, others: BatchExtras, noise: int | None = None) -> None:
+        """Merge samples with those of ``others``, in place; ``noise`` is the column of the noise class."""
+        either = partial(heard_in_either, noise=noise)
+        self._mix(rows_K, others, either, either)
 
     def mixup(self, rows_K: torch.Tensor, others: BatchExtras, share_K: torch.Tensor) -> None:
         """Mix samples, which keep ``share_K``, with those of ``others``, in place."""

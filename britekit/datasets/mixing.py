@@ -16,7 +16,7 @@ import torch
 log = logging.getLogger(__name__)
 
 Partners = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-"""Draws a partner for mixup or cutmix for each of the given samples."""
+"""Draws a partner for each of the given samples."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ class Mixer:
     settings
         Chances.
     partners
-        Draws partners for mixup and cutmix; default: any of the members.
+        Draws partners for all three ways; default: any of the members for mixup and cutmix, and for merge one of other
+        classes.
     known_NC
         1 where a label is known; None if all are. Partners are samples of which everything is known, if there are
         any: another one would take away what is known of the first, all but the classes that are heard.
@@ -138,16 +139,17 @@ class Mixer:
             members = members[whole]
         self.members = members
         self.picker: PartnerPicker | None = None
-        if settings.prob_merge > 0:
+        self.merges = settings.prob_merge > 0
+        if self.merges and partners is None:
             self.picker = PartnerPicker(labels_NC, members, noise_class)
             if not self.picker.possible():
                 log.warning("simple merge is off: no two training spectrograms have different classes beside noise")
-                self.picker = None
+                self.picker, self.merges = None, False
 
     @property
     def active(self) -> bool:
         """Whether any sample can be mixed."""
-        return self.picker is not None or self.settings.prob_mixup > 0 or self.settings.prob_cutmix > 0
+        return self.merges or self.settings.prob_mixup > 0 or self.settings.prob_cutmix > 0
 
     def plan(self, index_B: torch.Tensor, generator: torch.Generator) -> Plan:
         """Random decisions for one batch."""
@@ -162,9 +164,9 @@ class Mixer:
             partner = self.members[torch.randint(len(self.members), (count,), generator=generator)]
         else:
             partner = self._partners(index_B, generator)
-        if self.picker is None:
+        if not self.merges:
             merge = torch.zeros_like(merge)
-        else:
+        elif self.picker is not None:
             other, exists = self.picker.pick(index_B, generator)
             merge &= exists
             partner = torch.where(merge, other, partner)

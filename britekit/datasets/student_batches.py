@@ -19,8 +19,9 @@ from britekit.errors import InputError
 class StudentBatches(TrainingBatches):
     """Batches of which a share are windows with soft labels, drawn by confidence.
 
-    An epoch goes once through the labeled samples; windows are drawn with replacement. In mixup and cutmix, the
-    partner of a labeled sample is a window, and that of a window a labeled sample.
+    An epoch goes once through the labeled samples; windows are drawn with replacement. In merge, mixup and cutmix, the
+    partner of a labeled sample is a window, and that of a window a labeled sample: so labeled calls are heard in
+    the noise of the unlabeled recordings.
 
     Parameters
     ----------

@@ -25,10 +25,11 @@ def bank(weight=1.0, known=None):
     return Bank(samples, "cpu", SimpleNamespace(images=windows, probabilities=SOFT), weight)
 
 
-def batches(share=0.5, size=16, mixing=None, **more):
+def batches(share=0.5, size=16, mixing=None, noise_class=None, **more):
     return StudentBatches(
-        bank(**more), torch.arange(LABELED), size, 1, None, mixing, None, True, confidence=CONFIDENCE, share=share
-    )
+        bank(**more), torch.arange(LABELED), size, 1, None, mixing, noise_class, True, confidence=CONFIDENCE,
+        share=share,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("share", "labeled", "windows"), [(0.5, 8, 8), (0.25, 12, 4), (0.75, 4, 12)])
@@ -83,11 +84,27 @@ def test_mixup_is_between_both_kinds_with_the_weighted_mean_of_image_and_label()
     assert batch.known is None
 
 
-def test_windows_are_not_merged_since_what_they_hold_is_not_sure():
-    made = batches(mixing=MixSettings(prob_merge=1.0))
+def test_merge_is_between_both_kinds_and_noise_is_what_both_lack():
+    made = batches(mixing=MixSettings(prob_merge=1.0), noise_class=1)
+    index = next(iter(made.indices(0)))
+    plans = []
+    plan = made.mixer.plan
+
+    def remember(*arguments):
+        plans.append(plan(*arguments))
+        return plans[-1]
+
+    made.mixer.plan = remember
     made.begin_epoch(0)
-    index = torch.cat([torch.arange(8), LABELED + torch.arange(3)])
-    assert made.make(index).merged.tolist() == [1.0] * 8 + [0.0] * 3
+    batch = made.make(index)
+    own, partner = index.numpy(), plans[0].partner.numpy()
+    assert ((own < LABELED) != (partner < LABELED)).all() and batch.merged.all()
+    values = np.concatenate([np.arange(LABELED), 100 + np.arange(WINDOWS)]) / 255.0
+    labels = np.concatenate([np.tile(np.eye(2), (LABELED // 2, 1)), SOFT])
+    assert np.allclose(batch.images[:, 0, 2, 3].numpy(), values[own] + values[partner], atol=1e-6)
+    calls = np.maximum(labels[own, 0], labels[partner, 0])
+    noise = np.minimum(labels[own, 1], labels[partner, 1])
+    assert np.allclose(batch.targets.numpy(), np.stack([calls, noise], 1), atol=1e-6)
 
 
 def test_the_weight_counts_for_windows_alone():

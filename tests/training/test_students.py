@@ -120,6 +120,16 @@ def test_frames_of_windows_are_targets_of_frames_and_move_with_mixup():
     assert np.allclose(extras.frames[0].numpy(), expected, atol=1e-6)
 
 
+def test_frames_of_merged_sounds_are_noise_where_both_are():
+    frames = np.random.default_rng(0).uniform(0, 1, (3, 2, 5)).astype(np.float16)
+    targets = WindowTargets(5, first=4, windows=frames)
+    labels = torch.tensor([[0.3, 0.4]])
+    extras, others = (targets.gather(torch.tensor([row]), labels) for row in (4, 6))
+    extras.merge(torch.tensor([0]), others, 1)
+    expected = np.stack([np.maximum(frames[0, 0], frames[2, 0]), np.minimum(frames[0, 1], frames[2, 1])])
+    assert np.allclose(extras.frames[0].numpy(), expected)
+
+
 def test_targets_of_teachers_stay_those_of_labeled_samples_and_windows_keep_their_labels():
     labeled = ExtraTargets(0).with_teacher(np.array([[0.8, 0.1], [0.2, 0.7]], np.float32), None)
     targets = WindowTargets(0, labeled=labeled, first=2)
