@@ -41,7 +41,7 @@ from britekit.annotations.segments import Annotation
 from britekit.archive.pseudo_labelling import confidence, sharpen
 from britekit.audio.windows import Windows
 from britekit.collect.sample import SampleRecording, plan_sites, write_samples
-from britekit.collect.synth.soundscape import synthesise
+from britekit.collect.synth.soundscape import synthesize
 from britekit.collect.synth.species import first_species
 from britekit.config import resolve
 from britekit.config.yaml_reader import dump_plain
@@ -178,7 +178,7 @@ def truth(name: str, plan: Sequence[SampleRecording]) -> NDArray[np.float32]:
         species = first_species(SPECIES)
         rows = []
         for each in plan:
-            _, heard = synthesise(np.random.default_rng(each.key), each.seconds, each.bouts, each.site)
+            _, heard = synthesize(np.random.default_rng(each.key), each.seconds, each.bouts, each.site)
             calls = [(species.index(x.species), Annotation("", "", x.start_s, x.end_s)) for x in heard]
             for start in starts_of(each):
                 row = np.zeros(SPECIES + 1, np.float32)
