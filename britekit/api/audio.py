@@ -22,7 +22,6 @@ from britekit.config.audio import AudioConfig
 from britekit.errors import InputError, counted, some
 from britekit.plots.axis_ticks import row_centers_hz
 from britekit.plots.picture import Picture, draw_picture
-from britekit.plots.spectrogram import plot_spectrogram
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +146,8 @@ class Audio:
         InputError
             Nothing is loaded, or the stretch lies outside the recording.
         """
+        from britekit.plots.spectrogram import plot_spectrogram  # brings matplotlib, half a second
+
         length = self.seconds() - start_s if seconds is None else seconds
         images, _ = self.get_spectrograms([start_s], spec_duration=max(length, 0.01))
         if not len(images):

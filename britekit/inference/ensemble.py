@@ -270,7 +270,7 @@ def load_ensemble(cfg: BaseConfig, paths: Sequence[Path], choice: BackendChoice 
     probe = np.zeros((1, audio.spec_height, audio.spec_width), np.float32)
     for path in paths:
         model = TorchModel(path, device, infer.audio_power, infer.block_size, infer.precision, False, longer)
-        frames = model.start(probe)[1]
+        frames = model.start(probe, padded=False)[1]  # in a padded batch, 0.3 s for each member
         stored = model.stored
         models.append(model)
         members.append(

@@ -23,8 +23,6 @@ import numpy as np
 from britekit.annotations.labels import recording_of
 from britekit.audio.files import AUDIO_EXTENSIONS, is_recording_name
 from britekit.config import get_config
-from britekit.database.spectrograms import encode
-from britekit.datasets.recordings_csv import source_from_name
 from britekit.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,6 +101,8 @@ def compress_spectrogram(spec: np.ndarray) -> bytes:
         spec = spec.numpy(force=True)  # type: ignore[attr-defined]
     if not isinstance(spec, np.ndarray):
         raise TypeError("spec must be a numpy array")
+    from britekit.database.spectrograms import encode  # brings SQLAlchemy, half a second
+
     return encode(spec)
 
 
@@ -194,6 +194,8 @@ def get_seconds_from_time_string(time_str: str | None) -> int:
 
 def get_source_name(filename: str) -> str:
     """Return the source that a recording's name tells by ``misc.source_regexes``."""
+    from britekit.datasets.recordings_csv import source_from_name  # brings SQLAlchemy, as above
+
     return source_from_name(os.path.splitext(filename)[0], get_config().misc.source_regexes or [])
 
 
