@@ -29,7 +29,8 @@ class Details:
 
 
 _DETAILS = tuple(item.name for item in fields(Details))
-COLUMNS = ("recording", "class", *_DETAILS)
+COLUMNS = ("recording", "class", *_DETAILS[:-1])
+"""Of each table; the last of the details, `time_expansion`, is written where a recording has it."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def read_recordings_table(path: Path) -> list[RecordingRow]:
     if not path.exists():
         return []
     rows, names = [], RecordingNames.below(path.parent)
-    for number, cells in iter_rows(path, ["recording"], COLUMNS[1:]):
+    for number, cells in iter_rows(path, ["recording"], ("class", *_DETAILS)):
         if not cells["recording"]:
             raise InputError(f"{path}, row {number}: recording is empty")
         details = Details(*(cells[name] for name in _DETAILS))
@@ -67,10 +68,9 @@ def read_recordings_table(path: Path) -> list[RecordingRow]:
 def write_recordings_table(path: Path, rows: Iterable[RecordingRow]) -> None:
     """Write the table, sorted by class and recording."""
     ordered = sorted(rows, key=lambda row: (row.class_name, row.recording))
-    table = [COLUMNS, *((row.recording, row.class_name, *astuple(row.details)) for row in ordered)]
-    # Few tables need the last column.
-    expanded = any(row.details.time_expansion for row in ordered)
-    write_csv(path, table if expanded else [row[:-1] for row in table])
+    columns = (*COLUMNS, _DETAILS[-1]) if any(row.details.time_expansion for row in ordered) else COLUMNS
+    table = ((row.recording, row.class_name, *astuple(row.details))[: len(columns)] for row in ordered)
+    write_csv(path, [columns, *table])
 
 
 def group_from_name(stem: str, pattern: str | None) -> str | None:

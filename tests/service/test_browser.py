@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.audio.test_time_expansion import add_guano
 from tests.occurrence.test_prior import HEAD, ROWS
 from tests.service.running import serving
 from tests.service.tone_model import tones, write_project, write_tones
@@ -124,6 +125,32 @@ def test_pick_play_and_download(server, page, tmp_path):
     with page.expect_download() as caught:
         page.get_by_role("button", name="JSON", exact=True).click()
     assert caught.value.suggested_filename == "dawn chorus.json"
+
+
+def test_a_time_expanded_recording_has_true_seconds(page, tmp_path):
+    plain = write_tones(tmp_path / "x.wav", seed=3)
+    samples, rate = soundfile.read(plain, dtype="int16")
+    soundfile.write(tmp_path / "slow.wav", samples, rate // 5)
+    add_guano(tmp_path / "slow.wav", "GUANO|Version: 1.0\nTE: 5\n")
+    page.set_input_files("#file", tmp_path / "slow.wav")
+    analyzed(page)
+    assert page.inner_text("#heard") == "slow.wav (0:08.00)"
+    assert page.locator("#rows td.start").all_inner_texts() == ["0:02.00", "0:04.00"]
+    mute(page)
+    # A tenth of the speed at first; a fifth is the file as it is stored.
+    assert page.locator(".speed").input_value() == "0.1"
+    page.locator(".speed").select_option("0.2")
+    page.get_by_role("button", name="Play High Tone").click()
+    holds(page, "document.querySelector('audio').currentTime > 20")
+    head = "parseFloat(document.querySelector('.head').style.left) / document.querySelector('.stage').clientWidth"
+    holds(page, f"Math.abs({head} - document.querySelector('audio').currentTime / 5 / 8) < 0.02")
+    # Through its samples: twice as slow, from the same place.
+    page.locator(".speed").select_option("0.1")
+    page.get_by_role("button", name="Play Low Tone").click()
+    holds(page, f"{head} > 2 / 8 && {head} < 2.6 / 8")
+    page.set_input_files("#file", plain)
+    page.get_by_role("button", name="x.wav").click()
+    holds(page, "document.querySelector('.speed').value === '1'")
 
 
 def test_threshold_filter_and_sorting_send_no_recording(server, page, tmp_path):
