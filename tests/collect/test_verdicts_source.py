@@ -162,3 +162,31 @@ def test_stretches_of_other_species_are_neither_positive_nor_negative(nights, so
     sources()
     collect()
     assert Path("data/recordings/Bee/Bee1.txt").read_text() == "0.000000\t0.400000\tBee\n0.500000\t0.900000\t?\n"
+
+
+def test_verdicts_about_a_channel_bring_that_channel_alone(nights, sources):
+    samples = np.random.default_rng(1).integers(-9000, 9000, (8000 * 60, 2)).astype(np.int16)
+    soundfile.write("nights/two.wav", samples, 8000)
+    say("two", 20.0, 25.0, channel="2")
+    say("two", 21.0, 24.0, "no", "Ant", channel="1")
+    sources(ROW)
+    collect()
+    assert sorted(path.stem for path in JUDGED.glob("two*")) == ["two.ch1_16s", "two.ch2_15s"]
+    for name, channel, (first, until) in (("two.ch1_16s", 0, (16, 29)), ("two.ch2_15s", 1, (15, 30))):
+        cut = soundfile.read(JUDGED / f"{name}.flac", dtype="int16", always_2d=True)[0]
+        assert np.array_equal(cut, samples[first * 8000 : until * 8000, channel, None])
+    said = {(row.recording, row.name, row.channel) for row in read_verdicts(JUDGED / "verdicts.csv")}
+    assert said == {("two.ch1_16s", "Ant", ""), ("two.ch2_15s", "Bee", "")}
+
+
+def test_clips_of_a_time_expanded_recording_have_its_true_rate(nights, sources):
+    samples = np.random.default_rng(1).integers(-9000, 9000, 80_000 * 12).astype(np.int16)
+    soundfile.write("nights/bat.wav", samples, 8000)
+    Path("nights/recordings.csv").write_text("recording,class,time_expansion\nbat,,10\n")
+    say("bat", 6.0, 7.0)
+    sources(ROW)
+    collect()
+    cut, rate = soundfile.read(JUDGED / "bat_1s.flac", dtype="int16")
+    assert rate == 80_000 and np.array_equal(cut, samples[80_000 : 80_000 * 12])
+    with open("data/recordings/recordings.csv", newline="") as file:
+        assert not any(row.get("time_expansion") for row in csv.DictReader(file))

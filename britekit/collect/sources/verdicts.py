@@ -17,6 +17,7 @@ from pathlib import Path
 from britekit.annotations.judged_stretches import of_known_classes, stretches_of
 from britekit.annotations.names import RecordingNames, recording_key
 from britekit.annotations.reconciling import Reconciler
+from britekit.annotations.tracks import track_name
 from britekit.annotations.verdicts import Judged, combine, current_verdicts, read_verdicts
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import composed, find_recordings
@@ -24,7 +25,7 @@ from britekit.audio.stretches import open_stretches, write_stretch
 from britekit.collect.context import Context
 from britekit.collect.offers import ANY_CLASS, Offer, SourceRow
 from britekit.collect.recordings_table import FILE_NAME, Details, read_recordings_table
-from britekit.errors import BriteKitError, InputError, some
+from britekit.errors import BriteKitError, InputError, counted, some
 
 log = logging.getLogger(__name__)
 
@@ -114,26 +115,35 @@ class _Archive:
             late = "ends before the stretch, so it has changed since"
             left_out[late][below.as_posix()] += len(judged) - len(there)
         group = test.group_of(path, details.group) if test is not None else details.group
-        details = replace(details, group=group)
+        # Clips have the true rate of a time-expanded recording.
+        details = replace(details, group=group, time_expansion="")
         told = [(item, found) for item in there if (found := stretches_of([item]))]
         clips: list[tuple[int, int, list[Judged]]] = []
-        for item, found in sorted(told, key=lambda pair: (pair[1][0].start, pair[0].verdict.id)):
+        # What was judged by one channel (audio.channels: each) is cut from that one alone.
+        order = sorted(told, key=lambda pair: (pair[0].verdict.channel, pair[1][0].start, pair[0].verdict.id))
+        for item, found in order:
             first = max(0, math.floor(min(each.start for each in found) - margin_s))
             until = math.ceil(max(each.end for each in found) + margin_s)
-            if clips and first <= clips[-1][1]:
+            channel = item.verdict.channel
+            if clips and first <= clips[-1][1] and clips[-1][2][0].verdict.channel == channel:
                 before = clips[-1]
                 clips[-1] = before[0], max(before[1], until), [*before[2], item]
             else:
                 clips.append((first, until, [item]))
         name = below.with_suffix("").as_posix().replace("/", "_")
         suffix = _suffix(path) if clips else ""
-        return [
-            Offer(
-                f"{name}_{first}s{suffix}", FOLDER, f"{path}, {first} to {until} s", partial(_cut, path, first, until),
-                min(until, seconds) - first, details, verdicts=_shifted(items, f"{name}_{first}s", first),
-            )
-            for first, until, items in clips
-        ]  # fmt: skip
+        offers = []
+        for first, until, items in clips:
+            channel = items[0].verdict.channel
+            clip = f"{track_name(name, int(channel)) if channel else name}_{first}s"
+            offers.append(
+                Offer(
+                    f"{clip}{suffix}", FOLDER, f"{path}, {first} to {until} s",
+                    partial(_cut, path, first, until, channel), min(until, seconds) - first, details,
+                    verdicts=_shifted(items, clip, first),
+                )
+            )  # fmt: skip
+        return offers
 
     def _details_of(self, path: Path) -> Details:
         if path.parent not in self._details:
@@ -167,10 +177,15 @@ def _suffix(path: Path) -> str:
     return ".flac"
 
 
-def _cut(path: Path, first: int, until: int, target: Path) -> None:
+def _cut(path: Path, first: int, until: int, channel: str, target: Path) -> None:
     file_format = target.suffix.lstrip(".")
     with open_stretches(path, file_format) as source:
         samples = source.read(first * source.rate, until * source.rate)
+        if channel:
+            samples = samples[:, int(channel) - 1 : int(channel)]
+            if not samples.shape[1]:
+                held = counted(source.channels, "channel")
+                raise InputError(f"{path} has {held}, but verdicts are about channel {channel}")
         try:
             write_stretch(target, samples, source, file_format)
         except RuntimeError as error:
