@@ -16,6 +16,8 @@ from britekit.evaluation.exclusions import audio_files
 from britekit.evaluation.worst_mistakes import Example, excerpt_of
 
 _HIGHEST_RATE = 48000
+# From here on most of the sound is inaudible, so it is slowed down.
+_ULTRASOUND_RATE, _SLOWED = 150_000, 10
 _BLOCK = 1 << 16
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 
 def cut_sounds(examples: Sequence[Example], folder: str | Path) -> list[bytes | None]:
     """Return the sound of each example as Ogg Vorbis, over the interval that its spectrogram shows.
+
+    Recordings of ultrasound play ten times slower.
 
     The value is None if the recording is missing or cannot be read; `draw_examples` logs a warning for these.
     """
@@ -61,6 +65,7 @@ def _read(path: Path, excerpts: Sequence[tuple[float, float]]) -> tuple[list[np.
             if at >= max(end for _, end in bounds):
                 break
     cut = [np.concatenate(held).astype(np.float32) for held in parts]
+    rate = rate // _SLOWED if rate >= _ULTRASOUND_RATE else rate
     if rate <= _HIGHEST_RATE:
         return cut, rate
     import soxr

@@ -21,7 +21,7 @@ from britekit.evaluation.scored_segments import read_scored_segments
 from britekit.evaluation.seconds import THRESHOLDS
 from britekit.evaluation.thresholded_values import ThresholdedValues
 from britekit.evaluation.unit_report import report_units
-from britekit.evaluation.worst_mistakes import draw_examples, worst_examples
+from britekit.evaluation.worst_mistakes import Example, draw_examples, worst_examples
 from tests.evaluation.made_sets import simulate, write_annotations, write_table
 
 
@@ -222,3 +222,17 @@ def test_each_recording_is_decoded_once_for_sounds_and_once_for_pictures(tmp_pat
         monkeypatch.setattr(f"{module}.AudioReader", Counting)
         assert None not in draw()
         assert sorted(opened) == sorted({x.recording for x in inner})
+
+
+@pytest.mark.parametrize(("rate", "seconds", "hz"), [(384_000, 42.56, 4500.0), (44_100, 4.256, 4500.0)])
+def test_ultrasound_of_a_mistake_is_slowed(tmp_path, rate, seconds, hz):
+    """A tone of 45 kHz becomes one of 4.5 kHz; other sound stays as it is."""
+    time = np.arange(rate * 6) / rate
+    tone = 0.3 * np.sin(2 * np.pi * (45_000.0 if rate > 100_000 else hz) * time)
+    soundfile.write(tmp_path / "x.wav", tone, rate)
+    example = Example("miss", "x", "Bat", 0.1, 2.0, 0.256, [], [])
+    (sound,) = cut_sounds([example], tmp_path)
+    samples, found_rate = soundfile.read(io.BytesIO(sound))
+    assert len(samples) / found_rate == pytest.approx(seconds, abs=0.1)
+    spectrum = np.abs(np.fft.rfft(samples))
+    assert spectrum.argmax() * found_rate / len(samples) == pytest.approx(hz, abs=5)
