@@ -22,7 +22,8 @@ EXTENSIONS = {"FLAC": "flac", "RF64": "rf64", "OGG": "ogg", "MP3": "mp3"}
 # The least that a recogniser reads: every window, one batch at a time.
 CODE = """
 import resource, sys
-from britekit.audio.windows import WindowGrid, Windows
+from britekit.audio.windows import Windows
+from britekit.audio.window_grid import WindowGrid
 from britekit.config.audio import AudioConfig
 windows = Windows(sys.argv[1], AudioConfig(), WindowGrid.for_overlap(5.0, 0.0))
 count = sum(len(batch.starts) for batch in windows.batches(32))

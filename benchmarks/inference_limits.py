@@ -25,7 +25,7 @@ from britekit.audio.channels import MonoSignal
 from britekit.audio.decoding import BLOCK_SECONDS, AudioReader
 from britekit.audio.spectrogram import normalize, segment_of, spectrogram_transform
 from britekit.audio.threads import single_threaded_products
-from britekit.audio.windows import WindowGrid
+from britekit.audio.window_grid import WindowGrid
 from britekit.config import AudioConfig
 from britekit.inference.exported import ExportedModel
 from britekit.processes import available_cores

@@ -3,8 +3,8 @@
     python benchmarks/quality.py DATA
 
 DATA holds `esc10/`. Rain: clips of the class Rain (folds 1 and 3 choose, 2 and 4 report) against the other classes;
-clips are brought to a root mean square of -30 dB, since their authors made them louder. Nothing here is recorded wind: it is
-noise that falls from 10 Hz on and swells in gusts, added to each clip, against the same clips without it.
+clips are brought to a root mean square of -30 dB, since their authors made them louder. Nothing here is recorded wind:
+it is noise that falls from 10 Hz on and swells in gusts, added to each clip, against the same clips without it.
 """
 
 from __future__ import annotations

@@ -451,10 +451,11 @@ def cost(model: str, batch: int, size: Sequence[int], rounds: int) -> None:
 
     from britekit.annotations.classes import ClassInfo
     from britekit.config.layers import from_dict
-    from britekit.datasets.batches import Bank, TrainingBatches
+    from britekit.datasets.bank import Bank
+    from britekit.datasets.batches import TrainingBatches
     from britekit.datasets.training_set import TrainingSet
     from britekit.models.fronts import build_front
-    from britekit.training import preparation as prepare
+    from britekit.training import configured
     from britekit.training.losses import compute_loss
     from britekit.training.optimizers import build_optimizer
 
@@ -478,16 +479,16 @@ def cost(model: str, batch: int, size: Sequence[int], rounds: int) -> None:
         cfg = from_dict(
             {"audio": {"spec_height": size[0], "spec_width": size[1]}, "train": {"model_type": model, **given}}
         )
-        order = prepare.make_order(samples, np.arange(4 * batch), cfg)
+        order = configured.make_order(samples, np.arange(4 * batch), cfg)
         batches = TrainingBatches(
-            Bank(samples), torch.arange(4 * batch), batch, 1, prepare.make_chain(cfg), prepare.make_mixing(cfg), 0,
-            shares=order,
+            Bank(samples), torch.arange(4 * batch), batch, 1, configured.make_chain(cfg), configured.make_mixing(cfg),
+            0, shares=order,
         )  # fmt: skip
         batches.begin_epoch(0)
         index = next(iter(batches.indices(0)))
-        made, loss = batches.make(index), prepare.loss_settings(cfg)
+        made, loss = batches.make(index), configured.loss_settings(cfg)
         logits = torch.randn(batch, classes, requires_grad=True)
-        confusion = prepare.make_confusion(cfg, classes, torch.device("cpu"))
+        confusion = configured.make_confusion(cfg, classes, torch.device("cpu"))
 
         def losses() -> None:
             targets = made.targets
@@ -499,7 +500,7 @@ def cost(model: str, batch: int, size: Sequence[int], rounds: int) -> None:
         found: dict[str, Callable[[], Any]] = {"batch": lambda: batches.make(index), "loss": losses}
         found["order"] = lambda: batches.order(1)
         if cfg.train.ema_decay > 0:
-            average = prepare.make_average(network, cfg, 10)
+            average = configured.make_average(network, cfg, 10)
             found["average"] = average.after_step if average else list
         if cfg.train.front is not None:
             front = build_front(cfg.train.front, size[0])
@@ -507,7 +508,7 @@ def cost(model: str, batch: int, size: Sequence[int], rounds: int) -> None:
         return found
 
     plain = from_dict({"audio": {"spec_height": size[0], "spec_width": size[1]}, "train": {"model_type": model}})
-    network = prepare.make_recognizer(plain, infos)
+    network = configured.make_recognizer(plain, infos)
     network.train()
     optimizer = build_optimizer(network, "adamw", 1e-4, 0.01, 0.9, 0.999)
     pictures = torch.rand(batch, 1, *size)

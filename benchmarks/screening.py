@@ -30,7 +30,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from britekit.collect.synth.soundscape import Bout, synthesize, write_flac  # noqa: E402
 from britekit.collect.synth.species import first_species  # noqa: E402
-from britekit.inference.screening import upper_bound  # noqa: E402
+from britekit.inference.screen_file import upper_bound  # noqa: E402
 
 MINUTES, WINDOW_S, ONE_IN = 10, 5.0, 50
 

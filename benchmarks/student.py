@@ -38,7 +38,7 @@ import britekit as bk
 from britekit.annotations.classes import read_classes
 from britekit.annotations.held import is_held
 from britekit.annotations.segments import Annotation
-from britekit.archive.pseudo_labelling import confidence, sharpen
+from britekit.archive.pseudo_labeling import confidence, sharpen
 from britekit.audio.windows import Windows
 from britekit.collect.sample import SampleRecording, plan_sites, write_samples
 from britekit.collect.synth.soundscape import synthesize

@@ -201,9 +201,10 @@ def step_parts(model: str, path: Path, options: argparse.Namespace) -> tuple[flo
     import torch
 
     from britekit.config import BaseConfig
-    from britekit.datasets.batches import Bank, TrainingBatches
+    from britekit.datasets.bank import Bank
+    from britekit.datasets.batches import TrainingBatches
     from britekit.datasets.training_set import read_training_set
-    from britekit.training import preparation as prepare
+    from britekit.training import configured
     from britekit.training.devices import choose_device, memory_format, place
     from britekit.training.losses import compute_loss
     from britekit.training.malloc import keep_freed_memory
@@ -218,7 +219,7 @@ def step_parts(model: str, path: Path, options: argparse.Namespace) -> tuple[flo
     if device.type == "cpu":
         keep_freed_memory()
     layout = memory_format(device)
-    network = prepare.make_recognizer(cfg, samples.classes)
+    network = configured.make_recognizer(cfg, samples.classes)
     place(network, device)
     optimizer = build_optimizer(network, "adamw", 1e-4, 0.01, 0.9, 0.999)
     forward = as_run(network, optimizer, cfg, BATCH, layout, World())
@@ -227,11 +228,11 @@ def step_parts(model: str, path: Path, options: argparse.Namespace) -> tuple[flo
         torch.arange(len(samples.images)),
         BATCH,
         1,
-        prepare.make_chain(cfg),
-        prepare.make_mixing(cfg),
+        configured.make_chain(cfg),
+        configured.make_mixing(cfg),
         0,
     )
-    loss_settings = prepare.loss_settings(cfg)
+    loss_settings = configured.loss_settings(cfg)
     batches.begin_epoch(0)
     index = next(iter(batches.indices(0)))
     many = 1 if device.type == "cpu" else 30

@@ -32,7 +32,7 @@ from britekit.audio.decoding import read_audio  # noqa: E402
 from britekit.audio.resampling import resample  # noqa: E402
 from britekit.collect.synth.sites import draw_site  # noqa: E402
 from britekit.collect.synth.soundscape import RATE as SYNTH_RATE  # noqa: E402
-from britekit.collect.synth.soundscape import Bout, synthesise  # noqa: E402
+from britekit.collect.synth.soundscape import Bout, synthesize  # noqa: E402
 from britekit.collect.synth.species import first_species  # noqa: E402
 from britekit.quality.voices import FRAME_S, RATE, VoiceSettings, VoiceStream, stretches_of  # noqa: E402
 
@@ -105,7 +105,7 @@ def soundscapes(hours: float) -> Iterator[Item]:
             start = float(rng.uniform(0, MINUTES * 60 - 25))
             who = species[int(rng.choice(len(species), p=site.weights))]
             bouts.append(Bout(who, start, start + float(rng.uniform(8, 25)), (-18.0, 8.0), 1.5))
-        made = synthesise(rng, MINUTES * 60.0, bouts, site)[0]
+        made = synthesize(rng, MINUTES * 60.0, bouts, site)[0]
         yield Item(f"soundscape {number}", "soundscapes", site.number % 2, resample(made, SYNTH_RATE, RATE))
 
 

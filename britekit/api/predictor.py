@@ -20,7 +20,7 @@ from britekit.api.audio import Audio
 from britekit.api.compat.score_grid import ScoreGrid
 from britekit.api.compat.settings import as_settings, with_audio
 from britekit.api.scored import ScoredRecording
-from britekit.audio.windows import WindowGrid
+from britekit.audio.window_grid import WindowGrid
 from britekit.errors import InferenceError, InputError
 from britekit.files import write_text
 from britekit.inference.embedding import SearchModel

@@ -8,7 +8,7 @@
 - ``results``: what was found as a table, a queue for ``review`` and a contact sheet.
 - ``labeled``: windows of annotated recordings with their classes; ``classifiers``: logistic regression and
   prototypes; ``probe``: the better of them by cross-validation; ``members``: a probe as a member of an ensemble.
-- ``pseudo_labeling``: windows with the scores of a teacher, which a student learns from.
+- ``pseudo_labeling``: windows with the scores of a teacher (``teacher_scores``), which a student learns from.
 
 Legend: N windows, F numbers of a vector, C classes, K examples.
 """

@@ -14,15 +14,16 @@ import heapq
 import logging
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 import britekit
 from britekit.annotations.classes import ClassInfo
+from britekit.archive.teacher_scores import TeacherScores, facts_of, score_into
 from britekit.audio.files import shown
 from britekit.audio.windows import Windows
 from britekit.collect.admission import admit
@@ -32,20 +33,16 @@ from britekit.database.spectrograms import encode
 from britekit.datasets.pseudo_labels import PseudoLabels, write_pseudo_labels
 from britekit.errors import BriteKitError, InferenceError, InputError, ModelError, some
 from britekit.files import unwritable
-from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble
-from britekit.inference.journal import Done, Journal
-from britekit.inference.manifest import runtime_version
+from britekit.inference.journal import Journal
 from britekit.inference.recording_names import identity_of, recording_name
-from britekit.inference.scores import RecordingScores
-from britekit.inference.scoring import LABEL_SETTINGS, failure_of, reason_of, run_metered, score_recordings
+from britekit.inference.scoring import failure_of
 from britekit.progress import Meter
 
 log = logging.getLogger(__name__)
 
 # A window without any call is drawn a tenth as often as one in which the teacher is sure: silence must be learned too.
 NO_CALL = 0.1
-_AHEAD = 64
 
 
 @dataclass(frozen=True)
@@ -158,9 +155,9 @@ def pseudo_label(
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(work, error) from error
-    journal = Journal(work, _facts(ensemble))
+    journal = Journal(work, facts_of(ensemble))
     try:
-        scored = _Scored(journal, len(ensemble.classes), order, ensemble.sed_fps, ensemble.duration, recipe.power)
+        scored = TeacherScores(journal, len(ensemble.classes), order, ensemble.sed_fps, ensemble.duration, recipe.power)
         if journal.set_aside:
             log.warning("the interrupted run is not continued, since %s", journal.set_aside)
         identities = journal.identities()
@@ -170,7 +167,7 @@ def pseudo_label(
                 outcome.continued += 1
             else:
                 todo[name] = path
-        _score(ensemble, todo, journal, outcome)
+        score_into(ensemble, todo, journal, outcome.failed)
         named = {name: path for name, path in named.items() if path not in outcome.failed}
         outcome.recordings = len(named)
         outcome.damaged = sum(entry.damaged_at is not None for name in named if (entry := journal.entry(name)))
@@ -189,92 +186,6 @@ def pseudo_label(
     return outcome
 
 
-def _facts(ensemble: Ensemble) -> dict[str, Any]:
-    """Return what scores depend on besides the recordings."""
-    infer = dataclasses.asdict(ensemble.cfg.infer)
-    return {
-        "britekit_version": britekit.__version__,
-        "members": [member.sha256 for member in ensemble.members],
-        "backend": runtime_version(ensemble.backend),
-        "device": ensemble.device,
-        "audio": dataclasses.asdict(ensemble.audio),
-        "infer": {name: value for name, value in infer.items() if name not in LABEL_SETTINGS},
-        "sed_fps": ensemble.sed_fps,
-    }
-
-
-class _Engine:
-    """The engine, as `run_metered` takes it."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @property
-    def scored_s(self) -> float:
-        return self._engine.scored_s
-
-    def run(self, recordings: Any, on_tick: Any) -> Iterator[tuple[str, Path, RecordingScores | BaseException]]:
-        yield from score_recordings(self._engine, recordings, 0.0, on_tick, _AHEAD)
-
-
-def _score(ensemble: Ensemble, todo: Mapping[str, Path], journal: Journal, outcome: Outcome) -> None:
-    """Score recordings into the journal; those that fail are noted."""
-    identities: dict[str, tuple[int, int]] = {}
-
-    def begin(name: str) -> None:
-        identities[name] = identity_of(todo[name])
-
-    threads = max(1, min(ensemble.cfg.infer.num_threads, len(todo)))
-    with contextlib.closing(Engine(ensemble, threads=threads, folder=journal.path.parent)) as engine:
-        for name, path, found in run_metered(_Engine(engine), todo, begin):
-            identity = identities.pop(name)
-            if isinstance(found, BaseException):
-                outcome.failed[path] = reason_of(found, path)
-                log.warning("%s is left out: %s", shown(path), outcome.failed[path])
-                continue
-            with contextlib.closing(found), journal.adding(name) as add:
-                add("starts", found.starts.astype("<f8").tobytes())
-                add("scores", found.scores.astype("<f4").tobytes())
-                if found.frames is not None:
-                    add("frames", found.frames.astype("<f4").tobytes())
-                journal.finish(Done(name, *identity, found.seconds, 0, len(found.starts), found.damaged_at, ""))
-    journal.commit()
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """The scores in the journal, in the student's order of classes and sharpened."""
-
-    journal: Journal
-    width: int
-    order: np.ndarray
-    fps: int | None
-    duration: float
-    power: float
-
-    def starts(self, name: str) -> np.ndarray:
-        return np.frombuffer(b"".join(self.journal.pieces(name, "starts")), "<f8")
-
-    def scores(self, name: str) -> np.ndarray:
-        """Return the teacher's scores (N, C)."""
-        return self._rows(name, "scores")
-
-    def frames(self, name: str) -> np.ndarray | None:
-        """Return scores per window and frame (N, C, T), zero beyond the end; None without frames."""
-        if self.fps is None:
-            return None
-        rows_FC, count = self._rows(name, "frames"), max(1, round(self.fps * self.duration))
-        first = np.rint(self.starts(name) * self.fps).astype(np.int64)
-        places = first[:, None] + np.arange(count)
-        inside = (places >= 0) & (places < len(rows_FC))
-        taken = np.where(inside[..., None], rows_FC[np.clip(places, 0, len(rows_FC) - 1)], 0.0)
-        return np.ascontiguousarray(taken.transpose(0, 2, 1), np.float32)
-
-    def _rows(self, name: str, kind: str) -> np.ndarray:
-        found = np.frombuffer(b"".join(self.journal.pieces(name, kind)), "<f4").reshape(-1, self.width)
-        return found[:, self.order]
-
-
 def sharpen(scores: np.ndarray, power: float, exclusive: bool = False, axis: int = 1) -> np.ndarray:
     """Return scores raised to a power; if classes exclude each other, with the sum 1 again."""
     sharp = np.power(scores.astype(np.float64), power)
@@ -289,7 +200,7 @@ def confidence(labels_NC: np.ndarray) -> np.ndarray:
 
 
 def _choose(
-    scored: _Scored, names: Sequence[str], recipe: Recipe, multi_label: bool, outcome: Outcome
+    scored: TeacherScores, names: Sequence[str], recipe: Recipe, multi_label: bool, outcome: Outcome
 ) -> dict[str, list[int]]:
     """Return the windows to keep of each recording: all, or a random choice in which confidence counts.
 
@@ -317,7 +228,7 @@ def _write(
     cfg: BaseConfig,
     ensemble: Ensemble,
     classes: Sequence[ClassInfo],
-    scored: _Scored,
+    scored: TeacherScores,
     chosen: dict[str, list[int]],
     named: Mapping[str, Path],
     output: Path,

@@ -15,7 +15,7 @@ The way through, one file each:
 - ``frequency_scales``: the weights that turn FFT bins into the rows of a spectrogram.
 - ``spectrogram``: a signal and start times become normalized and raw spectrograms.
 - ``spectrogram_torch``: the same on a GPU, from the waveform on.
-- ``windows``: where the windows of a recording begin, and their spectrograms, in constant memory.
+- ``window_grid``: where the windows of a recording begin; ``windows``: their spectrograms, in constant memory.
 - ``stages``: how long decoding, spectrograms and models took for one recording.
 - ``overview``: one spectrogram of a whole recording, likewise.
 - ``threads``: single-threaded matrix products for parallel readers.

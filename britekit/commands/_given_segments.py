@@ -26,7 +26,7 @@ def store_listed(
 
     from britekit.annotations.classes import clean_name
     from britekit.audio.files import shown
-    from britekit.audio.windows import WindowGrid
+    from britekit.audio.window_grid import WindowGrid
     from britekit.config import resolve
     from britekit.database.session import open_database
     from britekit.database.tracked import is_pipeline_output

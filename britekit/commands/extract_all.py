@@ -61,7 +61,7 @@ def extract_all(
 
     from britekit.annotations.classes import clean_name
     from britekit.audio.files import find_recordings, shown
-    from britekit.audio.windows import WindowGrid
+    from britekit.audio.window_grid import WindowGrid
     from britekit.config import resolve
     from britekit.database.session import open_database
     from britekit.database.tracked import refuse_new_recordings

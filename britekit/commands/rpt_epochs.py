@@ -29,7 +29,7 @@ def rpt_epochs(
     from britekit.inference.backend import backend_of_run
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import resolve_for_models
-    from britekit.inference.scoring import score_all
+    from britekit.inference.score_tables import score_all
 
     if input_path is None or annotations_path is None or output_path is None:
         raise InputError("checkpoints, annotations and output directory are all needed")

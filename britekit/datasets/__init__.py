@@ -34,11 +34,12 @@ From the database to training:
 - `pickling`: writes the pickle, in constant memory
 - `pickle_writer`: a pickle of plain values, opcode by opcode
 - `safe_pickle`: reads a pickle of plain values; nothing in it can run; `safe_arrays` one with arrays
-- `training_set`: the pickle as arrays; `shared_array` holds them once for all processes of a machine
+- `training_set`: the pickle as arrays, which `growing_images` fills; `shared_array` holds them once for all
+  processes of a machine
 - `augmentations`: one file per augmentation, whole batches at a time
 - `excerpt`, `before_after`: a few spectrograms, and what each augmentation does to them
 - `frame_labels`, `teacher_targets`: files of what a training file does not hold; `extra_targets` mixes and moves them
-- `mixing`, `batches`: merged and augmented batches on the device
+- `bank`: all spectrograms; `mixing`, `batches`: merged and augmented batches of them on the device
 - `pseudo_labels`: windows of unlabeled recordings with a teacher's scores; `student_batches` mixes them in,
   `window_targets` holds those of frames
 - `splits`: folds and held-out portions

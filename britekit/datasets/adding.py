@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from britekit.audio.files import Failures, composed, shown, without_same_named
-from britekit.audio.windows import WindowGrid
+from britekit.audio.window_grid import WindowGrid
 from britekit.config import BaseConfig
 from britekit.database.classes import get_or_add_class
 from britekit.database.recordings import filenames_of_class

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from britekit.datasets.augmentations.registry import Chain, Entry, Fade, build_steps
-from britekit.datasets.batches import Bank, TrainingBatches
+from britekit.datasets.bank import Bank
+from britekit.datasets.batches import TrainingBatches
 from britekit.datasets.excerpt import Excerpt
 from britekit.datasets.mixing import MixSettings
 

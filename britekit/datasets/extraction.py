@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from britekit.annotations.classes import ClassInfo, read_classes
 from britekit.annotations.judged_stretches import apart, known_in, windows_of
 from britekit.audio.files import Failures
-from britekit.audio.windows import WindowGrid
+from britekit.audio.window_grid import WindowGrid
 from britekit.config import BaseConfig
 from britekit.database.classes import add_class, get_or_add_category, segment_counts
 from britekit.database.deletion import delete_category, delete_group, delete_source

@@ -18,7 +18,7 @@ from britekit.annotations.classes import read_classes
 from britekit.annotations.reconciling import Reconciler
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import find_recordings
-from britekit.audio.windows import WindowGrid
+from britekit.audio.window_grid import WindowGrid
 from britekit.collect.recordings_table import FILE_NAME
 from britekit.config import BaseConfig
 from britekit.database.classes import require_class

@@ -17,7 +17,7 @@ from britekit.annotations.segments import UNNAMED, Annotation
 from britekit.annotations.tracks import split_track, track_name
 from britekit.audio.decoding import AudioReader
 from britekit.audio.files import find_recordings, same_named, shown
-from britekit.audio.windows import WindowGrid
+from britekit.audio.window_grid import WindowGrid
 from britekit.config.audio import AudioConfig
 from britekit.database.recordings import Facts
 from britekit.datasets.annotated import classes_heard

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from britekit.annotations.held import Unheard
 from britekit.audio.files import Failures
-from britekit.audio.windows import WindowGrid, Windows
+from britekit.audio.window_grid import WindowGrid
+from britekit.audio.windows import Windows
 from britekit.config.audio import AudioConfig
 from britekit.database.absences import add_absences
 from britekit.database.classes import find_class

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from britekit.datasets.batches import Bank, TrainingBatches, derived_seed
+from britekit.datasets.bank import Bank
+from britekit.datasets.batches import TrainingBatches, derived_seed
 from britekit.datasets.mixing import Partners
 from britekit.errors import InputError
 

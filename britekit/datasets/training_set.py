@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from britekit.annotations.classes import ClassInfo
-from britekit.database.spectrograms import inflate, inflated_size
+from britekit.datasets.growing_images import Allocate, GrowingImages, Slot, own_memory
 from britekit.datasets.safe_pickle import SafePickle
 from britekit.errors import InputError
 
@@ -26,10 +25,6 @@ _KEYS = frozenset(
     {*_LABEL_KEYS, "spec_values", "spec_class_indexes", "spec_segment_ids", "spec_recording_ids"}
     | {"spec_group_ids", _KNOWN_KEY, _VARIANTS_KEY, "spec_height", "spec_width", "audio"}
 )
-_LARGEST_IMAGE = 1 << 26
-_VALUES_PER_TASK = 32
-_FIRST_CAPACITY = 1024
-_Allocate = Callable[[int, int], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +80,7 @@ def read_training_set(
         No such file, no pickle, a pickle that would run code, a key that is missing or wrong (named), a
         spectrogram of another size.
     """
-    images = _Images(Path(path), workers, allocate)
+    images = GrowingImages(Path(path), workers, allocate)
     walker = SafePickle(path, lambda value: images.add(value, walker), _KEYS)
     try:
         content = walker.load()
@@ -110,103 +105,8 @@ def read_labels(
         As `read_training_set`, of which only the spectrograms themselves are not checked.
     """
     rows = itertools.count()
-    content = SafePickle(path, lambda _: _Slot(next(rows)), _KEYS).load()
+    content = SafePickle(path, lambda _: Slot(next(rows)), _KEYS).load()
     return _Checks(Path(path), content).labels(size)
-
-
-@dataclass(frozen=True)
-class _Slot:
-    """Stands in the file's structure where bytes were: the row of the array that holds them now."""
-
-    row: int
-
-
-def _own_memory(rows: int, columns: int) -> NDArray[np.uint8]:
-    return np.empty((rows, columns), dtype=np.uint8)
-
-
-class _Images:
-    """An array of images that grows while threads fill it."""
-
-    def __init__(self, path: Path, workers: int, allocate: _Allocate | None) -> None:
-        self._path = path
-        self._allocate = allocate
-        self._workers = workers
-        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
-        self._running: deque[Future[None]] = deque()
-        self._task: list[bytes] = []
-        self._array: NDArray[np.uint8] = np.empty((0, 0), dtype=np.uint8)
-        self._count = 0
-
-    def add(self, value: bytes, walker: SafePickle) -> _Slot:
-        if not self._count:
-            indexes = walker.known().get("spec_class_indexes")
-            capacity = len(indexes) if isinstance(indexes, list) and indexes else _FIRST_CAPACITY
-            make = self._allocate or _own_memory
-            self._array = make(capacity, self._size_of(value))
-        elif self._count == len(self._array):
-            self._drain()  # no thread may write while the memory moves
-            if self._allocate is None:
-                self._array.resize((2 * self._count, self._array.shape[1]), refcheck=False)
-            else:
-                larger = self._allocate(2 * self._count, self._array.shape[1])
-                larger[: self._count] = self._array
-                self._array = larger
-        self._task.append(value)
-        self._count += 1
-        if len(self._task) == _VALUES_PER_TASK:
-            self._submit()
-        return _Slot(self._count - 1)
-
-    def finish(self) -> NDArray[np.uint8]:
-        """Return the filled array (N, bytes per image)."""
-        self._drain()
-        if self._count < len(self._array):
-            if self._allocate is not None:
-                return self._array[: self._count]
-            self._array.resize((self._count, self._array.shape[1]), refcheck=False)
-        return self._array
-
-    def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def _size_of(self, value: bytes) -> int:
-        try:
-            size = inflated_size(value)
-        except ValueError as error:
-            raise self._wrong(0, str(error)) from None
-        if not 0 < size < _LARGEST_IMAGE:
-            raise self._wrong(0, "it is empty or larger than any spectrogram")
-        return size
-
-    def _submit(self) -> None:
-        if not self._task:
-            return
-        task, first = self._task, self._count - len(self._task)
-        self._task = []
-        if self._pool is None:
-            self._decode(task, first)
-            return
-        self._running.append(self._pool.submit(self._decode, task, first))
-        while len(self._running) > 2 * self._workers:
-            self._running.popleft().result()
-
-    def _drain(self) -> None:
-        self._submit()
-        while self._running:
-            self._running.popleft().result()
-
-    def _decode(self, values: list[bytes], first: int) -> None:
-        size = self._array.shape[1]
-        for row, value in enumerate(values, first):
-            try:
-                self._array[row] = np.frombuffer(inflate(value, size), dtype=np.uint8)
-            except ValueError as error:
-                raise self._wrong(row, str(error)) from None
-
-    def _wrong(self, row: int, reason: str) -> InputError:
-        return InputError(f'{self._path}, key "spec_values": spectrogram {row} cannot be used: {reason}')
 
 
 class _Checks:
@@ -219,13 +119,13 @@ class _Checks:
         self._content = content
 
     def training_set(
-        self, array: NDArray[np.uint8], size: tuple[int, int] | None, allocate: _Allocate | None
+        self, array: NDArray[np.uint8], size: tuple[int, int] | None, allocate: Allocate | None
     ) -> TrainingSet:
         classes = self._classes()
         count, order = self._rows()
         if order is not None:
             given = array
-            array = (allocate or _own_memory)(len(order), given.shape[1])
+            array = (allocate or own_memory)(len(order), given.shape[1])
             np.take(given, order, axis=0, out=array)
         height, width = self._size(size, array.shape[1] if count else None)
         recording_ids = self._ids("spec_recording_ids", count)
@@ -278,7 +178,7 @@ class _Checks:
             raise self._wrong("spec_values", "there is no spectrogram in it")
         variants = [] if self._content.get(_VARIANTS_KEY) is None else self._list(_VARIANTS_KEY)
         for key, listed in (("spec_values", values), (_VARIANTS_KEY, variants)):
-            if not all(isinstance(value, _Slot) for value in listed):
+            if not all(isinstance(value, Slot) for value in listed):
                 raise self._wrong(key, "expected a list of compressed spectrograms")
         if len(variants) % len(values):
             raise self._wrong(

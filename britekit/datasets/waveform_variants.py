@@ -18,7 +18,8 @@ from scipy import signal
 
 from britekit.audio.files import Failures, find_recordings, shown
 from britekit.audio.spectrogram import normalize, spectrogram_transform
-from britekit.audio.windows import WindowGrid, Windows
+from britekit.audio.window_grid import WindowGrid
+from britekit.audio.windows import Windows
 from britekit.config import BaseConfig
 from britekit.config.audio import AudioConfig
 from britekit.database.spectrograms import encode

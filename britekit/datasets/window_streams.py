@@ -21,7 +21,8 @@ from typing import TypeVar
 from britekit.audio.decoding import duration_of
 from britekit.audio.files import check_name, shown
 from britekit.audio.threads import single_threaded_products
-from britekit.audio.windows import WindowGrid, Windows
+from britekit.audio.window_grid import WindowGrid
+from britekit.audio.windows import Windows
 from britekit.config.audio import AudioConfig
 from britekit.database.spectrograms import encode
 from britekit.errors import some

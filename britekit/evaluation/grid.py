@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from britekit.annotations.held import least_held
-from britekit.audio.windows import WindowGrid
+from britekit.audio.window_grid import WindowGrid
 
 # Inference scores recordings of at least this length (or of one window, if that is shorter).
 SHORTEST_S = 1.0

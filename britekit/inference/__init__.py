@@ -20,7 +20,8 @@ The way through, one file each:
   windows on one grid.
 - ``platt``: converts scores to probabilities; ``label_rules``: converts scores to labels; ``labeling`` does both by
   the settings.
-- ``scoring``: the scores of many recordings as a value, from the engine of this process; a cache of them.
+- ``scoring``: the scores of many recordings, from the engine of this process; ``score_tables``: all of them as one
+  table, and a cache of these. ``screen_file``: the thresholds of a screen; ``screening``: a student applies them.
 - ``analysis``: a batch of recordings from end to end, also on a Ray cluster: ``cluster``, with a ``ray_worker`` on each
   node. ``output`` writes labels in the formats of ``britekit.formats``, with ``finished`` and ``old_output``;
   ``journal`` resumes an interrupted run, ``watching`` analyzes ``arrivals``, ``recording_names`` names recordings,

@@ -32,7 +32,8 @@ from britekit.inference.output import OutputFolder
 from britekit.inference.platt import Calibration
 from britekit.inference.recording_names import identity_of, recording_name, refuse_each, tracks_of
 from britekit.inference.score_steps import steps_taken
-from britekit.inference.scoring import LocalScorer, Scored, Scorer, failure_of, reason_of, run_metered, score_all
+from britekit.inference.score_tables import score_all
+from britekit.inference.scoring import LocalScorer, Scored, Scorer, failure_of, reason_of, run_metered
 from britekit.inference.screening import open_screen
 from britekit.occurrence.prior import Where
 

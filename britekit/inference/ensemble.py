@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from scipy.special import expit, softmax
 
-from britekit.audio.windows import WindowGrid
+from britekit.audio.window_grid import WindowGrid
 from britekit.config import AudioConfig, BaseConfig
 from britekit.errors import ModelError
 from britekit.inference.backend import PROBE, BackendChoice, choose_backend

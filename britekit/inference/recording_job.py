@@ -15,7 +15,8 @@ import numpy as np
 
 from britekit.audio.decoding import AudioReader
 from britekit.audio.stages import Stages
-from britekit.audio.windows import SpectrogramBatch, WindowGrid, Windows
+from britekit.audio.window_grid import WindowGrid
+from britekit.audio.windows import SpectrogramBatch, Windows
 from britekit.config import AudioConfig, BaseConfig
 from britekit.config.audio import Channels
 from britekit.errors import InferenceError

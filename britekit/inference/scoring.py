@@ -1,46 +1,27 @@
-"""Score many recordings, yielding each as soon as it is complete.
-
-``analyze`` labels and writes the yielded scores; tests of settings and ensembles take all of them as a `ScoreTable`
-(`score_all`), which a `ScoreCache` keeps between runs.
-"""
+"""Score many recordings, yielding each as soon as it is complete; ``analyze`` labels and writes what is yielded."""
 
 from __future__ import annotations
 
 import contextlib
-import copy
-import hashlib
-import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import asdict, dataclass
-from os.path import isfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import numpy as np
-
-import britekit
-from britekit.annotations.deployments import DEFAULT_PATH as DEPLOYMENTS
-from britekit.annotations.scores import ScoreTable
 from britekit.annotations.tracks import split_track
 from britekit.audio.files import shown
-from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InferenceError, some
-from britekit.files import sha256_of
 from britekit.formats import Rows
-from britekit.inference.backend import choose_backend
 from britekit.inference.drift_log import DriftLog
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble
-from britekit.inference.labeling import Labeler, ignored_classes
-from britekit.inference.manifest import score_facts
+from britekit.inference.labeling import Labeler
 from britekit.inference.meter import RecordingMeter
 from britekit.inference.occurrence_notes import OccurrenceNote, note_of
-from britekit.inference.platt import Calibration
-from britekit.inference.recording_names import identity_of, recording_name, refuse_each
+from britekit.inference.recording_names import identity_of
 from britekit.inference.scores import RecordingScores
-from britekit.inference.screening import left_out_as_0, open_screen
 from britekit.occurrence.prior import RecordingPrior
 
 log = logging.getLogger(__name__)
@@ -48,14 +29,6 @@ log = logging.getLogger(__name__)
 _Result = TypeVar("_Result", covariant=True)
 
 _TICK_SECONDS = 0.5
-# Settings of `infer` that affect only labels or speed, not scores.
-LABEL_SETTINGS = frozenset(
-    {
-        "min_score", "lower_min_if_confirmed", "raise_min_to_confirm", "confirmed_if_seconds",
-        "lower_min_factor", "scaling_coefficient", "scaling_intercept", "calibration", "label_field",
-        "num_threads", "max_models",
-    }
-)  # fmt: skip
 
 
 def score_recordings(
@@ -254,104 +227,6 @@ def run_metered(
             yield item
             meter.finish_recording(scorer.scored_s)
         meter.finish()
-
-
-def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path, start_seconds: float = 0.0) -> ScoreTable:
-    """Return the uncalibrated scores of recordings, as ``analyze`` writes them to ``scores.npz``.
-
-    Parameters
-    ----------
-    root
-        Directory that names of recordings are relative to.
-    start_seconds
-        Seconds to skip at the start of each recording.
-
-    Raises
-    ------
-    InferenceError
-        A recording could not be scored.
-    """
-    refuse_each(ensemble.audio, "tests of scores")
-    cfg = copy.deepcopy(ensemble.cfg)
-    cfg.infer.min_score = 0.0
-    labeler = Labeler(cfg, ensemble, Calibration())
-    labeler.prior = labeler.load_prior(root=root)
-    ensemble.screen = open_screen(cfg, ensemble, labeler) if cfg.infer.test_screened else None
-    named = dict(sorted((recording_name(path, root), path) for path in paths))
-    found: dict[str, tuple[float, np.ndarray, np.ndarray]] = {}
-    failed: dict[Path, str] = {}
-    width = len(labeler.classes)
-    with LocalScorer(ensemble, labeler, start_seconds, None, len(named)) as scorer:
-        for name, path, scored in run_metered(scorer, named):
-            if isinstance(scored, BaseException):
-                failed[path] = reason_of(scored, path)
-                continue
-            starts, *blocks = scored.raw()
-            scores = np.frombuffer(b"".join(blocks), np.float32).reshape(-1, width)
-            found[name] = (scored.seconds, np.frombuffer(starts, np.float64), scores)
-    failure = failure_of(failed, len(named))
-    if failure is not None:
-        raise failure
-    names = list(named)
-    seconds, starts, scores_of = zip(*(found[name] for name in names), strict=True)
-    scores = np.concatenate(scores_of)
-    return ScoreTable(
-        recordings=names,
-        seconds=np.array(seconds, np.float64),
-        row_recording=np.repeat(np.arange(len(names), dtype=np.int32), list(map(len, starts))),
-        starts=np.concatenate(starts),
-        duration=labeler.unit_s,
-        classes=labeler.classes,
-        scores=scores if ensemble.screen is None else left_out_as_0(scores, "the test"),
-        meta=score_facts(ensemble, labeler),
-    )
-
-
-class ScoreCache:
-    """A cache of score tables in a folder, keyed by everything they depend on; several processes may share it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def get(
-        self,
-        cfg: BaseConfig,
-        members: Sequence[Path],
-        recordings: Sequence[Path],
-        root: Path,
-        load: Callable[[], Ensemble],
-    ) -> tuple[ScoreTable, bool]:
-        """Return the scores of recordings, and whether they were cached; compute and cache them otherwise.
-
-        Parameters
-        ----------
-        cfg, members
-            Effective settings and checkpoints of the ensemble.
-        recordings, root
-            See `score_all`.
-        load
-            Loads the ensemble if scores must be computed.
-        """
-        facts = {
-            "britekit_version": britekit.__version__,
-            "members": [sha256_of(path) for path in members],
-            "backend": choose_backend(cfg, members).name,
-            "force_cpu": cfg.misc.force_cpu,
-            "audio": asdict(cfg.audio),
-            "infer": {k: v for k, v in asdict(cfg.infer).items() if k not in LABEL_SETTINGS},
-            "sed_fps": cfg.train.sed_fps,
-            "names": [cfg.misc.map_names, cfg.misc.map_codes],
-            "ignored": sorted(ignored_classes(cfg)),
-            "occurrence": [sha256_of(path) for path in (cfg.infer.occurrence, DEPLOYMENTS) if path and isfile(path)],
-            "recordings": [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in recordings],
-        }
-        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-        place = self._folder / f"{key}.npz"
-        if place.is_file():
-            return ScoreTable.load(place), True
-        table = score_all(load(), recordings, root)
-        table.save(place)
-        return table, False
 
 
 def reason_of(error: BaseException, path: Path) -> str:

@@ -20,15 +20,8 @@ from britekit.errors import BriteKitError, InputError, some
 from britekit.files import sha256_of, together, write_csv
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labeling import Labeler
-from britekit.inference.screening import (
-    CONFIDENCE,
-    ClassScreen,
-    ScreenFile,
-    load_student,
-    student_scores,
-    threshold_for,
-    upper_bound,
-)
+from britekit.inference.screen_file import CONFIDENCE, ClassScreen, ScreenFile, threshold_for, upper_bound
+from britekit.inference.screening import load_student, student_scores
 from britekit.inference.spilled_array import SpilledArray
 
 log = logging.getLogger(__name__)

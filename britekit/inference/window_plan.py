@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from britekit.audio.windows import WindowGrid
+from britekit.audio.window_grid import WindowGrid
 
 # The start of a grid's last window is rounded down by up to 10 ms.
 _ROUNDED_S = 0.012

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from britekit.plots.style import BLUE, GREEN, GREY, ORANGE, RED, figure
+from britekit.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, figure
 
 _COLORS = (BLUE, ORANGE, GREEN, RED)
 _MARKS = (("clipped", "clipped"), ("dropout_s", "dropouts"), ("windy", "wind"), ("rainy", "rain"))
@@ -76,7 +76,7 @@ def plot_quality(
         for axes, text in ((left, "ACI"), (right, "NDSI")):
             axes.set(ylabel=text, xlabel=name, xlim=(0, total / unit))
             if not any(segment[text] is not None for segments in channels for segment in segments):
-                axes.text(0.5, 0.5, "not defined here", transform=axes.transAxes, ha="center", va="center", color=GREY)
+                axes.text(0.5, 0.5, "not defined here", transform=axes.transAxes, ha="center", va="center", color=GRAY)
         noise.set_xscale("log", base=2)
         ticks = [hz for hz in octaves_hz if any(row[list(octaves_hz).index(hz)] is not None for row in quiet_db)]
         ticks += [2 * ticks[-1]] if ticks else []

@@ -12,7 +12,8 @@ import numpy as np
 
 from britekit.audio.files import Failures, shown
 from britekit.audio.overview import recording_overview
-from britekit.audio.windows import WindowGrid, Windows
+from britekit.audio.window_grid import WindowGrid
+from britekit.audio.windows import Windows
 from britekit.config.audio import AudioConfig
 from britekit.errors import BriteKitError, InputError
 from britekit.plots.axis_ticks import row_centers_hz

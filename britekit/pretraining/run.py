@@ -19,7 +19,8 @@ import britekit
 from britekit.collect.admission import Admission, admit
 from britekit.collect.test_recordings import TestRecordings
 from britekit.config import BaseConfig, to_shown_dict, without_defaults
-from britekit.datasets.batches import Bank, derived_seed
+from britekit.datasets.bank import Bank
+from britekit.datasets.batches import derived_seed
 from britekit.errors import BriteKitError, InputError, TrainingError, counted
 from britekit.files import together, unwritable
 from britekit.inference.recording_names import recording_name

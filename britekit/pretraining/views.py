@@ -18,7 +18,8 @@ from britekit.config.pretrain import PretrainConfig
 from britekit.datasets.augmentations.bands import outside_band
 from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.augmentations.registry import normalize
-from britekit.datasets.batches import Bank, derived_seed
+from britekit.datasets.bank import Bank
+from britekit.datasets.batches import derived_seed
 
 STEPS_PER_EPOCH = 25
 """A run is saved, and a point of the curve drawn, after so many steps."""

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from britekit.audio.files import shown
-from britekit.audio.windows import WindowGrid
+from britekit.audio.window_grid import WindowGrid
 from britekit.config import AudioConfig
 from britekit.database.spectrograms import decode
 from britekit.datasets.window_streams import WindowStream, spread, stream_windows

@@ -287,7 +287,7 @@ def _copy_occurrence(cfg: BaseConfig, classes: list[ClassInfo], folder: Path) ->
 def copy_screen(cfg: BaseConfig, members: set[str], folder: Path) -> str | None:
     """Copy the screen of the settings with its student's export; return its path below the folder."""
     from britekit.inference.exported import copy_export
-    from britekit.inference.screening import read_screen
+    from britekit.inference.screen_file import read_screen
 
     if cfg.infer.screen is None:
         return None

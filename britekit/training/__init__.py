@@ -1,7 +1,7 @@
 """Train: settings and a training set in, checkpoints and curves out.
 
 - ``trainer.py``: `train`, the one call behind the command
-- ``preparation.py``: all checks before the first step
+- ``preparation.py``: all checks before the first step; ``configured.py``: the parts of a run, as the settings say
 - ``folds.py``: training fold by fold; ``results.py``: the result of a run
 - ``loop.py``: epochs and steps
 - ``run_on_device.py``: runs the loop on its device; ``graphs.py``: replays the network as CUDA graphs;

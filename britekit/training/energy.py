@@ -111,3 +111,18 @@ class _Cards:
                 return None
             values.append(value.value)
         return values
+
+
+class Clock:
+    """Measures seconds of training, without evaluation and saving between epochs."""
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Begin a stretch of training."""
+        self._begun = time.monotonic()
+
+    def stop(self) -> float:
+        """Return the seconds since then."""
+        return time.monotonic() - self._begun

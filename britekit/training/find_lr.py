@@ -14,10 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from britekit.config import BaseConfig
-from britekit.datasets.batches import Bank, TrainingBatches, batch_size_for, derived_seed
+from britekit.datasets.bank import Bank
+from britekit.datasets.batches import TrainingBatches, batch_size_for, derived_seed
 from britekit.datasets.splits import make_splits
 from britekit.errors import TrainingError
 from britekit.progress import Meter
+from britekit.training import configured
 from britekit.training import preparation as prepare
 from britekit.training.devices import choose_device, memory_format, place
 from britekit.training.extras import read_extras, teaching_settings
@@ -124,17 +126,17 @@ def _losses(cfg: BaseConfig, rates: NDArray[np.float64]) -> NDArray[np.float64]:
     layout = memory_format(device)
     with torch.random.fork_rng(enabled=True):
         torch.manual_seed(derived_seed(seed, 0))
-        recognizer = prepare.make_recognizer(cfg, samples.classes)
+        recognizer = configured.make_recognizer(cfg, samples.classes)
         place(recognizer, device)
         recognizer.train()
         batches = TrainingBatches(
             Bank(samples, device, extras=read_extras(samples, cfg)),
-            prepare.as_index(members),
+            configured.as_index(members),
             batch_size_for(len(members), train.batch_size, train.min_steps),
             seed,
-            prepare.make_chain(cfg),
-            prepare.make_mixing(cfg),
-            prepare.noise_index(samples.classes, train.noise_class_name),
+            configured.make_chain(cfg),
+            configured.make_mixing(cfg),
+            configured.noise_index(samples.classes, train.noise_class_name),
             train.shuffle,
         )
         optimizer = build_optimizer(
@@ -142,9 +144,9 @@ def _losses(cfg: BaseConfig, rates: NDArray[np.float64]) -> NDArray[np.float64]:
         )
         weights = None
         if train.use_class_weights:
-            values = prepare.make_class_weights(samples, members, train.weight_exponent)
+            values = configured.make_class_weights(samples, members, train.weight_exponent)
             weights = torch.from_numpy(values).to(device, torch.float32)
-        settings = prepare.loss_settings(cfg)
+        settings = configured.loss_settings(cfg)
         compute = BatchLoss(recognizer, recognizer, settings, weights, layout, teaching=teaching_settings(cfg))
         twice = needs_second_derivatives(train.optimizer)
         found: list[float] = []

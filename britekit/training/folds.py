@@ -3,7 +3,6 @@
 import copy
 import logging
 import math
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,21 +12,22 @@ import numpy as np
 import torch
 
 from britekit.config import BaseConfig, to_shown_dict, without_defaults
-from britekit.datasets.batches import Bank, TrainingBatches, batch_size_for, derived_seed
+from britekit.datasets.bank import Bank
+from britekit.datasets.batches import TrainingBatches, batch_size_for, derived_seed
 from britekit.datasets.pseudo_labels import PseudoLabels
 from britekit.datasets.splits import Split
 from britekit.datasets.student_batches import StudentBatches
 from britekit.models.checkpoint import hyper_parameters, load_weights, read_archive
 from britekit.models.recognizer import Recognizer
 from britekit.tracking.facts import experiment_name
-from britekit.training import preparation as prepare
+from britekit.training import configured
 from britekit.training.averaging import WeightAverage
 from britekit.training.confusion import ConfusionSmoothing
 from britekit.training.devices import choose_device, device_name, memory_format, place
 from britekit.training.early_stopping import EarlyStopping
-from britekit.training.energy import EnergyMeter, cards_of
+from britekit.training.energy import Clock, EnergyMeter, cards_of
 from britekit.training.extras import read_extras, teaching_settings
-from britekit.training.held_out import evaluate
+from britekit.training.held_out import evaluate, named
 from britekit.training.log_folder import LogFolder
 from britekit.training.loop import BatchLoss, StepFigures, TrainingLoop
 from britekit.training.meter import TrainingMeter
@@ -87,7 +87,7 @@ class Folds:
         self.bank = Bank(samples, self.device, pseudo, cfg.train.pseudo_weight, read_extras(samples, cfg, pseudo))
         self.pseudo = pseudo
         self.test_bank = Bank(test, self.device) if test is not None else None
-        self.noise = prepare.noise_index(samples.classes, cfg.train.noise_class_name)
+        self.noise = configured.noise_index(samples.classes, cfg.train.noise_class_name)
         self.hyper: dict[str, Any] = {}
         self.epochs = 0  # number of epochs of the current fold
         self.states: list[ResumeState] = []
@@ -106,7 +106,7 @@ class Folds:
         state = self._state_of(fold)
         saved = self.world.from_leader(state.load() if state is not None and self.resume else None)
         torch.manual_seed(derived_seed(self.seed, 0))
-        recognizer = prepare.make_recognizer(cfg, self.samples.classes)
+        recognizer = configured.make_recognizer(cfg, self.samples.classes)
         self.hyper = hyper_parameters(recognizer.blueprint, self.samples.classes, len(split.train), train.multi_label)
         if self.world.size > 1:
             synchronize_batch_norm(recognizer, self.device)
@@ -119,8 +119,8 @@ class Folds:
             recognizer, train.optimizer, train.learning_rate, train.opt_weight_decay, train.opt_beta1, train.opt_beta2
         )
         result = FoldResult(fold)
-        average = prepare.make_average(recognizer, cfg, self.epochs)
-        confusion = prepare.make_confusion(cfg, len(self.samples.classes), self.device)
+        average = configured.make_average(recognizer, cfg, self.epochs)
+        confusion = configured.make_confusion(cfg, len(self.samples.classes), self.device)
         first, version = 0, None
         if saved is not None:
             recognizer.load_state_dict(saved["weights"])
@@ -168,12 +168,12 @@ class Folds:
     def _batches(self, split: Split) -> TrainingBatches:
         """Return the batches of a fold; those of a student also hold windows of unlabeled recordings."""
         cfg, train = self.cfg, self.cfg.train
-        sampler = prepare.make_sampler(cfg, self.samples, split.train)
+        sampler = configured.make_sampler(cfg, self.samples, split.train)
         count = len(split.train) if sampler is None else sampler.size
         size = batch_size_for(count, train.batch_size, train.min_steps)
-        first = self.bank, prepare.as_index(split.train), size, self.seed
-        others = prepare.make_chain(cfg), prepare.make_mixing(cfg), self.noise, train.shuffle
-        order = sampler, prepare.make_order(self.samples, split.train, cfg)
+        first = self.bank, configured.as_index(split.train), size, self.seed
+        others = configured.make_chain(cfg), configured.make_mixing(cfg), self.noise, train.shuffle
+        order = sampler, configured.make_order(self.samples, split.train, cfg)
         if self.pseudo is None:
             return TrainingBatches(*first, *others, *order)
         return StudentBatches(*first, *others, *order, confidence=self.pseudo.confidence, share=train.pseudo_share)
@@ -197,16 +197,6 @@ class Folds:
         for row in result.epochs:
             watch.see(row)
         return watch
-
-    def sum_up(self) -> None:
-        """Compute the metrics over all folds."""
-        folds = self.result.folds
-        self.result.loss = sum(f.final["loss"] for f in folds) / len(folds)
-        self.result.seconds = sum(e["seconds"] for f in folds for e in f.epochs)
-        joules: list[Any] = [e.get("joules") for f in folds for e in f.epochs]
-        self.result.joules = None if None in joules else sum(joules)
-        seen = sum(e["spectrograms"] for f in folds for e in f.epochs)
-        self.result.spectrograms_per_second = seen / max(1e-9, self.result.seconds)
 
     def forget_states(self) -> None:
         """Remove the states of the finished run."""
@@ -236,15 +226,15 @@ class Folds:
         confusion: ConfusionSmoothing | None,
     ) -> None:
         train = self.cfg.train
-        held_out = prepare.as_index(prepare.judged(self.cfg, self.samples, split.held_out))
-        settings = prepare.loss_settings(self.cfg)
+        held_out = configured.as_index(configured.judged(self.cfg, self.samples, split.held_out))
+        settings = configured.loss_settings(self.cfg)
         weights = None
         if train.use_class_weights:
-            values = prepare.make_class_weights(self.samples, split.train, train.weight_exponent)
+            values = configured.make_class_weights(self.samples, split.train, train.weight_exponent)
             weights = torch.from_numpy(values).to(self.device, torch.float32)
         what = "train" if result.fold is None else f"fold {result.fold}"
         meter = TrainingMeter(self.epochs, len(batches), first, what)
-        clock, energy = _Clock(), EnergyMeter(cards_of(self.device, self.world.size))
+        clock, energy = Clock(), EnergyMeter(cards_of(self.device, self.world.size))
 
         def after_step(figures: StepFigures) -> None:
             energy.tick()
@@ -291,7 +281,7 @@ class Folds:
                 "spectrograms_per_second": batches.spectrograms / max(1e-9, seconds),
             }
             if len(held_out):
-                row.update(_named("val_", evaluate(recognizer, self.bank, held_out, settings, self.layout, self.world)))
+                row.update(named("val_", evaluate(recognizer, self.bank, held_out, settings, self.layout, self.world)))
                 if not math.isfinite(row["val_loss"]):
                     what = f"the held-out loss is {row['val_loss']}"
                     raise loop.failed(what, loop.step_number - 1, epoch)
@@ -338,37 +328,13 @@ class Folds:
     def _test(self, recognizer: Recognizer, folder: LogFolder | None, result: FoldResult) -> None:
         assert self.test_bank is not None
         members = torch.arange(len(self.test_bank))
-        settings = prepare.loss_settings(self.cfg)
+        settings = configured.loss_settings(self.cfg)
         found = evaluate(recognizer, self.test_bank, members, settings, self.layout, self.world)
-        result.test = _named("test_", found)
+        result.test = named("test_", found)
         result.test["test_roc_auc"] = found["roc_micro"]
         if folder is not None:
             step = int(result.final["step"])
             folder.scalars(step, {"test_loss": found["loss"], "test_roc_auc": found["roc_micro"]})
-
-
-class _Clock:
-    """Measures seconds of training, without evaluation and saving between epochs."""
-
-    def __init__(self) -> None:
-        self.start()
-
-    def start(self) -> None:
-        self._begun = time.monotonic()
-
-    def stop(self) -> float:
-        return time.monotonic() - self._begun
-
-
-def _named(prefix: str, figures: dict[str, float | None]) -> dict[str, float | None]:
-    return {
-        f"{prefix}loss": figures["loss"],
-        f"{prefix}roc": figures["roc_micro"],
-        f"{prefix}roc_macro": figures["roc_macro"],
-        f"{prefix}pr": figures["pr_micro"],
-        f"{prefix}pr_macro": figures["pr_macro"],
-        f"{prefix}top1": figures["top1"],
-    }
 
 
 def _example(batches: TrainingBatches, count: int = 16) -> np.ndarray:

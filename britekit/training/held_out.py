@@ -8,7 +8,8 @@ import math
 import numpy as np
 import torch
 
-from britekit.datasets.batches import Bank, plain_batches
+from britekit.datasets.bank import Bank
+from britekit.datasets.batches import plain_batches
 from britekit.metrics.ranking import average_precision, roc_auc
 from britekit.models.recognizer import Recognizer
 from britekit.training.losses import LossSettings, compute_loss
@@ -16,6 +17,12 @@ from britekit.training.ranks import ProcessGroup
 
 _BATCH = 64
 _FIGURES = ("roc_micro", "roc_macro", "pr_micro", "pr_macro", "top1")
+
+
+def named(prefix: str, figures: dict[str, float | None]) -> dict[str, float | None]:
+    """Return the figures of `evaluate` under the names of the results, such as ``val_pr_macro``."""
+    given = {"loss": "loss", "roc_micro": "roc", "roc_macro": "roc_macro", "pr_micro": "pr", "pr_macro": "pr_macro"}
+    return {prefix + short: figures[name] for name, short in {**given, "top1": "top1"}.items()}
 
 
 def evaluate(

@@ -65,6 +65,15 @@ class TrainResult:
         size = f"{counted(len(self.epochs), 'epoch')} of {counted(self.num_spectrograms, 'spectrogram')}"
         return f"<TrainResult: {size} in {self.seconds:.1f} s on {self.device}; loss {self.loss:.4f}>"
 
+    def sum_up(self) -> None:
+        """Compute the metrics over all folds."""
+        epochs = [row for fold in self.folds for row in fold.epochs]
+        self.loss = sum(fold.final["loss"] for fold in self.folds) / len(self.folds)
+        self.seconds = sum(row["seconds"] for row in epochs)
+        joules: list[Any] = [row.get("joules") for row in epochs]
+        self.joules = None if None in joules else sum(joules)
+        self.spectrograms_per_second = sum(row["spectrograms"] for row in epochs) / max(1e-9, self.seconds)
+
     def to_dataframe(self) -> Any:
         """Return the metrics of every epoch, and every fold, as a pandas data frame."""
         import pandas

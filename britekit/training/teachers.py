@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from britekit.config import BaseConfig, from_dict
-from britekit.datasets.batches import Bank, plain_batches
+from britekit.datasets.bank import Bank
+from britekit.datasets.batches import plain_batches
 from britekit.datasets.teacher_targets import TeacherTargets
 from britekit.datasets.training_set import TrainingSet, read_training_set
 from britekit.errors import InputError, ModelError, TrainingError, some

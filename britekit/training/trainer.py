@@ -13,6 +13,7 @@ from britekit.datasets.splits import make_splits
 from britekit.errors import TrainingError
 from britekit.files import together
 from britekit.models.checkpoint import save_checkpoint
+from britekit.training import configured
 from britekit.training import preparation as prepare
 from britekit.training.folds import Folds, Report
 from britekit.training.held_out import score_held_out
@@ -106,10 +107,10 @@ def train(
             for number, split in enumerate(splits):
                 recognizer = folds.train_fold(number if len(splits) > 1 else None, split)
                 if on_held_out is not None and world.leads:
-                    held_out = prepare.as_index(split.held_out)
+                    held_out = configured.as_index(split.held_out)
                     scores = score_held_out(recognizer, folds.bank, held_out, cfg.train.multi_label)
                     on_held_out(split.held_out, scores)
-            folds.sum_up()
+            folds.result.sum_up()
             if publish is not None and world.leads:
                 with together():
                     epoch = folds.result.folds[-1].final_epoch

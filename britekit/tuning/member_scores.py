@@ -17,7 +17,7 @@ from britekit.datasets.recordings_csv import group_from_name
 from britekit.errors import InputError, ModelError
 from britekit.evaluation.scored_segments import ScoredSegments, read_scored_segments
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.scoring import ScoreCache
+from britekit.inference.score_tables import ScoreCache
 
 log = logging.getLogger(__name__)
 

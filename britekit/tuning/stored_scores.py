@@ -17,7 +17,7 @@ from britekit.config import BaseConfig
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.label_rules import intervals_of_windows, label_rules
 from britekit.inference.platt import configured_calibration
-from britekit.inference.scoring import ScoreCache
+from britekit.inference.score_tables import ScoreCache
 from britekit.tuning.trial import OnEpoch, TestSet
 
 _THRESHOLDS = (

@@ -12,7 +12,7 @@ from britekit.config import BaseConfig
 from britekit.evaluation.scored_segments import read_scored_segments
 from britekit.inference.backend import BackendChoice, backend_of_run
 from britekit.inference.ensemble import load_ensemble
-from britekit.inference.scoring import score_all
+from britekit.inference.score_tables import score_all
 from britekit.metrics.ranking import ranking_summary
 from britekit.tuning.extracted import ExtractedPickles
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from scipy.special import expit
 
-from britekit.archive import pseudo_labeling
+from britekit.archive import pseudo_labeling, teacher_scores
 from britekit.audio.decoding import read_audio
 from britekit.audio.spectrogram import compute_spectrograms
 from britekit.commands.pseudo_label import pseudo_label
@@ -124,7 +124,7 @@ class _Fixed:
 
 def test_a_killed_run_continues_to_the_same_bytes(project, monkeypatch):
     pseudo_label(output_path="whole.npz", num=12)
-    score = pseudo_labeling.run_metered
+    score = teacher_scores.run_metered
 
     for stop_after in (1, 3):
 
@@ -134,11 +134,11 @@ def test_a_killed_run_continues_to_the_same_bytes(project, monkeypatch):
                     raise KeyboardInterrupt
                 yield item
 
-        monkeypatch.setattr(pseudo_labeling, "run_metered", killed)
+        monkeypatch.setattr(teacher_scores, "run_metered", killed)
         with pytest.raises(KeyboardInterrupt):
             pseudo_label(output_path=str(FILE), num=12)
         assert not FILE.exists() and Path("data/.pseudo.npz.partial").is_dir()
-    monkeypatch.setattr(pseudo_labeling, "run_metered", score)
+    monkeypatch.setattr(teacher_scores, "run_metered", score)
     outcome = pseudo_label(output_path=str(FILE), num=12)
     assert outcome.continued == 4
     assert FILE.read_bytes() == Path("whole.npz").read_bytes()

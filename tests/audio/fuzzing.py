@@ -20,7 +20,8 @@ import soundfile
 
 from britekit.audio.decoding import AudioReader, duration_of, read_audio
 from britekit.audio.files import AUDIO_EXTENSIONS, find_recordings
-from britekit.audio.windows import WindowGrid, Windows
+from britekit.audio.window_grid import WindowGrid
+from britekit.audio.windows import Windows
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from britekit.api.audio import Audio
 from britekit.audio.spectrogram import compute_spectrograms
 from britekit.audio.spectrogram_torch import TorchTransform, checked_device, compute_spectrograms_on, torch_transform
-from britekit.audio.windows import WindowGrid, Windows
+from britekit.audio.window_grid import WindowGrid
+from britekit.audio.windows import Windows
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
 

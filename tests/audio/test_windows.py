@@ -18,7 +18,8 @@ import britekit.audio.windows as windows_module
 from britekit.api.audio import Audio
 from britekit.audio.signal import load_signal
 from britekit.audio.spectrogram import compute_spectrograms
-from britekit.audio.windows import WindowGrid, Windows
+from britekit.audio.window_grid import WindowGrid
+from britekit.audio.windows import Windows
 from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
 

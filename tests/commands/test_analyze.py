@@ -16,7 +16,8 @@ import yaml
 from britekit.annotations.labels import read_labels
 from britekit.annotations.scores import ScoreTable
 from britekit.audio.threads import single_threaded_products
-from britekit.audio.windows import WindowGrid, Windows
+from britekit.audio.window_grid import WindowGrid
+from britekit.audio.windows import Windows
 from britekit.cli import main
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.model_files import resolve_for_models

@@ -9,7 +9,8 @@ import torch
 
 from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.augmentations.registry import Chain, Fade, Step
-from britekit.datasets.batches import Bank, TrainingBatches, batch_bounds, batch_size_for, derived_seed, plain_batches
+from britekit.datasets.bank import Bank
+from britekit.datasets.batches import TrainingBatches, batch_bounds, batch_size_for, derived_seed, plain_batches
 from britekit.datasets.mixing import Mixer, MixSettings, PartnerPicker, cutmix_boxes, mixed_knowledge
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from britekit.config.layers import from_dict
-from britekit.datasets.batches import Bank, TrainingBatches
+from britekit.datasets.bank import Bank
+from britekit.datasets.batches import TrainingBatches
 from britekit.datasets.per_recording import first_per_recording, sample_per_recording
 from britekit.errors import ConfigError, TrainingError
 

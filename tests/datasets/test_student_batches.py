@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from britekit.datasets.batches import Bank, TrainingBatches
+from britekit.datasets.bank import Bank
+from britekit.datasets.batches import TrainingBatches
 from britekit.datasets.mixing import MixSettings
 from britekit.datasets.student_batches import StudentBatches, check_classes
 from britekit.errors import InputError

@@ -18,7 +18,8 @@ from britekit.annotations.classes import read_classes
 from britekit.audio.spectrogram import compute_spectrograms
 from britekit.database.session import open_database
 from britekit.datasets import waveform_variants as variants
-from britekit.datasets.batches import Bank, TrainingBatches, plain_batches
+from britekit.datasets.bank import Bank
+from britekit.datasets.batches import TrainingBatches, plain_batches
 from britekit.datasets.extraction import build_training_database
 from britekit.datasets.pickling import write_training_pickle
 from britekit.datasets.training_set import TrainingSet, read_training_set

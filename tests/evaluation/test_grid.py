@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from britekit.audio.windows import WindowGrid
+from britekit.audio.window_grid import WindowGrid
 from britekit.evaluation.grid import build_grid, count_marked, find_step, mark_truth, place_labels, place_windows
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from britekit.audio.threads import single_threaded_products
-from britekit.audio.windows import WindowGrid, Windows
+from britekit.audio.window_grid import WindowGrid
+from britekit.audio.windows import Windows
 from britekit.errors import InferenceError, InputError
 from britekit.inference.engine import Engine, RecordingScores, TooLong
 from britekit.inference.ensemble import Ensemble, load_ensemble

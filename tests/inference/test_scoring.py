@@ -11,7 +11,7 @@ from britekit.config import BaseConfig
 from britekit.errors import InferenceError
 from britekit.inference.ensemble import Ensemble, load_ensemble
 from britekit.inference.model_files import resolve_for_models
-from britekit.inference.scoring import ScoreCache, score_all
+from britekit.inference.score_tables import ScoreCache, score_all
 from tests.inference.conftest import CLASSES, write_recording
 from tests.inference.fakes import make_fake_member
 

@@ -14,7 +14,8 @@ from scipy.stats import binomtest
 
 from britekit.annotations.classes import ClassInfo
 from britekit.annotations.scores import ScoreTable
-from britekit.audio.windows import SpectrogramBatch, WindowGrid
+from britekit.audio.window_grid import WindowGrid
+from britekit.audio.windows import SpectrogramBatch
 from britekit.commands.analyze import analyze
 from britekit.commands.rpt_test import rpt_test
 from britekit.commands.screen import screen
@@ -23,8 +24,9 @@ from britekit.inference.engine import Engine
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.labeling import Labeler
 from britekit.inference.model_files import resolve_for_models
+from britekit.inference.screen_file import read_screen, threshold_for, upper_bound
 from britekit.inference.screen_fit import least_detections
-from britekit.inference.screening import Screen, open_screen, read_screen, threshold_for, upper_bound
+from britekit.inference.screening import Screen, open_screen
 from tests.inference.conftest import place, write_recording  # noqa: F401
 from tests.inference.fakes import SMALL_AUDIO, make_fake_member
 

@@ -15,7 +15,7 @@ from britekit.config import BaseConfig, InferConfig, resolve
 from britekit.errors import InputError
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.model_files import resolve_for_models
-from britekit.inference.scoring import score_all
+from britekit.inference.score_tables import score_all
 from britekit.occurrence.csv_table import read_csv
 from britekit.occurrence.prior import Where, load_prior, shifted, shifts_of
 from britekit.occurrence.table import read_occurrence

@@ -19,7 +19,7 @@ from britekit.errors import InferenceError, InputError, ModelError
 from britekit.models.checkpoint import load_checkpoint, read_archive
 from britekit.pretraining import run, windows
 from britekit.training import resume
-from britekit.training.preparation import make_recognizer
+from britekit.training.configured import make_recognizer
 from tests.inference.conftest import write_recording
 from tests.inference.fakes import SMALL_AUDIO
 

@@ -6,7 +6,7 @@ import torch
 
 from britekit.config.pretrain import PretrainConfig
 from britekit.datasets.augmentations.draws import Draws
-from britekit.datasets.batches import Bank
+from britekit.datasets.bank import Bank
 from britekit.pretraining.views import STEPS_PER_EPOCH, PairBatches, WindowImages, blank, crop, make_view
 
 COUNTS = [1, 5, 10]

@@ -194,16 +194,17 @@ def test_a_whole_run_learns(project, cfg, mixed):
 def test_batches_do_not_wait_for_the_device(project, cfg, name):
     """With everything switched on, making a batch asks the device for nothing."""
     from britekit.config.augmentations import KNOWN, AugmentationConfig
-    from britekit.datasets.batches import Bank, TrainingBatches
+    from britekit.datasets.bank import Bank
+    from britekit.datasets.batches import TrainingBatches
     from britekit.datasets.training_set import read_training_set
-    from britekit.training import preparation as prepare
+    from britekit.training import configured
 
     if name == "augmentations":
         cfg.train.augmentations = [AugmentationConfig(known, 0.7, {}) for known in KNOWN]
     cfg.train.prob_simple_merge = cfg.train.prob_mixup = cfg.train.prob_cutmix = 0.3
     samples = read_training_set("data/training.pkl")
     made = TrainingBatches(
-        Bank(samples, "cuda"), torch.arange(48), 16, 1, prepare.make_chain(cfg), prepare.make_mixing(cfg), 0
+        Bank(samples, "cuda"), torch.arange(48), 16, 1, configured.make_chain(cfg), configured.make_mixing(cfg), 0
     )
     made.begin_epoch(0)
     made.make(torch.arange(16))

@@ -12,7 +12,8 @@ from britekit.config import to_dict, without_defaults
 from britekit.datasets.augmentations.columns import Columns
 from britekit.datasets.augmentations.draws import Draws
 from britekit.datasets.augmentations.registry import augmentation_names, default_params, find_augmentation
-from britekit.datasets.batches import Bank, TrainingBatches
+from britekit.datasets.bank import Bank
+from britekit.datasets.batches import TrainingBatches
 from britekit.datasets.extra_targets import BatchExtras, ExtraTargets, frame_masks
 from britekit.datasets.frame_labels import write_frame_labels
 from britekit.datasets.mixing import MixSettings
