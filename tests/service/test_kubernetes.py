@@ -54,6 +54,13 @@ def test_it_is_about_this_service():
         assert ("BRITEKIT_JOBS" in settings) == (kind == "StatefulSet")
         if kind == "StatefulSet":
             assert settings["BRITEKIT_JOBS"] == mounted["jobs"] and spec["replicas"] == 1
+    # The lines about PostgreSQL, put in place of the folder, give a valid document.
+    text = FILE.read_text(encoding="utf-8").replace("            - {name: BRITEKIT_JOBS, value: /jobs}\n", "")
+    text = re.sub(r"# (- \{name: BRITEKIT_JOBS)", r"\1", text)
+    (jobs,) = [x for x in yaml.safe_load_all(text) if x["kind"] == "StatefulSet"]
+    kubernetes_validate.validate(jobs, VERSIONS[-1], strict=True)
+    names = {x["name"] for x in jobs["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert {"BRITEKIT_JOBS", "BRITEKIT_JOBS_FOLDER"} <= names <= known
     metric = BY_NAME["HorizontalPodAutoscaler", "britekit"]["spec"]["metrics"][0]["pods"]["metric"]["name"]
     assert f"\n{metric} 0.0\n" in Metrics(lambda: 0, lambda: 0).text().decode()
     (rule,) = BY_NAME["Ingress", "britekit"]["spec"]["rules"]

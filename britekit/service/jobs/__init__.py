@@ -7,6 +7,7 @@ result is stored together with the state.
 - ``settings.py``: the folder, limits and allowed sources, from the environment
 - ``job.py``: a job and its states
 - ``database.py``: the SQLite file: transactions, and what errors of the disk mean
+- ``postgresql.py``: the same on a PostgreSQL server
 - ``store.py``: jobs and their labels: who may do what with them, and when
 - ``sources.py``: which sources are allowed, and the file of a source
 - ``results.py``: what is stored of a scored recording, and what is made of it for an answer

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from britekit.errors import InputError
+from britekit.files import unwritable
+from britekit.leftovers import create, is_held
 
 FILE_NAME = "jobs.sqlite"
 _FORMAT = 1
@@ -34,24 +38,54 @@ class StoreUnavailable(InputError):
     """The store cannot be written now: its disk is full or fails, or another server holds it for too long."""
 
 
+class CommitUnknown(StoreUnavailable):
+    """The connection was lost while a change was committed, which may be stored or not."""
+
+
 class Database:
-    """The file in a folder, for all threads of a process.
+    """The file in a folder, for all threads of a process, and the server's lock beside it.
 
     Raises
     ------
     InputError
-        It cannot be written, or is not a job store of this version.
+        It cannot be written, has no locks, or is not a job store of this version.
     """
+
+    most_age_step_s = math.inf
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE_NAME
         self._lock = threading.RLock()
-        self._connection = self._open()
+        try:
+            self._own = create(folder / "server", folder=True)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        self.scratch, self.owner = self._own.path, self._own.path.name
+        try:
+            check_locks(self.scratch)
+            self._connection = self._open()
+        except BaseException:
+            self._own.discard()
+            raise
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and release the lock."""
         with self._lock:
             self._connection.close()
+        self._own.discard()
+
+    def is_alive(self, owner: str) -> bool:
+        """Return whether a server of that name holds its lock."""
+        return is_held(self.path.with_name(owner))
+
+    def now(self) -> float:
+        """Return the time by which results age, seconds since the machine's start: a clock that nobody sets."""
+        return time.monotonic()
+
+    def shrink(self) -> None:
+        """Return the room of deleted results to the disk."""
+        with self.reading() as db:
+            db.execute("PRAGMA incremental_vacuum")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

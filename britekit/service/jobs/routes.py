@@ -70,7 +70,7 @@ class Jobs:
             The folder cannot be used.
         """
         if self._opened is None:
-            self._opened = JobStore(self._settings.folder, self._settings.keep_s)
+            self._opened = JobStore(self._settings.folder, self._settings.keep_s, self._settings.address)
             self._recognizer.metrics.watch_jobs(self._opened.counts)
 
     def start(self) -> None:

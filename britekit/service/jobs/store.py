@@ -1,9 +1,8 @@
-"""Jobs and their labels in one SQLite file, which several servers of one machine may share.
+"""Jobs and their labels: in one SQLite file, which several servers of one machine may share, or on PostgreSQL.
 
-A job belongs to the server that took it as long as that server lives: each server holds a lock that the system releases
-when it dies, so no clock decides. A result and the state ``done`` are one transaction, and only the present owner may
-write it. Results age by the time since the machine's start that servers have counted, not by the clock, which people
-set.
+A job belongs to the server that took it as long as that server lives: each server holds a lock that the system, or
+PostgreSQL, releases when it dies, so no clock decides. A result and the state ``done`` are one transaction, and only
+the present owner may write it. Results age by the time that servers have counted, not by the clock, which people set.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,9 +17,9 @@ from typing import Any
 
 from britekit.errors import InputError
 from britekit.files import make_durable, unwritable
-from britekit.leftovers import create, is_held
-from britekit.service.jobs.database import Database, StoreUnavailable, check_locks
+from britekit.service.jobs.database import CommitUnknown, Database, StoreUnavailable
 from britekit.service.jobs.job import CANCELLED, COLUMNS, DONE, EXPIRED, FAILED, QUEUED, RUNNING, Job, job_of
+from britekit.service.jobs.postgresql import PostgresDatabase
 
 # A recording at which that many servers ended, one after the other, is not tried again.
 MOST_ATTEMPTS = 5
@@ -37,42 +35,39 @@ class JobStore:
     Parameters
     ----------
     folder
-        Created if missing.
+        Uploads, and SQLite's file. Created if missing.
     keep_s
         How long results are kept.
+    address
+        ``postgresql://...``; None for SQLite.
 
     Raises
     ------
     InputError
-        The folder cannot be written, has no locks, or its file is not a job store of this version.
+        The folder cannot be written, has no locks, or the database is not a job store of this version.
     """
 
-    def __init__(self, folder: Path, keep_s: float) -> None:
+    def __init__(self, folder: Path, keep_s: float, address: str | None = None) -> None:
         self.folder, self._keep_s = folder, keep_s
         self.recordings = folder / "recordings"
         try:
             self.recordings.mkdir(parents=True, exist_ok=True)
-            self._own = create(folder / "server", folder=True)
         except OSError as error:
             raise unwritable(folder, error) from error
-        self.owner = self._own.path.name
-        try:
-            check_locks(self._own.path)
-            self._database = Database(folder)
-        except BaseException:
-            self._own.discard()
-            raise
+        self._database: Any = Database(folder) if address is None else PostgresDatabase(address, folder)
+        self.owner: str = self._database.owner
+        self._lost: list[float] = []
+        """When jobs were perhaps taken whose numbers never arrived here."""
         self._tidy()
 
     @property
     def scratch(self) -> Path:
         """A folder of this server alone, deleted with it: what arrives, and scores of long recordings."""
-        return self._own.path
+        return Path(self._database.scratch)
 
     def close(self) -> None:
-        """Close the file; jobs that this server still owns go to others."""
+        """Close the database; jobs that this server still owns go to others."""
         self._database.close()
-        self._own.discard()
 
     # --- submitting ---
 
@@ -133,6 +128,8 @@ class JobStore:
         except OSError as error:
             target.unlink(missing_ok=True)
             raise StoreUnavailable(f"the recording could not be stored: {error.strerror}") from error
+        except CommitUnknown:
+            raise  # the job may be there and want its upload; else `_tidy` deletes it
         except BaseException:
             target.unlink(missing_ok=True)
             raise
@@ -182,13 +179,24 @@ class JobStore:
 
     def take(self) -> Job | None:
         """Take the next job, or return None. Jobs at which servers ended twice come after all others."""
-        with self._database.writing() as db:
-            row = db.execute(
-                "UPDATE job SET state = ?, owner = ?, attempts = attempts + 1, started = ?, done_s = 0 "
-                "WHERE number = (SELECT number FROM job WHERE state = ? ORDER BY attempts > 1, number LIMIT 1) "
-                f"RETURNING {COLUMNS}",
-                (RUNNING, self.owner, time.time(), QUEUED),
-            ).fetchone()
+        started, lost = time.time(), list(self._lost)
+        try:
+            with self._database.writing() as db:
+                db.executemany(
+                    "UPDATE job SET state = ?, owner = NULL, attempts = attempts - 1 "
+                    "WHERE state = ? AND owner = ? AND started = ?",
+                    [(QUEUED, RUNNING, self.owner, then) for then in lost],
+                )
+                row = db.execute(
+                    "UPDATE job SET state = ?, owner = ?, attempts = attempts + 1, started = ?, done_s = 0 "
+                    "WHERE number = (SELECT number FROM job WHERE state = ? ORDER BY attempts > 1, number LIMIT 1) "
+                    f"RETURNING {COLUMNS}",
+                    (RUNNING, self.owner, started, QUEUED),
+                ).fetchone()
+        except CommitUnknown:
+            self._lost.append(started)
+            raise
+        self._lost = [then for then in self._lost if then not in lost]
         return None if row is None else job_of(row)
 
     def note_progress(self, job: Job, done_s: float, total_s: float | None) -> bool:
@@ -238,7 +246,7 @@ class JobStore:
             owners = [owner for (owner,) in db.execute(found, (RUNNING, self.owner))]
         count = 0
         for owner in owners:
-            if is_held(self.folder / owner):
+            if self._database.is_alive(owner):
                 continue
             sentence = f"{MOST_ATTEMPTS} servers ended while they were at this recording, so it is not tried again"
             with self._database.writing() as db:
@@ -255,16 +263,10 @@ class JobStore:
 
     def expire(self) -> int:
         """Delete results that are old enough, and later all traces of their jobs; return how many results."""
-        now = time.monotonic()
         with self._database.writing() as db:
-            row = db.execute("SELECT elapsed, seen FROM clock").fetchone()
-            if row is None:
-                age = 0.0
+            now, age = self._database.now(), self._age()
+            if db.execute("UPDATE clock SET elapsed = ?, seen = ?", (age, now)).rowcount == 0:
                 db.execute("INSERT INTO clock VALUES (0, ?)", (now,))
-            else:
-                # All processes of a machine share this clock. It starts again with the machine.
-                age = row[0] + max(0.0, now - row[1])
-                db.execute("UPDATE clock SET elapsed = ?, seen = ?", (age, now))
             gone = db.execute(
                 "UPDATE job SET state = ?, facts = NULL WHERE state IN (?, ?, ?) AND mark < ? RETURNING number",
                 (EXPIRED, DONE, FAILED, CANCELLED, age - self._keep_s),
@@ -272,8 +274,7 @@ class JobStore:
             db.executemany("DELETE FROM piece WHERE job = ?", gone)
             db.execute("DELETE FROM job WHERE state = ? AND mark < ?", (EXPIRED, age - 2 * self._keep_s))
         if gone:
-            with self._database.reading() as db:
-                db.execute("PRAGMA incremental_vacuum")
+            self._database.shrink()
         return len(gone)
 
     # --- inside ---
@@ -287,15 +288,15 @@ class JobStore:
             ends = f"{what}, state = ?, owner = NULL, finished = ?, mark = ?"
             if not self._owned(db, job, ends, (*values, state, time.time(), self._age())):
                 return False
-            db.executemany("INSERT INTO piece VALUES (?, ?)", ((job.number, data) for data in pieces))
+            db.executemany("INSERT INTO piece(job, data) VALUES (?, ?)", ((job.number, data) for data in pieces))
         if not job.source:
             self.path_of(job).unlink(missing_ok=True)
         return True
 
-    def _owned(self, db: sqlite3.Connection, job: Job, what: str, values: Sequence[object]) -> bool:
+    def _owned(self, db: Any, job: Job, what: str, values: Sequence[object]) -> bool:
         mine = "state = ? AND owner = ? AND attempts = ?"
         change = f"UPDATE job SET {what} WHERE number = ? AND {mine}"
-        return db.execute(change, (*values, job.number, RUNNING, self.owner, job.attempts)).rowcount == 1
+        return bool(db.execute(change, (*values, job.number, RUNNING, self.owner, job.attempts)).rowcount == 1)
 
     def _one(self, found: str, *values: object) -> Job | None:
         with self._database.reading() as db:
@@ -305,7 +306,9 @@ class JobStore:
     def _age(self) -> float:
         with self._database.reading() as db:
             row = db.execute("SELECT elapsed, seen FROM clock").fetchone()
-        return 0.0 if row is None else float(row[0]) + max(0.0, time.monotonic() - row[1])
+        # A clock may start again with the machine, or be set.
+        most = self._database.most_age_step_s
+        return 0.0 if row is None else float(row[0]) + min(most, max(0.0, self._database.now() - row[1]))
 
     def _tidy(self) -> None:
         """Delete uploads that no job wants: a server died between storing one and noting it."""

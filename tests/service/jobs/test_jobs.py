@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -313,9 +314,12 @@ def test_scores_of_a_long_recording_that_do_not_fit(recognizer, project, tmp_pat
         assert len(tries) == 3 and job.attempts == 1
 
 
-def test_two_servers_on_one_store(recognizer, project, tmp_path):
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_two_servers_on_one_store(recognizer, project, tmp_path, kind, request):
     path = project / "sound" / "20260501_063000.wav"
-    with served(recognizer, tmp_path, [path.parent]) as one, served(recognizer, tmp_path, [path.parent]) as two:
+    address = None if kind == "sqlite" else request.getfixturevalue("postgres_url")
+    served_there = partial(served, recognizer, tmp_path, [path.parent], address=address)
+    with served_there() as one, served_there() as two:
         jobs = [submit(client, source=path, headers={}) for _ in range(6) for client in (one, two)]
         assert {ended(two, job, headers={})["state"] for job in jobs} == {"done"}
         texts = {one.get(f"{job.headers['location']}/result?format=audacity").text for job in jobs}
@@ -336,9 +340,16 @@ def test_settings(tmp_path):
     for wrong, words in (
         ({"BRITEKIT_JOB_DAYS": "0"}, "BRITEKIT_JOB_DAYS"), ({"BRITEKIT_JOB_SOURCES": "data"}, '"data"'),
         ({"BRITEKIT_JOB_SOURCES": "s3://"}, '"s3://"'), ({"BRITEKIT_JOBS": ""}, "BRITEKIT_JOBS is not"),
+        ({"BRITEKIT_JOBS": "postgresql://me:hunter2@db/jobs"}, "set BRITEKIT_JOBS_FOLDER too"),
+        ({"BRITEKIT_JOBS": "mysql://me:hunter2@db/jobs"}, r"mysql://me:\*\*\*@db/jobs"),
+        ({"BRITEKIT_JOBS_FOLDER": "/jobs"}, "unset it"),
     ):  # fmt: skip
-        with pytest.raises(ConfigError, match=words):
+        with pytest.raises(ConfigError, match=words) as caught:
             read_job_settings(Limits(), given | wrong)
+        assert "hunter2" not in str(caught.value)
+    there = {"BRITEKIT_JOBS": "postgresql://db/jobs", "BRITEKIT_JOBS_FOLDER": str(tmp_path)}
+    settings = read_job_settings(Limits(), there)
+    assert (settings.address, settings.folder) == ("postgresql://db/jobs", tmp_path)
 
 
 def test_without_a_folder_there_are_no_jobs(recognizer):

@@ -10,16 +10,41 @@ import time
 import pytest
 
 from britekit.errors import InputError
-from britekit.service.jobs import store as module
-from britekit.service.jobs.database import StoreUnavailable
+from britekit.service.jobs.database import CommitUnknown, StoreUnavailable
+from britekit.service.jobs.postgresql import _Statements
 from britekit.service.jobs.store import MOST_ATTEMPTS, JobStore, QueueFull
 
 DAY = 86400.0
 FACTS = {"seconds": 4.0}
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request):
+    """Where the jobs are: None for SQLite, in the folder of the uploads."""
+    return None if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+
+
 @pytest.fixture
-def store(tmp_path):
+def another(tmp_path, address):
+    """Open the store as one more server."""
+    opened = []
+
+    def open_store(keep_s=7 * DAY):
+        opened.append(JobStore(tmp_path / "jobs", keep_s, address))
+        return opened[-1]
+
+    yield open_store
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def store(another):
+    return another()
+
+
+@pytest.fixture
+def sqlite_store(tmp_path):
     opened = JobStore(tmp_path / "jobs", 7 * DAY)
     yield opened
     opened.close()
@@ -29,31 +54,34 @@ def add(store, source="/x.wav", token="", **given):
     return store.add(token=token, name="x", source=source, options={}, most_waiting=given.pop("most", 100), **given)
 
 
-def test_a_job_is_taken_once_and_in_order(store, tmp_path):
-    other = JobStore(tmp_path / "jobs", 7 * DAY)
+def test_a_job_is_taken_once_and_in_order(store, another):
+    other = another()
     jobs = [add(store) for _ in range(4)]
     taken = [store.take(), other.take(), store.take(), other.take()]
     assert [x.id for x in taken] == [x.id for x in jobs] and store.take() is None
-    other.close()
+    assert store.counts() == {"queued": 0, "running": 4}
+    late = [add(other), add(other)]
+    assert store.ahead(late[1]) == 1
+    assert [x.id for x in store.listed("", None, 2)] == [late[1].id, late[0].id]
+    assert [x.id for x in store.listed("", jobs[1].number, 9)] == [jobs[0].id]
 
 
-def test_only_the_owner_ends_a_job(store, tmp_path):
+def test_only_the_owner_ends_a_job(store, another):
     add(store)
     job = store.take()
-    other = JobStore(tmp_path / "jobs", 7 * DAY)
+    other = another()
     assert not other.finish(job, FACTS, [b"theirs"], 1)
     assert other.recover() == 0, "its server lives"
     assert store.finish(job, FACTS, [b"ours"], 1)
     assert not store.finish(job, FACTS, [b"twice"], 1)
     assert list(other.pieces(job)) == [b"ours"]
-    other.close()
 
 
-def test_a_job_of_a_killed_server_is_taken_again(store, tmp_path):
+def test_a_job_of_a_killed_server_is_taken_again(store, tmp_path, address):
     code = f"""
 import pathlib, sys, time
 from britekit.service.jobs.store import JobStore
-store = JobStore(pathlib.Path({str(tmp_path / "jobs")!r}), 1.0)
+store = JobStore(pathlib.Path({str(tmp_path / "jobs")!r}), 1.0, {address!r})
 print(store.take().id, flush=True)
 time.sleep(60)
 """
@@ -63,7 +91,10 @@ time.sleep(60)
     assert store.recover() == 0 and store.take() is None
     process.send_signal(signal.SIGKILL)
     process.wait(5)
-    assert store.recover() == 1
+    deadline = time.monotonic() + 10
+    while (count := store.recover()) == 0 and address and time.monotonic() < deadline:
+        time.sleep(0.05)  # PostgreSQL notices a moment later
+    assert count == 1
     job = store.take()
     assert job.id == wanted and job.attempts == 2
     process.stdout.close()
@@ -71,11 +102,12 @@ time.sleep(60)
 
 def test_a_recording_that_kills_servers_comes_last_and_is_given_up(store, tmp_path, monkeypatch):
     bad, good = add(store), add(store)
-    monkeypatch.setattr(module, "is_held", lambda path: False)
+    monkeypatch.setattr(store._database, "is_alive", lambda owner: False)
 
     def die() -> None:
         """Pass a job to a server that is not there any more."""
-        store._database._connection.execute("UPDATE job SET owner = 'gone' WHERE state = 'running'")
+        with store._database.writing() as db:
+            db.execute("UPDATE job SET owner = 'gone' WHERE state = 'running'")
         store.recover()
 
     for _ in range(2):
@@ -101,7 +133,8 @@ def test_a_stop_is_no_attempt(store):
         assert store.give_back(job)
 
 
-def test_results_age_by_time_that_passes_and_not_by_the_clock(store, monkeypatch):
+def test_results_age_by_time_that_passes_and_not_by_the_clock(sqlite_store, monkeypatch):
+    store = sqlite_store
     add(store)
     job = store.take()
     store.finish(job, FACTS, [b"labels"], 1)
@@ -123,17 +156,34 @@ def test_results_age_by_time_that_passes_and_not_by_the_clock(store, monkeypatch
     assert store.get(job.id, "") is None
 
 
-def test_a_clock_set_back_changes_neither_order_nor_owner(store, tmp_path, monkeypatch):
+def test_on_postgresql_results_age_in_steps_that_no_set_clock_can_exceed(postgres_url, tmp_path, monkeypatch):
+    store = JobStore(tmp_path / "jobs", 2 * 3600.0, postgres_url)
+    assert store._database.now() == pytest.approx(time.time(), abs=60)
+    clock = [1000.0]
+    monkeypatch.setattr(store._database, "now", lambda: clock[0])
+    store.expire()
+    add(store)
+    job = store.take()
+    store.finish(job, FACTS, [b"labels"], 1)
+    for clock[0] in (4e9, 0.0, 4e9 + 1):  # ahead, back, ahead: two steps of an hour at most
+        assert store.expire() == 0
+    assert list(store.pieces(job)) == [b"labels"]
+    clock[0] = 4e9 + 60
+    assert store.expire() == 1 and list(store.pieces(job)) == []
+    store.close()
+
+
+def test_a_clock_set_back_changes_neither_order_nor_owner(store, another, monkeypatch):
     first = add(store)
     monkeypatch.setattr(time, "time", lambda: 1000.0)
     second = add(store)
-    other = JobStore(tmp_path / "jobs", 7 * DAY)
+    other = another()
     assert store.take().id == first.id and other.recover() == 0
     assert other.take().id == second.id
-    other.close()
 
 
-def test_a_full_disk_loses_nothing(store):
+def test_a_full_disk_loses_nothing(sqlite_store):
+    store = sqlite_store
     job_id = add(store).id
     job = store.take()
     db = store._database._connection
@@ -175,7 +225,7 @@ def test_an_upload_goes_with_its_job(store, tmp_path):
     assert not any(path.exists() for path in paths)
 
 
-def test_uploads_that_no_job_wants_are_deleted_at_a_start(store, tmp_path):
+def test_uploads_that_no_job_wants_are_deleted_at_a_start(store, tmp_path, another):
     wanted = tmp_path / "x.wav"
     wanted.write_bytes(b"sound")
     kept = store.path_of(add(store, source="", upload=wanted))
@@ -184,7 +234,7 @@ def test_uploads_that_no_job_wants_are_deleted_at_a_start(store, tmp_path):
         path.write_bytes(b"sound")
     for path in (kept, old):
         os.utime(path, (1e9, 1e9))
-    JobStore(tmp_path / "jobs", DAY).close()
+    another(DAY)
     assert kept.exists() and new.exists() and not old.exists()
 
 
@@ -201,6 +251,89 @@ def test_what_is_not_a_store_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="could not be written"):
         JobStore(tmp_path / "file" / "jobs", DAY)
+
+
+def lose_connection(store, postgres_url):
+    """End the server's session, as a restart of PostgreSQL does."""
+    import psycopg
+
+    with psycopg.connect(postgres_url, autocommit=True) as other:
+        named = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = %s"
+        assert other.execute(named, (store.owner[:63],)).fetchone() == (True,)
+
+
+def test_a_lost_connection_loses_no_job(postgres_url, tmp_path):
+    """A server connects again and still owns its jobs, unless another took them meanwhile."""
+    store, other = (JobStore(tmp_path / "jobs", DAY, postgres_url) for _ in range(2))
+    jobs = [add(store), add(store)]
+    first, second = store.take(), store.take()
+    lose_connection(store, postgres_url)
+    with pytest.raises(StoreUnavailable, match=r"postgresql://.* cannot be used now"):
+        store.note_progress(first, 1.0, 2.0)
+    assert store.note_progress(first, 1.0, 2.0) and other.recover() == 0
+    lose_connection(store, postgres_url)
+    assert other.recover() == 2
+    again = other.take()
+    assert again.id == jobs[0].id
+    with pytest.raises(StoreUnavailable):
+        store.finish(first, FACTS, [b"late"], 1)
+    assert not store.finish(first, FACTS, [b"late"], 1) and not store.finish(second, FACTS, [b"late"], 1)
+    assert other.finish(again, FACTS, [b"once"], 1) and list(store.pieces(again)) == [b"once"]
+    store.close()
+    other.close()
+
+
+def test_a_commit_whose_answer_was_lost(postgres_url, tmp_path, monkeypatch):
+    store = JobStore(tmp_path / "jobs", DAY, postgres_url)
+    wanted, execute = add(store).id, _Statements.execute
+
+    def torn(self, statement, values=()):
+        done = execute(self, statement, values)
+        if statement == "COMMIT":
+            monkeypatch.undo()
+            lose_connection(store, postgres_url)
+            execute(self, "SELECT 1")
+        return done
+
+    monkeypatch.setattr(_Statements, "execute", torn)
+    with pytest.raises(CommitUnknown, match="was lost during a change"):
+        store.take()
+    assert store.get(wanted, "").state == "running"
+    job = store.take()
+    assert (job.id, job.attempts) == (wanted, 1) and store.take() is None
+    upload = tmp_path / "x.wav"
+    upload.write_bytes(b"sound")
+    monkeypatch.setattr(_Statements, "execute", torn)
+    with pytest.raises(CommitUnknown):
+        add(store, source="", upload=upload, request="k")
+    known = add(store, source="", request="k")
+    assert store.path_of(known).read_bytes() == b"sound", "the client asks again and is answered with that job"
+    store.close()
+
+
+def test_a_folder_of_a_dead_server_is_deleted(postgres_url, tmp_path):
+    store = JobStore(tmp_path / "jobs", DAY, postgres_url)
+    (tmp_path / "jobs/server-gone-1").mkdir()
+    other = JobStore(tmp_path / "jobs", DAY, postgres_url)
+    assert store.scratch.is_dir() and not (tmp_path / "jobs/server-gone-1").exists()
+    for each in (store, other):
+        each.close()
+    assert not list((tmp_path / "jobs").glob("server-*"))
+
+
+def test_what_is_not_a_postgresql_store_is_refused(postgres_url, tmp_path):
+    import psycopg
+
+    with pytest.raises(InputError, match=r"postgresql://me:\*\*\*@127.0.0.1:1/x cannot be used now") as caught:
+        JobStore(tmp_path, DAY, "postgresql://me:hunter2@127.0.0.1:1/x")
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(InputError, match="not a usable PostgreSQL address"):
+        JobStore(tmp_path, DAY, "postgresql://host/x?nonsense=1")
+    JobStore(tmp_path, DAY, postgres_url).close()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("UPDATE britekit_jobs.version SET format = 99")
+    with pytest.raises(InputError, match="another version"):
+        JobStore(tmp_path, DAY, postgres_url)
 
 
 def test_two_threads_on_one_store(store):
