@@ -255,7 +255,7 @@ def _plain(name: str) -> str:
 COLUMNS = {
     "Selection": "number of the label in the file",
     "View": "Spectrogram 1",
-    "Channel": "1",
+    "Channel": "the channel that was analyzed by itself, else 1",
     BEGIN: "six decimals",
     END: "six decimals",
     "Low Freq (Hz)": "lowest frequency that the models see, one decimal",
@@ -295,7 +295,7 @@ class RavenWriter(Writer):
             self._number += 1
             times = f"{before_s + start:.6f}\t{before_s + end:.6f}"
             where = f"\t{file}\t{start:.6f}" if file else ""
-            row = f"{self._number}\tSpectrogram 1\t1\t{times}\t{band}{where}\t{label}\t{score:.6f}"
+            row = f"{self._number}\tSpectrogram 1\t{recording.channel or 1}\t{times}\t{band}{where}\t{label}\t{score:.6f}"
             self.out.write((row + tails[confirmed]).encode())
         self._boxes.clear()
 

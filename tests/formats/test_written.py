@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas
@@ -101,6 +102,13 @@ def test_raven_is_a_table_by_time():
     assert [float(row["Begin Time (s)"]) for row in rows] == [0.0, 2.25, 10.0]
     assert {(row["Low Freq (Hz)"], row["High Freq (Hz)"]) for row in rows} == {("100.0", "8000.0")}
     assert rows[2]["Annotation"] == "OVEN" and rows[2]["Score"] == "0.923457"
+
+
+@pytest.mark.parametrize("channel", [None, 2])
+def test_raven_names_the_channel_that_was_analyzed(channel):
+    content = written("raven", [replace(RECORDINGS[0], channel=channel)])
+    rows = list(csv.DictReader(io.StringIO(content.decode()), delimiter="\t"))
+    assert {row["Channel"] for row in rows} == {str(channel or 1)} and len(rows) == 3
 
 
 def test_raven_for_all_counts_through_the_recordings(tmp_path):
