@@ -295,7 +295,8 @@ class RavenWriter(Writer):
             self._number += 1
             times = f"{before_s + start:.6f}\t{before_s + end:.6f}"
             where = f"\t{file}\t{start:.6f}" if file else ""
-            row = f"{self._number}\tSpectrogram 1\t{recording.channel or 1}\t{times}\t{band}{where}\t{label}\t{score:.6f}"
+            view = f"{self._number}\tSpectrogram 1\t{recording.channel or 1}"
+            row = f"{view}\t{times}\t{band}{where}\t{label}\t{score:.6f}"
             self.out.write((row + tails[confirmed]).encode())
         self._boxes.clear()
 
