@@ -1,9 +1,9 @@
 """Pre-train the network on recordings without labels.
 
-The backbone of train.model_type learns to recognize a window of a recording in two random views of it, among many
-others (SimCLR). Training then starts from the checkpoint (train.load_ckpt_path), with any classes; the audio settings
-must be the same. At most pretrain.max_windows windows are drawn, evenly from all recordings; their spectrograms are
-kept on disk, below logs/pretrain, until the command has ended.
+The backbone of train.model_type learns to fill in hidden patches of spectrograms (SimMIM). Training then starts from
+the checkpoint (train.load_ckpt_path), with any classes; the audio settings must be the same. At most
+pretrain.max_windows windows are drawn, evenly from all recordings; their spectrograms are kept on disk, below
+logs/pretrain, until the command has ended.
 
 Recordings that are tested, or of the group of a tested one, are refused, also when they have another name. A killed
 run continues where it stopped when the command is repeated. The loss is written beside the checkpoint, as a table and a

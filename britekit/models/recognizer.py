@@ -46,6 +46,10 @@ class Recognizer(nn.Module):
         """Backbone features averaged over frequency and time, (B, F)."""
         return self._averaged(self.features(x_B1HW))
 
+    def feature_map(self, x_B1HW: torch.Tensor) -> torch.Tensor:
+        """Return the features as a map (B, F, h, t), whatever order the backbone has."""
+        return self._as_map(self.features(x_B1HW))
+
     def forward_and_embed(self, x_B1HW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
         """Return the output of `forward` and the embedding, with one pass through the backbone."""
         features = self.features(x_B1HW)
@@ -53,10 +57,13 @@ class Recognizer(nn.Module):
         return segment, frames, self._averaged(features)
 
     def _averaged(self, features: torch.Tensor) -> torch.Tensor:
+        return self._as_map(features).mean((2, 3))
+
+    def _as_map(self, features: torch.Tensor) -> torch.Tensor:
         to_map = getattr(self.backbone, "to_map", None)
         if to_map is not None and getattr(self.backbone, "keep_raw", False):
             features = to_map(features)
-        return features.mean((2, 3))
+        return features
 
     def freeze_backbone(self) -> None:
         """Train the head only; the backbone's batch-norm statistics stay as they are too."""

@@ -29,8 +29,7 @@ from britekit.models.checkpoint import hyper_parameters, save_checkpoint
 from britekit.models.recognizer import Recognizer, build_recognizer
 from britekit.models.registry import find_backbone
 from britekit.plots.picture import Picture, draw_picture
-from britekit.pretraining.contrast import ContrastiveLoss
-from britekit.pretraining.views import STEPS_PER_EPOCH, PairBatches, WindowImages
+from britekit.pretraining.masking import STEPS_PER_EPOCH, MaskedBatches, MaskedLoss, WindowImages
 from britekit.pretraining.windows import WindowFile, store_windows
 from britekit.processes import alone
 from britekit.tracking.facts import experiment_name
@@ -47,7 +46,7 @@ from britekit.training.trainer import settled_randomness
 log = logging.getLogger(__name__)
 
 _WARMUP, _WEIGHT_DECAY = 0.1, 0.01
-# With fewer, there is little to tell a window from.
+# Fewer are soon known by heart.
 _FEW = 256
 
 Report = Callable[[dict[str, Any]], None]
@@ -207,7 +206,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _check(windows: WindowFile, admission: Admission, root: Path, count: int) -> None:
-    """Refuse windows that give nothing to compare.
+    """Refuse too few windows.
 
     Raises
     ------
@@ -222,7 +221,7 @@ def _check(windows: WindowFile, admission: Admission, root: Path, count: int) ->
         raise InputError(
             f"{root} gives {counted(len(windows), 'window')} with sound"
             + (f" ({'; '.join(left_out)})" if left_out else "")
-            + "; pre-training compares windows with each other and needs hundreds: add recordings"
+            + "; pre-training needs two, and works with hundreds or more: add recordings"
         )
     if len(windows) < _FEW:
         log.warning("%d windows are few to learn from; expected hundreds or more", len(windows))
@@ -243,10 +242,10 @@ def _train(
     torch.manual_seed(derived_seed(section.seed, 0))
     recognizer = build_recognizer(cfg.train, cfg.audio, 0)
     layout = memory_format(device)
-    batch_loss = ContrastiveLoss(recognizer, section.temperature, layout)
+    batch_loss = MaskedLoss(recognizer, windows.shape, layout)
     place(recognizer, device)
-    batch_loss.projection.to(device)
-    batches = PairBatches(Bank(WindowImages(windows.images()), device), windows.counts, section, section.seed)
+    batch_loss.to(device)
+    batches = MaskedBatches(Bank(WindowImages(windows.images()), device), section)
     optimizer = build_optimizer(batch_loss, "adamw", section.learning_rate, _WEIGHT_DECAY, 0.9, 0.999)
     epochs, first, version = -(-section.num_steps // STEPS_PER_EPOCH), 0, None
     saved = state.load()
@@ -286,8 +285,8 @@ def _train(
         meter.finish()
     except torch.OutOfMemoryError as error:
         raise TrainingError(
-            f"the device ran out of memory with {batches.batch_size} pairs per step; lower pretrain.batch_size or "
-            "choose a smaller train.model_type"
+            f"the device ran out of memory with {batches.batch_size} spectrograms per step; lower "
+            "pretrain.batch_size or choose a smaller train.model_type"
         ) from error
     finally:
         meter.close()

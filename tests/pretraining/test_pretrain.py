@@ -238,7 +238,7 @@ def nan_recording(path):
     [
         (lambda path: path.parent.mkdir(parents=True), "holds no recording; list unlabeled recordings"),
         (lambda path: None, "is not a folder of unlabeled recordings"),
-        (lambda path: write_recording(path, 2.0), r"gives 1 window with sound; pre-training compares"),
+        (lambda path: write_recording(path, 2.0), r"gives 1 window with sound; pre-training needs two"),
         (lambda path: write_recording(path, 0.3), r"gives 0 windows with sound \(1 recording too short\)"),
         (
             lambda path: (path.parent.mkdir(parents=True), soundfile.write(path, np.zeros(48000, np.float32), 8000)),
@@ -247,7 +247,7 @@ def nan_recording(path):
         (nan_recording, r"gives 0 windows with sound \(of 1, 1 cannot be used .*x.wav: "),
     ],
 )
-def test_recordings_that_give_nothing_to_compare(project, make, sentence):
+def test_recordings_that_give_too_little(project, make, sentence):
     make(Path("bad/x.wav"))
     with pytest.raises(InputError, match=sentence):
         pretrain(input_path="bad")
