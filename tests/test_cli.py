@@ -164,7 +164,9 @@ def test_options_reach_the_function(command):
     seen = []
     command(seen.append)
     assert main(["init", "--dest=a b", "--force", "--debug"]) == 0
-    assert seen == [{"dest": "a b", "force": True, "ci": None, "preset": None, "rounds": None, "pretrain": False}]
+    assert seen == [
+        {"dest": "a b", "force": True, "ci": None, "preset": None, "profile": None, "rounds": None, "pretrain": False}
+    ]
 
 
 def test_command_names_take_underscores(capsys):
