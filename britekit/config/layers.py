@@ -13,7 +13,7 @@ from typing import Any
 from britekit.config.audio import with_channels
 from britekit.config.augmentations import merge_augmentations
 from britekit.config.base import SECTIONS, BaseConfig, find_field, to_dict
-from britekit.config.elsewhere import NOT_HERE
+from britekit.config.elsewhere import NOT_HERE, WITHOUT_EFFECT
 from britekit.config.fields import Problem, declared, show
 from britekit.config.yaml_reader import Node, read_yaml
 from britekit.errors import ConfigError, closest, suggest
@@ -76,6 +76,8 @@ class _Stack:
             name = SECTIONS[section].ALIASES.get(key, key)
             if name in declared(SECTIONS[section]):
                 self.put(section, name, node.plain(), origin)
+            elif why := WITHOUT_EFFECT.get(section, {}).get(key):
+                log.warning("%s: %s.%s of public britekit has no effect here: %s", origin, section, key, why)
             else:
                 self.problems.append(_at(origin, unknown_field(section, key)))
 
@@ -219,7 +221,7 @@ def unknown_field(section: str, name: str) -> str:
     full = f"{section}.{name}" if section else name
     if section not in SECTIONS:
         return f"{full}: unknown section{suggest(section, SECTIONS)}"
-    if why := NOT_HERE.get(section, {}).get(name):
+    if why := (NOT_HERE.get(section, {}) | WITHOUT_EFFECT.get(section, {})).get(name):
         return f"{full}: a setting of public britekit that does not exist here: {why}; remove the line"
     renamed = _OLD_NAMES.get(name, name)
     if found := find_field(renamed, section):

@@ -196,7 +196,7 @@ def test_public_britekit_reads_ours_and_we_read_its(tmp_path):
         name = db.insert_class(1, "Robin", "ROB")
         segment = db.insert_segment(db.insert_recording(1, "a.wav", "/in/a.wav", 5.0), 0.0)
         db.insert_segment_class(segment_id=segment, class_id=name)
-        db.insert_specvalue(value=value, specgroup_id=1, segment_id=segment)
+        db.insert_specvalue(value, 1, segment)
     code = """
 import sys, britekit
 db = britekit.TrainingDatabase(sys.argv[1])
