@@ -29,7 +29,7 @@ def ensemble(
             "-m",
             "--metric",
             choices=("macro_pr", "micro_pr", "macro_roc", "micro_roc"),
-            help="metric to maximize: macro_pr, micro_pr, macro_roc or micro_roc (default: micro_roc)",
+            help="metric to maximize over annotated classes: macro_pr, micro_pr, macro_roc, micro_roc (default)",
         ),
     ] = "micro_roc",
     annotations_path: Annotated[

@@ -13,6 +13,7 @@ import math
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -220,14 +221,15 @@ class _Watch:
 
     def _look(self) -> list[str]:
         """Return the names of recordings that seem complete, in alphabetical order."""
-        now = time.monotonic()
-        seen: dict[str, Path | str] = {}
-        ready = []
+        now, ready = time.monotonic(), list[str]()
+        seen: dict[str, list[tuple[str, Path | str, tuple[int, int]]]] = defaultdict(list)
         try:
-            for name, path, identity in listing(self.root, self.recursive):
-                other = seen.setdefault(name if name.isascii() else composed(name), path)
-                if other is not path:
-                    self._note_namesake(Path(path), Path(other))
+            for found in listing(self.root, self.recursive):
+                seen[found[0] if found[0].isascii() else composed(found[0])].append(found)
+            for found in seen.values():
+                name, path, identity = found[0]
+                if len(found) > 1:
+                    self._note_namesakes(found)
                 elif self._done.get(name) == identity:
                     self._forget_arriving(name)  # it was changed, and changed back
                 elif self._has_settled(name, path, identity, now):
@@ -261,11 +263,16 @@ class _Watch:
         if item is not None and self.summary.failed.pop(item.path, None) is not None:
             self._changed = True
 
-    def _note_namesake(self, path: Path, other: Path) -> None:
-        if path not in self.summary.namesakes:
-            reason = f"{shown(other.name)} has the same name without extension, so results would be mixed; rename one"
-            self.summary.namesakes[path] = reason
-            self.say(f"{shown(path)} is left out: {reason}")
+    def _note_namesakes(self, found: list[tuple[str, Path | str, tuple[int, int]]]) -> None:
+        """Report recordings of one name, but for one that was analyzed before the others came."""
+        done = next((path for name, path, identity in found if self._done.get(name) == identity), None)
+        for name, path, _ in found:
+            self._forget_arriving(name)
+            if path is not done and (where := Path(path)) not in self.summary.namesakes:
+                other = next(Path(other).name for _, other, _ in found if other is not path)
+                reason = f"{shown(other)} has the same name without extension, so results would be mixed; rename one"
+                self.summary.namesakes[where] = reason
+                self.say(f"{shown(where)} is left out: {reason}")
 
     def _analyze(self, scorer: LocalScorer, names: list[str]) -> None:
         def each() -> Iterator[tuple[str, Path]]:

@@ -285,6 +285,18 @@ def test_two_names_that_differ_in_the_extension(place):
     assert "a.wave" in str(summary.failure())
 
 
+def test_of_two_namesakes_that_are_there_at_the_start_neither_is_analyzed(place):
+    write_recording(Path("rec/a.wav"), 6.0, 1)
+    shutil.copy("rec/a.wav", "rec/a.wave")
+    write_recording(Path("rec/b.wav"), 6.0, 1)
+    with watched() as running:
+        running.until("a.wav is left out: a.wave has the same name")
+        running.until("a.wave is left out: a.wav has the same name")
+        running.until("tables: 1 recording,")
+        summary = running.end()
+    assert {path.name for path in summary.namesakes} == {"a.wav", "a.wave"}
+
+
 def test_a_folder_that_goes_and_comes(place):
     write_recording(Path("rec/a.wav"), 6.0, 1)
     with watched() as running:
