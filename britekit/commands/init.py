@@ -12,10 +12,13 @@ where they are missing. Existing files stay as they are. Nothing is committed.
     britekit init --profile bats    # settings of sound for a group of animals; goes with --preset
 """
 
+from pathlib import Path
 from typing import Annotated, Optional
 
-from britekit.config.profiles import profile_names
 from britekit.options import opt
+
+# Listed here, since help must not import the configuration.
+_PROFILES = tuple(sorted(path.stem for path in Path(__file__).parents[1].glob("config/profiles/[a-z]*.py")))
 
 
 def init(
@@ -37,7 +40,7 @@ def init(
         Optional[str],
         opt(
             "--profile",
-            choices=profile_names(),
+            choices=_PROFILES,
             help="settings of sound for a group of animals; params.yaml states their evidence (default: birds)",
         ),
     ] = None,

@@ -226,10 +226,10 @@ class _Watch:
         try:
             for found in listing(self.root, self.recursive):
                 seen[found[0] if found[0].isascii() else composed(found[0])].append(found)
-            for found in seen.values():
-                name, path, identity = found[0]
-                if len(found) > 1:
-                    self._note_namesakes(found)
+            for alike in seen.values():
+                name, path, identity = alike[0]
+                if len(alike) > 1:
+                    self._note_namesakes(alike)
                 elif self._done.get(name) == identity:
                     self._forget_arriving(name)  # it was changed, and changed back
                 elif self._has_settled(name, path, identity, now):

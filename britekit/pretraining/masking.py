@@ -105,7 +105,7 @@ def crop(images_BHW: torch.Tensor, draws: Draws, min_time: float, min_freq: floa
 
 
 def masked_loss(guess_BHW: torch.Tensor, images_BHW: torch.Tensor, hidden_BHW: torch.Tensor) -> torch.Tensor:
-    """Return the mean Huber loss (d ** 2 / 2 up to 1, then |d| - 1 / 2) of hidden pixels of standardised images."""
+    """Return the mean Huber loss (d ** 2 / 2 up to 1, then |d| - 1 / 2) of hidden pixels of standardized images."""
     mean, spread = images_BHW.mean((1, 2), keepdim=True), images_BHW.std((1, 2), keepdim=True)
     wanted = (images_BHW - mean) / (spread + _FLOOR)
     each = nn.functional.smooth_l1_loss(guess_BHW.float(), wanted, reduction="none")

@@ -106,7 +106,7 @@ class Spectra:
         mean_F = self._sum / len(bands_TB)
         wind = self._wind(bands_TB) if nyquist >= 5 * _WIND_HZ else (None, None, None, None)
         rain = self._rain(mean_F, bands_TB[:, 3:5]) if nyquist >= RAIN_BANDS_HZ[-1][1] else (None, None, None, None)
-        return Spectral(quiet[0], octaves, *wind, *rain, self._beside_hum(mean_F))
+        return Spectral(quiet[0], octaves, *wind, *rain, self._beside_hum(mean_F))  # type: ignore[call-arg]
 
     def _wind(self, bands_TB: np.ndarray) -> tuple[float | None, float, float, bool]:
         low_T, all_T = bands_TB[:, 1], bands_TB[:, 2]

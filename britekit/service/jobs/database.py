@@ -79,7 +79,7 @@ class Database:
         return is_held(self.path.with_name(owner))
 
     def now(self) -> float:
-        """Return the time by which results age, seconds since the machine's start: a clock that nobody sets."""
+        """Return the time by which results age, seconds since the machine's start; no one can set this clock."""
         return time.monotonic()
 
     def shrink(self) -> None:
