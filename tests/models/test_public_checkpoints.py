@@ -50,7 +50,7 @@ def public(model="effnet.1", head="basic_sed", classes=50, seed=0):
         width = width or next(v.shape[1] for n, v in features.items() if n.endswith("weight") and v.ndim >= 2)
         names = {n: s.replace("x320", f"x{width}") if n.startswith("head.") else s for n, s in names.items()}
     settings = to_dict(BaseConfig())
-    settings["audio"] |= {"use_spec_cache": False, "chunks_per_spec": 3}
+    settings["audio"] = BaseConfig().audio.stored() | {"use_spec_cache": False, "chunks_per_spec": 3}
     settings["train"] |= {"lse_temp": 2.0, "two_way": False}  # 1.8.4 builds the temporal head without them
     labels = [f"Class {k}" for k in range(classes)]
     return {
