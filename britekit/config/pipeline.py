@@ -17,9 +17,7 @@ class PipelineConfig(Section):
 
     seeds: list[int] = setting(lambda: [1, 2], "one training run and one ensemble member each", low=0)
     extract_overlap: float = setting(0.0, "overlap of neighboring segments in the stage extract", "s", low=0)
-    extract_variants: int = setting(
-        0, "variants of each segment, stored by extract", late=True, low=0, high=20
-    )
+    extract_variants: int = setting(0, "variants of each segment, stored by extract", late=True, low=0, high=20)
     variant_noise: str | None = setting(None, "folder of background noise for these variants; null = none", late=True)
     test_annotations: str = setting("data/test/annotations.csv", "annotations of the test recordings")
     granularity: Literal["segment", "block", "recording"] = setting("segment", "of the stage rpt-test")
