@@ -252,6 +252,8 @@ def _start(
         if before and not same:
             arguments["tags"].append(f"resume_of:{before['id']}")
         resumed = {"id": before["id"], "resume": "allow"} if same else {}
+        if not resumed and given("WANDB_RUN_ID"):  # W&B reads it only once per process
+            resumed = {"id": given("WANDB_RUN_ID")}
         try:
             settings = wandb.Settings(init_timeout=_LOGIN_SECONDS, console="off", silent=True)
             with _shown_arguments():
