@@ -174,7 +174,8 @@ def test_what_cannot_be_promoted(project, monkeypatch):
         promote(stage="Prod uction")
     kept = (project.folder / "dvc.yaml").read_text()
     (project.folder / "dvc.yaml").write_text("stages: {}\n")
-    git(project.folder, "commit", "-qam", "No artifact")
+    git(project.folder, "add", "-A")  # this test may be the first of its worker
+    git(project.folder, "commit", "-qm", "No artifact")
     with pytest.raises(InputError, match="no artifact named recognizer"):
         promote()
     (project.folder / "dvc.yaml").write_text(kept)
