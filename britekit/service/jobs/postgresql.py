@@ -87,7 +87,7 @@ class PostgresDatabase:
         try:
             self.scratch.mkdir()
         except OSError as error:
-            self._connection.close()  # type: ignore[attr-defined]
+            self.close()
             raise unwritable(self.scratch, error) from error
         for old in folder.glob(f"{_OWN}*"):
             if old != self.scratch and not self.is_alive(old.name):
