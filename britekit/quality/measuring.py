@@ -201,7 +201,11 @@ class _Channel:
         if faults.at_full >= _CLIPPED_SHARE * faults.seen and faults.clipped.count:
             found.append(f"clipped: {100 * faults.at_full / faults.seen:.2g} % of samples")
         if faults.dropouts.count:
-            found.append(f"dropouts: {faults.dropouts.count}, {faults.dropouts.samples / self._rate:.3g} s in all")
+            placed = len(faults.dropouts.places)
+            later = "" if placed == faults.dropouts.count else f"; over time, only the first {placed} are shown"
+            found.append(
+                f"dropouts: {faults.dropouts.count}, {faults.dropouts.samples / self._rate:.3g} s in all{later}"
+            )
         weather = {name: share for name in ("windy", "rainy") if (share := summary[name]) is not None and share >= 0.5}
         return [*found, *(f"{name}: {100 * share:.0f} % of the time" for name, share in weather.items())]
 

@@ -68,6 +68,15 @@ def test_dropouts_are_told_apart_from_clipping_and_from_short_runs(tmp_path):
     assert found.summary["dropouts"] == 0 and found.summary["clipped_runs"] == 1
 
 
+def test_dropouts_that_are_counted_but_not_placed_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("britekit.quality.faults._MOST_RUNS", 2)
+    sound = NOISE[: 2 * RATE].copy()
+    for start in (1000, 5000, 9000):
+        sound[start : start + 300] = 0
+    (problem,) = measured(tmp_path, sound).channels[0].problems
+    assert problem.startswith("dropouts: 3, ") and problem.endswith("; over time, only the first 2 are shown")
+
+
 def test_dead_channels_hold_silence_offset_hum_or_one_value(tmp_path):
     time = np.arange(5 * RATE) / RATE
     hum = sum(0.1 / k * np.sin(2 * np.pi * 50 * k * time) for k in (1, 2, 3, 5))
