@@ -21,7 +21,7 @@ from britekit import formats
 from britekit.annotations.analyzed import COLUMNS, FILE_NAME, analyzed_row
 from britekit.annotations.recording_info import RecordingInfo
 from britekit.annotations.scores import F32_TABLE, ScoreTable
-from britekit.annotations.tracks import of_channel, split_track
+from britekit.annotations.tracks import Tracks
 from britekit.audio.metadata import RecordingMetadata, read_metadata
 from britekit.files import UNWRITABLE, atomic_path, make_durable, together, unwritable, write_csv, write_text
 from britekit.formats import Recording, Rows, Sink, Writer
@@ -62,7 +62,7 @@ class OutputFolder:
     stays
         The run has no end: the journal stays, and `finish` may be called again and again.
     each
-        Names are those of tracks, see `britekit.annotations.tracks`: channels of recordings are analyzed one by one.
+        Channels of recordings are analyzed one by one; names are those of tracks, see `britekit.annotations.tracks`.
 
     Raises
     ------
@@ -95,7 +95,7 @@ class OutputFolder:
         # Suffix or name of files by format: those of this run, and those of an earlier one.
         self._endings = {form.name: form.ending for form in chosen if not form.table}
         self._tables = {form.name: form.table for form in chosen if form.table}
-        self._each = each
+        self._tracks = Tracks(each)
         self._old = OldOutput(folder, kinds, each)
         self._keep_scores = keep_scores
         self._complete = False
@@ -140,12 +140,10 @@ class OutputFolder:
 
         Parameters
         ----------
-        name
-            Its name in the output.
-        path, identity
-            Its file, and the `identity_of` the file before it was read.
-        scored
-            Its labels and scores.
+        name, path
+            Its name in the output, and its file.
+        identity
+            The `identity_of` the file before it was read.
 
         Raises
         ------
@@ -198,21 +196,8 @@ class OutputFolder:
         self, name: str, path: Path, metadata: RecordingMetadata | None, seconds: float, damaged_at: float | None
     ) -> Recording:
         info = None if self._info_of is None else self._info_of(path, metadata)
-        recording, channel = self._split(name)
+        recording, channel = self._tracks.split(name)
         return Recording(recording, as_text(os.path.abspath(path)), seconds, damaged_at, info, channel)
-
-    def _split(self, name: str) -> tuple[str, int | None]:
-        """Return the recording and the channel that a name in the journal means."""
-        return split_track(name) if self._each else (name, None)
-
-    def _tables_of(self, table: str, names: list[str], has_channel: bool = False) -> Iterator[tuple[str, list[str]]]:
-        """Yield a table's file and the names in it: a file per channel where no column tells them apart."""
-        if not self._each or has_channel:
-            yield table, names
-            return
-        channels = {name: self._split(name)[1] or 1 for name in names}
-        for channel in sorted({1, *channels.values()}):
-            yield of_channel(table, channel), [name for name in names if channels[name] == channel]
 
     def _partial(self, kind: str) -> Path:
         return self.folder / f".analyze.{kind}.partial"
@@ -249,39 +234,44 @@ class OutputFolder:
         names = self.journal.names() if paths is None else sorted(paths)
         fresh = names if self._fresh is None else sorted(self._fresh)
         damaged = dict.fromkeys(
-            (self._split(x.name)[0], f"{x.damaged_at:.3f}")
+            (self._tracks.split(x.name)[0], f"{x.damaged_at:.3f}")
             for x in entries_of(self.journal, names)
             if x.damaged_at is not None
         )
         has_prior = self._labeler.prior is not None
         replaced = {
-            SCORE_TABLE: self._keep_scores and not self._each, F32_TABLE: in_f32 is not None, FAILURES: bool(failed),
-            DAMAGES: bool(damaged), OCCURRENCE: has_prior, WITHHELD: has_prior,
+            SCORE_TABLE: self._keep_scores and not self._tracks.each, F32_TABLE: in_f32 is not None,
+            FAILURES: bool(failed), DAMAGES: bool(damaged), OCCURRENCE: has_prior, WITHHELD: has_prior,
         }  # fmt: skip
         tables = {
             file: (kind, part)
             for kind, table in self._tables.items()
-            for file, part in self._tables_of(table, names, "channel" in formats.get(kind).columns)
+            for file, part in self._tracks.tables(table, names, "channel" in formats.get(kind).columns)
         }
-        score_tables = dict(self._tables_of(SCORE_TABLE, names)) if self._keep_scores else {}
-        old = [*self._old.tables(replaced, {*tables, *score_tables}), *self._obsolete(set(names), fresh, failed)]
+        score_tables = dict(self._tracks.tables(SCORE_TABLE, names)) if self._keep_scores else {}
+        gone = {name: list(self._endings.values()) for name in failed if not self.why_not_written(name)}
+        left = set() if self._stays else set(self.journal.names()) - {*names, *gone}
+        old = self._old.tables(replaced, {*tables, *score_tables})
+        old += self._old.label_files(fresh, gone, entries_of(self.journal, left))
         with self._reporting(), together():
             for file_name, (kind, part) in tables.items():
                 with atomic_path(self.folder / file_name) as partial, open(partial, "wb") as file:
                     self._write(kind, file, part, paths)
             for file_name, part in score_tables.items():
                 table = score_table(self.journal, part, self._labeler.classes, self._labeler.unit_s, meta)
-                table.recordings = [self._split(name)[0] for name in part]
+                table.recordings = [self._tracks.split(name)[0] for name in part]
                 table.save(self.folder / file_name)
             if in_f32 is not None:
                 in_f32.save(self.folder / F32_TABLE)
             if failed:
-                rows = dict.fromkeys((self._split(name)[0], *each) for name in sorted(failed) for each in failed[name])
+                rows = dict.fromkeys(
+                    (self._tracks.split(name)[0], *each) for name in sorted(failed) for each in failed[name]
+                )
                 write_csv(self.folder / FAILURES, [("recording", "file", "reason"), *rows])
             if damaged:
                 write_csv(self.folder / DAMAGES, [("recording", "damaged_at"), *damaged])
             # Every recording, including those without a detection.
-            first = list({self._split(name)[0]: name for name in reversed(names)}.values())[::-1]
+            first = list({self._tracks.split(name)[0]: name for name in reversed(names)}.values())[::-1]
             write_csv(self.folder / FILE_NAME, itertools.chain([COLUMNS], self._analyzed(first, paths)))
             if has_prior:
                 write_csv(self.folder / OCCURRENCE, occurrence_rows(self.notes(names)))
@@ -312,7 +302,7 @@ class OutputFolder:
             stored, metadata = read_source(self.journal, entry.name, self._root)
             path = (stored or Path(entry.name)) if paths is None else paths[entry.name]
             known = metadata or read_metadata(path)  # a journal of an older version did not note it
-            yield analyzed_row(self._split(entry.name)[0], format_time(entry.seconds), as_text(path), known)
+            yield analyzed_row(self._tracks.split(entry.name)[0], format_time(entry.seconds), as_text(path), known)
 
     def _write_label_files(self, entry: Done, paths: Mapping[str, Path] | None) -> None:
         """Write the label files that are missing, or that may have changed since an interrupted run."""
@@ -347,27 +337,6 @@ class OutputFolder:
     def _rows(self, name: str) -> Iterator[Rows]:
         for piece in self.journal.pieces(name, LABELS):
             yield from formats.read_rows(io.BytesIO(piece), len(piece))
-
-    def _obsolete(self, names: set[str], fresh: Iterable[str], failed: Iterable[str]) -> list[Path]:
-        """Return label files that do not belong to this run but would be read with its manifest.
-
-        These belong to failed recordings, to recordings of the interrupted run only, or to formats that are not written
-        now.
-        """
-        ours = list(self._endings.values())
-        gone = {name: ours for name in failed if not self.why_not_written(name)}
-        fresh = list(fresh)
-        if self._old.is_ours():
-            gone |= {name: [*gone.get(name, []), *self._old.endings] for name in [*fresh, *gone]}
-            if self._old.was_each != self._each:
-                return [*self._old.of_other_channels(fresh), *self._gone(names, gone)]
-        return self._gone(names, gone)
-
-    def _gone(self, names: set[str], gone: dict[str, list[str]]) -> list[Path]:
-        left = set() if self._stays else set(self.journal.names()) - names - gone.keys()
-        for entry in entries_of(self.journal, left):
-            gone[entry.name] = [ending for ending in entry.files.split("\n") if ending]
-        return [self.folder / f"{name}{ending}" for name, endings in gone.items() for ending in endings]
 
     @contextlib.contextmanager
     def _reporting(self) -> Iterator[None]:
