@@ -1,5 +1,6 @@
 """`britekit exp`: DVC runs the experiment, `compare` says what came of it, and an empty repository is refused."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from britekit.config import BaseConfig, to_dict
 from britekit.errors import InputError
 from britekit.evaluation.compare import CELLS_NAME
 from tests.tracking.offline_runs import read_runs
+from tests.tracking.wandb_server import KEY, wandb_server
 
 ROOT = Path(__file__).parent.parent
 CELLS = f"results/test/{CELLS_NAME}"
@@ -87,6 +89,30 @@ def test_a_trial_of_a_sweep(project, tmp_path, monkeypatch):
     assert "WANDB_RUN_GROUP=sweep-abc-r1" in seen and not [
         x for x in seen if x.startswith(("WANDB_RUN_ID", "WANDB_SW"))
     ]
+
+
+@pytest.mark.soak
+def test_the_agent_of_wandb_runs_a_trial(project, tmp_path):
+    """The public agent asks a server for a trial of sweep.yaml, and the figures arrive in the run that it named."""
+    repro()
+    git("add", ".")
+    git("commit", "-qm", "first")
+    Path("metrics").mkdir()
+    Path("metrics/test.json").write_text('{"macro_pr": 0.75}')
+    with wandb_server() as server:
+        server.sweep = yaml.safe_load((ROOT / "sweep.yaml").read_text(encoding="utf-8"))
+        server.commands = [{"type": "run", "run_id": "r1", "program": "britekit", "args": {"skill": {"value": 2}}}]
+        environment = {
+            **os.environ, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, "HOME": str(tmp_path),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT),
+        }  # fmt: skip
+        command = [sys.executable, "-m", "wandb", "agent", "--count", "1", "team/birds/abc"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        run = server.runs["r1"]
+        assert (run.group, run.job_type, run.exit_codes) == ("sweep-abc-r1", "exp", [0])
+        assert run.summary["macro_pr"] == 0.75 and server.unknown == []
+    assert yaml.safe_load(Path("params.yaml").read_text()) == {"skill": 2}
 
 
 def repro():

@@ -10,7 +10,7 @@ import mmap
 import os
 from typing import BinaryIO
 
-from britekit.audio.parts import Contents, Part
+from britekit.audio.parts import Contents, Part, offsets_of
 
 _MARKERS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
 _SEARCHED = 1 << 20
@@ -45,11 +45,11 @@ def _starts(file: BinaryIO) -> list[int]:
     """Return the offsets of FLAC streams in a file; several if files were concatenated."""
     found: list[int] = []
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at = data.find(b"fLaC")
-        while at >= 0 and len(found) < _MAX_JOINED:
+        for at in offsets_of(data, b"fLaC"):
             if data[at : at + 8] in _MARKERS:
                 found.append(at)
-            at = data.find(b"fLaC", at + 4)
+            if len(found) == _MAX_JOINED:
+                break
     return found
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import BinaryIO
 
-from britekit.audio.parts import Contents, Part
+from britekit.audio.parts import SEARCHED_BYTES, Contents, Part, offsets_of, release
 
 # kbit/s of layer III by the four bits of the header; 0 = not specified.
 _MPEG1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
@@ -52,15 +52,13 @@ def _stating_frames(data: mmap.mmap) -> list[int]:
     """Return the offsets of frames that state the number of frames."""
     found = []
     for marker in (b"Xing", b"Info", b"VBRI"):
-        at = data.find(marker)
-        while at >= 0:
+        for at in offsets_of(data, marker):
             for before in (36,) if marker == b"VBRI" else (36, 21, 13):
                 begin = at - before
                 size = _frame_size(data, begin) if begin >= 0 else 0
                 whole = size and (begin + size >= len(data) or _frame_size(data, begin + size))
                 if whole and _stated_frames(data[begin : begin + size]) is not None:
                     found.append(begin)
-            at = data.find(marker, at + 1)
     return sorted(set(found))
 
 
@@ -90,7 +88,11 @@ def _count(data: mmap.mmap, at: int, stop: int) -> int:
     """Return the number of frames between two offsets, skipping tags and up to 32 kB of other data."""
     count = 0
     sizes: dict[bytes, int] = {}  # cached by the relevant header bytes; most frames have one of two sizes
+    held = at - at % SEARCHED_BYTES
     while at < stop:
+        if at - held > SEARCHED_BYTES:
+            release(data, held)
+            held += SEARCHED_BYTES
         start = data[at : at + 3]
         size = sizes.get(start)
         if size is None:

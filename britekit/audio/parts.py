@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
+
+# Bytes of a mapped file to look through before they are released; a multiple of any page size.
+SEARCHED_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,23 @@ def only_zeros(file: BinaryIO, at: int, end: int) -> bool:
             return not block
         at += len(block)
     return True
+
+
+def offsets_of(data: mmap.mmap, marker: bytes) -> Iterator[int]:
+    """Yield the offsets of a marker in a mapped file, however large, in constant memory."""
+    for first in range(0, len(data), SEARCHED_BYTES):
+        past = min(first + SEARCHED_BYTES + len(marker) - 1, len(data))
+        at = data.find(marker, first, past)
+        while at >= 0:
+            yield at
+            at = data.find(marker, at + 1, past)
+        release(data, first)
+
+
+def release(data: mmap.mmap, first: int) -> None:
+    """Let go of `SEARCHED_BYTES` from an offset on, which otherwise count as memory of the process until the end."""
+    if hasattr(data, "madvise"):  # missing on Windows
+        data.madvise(mmap.MADV_DONTNEED, first, min(SEARCHED_BYTES, len(data) - first))
 
 
 class _Spliced(io.RawIOBase):

@@ -36,7 +36,7 @@ class StageRun:
 
     def __init__(self, run: Any = None) -> None:
         self._run = run
-        self._linked = True
+        self._linked, self._warned = True, False
 
     @property
     def active(self) -> bool:
@@ -91,13 +91,15 @@ class StageRun:
         """Record a file or folder that the stage wrote in the graph of artifacts; see `lineage` for its types.
 
         Call it when the files are final. A database at an address, and a folder outside a DVC project, have no hash and
-        are left out.
+        are left out; a run warns of its first such folder.
         """
         if self._run is None or not self._linked or "://" in str(path):
             return
         md5 = hash_of_output(path)
         if md5 is None:
-            log.debug("%s is not in the graph of artifacts: only DVC hashes folders", path)
+            if not self._warned:
+                log.warning("%s is not in W&B's graph of artifacts, since only DVC hashes folders; run dvc init", path)
+            self._warned = True
         else:
             self._link(lambda run: run.log_artifact(build_artifact(_wandb(), path, kind, md5)))
 

@@ -95,9 +95,11 @@ def test_an_interrupted_run_offline(tmp_path: Path) -> None:
     script = KILLED.replace('sys.argv[1:] == ["kill"]', 'os.environ.get("HOW") == "kill"')
     script = script.replace("time.sleep(60)", "sys.exit(3)")
     assert run_stage(tmp_path, script, HOW="kill").returncode == 3
+    script += "    run.output('data', 'recordings')\n"
     for group in ("another", "third"):
         done = run_stage(tmp_path, script, DVC_EXP_NAME=group)
         assert done.returncode == 0, done.stderr
+        assert re.findall(r"(\S+) is not in W&B's graph of artifacts", done.stderr) == ["data/made"], "once per run"
     first, second, third = sorted(read_runs(tmp_path), key=lambda run: run.path.stat().st_mtime)
     assert first.exit_code == 1 and first.tags == ["seed-1"]
     identity = first.path.stem.removeprefix("run-")

@@ -49,6 +49,7 @@ class Server:
         self.links: list[dict[str, Any]] = []
         self.unknown: list[str] = []
         self.keys: set[str] = set()
+        self.sweep: dict[str, Any] = {}
         self.commands: list[dict[str, Any]] = []
         self.lock = threading.Lock()
         self.url = ""
@@ -121,6 +122,16 @@ class Server:
                 "inserted": inserted,
             }
         }  # fmt: skip
+
+    def on_SweepWithRuns(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"sweep": {"id": "s", "config": json.dumps(self.sweep), "runs": {"edges": []}}}}
+
+    def on_CreateAgent(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"createAgent": {"agent": {"id": "a"}}}
+
+    def on_Heartbeat(self, _: dict[str, Any]) -> dict[str, Any]:
+        commands, self.commands = self.commands, []
+        return {"agentHeartbeat": {"agent": {"id": "a"}, "commands": json.dumps(commands)}}
 
     def on_CreateRunFiles(self, values: dict[str, Any]) -> dict[str, Any]:
         files = [{"name": name, "uploadUrl": f"{self.url}/storage/{name}"} for name in values["files"]]

@@ -49,11 +49,14 @@ def recordings(folder, count, seconds):
 class Server:
     """The process that the image runs, to be killed and started again."""
 
-    def __init__(self, project, folder, **environment):
+    def __init__(self, project, folder, address=None, **environment):
         self._project, self._folder, self.port = project, folder, free_port()
+        jobs = {"BRITEKIT_JOBS": str(folder / "jobs")}
+        if address is not None:
+            jobs = {"BRITEKIT_JOBS": address, "BRITEKIT_JOBS_FOLDER": str(folder / "jobs")}
         self._environment = {
             **os.environ, "PYTHONPATH": str(ROOT), "BRITEKIT_MODEL_FOLDER": str(project / "model"),
-            "BRITEKIT_JOBS": str(folder / "jobs"), "BRITEKIT_JOB_SOURCES": str(folder), **environment,
+            "BRITEKIT_JOB_SOURCES": str(folder), **jobs, **environment,
         }  # fmt: skip
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "log"
@@ -90,11 +93,11 @@ class Server:
         return httpx.get(f"{self.url}/jobs?limit=1000", timeout=60).json()["jobs"]
 
 
-def killed(project, folder, count, seconds, kills, seed):
+def killed(project, folder, count, seconds, kills, seed, address=None):
     """Submit recordings, kill the server meanwhile, and compare what comes with `analyze`."""
     draw = random.Random(seed)
     paths = recordings(folder / "sound", count, seconds)
-    server = Server(project, folder)
+    server = Server(project, folder, address)
     with server:
         left, ids = list(paths), {}
         for _ in range(kills):
@@ -128,7 +131,7 @@ def killed(project, folder, count, seconds, kills, seed):
         assert max(done.values()) == 1 and set(done) <= set(jobs), "a job was done twice"
         assert not list((folder / "jobs" / "recordings").iterdir())
         assert server.end(signal.SIGTERM) == 0
-        assert not list((folder / "jobs").glob(".server*")), "a server's folder stayed"
+        assert not [*(folder / "jobs").glob(".server*"), *(folder / "jobs").glob("server*")], "a server's folder stayed"
 
 
 def test_two_kills_in_a_queue(project, tmp_path):
@@ -138,6 +141,11 @@ def test_two_kills_in_a_queue(project, tmp_path):
 @pytest.mark.soak
 def test_twenty_kills_in_a_queue_of_a_hundred(project, tmp_path):
     killed(project, tmp_path, count=100, seconds=480, kills=20, seed=2)
+
+
+@pytest.mark.soak
+def test_twenty_kills_on_postgresql(project, tmp_path, postgres_url):
+    killed(project, tmp_path, count=100, seconds=240, kills=20, seed=3, address=postgres_url)
 
 
 def test_a_stop_gives_jobs_back(project, tmp_path):
