@@ -83,10 +83,6 @@ def completion_script(shell: str, summaries: dict[str, str], build: Callable[...
     ----------
     shell
         ``bash``, ``zsh``, ``fish`` or ``tcsh``.
-    summaries
-        Line of help by command function.
-    build
-        Makes the parser of a command from its name.
     """
     import shtab
 

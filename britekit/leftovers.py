@@ -27,13 +27,7 @@ _swept: set[Path] = set()
 
 
 class Partial:
-    """A temporary file or folder of this process, locked.
-
-    Attributes
-    ----------
-    path
-        Path to write to.
-    """
+    """A temporary file or folder of this process, locked."""
 
     def __init__(self, path: Path, handle: int) -> None:
         self.path, self._handle = path, handle

@@ -49,8 +49,6 @@ def opt(
         The only values accepted.
     required
         Whether the command line requires the option.
-    metavar
-        Name of the value in the help.
     nargs
         As in argparse; `nargs` needs a `type`.
     """

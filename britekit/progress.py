@@ -21,8 +21,6 @@ def track(iterable: Iterable[Item], total: int | None = None, what: str = "") ->
     ----------
     total
         Number of items; by default ``len(iterable)``, or only a count is shown if that is undefined.
-    what
-        Name of the work, shown before the count.
     """
     if total is None and isinstance(iterable, Sized):
         total = len(iterable)

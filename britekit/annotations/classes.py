@@ -138,8 +138,6 @@ def find_class(value: str, classes: Sequence[ClassInfo], where: str = "") -> Cla
     ----------
     value
         What the person wrote.
-    classes
-        Candidates.
     where
         Beginning of the error message, such as ``"sources.csv, row 3: "``.
 

@@ -56,8 +56,6 @@ def windows_of(stretch: Stretch, seconds: float, window_s: float, step_s: float)
 
     Parameters
     ----------
-    seconds
-        Length of the recording.
     step_s
         At most so far apart.
     """

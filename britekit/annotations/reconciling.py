@@ -16,11 +16,6 @@ class Reconciler:
 
     A label is first compared with all names, then with all codes, then with alternate names (usually
     scientific ones), then with alternate codes; capitals count, how accents are composed does not.
-
-    Parameters
-    ----------
-    classes
-        The classes there are.
     """
 
     def __init__(self, classes: Sequence[ClassInfo]) -> None:

@@ -35,8 +35,6 @@ class RecordingInfo:
 
     Attributes
     ----------
-    path
-        The file.
     site, recorder
         Names.
     start
@@ -86,8 +84,6 @@ class RecordingInfos:
     ----------
     root
         Folder that is looked at; with None no ``recordings.csv`` is looked for.
-    deployments
-        From `read_deployments`.
     time_regex
         Own patterns of file names, with groups named year, month, day, hour, minute and, where there are any,
         second and zone.

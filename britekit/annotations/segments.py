@@ -54,8 +54,6 @@ def read_annotations(
 
     Parameters
     ----------
-    path
-        The table.
     map_codes
         Old label to new (`misc.map_codes`).
     names

@@ -28,8 +28,6 @@ def iter_rows(
 
     Parameters
     ----------
-    path
-        The file.
     required, optional
         Column names. Optional columns that the file lacks are given as ``""``.
     closed

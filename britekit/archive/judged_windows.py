@@ -54,13 +54,7 @@ class JudgedWindows:
 
 
 def judged_windows(archive: Archive, names: RecordingNames, judged: Sequence[Judged]) -> JudgedWindows:
-    """Return what verdicts say about the windows nearest to what was heard.
-
-    Parameters
-    ----------
-    names
-        The archive's recordings.
-    """
+    """Return what verdicts say about the windows nearest to what was heard."""
     found = JudgedWindows()
     for each in judged:
         yes = each.answer == "yes"

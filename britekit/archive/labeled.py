@@ -37,10 +37,6 @@ class Labeled:
         bool.
     groups_N
         int64; recordings of one group (``misc.group_regex``) belong together.
-    classes
-        C classes.
-    recordings
-        Recordings that take part.
     weights_NC
         How much each cell of the truth counts, 1 where it is known; None: all are known.
     """

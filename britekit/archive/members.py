@@ -33,8 +33,6 @@ def write_member(
 
     Parameters
     ----------
-    model
-        The model of the archive.
     windows
         How many windows it was fitted on.
 

@@ -18,10 +18,8 @@ class WindowFinder:
 
     Parameters
     ----------
-    recordings
-        Names of recordings.
     archive
-        Embeddings of them.
+        Their embeddings.
     used_M
         Places in ``recordings`` that will be asked for.
 

@@ -64,8 +64,6 @@ def write_results(
     ----------
     name
         Class that the queue asks about.
-    audio
-        Settings of the pictures.
     power
         Exponent for the eye.
 

@@ -33,8 +33,6 @@ class Found:
 
     Attributes
     ----------
-    rows
-        int64 (M,), rows of the archive.
     similarity
         float64 (M,), the largest cosine with any example.
     nearer_to_not

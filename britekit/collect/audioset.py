@@ -33,8 +33,6 @@ def clips_of_class(web: Web, address: str, root: Path, name: str) -> Iterator[Se
     ----------
     web, address
         Session and setting `misc.audioset_url`, for tables that are not cached yet.
-    root
-        Project folder, which holds ``data/audioset``.
     name
         Display name, case ignored.
 
@@ -68,12 +66,8 @@ def as_remotes(
 
     Parameters
     ----------
-    segments
-        The clips.
     youtube_address
         Setting `misc.youtube_url`.
-    rate
-        Sampling rate of the MP3 in Hz.
     licences
         Accepted licences; None for all.
     """

@@ -79,8 +79,6 @@ def ensure_table(web: Web, address: str, root: Path, name: str) -> Path:
 
     Parameters
     ----------
-    web
-        The session.
     address
         Setting `misc.audioset_url`.
     root

@@ -54,8 +54,6 @@ def collect(
 
     Parameters
     ----------
-    planned, classes
-        Result of `planning.plan_collection`.
     recordings_dir
         Directory for a folder per class and ``recordings.csv``.
     test_annotations

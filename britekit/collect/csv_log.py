@@ -19,10 +19,6 @@ class CsvLog:
 
     Parameters
     ----------
-    path
-        The file, which need not exist.
-    columns
-        Columns to write.
     keys
         Columns that identify a row.
 

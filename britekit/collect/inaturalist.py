@@ -55,8 +55,6 @@ def find_sounds(
 
     Parameters
     ----------
-    web
-        The session.
     address
         Setting `misc.inat_url`.
     name

@@ -122,8 +122,6 @@ class Store:
     ----------
     directory
         Created if missing.
-    web
-        The session.
     extra
         Called with each recorded recording, for an additional table.
     """
@@ -212,16 +210,10 @@ class Store:
 
         Parameters
         ----------
-        remotes
-            Candidates, best first; consumed lazily.
         most
             Number of recordings to get.
-        jobs
-            Number of parallel downloads.
         count_present
             Whether existing recordings count.
-        total
-            Number of candidates, for the progress display.
 
         Returns
         -------

@@ -29,12 +29,6 @@ def download(web: Web, url: str, target: Path, check: Callable[[Path], object], 
 
     Parameters
     ----------
-    web
-        The session.
-    url
-        Address of the file.
-    target
-        Path of the file in an existing directory.
     check
         Raises `InputError` for an invalid file, which is then deleted.
     audio

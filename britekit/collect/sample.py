@@ -132,8 +132,6 @@ def write_samples(
     output
         Directory for ``recordings/<class>/``, ``recordings/recordings.csv``, ``test/``, ``test/annotations.csv``,
         ``classes.csv``.
-    classes
-        Number of species, 1 to 10, in addition to the class Noise.
     recordings
         Training recordings per class, at least 1.
     test

@@ -90,8 +90,6 @@ class Web:
 
     Parameters
     ----------
-    limits
-        See `Limits`.
     secrets
         Keys that must not appear in messages or go to other hosts.
     connections
@@ -153,8 +151,6 @@ class Web:
         ----------
         url
             Address, for messages.
-        attempt
-            One try.
         progress
             Returns the bytes received so far; a try that received some resets the count.
         """

@@ -28,8 +28,6 @@ class ClassSegments:
 
     Parameters
     ----------
-    session
-        Of an open database.
     class_name
         A class that exists; raises `DatabaseError` with a suggestion otherwise.
     """

@@ -34,14 +34,8 @@ def find_problems(
 
     Parameters
     ----------
-    summary
-        The database.
     sizes
         By group: sizes of stored spectrograms, from `stored_sizes`.
-    near
-        From `near_duplicates`.
-    audio
-        The audio settings in force.
     """
     several_sources = len({recording.source for recording in summary.recordings.values()}) > 1
     found: list[Finding] = []

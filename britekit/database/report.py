@@ -21,8 +21,6 @@ def write_report(session: Session, cfg: BaseConfig, output: Path) -> tuple[Datab
 
     Parameters
     ----------
-    session
-        Of a database opened for reading.
     cfg
         ``audio``, which groups are compared with.
     output

@@ -76,10 +76,6 @@ def near_duplicates(
 
     Parameters
     ----------
-    session
-        Of an open database.
-    classes
-        The classes.
     group
         Whose embeddings.
     duration_s

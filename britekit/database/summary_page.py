@@ -22,8 +22,6 @@ def render_summary(summary: DatabaseSummary, findings: Sequence[Finding], near: 
 
     Parameters
     ----------
-    summary, findings, near
-        What it shows.
     duration_s
         Length of a segment, for hours of segments.
     """

@@ -54,16 +54,12 @@ def extract_folder(
         Of a database opened for writing; this function commits.
     cfg
         ``audio``, ``infer.overlap``, ``misc.source_regexes``, ``misc.group_regex``.
-    paths
-        The recordings.
     class_name, code, category
         The class, added if new.
     overlap
         Seconds; default ``infer.overlap``.
     source
         Name of the source; default: what the file names say.
-    group
-        Spectrogram group, added if new.
     include_existing
         Also look at recordings that the class has already.
     on_recording

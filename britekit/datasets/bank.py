@@ -36,8 +36,6 @@ class Bank:
     ----------
     samples
         ``images`` uint8 (N, H, W) and ``labels`` (N, C).  On a CPU the array is used as it is, not copied.
-    device
-        Where batches go.
     pseudo, weight
         Windows of unlabeled recordings with soft labels, which follow the samples, and the weight of their labels.
     extras

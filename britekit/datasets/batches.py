@@ -91,20 +91,12 @@ class TrainingBatches:
 
     Parameters
     ----------
-    bank
-        The spectrograms.
     members
         (N',) indices of the training samples.
-    batch_size
-        Samples per step.
-    seed
-        Seed of the run.
     chain
         Augmentations, or None for none.
     mixing
         Chances of merge, mixup and cutmix.
-    noise_class
-        Column of the noise class, or None.
     shuffle
         New order each epoch.
     per_recording

@@ -106,12 +106,8 @@ class LikeTraining:
     ----------
     pool
         What they are mixed with: spectrograms of other classes and of noise.
-    class_name
-        Class of what will be shown.
     entries, mixing, fade, max_augmentations
         As configured.
-    seed
-        Of the random numbers.
     """
 
     def __init__(

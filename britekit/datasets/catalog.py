@@ -27,8 +27,6 @@ class Catalog:
         By row: the classes that the row removed.
     without_effect
         Rows about something that did not exist then, or existed already.
-    problems
-        Rows that cannot be applied, one sentence each.
     """
 
     categories: dict[str, None] = field(default_factory=lambda: {DEFAULT_NAME: None})

@@ -48,14 +48,8 @@ def plot_class(
 
     Parameters
     ----------
-    session
-        Of an open database; only read.
-    class_name, group
-        What to draw.
     cfg
         Section ``audio``; stored spectrograms must have its height and width.
-    directory
-        Where pictures go.
     style
         With or without axes; exponent.
     prefix
@@ -66,8 +60,6 @@ def plot_class(
         Pages of many, ``{class}-sheet.jpeg``, ``{class}-sheet2.jpeg`` …
     change
         Applied to (n, H, W) spectrograms before they are drawn.
-    show_progress
-        Wraps the loop over the spectrograms' numbers.
 
     Raises
     ------

@@ -28,13 +28,9 @@ class Curation:
     ----------
     decisions
         In the order of the file.
-    classes
-        The class list, which the decisions change.
 
     Attributes
     ----------
-    catalog
-        The names that exist in the end.
     step_s
         Seconds from one segment to the next, which decide how near an offset must be.
     """
@@ -106,8 +102,6 @@ class Curation:
 
         Parameters
         ----------
-        decisions
-            The rows about the recording, from `about`.
         native
             The classes in whose folders the recording lies.
         offset
@@ -163,8 +157,6 @@ def read_curation(path: Path | None, classes: Sequence[ClassInfo]) -> Curation:
     ----------
     path
         None, or a file; None has no decisions.
-    classes
-        The class list.
 
     Raises
     ------

@@ -46,16 +46,12 @@ def read_pickle_excerpt(
 
     Parameters
     ----------
-    size
-        Height and width.
     name
         Class to show; None: any but noise.
     noise_name
         The noise class, which may be absent.
     count
         How many to show, and how many more of other classes and of noise at most.
-    seed
-        Of the choice.
 
     Raises
     ------

@@ -57,10 +57,6 @@ def build_training_database(
         The class list; a folder that is not in it, or a class without recordings, is an error.
     curation_path
         Decisions about segments, or None.
-    target
-        The database, a file.
-    group
-        Name of the spectrogram group.
     strict
         Make a decision that matches no segment an error.
     """

@@ -107,14 +107,8 @@ def frames_by_annotations(
 
     Parameters
     ----------
-    session
-        Of a database opened for reading.
     path
         Annotations: recording, class, start_time, end_time.
-    duration
-        Seconds of a segment.
-    map_codes
-        Old label to new (``misc.map_codes``).
 
     Raises
     ------

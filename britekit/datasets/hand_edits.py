@@ -72,8 +72,6 @@ def edit_by_hand(
 
     Parameters
     ----------
-    target
-        Path or URL.
     mode
         ``write``, or ``create`` to make it if it is missing.
     check

@@ -60,8 +60,6 @@ class PartnerPicker:
 
     Parameters
     ----------
-    labels_NC
-        0/1 labels of all samples.
     members
         Indices of the samples that take part (the training side of a split).
     noise_class
@@ -108,14 +106,8 @@ class Mixer:
 
     Parameters
     ----------
-    labels_NC
-        0/1 labels of all samples, on the CPU.
     members
         Indices of the training samples, from which partners are picked.
-    noise_class
-        Column of the noise class, or None.
-    settings
-        Chances.
     partners
         Draws partners for all three ways; default: any of the members for mixup and cutmix, and for merge one of other
         classes.
@@ -242,8 +234,6 @@ def mixed_knowledge(
         Of the B samples, then of the partners of those that are merged, mixed up and cut, in this order.
     ways
         Row numbers of these.
-    count
-        B.
     """
     sizes = [len(way) for way in ways]
     known, *theirs = known_MC.split([count, *sizes])

@@ -42,22 +42,10 @@ def plot_occlusions(
 
     Parameters
     ----------
-    session
-        Of an open database; only read.
     occlusions
         Rows of a table of ``analyze-db --occlude``.
-    group
-        Spectrogram group.
-    audio
-        Settings that the group was made with.
-    directory
-        Output directory.
-    name
-        Class or code, for the titles.
     alpha, pad
         See `Occlusion.active`.
-    show_progress
-        Wraps the loop over the numbers of the rows.
 
     Raises
     ------

@@ -45,16 +45,10 @@ def write_training_pickle(
 
     Parameters
     ----------
-    session
-        Of a database opened for reading.
     output
         The file; the same database and options give the same bytes.
-    height, width
-        Size of the stored spectrograms, in pixels.
     classes
         Classes in the order of their indexes; default: all of the database, by name.
-    group
-        Spectrogram group.
     max_per_class, keep_mixed
         As in `select_spectrograms`.
 

@@ -56,12 +56,8 @@ def extract_replayed(
     ----------
     edits
         Of a database that the pipeline builds.
-    target
-        That database.
     wanted
         The segments; what a rebuild would not make is left out, and told.
-    class_name
-        A class of the database.
 
     Raises
     ------

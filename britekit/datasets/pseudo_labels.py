@@ -113,8 +113,6 @@ def read_pseudo_labels(
     ----------
     size
         Height and width of the spectrograms; None leaves them out.
-    workers
-        Threads that decompress.
 
     Raises
     ------

@@ -109,8 +109,6 @@ def describe_beside(
         The recordings; each folder's table is read once.
     class_name
         The class they are stored under; a row of another class counts where the recording has no other row.
-    misc
-        ``source_regexes`` and ``group_regex``.
     source
         Stands over what tables and names say; empty for none.
 
@@ -139,8 +137,6 @@ def describe_recording(filename: str, row: Provenance | None, misc: MiscConfig) 
         Without folder.
     row
         From ``recordings.csv``, if it has one.
-    misc
-        ``source_regexes`` and ``group_regex``.
     """
     stem = Path(filename).stem
     known = row or Provenance("", Facts())

@@ -78,12 +78,8 @@ def reextract_segments(
     ----------
     session
         Of an existing database; opened for writing unless ``check``. This function commits.
-    cfg
-        ``audio``.
     class_names
         Whose segments; default all that have a class or not.
-    group
-        Spectrogram group, added if new.
     offset
         Seconds added to where each segment begins, not below 0; the spectrogram stays with its segment.
     check

@@ -60,10 +60,6 @@ def select_spectrograms(
 
     Parameters
     ----------
-    session
-        Of an open database.
-    group_id
-        The spectrogram group.
     wanted
         Classes in the order of their indexes; default: all of the database, by name.
     max_per_class

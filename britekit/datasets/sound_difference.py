@@ -30,8 +30,6 @@ class SoundComparison:
     ----------
     images
         Returns the spectrograms (H, W) of a list of IDs, in its order.
-    audio
-        Settings they were made with.
     """
 
     def __init__(self, images: Callable[[Sequence[int]], Iterable[NDArray[np.float32]]], audio: AudioConfig) -> None:

@@ -44,16 +44,12 @@ def make_splits(
 
     Parameters
     ----------
-    labels_NC
-        0/1 labels.
     group_ids
         (N,) samples of equal id stay on one side.
     num_folds
         More than 1: cross-validation; every sample is held out once.
     val_portion
         Share held out, with ``num_folds`` 1.
-    class_names
-        For warnings.
 
     Raises
     ------

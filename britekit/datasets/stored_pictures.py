@@ -17,17 +17,7 @@ from britekit.plots.spectrogram import SpectrogramPlot, plot_bare_spectrogram
 
 
 class Pictures:
-    """Draws spectrograms of one group, with axes or bare.
-
-    Parameters
-    ----------
-    audio
-        Settings the group was made with.
-    axes
-        Whether to draw axes.
-    power
-        Exponent for the eye.
-    """
+    """Draws spectrograms of one group, with axes or bare."""
 
     def __init__(self, audio: AudioConfig, axes: bool, power: float = 1.0) -> None:
         self._audio = audio

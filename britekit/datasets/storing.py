@@ -93,8 +93,6 @@ def store_plans(
     ----------
     session
         Of a database opened for writing; this function commits.
-    audio
-        Settings of the spectrograms.
     plans
         The recordings, each with its windows and classes.
     place
@@ -152,8 +150,6 @@ class _Store:
 
     Attributes
     ----------
-    offsets
-        Where the windows that were computed begin.
     segments, spectrograms
         Numbers of new rows.
     """

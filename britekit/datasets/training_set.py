@@ -64,8 +64,6 @@ def read_training_set(
 
     Parameters
     ----------
-    path
-        The pickle.
     workers
         Threads that decompress; 0 or 1 decompress while reading.
     size

@@ -57,8 +57,6 @@ class WindowStream:
 
     Attributes
     ----------
-    path
-        The recording.
     seconds
         Its length; known when the iteration has come to its end.
     absent
@@ -154,10 +152,6 @@ def stream_windows(
 
     Parameters
     ----------
-    paths
-        The recordings.
-    cfg
-        Section ``audio``.
     starts
         Returns the grid or the start times, in seconds, of a recording's windows.
     channels

@@ -45,8 +45,6 @@ def annotated_segments(
     ----------
     annotations_path
         Annotations per segment; recordings lie beside them.
-    length_s
-        Length of a segment.
     label
         Only this class, as named in the annotations.
     map_codes

@@ -91,8 +91,6 @@ def calibrate_scores(
 
     Parameters
     ----------
-    data
-        Truth and scores.
     cutoff
         Cells with a lower score are excluded from the fit and the reliability diagram.
     given

@@ -49,8 +49,6 @@ def find_thresholds(data: ScoredSegments, values_NC: NDArray[np.floating], wante
 
     Parameters
     ----------
-    data
-        Truth.
     values_NC
         Values to apply thresholds to; for unbiased bounds, probabilities cross-fitted by recording.
     wanted

@@ -32,8 +32,6 @@ def write_contradictions(folder: str | Path, views: Sequence[ClassView], max_sco
     ----------
     max_score
         Only spectrograms with a lower score are listed in the tables of classes; all if they were occluded.
-    facts
-        Facts about the data and models, for the summary.
     """
     place = Path(folder)
     with together():

@@ -75,14 +75,8 @@ def find_contradictions(
 
     Parameters
     ----------
-    session
-        Session of a database opened for reading.
     ensemble
         Loaded models; its scores are not calibrated.
-    names
-        Names of classes; None for all that the models know.
-    group
-        Spectrogram group.
     occlude
         Also score each spectrogram without its first and without its last frames, see `occlusion_scores`.
 

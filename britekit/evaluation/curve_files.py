@@ -26,18 +26,10 @@ def write_curves(
 
     Parameters
     ----------
-    report
-        The test.
     counts
         Counts over the cells of these classes.
     which
         ``annotated`` or ``trained``.
-    ending
-        Suffix of file names, such as ``_trained``.
-    folder
-        Output directory.
-    pictures
-        Whether to draw.
     """
     table = curve_at(counts, rounded_thresholds(counts) if report.data.unit == "segment" else THRESHOLDS)
     full = curve_of(coarse(counts, 10 * CURVE_POINTS))

@@ -92,8 +92,6 @@ def find_lengths(
         File and row of the first annotation of each recording.
     source
         Scores, which may contain lengths.
-    folder
-        Where the audio is.
     exclusions
         Receives the recordings without audio, and those of which two could be meant.
 

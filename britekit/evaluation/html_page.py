@@ -65,12 +65,6 @@ def write_page(
 
     Parameters
     ----------
-    path
-        The page.
-    report
-        The test.
-    folder
-        Folder of the pictures of `write_report`.
     examples, pictures
         Worst mistakes and their spectrograms (`draw_examples`).
     recordings_dir

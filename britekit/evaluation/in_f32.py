@@ -20,8 +20,6 @@ def macro_pr_in_f32(label_dir: Path, read: Callable[[Path], ScoredSegments | Sco
 
     Parameters
     ----------
-    label_dir
-        Output directory of `analyze`.
     read
         Reads a test from such a directory.
     """

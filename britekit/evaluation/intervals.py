@@ -33,16 +33,10 @@ def compute_intervals(
 
     Parameters
     ----------
-    data
-        Truth and scores.
     found_NC
         Detections at the threshold.
-    seconds
-        Seconds of detections, per block and recording.
     figures
         The metrics (`UnitReport.metrics`).
-    replicates
-        Number of bootstrap replicates.
     """
     sampling = resample(len(data.recordings), replicates)
     columns = data.annotated

@@ -22,14 +22,8 @@ def write_report(
 
     Parameters
     ----------
-    report
-        The test.
-    output_dir
-        Output directory.
     save_matrices
         Whether to write the truth and score matrices.
-    pictures
-        Whether to draw.
     pr_table
         Per block: whether to write the tables and pictures over all thresholds.
     """

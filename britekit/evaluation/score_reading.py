@@ -47,10 +47,6 @@ def read_scores(
     ----------
     directory
         Output of ``analyze``, or label files of another program.
-    label_field
-        Which name of a class annotations use, unless the manifest in the directory says otherwise.
-    map_codes
-        Old label to new, for the output of old checkpoints.
     classes_path
         Class list, if it exists; maps names in labels of other programs to classes.
     screened

@@ -80,8 +80,6 @@ def read_scored_segments(
     recordings_dir
         Where the audio is; default: the directory of the annotations. Only needed for recordings whose length the
         scores do not contain.
-    cfg
-        Uses `misc.map_codes` and `infer.label_field`.
     strict
         Raise for an annotated class that the models do not know, instead of excluding it.
 

@@ -53,8 +53,6 @@ def choose_decisions(
 
     Parameters
     ----------
-    data
-        Truth and scores.
     cfg
         Uses `infer.calibration`, `infer.scaling_coefficient` and `infer.scaling_intercept`.
     calibration_path

@@ -203,10 +203,6 @@ def report_units(
 
     Parameters
     ----------
-    data
-        Truth and scores.
-    threshold
-        Values at or above it are detections.
     decisions
         Values that the threshold is applied to (`choose_decisions`).
     wanted_precision

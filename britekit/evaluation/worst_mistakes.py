@@ -115,10 +115,6 @@ def draw_examples(examples: Sequence[Example], folder: str | Path, cfg: AudioCon
     ----------
     examples
         What to draw.
-    folder
-        Folder of the recordings.
-    cfg
-        Section ``audio``.
 
     Returns
     -------

@@ -54,8 +54,6 @@ def read_audacity_labels(file: TextFile, names: RecordingNames, default_label: s
 
     Parameters
     ----------
-    file
-        The text.
     names
         Recordings, of which the file's name tells one.
     default_label

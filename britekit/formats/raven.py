@@ -68,8 +68,6 @@ def read_raven_table(
 
     Parameters
     ----------
-    file
-        The text.
     names
         Recordings, of which the file's name or its rows tell one.
     default_label

@@ -96,16 +96,10 @@ def analyze_recordings(
 
     Parameters
     ----------
-    cfg
-        Effective settings.
-    paths
-        Recordings.
     root
         Directory that names of recordings are relative to; None names them by their stem.
     rtype
         Names of formats separated by commas, see `formats.chosen`.
-    start_seconds
-        Seconds to skip at the start of each recording.
     calibration
         Calibration for the scores of labels; None takes the configured one.
     thresholds

@@ -36,12 +36,8 @@ def embed_stored(
     ----------
     session
         Session of a database opened for writing; this function commits.
-    model
-        The search model.
     class_name
         Class to embed; by default all classes, each spectrogram once.
-    group
-        Spectrogram group.
     on_class
         Called with each class and its number of spectrograms after their embeddings are stored.
 

@@ -155,12 +155,8 @@ class Embedder:
 
     Parameters
     ----------
-    cfg
-        Settings in force.
     path
         The checkpoint, export or description of an embedder.
-    model, width
-        What computes, and how many numbers.
     device
         ``cpu``, ``cuda`` or ``mps``.
     identity

@@ -114,17 +114,11 @@ class Engine:
 
         Parameters
         ----------
-        path
-            The recording, which is read while it is scored.
-        start_seconds
-            Start of the first window, seconds.
         max_seconds
             Limit of length; a longer recording fails with `TooLong` as soon as that is known, since headers may be
             wrong.
         folder
             Folder for scores of a long recording; None takes the engine's.
-        progress
-            Updated as the recording is scored.
         channels
             In place of ``audio.channels``; a track of a recording has its number.
 

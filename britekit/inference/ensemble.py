@@ -47,8 +47,6 @@ class Ensemble:
 
     Attributes
     ----------
-    cfg
-        Settings in force.
     classes
         C classes, in the order of the first member.
     audio

@@ -46,8 +46,6 @@ def export_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> float:
 
     Parameters
     ----------
-    stored
-        The checkpoint, on the CPU.
     path
         File to write; it is not replaced if the check fails.
 

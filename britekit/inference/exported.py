@@ -136,8 +136,6 @@ class ExportedModel:
 
     Parameters
     ----------
-    path
-        The file.
     audio_power
         Exponent applied to normalized spectrograms, compiled into the graph.
     height, width

@@ -16,8 +16,6 @@ class FrameGrid:
     ----------
     num_classes
         C.
-    fps
-        Frames per second.
     rows
         Receives the finished frames; None keeps rows in memory.
     """

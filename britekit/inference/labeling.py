@@ -39,10 +39,6 @@ class Labeler:
 
     Parameters
     ----------
-    cfg
-        Settings in force.
-    ensemble
-        The source of the scores.
     calibration
         Calibration of the scores; None takes the configured one.
     thresholds
@@ -52,12 +48,6 @@ class Labeler:
 
     Attributes
     ----------
-    classes
-        Classes of the ensemble except the ignored ones.
-    calibration
-        Calibration of the scores.
-    rules
-        Rules for labels.
     thresholds
         Lowest score of a label by class; None for ``infer.min_score`` for all.
     label_field

@@ -22,13 +22,7 @@ MANIFEST_HEAD = "# Written by britekit analyze: what the labels in this folder w
 def manifest_content(
     cfg: BaseConfig, ensemble: Ensemble, labeler: Labeler, start_seconds: float = 0.0
 ) -> dict[str, Any]:
-    """Return everything needed to reproduce the labels, without dates and paths.
-
-    Parameters
-    ----------
-    start_seconds
-        Seconds skipped at the start of each recording.
-    """
+    """Return everything needed to reproduce the labels, without dates and paths."""
     inference = dataclasses.asdict(cfg.infer)
     del inference["num_threads"]  # affects only speed: equal labels have equal manifests
     content: dict[str, Any] = {
@@ -92,10 +86,6 @@ def run_facts(content: dict[str, Any], labeler: Labeler, kinds: list[str], named
     ----------
     content
         Result of `manifest_content`.
-    kinds
-        Formats of the written files.
-    named_by
-        How recordings are named in the files.
     """
     return {
         "manifest": content,

@@ -16,13 +16,6 @@ class RecordingMeter(Meter):
     """A progress line on stderr.
 
     Lengths are read from the headers of started recordings; the others are estimated from file sizes.
-
-    Parameters
-    ----------
-    recordings
-        Number of recordings to score.
-    total_bytes
-        Total size of their files.
     """
 
     def __init__(self, recordings: int, total_bytes: int) -> None:

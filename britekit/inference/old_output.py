@@ -20,10 +20,6 @@ class OldOutput:
 
     Parameters
     ----------
-    folder
-        The output folder.
-    kinds
-        Names of the formats that are written now.
     each
         Whether channels are analyzed one by one now.
     """

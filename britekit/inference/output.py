@@ -47,12 +47,8 @@ class OutputFolder:
     ----------
     folder
         Created if missing.
-    kinds
-        Names of formats.
     keep_scores
         Also write scores.npz.
-    labeler
-        Converts scores to labels.
     facts, resume
         See `Journal`.
     info_of
@@ -224,10 +220,6 @@ class OutputFolder:
             Recordings that are complete, by name; None: all that the journal holds.
         failed
             Files and reasons by name of each failed recording; two files where a name cannot tell them apart.
-        manifest
-            Text of the manifest.
-        meta
-            Metadata for scores.npz.
         in_f32
             The same scores in full precision, where ``infer.precision`` is lower.
         """

@@ -49,14 +49,8 @@ class Worker:
 
     Parameters
     ----------
-    cfg
-        Settings in force.
     members
         Models, as absolute paths.
-    labeler
-        Turns scores into labels.
-    start_seconds
-        Seconds to skip at the start of each recording.
     """
 
     def __init__(self, cfg: BaseConfig, members: list[Path], labeler: Labeler, start_seconds: float) -> None:

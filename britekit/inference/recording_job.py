@@ -98,18 +98,10 @@ class Job:
 
     Parameters
     ----------
-    path
-        The recording.
-    ensemble
-        The ensemble that scores it.
-    start_seconds
-        Start of the first window.
     max_seconds
         Allowed length.
     folder
         Folder for large results; None keeps them in memory.
-    progress
-        Updated as the recording is scored.
     traits
         Whether to measure level, noise and spectrum of the windows.
     channels

@@ -39,13 +39,6 @@ LABEL_SETTINGS = frozenset(
 def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path, start_seconds: float = 0.0) -> ScoreTable:
     """Return the uncalibrated scores of recordings, as ``analyze`` writes them to ``scores.npz``.
 
-    Parameters
-    ----------
-    root
-        Directory that names of recordings are relative to.
-    start_seconds
-        Seconds to skip at the start of each recording.
-
     Raises
     ------
     InferenceError

@@ -148,14 +148,8 @@ class LocalScorer:
 
     Parameters
     ----------
-    ensemble, labeler
-        Loaded models, and the labeler.
-    start_seconds
-        Seconds to skip at the start of each recording.
     folder
         Folder for scores of long recordings; None keeps them in memory.
-    recordings
-        Number of recordings.
     drift
         Collects statistics of what is scored, and is closed with this object.
     """

@@ -97,16 +97,10 @@ def search_class(
 
     Parameters
     ----------
-    session
-        Session of an open database.
     targets
         Result of `read_targets`; the distance of a segment is that to its nearest target.
     max_dist
         Largest distance, 1 - cosine.
-    most
-        Limit of results.
-    group
-        Spectrogram group.
     excluded
         Segments to exclude, from `present_in`.
 

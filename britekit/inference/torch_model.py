@@ -26,14 +26,8 @@ class TorchModel:
 
     Parameters
     ----------
-    path
-        The checkpoint.
     device
         Result of `training.devices.choose_device`.
-    audio_power
-        Exponent applied to normalized spectrograms.
-    block_size
-        Limit of windows per batch.
     precision
         ``f32`` or ``bf16``.
     embed

@@ -132,8 +132,6 @@ def reliability_bins(
     groups
         (N,) index of the recording of each cell, from 0. Cells of a recording are correlated, so the interval is
         widened by the design effect between recordings; without groups, cells count as independent.
-    bins
-        Number of bins.
     """
     p = np.asarray(probabilities, dtype=np.float64).ravel()
     y = np.asarray(truth).ravel().astype(np.float64)

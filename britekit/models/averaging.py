@@ -22,8 +22,6 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> None
 
     Parameters
     ----------
-    paths
-        Two or more checkpoints.
     output
         File to write, whole or not at all.
 

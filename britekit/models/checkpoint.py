@@ -101,10 +101,6 @@ def save_checkpoint(
 
     Parameters
     ----------
-    hyper
-        From `hyper_parameters`.
-    training_cfg
-        Whole configuration as nested plain values.
     epoch
         Zero-based epoch the weights are from.
     published

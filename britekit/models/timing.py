@@ -25,8 +25,6 @@ def measure_speed(
         The network; weights are random.
     device, layout
         Where and how its tensors lie.
-    batch_size
-        Spectrograms at once.
     seconds
         Least time measured for each figure, after one pass that is not counted; the fastest pass counts, so
         that other programs disturb less.

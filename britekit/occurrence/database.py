@@ -41,11 +41,6 @@ CREATE INDEX IF NOT EXISTS idx_class_id ON Occurrence (ClassID);
 class OccurrenceDatabase:
     """SQLite database of occurrence data, made if it does not exist; each change is committed at once.
 
-    Parameters
-    ----------
-    db_path
-        The file.
-
     Raises
     ------
     DatabaseError

@@ -48,10 +48,6 @@ def migrate_occurrence_v1_to_v2(
 
     Parameters
     ----------
-    input_path
-        Database of version 1.
-    output_path
-        Database to write; it must not exist.
     metadata_path
         JSON with ``region_pack``, ``areas`` and, if wanted, ``levels``.
 

@@ -82,8 +82,6 @@ class OccurrencePickleProvider:
 
         Parameters
         ----------
-        class_name
-            The class.
         smoothed
             Take the highest value of the week and its neighbors.
         region_code

@@ -31,15 +31,7 @@ class OccurrencePickleReport:
 
 
 class OccurrencePickler:
-    """Writes a database of either version as a pickle of the same version.
-
-    Parameters
-    ----------
-    db_path
-        The database.
-    output_path
-        The file to write.
-    """
+    """Writes a database of either version as a pickle of the same version."""
 
     def __init__(self, db_path: str | os.PathLike[str], output_path: str | os.PathLike[str]) -> None:
         self.db_path, self.output_path = os.fspath(db_path), os.fspath(output_path)

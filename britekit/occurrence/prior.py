@@ -123,8 +123,6 @@ class OccurrencePrior:
     ----------
     infer
         Settings; ``occurrence`` names the file.
-    classes
-        The C classes.
     info_of
         When and where a recording was made.
     where
@@ -302,10 +300,6 @@ def load_prior(
 
     Parameters
     ----------
-    cfg
-        Settings in force.
-    classes
-        The C classes.
     where
         What a person states for all recordings.
     root

@@ -13,13 +13,7 @@ from britekit.occurrence.weeks import WEEKS, smoothed
 
 
 class OccurrenceDataProvider:
-    """Reads values by code and name; after changes of the database call `refresh`.
-
-    Parameters
-    ----------
-    db
-        The database.
-    """
+    """Reads values by code and name; after changes of the database call `refresh`."""
 
     def __init__(self, db: OccurrenceDatabase) -> None:
         self.db = db
@@ -64,8 +58,6 @@ class OccurrenceDataProvider:
         ----------
         county_prefix
             What the codes of the counties begin with.
-        class_name
-            The class.
         area_weight
             Weight each county by the area of its bounding box, in square degrees.
 

@@ -19,12 +19,8 @@ def plot_before_after(
 
     Parameters
     ----------
-    path
-        Picture to write.
     before_NHW, after_NHW
         (n, H, W) values from 0 to 1, row 0 the lowest frequency; one gray scale for all, so that fading is visible.
-    title
-        Title of the picture.
     power
         Exponent applied to the values; below 1 it shows faint sounds.
     """

@@ -33,18 +33,12 @@ def plot_detection_curves(
 
     Parameters
     ----------
-    path
-        Picture to write.
     thresholds
         (T,) from 0 to 1.
     precision_TA, recall_TA
         One column per class; NaN where undefined.
-    labels
-        Names of the classes.
     chosen
         Threshold to mark.
-    unit
-        Unit of the test, for the title.
     """
     # One pair of axes with shifted panels: with a hundred real axes matplotlib takes half a minute.
     columns = min(_COLUMNS, len(labels))
@@ -92,14 +86,8 @@ def plot_missed_for(path: str | Path, shares: Array, missed: Sequence[str], dete
 
     Parameters
     ----------
-    path
-        Picture to write.
     shares
         (rows, columns) from 0 to 1; rows need not sum to 1, since several classes may be detected together.
-    missed, detected
-        Names of rows and columns.
-    unit
-        Unit of the test, for the title.
     """
     detected, missed = ([shorten(name, _LONGEST) for name in names] for names in (detected, missed))
     beside, below = (_LETTER * max(map(width_of, names)) for names in (missed, detected))

@@ -31,8 +31,6 @@ class ContactSheet:
     ----------
     page_path
         Returns the file of a page by its number, from 1.
-    title
-        Title of each page.
     legend
         Text below each page: what width and height of a cell mean.
     power

@@ -19,16 +19,10 @@ def plot_pr_curve(
 
     Parameters
     ----------
-    path
-        Picture to write.
     recall, precision
         One point per threshold, from the highest threshold to the lowest.
-    area
-        PR-AUC, for the legend.
     prevalence
         Share of true cells, drawn as a dashed line: the precision of a random ranking.
-    title
-        Title of the axes.
     """
     with figure(path) as drawn:
         axes = drawn.subplots()

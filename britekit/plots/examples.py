@@ -54,8 +54,6 @@ class ExamplePlot:
         ----------
         image_HW
             (H, W) values from 0 to 1, row 0 the lowest frequency.
-        seconds
-            Duration of the spectrogram.
         start_s
             Time of the first column.
         marked_s

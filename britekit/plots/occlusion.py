@@ -30,18 +30,12 @@ def plot_occlusion(
 
     Parameters
     ----------
-    path
-        Picture to write.
     image_FT
         Spectrogram, row 0 the lowest frequency.
     row_hz
         (F,) center frequency of each row.
     seconds, start_s
         Duration of the spectrogram, and where it begins.
-    title
-        Title of the picture.
-    score
-        Score of the whole spectrogram.
     left, right
         (n - 1,) scores without the first, and without the last, 1 … n - 1 frames.
     active

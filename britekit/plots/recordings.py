@@ -166,16 +166,8 @@ def plot_recordings(
 
     Parameters
     ----------
-    paths
-        The recordings.
     directory
         Output directory; created with the first picture.
-    cfg
-        Section ``audio``.
-    style
-        Axes and exponent.
-    overlap
-        Overlap of neighboring segments in seconds.
     whole
         Draw one picture per recording instead.
     sheet

@@ -38,12 +38,8 @@ def plot_reliability(path: str | Path, before: ReliabilityLine, after: Reliabili
 
     Parameters
     ----------
-    path
-        Picture to write.
     before, after
         Bins of equal width over [0, 1]; ``after`` may be absent.
-    title
-        Above the axes.
     """
     lines = [(before, ORANGE, "s", "--")] + ([(after, BLUE, "o", "-")] if after else [])
     with figure(path, width=4.8, height=6.0) as drawn:

@@ -17,14 +17,10 @@ def plot_scores(
 
     Parameters
     ----------
-    path
-        Picture to write.
     starts_N
         Starts of the windows, seconds, ascending.
     scores_NC
         0 to 1.
-    names
-        Names of the C classes.
     """
     step = float(np.median(np.diff(starts_N))) if len(starts_N) > 1 else 1.0
     with figure(path, width=8.0, height=1.2 + 0.3 * len(names)) as drawn:

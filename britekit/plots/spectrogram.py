@@ -35,8 +35,6 @@ class SpectrogramPlot:
     ----------
     row_hz
         (F,) center frequency of each row, ascending: the scale may be mel, linear or logarithmic.
-    width, height
-        Size of the picture in pixels.
 
     Notes
     -----
@@ -84,8 +82,6 @@ class SpectrogramPlot:
             Duration of the spectrogram.
         start_s
             Time of the first column.
-        title
-            Title of the picture.
         power
             Exponent applied to the values scaled to 0 … 1; below 1 it shows faint sounds.
         """

@@ -28,16 +28,10 @@ def plot_training_curve(
 
     Parameters
     ----------
-    path
-        Picture to write.
-    epochs
-        Epoch numbers.
     losses
         Values per epoch by name; NaN if missing.
     scores
         Likewise, from 0 to 1.
-    title, axis
-        Above the axes, and below them.
     """
     panels = [(values, label) for values, label in ((losses, "Loss"), (scores or {}, "Score")) if values]
     if not panels:
@@ -72,12 +66,8 @@ def plot_learning_rates(
 
     Parameters
     ----------
-    path
-        Picture to write.
     rates, losses, smoothed
         One value per batch.
-    suggestion
-        Rate to mark.
     """
     with figure(path, width=5.5, height=3.6) as drawn:
         axes = drawn.subplots()

@@ -40,15 +40,7 @@ class WindowImages:
 
 
 class MaskedBatches:
-    """Batches of masked spectrograms; random numbers depend on seed and epoch only.
-
-    Parameters
-    ----------
-    bank
-        The windows.
-    settings
-        Section ``pretrain``.
-    """
+    """Batches of masked spectrograms; random numbers depend on seed and epoch only."""
 
     def __init__(self, bank: Bank, settings: PretrainConfig):
         self.bank, self.seed, self.settings = bank, settings.seed, settings

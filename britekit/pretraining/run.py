@@ -129,8 +129,6 @@ def pretrain(
     ----------
     paths, root
         The recordings, and the folder that their names are relative to.
-    test
-        Recordings that may not be used.
     output
         The checkpoint; it has no classes, and `train.load_ckpt_path` starts from it.
     log_root

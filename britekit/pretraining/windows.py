@@ -68,12 +68,8 @@ def store_windows(named: Mapping[str, Path], audio: AudioConfig, most: int, fold
 
     Parameters
     ----------
-    named
-        Recordings by name.
     most
         Most windows in all; shared evenly among the recordings, drawn at random from each.
-    folder
-        Where they are stored.
 
     Raises
     ------

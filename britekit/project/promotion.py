@@ -40,8 +40,6 @@ def promote(root: Path, revision: str, stage: str, margin: float) -> Promotion:
 
     Parameters
     ----------
-    root
-        The project.
     revision
         A commit, with the Bento and the test's results in the cache or the remote.
     stage

@@ -75,8 +75,6 @@ def cut_clips(
 
     Parameters
     ----------
-    path
-        The recording; None if it was not found.
     folder
         Where the files go, each in a folder named as its class.
     pad_s

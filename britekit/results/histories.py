@@ -86,8 +86,6 @@ def history(hours_SO: NDArray[np.float64], detections: DetectionTimes, occasions
 
     Parameters
     ----------
-    hours_SO
-        From `effort_table`.
     detections
         Those of the class that count: above its threshold, or confirmed.
     """

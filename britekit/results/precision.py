@@ -122,8 +122,6 @@ class SampledDetections:
         ----------
         group_N
             Index of each detection's group, 0 to ``groups`` - 1.
-        groups
-            Number of groups.
 
         Notes
         -----

@@ -96,10 +96,6 @@ class Review:
         In the order in which they are heard.
     path
         The verdicts' file.
-    reviewer
-        Whose verdicts these are.
-    queue
-        Name of the queue.
     model
         What made the detections.
     classes

@@ -67,8 +67,6 @@ class Analyst:
 
     Attributes
     ----------
-    classes
-        The C classes, in the order of the scores.
     calibration
         What is applied to the scores of detections.
     """

@@ -38,8 +38,6 @@ def rendered(
 
     Parameters
     ----------
-    name
-        Of the format.
     labels
         As `formats.grouped` takes them.
     """

@@ -64,8 +64,6 @@ def card_text(
         What the ensemble knows, as it names them.
     origin
         ``training`` of each member, as in ``facts.json``.
-    calibration
-        What goes into the Bento; None if scores are not calibrated.
     root
         The project: its database, results and metrics are read where they exist.
     tested

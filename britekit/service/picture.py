@@ -52,10 +52,6 @@ class Drawing:
 
     Parameters
     ----------
-    path
-        The recording.
-    cfg
-        Section ``audio`` of the model.
     max_seconds
         Longest recording to draw.
     max_width

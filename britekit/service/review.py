@@ -126,8 +126,6 @@ class ReviewApp:
 
     Parameters
     ----------
-    review
-        What is judged.
     archive
         Where its recordings are.
     token

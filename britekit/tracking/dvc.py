@@ -33,8 +33,6 @@ def run_experiment(settings: Sequence[str], group: str | None = None) -> None:
 
     Parameters
     ----------
-    settings
-        Settings.
     group
         Group of the W&B runs of the stages; by default the name of the experiment.
 
@@ -72,8 +70,6 @@ def results_file(place: str, name: str) -> Iterator[Path]:
     ----------
     place
         Folder that holds the file or is a project; ``workspace``; a Git revision; an experiment.
-    name
-        Name of the file below ``results/test``.
 
     Raises
     ------

@@ -145,10 +145,6 @@ def stage_run(
 
     Parameters
     ----------
-    stage
-        Name of the stage, e.g. ``train``.
-    cfg
-        Effective settings.
     inputs
         Files and folders that the stage read, with their types (see `lineage`); their hashes are recorded, and those
         whose hash is not known are listed. A database at an address is left out.

@@ -21,8 +21,6 @@ class WeightAverage:
 
     Parameters
     ----------
-    network
-        The network, on its device.
     ema_decay
         Above 0: exponential moving average, updated after each step; step n (from 1) keeps the share
         min(decay, (1 + n) / (10 + n)) of the average (Polyak and Juditsky, 1992; Tarvainen and Valpola, NeurIPS 2017).

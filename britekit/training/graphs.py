@@ -30,10 +30,6 @@ class GraphedNetwork:
     ----------
     recognizer
         On a CUDA device, in training mode.
-    shape
-        (B, 1, H, W) of the batches that are replayed.
-    layout
-        Their memory format.
     mixed
         Type of 16-bit mixed precision; None for 32 bits.
     network

@@ -49,12 +49,6 @@ class BatchLoss(nn.Module):
     ----------
     recognizer
         The network; ``forward`` runs it (compiled, replayed or unchanged).
-    loss, class_weights
-        Settings of the loss.
-    layout
-        Memory format of the images.
-    confusion
-        Smooths targets by class confusion, or None.
     teaching
         Settings of the loss of batches with frame labels or targets of teachers.
     """
@@ -99,10 +93,6 @@ class TrainingLoop:
     ----------
     batch_loss
         The network with its loss.
-    batches
-        Training data.
-    optimizer
-        Optimizer of the network's parameters.
     num_epochs, first_epoch
         Number of epochs of the whole run, and the first epoch of this process.
     warmup_fraction

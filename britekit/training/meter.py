@@ -16,10 +16,6 @@ class TrainingMeter(Meter):
 
     Parameters
     ----------
-    epochs
-        Number of epochs of the whole run.
-    steps
-        Number of steps per epoch.
     first
         Number of epochs done by the continued run.
     """

@@ -12,13 +12,7 @@ _ENOUGH_STEPS, _FEWEST_EPOCHS = 2500, 10
 
 
 def default_epochs(steps: int) -> int:
-    """Return the default number of epochs: about 2,500 steps, at least 10 epochs.
-
-    Parameters
-    ----------
-    steps
-        Number of steps per epoch.
-    """
+    """Return the default number of epochs: about 2,500 steps, at least 10 epochs."""
     return max(_FEWEST_EPOCHS, math.ceil(_ENOUGH_STEPS / steps))
 
 

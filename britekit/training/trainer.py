@@ -47,8 +47,6 @@ def train(
     publish
         Path for the frozen checkpoint of the last epoch (with ``train.publish_best``, of the best); None publishes
         nothing.
-    prefix
-        Prefix of checkpoint names.
     log_root
         Folder of ``version_N``; the state of a half-finished run is in ``log_root/resume``.
     resume

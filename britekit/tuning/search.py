@@ -45,8 +45,6 @@ class Study:
     ----------
     folder
         Output directory of `tune`; an existing study is continued.
-    parameters
-        Settings to search.
     sampler
         ``grid``: every combination; ``random``: some of them, all different; ``tpe``: each trial near earlier good ones
         (Bergstra et al., NeurIPS 2011).

@@ -48,15 +48,11 @@ def choose(scores: MeanScores, size: int, tries: int, greedy: bool = False, seed
     ----------
     scores
         Scores on the half that chooses.
-    size
-        Members of a combination.
     tries
         Rate all combinations if there are at most this many, else this many distinct ones at random.
     greedy
         Begin with the best member and add, `size` - 1 times, the one that helps most, with replacement (Caruana et al.,
         ICML 2004).
-    seed
-        Seed of the random choice.
     threads
         Number of combinations to rate in parallel.
 

@@ -30,10 +30,6 @@ class StoredScores:
 
     Parameters
     ----------
-    test
-        Recordings of the test.
-    members
-        Checkpoints of the ensemble.
     folder
         Cache folder, which several processes may share.
     tuned

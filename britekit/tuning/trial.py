@@ -60,10 +60,6 @@ class TrainAndTest:
 
     Parameters
     ----------
-    test
-        What is tested on.
-    log_root
-        Folder for the log folders of training.
     pickles
         Creates the training file of each trial; None uses ``train.train_pickle``.
     """

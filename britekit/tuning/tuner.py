@@ -54,10 +54,6 @@ class Tuner:
         Recordings of the test; None for the folder of the annotations.
     output_dir
         Folder for tables, pictures and the study; an existing study is continued.
-    annotation_path
-        Annotations per segment.
-    train_log_dir
-        Folder for the log folders of training.
     metric
         Metric to maximize: ``macro_pr``, ``micro_pr``, ``macro_roc``, ``micro_roc`` over the annotated classes;
         ``micro_pr_trained``, ``micro_roc_trained`` over all trained classes; or the mean of macro and trained micro,

@@ -17,12 +17,8 @@ class Draws:
 
     Parameters
     ----------
-    count
-        B, samples in the batch.
     generator
         CPU generator.
-    device
-        Where results go.
     device_generator
         Generator of that device; None uses ``generator`` (then the device must be the CPU).
     noise_images

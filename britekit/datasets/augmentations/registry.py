@@ -114,8 +114,6 @@ class Chain:
     ----------
     steps
         From `build_steps`.
-    fade
-        The final fade.
     max_augmentations
         Most augmentations per spectrogram; None for no limit.
     """
