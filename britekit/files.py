@@ -42,10 +42,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     The temporary file keeps the suffix, by which writers choose the format. Parent directories are created. If the
     block fails, the temporary file is deleted and ``path`` is unchanged.
 
-    Raises
-    ------
-    InputError
-        The path cannot be written (full disk, read-only or missing directory), or the block wrote nothing.
+    Raises `InputError` if the path cannot be written (full disk, read-only or missing directory), or the block wrote
+    nothing.
     """
     target = Path(path)
     try:

@@ -40,10 +40,7 @@ def analyzed_row(recording: str, seconds: str, file: str, known: RecordingMetada
 def read_analyzed(folder: Path) -> Iterator[Analyzed]:
     """Yield what was analyzed, by the table in an output folder.
 
-    Raises
-    ------
-    InputError
-        There is no table, or a value in it cannot be read; names the row.
+    Raises `InputError` if there is no table, or a value in it cannot be read; names the row.
     """
     path = folder / FILE_NAME
     if not path.is_file():

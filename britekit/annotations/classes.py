@@ -47,10 +47,7 @@ class ClassInfo:
 def clean_name(value: str, option: str) -> str:
     """Return a name or code as it was typed without spaces around it, which class lists do not keep either.
 
-    Raises
-    ------
-    InputError
-        It has a line break or tab, which labels cannot hold; ``option`` says where it was given.
+    Raises `InputError` if it has a line break or tab, which labels cannot hold; ``option`` says where it was given.
     """
     if _breaks_lines(value):
         raise InputError(f"{option} {value!r} contains a line break or tab, which labels cannot hold")

@@ -146,10 +146,7 @@ class Deployment:
 def read_deployments(path: str | Path) -> list[Deployment]:
     """Read a table of deployments; a missing file has none.
 
-    Raises
-    ------
-    InputError
-        A value is not what its column needs; names file, row and column.
+    Raises `InputError` if a value is not what its column needs; names file, row and column.
     """
     path = Path(path)
     if not path.exists():
@@ -174,10 +171,7 @@ def doubtful_deployments(deployments: Sequence[Deployment]) -> list[str]:
 def zone_named(text: str) -> tzinfo:
     """Return the time zone of ``Europe/Berlin``, ``+05:30``, ``UTC-3`` or ``Z``.
 
-    Raises
-    ------
-    ValueError
-        There is no such zone; the text suggests one.
+    Raises `ValueError` if there is no such zone; the text suggests one.
     """
     zone = zone_of(text)
     if zone is not None:

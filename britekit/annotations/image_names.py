@@ -32,10 +32,7 @@ _PAIRED = re.compile(rf"[0-9]+-(.+)-({_NUMBER})", re.DOTALL)
 def images_in(folder: str | os.PathLike[str]) -> list[str]:
     """Return the names of the images in a folder, sorted.
 
-    Raises
-    ------
-    InputError
-        There is no such folder, or no image in it.
+    Raises `InputError` if there is no such folder, or no image in it.
     """
     directory = Path(folder)
     if not directory.is_dir():

@@ -44,10 +44,7 @@ def read_labels(directory: str | Path) -> list[Label]:
     ``scores.csv`` is taken if present, else the only CSV with its columns, else all text files: Audacity
     labels with or without a score, or BirdNET's.
 
-    Raises
-    ------
-    InputError
-        If there is nothing to read, several tables could be meant, or a line cannot be understood.
+    Raises `InputError` if there is nothing to read, several tables could be meant, or a line cannot be understood.
     """
     directory = Path(directory)
     table = find_label_table(directory)
@@ -61,10 +58,7 @@ def label_texts(directory: Path) -> list[tuple[Path, str]]:
 
     Recordings of directories below, where ``analyze --recursive`` puts their labels, bear their path.
 
-    Raises
-    ------
-    InputError
-        If there is none, or two are about one recording.
+    Raises `InputError` if there is none, or two are about one recording.
     """
     texts = sorted(
         path
@@ -194,10 +188,7 @@ def _parse_plain(fields: list[str]) -> tuple[str, float]:
 def find_label_table(directory: Path) -> Path | None:
     """Return ``scores.csv``, else the only CSV with its columns, else None.
 
-    Raises
-    ------
-    InputError
-        If there is no such directory, or several tables could be meant.
+    Raises `InputError` if there is no such directory, or several tables could be meant.
     """
     if not directory.is_dir():
         raise InputError(f"label directory {directory} does not exist; expected the output directory of analyze")

@@ -68,10 +68,7 @@ def read_recording_annotations(
 ) -> list[ListedClasses]:
     """Read annotations per recording from a CSV with the columns recording, classes.
 
-    Raises
-    ------
-    InputError
-        If columns are missing, or two rows contradict each other about a recording.
+    Raises `InputError` if columns are missing, or two rows contradict each other about a recording.
     """
     return _without_repetition(path, _listed(path, None, map_codes, known), "recording")
 

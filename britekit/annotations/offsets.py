@@ -22,10 +22,8 @@ class OffsetRow:
 def read_offset_rows(table: str | os.PathLike[str]) -> list[OffsetRow]:
     """Read a CSV with the columns recording and offset.
 
-    Raises
-    ------
-    InputError
-        Columns are missing, or rows without recording or whose offset is not a number of seconds; names them.
+    Raises `InputError` for missing columns, and rows without recording or whose offset is not a number of seconds;
+    names them.
     """
     rows, problems = [], []
     for number, cells in iter_rows(Path(table), ["recording", "offset"]):

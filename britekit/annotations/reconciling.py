@@ -28,13 +28,7 @@ class Reconciler:
             self._tables.append(table)
 
     def find(self, label: str) -> ClassInfo | None:
-        """Return the class that a label means, or None.
-
-        Raises
-        ------
-        InputError
-            Two classes share the label.
-        """
+        """Return the class that a label means, or None; raises `InputError` if two classes share the label."""
         for table in self._tables:
             found = table.get(composed(label), [])
             if len(found) > 1:
@@ -52,11 +46,8 @@ class Reconciler:
     def reconcile(self, annotations: Iterable[Annotation]) -> list[Annotation]:
         """Return annotations labeled by class names; empty labels stay.
 
-        Raises
-        ------
-        InputError
-            Labels are not classes; each is reported once, with its first file and row, how often it occurs, and
-            the class it may mean.
+        Raises `InputError` if labels are not classes; each is reported once, with its first file and row, how often it
+        occurs, and the class it may mean.
         """
         items = list(annotations)
         names: dict[str, str] = {"": ""}

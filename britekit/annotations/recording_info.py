@@ -134,13 +134,7 @@ class RecordingInfos:
         return Placed(written.get("site") or (row.site if row else None), start, row.zone if row else None, place)
 
     def of(self, path: str | Path, metadata: RecordingMetadata | None = None) -> RecordingInfo:
-        """Return what is known about a recording.
-
-        Raises
-        ------
-        InputError
-            A ``recordings.csv`` cannot be read.
-        """
+        """Return what is known about a recording; raises `InputError` if a ``recordings.csv`` cannot be read."""
         path = Path(path)
         known = read_metadata(path) if metadata is None else metadata
         rows, near = self._folder(str(path.parent), known.device or "")

@@ -42,10 +42,7 @@ class TextFile:
 def read_text(path: str | Path) -> TextFile:
     """Read a text file; a byte-order mark and any line ends are accepted.
 
-    Raises
-    ------
-    InputError
-        The file is missing, cannot be read, or is not text.
+    Raises `InputError` if the file is missing, cannot be read, or is not text.
     """
     path = Path(path)
     encoding, note = encoding_of(path)

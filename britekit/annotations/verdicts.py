@@ -92,10 +92,7 @@ def now() -> str:
 def read_verdicts(path: str | os.PathLike[str]) -> list[Verdict]:
     """Read all rows, in the order of the file.
 
-    Raises
-    ------
-    InputError
-        The file cannot be read, or a row cannot be understood; names the row.
+    Raises `InputError` if the file cannot be read, or a row cannot be understood; names the row.
     """
     path = Path(path)
     required = [name for name in COLUMNS if name not in _OPTIONAL]

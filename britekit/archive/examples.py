@@ -32,10 +32,7 @@ _AT_ONCE = 64
 def recording_examples(embedder: Embedder, path: Path, starts: Sequence[float] | None = None) -> NDArray[np.float32]:
     """Return the vectors (K, F) of a recording: of all its windows, or of those at ``starts`` seconds.
 
-    Raises
-    ------
-    InputError
-        The recording cannot be read, is too short, or ends before one of the starts.
+    Raises `InputError` if the recording cannot be read, is too short, or ends before one of the starts.
     """
     for start in starts or ():
         if not (np.isfinite(start) and start >= 0):

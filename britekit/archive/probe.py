@@ -44,10 +44,7 @@ class Probe:
 def fit_probe(data: Labeled) -> Probe:
     """Fit logistic regressions of several strengths and prototypes, and keep the best.
 
-    Raises
-    ------
-    InputError
-        There is one group only, a class in every window, or no class that two groups hold.
+    Raises `InputError` if there is one group only, a class in every window, or no class that two groups hold.
     """
     truth, groups, weights = data.truth_NC, data.groups_N, data.weights_NC
     known = np.ones(truth.shape, bool) if weights is None else weights == 1

@@ -122,10 +122,7 @@ class Archive:
     def take(self, rows: NDArray[np.int64] | slice) -> NDArray[np.float32]:
         """Return the vectors of some rows, float32 (n, F).
 
-        Raises
-        ------
-        InputError
-            One holds a number that is not finite, which no run stores: the file is damaged.
+        Raises `InputError` if one holds a number that is not finite, which no run stores: the file is damaged.
         """
         found: NDArray[np.float32] = np.asarray(self.vectors[rows], np.float32)
         bad = np.flatnonzero(~np.isfinite(found).all(axis=1))

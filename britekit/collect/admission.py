@@ -47,10 +47,7 @@ class Admission:
 def find_unlabelled(folder: str | Path) -> list[Path]:
     """Return the recordings of a folder and its subfolders.
 
-    Raises
-    ------
-    InputError
-        The folder does not exist or holds no file.
+    Raises `InputError` if the folder does not exist or holds no file.
     """
     if not Path(folder).is_dir():
         raise InputError(f"{folder} is not a folder of unlabeled recordings; {_HOW_TO_FILL}")

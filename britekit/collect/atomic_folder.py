@@ -18,10 +18,7 @@ _FULL_BYTES = 65536
 def staging(target: Path) -> Iterator[Path]:
     """Yield an empty directory beside `target` to build its content in; delete it at the end.
 
-    Raises
-    ------
-    InputError
-        Nothing can be written there, which may also show during the block (full disk).
+    Raises `InputError` if nothing can be written there, which may also show during the block (full disk).
     """
     target = target.resolve()
     if target.exists() and not target.is_dir():
@@ -49,10 +46,7 @@ def staging(target: Path) -> Iterator[Path]:
 def check_conflicts(staged: Path, target: Path, replaced: set[str]) -> None:
     """Raise if publishing would replace files that differ, except those in `replaced`.
 
-    Raises
-    ------
-    InputError
-        Files differ; names the first one, and their number.
+    Raises `InputError` if files differ; names the first one, and their number.
     """
     conflicts = [
         target / name

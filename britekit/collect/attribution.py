@@ -83,10 +83,7 @@ def chosen(credits: Iterable[Credit], licences: Sequence[str] | None) -> list[Cr
 def write_credits(path: Path, credits: Sequence[Credit]) -> None:
     """Write the credits as Markdown, plain text or CSV, by the name's extension.
 
-    Raises
-    ------
-    InputError
-        There is nothing to credit, or the extension is unknown.
+    Raises `InputError` if there is nothing to credit, or the extension is unknown.
     """
     if not credits:
         raise InputError("there is no recording to credit")

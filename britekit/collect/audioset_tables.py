@@ -59,10 +59,7 @@ class ClassList:
     def find(self, name: str, where: str = "") -> str:
         """Return the identifier of a class.
 
-        Raises
-        ------
-        InputError
-            There is no such class; suggests a similar name.
+        Raises `InputError` if there is no such class; suggests a similar name.
         """
         found = self._ids.get(" ".join(name.split()).casefold())
         if found is None:
@@ -136,10 +133,7 @@ def count_labels(path: Path, identifier: str, classes: ClassList) -> Report:
 def read_curated(path: Path) -> list[Segment]:
     """Read a list of reviewed clips, columns `YTID` and `start_seconds`.
 
-    Raises
-    ------
-    InputError
-        A row is invalid; names it.
+    Raises `InputError` if a row is invalid; names it.
     """
     segments = []
     for number, cells in iter_rows(path, ("YTID", "start_seconds")):

@@ -41,10 +41,7 @@ def is_wanted(licence: str, wanted: Iterable[str] | None) -> bool:
 def parse_licences(text: str | None) -> list[str] | None:
     """Parse a comma-separated list of licences; None accepts all.
 
-    Raises
-    ------
-    InputError
-        The list is empty.
+    Raises `InputError` if the list is empty.
     """
     if text is None:
         return None

@@ -42,10 +42,7 @@ class OtherSpecies:
         heard there counts as absent. If no annotation of a recording is left, an empty one keeps the recording, as one
         without any class.
 
-        Raises
-        ------
-        InputError
-            A name is ambiguous.
+        Raises `InputError` if a name is ambiguous.
         """
         named = [
             (item, item if keep_stretches and item.label == UNNAMED else self._resolved(item)) for item in annotations
@@ -76,10 +73,7 @@ class OtherSpecies:
     def check(self) -> None:
         """Log ignored names, and raise for names that are neither a class, mapped nor ignored.
 
-        Raises
-        ------
-        InputError
-            There are unknown names; lists each with its number of annotations and files.
+        Raises `InputError` if there are unknown names; lists each with its number of annotations and files.
         """
         if self._unknown:
             listed = ", ".join(self._described(name, count) for name, count in self._unknown.most_common())

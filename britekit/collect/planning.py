@@ -128,10 +128,7 @@ def _refuse_tested(
 ) -> None:
     """Drop unlabeled recordings that are tested, or of the group of one that is, with a warning.
 
-    Raises
-    ------
-    InputError
-        None of the unlabeled recordings is left.
+    Raises `InputError` if none of the unlabeled recordings is left.
     """
     asked, left = 0, 0
     for row in (row for row in rows if row.split == "unlabelled"):

@@ -167,10 +167,7 @@ class Store:
     def bring(self, remote: Remote) -> bool:
         """Ensure that a recording and its record exist; return whether it was downloaded.
 
-        Raises
-        ------
-        BriteKitError
-            The download failed.
+        Raises `BriteKitError` if the download failed.
         """
         name = remote.file_name
         if not is_recording_name(name) or name != Path(name).name or "\\" in name or not name.isprintable():

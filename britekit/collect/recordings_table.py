@@ -48,10 +48,7 @@ class RecordingRow:
 def read_recordings_table(path: Path) -> list[RecordingRow]:
     """Read the table; columns other than `recording` may be missing, and a missing file has no rows.
 
-    Raises
-    ------
-    InputError
-        The file cannot be read, or a row has no recording.
+    Raises `InputError` if the file cannot be read, or a row has no recording.
     """
     if not path.exists():
         return []

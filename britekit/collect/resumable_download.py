@@ -58,10 +58,7 @@ def download(web: Web, url: str, target: Path, check: Callable[[Path], object], 
 def check_audio(path: Path, listed_s: float | None = None) -> float:
     """Decode a file to its end and return its length in seconds.
 
-    Raises
-    ------
-    InputError
-        It is not audio, is damaged, or is clearly shorter than listed.
+    Raises `InputError` if it is not audio, is damaged, or is clearly shorter than listed.
     """
     try:
         with AudioReader(path, warn=False) as reader:

@@ -17,10 +17,8 @@ SPLITS = ("train", "test", "unlabelled")
 def read_sources(path: Path, classes: Sequence[ClassInfo]) -> list[SourceRow]:
     """Read the list of sources; classes may be given by name, code or alternate.
 
-    Raises
-    ------
-    InputError
-        There are unknown columns, classes, sources or splits, or invalid limits; lists all with their rows.
+    Raises `InputError` if there are unknown columns, classes, sources or splits, or invalid limits; lists all with
+    their rows.
     """
     problems: list[str] = []
     rows: list[SourceRow] = []

@@ -37,13 +37,7 @@ _MOST_BYTES = 1 << 30
 
 
 def check_identifier(text: str) -> str:
-    """Return a valid video identifier.
-
-    Raises
-    ------
-    InputError
-        It is not valid.
-    """
+    """Return a valid video identifier, or raise `InputError`."""
     if not _IDENTIFIER.fullmatch(text):
         raise InputError(f"{text!r} is not the identifier of a video; expected 11 letters, digits, - and _")
     return text

@@ -59,10 +59,7 @@ def read_augmentations(folder: Path = FOLDER) -> dict[str, Known]:
 
     Files without `SETTINGS` are helpers.
 
-    Raises
-    ------
-    ConfigError
-        A file that says it wrongly, or a parameter name that two files use.
+    Raises `ConfigError` for a file that says it wrongly, or a parameter name that two files use.
     """
     found: dict[str, Known] = {}
     for path in sorted(folder.glob("*.py")):

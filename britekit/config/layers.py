@@ -186,10 +186,7 @@ def get_config(cfg_path: str | os.PathLike[str] | None = None) -> BaseConfig:
     Made on first use from the defaults and `params.yaml`. What is assigned on it counts for all later
     commands of the process. With ``cfg_path``, that file is laid over it.
 
-    Raises
-    ------
-    ConfigError
-        A file cannot be used; the configuration is then unchanged.
+    Raises `ConfigError` if a file cannot be used; the configuration is then unchanged.
     """
     global _process_wide
     if _process_wide is None:

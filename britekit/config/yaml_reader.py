@@ -112,10 +112,7 @@ def read_yaml(path: str | os.PathLike[str]) -> tuple[Node, list[str]]:
 def load_plain(text: str) -> Any:
     """Return the value of a YAML text that a program wrote, such as a manifest; `dump_plain` is the inverse.
 
-    Raises
-    ------
-    ValueError
-        It is not YAML, or has aliases or tags; the message is one line.
+    Raises `ValueError` if it is not YAML, or has aliases or tags; the message is one line.
     """
     try:
         _refuse_deep("text", text, aliases=False)

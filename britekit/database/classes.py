@@ -28,10 +28,7 @@ def find_class(session: Session, name: str) -> Class | None:
 def require_class(session: Session, name: str) -> Class:
     """Return a class by its name.
 
-    Raises
-    ------
-    DatabaseError
-        There is none; a name close to it is suggested.
+    Raises `DatabaseError` if there is none; a name close to it is suggested.
     """
     found = find_class(session, name)
     if found is None:
@@ -45,10 +42,7 @@ def add_class(
 ) -> int:
     """Add a class and return its ID; empty texts are stored as null.
 
-    Raises
-    ------
-    DatabaseError
-        The name is empty or taken, or the code belongs to another class.
+    Raises `DatabaseError` if the name is empty or taken, or the code belongs to another class.
     """
     if not name:
         raise DatabaseError("a class needs a name")
@@ -69,10 +63,7 @@ def add_class(
 def get_or_add_class(session: Session, name: str, code: str = "", category: str = DEFAULT_NAME) -> int:
     """Return the ID of a class, adding it and its category if new; a code it lacks is filled in.
 
-    Raises
-    ------
-    DatabaseError
-        The class has another code, or the code belongs to another class.
+    Raises `DatabaseError` if the class has another code, or the code belongs to another class.
     """
     found = find_class(session, name)
     if found is None:

@@ -64,11 +64,8 @@ def copy_class(origin: Session, destination: Session, name: str) -> Copied:
     What the destination has already (a recording of the same file name and source, a segment of the same recording and
     offset) is used; spectrograms of groups that such a segment lacks are added. The caller commits the destination.
 
-    Raises
-    ------
-    DatabaseError
-        The class is not in the origin, or is in the destination, or its code belongs to another class there;
-        or one of its recordings has the name and source of a longer or shorter one there.
+    Raises `DatabaseError` if the class is not in the origin, or is in the destination, or its code belongs to another
+    class there; or one of its recordings has the name and source of a longer or shorter one there.
     """
     row = require_class(origin, name)
     if find_class(destination, name) is not None:

@@ -94,10 +94,7 @@ def delete_named_recordings(session: Session, name: str) -> Removed:
 def require_filename(session: Session, name: str) -> str:
     """Return the file name of the recordings that a name means.
 
-    Raises
-    ------
-    DatabaseError
-        There is none, or recordings of several file names could be meant.
+    Raises `DatabaseError` if there is none, or recordings of several file names could be meant.
     """
     if session.scalar(_of_file(name).limit(1)) is not None:
         return name

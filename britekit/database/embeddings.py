@@ -28,10 +28,7 @@ def encode_embedding(vector_F: NDArray[np.floating]) -> bytes:
 def decode_embedding(stored: bytes) -> NDArray[np.float32]:
     """Return a stored embedding, float32 (F,).
 
-    Raises
-    ------
-    ValueError
-        It is damaged, or not whole numbers of finite 32-bit floats.
+    Raises `ValueError` if it is damaged, or not whole numbers of finite 32-bit floats.
     """
     vector = np.frombuffer(_inflate(stored), "<f4").astype(np.float32, copy=False)
     if not np.isfinite(vector).all():
@@ -84,10 +81,7 @@ class EmbeddedRecording:
 def read_embeddings(session: Session, group_id: int, class_id: int) -> EmbeddedSegments:
     """Read the embeddings of a class in a spectrogram group.
 
-    Raises
-    ------
-    DatabaseError
-        An embedding is damaged, or they differ in length: they were made by different models.
+    Raises `DatabaseError` if an embedding is damaged, or they differ in length: they were made by different models.
     """
     rows = np.array(
         [

@@ -101,10 +101,8 @@ def publish_database(target: str | os.PathLike[str]) -> Iterator[Session]:
     The same inserts give the same bytes: rows carry no date, and the file is written by ``VACUUM INTO``.
     Whatever was at ``target`` stays until then.
 
-    Raises
-    ------
-    DatabaseError
-        ``target`` is a URL, or a file that is not a training database, or is in use, or the disk is full.
+    Raises `DatabaseError` if ``target`` is a URL, or a file that is not a training database, or is in use, or the disk
+    is full.
     """
     path = sqlite_path(target)
     if path is None:

@@ -78,10 +78,7 @@ def refuse_foreign(path: Path) -> None:
 def settle(path: Path) -> None:
     """Bring all of a database into its one file, before another takes its name.
 
-    Raises
-    ------
-    DatabaseError
-        Another process is using it.
+    Raises `DatabaseError` if another process is using it.
     """
     if path.exists() and path.with_name(path.name + "-wal").exists():
         try:

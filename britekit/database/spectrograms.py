@@ -34,10 +34,8 @@ def encode(image_HW: NDArray[np.floating[Any]]) -> bytes:
 def decode(value: bytes, height: int, width: int) -> NDArray[np.uint8]:
     """Return a stored spectrogram as uint8 (height, width).
 
-    Raises
-    ------
-    ValueError
-        The value is damaged or has another size; the text says which, for the caller to name the segment.
+    Raises `ValueError` if the value is damaged or has another size; the text says which, for the caller to name the
+    segment.
     """
     return np.frombuffer(inflate(value, height * width), dtype=np.uint8).reshape(height, width)
 

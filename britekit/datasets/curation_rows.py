@@ -103,10 +103,7 @@ def about_name(action: str, name: str) -> Decision:
 def read_decisions(path: Path) -> list[Decision]:
     """Read the rows of a file.
 
-    Raises
-    ------
-    InputError
-        The file cannot be read, or rows that cannot be understood; all of them are named.
+    Raises `InputError` if the file cannot be read, or rows cannot be understood; names all of them.
     """
     decisions = []
     problems = []
@@ -128,10 +125,7 @@ def refuse(path: Path, problems: list[str]) -> None:
 def appended(text: str, decisions: Iterable[Decision]) -> str:
     """Return the text of a file with rows at its end; the header gets the columns they need.
 
-    Raises
-    ------
-    InputError
-        A name that a reader would not give back as it is: one that begins or ends with a space.
+    Raises `InputError` for a name that a reader would not give back as it is: one that begins or ends with a space.
     """
     rows = [_cells(decision) for decision in decisions]
     for cell in (cell for row in rows for cell in row.values()):

@@ -78,11 +78,8 @@ def check_active_options(alpha: float, pad: int) -> None:
 def read_occlusions(path: str | Path) -> list[Occlusion]:
     """Read the table of one class that ``analyze-db --occlude`` wrote, ours or that of public britekit.
 
-    Raises
-    ------
-    InputError
-        The file cannot be read, was written without ``--occlude``, lists a segment twice, or has a wrong value; the
-        row is named.
+    Raises `InputError` if the file cannot be read, was written without ``--occlude``, lists a segment twice, or has a
+    wrong value; the row is named.
     """
     frames = _frames_of(Path(path))
     columns = occlusion_columns(frames)

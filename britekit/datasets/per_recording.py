@@ -84,10 +84,7 @@ def sample_per_recording(
 def first_per_recording(recordings_N: NDArray[np.int64] | None, most: int) -> NDArray[np.bool_]:
     """Return which spectrograms are among the first ``most`` of their recording, (N,) bool.
 
-    Raises
-    ------
-    TrainingError
-        The training file does not name the recordings.
+    Raises `TrainingError` if the training file does not name the recordings.
     """
     recordings = _named(recordings_N, "train.val_max_per_recording")
     keys = np.arange(len(recordings), dtype=np.float64)

@@ -158,10 +158,7 @@ class Wanted:
 def wanted_by_images(rec_dir: str | os.PathLike[str], spec_dir: str | os.PathLike[str]) -> Wanted:
     """Return the segments that the images of a folder name.
 
-    Raises
-    ------
-    InputError
-        A folder is missing, or there is no image or no recording.
+    Raises `InputError` if a folder is missing, or there is no image or no recording.
     """
     names = images_in(spec_dir)
     recordings = _by_name(find_recordings(rec_dir))
@@ -182,10 +179,7 @@ def wanted_by_images(rec_dir: str | os.PathLike[str], spec_dir: str | os.PathLik
 def wanted_by_csv(rec_dir: str | os.PathLike[str], csv_path: str | os.PathLike[str]) -> Wanted:
     """Return the segments that a table with the columns recording (stem or file name) and offset names.
 
-    Raises
-    ------
-    InputError
-        A row without recording, or whose offset is not a number of seconds; all of them are named.
+    Raises `InputError` for a row without recording, or whose offset is not a number of seconds; all of them are named.
     """
     paths = find_recordings(rec_dir)
     recordings, stems = _by_name(paths), [path.stem for path in paths]

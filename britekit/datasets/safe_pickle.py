@@ -65,11 +65,8 @@ class SafePickle(pickle._Unpickler):  # type: ignore[misc, name-defined]
     def load(self) -> Any:
         """Return the value in the file.
 
-        Raises
-        ------
-        InputError
-            The file cannot be read, is not a pickle, is cut short, or holds anything but plain values; the
-            message names the top-level key.
+        Raises `InputError` if the file cannot be read, is not a pickle, is cut short, or holds anything but plain
+        values; the message names the top-level key.
         """
         damaged = f"{self.path} is not {self.kind}, or is damaged"
         try:

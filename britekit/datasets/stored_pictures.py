@@ -35,10 +35,7 @@ class Pictures:
 def iter_images(session: Session, value_ids: Sequence[int], audio: AudioConfig) -> Iterator[NDArray[np.float32]]:
     """Yield stored spectrograms in the order of their IDs given, float32 (H, W) in 0 to 1.
 
-    Raises
-    ------
-    DatabaseError
-        One is damaged, or of another size than ``audio`` says.
+    Raises `DatabaseError` if one is damaged, or of another size than ``audio`` says.
     """
     for values, first in zip(iter_values(session, value_ids), range(0, len(value_ids), 256)):
         for place, value in enumerate(values, first):

@@ -176,10 +176,7 @@ class _Store:
     def run(self, audio: AudioConfig, stored_path: str) -> None:
         """Store the recording; the caller commits.
 
-        Raises
-        ------
-        InputError
-            The recording cannot be read, or is another one than the database has under that name.
+        Raises `InputError` if the recording cannot be read, or is another one than the database has under that name.
         """
         session, plan, group_id = self._session, self._plan, self._place.group_id
         groups = (group_id, *self._place.variant_ids)

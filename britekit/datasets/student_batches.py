@@ -84,10 +84,7 @@ def _windows(labeled: int, share: float) -> int:
 def check_classes(path: str, theirs: list[str], ours: list[str], training: str) -> None:
     """Raise if pseudo-labels are about other classes than the training file.
 
-    Raises
-    ------
-    InputError
-        The lists differ; names the first difference.
+    Raises `InputError` if the lists differ; names the first difference.
     """
     if theirs == ours:
         return

@@ -74,11 +74,8 @@ def write_teacher_targets(path: str | os.PathLike[str], targets: TeacherTargets)
 def read_teacher_targets(path: str | os.PathLike[str]) -> TeacherTargets:
     """Read a file of targets; nothing in it can run.
 
-    Raises
-    ------
-    InputError
-        The file is missing, damaged, of another kind or version, would run code, or holds something that is not a
-        probability; names the key.
+    Raises `InputError` if the file is missing, damaged, of another kind or version, would run code, or holds something
+    that is not a probability; names the key.
     """
     content = _TargetsPickle(path, _KEYS).load()
     if not isinstance(content, dict) or "probabilities" not in content:

@@ -64,13 +64,7 @@ def write_cells(report: UnitReport, path: Path) -> Path:
 
 
 def read_cells(path: Path) -> Cells:
-    """Read the cells of a test.
-
-    Raises
-    ------
-    InputError
-        The file is missing or was not written by `write_cells`.
-    """
+    """Read the cells of a test; raises `InputError` if the file is missing or was not written by `write_cells`."""
     if not path.is_file():
         raise InputError(f"{path} does not exist; expected the results of rpt-test: run dvc repro (or rpt-test) again")
     try:
@@ -121,10 +115,7 @@ class Comparison:
 def compare_tests(first: Cells, second: Cells, replicates: int = REPLICATES) -> Comparison:
     """Compare two tests cell by cell, with the same resampled recordings for both.
 
-    Raises
-    ------
-    InputError
-        Granularities or annotations differ, or the tests share no cells.
+    Raises `InputError` if granularities or annotations differ, or the tests share no cells.
     """
     if first.unit != second.unit:
         raise InputError(f"A was tested per {first.unit}, B per {second.unit}; use the same granularity for both")

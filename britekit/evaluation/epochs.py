@@ -39,10 +39,7 @@ class EpochScore:
 def find_epochs(directory: str | Path) -> list[tuple[int, Path]]:
     """Return the checkpoints of a directory with the epochs in their names, in order.
 
-    Raises
-    ------
-    InputError
-        There is none, or two checkpoints have the same epoch.
+    Raises `InputError` if there is none, or two checkpoints have the same epoch.
     """
     folder = Path(directory)
     if not folder.is_dir():
@@ -71,10 +68,7 @@ def find_epochs(directory: str | Path) -> list[tuple[int, Path]]:
 def annotated_recordings(annotations_path: str | Path, recordings_dir: str | Path | None = None) -> list[Path]:
     """Return the audio files of the annotated recordings, in a directory or beside the annotations.
 
-    Raises
-    ------
-    InputError
-        There is none.
+    Raises `InputError` if there is none.
     """
     folder = root_of(annotations_path, recordings_dir)
     known = audio_files(folder, recursive=False)

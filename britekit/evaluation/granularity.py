@@ -17,10 +17,7 @@ BLOCK_S = 60.0
 def find_granularity(text: str, block_s: float | None = None) -> tuple[Unit, float]:
     """Return the unit named by a word or an abbreviation of it, and the length of a block in seconds.
 
-    Raises
-    ------
-    InputError
-        The word is unknown, or the block length is not positive.
+    Raises `InputError` if the word is unknown, or the block length is not positive.
     """
     words: tuple[str, ...] = ("segment", "block", "recording", "minute")
     found = [word for word in words if text and word.startswith(text.lower())]

@@ -82,10 +82,7 @@ class Localization:
 def make_thresholds(start: float, end: float, step: float, also: Sequence[float] = ()) -> NDArray[np.float64]:
     """Return the thresholds from start to end, and the additional ones in ``also``.
 
-    Raises
-    ------
-    InputError
-        A value is not a valid threshold, or there are too many.
+    Raises `InputError` if a value is not a valid threshold, or there are too many.
     """
     if not (step > 0 and math.isfinite(step)):
         raise InputError(f"--incr is {step:g}; expected a number above 0")
@@ -106,10 +103,7 @@ def measure_localization(
     are grouped into components. The value of a component is the length of its intersection divided by the length of its
     union; 0 for an isolated one.
 
-    Raises
-    ------
-    InputError
-        Annotations or labels cannot be read, or no annotation names a class of the labels.
+    Raises `InputError` if annotations or labels cannot be read, or no annotation names a class of the labels.
     """
     folder = find_label_dir(label_dir, root_of(annotations_path))
     table = read_label_table(folder)

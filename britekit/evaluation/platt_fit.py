@@ -174,10 +174,7 @@ def cross_fit(
     Recordings are assigned to folds at random, with a fixed seed. Each fold is calibrated by a fit on all others, so
     that errors measured on the result hold for new recordings.
 
-    Raises
-    ------
-    InputError
-        There is only one recording, or the recordings outside a fold do not suffice for a fit.
+    Raises `InputError` if there is only one recording, or the recordings outside a fold do not suffice for a fit.
     """
     members = np.unique(groups_N)
     if len(members) < 2:

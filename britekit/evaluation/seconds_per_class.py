@@ -35,10 +35,7 @@ class Seconds:
 def annotated_seconds(path: str | Path, map_codes: Mapping[str, str] | None = None) -> Seconds:
     """Sum the time of annotations per recording and class, with names mapped by `misc.map_codes`.
 
-    Raises
-    ------
-    InputError
-        The annotations cannot be read, or contain no sound.
+    Raises `InputError` if the annotations cannot be read, or contain no sound.
     """
     root = root_of(path)
     annotations = read_any_annotations(path, map_codes, known=audio_files(root, recursive=False))
@@ -60,10 +57,7 @@ def annotated_seconds(path: str | Path, map_codes: Mapping[str, str] | None = No
 def labeled_seconds(directory: str | Path, min_score: float, map_codes: Mapping[str, str] | None = None) -> Seconds:
     """Sum the time of labels with at least this score, per recording and class mapped by `misc.map_codes`.
 
-    Raises
-    ------
-    InputError
-        There are no labels with such a score.
+    Raises `InputError` if there are no labels with such a score.
     """
     table = read_label_table(directory)
     _warn_of_missing(Path(directory), min_score)

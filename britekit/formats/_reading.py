@@ -119,10 +119,8 @@ def read_folder(
     labels. Detections that programs wrote (``*_scores.txt``, BirdNET's, Raven tables beside the manifest of
     ``analyze``) and folders below are left out, which is logged, as are files that may be annotations of another sort.
 
-    Raises
-    ------
-    InputError
-        A file that looks like annotations and cannot be understood, or one recording annotated in two forms.
+    Raises `InputError` for a file that looks like annotations and cannot be understood, or one recording annotated in
+    two forms.
     """
     folder = Path(folder)
     found = FolderRead()
@@ -154,10 +152,7 @@ def holds_annotations(folder: str | Path) -> bool:
 def report_absent(absent: Mapping[str, str], folder: Path, unannotated: str) -> None:
     """Warn of annotated recordings, each with file and row, that are not in a folder.
 
-    Raises
-    ------
-    InputError
-        A recording there has no annotations, which may be meant: it would count as not annotated.
+    Raises `InputError` if a recording there has no annotations, which may be meant: it would count as not annotated.
     """
     for recording, where in list(absent.items())[:10]:
         if unannotated:

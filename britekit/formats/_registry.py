@@ -44,10 +44,7 @@ def chosen(rtype: str) -> list[Format]:
 
     Several are separated by commas; an unambiguous beginning will do for each.
 
-    Raises
-    ------
-    InputError
-        One is unknown.
+    Raises `InputError` if one is unknown.
     """
     known = (*written(), "both")
     found: set[str] = set()

@@ -47,11 +47,8 @@ def read_aoef(file: TextFile, names: RecordingNames, default_label: str = "") ->
     Times are those in the file: with a time expansion, AOEF counts the time of the animal. In a project in which
     tasks are marked as completed, only those count.
 
-    Raises
-    ------
-    InputError
-        The file is damaged, names something that it does not hold, holds sound events without a length, or tags of
-        several keys none of which names classes.
+    Raises `InputError` if the file is damaged, names something that it does not hold, holds sound events without a
+    length, or tags of several keys none of which names classes.
     """
     try:
         data = json.loads("\n".join(file.lines))["data"]

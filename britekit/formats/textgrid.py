@@ -30,10 +30,7 @@ def is_textgrid(lines: Sequence[str]) -> bool:
 def read_textgrid(file: TextFile, names: RecordingNames, default_label: str = "") -> list[Annotation]:
     """Read a TextGrid; one without text in any interval gives one row without times: nothing is heard.
 
-    Raises
-    ------
-    InputError
-        The file is cut off, or a tier of points holds marks, which have no duration; names the row.
+    Raises `InputError` if the file is cut off, or a tier of points holds marks, which have no duration; names the row.
     """
     path, name = file.path, names.of_label_file(file.path)
     values = _values(file)

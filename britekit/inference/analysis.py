@@ -284,10 +284,7 @@ def score_first_window(
 
     Scores are in descending order. Ignored classes are left out, as in labels; ``raw`` scores are not calibrated.
 
-    Raises
-    ------
-    InputError
-        The recording cannot be read, or too little follows the start.
+    Raises `InputError` if the recording cannot be read, or too little follows the start.
     """
     ensemble = load_ensemble(cfg, members)
     labeler = Labeler(cfg, ensemble, ensemble.calibration(raw))

@@ -41,10 +41,7 @@ def choose_backend(cfg: BaseConfig, paths: Sequence[Path], *, exports_needed_for
     that checkpoint, otherwise PyTorch. ``exports_needed_for`` names a user that requires exports, which overrides the
     setting.
 
-    Raises
-    ------
-    ModelError
-        The chosen backend is not installed, or exports are missing.
+    Raises `ModelError` if the chosen backend is not installed, or exports are missing.
     """
     wanted = "openvino" if exports_needed_for else cfg.infer.backend
     if paths and all(path.suffix in (EXPORT, PROBE) for path in paths):

@@ -74,13 +74,7 @@ class DriftDay:
 
     @classmethod
     def read(cls, path: Path) -> DriftDay:
-        """Read a file.
-
-        Raises
-        ------
-        InputError
-            It was not written by `write`.
-        """
+        """Read a file; raises `InputError` if it was not written by `write`."""
         try:
             stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             if stored["format"] != FORMAT:
@@ -224,10 +218,7 @@ def configured_drift_log(cfg: BaseConfig, labeler: Labeler, folder: str | None =
 def read_days(folder: Path, since: date | None = None, until: date | None = None) -> list[DriftDay]:
     """Return the statistics of a folder in order of days, both ends included.
 
-    Raises
-    ------
-    InputError
-        The folder has none in that period, or a damaged file.
+    Raises `InputError` if the folder has none in that period, or a damaged file.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; expected one that service.drift_folder named")

@@ -79,10 +79,7 @@ class SearchModel:
 def open_search_model(cfg_path: str | os.PathLike[str] | None) -> SearchModel:
     """Load the models of ``misc.search_ckpt_path`` with their stored settings.
 
-    Raises
-    ------
-    ModelError
-        The field is not set, or its models are missing or cannot be used.
+    Raises `ModelError` if the field is not set, or its models are missing or cannot be used.
     """
     chosen = resolve(cfg_path)
     place = chosen.misc.search_ckpt_path

@@ -83,10 +83,7 @@ def metadata_of(
 def read_export_facts(path: str | os.PathLike[str]) -> ExportFacts:
     """Read the metadata of an export.
 
-    Raises
-    ------
-    ModelError
-        The file is missing, damaged, or not written by ``ckpt-onnx``.
+    Raises `ModelError` if the file is missing, damaged, or not written by ``ckpt-onnx``.
     """
     if Path(path).suffix == PROBE:
         from britekit.inference.probe_file import read_probe_facts

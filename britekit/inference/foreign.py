@@ -89,10 +89,7 @@ class ForeignModel:
 def read_description(path: Path) -> Description:
     """Read a description.
 
-    Raises
-    ------
-    ConfigError
-        It is not YAML, or a field is unknown, missing or has a wrong value; names the field.
+    Raises `ConfigError` if it is not YAML, or a field is unknown, missing or has a wrong value; names the field.
     """
     root, problems = read_yaml(path)
     fields = declared(Description)

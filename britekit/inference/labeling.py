@@ -204,10 +204,7 @@ def ignored_classes(cfg: BaseConfig) -> Collection[str]:
 def class_thresholds(calibration: Calibration, classes: Sequence[ClassInfo], cfg: BaseConfig) -> list[float]:
     """Return the threshold of each class; ``infer.min_score`` if the calibration has none.
 
-    Raises
-    ------
-    InputError
-        The scores are not calibrated, or the calibration has no thresholds.
+    Raises `InputError` if the scores are not calibrated, or the calibration has no thresholds.
     """
     if not calibration.thresholds:
         why = f"{calibration.source} holds none" if calibration.source else "scores are not calibrated"

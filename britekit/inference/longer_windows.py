@@ -13,10 +13,7 @@ from britekit.errors import ModelError
 def stretch_windows(model: Any, path: Path, height: int, columns: int, frames: int) -> None:
     """Let an OpenVINO model take one window of ``columns`` and give so many frames.
 
-    Raises
-    ------
-    ModelError
-        The graph depends on the width of its own windows, or gives no frames.
+    Raises `ModelError` if the graph depends on the width of its own windows, or gives no frames.
     """
     from openvino import opset13
 

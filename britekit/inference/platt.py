@@ -203,10 +203,7 @@ def choose_calibration(
 def read_calibration(path: str | Path) -> Calibration:
     """Read a calibration file, as ``calibrate`` writes it.
 
-    Raises
-    ------
-    InputError
-        The file is missing, not YAML, or without a valid coefficient and intercept.
+    Raises `InputError` if the file is missing, not YAML, or without a valid coefficient and intercept.
     """
     try:
         text = require_file(path).read_text(encoding="utf-8-sig")

@@ -30,10 +30,7 @@ def is_public(model: Any) -> bool:
 def source_of(path: Path) -> Path:
     """Return the checkpoint that holds classes and settings of an export: of its name, else the only one beside it.
 
-    Raises
-    ------
-    ModelError
-        There is none, or there are several.
+    Raises `ModelError` if there is none, or there are several.
     """
     own = path.with_suffix(CHECKPOINT)
     if own.is_file():

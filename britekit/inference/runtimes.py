@@ -243,10 +243,7 @@ def with_output(content: bytes, tensor: int) -> bytes:
     A TFLite file is a flatbuffer: model.subgraphs[0].outputs, fields 2 and 2, is a vector of tensor numbers,
     of which the first is replaced and its length set to 1. BirdNET's embeddings are such a tensor.
 
-    Raises
-    ------
-    ValueError
-        It is not a TFLite file.
+    Raises `ValueError` if it is not a TFLite file.
     """
 
     def number(at: int, kind: str = "<I") -> int:

@@ -61,10 +61,7 @@ class Hit:
 def read_targets(path: str | Path, offsets: Sequence[float], model: SearchModel) -> list[Target]:
     """Compute the spectrograms of segments of a recording, as they would be stored.
 
-    Raises
-    ------
-    InputError
-        The recording cannot be read, an offset is negative, or too little sound follows it.
+    Raises `InputError` if the recording cannot be read, an offset is negative, or too little sound follows it.
     """
     for offset in offsets:
         if not (np.isfinite(offset) and offset >= 0):

@@ -81,10 +81,7 @@ def is_public(content: Mapping[str, Any]) -> bool:
 def as_ours(content: Mapping[str, Any], path: Any) -> dict[str, Any]:
     """Return a checkpoint of public britekit with our names of tensors and settings.
 
-    Raises
-    ------
-    ModelError
-        An entry is absent or is not what it should be.
+    Raises `ModelError` if an entry is absent or is not what it should be.
     """
     try:
         hyper, settings = dict(content["hyper_parameters"]), dict(content["training_cfg"])

@@ -89,10 +89,7 @@ class Recognizer(nn.Module):
 def build(blueprint: Blueprint) -> Recognizer:
     """Network with fresh weights.
 
-    Raises
-    ------
-    ModelError
-        Unknown model, size or head, or values that do not go together.
+    Raises `ModelError` if unknown model, size or head, or values that do not go together.
     """
     module, size = find_backbone(blueprint.model_type)
     backbone = module.build(size, blueprint)

@@ -41,10 +41,7 @@ CREATE INDEX IF NOT EXISTS idx_class_id ON Occurrence (ClassID);
 class OccurrenceDatabase:
     """SQLite database of occurrence data, made if it does not exist; each change is committed at once.
 
-    Raises
-    ------
-    DatabaseError
-        It cannot be opened, is not a database, or has another schema version.
+    Raises `DatabaseError` if it cannot be opened, is not a database, or has another schema version.
     """
 
     def __init__(self, db_path: str | os.PathLike[str] = "data/occurrence.db") -> None:
@@ -172,10 +169,7 @@ def schema_version(connection: sqlite3.Connection) -> int | None:
 def pack(values: Any, where: str) -> bytes:
     """Return values as databases keep them: 16-bit floats, compressed by zlib.
 
-    Raises
-    ------
-    InputError
-        They are not numbers.
+    Raises `InputError` if they are not numbers.
     """
     try:
         array = np.asarray(values).astype(np.float16)
@@ -187,13 +181,7 @@ def pack(values: Any, where: str) -> bytes:
 
 
 def unpack(value: bytes, where: str) -> np.ndarray:
-    """Return float32 values that `pack` packed.
-
-    Raises
-    ------
-    DatabaseError
-        They are damaged.
-    """
+    """Return float32 values that `pack` packed; raises `DatabaseError` if they are damaged."""
     try:
         machine = zlib.decompressobj()
         data = machine.decompress(value, 1 << 16)  # no row is longer: a small one that expands is damaged

@@ -30,10 +30,7 @@ _BOUNDS = ("min_x", "max_x", "min_y", "max_y")
 def read_pickle(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the content of a pickle of version 1 or 2, checked; arrays are read-only.
 
-    Raises
-    ------
-    InputError
-        It does not exist, is damaged, holds code, or is of another kind or version.
+    Raises `InputError` if it does not exist, is damaged, holds code, or is of another kind or version.
     """
     path = Path(path)
     if not path.exists():

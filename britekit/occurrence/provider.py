@@ -37,10 +37,7 @@ class OccurrenceDataProvider:
     def occurrences(self, county_code: str, class_name: str) -> Any:
         """Return the values of a class in a county, float32 (48,); an empty list if there are none.
 
-        Raises
-        ------
-        InputError
-            There is no such county.
+        Raises `InputError` if there is no such county.
         """
         if county_code not in self.county_code_dict:
             hint = suggest(str(county_code), self.county_code_dict)

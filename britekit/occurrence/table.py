@@ -60,10 +60,7 @@ class OccurrenceTable:
     def areas_of(self, code: str) -> list[int]:
         """Return the area with a code and those below it: ``CA-ON`` has ``CA-ON-OT``.
 
-        Raises
-        ------
-        InputError
-            There is none.
+        Raises `InputError` if there is none.
         """
         below = f"{code}-"
         found = [place for place, area in enumerate(self.areas) if area.code == code or area.code.startswith(below)]

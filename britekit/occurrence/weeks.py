@@ -20,10 +20,7 @@ def week_of(day: date) -> int:
 def week_of_text(text: str) -> int:
     """Return the week, 0 to 47, of ``2024-05-12`` or ``05-12``.
 
-    Raises
-    ------
-    InputError
-        It is not a date of the calendar.
+    Raises `InputError` if it is not a date of the calendar.
     """
     given = text.strip()
     try:
@@ -36,10 +33,7 @@ def week_of_text(text: str) -> int:
 def checked_week(number: int) -> int:
     """Return the week, 0 to 47, of a number from 1 to 48, as people count.
 
-    Raises
-    ------
-    InputError
-        It is outside that range.
+    Raises `InputError` if it is outside that range.
     """
     if not 1 <= number <= WEEKS:
         raise InputError(f"week {number} does not exist; expected 1 to {WEEKS} (four per month), or a date")

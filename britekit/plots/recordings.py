@@ -116,10 +116,7 @@ def plot_whole(
 
     Memory does not grow with the length of the recording.
 
-    Raises
-    ------
-    InputError
-        The file cannot be decoded, or holds less than 0.5 s.
+    Raises `InputError` if the file cannot be decoded, or holds less than 0.5 s.
     """
     target = directory / f"{path.stem}.jpeg"
     if target.exists():

@@ -204,13 +204,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _check(windows: WindowFile, admission: Admission, root: Path, count: int) -> None:
-    """Refuse too few windows.
-
-    Raises
-    ------
-    InputError
-        There are fewer than two windows.
-    """
+    """Refuse too few windows; raises `InputError` if there are fewer than two windows."""
     if len(windows) < 2:
         left_out = [f"{windows.silent} silent"] if windows.silent else []
         left_out += [f"{counted(len(windows.short), 'recording')} too short"] if windows.short else []

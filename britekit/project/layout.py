@@ -83,10 +83,7 @@ def _params_text(preset: str | None, profile: str | None) -> str:
 def students_text(rounds: int) -> str:
     """Return the stages of so many rounds of students.
 
-    Raises
-    ------
-    InputError
-        There are more rounds than ``pipeline.rounds`` allows, or none.
+    Raises `InputError` if there are more rounds than ``pipeline.rounds`` allows, or none.
     """
     text = (Path(__file__).parent / STUDENTS).read_text(encoding="utf-8")
     known = [int(number) for number in re.findall(r"^ +(\d): \{teachers", text, re.MULTILINE)]

@@ -106,13 +106,7 @@ def artifact_path(root: Path, commit: str) -> str:
 
 @contextmanager
 def fetched_bento(root: Path, commit: str) -> Iterator[Path]:
-    """Yield the Bento of a commit, from the cache or the remote.
-
-    Raises
-    ------
-    InputError
-        It is in neither.
-    """
+    """Yield the Bento of a commit, from the cache or the remote; raises `InputError` if it is in neither."""
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexDirError
@@ -131,13 +125,7 @@ def fetched_bento(root: Path, commit: str) -> Iterator[Path]:
 
 
 def promoted_bento(root: Path, stage: str) -> AbstractContextManager[Path]:
-    """Return `fetched_bento` of what is promoted to a stage.
-
-    Raises
-    ------
-    InputError
-        Nothing is promoted to it.
-    """
+    """Return `fetched_bento` of what is promoted to a stage; raises `InputError` if nothing is promoted to it."""
     commit = promoted_commit(root, stage)
     if commit is None:
         raise InputError(f"nothing is promoted to {stage}; britekit promote does that, and git pull --tags brings tags")

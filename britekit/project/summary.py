@@ -28,10 +28,7 @@ def is_tested(root: Path) -> bool:
 def summary_text(root: Path) -> str:
     """Return the figures of the last test with their intervals, the report, and the next command.
 
-    Raises
-    ------
-    InputError
-        The project has not been tested.
+    Raises `InputError` if the project has not been tested.
     """
     test = root / "results" / "test"
     path = test / FIGURES_NAME

@@ -59,10 +59,7 @@ def thresholds_of(
     their estimate of precision is reached. Another one has that of ``calibrate --precision``, if the labels were
     calibrated by that file and it was made for the same precision; else ``min_score``, which is noted.
 
-    Raises
-    ------
-    InputError
-        The precision is not between 0 and 1.
+    Raises `InputError` if the precision is not between 0 and 1.
     """
     if not 0 < precision < 1:
         raise InputError(f"--precision {precision:g}: expected a number above 0 and below 1, such as 0.9")

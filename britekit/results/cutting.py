@@ -23,10 +23,7 @@ INDEX, FAILED = "clips.csv", "not_cut.csv"
 def choose_clips(candidates: Candidates, by: str = "all", num: int | None = None, seed: int = 0) -> list[Drawn]:
     """Choose detections by one of the ways in `britekit.results.queues`.
 
-    Raises
-    ------
-    InputError
-        There is no such way, or nothing to choose from.
+    Raises `InputError` if there is no such way, or nothing to choose from.
     """
     draw = find_queue(by).draw
     if num is not None and num < 1:

@@ -195,10 +195,7 @@ def report_drift(
 
     ``min_score`` and ``calibration`` are for the scores of ``scores.npz``.
 
-    Raises
-    ------
-    InputError
-        The periods share no class, or a period mixes models.
+    Raises `InputError` if the periods share no class, or a period mixes models.
     """
     from britekit.plots.drift import plot_drift
 

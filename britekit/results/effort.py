@@ -40,13 +40,7 @@ class RecordingTimes:
 
 
 def recording_times(sites: Sequence[str], starts: Sequence[datetime], seconds: Sequence[float]) -> RecordingTimes:
-    """Return the times of recordings as columns.
-
-    Raises
-    ------
-    ValueError
-        A start has no time zone.
-    """
+    """Return the times of recordings as columns; raises `ValueError` if a start has no time zone."""
     names: dict[str, int] = {}
     zones: dict[tzinfo, int] = {}
     site_R = np.array([names.setdefault(site, len(names)) for site in sites], np.int64)

@@ -40,10 +40,7 @@ class Recordings:
     def find(self, recording: str) -> Path | None:
         """Return the recording of a name, below the folder and without extension; None if it is not there.
 
-        Raises
-        ------
-        InputError
-            Two recordings have this name.
+        Raises `InputError` if two recordings have this name.
         """
         name = self._names.find(recording)
         found = self._paths[name] if name is not None else []

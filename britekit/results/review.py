@@ -166,10 +166,7 @@ class Review:
     ) -> Verdict:
         """Store a verdict about an item; one that this reviewer gave before is replaced.
 
-        Raises
-        ------
-        InputError
-            Something in it is not possible, or the file cannot be written.
+        Raises `InputError` if something in it is not possible, or the file cannot be written.
         """
         if verdict not in VERDICTS:
             raise InputError(f'"{verdict}" is not a verdict; use {", ".join(VERDICTS)}')
@@ -212,10 +209,7 @@ class Review:
     def undo(self) -> int | None:
         """Take back the last verdict of this session; return its item, or None if there is none.
 
-        Raises
-        ------
-        InputError
-            The file cannot be written.
+        Raises `InputError` if the file cannot be written.
         """
         with self._lock:
             while self._given:

@@ -135,10 +135,7 @@ def _with_archive(candidates: Candidates, archive: str | os.PathLike[str] | None
 def read_queue(path: Path, archive: Recordings) -> list[Item]:
     """Read a table of detections, heard in its order.
 
-    Raises
-    ------
-    InputError
-        It cannot be read, or a row cannot be understood; names the row.
+    Raises `InputError` if it cannot be read, or a row cannot be understood; names the row.
     """
     items: list[Item] = []
     for row, cells in iter_rows(path, CSV_COLUMNS[:4], ("score", "stratum", "share", "channel")):

@@ -156,10 +156,8 @@ class Access:
 def read_access(environment: Mapping[str, str] | None = None, local_only: bool = False) -> Access:
     """Read tokens and rate from the environment.
 
-    Raises
-    ------
-    ConfigError
-        An entry is invalid, the file cannot be read or is empty, or there are tokens and ``BRITEKIT_NO_TOKEN``.
+    Raises `ConfigError` if an entry is invalid, the file cannot be read or is empty, or there are tokens and
+    ``BRITEKIT_NO_TOKEN``.
     """
     environment = os.environ if environment is None else environment
     text, name = environment.get(TOKENS_VARIABLE, "").strip(), environment.get(FILE_VARIABLE, "").strip()

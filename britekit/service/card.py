@@ -94,13 +94,7 @@ def card_text(
 
 
 def write_card(path: Path, card: str) -> None:
-    """Write the card beside the Bento.
-
-    Raises
-    ------
-    InputError
-        There is a file of this name that is not a card.
-    """
+    """Write the card beside the Bento; raises `InputError` if there is a file of this name that is not a card."""
     check_card_path(path)
     write_text(path, card)
 

@@ -66,10 +66,7 @@ class Contents:
 def find_exports(cfg: BaseConfig, members: Sequence[Path]) -> list[Path]:
     """Return the exports of an ensemble, in the order of its members.
 
-    Raises
-    ------
-    ModelError
-        A member has no export that was made from exactly that checkpoint.
+    Raises `ModelError` if a member has no export that was made from exactly that checkpoint.
     """
     from britekit.inference.backend import choose_backend
 

@@ -168,10 +168,7 @@ def checked(form: type[BaseModel], given: dict[str, str], file: bool = True) -> 
 def wanted_classes(names: str, known: list[str]) -> set[str]:
     """Return the class names of the field ``classes``, one per line.
 
-    Raises
-    ------
-    Refusal
-        One is not a class of the model.
+    Raises `Refusal` if one is not a class of the model.
     """
     wanted = {name.strip() for name in names.split("\n")}
     for name in wanted.difference(known):

@@ -68,10 +68,7 @@ def read_limits(environment: Mapping[str, str] | None = None) -> Limits:
     ``_HOSTS``, ``_DRIFT_FOLDER``. They belong to the place where the service runs, not to the model, so no settings
     file holds them.
 
-    Raises
-    ------
-    ConfigError
-        A variable is not a positive number; all of them are reported together.
+    Raises `ConfigError` if a variable is not a positive number; all of them are reported together.
     """
     environment = os.environ if environment is None else environment
     numbers = Numbers(environment)

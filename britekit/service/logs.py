@@ -39,10 +39,7 @@ class JsonLines(logging.Formatter):
 def start_logging(environment: Mapping[str, str] | None = None) -> None:
     """Write the log to standard error in the form that the environment asks for.
 
-    Raises
-    ------
-    ConfigError
-        ``BRITEKIT_LOG`` is neither ``json`` nor ``text``.
+    Raises `ConfigError` if ``BRITEKIT_LOG`` is neither ``json`` nor ``text``.
     """
     form = (os.environ if environment is None else environment).get(VARIABLE, "").strip().lower() or "text"
     if form not in ("json", "text"):

@@ -63,10 +63,7 @@ class Sounds:
     def get(self, number: int) -> tuple[bytes, float]:
         """Return the sound about an item, with some seconds around it, and the second at which it begins.
 
-        Raises
-        ------
-        InputError
-            The recording is gone, cannot be decoded, or ends before the detection does.
+        Raises `InputError` if the recording is gone, cannot be decoded, or ends before the detection does.
         """
         with self._lock:
             if number in self._kept:
@@ -289,10 +286,7 @@ def _error(status: int, sentence: str) -> JSONResponse:
 def listen(port: int) -> socket.socket:
     """Return a socket on 127.0.0.1; port 0 takes a free one.
 
-    Raises
-    ------
-    InputError
-        The port is taken or may not be used.
+    Raises `InputError` if the port is taken or may not be used.
     """
     if not 0 <= port <= 65535:
         raise InputError(f"--port {port}: expected a number from 0 to 65535")

@@ -81,10 +81,7 @@ def serve_bento(bento: Path, host: str, port: int, on_ready: Callable[[str], Non
 def unpack(bento: Path, folder: Path) -> None:
     """Unpack an exported Bento.
 
-    Raises
-    ------
-    InputError
-        The file is missing, is not a Bento, or was made by a version that this one cannot serve.
+    Raises `InputError` if the file is missing, is not a Bento, or was made by a version that this one cannot serve.
     """
     if not bento.is_file():
         raise InputError(f'{bento} does not exist; make it with "britekit package"')

@@ -26,10 +26,7 @@ _provider: Any = None
 def start(environment: Mapping[str, str] | None = None) -> bool:
     """Begin to record traces if the environment names a collector; return whether they are recorded.
 
-    Raises
-    ------
-    ConfigError
-        The exporter is not installed, or another protocol is asked for.
+    Raises `ConfigError` if the exporter is not installed, or another protocol is asked for.
     """
     global _tracer, _provider
     environment = os.environ if environment is None else environment

@@ -38,10 +38,7 @@ def make_recognizer(cfg: BaseConfig, classes: Sequence[ClassInfo]) -> Recognizer
 
     If the classes differ from the checkpoint's, the backbone is kept and the head is new.
 
-    Raises
-    ------
-    ModelError
-        The backbone of the checkpoint differs.
+    Raises `ModelError` if the backbone of the checkpoint differs.
     """
     recognizer = build_recognizer(cfg.train, cfg.audio, len(classes))
     path = cfg.train.load_ckpt_path

@@ -36,10 +36,8 @@ def read_extras(samples: Any, cfg: BaseConfig, pseudo: PseudoLabels | None = Non
 
     With windows of unlabeled recordings, those of the windows follow.
 
-    Raises
-    ------
-    BriteKitError
-        A file is missing or damaged, belongs to another training file, or does not fit classes or head.
+    Raises `BriteKitError` if a file is missing or damaged, belongs to another training file, or does not fit classes or
+    head.
     """
     train = cfg.train
     sed = is_sed_head(train.head_type)

@@ -85,10 +85,7 @@ def smooth_curve(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> NDA
 def steepest_descent(rates: NDArray[np.float64], smoothed: NDArray[np.float64]) -> float:
     """Return the rate at which a smoothed loss falls fastest over the logarithm of the rate.
 
-    Raises
-    ------
-    TrainingError
-        The loss never falls, or falls fastest at the lowest rate, at which nothing is learned.
+    Raises `TrainingError` if the loss never falls, or falls fastest at the lowest rate, at which nothing is learned.
     """
     # After the minimum the loss diverges.
     end = int(np.argmin(smoothed)) + 1

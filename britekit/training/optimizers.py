@@ -13,10 +13,7 @@ from britekit.errors import TrainingError, suggest
 def check_optimizer(name: str) -> None:
     """Raise for a name that timm does not know, or an optimizer that cannot run here.
 
-    Raises
-    ------
-    TrainingError
-        The optimizer is unknown, or needs a package or a GPU that is missing.
+    Raises `TrainingError` if the optimizer is unknown, or needs a package or a GPU that is missing.
     """
     names = list_optimizers()
     if name.lower() not in names:
@@ -43,10 +40,7 @@ def build_optimizer(
     Biases and norms have no weight decay. None for ``weight_decay`` or the betas keeps the optimizer's defaults; betas
     are ignored for an optimizer without two of them.
 
-    Raises
-    ------
-    TrainingError
-        The optimizer is unknown or cannot be used.
+    Raises `TrainingError` if the optimizer is unknown or cannot be used.
     """
     check_optimizer(name)
     kind = get_optimizer_class(name, bind_defaults=False)

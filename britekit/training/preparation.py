@@ -28,10 +28,7 @@ log = logging.getLogger(__name__)
 def check_names(cfg: BaseConfig) -> None:
     """Raise for unknown models, heads, optimizers and augmentations before any data are read.
 
-    Raises
-    ------
-    BriteKitError
-        A name is unknown; suggests the closest one.
+    Raises `BriteKitError` if a name is unknown; suggests the closest one.
     """
     train = cfg.train
     find_backbone(train.model_type)
@@ -57,10 +54,7 @@ def check_names(cfg: BaseConfig) -> None:
 def read_samples(path: str, cfg: BaseConfig, setting: str, allocate: Any = None) -> Any:
     """Return the training set of a pickle whose spectrograms have the configured size.
 
-    Raises
-    ------
-    BriteKitError
-        The pickle is missing, damaged or of another size.
+    Raises `BriteKitError` if the pickle is missing, damaged or of another size.
     """
     from britekit.datasets.training_set import read_training_set
 
@@ -120,10 +114,8 @@ def _without_images(samples: Any) -> Any:
 def read_pseudo(cfg: BaseConfig, classes: Sequence[str]) -> PseudoLabels | None:
     """Return the windows of unlabeled recordings that ``train.pseudo_labels`` names, or None.
 
-    Raises
-    ------
-    BriteKitError
-        The file is unusable, or its classes or spectrograms differ from those of the training file.
+    Raises `BriteKitError` if the file is unusable, or its classes or spectrograms differ from those of the training
+    file.
     """
     path = cfg.train.pseudo_labels
     if path is None:
@@ -162,10 +154,8 @@ def without_rejections(samples: Any, cfg: BaseConfig) -> Any:
 def check_samples(samples: Any, cfg: BaseConfig) -> None:
     """Raise for unusable training data, and warn about data that will not work well.
 
-    Raises
-    ------
-    TrainingError
-        There are fewer than two spectrograms or, without multi_label, spectrograms without exactly one class.
+    Raises `TrainingError` if there are fewer than two spectrograms or, without multi_label, spectrograms without
+    exactly one class.
     """
     labels, names = samples.labels, [c.name for c in samples.classes]
     path = cfg.train.train_pickle
@@ -209,10 +199,7 @@ def _compare_audio(made_with: dict[str, Any] | None, cfg: BaseConfig, path: str)
 def check_same_classes(train: Sequence[ClassInfo], test: Sequence[ClassInfo], test_path: str) -> None:
     """Raise if the class list of a test pickle differs.
 
-    Raises
-    ------
-    TrainingError
-        The lists differ; names the first difference.
+    Raises `TrainingError` if the lists differ; names the first difference.
     """
     ours, theirs = [c.name for c in train], [c.name for c in test]
     if ours == theirs:

@@ -87,10 +87,7 @@ class ProcessGroup:
 def told_world(environment: Mapping[str, str] = os.environ) -> ProcessGroup | None:
     """Return the rank given by torchrun or the parent process, or None.
 
-    Raises
-    ------
-    TrainingError
-        The numbers are inconsistent.
+    Raises `TrainingError` if the numbers are inconsistent.
     """
     if not all(name in environment for name in _TOLD):
         return None
@@ -113,10 +110,7 @@ def told_world(environment: Mapping[str, str] = os.environ) -> ProcessGroup | No
 def wanted_processes(devices: int, force_cpu: bool) -> int:
     """Return the number of processes for ``train.devices`` on this machine; 0 means one per GPU.
 
-    Raises
-    ------
-    TrainingError
-        There are fewer GPUs, or the device cannot be shared (MPS).
+    Raises `TrainingError` if there are fewer GPUs, or the device cannot be shared (MPS).
     """
     gpus = 0 if force_cpu or not torch.cuda.is_available() else torch.cuda.device_count()
     if devices == 0:
@@ -282,13 +276,7 @@ class _Companions:
         return None
 
     def wait(self) -> None:
-        """Wait until all have exited successfully.
-
-        Raises
-        ------
-        TrainingError
-            One failed.
-        """
+        """Wait until all have exited successfully; raises `TrainingError` if one failed."""
         for process, _ in self._running:
             process.wait(_PATIENCE.total_seconds())
         reason = self.failure()

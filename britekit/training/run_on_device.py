@@ -89,10 +89,7 @@ def as_run(
 def explained(recognizer: Recognizer, cfg: BaseConfig, batch_size: int, layout: torch.memory_format) -> Iterator[None]:
     """Convert out-of-memory and compiler errors to one sentence.
 
-    Raises
-    ------
-    TrainingError
-        Memory or compiler failed; with the batch size that would fit, or the compiler's message.
+    Raises `TrainingError` if memory or compiler failed; with the batch size that would fit, or the compiler's message.
     """
     try:
         yield

@@ -42,10 +42,7 @@ SPECIES = (
 def find_species(name: str) -> Species | None:
     """Find a species by name or code; None for the class Noise.
 
-    Raises
-    ------
-    InputError
-        No species has that name.
+    Raises `InputError` if no species has that name.
     """
     if name in (NOISE.name, NOISE.code):
         return None

@@ -92,10 +92,8 @@ class OwnHead(nn.Module):
 def build(size: str, options: Blueprint) -> nn.Module:
     """Network of timm's list with one input channel.
 
-    Raises
-    ------
-    ModelError
-        Unknown name, a network that refuses one channel or this size, weights that cannot be fetched.
+    Raises `ModelError` if unknown name, a network that refuses one channel or this size, weights that cannot be
+    fetched.
     """
     if not timm.is_model(size):
         raise ModelError(

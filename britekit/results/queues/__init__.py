@@ -34,13 +34,7 @@ def queue_names() -> list[str]:
 
 
 def find_queue(name: str) -> ModuleType:
-    """Return the file of a way.
-
-    Raises
-    ------
-    InputError
-        There is none of this name.
-    """
+    """Return the file of a way; raises `InputError` if there is none of this name."""
     names = queue_names()
     if name not in names:
         raise InputError(

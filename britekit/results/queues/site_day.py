@@ -14,10 +14,7 @@ SUMMARY = "a number from each site and day"
 def site_and_day(candidates: Candidates, index: int) -> str:
     """Return the stratum of a detection, such as ``pond 2026-05-01``.
 
-    Raises
-    ------
-    InputError
-        It is not known on which day the recording was made.
+    Raises `InputError` if it is not known on which day the recording was made.
     """
     when = candidates.time(index)
     if when is None:
