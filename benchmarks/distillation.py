@@ -1,13 +1,15 @@
 """What does a small network learn from an ensemble? One student of five teachers on the made recordings of `sample`.
 
-    python benchmarks/distillation.py --work DIR [--teachers 5] [--seeds 3] [--teacher-epochs 15] [--epochs 15]
-        [--teacher effnet.2] [--student effnet.1] [--height 96] [--width 256] [--test 90] [--share 0.9]
-        [--temperature 2]
+    python benchmarks/distillation.py --work DIR [--teachers 5] [--seeds 3] [--epochs 30] [--teacher effnet.2]
+        [--student effnet.1] [--height 32] [--width 192] [--test 90] [--unlabeled 240] [--windows 2] [--power 1]
 
-Builds a project in DIR. Prints multiply-adds of student and teachers; macro PR-AUC on the test of each teacher, of
-their ensemble, and by seed of the student without and with teachers, with the 95 % interval of the paired difference
-(Student's t over seeds); CPU seconds of `analyze` on the test recordings, all teachers against the student. What is
-done already is not done again, so a killed run goes on.
+Builds a project in DIR: labeled clips, annotated soundscapes for the test, and soundscapes of another seed without
+labels, which the teachers label (`pseudo-label`, half overlapping windows). All networks are trained for equally many
+epochs of the clips, 16 clips per step; beside them, the student with teachers gets --windows unlabeled windows per
+clip, without label smoothing. Prints multiply-adds of student and teachers; macro PR-AUC on the test of each teacher,
+of their ensemble, and by seed of the student without and with teachers, with the 95 % interval of the paired
+difference (Student's t over seeds); CPU seconds of `analyze` on the test recordings, all teachers against the student.
+What is done already is not done again, so a killed run goes on.
 """
 
 from __future__ import annotations
@@ -26,36 +28,43 @@ from scipy import stats
 
 # The limit of the issue: a student costs at most this share of three effnet.4.
 LIMIT, LARGE = 0.08, "effnet.4"
+CLIPS, WINDOW_S = 16, 5.0
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
-    numbers = {"teachers": 5, "seeds": 3, "teacher-epochs": 15, "epochs": 15, "height": 96, "width": 256, "test": 90}
+    numbers = {
+        "teachers": 5, "seeds": 3, "epochs": 30, "height": 32, "width": 192, "test": 90, "unlabeled": 240, "windows": 2,
+    }  # fmt: skip
     for name, default in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--teacher", default="effnet.2")
     parser.add_argument("--student", default="effnet.1")
-    parser.add_argument("--share", type=float, default=0.9)
-    parser.add_argument("--temperature", type=float, default=2.0)
+    parser.add_argument("--power", type=float, default=1.0)
     options = parser.parse_args()
     work = options.work.absolute()
     make_data(work, options)
     os.chdir(work)
     show_cost(options)
-    base = {"model_type": options.teacher, "num_epochs": options.teacher_epochs}
-    teachers = [train(f"teacher-{n}", n, base) for n in range(1, options.teachers + 1)]
+    base = {"num_epochs": options.epochs, "batch_size": CLIPS, "min_steps": 1, "num_workers": 1}
+    teachers = [
+        train(f"teacher-{n}", n, {**base, "model_type": options.teacher}) for n in range(1, options.teachers + 1)
+    ]
     gather("teachers", teachers)
-    if not Path("targets.pkl").exists():
-        britekit("teacher-targets", "data/training.pkl", "--checkpoints", "teachers", "-o", "targets.pkl")
+    if not Path("windows.npz").exists():
+        half = str(WINDOW_S / 2)
+        labeled = ["--ckpt", "teachers", "--power", str(options.power), "--num", "1000000", "--overlap", half]
+        print(britekit("pseudo-label", "-i", "unlabelled", "-o", "windows.npz", *labeled), flush=True)
     single = [test_of(path) for path in teachers]
     together = test_of(Path("teachers"))
     print(f"macro PR-AUC of teachers: {', '.join(f'{x:.4f}' for x in single)}; together {together:.4f}", flush=True)
-    alone = {"model_type": options.student, "num_epochs": options.epochs}
+    alone = {**base, "model_type": options.student}
     taught = {
-        **alone, "teacher_targets_pickle": "targets.pkl", "distillation_weight": options.share,
-        "distillation_temperature": options.temperature,
+        **alone, "batch_size": CLIPS * (1 + options.windows), "pseudo_labels": "windows.npz",
+        "pseudo_share": round(options.windows / (1 + options.windows), 4),
+        "pos_label_smoothing": 0.0, "neg_label_smoothing": 0.0,
     }  # fmt: skip
     found: list[tuple[float, float]] = []
     for seed in range(1, options.seeds + 1):
@@ -101,6 +110,12 @@ def make_data(work: Path, options: argparse.Namespace) -> None:
     )
     britekit("collect")
     britekit("extract", "-d", "data/training.db")
+    if not Path("unlabelled").exists():
+        britekit("sample", "-o", "other", "--recordings", "1", "--test", str(options.unlabeled), "--seed", "2")
+        for path in Path("other/test").glob("*.flac"):  # the tested recordings have the same names
+            path.rename(path.with_name(f"other-{path.name}"))
+        Path("other/test").rename("unlabelled")
+        shutil.rmtree("other")
     britekit("pickle", "-d", "data/training.db", "--classes", "data/classes.csv")
 
 

@@ -21,11 +21,13 @@ from britekit.models.checkpoint import hyper_parameters, load_checkpoint, save_c
 from britekit.models.recognizer import build_recognizer
 
 folder, model_type, head, count = Path(sys.argv[1]), sys.argv[2], sys.argv[3] or None, int(sys.argv[4])
+size = [int(text) for text in sys.argv[6].split("x")]
 classes = [ClassInfo(f"Class {n}", f"C{n}") for n in range(int(sys.argv[5]))]
 folder.mkdir(parents=True, exist_ok=True)
 for seed in range(1, count + 1):
     torch.manual_seed(seed)
     cfg = BaseConfig()
+    cfg.audio.spec_height, cfg.audio.spec_width = size
     cfg.train.model_type, cfg.train.head_type = model_type, head
     network = build_recognizer(cfg.train, cfg.audio, len(classes)).train()
     with torch.no_grad():
@@ -39,11 +41,16 @@ for seed in range(1, count + 1):
 
 
 def own_models(
-    folder: Path, model_type: str, count: int = 1, head: str | None = None, classes: int = len(_CLASSES)
+    folder: Path,
+    model_type: str,
+    count: int = 1,
+    head: str | None = None,
+    classes: int = len(_CLASSES),
+    size: tuple[int, int] = (128, 480),
 ) -> Path:
-    """Return a folder of our checkpoints with their exports; what is there is kept."""
+    """Return a folder of our checkpoints with their exports, for spectrograms of a size; what is there is kept."""
     if not (folder / f"seed-{count}.onnx").is_file():
-        arguments = [str(folder), model_type, head or "", str(count), str(classes)]
+        arguments = [str(folder), model_type, head or "", str(count), str(classes), "{}x{}".format(*size)]
         _run([sys.executable, "-c", _OURS, *arguments])
     return folder
 

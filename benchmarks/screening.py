@@ -1,13 +1,16 @@
 """Screening: cost and detections of an ensemble with and without a student, where one window in fifty holds a call.
 
-    python benchmarks/screening.py WORK --members DIR --student CKPT [--hours 24] [--fit-hours 6] [--lose 0.01]
-        [--costly effnet.4]
+    python benchmarks/screening.py WORK --members DIR --student CKPT [--hours 24] [--fit-hours 24] [--lose 0.01]
+        [--costly effnet.4] [--small hgnet.1] [--small-size 64 160] [--cost-hours 1]
 
 --members holds trained checkpoints with exports, of the species of `sample`; --student is a small network of the same
-training set. Soundscapes of ten minutes are synthesized into WORK (others for the screen than for the measurement),
-`screen` makes the screen, and `analyze` runs with and without it; what is done already is not done again. --costly
-also times three networks of that size with drawn weights against the student, on the same windows: its cost with
-screening is time(student) + share computed x time(three). Prints CPU seconds, since other work may run beside it.
+training set. Soundscapes of ten minutes are synthesized into WORK (of another seed for the screen than for the
+measurement, and as rarely with a call), `screen --together` makes the screen, and `analyze` runs with and without it;
+what is done already is not done again.
+
+Networks trained in minutes are small, so the cost of large ones is measured beside: three of --costly and a student
+--small, with drawn weights and the default spectrograms, in a screen that lets the same share of windows pass; whole
+commands `analyze` on --cost-hours of these recordings. Prints CPU seconds, since other work may run beside it.
 """
 
 from __future__ import annotations
@@ -42,29 +45,32 @@ def main() -> int:
     parser.add_argument("--members", type=Path, required=True)
     parser.add_argument("--student", type=Path, required=True)
     parser.add_argument("--hours", type=float, default=24)
-    parser.add_argument("--fit-hours", type=float, default=6)
+    parser.add_argument("--fit-hours", type=float, default=24)
     parser.add_argument("--fit-one-in", type=int, default=ONE_IN, help="windows per call where the screen is made")
+    parser.add_argument("--seeds", type=int, nargs=2, default=[11, 12], help="of the recordings of fit and measurement")
     parser.add_argument("--lose", type=float, default=0.01)
     parser.add_argument("--min-score", type=float, default=0.5)
     parser.add_argument("--costly", default="effnet.4")
+    parser.add_argument("--small", default="hgnet.1")
+    parser.add_argument("--small-size", type=int, nargs=2, default=[64, 160], help="height and width it looks at")
+    parser.add_argument("--cost-hours", type=float, default=1)
     options = parser.parse_args()
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     members, student = options.members.resolve(), options.student.resolve()
     os.chdir(work)
     fit, heard = Path(f"fit-{options.fit_hours:g}"), Path(f"soundscapes-{options.hours:g}")
-    synthesize_all(fit, options.fit_hours, options.fit_one_in, seed=1)
-    synthesize_all(heard, options.hours, ONE_IN, seed=2)
+    synthesize_all(fit, options.fit_hours, options.fit_one_in, options.seeds[0])
+    synthesize_all(heard, options.hours, ONE_IN, options.seeds[1])
     screen = Path(f"screen-{options.lose:g}.yaml")
     low = str(options.min_score)
     common = ["--ckpt", str(members), "--min-score", low]
     Path("ignore.txt").write_text("Noise\n")
-    settings = {"misc": {"force_cpu": True, "ignore_file": "ignore.txt"}}
-    Path("without.yaml").write_text(yaml.safe_dump(settings))
-    Path("with.yaml").write_text(yaml.safe_dump({**settings, "infer": {"screen": str(screen)}}))
+    write_settings("without.yaml")
+    write_settings("with.yaml", screen=str(screen))
     if not screen.exists():
         given = ["-i", str(fit), "--student", str(student), "-o", str(screen), "--lose", str(options.lose)]
-        britekit("screen", "-c", "without.yaml", *given, *common)
+        britekit("screen", "-c", "without.yaml", "--together", *given, *common)
     for name in ("with", "without"):
         done = Path(f"{name}-{options.hours:g}.json")
         if not done.exists():
@@ -75,8 +81,14 @@ def main() -> int:
             facts = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
             done.write_text(json.dumps({"cpu_s": seconds, "screened": facts.get("screened")}))
     report(options.hours, heard)
-    cost(members, student, options.costly, heard, options.hours)
+    cost(options, heard)
     return 0
+
+
+def write_settings(path: str, **infer: object) -> None:
+    """Write settings of `analyze`, on one thread of the CPU."""
+    content = {"misc": {"force_cpu": True, "ignore_file": "ignore.txt"}, "infer": {"num_threads": 1, **infer}}
+    Path(path).write_text(yaml.safe_dump(content))
 
 
 def synthesize_all(folder: Path, hours: float, one_in: int, seed: int) -> None:
@@ -127,46 +139,84 @@ def detections(folder: Path) -> set[tuple[str, ...]]:
         return {tuple(row[:4]) for row in list(csv.reader(file))[1:]}
 
 
-def cost(members: Path, student: Path, costly: str, folder: Path, hours: float) -> None:
-    """Print the CPU of windows: spectrogram, student, ensemble; of those given, and of a larger ensemble."""
+def cost(options: argparse.Namespace, folder: Path) -> None:
+    """Print the CPU of whole commands, with and without a screen that lets as many windows pass as the trained one."""
     from made_models import own_models
 
-    text = json.loads(Path(f"with-{hours:g}.json").read_text())["screened"]
-    computed = 1 - int(text.split()[0]) / int(text.split()[2])
-    pairs = {"trained": (student, members)}
-    small = own_models(Path("small"), "effnet.1", 1, classes=7) / "seed-1.ckpt"
-    pairs[f"three {costly}, student effnet.1"] = small, own_models(Path("costly"), costly, 3, classes=7)
-    for name, (one, several) in pairs.items():
-        before, looked, scored = spent(one, several, sorted(folder.glob("r*.flac"))[0])
-        screened = looked + computed * scored
-        network, whole = scored / screened, (before + scored) / (before + screened)
-        print(
-            f"{name}: CPU per window {1000 * before:.2f} ms for the spectrogram, {1000 * looked:.2f} for the student, "
-            f"{1000 * scored:.2f} for the ensemble; {computed:.1%} computed: networks {network:.1f} times as fast, "
-            f"with spectrograms {whole:.1f} times"
-        )
+    text = json.loads(Path(f"with-{options.hours:g}.json").read_text())["screened"]
+    share = 1 - int(text.split()[0]) / int(text.split()[2])
+    small = own_models(Path("small"), options.small, 1, None, 7, tuple(options.small_size)) / "seed-1.ckpt"
+    costly = own_models(Path("costly"), options.costly, 3, None, 7)
+    part = Path(f"part-{options.cost_hours:g}")
+    part.mkdir(exist_ok=True)
+    for path in sorted(folder.glob("r*.flac"))[: round(options.cost_hours * 60 / MINUTES)]:
+        if not (part / path.name).exists():
+            os.link(path, part / path.name)
+    let_pass(share, costly, small, part)
+    write_settings("with-costly.yaml", screen="costly.yaml")
+    spent, computed = {}, ""
+    for name in ("without", "with-costly"):
+        given = ["-i", str(part), "-o", f"cost-{name}", "--ckpt", str(costly), "--min-score", "1"]
+        spent[name], found = britekit("analyze", "-c", f"{name}.yaml", *given)
+        computed = next((line for line in found.splitlines() if line.startswith("screened")), computed)
+    print(
+        f"three {options.costly}, student {options.small} at {options.small_size[0]} x {options.small_size[1]}, "
+        f"{options.cost_hours:g} h: {computed}; CPU of analyze {spent['without']:.1f} s without, "
+        f"{spent['with-costly']:.1f} s with: {spent['without'] / spent['with-costly']:.2f} times as fast"
+    )
+    for name, seconds in parts(costly, small, part).items():
+        print(f"CPU per window: {name} {1000 * seconds:.2f} ms")
 
 
-def spent(student: Path, members: Path, path: Path) -> tuple[float, float, float]:
+def let_pass(share: float, members: Path, student: Path, folder: Path) -> None:
+    """Write a screen whose student, of drawn weights, lets a share of the windows of a folder pass."""
+    from britekit.audio.windows import Windows
+    from britekit.inference.ensemble import load_ensemble
+    from britekit.inference.model_files import resolve_for_models
+    from britekit.inference.screen_file import ClassScreen, ScreenFile
+    from britekit.inference.screening import load_student, student_scores
+
+    ensemble = load_ensemble(*resolve_for_models("without.yaml", None, members))
+    network = load_student(ensemble.cfg, ensemble, student)
+    best = np.concatenate([
+        student_scores(network, batch.spectrograms).max(axis=1)
+        for path in sorted(folder.glob("*.flac"))
+        for batch in Windows(path, ensemble.audio, ensemble.grid()).batches(64)
+    ])  # fmt: skip
+    threshold = float(np.sort(best)[-max(1, round(share * len(best)))])
+    classes = {info.name: ClassScreen(0, threshold, 0, 0.0) for info in ensemble.classes}
+    file = network.members[0]
+    ScreenFile(
+        str(file.path), file.sha256, sorted(ensemble.sha256s), 0.01, 0.5, None, together=True, passing=share,
+        classes=classes,
+    ).save(Path("costly.yaml"))  # fmt: skip
+
+
+def parts(members: Path, student: Path, folder: Path) -> dict[str, float]:
     """Return CPU seconds per window of spectrogram, student and ensemble, each the best of three."""
     from britekit.audio.windows import Windows
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import resolve_for_models
+    from britekit.inference.screening import load_student, student_scores
 
-    cfg, paths = resolve_for_models(None, None, str(members))
-    began = time.process_time()
-    images = next(Windows(path, cfg.audio, [5.0 * k for k in range(64)]).batches(64)).spectrograms
-    found = [(time.process_time() - began) / 64]
-    for files in ([student], paths):
-        ensemble = load_ensemble(cfg, files)
-        ensemble.score(images[:8])
+    ensemble = load_ensemble(*resolve_for_models("without.yaml", None, members))
+    network = load_student(ensemble.cfg, ensemble, student)
+    path = sorted(folder.glob("*.flac"))[0]
+    images = next(Windows(path, ensemble.audio, [WINDOW_S * k for k in range(64)]).batches(64)).spectrograms
+    works = {
+        "decoding and spectrogram": lambda: list(Windows(path, ensemble.audio, ensemble.grid()).batches(64)),
+        "student": lambda: student_scores(network, images),
+        "ensemble": lambda: ensemble.score(images),
+    }
+    found = {}
+    for name, work in works.items():
         times = []
         for _ in range(3):
             began = time.process_time()
-            ensemble.score(images)
+            work()
             times.append(time.process_time() - began)
-        found.append(min(times) / 64)
-    return found[0], found[1], found[2]
+        found[name] = min(times) / (MINUTES * 60 / WINDOW_S if name.startswith("decoding") else 64)
+    return found
 
 
 if __name__ == "__main__":

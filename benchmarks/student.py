@@ -2,13 +2,14 @@
 
     python benchmarks/student.py --work DIR [--seeds 1 2 3] [--rounds 2] [--recordings 20] [--archive 72] [--unseen 40]
         [--epochs 30] [--model hgnet.1] [--teacher NAME=VALUE ...] [--student NAME=VALUE ...] [--power 1.5]
-        [--members 1] [--truth] [--label default]
+        [--members 1] [--earlier] [--truth] [--label default]
 
 For each seed: a labeled set of six species, an archive of other sites without labels, and annotated soundscapes of
 further sites (`sample`); a network trained without the archive, then one after each round. All take as many steps, and
-as many labeled spectrograms per step. Seed = that of the sounds and of training; with --members N, the teacher of the
-first round is the mean of N networks, of seeds 1000 and more apart. --truth gives the archive's windows their true
-labels instead of a teacher's, which is what students could reach at best.
+as many labeled spectrograms per step. Seed = that of the sounds and of training; with --members N, each round trains N
+networks, of seeds 1000 and more apart: their mean teaches the next round, as in the pipeline, and what is compared is
+the mean of their areas, each network alone. With --earlier, all networks so far teach. --truth gives the archive's
+windows their true labels instead of a teacher's, which is what students could reach at best.
 
 Prints macro PR-AUC and ROC-AUC over the windows of the unseen sites, and the 95 % interval of the paired difference
 (Student's t over seeds). Labels are made by the functions of `pseudo-label`, but spectrograms are computed once, so
@@ -26,7 +27,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,7 @@ def main() -> None:
     parser.add_argument("--model", default="hgnet.1")
     parser.add_argument("--label", default="default")
     parser.add_argument("--power", type=float, default=1.5)
+    parser.add_argument("--earlier", action="store_true", help="networks of all earlier rounds teach")
     parser.add_argument("--truth", action="store_true")
     parser.add_argument("--teacher", nargs="*", default=[], help="settings of section train for all networks")
     parser.add_argument("--student", nargs="*", default=[], help="settings of section train for students")
@@ -117,24 +119,32 @@ def measure(folder: Path, seed: int, options: argparse.Namespace) -> list[tuple[
     }
     archive, unseen = (spectrograms(name, plan, teacher) for name, plan in plans.items())
     heard = truth("unseen", plans["unseen"])
-    models = [train(teacher, seed + 1000 * n, None, Path("runs", f"teacher-{n}.ckpt")) for n in range(options.members)]
     rows: list[tuple[float, float]] = []
+    teachers: list[NDArray[np.float32]] = []
     for number in range(options.rounds + 1):
-        name = f"{options.label}-{number}" if number else "teacher-0"
+        name, pseudo = f"{options.label}-{number}" if number else "teacher", None
         if number:
-            labels = truth("archive", plans["archive"]) if options.truth else np.mean(
-                [scores(model, archive) for model in models], axis=0
-            )  # fmt: skip
-            path = write_labels(Path("runs", f"{name}.npz"), archive, sharpen(labels, options.power), student)
-            models = [train(student, seed, str(path), Path("runs", f"{name}.ckpt"))]
-        found = scores(models[0], unseen)
-        areas = [
-            float(np.mean([area(heard[:, c], found[:, c]) for c in range(SPECIES)]))
-            for area in (average_precision, roc_auc)
+            labels = truth("archive", plans["archive"]) if options.truth else np.mean(teachers, axis=0)
+            pseudo = str(write_labels(Path("runs", f"{name}.npz"), archive, sharpen(labels, options.power), student))
+        models = [
+            train(student if number else teacher, seed + 1000 * n, pseudo, Path("runs", f"{name}-{n}.ckpt"))
+            for n in range(options.members)
         ]
-        rows.append((areas[0], areas[1]))
-        print(f"seed {seed}, {name}: macro PR-AUC {areas[0]:.4f}, ROC-AUC {areas[1]:.4f}", flush=True)
+        teachers = [*(teachers if options.earlier else ()), *(scores(model, archive) for model in models)]
+        found = [scores(model, unseen) for model in models]
+        rows.append((macro(average_precision, heard, found), macro(roc_auc, heard, found)))
+        together = macro(average_precision, heard, [np.mean(found, axis=0)])
+        print(
+            f"seed {seed}, {name}: macro PR-AUC {rows[-1][0]:.4f}, ROC-AUC {rows[-1][1]:.4f}, "
+            f"PR-AUC together {together:.4f}",
+            flush=True,
+        )
     return rows
+
+
+def macro(area: Callable[..., float], heard: NDArray[np.float32], found: Sequence[NDArray[np.float32]]) -> float:
+    """Return the mean area over species of networks that score the same windows."""
+    return float(np.mean([area(heard[:, c], one[:, c]) for one in found for c in range(SPECIES)]))
 
 
 def assigned(texts: list[str]) -> dict[str, object]:

@@ -189,6 +189,8 @@ def analyze_recordings(
         output.finish(complete, failed, manifest_text(content), score_facts(ensemble, labeler), in_f32)
     if ensemble.screen is not None:
         summary.screened = ensemble.screen.describe()
+        if sentence := ensemble.screen.warning():
+            log.warning("%s: %s", cfg.infer.screen, sentence)
     for sentence in infos.unused() if infos else ():
         log.warning("%s", sentence)
     summary.elapsed_s = time.monotonic() - began

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +19,7 @@ from britekit.config.yaml_reader import dump_plain, load_plain
 from britekit.errors import InputError
 from britekit.files import require_file, write_text
 
-if TYPE_CHECKING:
-    pass
-
 FORMAT = "britekit-screen-1"
-
-
 CONFIDENCE = 0.95
 
 
@@ -40,7 +34,7 @@ class ClassScreen:
     lost: int = 0
     """Detections below that."""
     bound: float | None = None
-    """Upper bound of the share of detections lost."""
+    """Upper bound of the share of detections lost, of all classes together if the screen has one threshold."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +53,10 @@ class ScreenFile:
     """SHA-256 of the calibration of those scores; None: they were not calibrated."""
     unscreened: str = "compute"
     """Windows for classes without a threshold: ``compute`` all, or ``mark`` them as not computed."""
+    together: bool = False
+    """Whether one threshold on the student's highest score bounds the windows with detections of any class."""
+    passing: float | None = None
+    """Share of the windows that passed, of the recordings that it was fitted on; None in older files."""
     classes: dict[str, ClassScreen] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:

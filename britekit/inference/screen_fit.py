@@ -17,7 +17,8 @@ from britekit.audio.files import shown
 from britekit.audio.windows import Windows
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InputError, some
-from britekit.files import sha256_of, together, write_csv
+from britekit.files import sha256_of, write_csv
+from britekit.files import together as written_together
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labeling import Labeler
 from britekit.inference.screen_file import CONFIDENCE, ClassScreen, ScreenFile, threshold_for, upper_bound
@@ -37,8 +38,8 @@ class ScreenReport:
     ----------
     screen
         What `analyze` uses.
-    windows, passed
-        All windows, and those that some class lets pass.
+    windows, passed, detected
+        All windows, those that some class lets pass, and those in which something is detected.
     without, with_
         Detections of all classes without the screen, and with it.
     kept
@@ -52,6 +53,7 @@ class ScreenReport:
     screen: ScreenFile
     windows: int
     passed: int
+    detected: int
     without: int
     with_: int
     kept: dict[str, int]
@@ -74,6 +76,7 @@ def fit_screen(
     output: Path,
     lose: float = 0.01,
     mark: bool = False,
+    together: bool = False,
     on_done: Callable[[Path], None] | None = None,
 ) -> ScreenReport:
     """Score recordings with both, choose a threshold for each class, and write the screen and a table beside it.
@@ -86,6 +89,8 @@ def fit_screen(
         The screen; a table of the same name ends in ``.csv``.
     lose
         Largest upper bound (95 %) of the share of a class's detections that are lost.
+    together
+        Bound the lost share of windows in which any class is detected, by one threshold on the student's highest score.
     mark
         Windows do not pass for the sake of classes that have too few detections for the bound.
 
@@ -119,7 +124,12 @@ def fit_screen(
     detected: NDArray[np.bool_] = np.asarray(theirs >= lowest)
     if not detected.any():
         raise InputError(f"the models detect nothing at {lowest.min():g} or more, so nothing can be measured")
-    classes = {name: threshold_for(own[detected[:, c], c], lose) for c, name in enumerate(names)}
+    if together:
+        best = own.max(axis=1)
+        one = threshold_for(best[detected.any(axis=1)], lose)
+        classes = {name: _share(one, best[detected[:, c]]) for c, name in enumerate(names)}
+    else:
+        classes = {name: threshold_for(own[detected[:, c], c], lose) for c, name in enumerate(names)}
     unscreened = [name for name in names if classes[name].threshold is None]
     thresholds = np.array([_pass_from(classes[name], mark) for name in names])
     passed: NDArray[np.bool_] = np.asarray((own >= thresholds).any(axis=1))
@@ -132,20 +142,23 @@ def fit_screen(
         min_score=float(lowest.min()),
         calibration=None if source is None else sha256_of(source),
         unscreened="mark" if mark else "compute",
+        together=together,
+        passing=float(passed.mean()),
         classes=classes,
     )
     kept = detected & passed[:, None]
     report = ScreenReport(
-        screen, len(own), int(passed.sum()), int(detected.sum()), int(kept.sum()),
+        screen, len(own), int(passed.sum()), int(detected.any(axis=1).sum()), int(detected.sum()), int(kept.sum()),
         dict(zip(names, kept.sum(axis=0).tolist(), strict=True)), *spent, failed,
     )  # fmt: skip
     if unscreened:
         log.warning(
             "%d of %d classes have too few detections for a bound of %g, which needs %d, and are not screened: %s; %s",
             *(len(unscreened), len(names), lose, least_detections(lose), some(unscreened, 6)),
-            "windows are computed for others alone" if mark else "every window passes for them",
+            ("windows are computed for others alone" if mark else "every window passes for them")
+            + ("" if together else "; --together bounds all classes as one"),
         )
-    with together():
+    with written_together():
         screen.save(output)
         write_csv(output.with_suffix(".csv"), _table(report))
     return report
@@ -157,6 +170,12 @@ def least_detections(lose: float) -> int:
     while upper_bound(0, count) > lose:
         count += 1
     return count
+
+
+def _share(one: ClassScreen, student_M: NDArray[np.floating]) -> ClassScreen:
+    """Return what a threshold for all classes together means for the detections of one."""
+    lost = 0 if one.threshold is None else int(np.count_nonzero(student_M < one.threshold))
+    return ClassScreen(len(student_M), one.threshold, lost, one.bound)
 
 
 def _pass_from(each: ClassScreen, mark: bool) -> float:

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from britekit.audio.spectrogram import normalize
 from britekit.config import BaseConfig
 from britekit.config.audio import with_channels
 from britekit.errors import InputError, ModelError, some
 from britekit.files import sha256_of
 from britekit.inference.ensemble import Ensemble, load_ensemble
 from britekit.inference.labeling import Labeler
+from britekit.inference.model_files import resolve_for_models
 from britekit.inference.screen_file import ScreenFile, read_screen
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ log = logging.getLogger(__name__)
 _EPSILON_S = 1e-6
 # Above every score: a class that lets no window pass.
 _NEVER = 2.0
+# The share of windows that pass differs from that of the fit if it is so many times larger or smaller, counted over at
+# least so many windows.
+_DIFFERS, _ENOUGH = 3.0, 500
 
 
 class Screen:
@@ -48,19 +53,23 @@ class Screen:
         Lowest score of the student, by its classes, that lets a window pass.
     reach_s
         Windows that begin less than this away from one that passes are computed too.
+    fitted
+        Share of windows that passed where the screen was fitted; None: not known.
 
     Attributes
     ----------
-    seen, computed
-        How many windows the student has seen, and how many of them the ensemble computed.
+    seen, passed, computed
+        How many windows the student has seen, how many of them passed, and how many the ensemble computed.
     facts
         SHA-256 of the file and of the student.
     """
 
-    def __init__(self, student: Ensemble, thresholds_C: NDArray[np.float32], reach_s: float) -> None:
+    def __init__(
+        self, student: Ensemble, thresholds_C: NDArray[np.float32], reach_s: float, fitted: float | None = None
+    ) -> None:
         self.student = student
-        self._thresholds_C, self._reach_s = thresholds_C, reach_s
-        self.seen = self.computed = 0
+        self._thresholds_C, self._reach_s, self._fitted = thresholds_C, reach_s, fitted
+        self.seen = self.passed = self.computed = 0
         self.facts: dict[str, str] = {}
         self._held: dict[int, _Held] = {}
 
@@ -78,6 +87,7 @@ class Screen:
         """
         fresh = [batch.spectrograms for _, batch in items if batch is not None]
         passed = self.passes(np.concatenate(fresh)) if fresh else np.empty(0, bool)
+        self.passed += int(np.count_nonzero(passed))
         decided, first = [], 0
         for job, batch in items:
             count = 0 if batch is None else len(batch.starts)
@@ -100,7 +110,20 @@ class Screen:
     def describe(self) -> str:
         """Return how many windows were not computed."""
         left = self.seen - self.computed
-        return f"{left} of {self.seen} windows not computed ({left / max(1, self.seen):.1%})"
+        text = f"{left} of {self.seen} windows not computed ({left / max(1, self.seen):.1%})"
+        if self._fitted is None:
+            return text
+        return f"{text}; {self.passed / max(1, self.seen):.1%} passed, {self._fitted:.1%} where the screen was fitted"
+
+    def warning(self) -> str | None:
+        """Return a warning if these recordings differ much from those of the fit; None if they do not."""
+        here = self.passed / max(1, self.seen)
+        if self._fitted is None or self.seen < _ENOUGH or self._fitted < _DIFFERS * here < _DIFFERS**2 * self._fitted:
+            return None
+        return (
+            f"{here:.1%} of the windows passed the screen, but {self._fitted:.1%} where it was fitted, so its bound "
+            'does not hold here; run "britekit screen" on recordings in which as much is heard as in these'
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,8 +198,20 @@ def score_screened(
 
 def student_scores(student: Ensemble, windows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the student's scores (N, C): with an SED head, the highest of the frames."""
-    segment, frames = student.score(windows)
+    segment, frames = student.score(shrunk(windows, student.audio.spec_height, student.audio.spec_width))
     return segment if frames is None else frames.max(axis=2)
+
+
+def shrunk(windows_NHW: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Return the means of blocks, (N, height, width), scaled to [0, 1] as spectrograms are."""
+    _, rows, columns = windows_NHW.shape
+    if (rows, columns) == (height, width):
+        return windows_NHW
+    by, across = rows // height, columns // width
+    sums = np.sum([windows_NHW[:, k::by] for k in range(by)], axis=0)
+    sums = np.sum([sums[:, :, k::across] for k in range(across)], axis=0)
+    normalize(sums)
+    return np.asarray(sums, np.float32)
 
 
 def open_screen(cfg: BaseConfig, ensemble: Ensemble, labeler: Labeler) -> Screen | None:
@@ -214,27 +249,28 @@ def open_screen(cfg: BaseConfig, ensemble: Ensemble, labeler: Labeler) -> Screen
     _warn_of_lower(cfg, stored, labeler, path)
     # Frames are averaged over overlapping windows, and smoothing takes rows further away.
     reach_s = cfg.infer.smoothing_s + (0.0 if ensemble.sed_fps is None else ensemble.duration)
-    screen = Screen(student, thresholds, reach_s)
+    screen = Screen(student, thresholds, reach_s, stored.passing)
     screen.facts = {"screen": sha256_of(path), "student": stored.student_sha256}
     return screen
 
 
 def load_student(cfg: BaseConfig, ensemble: Ensemble, path: Path) -> Ensemble:
-    """Load a student with the settings of an ensemble; it must take the same windows."""
+    """Load a student for an ensemble; it must take the same windows, or spectrograms smaller by a whole factor."""
     if not path.is_file():
         raise ModelError(f"the student {path} does not exist")
     if ensemble.takes_sound:
         raise ModelError("models that take sound cannot be screened: the student looks at spectrograms")
     settings = copy.deepcopy(cfg)
     settings.infer.screen = None
-    student = load_ensemble(settings, [path])
+    student = load_ensemble(*resolve_for_models(ckpt_path=path, cfg=settings))
     own_settings = with_channels(student.members[0].training_cfg["audio"])
     for name, wanted in with_channels(ensemble.members[0].training_cfg["audio"]).items():
         own = own_settings.get(name)
-        if own != wanted:
+        is_part = name in ("spec_height", "spec_width") and isinstance(own, int) and own > 0 and wanted % own == 0
+        if own != wanted and not is_part:
             raise ModelError(
                 f"the student {path} was trained with audio.{name} {own}, the ensemble with {wanted}; train a student "
-                "on the ensemble's spectrograms"
+                "on the ensemble's spectrograms, or with a height and width that divide theirs"
             )
     return student
 

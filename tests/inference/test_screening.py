@@ -1,6 +1,7 @@
 """Screens: exact bounds against scipy, the same scores where computed, NaN elsewhere, never 0."""
 
 import csv
+import dataclasses
 import logging
 import math
 import shutil
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from scipy.stats import binomtest
 
@@ -26,7 +28,7 @@ from britekit.inference.labeling import Labeler
 from britekit.inference.model_files import resolve_for_models
 from britekit.inference.screen_file import read_screen, threshold_for, upper_bound
 from britekit.inference.screen_fit import least_detections
-from britekit.inference.screening import Screen, open_screen
+from britekit.inference.screening import Screen, open_screen, shrunk
 from tests.inference.conftest import place, write_recording  # noqa: F401
 from tests.inference.fakes import SMALL_AUDIO, make_fake_member
 
@@ -143,6 +145,85 @@ def test_analyze_with_a_screen(frames, overlap, capsys):
     manifest = yaml.safe_load(Path("with-0/manifest.yaml").read_text())
     assert set(manifest["screen"]) == {"screen", "student"}
     assert "screen" not in yaml.safe_load(Path("without-0/manifest.yaml").read_text())
+
+
+def test_one_threshold_for_all_classes(capsys):
+    """The highest threshold on the student's best score at which windows with detections are lost within the bound."""
+    prepare()
+    path = made(together=True, lose=0.02)
+    printed, stored = capsys.readouterr().out, read_screen(path)
+    both = []
+    for name in ("ckpt", "student"):
+        analyze(input_path="rec", output_path=name, ckpt_path=f"models/{name}", min_score=0.0, overlap=2.5)
+        both.append(ScoreTable.load(f"{name}/scores.npz").scores)
+    best = both[1].max(axis=1)[(both[0] >= 0.5).any(axis=1)]
+
+    def bound(lost):
+        return binomtest(lost, len(best)).proportion_ci(confidence_level=0.9, method="exact").high
+
+    highest = max(t for t in np.unique(best) if bound(int((best < t).sum())) <= 0.02)
+    assert stored.together and [x.threshold for x in stored.classes.values()] == pytest.approx([highest] * 2, abs=1e-6)
+    assert f"of {len(best)} with a detection" in printed
+    assert stored.passing == pytest.approx((both[1].max(axis=1) >= highest - 1e-6).mean(), abs=1e-9)
+    for c, name in enumerate(("Wren", "Owl")):
+        heard = both[0][:, c] >= 0.5
+        lost = (both[1].max(axis=1)[heard] < highest - 1e-6).sum()
+        assert (stored.classes[name].detections, stored.classes[name].lost) == (heard.sum(), lost)
+
+
+def test_a_student_of_smaller_spectrograms():
+    prepare()
+    half = dataclasses.replace(
+        SMALL_AUDIO, spec_height=SMALL_AUDIO.spec_height // 2, spec_width=SMALL_AUDIO.spec_width // 2
+    )
+    make_fake_member(Path("models/half"), CLASSES, half, name="half", seed=9)
+    found = screen(input_path="rec", student="models/half/half.ckpt", overlap=2.5, lose=0.3)
+    assert found.windows > 300 and found.screen.student == "half/half.onnx"
+    Path("c.yaml").write_text(yaml.safe_dump({"infer": {"screen": "models/screen.yaml", "overlap": 2.5}}))
+    analyze(cfg_path="c.yaml", input_path="rec", output_path="out", min_score=0.5)
+    analyze(input_path="rec", output_path="all", min_score=0.5, overlap=2.5)
+    few, all_ = labels_of("out"), labels_of("all")
+    assert few and few.items() <= all_.items() and len(few) >= 0.7 * len(all_)
+    third = dataclasses.replace(SMALL_AUDIO, spec_height=SMALL_AUDIO.spec_height // 2 + 1)
+    make_fake_member(Path("models/third"), CLASSES, third, name="third", seed=9)
+    with pytest.raises(BriteKitError, match="audio.spec_height.*height and width that divide theirs"):
+        screen(input_path="rec", student="models/third/third.ckpt")
+
+
+def test_blocks_are_averaged_and_scaled():
+    windows = np.random.default_rng(0).random((3, 12, 20)).astype(np.float32)
+    windows[2] = 0.25
+    means = torch.nn.functional.avg_pool2d(torch.from_numpy(windows), (3, 2)).numpy()[:2]
+    low, high = means.min(axis=(1, 2), keepdims=True), means.max(axis=(1, 2), keepdims=True)
+    found = shrunk(windows, 4, 10)
+    np.testing.assert_allclose(found[:2], (means - low) / (high - low), atol=1e-6)
+    assert (found[2] == 0).all() and shrunk(windows, 12, 20) is windows
+
+
+@pytest.mark.parametrize(
+    ("fitted", "seen", "passed", "warns"),
+    [(0.5, 1000, 20, True), (0.02, 1000, 20, False), (0.02, 1000, 500, True), (0.5, 100, 2, False),
+     (0.05, 1000, 20, False), (0.5, 1000, 0, True), (None, 1000, 500, False)],
+)  # fmt: skip
+def test_recordings_unlike_those_of_the_fit_are_warned_of(fitted, seen, passed, warns):
+    gate = Screen(None, None, 0.0, fitted)
+    gate.seen, gate.passed = seen, passed
+    assert (gate.warning() is not None) == warns
+    if warns:
+        assert f"{passed / seen:.1%} of the windows passed the screen, but {fitted:.1%}" in gate.warning()
+
+
+def test_analyze_warns_of_a_screen_from_other_recordings(caplog, capsys):
+    prepare()
+    path = made()
+    content = yaml.safe_load(path.read_text())
+    content["passing"] /= 4  # as if it had been fitted where less is heard
+    path.write_text(yaml.safe_dump(content))
+    Path("c.yaml").write_text(yaml.safe_dump({"infer": {"screen": str(path), "overlap": 2.5}}))
+    with caplog.at_level(logging.WARNING):
+        analyze(cfg_path="c.yaml", input_path="rec", output_path="out")
+    assert "so its bound does not hold here" in caplog.text
+    assert f"{content['passing']:.1%} where the screen was fitted" in capsys.readouterr().out
 
 
 def test_tests_take_screened_scores_only_when_asked(caplog):
