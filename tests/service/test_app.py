@@ -257,10 +257,24 @@ def test_busy_is_429(folder, tmp_path):
         assert list(server.temporary.iterdir()) == [] and list((tmp_path / "home").iterdir()) == []
 
 
-def test_the_service_imports_no_training_package():
-    code = "import sys, britekit.service.app; print(*sys.modules, sep='\\n')"
+def test_the_service_imports_only_what_its_image_holds():
+    """The image installs requirements.txt without dependencies: another package would end its start."""
+    code = """
+import sys
+from importlib.metadata import packages_distributions
+plain = lambda name: name.lower().replace("_", "-")
+listed = {plain(line.partition("==")[0]) for line in open("britekit/service/requirements.txt") if "==" in line}
+absent = {top for top, names in packages_distributions().items() if not listed & {*map(plain, names), "britekit"}}
+class Image:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in absent:
+            raise ModuleNotFoundError(f"the image has no {name}", name=name)
+sys.meta_path.insert(0, Image())
+import britekit.service.run
+print(*sys.modules, sep="\\n")
+"""
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert "britekit.service.app" in done.stdout.splitlines()
+    assert "britekit.service.app" in done.stdout.splitlines(), done.stderr
     assert not {"torch", "pandas", "sqlalchemy", "lightning", "matplotlib", "bentoml"} & set(done.stdout.splitlines())
 
 
