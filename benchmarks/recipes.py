@@ -112,7 +112,16 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "PCEN, linear power": {"front": "pcen", "audio": {"power": 2.0}},
     "weight decay 0.05": {"opt_weight_decay": 0.05},
     "mixup 0.5, SWA": {"prob_simple_merge": 0.0, "prob_mixup": 0.5, "swa_portion": 0.25},
-}
+    "decibels, band_norm": {"front": "band_norm", "audio": {"decibels": True}},
+    "root, band_norm": {"front": "band_norm", "audio": {"power": 0.5}},
+    "PCEN, amplitude": {"front": "pcen"},
+    "band_norm, mixup 0.5, SWA": {
+        "front": "band_norm", "prob_simple_merge": 0.0, "prob_mixup": 0.5, "swa_portion": 0.25,
+    },
+    "PCEN, linear power, mixup 0.5, SWA": {
+        "front": "pcen", "audio": {"power": 2.0}, "prob_simple_merge": 0.0, "prob_mixup": 0.5, "swa_portion": 0.25,
+    },
+}  # fmt: skip
 
 
 def prepare(work: Path, data: Path) -> None:
@@ -326,8 +335,10 @@ def train_and_score(
         yield fold, f"{precision:.5f}", f"{right:.5f}", steps, f"{result.loss:.5f}", f"{seconds:.1f}"
 
 
-def write_pickle(path: Path, data: Data, images: np.ndarray, owner: np.ndarray, rows: np.ndarray) -> None:
-    """Write a training file of some of the segments."""
+def write_pickle(
+    path: Path, data: Data, images: np.ndarray, owner: np.ndarray, rows: np.ndarray, variants: Sequence[np.ndarray] = ()
+) -> None:
+    """Write a training file of some of the segments, with variants of them, each (rows, H, W), if there are any."""
     names = list(data.classes)
     content = {
         "class_names": names,
@@ -343,6 +354,8 @@ def write_pickle(path: Path, data: Data, images: np.ndarray, owner: np.ndarray, 
         "spec_width": images.shape[2],
         "audio": {},
     }
+    if variants:
+        content["spec_variants"] = [zlib.compress(image.tobytes(), 1) for varied in variants for image in varied]
     path.write_bytes(pickle.dumps(content, protocol=4))
 
 

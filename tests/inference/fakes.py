@@ -33,13 +33,15 @@ def make_fake_member(
     multi_label: bool = True,
     weights_CH: np.ndarray | None = None,
     bias_C: np.ndarray | None = None,
+    any_width: bool = False,
 ) -> Path:
     """Write NAME.onnx and a NAME.ckpt that it claims to be made from, and return the path of the former.
 
     Logits are a matrix (C, H) times the mean of each row of the spectrogram; frame logits (with `frames`,
     best round(sed_fps * duration)) are the same for each of T stretches of columns. The embedding is the mean
     of each row. The checkpoint holds no
-    network: it is there because an export counts only beside its own checkpoint.
+    network: it is there because an export counts only beside its own checkpoint. With ``any_width``, frame logits are
+    interpolated between those of columns, as an SED head does it, so that ``infer.window_s`` works.
     """
     classes = list(classes)
     rng = np.random.default_rng(seed)
@@ -67,7 +69,17 @@ def make_fake_member(
         helper.make_tensor_value_info(SEGMENT_NAME, TensorProto.FLOAT, ["windows", count]),
         helper.make_tensor_value_info(EMBEDDING_NAME, TensorProto.FLOAT, ["windows", height]),
     ]
-    if frames is not None:
+    if frames is not None and any_width:
+        constants |= {"weights_CH": np.asarray(weights_CH, np.float32), "channel": np.array([1], np.int64),
+                      "bias_C1": np.asarray(bias_C, np.float32)[:, None],
+                      "sizes": np.array([1, count, frames], np.int64)}  # fmt: skip
+        nodes += [
+            helper.make_node("Squeeze", [INPUT_NAME, "channel"], ["image"]),  # (B, H, W)
+            helper.make_node("MatMul", ["weights_CH", "image"], ["column_products"]),  # (B, C, W)
+            helper.make_node("Add", ["column_products", "bias_C1"], ["columns"]),
+            helper.make_node("Resize", ["columns", "", "", "sizes"], [FRAMES_NAME], mode="linear"),
+        ]
+    elif frames is not None:
         # Averages stretches of columns by a product with (W, T).
         pooling = np.zeros((width, frames), np.float32)
         for column in range(width):
@@ -82,6 +94,7 @@ def make_fake_member(
             helper.make_node("MatMul", ["weights_CH", "stretches"], ["frame_products"]),  # (B, C, T)
             helper.make_node("Add", ["frame_products", "bias_C1"], [FRAMES_NAME]),
         ]
+    if frames is not None:
         outputs.append(helper.make_tensor_value_info(FRAMES_NAME, TensorProto.FLOAT, ["windows", count, frames]))
     graph = helper.make_graph(
         nodes,

@@ -12,7 +12,6 @@ import yaml
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from britekit.cli import main
-from britekit.config import resolve
 from britekit.evaluation.scored_segments import read_scored_segments
 from britekit.inference.model_files import resolve_for_models
 from britekit.service.app import Recognizer, build_app
@@ -22,8 +21,9 @@ from tests.service.tone_model import tones, write_project
 
 pytestmark = pytest.mark.xdist_group("service")
 
-# The step, and what it needs. The exports here have a fixed width, so window_s is left to test_score_steps.py.
+# The step, and what it needs.
 STEPS = [
+    ({"window_s": 4.0}, {"segment_len": 1.0}),
     ({"initial_offsets": [0.0, 1.0]}, {"segment_len": 1.0}),
     ({"shift_s": 0.25}, {}),
     ({"frame_taper": True}, {"segment_len": 1.0, "overlap": 1.0}),
@@ -70,8 +70,9 @@ def test_each_step_holds_alike(tmp_path, monkeypatch, step, needed):
         for name, start in zip(rng.permutation(["LOWT", "HIGT"] * 3), range(6)):  # so that nothing is perfect
             rows.append(f"r{number},{name},{start + 0.2},{start + 0.9}")
     Path("rec/annotations.csv").write_text("\n".join(rows) + "\n")
-    plain = write_project(tmp_path, frames="segment_len" in needed, **needed).rename("plain.yaml")
-    settings = write_project(tmp_path, frames="segment_len" in needed, **needed, **step)
+    heads = {"frames": "segment_len" in needed, "any_width": "window_s" in step}
+    plain = write_project(tmp_path, **heads, **needed).rename("plain.yaml")
+    settings = write_project(tmp_path, **heads, **needed, **step)
     typed = analyzed(settings, "out")
     assert typed != analyzed(plain, "without")
 
@@ -85,7 +86,7 @@ def test_each_step_holds_alike(tmp_path, monkeypatch, step, needed):
     assert main([*command, "-m", "micro_pr"]) == 0
     with open("tuned/metrics-summary.csv", newline="") as file:
         (trial,) = csv.DictReader(file)
-    data = read_scored_segments("rec/annotations.csv", "out", None, resolve(settings))
+    data = read_scored_segments("rec/annotations.csv", "out", None, resolve_for_models(settings, None)[0])
     truth, scores = (x[:, data.annotated].ravel() for x in (data.truth_NC, data.scores_NC))
     assert float(trial["Micro PR-AUC"]) == pytest.approx(average_precision_score(truth, scores), abs=6e-5)
     assert float(trial["Micro ROC-AUC"]) == pytest.approx(roc_auc_score(truth, scores), abs=6e-5)

@@ -25,7 +25,9 @@ CLASSES = [ClassInfo("Low Tone", "LOWT"), ClassInfo("High Tone", "HIGT"), ClassI
 LOW_HZ, HIGH_HZ = 600.0, 3000.0
 
 
-def write_project(folder: Path, frames: bool = False, members: int = 2, **infer: object) -> Path:
+def write_project(
+    folder: Path, frames: bool = False, members: int = 2, any_width: bool = False, **infer: object
+) -> Path:
     """Write exports to ``folder/models/ckpt`` and a file for ``-c`` that finds them; return that file.
 
     A logit is a factor times (brightness of a class's rows - that of all rows - 0.15); noise is never heard.
@@ -47,6 +49,7 @@ def write_project(folder: Path, frames: bool = False, members: int = 2, **infer:
             seed=seed,
             frames=round(FPS * SECONDS) if frames else None,
             sed_fps=FPS,
+            any_width=any_width,
             weights_CH=factor * weights_CH,
             bias_C=np.array([-0.15 * factor, -0.15 * factor, -20.0]),
         )
