@@ -11,20 +11,21 @@ class Edit(Protocol):
     def __call__(self, db_path: Optional[str] = None, name: str = "") -> None: ...
 
 
-def adding(command: str, kind: str, add: str) -> Edit:
-    """Return the function of a command that adds a `kind` with ``britekit.database.additions.<add>``."""
+def adding(command: str, kind: str, table: str) -> Edit:
+    """Return the function of a command that adds a `kind` to a class of ``britekit.database.schema``."""
 
     def edit(
         db_path: DbPath = None,
         name: Annotated[str, opt("--name", required=True, metavar="NAME", help=f"{kind} to add")] = "",
     ) -> None:
         from britekit.config import resolve
-        from britekit.database import additions
+        from britekit.database import schema
+        from britekit.database.named import add_named
         from britekit.datasets.curation_rows import about_name
         from britekit.datasets.hand_edits import edit_by_hand
 
         with edit_by_hand(db_path or resolve().train.train_db, "create") as edits:
-            getattr(additions, add)(edits.session, name)
+            add_named(edits.session, getattr(schema, table), kind, name)
             edits.record(about_name(command, name))
         print(f'Added {kind} "{name}"')
 
@@ -54,12 +55,13 @@ def removal(command: str, kind: str, table: str, delete: str, takes: str = "") -
     ) -> None:
         from britekit.config import resolve
         from britekit.database import deletion, schema
+        from britekit.database.named import require_named
         from britekit.datasets.curation_rows import about_name
         from britekit.datasets.hand_edits import edit_by_hand
 
         rows = getattr(schema, table)
         database = db_path or resolve().train.train_db
-        with edit_by_hand(database, check=lambda s: deletion.require_named(s, rows, kind, name)) as edits:
+        with edit_by_hand(database, check=lambda s: require_named(s, rows, kind, name)) as edits:
             removed = getattr(deletion, delete)(edits.session, name)
             edits.record(about_name(command, name))
         for line in removed.lines():

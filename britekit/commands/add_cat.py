@@ -7,4 +7,4 @@ A category groups classes. The database is created if it is missing; a name that
 
 from britekit.commands._editing import adding
 
-add_cat = adding("add-cat", "category", "add_category")
+add_cat = adding("add-cat", "category", "Category")

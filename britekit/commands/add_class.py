@@ -23,7 +23,7 @@ def add_class(
     from britekit.annotations.classes import clean_name
     from britekit.config import resolve
     from britekit.database.classes import add_class as add
-    from britekit.database.deletion import require_named
+    from britekit.database.named import require_named
     from britekit.database.schema import Category
     from britekit.datasets.curation_rows import Decision
     from britekit.datasets.hand_edits import edit_by_hand

@@ -8,4 +8,4 @@ an error.
 
 from britekit.commands._editing import adding
 
-add_src = adding("add-src", "source", "add_source")
+add_src = adding("add-src", "source", "Source")

@@ -8,4 +8,4 @@ an error.
 
 from britekit.commands._editing import adding
 
-add_stype = adding("add-stype", "sound type", "add_soundtype")
+add_stype = adding("add-stype", "sound type", "SoundType")

@@ -13,7 +13,7 @@ session and leaves the commit to its caller, so that a thousand inserts are one 
 - `classes`: categories and classes by name
 - `recordings`: sources, recordings and what is known about them
 - `segments`: segments and their links to classes
-- `additions`: adding a category, source or sound type by hand
+- `named`: rows that have a name: finding, requiring and adding them
 - `deletion`: removing rows with all that hangs on them
 - `class_segments`: finding the segments of a class that people point out
 - `copying`: a class from one database to another

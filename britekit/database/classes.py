@@ -5,19 +5,16 @@ from __future__ import annotations
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
+from britekit.database.named import get_or_add_named, require_named
 from britekit.database.schema import DEFAULT_NAME, Category, Class, SegmentClass
-from britekit.errors import DatabaseError, suggest
+from britekit.errors import DatabaseError
 
 
 def get_or_add_category(session: Session, name: str = DEFAULT_NAME) -> int:
     """Return the ID of a category, adding it if it is new."""
     if not name:
         raise DatabaseError("a category needs a name")
-    found = session.scalar(select(Category.id).where(Category.name == name))
-    if found is not None:
-        return found
-    date = session.info["inserted_date"]
-    return session.scalars(insert(Category).values(name=name, inserted_date=date).returning(Category.id)).one()
+    return get_or_add_named(session, Category, name)
 
 
 def find_class(session: Session, name: str) -> Class | None:
@@ -30,11 +27,7 @@ def require_class(session: Session, name: str) -> Class:
 
     Raises `DatabaseError` if there is none; a name close to it is suggested.
     """
-    found = find_class(session, name)
-    if found is None:
-        names = session.scalars(select(Class.name))
-        raise DatabaseError(f'class "{name}" is not in {session.info["where"]}{suggest(name, names)}')
-    return found
+    return session.get_one(Class, require_named(session, Class, "class", name))
 
 
 def add_class(

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from britekit.audio.files import composed
 from britekit.database.absences import unknown_segments
 from britekit.database.classes import require_class
+from britekit.database.named import require_named
 from britekit.database.recordings import NamedRecordings, forms_of
 from britekit.database.schema import (
     TABLES,
@@ -45,15 +46,6 @@ class Removed(Counter[str]):
     def lines(self) -> list[str]:
         """Return ``table = rows`` for each table that lost any, in the order of the schema."""
         return [f"{table.__tablename__} = {self[table.__tablename__]}" for table in TABLES if self[table.__tablename__]]
-
-
-def require_named(session: Session, table: Any, what: str, name: str) -> int:
-    """Return the ID of the row of that name; raises `DatabaseError` with a suggestion if there is none."""
-    found = session.scalar(select(table.id).where(table.name == name))
-    if found is None:
-        names = session.scalars(select(table.name))
-        raise DatabaseError(f'{what} "{name}" is not in {session.info["where"]}{suggest(name, names)}')
-    return int(found)
 
 
 def delete_category(session: Session, name: str) -> Removed:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from britekit.annotations.names import NamedFiles
 from britekit.audio.files import composed
+from britekit.database.named import get_or_add_named
 from britekit.database.schema import Recording, RecordingInfo, Segment, SegmentClass, Source
 
 
@@ -28,11 +29,7 @@ class Facts:
 
 def get_or_add_source(session: Session, name: str) -> int:
     """Return the ID of a source, adding it if it is new."""
-    found = session.scalar(select(Source.id).where(Source.name == name))
-    if found is not None:
-        return found
-    date = session.info["inserted_date"]
-    return session.scalars(insert(Source).values(name=name, inserted_date=date).returning(Source.id)).one()
+    return get_or_add_named(session, Source, name)
 
 
 def find_recording(session: Session, source_id: int, filename: str) -> Recording | None:

@@ -13,8 +13,9 @@ from sqlalchemy import Table, insert, select, update
 from sqlalchemy.orm import Session
 
 from britekit.config.audio import with_channels
+from britekit.database.named import require_named
 from britekit.database.schema import Segment, SpecGroup, SpecValue
-from britekit.errors import DatabaseError, suggest
+from britekit.errors import DatabaseError
 
 # Runs of equal bytes are nearly all there is to find: on recordings of ESC-10, looking for repetitions
 # further back took twice as long and made values 0.8 % smaller; with level 6, 2 % and five times as long.
@@ -101,11 +102,7 @@ def variant_group(group: str, number: int) -> str:
 
 def require_group(session: Session, name: str) -> int:
     """Return the ID of a spectrogram group; raises `DatabaseError` with a suggestion if there is none."""
-    found = session.scalar(select(SpecGroup.id).where(SpecGroup.name == name))
-    if found is None:
-        names = session.scalars(select(SpecGroup.name))
-        raise DatabaseError(f'spectrogram group "{name}" is not in {session.info["where"]}{suggest(name, names)}')
-    return found
+    return require_named(session, SpecGroup, "spectrogram group", name)
 
 
 def group_settings(session: Session, group_id: int) -> dict[str, Any]:

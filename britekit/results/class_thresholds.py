@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from britekit.annotations.label_table import LabelTable
 from britekit.annotations.verdicts import Judged
 from britekit.errors import InputError, some
@@ -16,7 +14,7 @@ from britekit.files import sha256_of, write_csv
 from britekit.inference.platt import PROJECT_CALIBRATION, read_calibration
 from britekit.results.candidates import read_candidates
 from britekit.results.judged import match_verdicts
-from britekit.results.precision import FEW, SampledDetections
+from britekit.results.precision import FEW
 from britekit.results.recordings import unknown_place
 
 COLUMNS = ("name", "threshold", "by", "precision", "low", "high", "verdicts")
@@ -108,19 +106,12 @@ def _by_verdicts(
         return {}
     candidates = read_candidates(table, unknown_place, names, min_score)
     matches = match_verdicts(judged, candidates)
-    rows = np.array(sorted(matches.yes), np.int64)
     found: dict[str, ClassThreshold] = {}
     few = []
     for name, part in candidates.by_class():
-        chosen = rows[np.isin(rows, part)]
-        if not len(chosen):
+        if (sampled := matches.sample(candidates, part)) is None:
             continue
-        sample = SampledDetections(
-            candidates.score_M[part],
-            np.searchsorted(part, chosen),
-            [matches.yes[row] for row in chosen],
-            [matches.share[row] for row in chosen],
-        )
+        chosen, sample = sampled
         few += [name] if len(chosen) < FEW else []
         found[name] = ClassThreshold(2.0, "verdicts", verdicts=len(chosen))
         for step in range(round(min_score / _STEP), round(1 / _STEP) + 1):

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from britekit.annotations.verdict_matching import detections_about
 from britekit.annotations.verdicts import Judged
+from britekit.errors import counted
 from britekit.results.candidates import Candidates
+from britekit.results.precision import SampledDetections
 
 
 @dataclass
@@ -26,6 +31,35 @@ class Matches:
     """Detections with any verdict."""
     elsewhere: list[Judged] = field(default_factory=list)
     """Verdicts on stretches in which there is no such detection."""
+
+    def sample(
+        self, candidates: Candidates, part: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], SampledDetections] | None:
+        """Return the judged ones of these detections, and the sample that they are; None if there are none."""
+        judged = np.array(sorted(self.yes), np.int64)
+        judged = judged[np.isin(judged, part)]
+        if not len(judged):
+            return None
+        yes, share = [self.yes[row] for row in judged], [self.share[row] for row in judged]
+        return judged, SampledDetections(candidates.score_M[part], np.searchsorted(part, judged), yes, share)
+
+    def notes(self) -> list[str]:
+        """Return a sentence about each kind of verdict that no estimate uses."""
+        notes = []
+        if self.elsewhere:
+            first = self.elsewhere[0].verdict
+            notes.append(
+                f"{counted(len(self.elsewhere), 'verdict')} not used, because the models have no such detection there "
+                f"(the first: {first.recording}, {first.detection_start:.2f} s, {first.name})"
+            )
+        if self.unsure:
+            notes.append(f"{counted(self.unsure, 'verdict')} not used, because they are unsure or reviewers disagree")
+        if self.chosen:
+            notes.append(
+                f"{counted(self.chosen, 'verdict')} not used, because the detections were selected instead of drawn "
+                "at random (queues such as top or presence)"
+            )
+        return notes
 
 
 def match_verdicts(judged: Sequence[Judged], candidates: Candidates) -> Matches:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from britekit.annotations.label_table import read_label_table
 from britekit.annotations.verdicts import combine, current_verdicts, read_verdicts
-from britekit.errors import InputError, counted
+from britekit.errors import InputError
 from britekit.files import together, write_csv
 from britekit.results.candidates import Candidates, read_candidates
 from britekit.results.judged import Matches, match_verdicts
@@ -108,20 +108,12 @@ def report_precision(
 
 
 def _estimates(candidates: Candidates, matches: Matches, rows: Sequence, half_width: float) -> PrecisionReport:
-    judged = np.array(sorted(matches.yes), np.int64)
     classes, without = [], {}
     for name, part in candidates.by_class():
-        inside = np.isin(judged, part)
-        if not inside.any():
+        if (sampled := matches.sample(candidates, part)) is None:
             without[name] = len(part)
             continue
-        chosen = judged[inside]
-        sample = SampledDetections(
-            candidates.score_M[part],
-            np.searchsorted(part, chosen),
-            [matches.yes[row] for row in chosen],
-            [matches.share[row] for row in chosen],
-        )
+        _, sample = sampled
         steps = _thresholds(candidates.score_M[part])
         estimates = [(t, found) for t in steps if (found := sample.precision(t)) is not None]
         more = verdicts_needed(estimates[0][1], half_width, len(part))
@@ -142,20 +134,7 @@ def _thresholds(scores: NDArray[np.float64]) -> list[float]:
 
 
 def _notes(matches: Matches, without: dict[str, int], classes: list[ClassResult]) -> list[str]:
-    notes = []
-    if matches.elsewhere:
-        first = matches.elsewhere[0].verdict
-        notes.append(
-            f"{counted(len(matches.elsewhere), 'verdict')} not used, because the models have no such detection there "
-            f"(the first: {first.recording}, {first.detection_start:.2f} s, {first.name})"
-        )
-    if matches.unsure:
-        notes.append(f"{counted(matches.unsure, 'verdict')} not used, because they are unsure or reviewers disagree")
-    if matches.chosen:
-        notes.append(
-            f"{counted(matches.chosen, 'verdict')} not used, because the detections were selected instead of drawn at "
-            "random (queues such as top or presence)"
-        )
+    notes = matches.notes()
     few = [each.name for each in classes if each.rows[0][1].verdicts < FEW]
     if few:
         notes.append(f"fewer than {FEW} verdicts, so the intervals may be too narrow: {', '.join(few)}")

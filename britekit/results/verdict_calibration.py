@@ -26,7 +26,6 @@ from britekit.files import write_csv, write_text
 from britekit.metrics.calibration import equal_mass_bins
 from britekit.results.candidates import Candidates, read_candidates
 from britekit.results.judged import Matches, match_verdicts
-from britekit.results.precision import SampledDetections
 from britekit.results.recordings import unknown_place
 
 _FEWEST = 5  # verdicts of each kind with which a class has values of its own
@@ -106,7 +105,7 @@ def calibrate_on_verdicts(
         "recordings": len(np.unique(recording)),
         "classes_with_threshold": sum(value is not None for value in thresholds.values()),
     }
-    result = VerdictCalibration(*fit.usual, named, thresholds, figures, _notes(matches))
+    result = VerdictCalibration(*fit.usual, named, thresholds, figures, matches.notes())
     content = {
         "coefficient": _short(fit.usual[0]),
         "intercept": _short(fit.usual[1]),
@@ -204,13 +203,9 @@ def _thresholds(
 ) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for name, part in candidates.by_class():
-        judged = np.array([row for row in part.tolist() if row in matches.yes], np.int64)
-        if not len(judged):
+        if (sampled := matches.sample(candidates, part)) is None:
             continue
-        sample = SampledDetections(
-            candidates.score_M[part], np.searchsorted(part, judged),
-            [matches.yes[row] for row in judged.tolist()], [matches.share[row] for row in judged.tolist()],
-        )  # fmt: skip
+        judged, sample = sampled
         found[name] = None
         for row in judged[np.argsort(candidates.score_M[judged], kind="stable")].tolist():
             estimate = sample.precision(float(candidates.score_M[row]))
@@ -219,17 +214,6 @@ def _thresholds(
                 found[name] = float(np.floor(fit.apply(z_of_all[[row]], place)[0] * 1e6) / 1e6)
                 break
     return found
-
-
-def _notes(matches: Matches) -> list[str]:
-    notes = []
-    if matches.elsewhere:
-        notes.append(f"{len(matches.elsewhere)} verdicts are about stretches without such a detection; not used")
-    if matches.unsure:
-        notes.append(f"{matches.unsure} verdicts of unsure, or on which reviewers disagree, were not used")
-    if matches.chosen:
-        notes.append(f"{matches.chosen} verdicts are about detections that were chosen, not drawn; not used")
-    return notes
 
 
 def _short(value: float) -> float:

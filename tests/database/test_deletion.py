@@ -1,15 +1,17 @@
 """Removing things, on SQLite and PostgreSQL, held against the rules written down as loops over sets."""
 
 import random
+from functools import partial
 
 import pytest
 from sqlalchemy import insert, select
 
-from britekit.database import additions, deletion
+from britekit.database import deletion
 from britekit.database.class_segments import ClassSegments
 from britekit.database.classes import add_class, get_or_add_category
+from britekit.database.named import add_named
 from britekit.database.recordings import Facts, NamedRecordings, add_recording, get_or_add_source
-from britekit.database.schema import SegmentClass, SoundType, SpecGroup
+from britekit.database.schema import Category, SegmentClass, SoundType, Source, SpecGroup
 from britekit.database.segments import add_links, add_segments
 from britekit.database.session import open_database
 from britekit.database.spectrograms import add_values, get_or_add_group
@@ -126,7 +128,7 @@ def test_sources_recordings_and_segments(target, seed):
 def test_groups_and_sound_types(target):
     recordings, _categories = fill(target, 7)
     with open_database(target, "write") as session:
-        soundtype = additions.add_soundtype(session, "song")
+        soundtype = add_named(session, SoundType, "sound type", "song")
         session.execute(SegmentClass.__table__.update().values({"SoundTypeID": soundtype}))
     with open_database(target, "write") as session:
         removed = deletion.delete_group(session, "other")
@@ -148,12 +150,12 @@ def test_unknown_and_taken_names(target):
             (deletion.delete_group, "othr", 'spectrogram group "othr" .*mean "other"'),
             (deletion.delete_soundtype, "x", 'sound type "x" is not in'),
             (deletion.delete_named_recordings, wrong, f'recording "{wrong}" .*mean "{right}"'),
-            (additions.add_category, "default", "already in"),
-            (additions.add_source, "Wood", "already in"),
-            (additions.add_soundtype, " ", "needs a name"),
+            (partial(add_named, table=Category, what="category"), "default", "already in"),
+            (partial(add_named, table=Source, what="source"), "Wood", "already in"),
+            (partial(add_named, table=SoundType, what="sound type"), " ", "needs a name"),
         ):
             with pytest.raises(DatabaseError, match=said):
-                function(session, name)
+                function(session, name=name)
     assert contents(target) == before
 
 
