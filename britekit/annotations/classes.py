@@ -154,6 +154,14 @@ def find_class(value: str, classes: Sequence[ClassInfo], where: str = "") -> Cla
     raise InputError(f'{where}class "{value}" is not known{what_next}')
 
 
+def difference_of(theirs: Sequence[str], ours: Sequence[str]) -> str:
+    """Return how a list of classes differs from another one, for a message; an empty text if it does not."""
+    if list(theirs) == list(ours):
+        return ""
+    only = sorted(set(theirs) ^ set(ours))
+    return f'other classes ("{only[0]}" is in one of them only)' if only else "the same classes in another order"
+
+
 def known_labels(classes: Iterable[ClassInfo]) -> list[str]:
     """Return every text by which a class can be found."""
     texts = (text for info in classes for text in (info.name, info.code, info.alt_name, info.alt_code))

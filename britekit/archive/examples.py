@@ -55,16 +55,12 @@ def path_examples(embedder: Embedder, path: str | Path) -> NDArray[np.float32]:
 
 
 def class_examples(
-    session: Session, embedder: Embedder, class_name: str, group: str = "default", most: int = MOST_OF_A_CLASS
+    session: Session, embedder: Embedder, class_name: str, group: str = "default"
 ) -> tuple[NDArray[np.float32], int]:
     """Return the vectors of segments of a class of the training database, and how many segments there are.
 
-    Models that take spectrograms get the stored ones; others get the sound of the segments.
-
-    Parameters
-    ----------
-    most
-        If there are more segments, this many are taken, evenly spread over the database.
+    Models that take spectrograms get the stored ones; others get the sound of the segments. Of more segments,
+    `MOST_OF_A_CLASS` are taken, evenly spread over the database.
 
     Raises
     ------
@@ -83,7 +79,7 @@ def class_examples(
     ).all()
     if not rows:
         raise DatabaseError(f'{session.info["where"]} has no segment of class "{class_name}" in group "{group}"')
-    places = np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int)
+    places = np.linspace(0, len(rows) - 1, min(MOST_OF_A_CLASS, len(rows))).round().astype(int)
     chosen = [rows[place] for place in places]
     if embedder.takes_sound:
         found = list(_from_sound(embedder, [(path, offset) for _, path, offset in chosen]))

@@ -86,7 +86,6 @@ def grow_archive(
     complete: bool = True,
     root: Path | None = None,
     below: PurePosixPath | None = None,
-    on_done: Callable[[Path, int], None] | None = None,
 ) -> Growth:
     """Embed recordings that an archive does not hold as they are now.
 
@@ -102,8 +101,6 @@ def grow_archive(
     root, below
         From `place_in_archive`: the folder of the archive's recordings, and where in it ``place`` is; default:
         it is ``place``.
-    on_done
-        Called with each recording that was added, and its number of windows.
 
     Raises
     ------
@@ -142,16 +139,14 @@ def grow_archive(
         threads = max(1, min(embedder.cfg.infer.num_threads, len(todo)))
         with contextlib.closing(Engine(embedder, threads=threads, folder=archive.folder)) as engine:
             for name, path, found in run_metered(_Vectors(engine), todo, begin):
-                identity, windows = identities.pop(name), 0
+                identity = identities.pop(name)
                 if isinstance(found, BaseException):
                     reason = reason_of(found, path)
                 else:
                     reason = ""
                     with contextlib.closing(found):
                         try:
-                            windows = archive.add(
-                                name, (inside / path.relative_to(place).as_posix()).as_posix(), identity, found
-                            )
+                            archive.add(name, (inside / path.relative_to(place).as_posix()).as_posix(), identity, found)
                         except InferenceError as error:
                             reason = reason_of(error, path)
                 if isinstance(found, BaseException) or reason:
@@ -162,8 +157,6 @@ def grow_archive(
                 growth.added += name not in before
                 growth.damaged += found.damaged_at is not None
                 growth.audio_seconds += found.seconds
-                if on_done is not None:
-                    on_done(path, windows)
         growth.windows = sum(entry.windows for entry in archive.entries.values())
         growth.outdated = archive.describe_outdated()
     growth.elapsed_s = time.monotonic() - began

@@ -114,7 +114,7 @@ def _each_class(
     return np.array([area(truth[k, c], logits[k, c]) for c, k in enumerate(known.T)])
 
 
-def deal_folds(truth_NC: NDArray[np.bool_], groups_N: NDArray[np.int64], folds: int = FOLDS) -> NDArray[np.int64]:
+def deal_folds(truth_NC: NDArray[np.bool_], groups_N: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the fold of each window; groups stay whole, and each class is spread over the folds.
 
     Groups are dealt out, those of the rarest classes first, each to the fold that has least of its classes.
@@ -126,7 +126,7 @@ def deal_folds(truth_NC: NDArray[np.bool_], groups_N: NDArray[np.int64], folds: 
     size_G = np.bincount(groups_N, minlength=count) / len(groups_N)
     shuffled = np.random.default_rng(0).permutation(count)
     order = shuffled[np.argsort(-share_GC[shuffled].max(axis=1), kind="stable")]
-    number = min(folds, count)
+    number = min(FOLDS, count)
     held_KC, size_K, fold_G = np.zeros((number, share_GC.shape[1])), np.zeros(number), np.zeros(count, np.int64)
     for group in order:
         burden = held_KC @ share_GC[group] + 1e-3 * size_K

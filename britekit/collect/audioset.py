@@ -15,7 +15,6 @@ from britekit.collect.audioset_tables import (
     count_labels,
     ensure_table,
     find_segments,
-    read_curated,
     read_inclusion,
 )
 from britekit.collect.recording_folder import Remote
@@ -45,11 +44,6 @@ def clips_of_class(web: Web, address: str, root: Path, name: str) -> Iterator[Se
     identifier = classes.find(name)
     allowed = read_inclusion(root / FOLDER / INCLUSION, name, classes)
     return find_segments(ensure_table(web, address, root, SEGMENTS), identifier, allowed)
-
-
-def clips_of_list(path: Path) -> list[Segment]:
-    """Return the clips of a curated list."""
-    return read_curated(path)
 
 
 def report(web: Web, address: str, root: Path, name: str) -> Report:

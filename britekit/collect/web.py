@@ -92,11 +92,9 @@ class Web:
     ----------
     secrets
         Keys that must not appear in messages or go to other hosts.
-    connections
-        Number of open connections per host.
     """
 
-    def __init__(self, limits: Limits | None = None, secrets: Iterable[str] = (), connections: int = 8) -> None:
+    def __init__(self, limits: Limits | None = None, secrets: Iterable[str] = ()) -> None:
         self.limits = limits or Limits()
         self.stop = Event()
         self.pacer = Pacer(self.limits.pause_s, self.stop)
@@ -104,7 +102,7 @@ class Web:
         self._log_filter = LogFilter(self._scrubber)
         self._session = requests.Session()
         self._session.headers["User-Agent"] = USER_AGENT
-        adapter = HTTPAdapter(pool_connections=8, pool_maxsize=connections, max_retries=0)
+        adapter = HTTPAdapter(pool_connections=8, pool_maxsize=8, max_retries=0)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 

@@ -49,6 +49,7 @@ def audioset(
 
     from britekit.audio.mp3 import check_rate
     from britekit.collect import audioset as clips
+    from britekit.collect.audioset_tables import read_curated
     from britekit.collect.licences import parse_licences
     from britekit.collect.recording_folder import LISTING, Store, check_counts, listing
     from britekit.collect.web import Limits, Web
@@ -73,7 +74,7 @@ def audioset(
                 print(f"{name} = {count}")
             return counts.alone
         segments = (
-            clips.clips_of_list(Path(curated_csv_path))
+            read_curated(Path(curated_csv_path))
             if curated_csv_path
             else clips.clips_of_class(web, cfg.misc.audioset_url, root, class_name or "")
         )

@@ -51,9 +51,9 @@ class Batch:
     """Frame labels and targets of teachers."""
 
 
-def batch_size_for(count: int, batch_size: int, min_steps: int, smallest: int = 8) -> int:
-    """Batch size with which an epoch has at least ``min_steps`` steps, not below ``smallest``."""
-    size = max(1, min(batch_size, max(smallest, count // max(1, min_steps))))
+def batch_size_for(count: int, batch_size: int, min_steps: int) -> int:
+    """Batch size with which an epoch has at least ``min_steps`` steps, not below 8."""
+    size = max(1, min(batch_size, max(8, count // max(1, min_steps))))
     if size < min(batch_size, count):
         log.info(
             "Small data set: batch size reduced from %d to %d (train.min_steps = %d)",

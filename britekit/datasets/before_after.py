@@ -118,10 +118,8 @@ class LikeTraining:
         mixing: MixSettings,
         fade: Fade,
         max_augmentations: int | None = None,
-        seed: int = 0,
     ):
         self.pool = pool
-        self.seed = seed
         self.label = np.array([[info.name == class_name for info in pool.classes]], np.uint8)
         chain = Chain(build_steps(entries, *pool.images.shape[1:]), fade, max_augmentations)
         # Built once for its warnings, and without what these say is off.
@@ -147,4 +145,4 @@ class LikeTraining:
     def _batches(self, samples: Excerpt, chain: Chain | None, mixing: MixSettings) -> TrainingBatches:
         members = torch.arange(len(samples.images))
         noise = samples.noise_class
-        return TrainingBatches(Bank(samples), members, len(members), self.seed, chain, mixing, noise)
+        return TrainingBatches(Bank(samples), members, len(members), 0, chain, mixing, noise)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from britekit.annotations.classes import difference_of
 from britekit.datasets.bank import Bank
 from britekit.datasets.batches import TrainingBatches, derived_seed
 from britekit.datasets.mixing import Partners
@@ -86,8 +87,5 @@ def check_classes(path: str, theirs: list[str], ours: list[str], training: str) 
 
     Raises `InputError` if the lists differ; names the first difference.
     """
-    if theirs == ours:
-        return
-    only = sorted(set(theirs) ^ set(ours))
-    what = f'other classes ("{only[0]}" is in one of them only)' if only else "the same classes in another order"
-    raise InputError(f"train.pseudo_labels: {path} has {what} than {training}; run pseudo-label again")
+    if what := difference_of(theirs, ours):
+        raise InputError(f"train.pseudo_labels: {path} has {what} than {training}; run pseudo-label again")

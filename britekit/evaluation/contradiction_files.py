@@ -106,11 +106,9 @@ def plot_contradictions(
     return count
 
 
-def write_sheet(
-    folder: str | Path, session: Session, views: Sequence[ClassView], audio: AudioConfig, size: int = SHEET_SIZE
-) -> list[Path]:
+def write_sheet(folder: str | Path, session: Session, views: Sequence[ClassView], audio: AudioConfig) -> list[Path]:
     """Write ``most_contradicted.jpeg``: the spectrograms with the lowest scores over all classes."""
-    pairs = sorted(((row, view) for view in views for row in view.rows), key=lambda pair: pair[0].score)[:size]
+    pairs = sorted(((row, view) for view in views for row in view.rows), key=lambda pair: pair[0].score)[:SHEET_SIZE]
     view_of = {id(row): view for row, view in pairs}
     place = Path(folder)
 

@@ -28,6 +28,7 @@ _DEPARTURE = 9.21
 PRIOR_PRECISION = (0.25**-2, 1.0**-2)
 # Logits of clipped scores lie within ±16.2.
 _SPAN = 17
+_FOLDS = 10
 # Bins per unit of logit. Classes need fewer: their values are shrunk anyway, and there are many.
 _FINE, _COARSE = 1024, 128
 
@@ -167,7 +168,6 @@ def cross_fit(
     groups_N: NDArray[np.integer],
     cutoff: float = 0.0,
     per_class: bool = True,
-    folds: int = 10,
 ) -> NDArray[np.float32]:
     """Return probabilities, each calibrated without the recording that it belongs to.
 
@@ -179,7 +179,7 @@ def cross_fit(
     members = np.unique(groups_N)
     if len(members) < 2:
         raise InputError("only one recording: a calibration cannot be checked on recordings it has not seen")
-    number = min(folds, len(members))
+    number = min(_FOLDS, len(members))
     fold_of = np.zeros(int(members.max()) + 1, dtype=np.int64)
     fold_of[np.random.default_rng(0).permutation(members)] = np.arange(len(members)) % number
     fold_N = fold_of[groups_N]

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from britekit.annotations.classes import difference_of
 from britekit.errors import ModelError
 from britekit.models.checkpoint import LASTING, check_entries, read_archive, write_archive
 
@@ -65,10 +66,8 @@ def _source(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
 
 def _compare(first: dict[str, Any], first_path: Any, other: dict[str, Any], path: Any) -> None:
     names, others = (c["hyper_parameters"].get("train_class_names") for c in (first, other))
-    if names != others:
-        only = sorted(set(names or ()) ^ set(others or ()))
-        what = f'"{only[0]}" is in one of them only' if only else "their order differs"
-        raise ModelError(f"{path} was trained for other classes than {first_path} ({what}); choose ones of one list")
+    if what := difference_of(others or (), names or ()):
+        raise ModelError(f"{path} was trained for {what} than {first_path}; choose ones of one list")
     ours, theirs = first["state_dict"], other["state_dict"]
     stray = sorted(set(ours) ^ set(theirs))
     if stray:

@@ -15,6 +15,7 @@ from britekit.plots.axis_ticks import frequency_ticks, row_centers_hz
 from britekit.plots.style import ORANGE, SPECTROGRAM_COLORS, common_style
 
 _DPI = 110
+_POWER = 0.6  # shows faint sounds
 
 
 class ExamplePlot:
@@ -24,13 +25,10 @@ class ExamplePlot:
     ----------
     cfg
         Section ``audio``, for the frequencies of the rows.
-    power
-        Exponent on the values; below 1 it shows faint sounds.
     """
 
-    def __init__(self, cfg: AudioConfig, power: float = 0.6) -> None:
+    def __init__(self, cfg: AudioConfig) -> None:
         ticks = frequency_ticks(row_centers_hz(cfg), 5)
-        self._power = power
         with common_style():
             drawn = Figure(figsize=(4.0, 2.0), dpi=_DPI)
             self._canvas = FigureCanvasAgg(drawn)
@@ -59,7 +57,7 @@ class ExamplePlot:
         marked_s
             Start and end of the marked interval.
         """
-        image = np.asarray(image_HW, dtype=np.float32) ** self._power
+        image = np.asarray(image_HW, dtype=np.float32) ** _POWER
         with common_style():
             self._image.set_data(image)
             self._image.set_extent((start_s, start_s + seconds, -0.5, len(image) - 0.5))

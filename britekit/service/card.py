@@ -6,7 +6,6 @@ the project's files, so the same ensemble and results give the same bytes.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +27,7 @@ from britekit.files import write_text
 from britekit.inference.platt import Calibration
 from britekit.metrics.bootstrap import Interval, bin_ranks, resample
 from britekit.metrics.ranking import rank_classes
-from britekit.tracking.metrics_file import FIGURES_NAME
+from britekit.tracking.metrics_file import FIGURES_NAME, read_metrics, run_figures
 
 # Where the pipeline's stage `extract` writes it.
 DATABASE = "data/training.db"
@@ -75,18 +74,18 @@ def card_text(
         A file of the project cannot be read.
     """
     learned, credits = _training_data(root / DATABASE)
-    figures = _read_json(root / "results/test" / FIGURES_NAME) if tested else {}
+    figures = read_metrics(root / "results/test" / FIGURES_NAME) if tested else {}
     cells = read_cells(root / "results/test" / CELLS_NAME) if figures.get("recordings") else None
     if cells is not None:
         cells = _with_names(cells, classes)
-    runs = {name: _run_of(root, name) for name in origin}
+    runs = {name: run_figures(root, name) for name in origin}
     parts = [
         [f"# {cfg.pipeline.bento_name}", "", f"{WRITTEN_BY}; pipeline.intended_use changes its first section."],
         _purpose(cfg, classes),
         _members(origin, runs),
         _learned_from(learned, credits, classes),
         _test(figures, cells, cfg),
-        _calibration(calibration, _read_json(root / "metrics/calibration.json") if tested else {}),
+        _calibration(calibration, read_metrics(root / "metrics/calibration.json") if tested else {}),
         _limits(cfg, classes, learned, credits, figures, cells),
         _cost(runs),
     ]
@@ -294,19 +293,6 @@ def _training_data(database: Path) -> tuple[list[ClassSummary], list[Credit]]:
         return [], []
     with open_database(str(database)) as session:
         return list(summarize(session).classes), credits_of_database(session)
-
-
-def _run_of(root: Path, member: str) -> dict[str, Any]:
-    return _read_json(root / "results/runs" / f"train-{Path(member).stem.removeprefix('seed-')}.json")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON ({error}); run the pipeline again") from None
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

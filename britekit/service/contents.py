@@ -26,6 +26,7 @@ from britekit.errors import InputError, ModelError
 from britekit.files import csv_text, sha256_of, write_json, write_text
 from britekit.inference.platt import project_calibration, read_calibration
 from britekit.tracking.facts import locked_hashes, project_root
+from britekit.tracking.metrics_file import read_metrics, run_figures
 
 logger = logging.getLogger(__name__)
 
@@ -167,13 +168,13 @@ def _origin(exports: Sequence[Path], facts: Sequence[Any], tested: bool) -> dict
     """
     root, training = project_root(), {}
     for path, fact in zip(exports, facts, strict=True):
-        noted = _read(root / "results/runs" / f"train-{path.stem.removeprefix('seed-')}.json")
+        noted = run_figures(root, path.name)
         training[path.name] = {
             "date": fact.training_date or noted.get("date"),
             **{key: noted.get(key) for key in ("version", "revision", "epochs", "spectrograms")},
         }
     data = {name: value for name, value in locked_hashes(root).items() if name.startswith("data/")}
-    figures = _read(root / "metrics/test.json") if tested else {}
+    figures = read_metrics(root / "metrics/test.json") if tested else {}
     plain = {k: v for k, v in figures.items() if not isinstance(v, (dict, list))}
     return {"training": training, "data": data, "test": plain or None}
 
@@ -185,16 +186,6 @@ def _card(cfg: BaseConfig, facts: Any, training: dict[str, Any], folder: Path, t
 
     calibration = read_calibration(str(folder / CALIBRATION)) if tested else None
     return card_text(cfg, mapped_classes(facts.classes, cfg), training, calibration, project_root(), tested)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return a file of metrics; an ensemble that was not made by the pipeline has none."""
-    if not path.is_file():
-        return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON ({error}); run the pipeline again") from None
 
 
 def _copy_sample(cfg: BaseConfig, folder: Path) -> None:

@@ -29,22 +29,22 @@ def experiment_name() -> str:
     return os.environ.get("DVC_EXP_NAME") or _git("rev-parse", "--short", "HEAD") or "workspace"
 
 
-def project_root(start: Path | None = None) -> Path:
+def project_root() -> Path:
     """Return the nearest parent folder with ``dvc.yaml`` or ``.dvc``, else the folder itself."""
-    here = (start or Path.cwd()).resolve()
+    here = Path.cwd().resolve()
     for folder in (here, *here.parents):
         if (folder / "dvc.yaml").is_file() or (folder / ".dvc").is_dir():
             return folder
     return here
 
 
-def main_root(start: Path | None = None) -> Path:
+def main_root() -> Path:
     """Return the root of the user's own repository, also from inside a temporary DVC experiment.
 
     ``dvc exp run --temp`` and the queue work in a copy below ``.dvc/tmp/exps`` that is deleted afterwards;
     logs and W&B runs must outlive it, so they go to the enclosing repository.
     """
-    root = project_root(start)
+    root = project_root()
     for folder in (root, *root.parents):
         if folder.name == "exps" and folder.parent.name == "tmp" and folder.parent.parent.name == ".dvc":
             return folder.parent.parent.parent

@@ -1,10 +1,12 @@
-"""Write the metrics of a stage as JSON: a few for DVC's tables, all of them beside the results."""
+"""The metrics of a stage as JSON: a few for DVC's tables, all of them beside the results."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+from britekit.errors import InputError
 from britekit.files import write_json
 from britekit.tracking.facts import provenance
 
@@ -26,6 +28,24 @@ def write_figures(path: str | Path, figures: dict[str, Any]) -> None:
     Floats are rounded to six decimals; non-finite values become null.
     """
     write_json(path, {**_rounded(figures, 6), **provenance()})
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Return a file of metrics; an ensemble that was not made by the pipeline has none.
+
+    Raises `InputError` if it is not valid JSON.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON ({error}); run the pipeline again") from None
+
+
+def run_figures(root: Path, member: str) -> dict[str, Any]:
+    """Return what training noted about a member of the ensemble."""
+    return read_metrics(root / "results/runs" / f"train-{Path(member).stem.removeprefix('seed-')}.json")
 
 
 def _rounded(value: Any, digits: int) -> Any:

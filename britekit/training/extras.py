@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from britekit.annotations.classes import difference_of
 from britekit.config import BaseConfig
 from britekit.datasets.extra_targets import ExtraTargets, frame_masks
 from britekit.datasets.frame_labels import read_frame_labels
 from britekit.datasets.pseudo_labels import PseudoLabels
 from britekit.datasets.teacher_targets import TeacherTargets, read_teacher_targets
 from britekit.datasets.window_targets import WindowTargets
-from britekit.errors import TrainingError, some
+from britekit.errors import TrainingError
 from britekit.files import sha256_of
 from britekit.models.recognizer import frame_count
 from britekit.models.registry import is_sed_head
@@ -99,9 +100,7 @@ def _with_teacher(
     setting = f"train.teacher_targets_pickle: {path}"
     pickle_path = cfg.train.train_pickle
     codes = [info.code or info.name for info in samples.classes]
-    if targets.class_codes != codes:
-        differing = sorted(set(codes) ^ set(targets.class_codes))
-        what = f"other classes ({some(differing, 3)})" if differing else "the classes in another order"
+    if what := difference_of(targets.class_codes, codes):
         raise TrainingError(f"{setting} has {what} than {pickle_path}; run teacher-targets on it")
     if targets.source_sha256 != sha256_of(pickle_path):
         raise TrainingError(

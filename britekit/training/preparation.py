@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from britekit.annotations.classes import ClassInfo
+from britekit.annotations.classes import ClassInfo, difference_of
 from britekit.config import BaseConfig
 from britekit.config.audio import with_channels
 from britekit.datasets.augmentations.registry import build_steps
@@ -201,12 +201,5 @@ def check_same_classes(train: Sequence[ClassInfo], test: Sequence[ClassInfo], te
 
     Raises `TrainingError` if the lists differ; names the first difference.
     """
-    ours, theirs = [c.name for c in train], [c.name for c in test]
-    if ours == theirs:
-        return
-    if sorted(ours) == sorted(theirs):
-        what = "the same classes in another order"
-    else:
-        only = sorted(set(ours) ^ set(theirs))
-        what = f'other classes ("{only[0]}" is in one of them only)' if only else "other classes"
-    raise TrainingError(f"train.test_pickle: {test_path} has {what} than train.train_pickle; pickle both alike")
+    if what := difference_of([info.name for info in test], [info.name for info in train]):
+        raise TrainingError(f"train.test_pickle: {test_path} has {what} than train.train_pickle; pickle both alike")

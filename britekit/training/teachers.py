@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from britekit.annotations.classes import difference_of
 from britekit.config import BaseConfig, from_dict
 from britekit.datasets.bank import Bank
 from britekit.datasets.batches import plain_batches
@@ -120,9 +121,7 @@ def _check_teacher(
     path = model.path
     ours = [info.code or info.name for info in samples.classes]
     theirs = [info.code or info.name for info in model.classes]
-    if ours != theirs:
-        only = sorted(set(ours) ^ set(theirs))
-        what = f"other classes ({some(only, 3)})" if only else "the classes in another order"
+    if what := difference_of(theirs, ours):
         raise ModelError(f"teacher {path} has {what} than {pickle_path}; teachers need the same list in the same order")
     made_with = samples.audio or vars(cfg.audio)
     source = pickle_path if samples.audio else "the settings"

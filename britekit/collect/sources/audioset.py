@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from britekit.collect import audioset
+from britekit.collect.audioset_tables import read_curated
 from britekit.collect.context import Context
 from britekit.collect.download_cache import DEFAULT_LIMIT, DEFAULT_RATE, check_row
 from britekit.collect.offers import Offer, SourceRow
@@ -19,7 +20,7 @@ def find(row: SourceRow, context: Context) -> list[Offer]:
     check_row(row, "the name of a class or a list of clips")
     downloads = context.network(row)
     segments = (
-        audioset.clips_of_list(context.project / Path(row.query).expanduser())
+        read_curated(context.project / Path(row.query).expanduser())
         if row.query.lower().endswith(".csv")
         else audioset.clips_of_class(downloads.web, downloads.misc.audioset_url, context.project, row.query)
     )
