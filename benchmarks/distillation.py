@@ -128,10 +128,8 @@ def change(path: str, lines: dict[str, str]) -> None:
 
 def show_cost(options: argparse.Namespace) -> None:
     """Print multiply-adds of the student beside its limit."""
-    costs = {}
-    for line in britekit("models", "--classes", "7").splitlines()[1:]:
-        name, _, gmacs = line.split()
-        costs[name] = float(gmacs)
+    rows = [line.split() for line in britekit("models", "--classes", "7").splitlines()]
+    costs = {row[0]: float(row[2]) for row in rows if row and row[0] in (options.student, options.teacher, LARGE)}
     share = costs[options.student] / (3 * costs[LARGE])
     print(f"{options.student}: {share:.1%} of the multiply-adds of three {LARGE} (at most {LIMIT:.0%})")
     ratio = options.teachers * costs[options.teacher] / costs[options.student]

@@ -1,7 +1,7 @@
 """Screening: cost and detections of an ensemble with and without a student, where one window in fifty holds a call.
 
     python benchmarks/screening.py WORK --members DIR --student CKPT [--hours 24] [--fit-hours 24] [--lose 0.01]
-        [--costly effnet.4] [--small hgnet.1] [--small-size 64 160] [--cost-hours 1]
+        [--costly effnet.4] [--small hgnet.1] [--small-size 64 160] [--cost-hours 1] [--public PROGRAM]
 
 --members holds trained checkpoints with exports, of the species of `sample`; --student is a small network of the same
 training set. Soundscapes of ten minutes are synthesized into WORK (of another seed for the screen than for the
@@ -10,7 +10,8 @@ what is done already is not done again.
 
 Networks trained in minutes are small, so the cost of large ones is measured beside: three of --costly and a student
 --small, with drawn weights and the default spectrograms, in a screen that lets the same share of windows pass; whole
-commands `analyze` on --cost-hours of these recordings. Prints CPU seconds, since other work may run beside it.
+commands `analyze` on --cost-hours of these recordings, and that of a public britekit if its program is named. Prints
+CPU seconds, since other work may run beside it.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def main() -> int:
     parser.add_argument("--small", default="hgnet.1")
     parser.add_argument("--small-size", type=int, nargs=2, default=[64, 160], help="height and width it looks at")
     parser.add_argument("--cost-hours", type=float, default=1)
+    parser.add_argument("--public", type=Path, help="program of a public britekit, with OpenVINO")
     options = parser.parse_args()
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
@@ -113,9 +115,14 @@ def synthesize_all(folder: Path, hours: float, one_in: int, seed: int) -> None:
 
 
 def britekit(*arguments: str) -> tuple[float, str]:
-    """Run a command; return its CPU seconds and what it printed."""
+    """Run a command of britekit; return its CPU seconds and what it printed."""
+    return cpu_of([sys.executable, "-m", "britekit", *arguments])
+
+
+def cpu_of(command: list[str]) -> tuple[float, str]:
+    """Run a program; return its CPU seconds and what it printed."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-m", "britekit", *arguments], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(done.stdout[-1500:], flush=True)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
@@ -141,7 +148,7 @@ def detections(folder: Path) -> set[tuple[str, ...]]:
 
 def cost(options: argparse.Namespace, folder: Path) -> None:
     """Print the CPU of whole commands, with and without a screen that lets as many windows pass as the trained one."""
-    from made_models import own_models
+    from made_models import own_models, public_models
 
     text = json.loads(Path(f"with-{options.hours:g}.json").read_text())["screened"]
     share = 1 - int(text.split()[0]) / int(text.split()[2])
@@ -164,6 +171,13 @@ def cost(options: argparse.Namespace, folder: Path) -> None:
         f"{options.cost_hours:g} h: {computed}; CPU of analyze {spent['without']:.1f} s without, "
         f"{spent['with-costly']:.1f} s with: {spent['without'] / spent['with-costly']:.2f} times as fast"
     )
+    if options.public is not None:
+        theirs = public_models(options.public.absolute(), Path("public"), options.costly, 3)
+        Path("data").mkdir(exist_ok=True)
+        Path("data/exclude.txt").touch()  # it does nothing without this list
+        given = ["-i", str(part), "-o", "cost-public", "--ckpt", str(theirs)]
+        seconds, _ = cpu_of([str(options.public.absolute()), "analyze", *given])
+        print(f"public: {seconds:.1f} s of CPU, {seconds / spent['with-costly']:.2f} times those with the screen")
     for name, seconds in parts(costly, small, part).items():
         print(f"CPU per window: {name} {1000 * seconds:.2f} ms")
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,6 +42,16 @@ class SpectrogramBatch:
     spectrograms: np.ndarray
     traits: np.ndarray | None = None
     """(B, T) `britekit.audio.levels.TRAITS`, float32, if asked for."""
+    sounds: list[np.ndarray] | None = None
+    """Samples of each window, for `spectrograms_of`, where ``spectrograms`` are smaller ones."""
+
+
+def spectrograms_of(sounds: Sequence[np.ndarray], cfg: AudioConfig, device: str = "cpu") -> np.ndarray:
+    """Return the spectrograms that `Windows.batches` gives for windows with these samples, float32 (B, H, W)."""
+    images = _new_batch(cfg, len(sounds), device)
+    for segment in sounds:
+        images.add(segment)
+    return images.take()
 
 
 class Windows:
@@ -109,6 +119,7 @@ class Windows:
         sound: bool = False,
         stages: Stages | None = None,
         traits: bool = False,
+        small: AudioConfig | None = None,
     ) -> Iterator[SpectrogramBatch]:
         """Yield the windows with enough sound, ``size`` at a time; warn if there is none.
 
@@ -124,30 +135,43 @@ class Windows:
             Measures the stages ``decode`` and ``spectrogram``.
         traits
             Also measure each window's level, noise and spectrum.
+        small
+            Other settings for the spectrograms; the samples are kept, so that those of some windows can be computed.
         """
-        images = _Waveforms(self._transform.count(self._transform.duration)) if sound else self._new_batch(size, device)
+        if sound:
+            images: Any = _Waveforms(self._transform.count(self._transform.duration))
+        else:
+            images = _new_batch(small or self._cfg, size, device)
         starts: list[float] = []
         levels: list[tuple[float, float]] = []
+        sounds: list[np.ndarray] | None = None if small is None else []
         any_window = False
         add = images.add if stages is None else _timed(stages, images.add)
 
         def taken() -> SpectrogramBatch:
             pictures = images.take()
             if not traits:
-                return SpectrogramBatch(starts, pictures)
-            bands = np.full((len(starts), BANDS), np.nan, np.float32) if sound else spectrum_of(pictures)
-            return SpectrogramBatch(starts, pictures, np.concatenate([np.array(levels, np.float32), bands], axis=1))
+                return SpectrogramBatch(starts, pictures, None, sounds)
+            if sound:
+                bands = np.full((len(starts), BANDS), np.nan, np.float32)
+            else:
+                bands = spectrum_of(pictures if sounds is None else spectrograms_of(sounds, self._cfg, device))
+            measured = np.concatenate([np.array(levels, np.float32), bands], axis=1)
+            return SpectrogramBatch(starts, pictures, measured, sounds)
 
         for start, segment in self._segments() if stages is None else stages.timed("decode", self._segments()):
             if segment is None:
                 continue
             add(segment)
             starts.append(start)
+            if sounds is not None:
+                sounds.append(segment.copy())  # not a view, which would keep its whole block
             if traits:
                 levels.append(levels_of(segment, self._cfg.sampling_rate))
             if len(starts) == size:
                 yield taken()
                 starts, levels, any_window = [], [], True
+                sounds = None if sounds is None else []
         if starts:
             yield taken()
         elif not any_window:
@@ -160,15 +184,6 @@ class Windows:
             "%s: no window of %g s or more from %g s on in its %.3g s; it gives no spectrogram",
             shown(self.path), min(1.0, self._cfg.spec_duration), since, self.seconds,
         )  # fmt: skip
-
-    def _new_batch(self, size: int, device: str) -> _Batch | DeviceBatch:
-        if size < 1:
-            raise InputError(f"batch size of windows is {size}; expected 1 or more")
-        if device == "cpu":
-            return _Batch(self._transform, size)
-        from britekit.audio.spectrogram_torch import DeviceBatch
-
-        return DeviceBatch(self._cfg, size, device)
 
     def _segments(self) -> Iterator[tuple[float, np.ndarray | None]]:
         """Yield the start of each window with its samples, float32 (n,), or None if there are too few."""
@@ -214,6 +229,16 @@ class Windows:
             yield mono.finish()
             self.seconds = reader.seconds_read
             self.damaged_at = reader.damaged_at
+
+
+def _new_batch(cfg: AudioConfig, size: int, device: str) -> _Batch | DeviceBatch:
+    if size < 1:
+        raise InputError(f"batch size of windows is {size}; expected 1 or more")
+    if device == "cpu":
+        return _Batch(spectrogram_transform(cfg), size)
+    from britekit.audio.spectrogram_torch import DeviceBatch
+
+    return DeviceBatch(cfg, size, device)
 
 
 def _timed(stages: Stages, add: Callable[[np.ndarray], None]) -> Callable[[np.ndarray], None]:

@@ -9,7 +9,7 @@ detections fall below it: the exact upper bound of 95 % (Clopper-Pearson), not t
 few detections for such a bound is named and not screened: every window passes for it, or with --mark none does.
 With --together one threshold, on the student's highest score, bounds the share of windows with a detection that are
 lost; that needs fewer hours of recordings in which each class alone is rare. The student may look at smaller
-spectrograms than the ensemble, with a height and width that divide theirs: it then gets means of blocks.
+spectrograms than the ensemble; those of the ensemble are then computed for windows that pass only.
 Set infer.screen to the file, and analyze, watch, the service and a package compute only windows that some class
 lets pass. What is not computed has no score (NaN in scores.npz), never 0.
 

@@ -128,7 +128,10 @@ class Engine:
             Result or error (`InputError` for an unreadable recording). It can be cancelled until scoring starts.
         """
         folder = folder or self._folder
-        job = Job(Path(path), self.ensemble, start_seconds, max_seconds, folder, progress, self._traits, channels)
+        small = None if self._screen is None else self._screen.small
+        job = Job(
+            Path(path), self.ensemble, start_seconds, max_seconds, folder, progress, self._traits, channels, small
+        )
         with self._turn:
             if self._closed:
                 raise InferenceError("the engine is closed; create a new one to score more recordings")

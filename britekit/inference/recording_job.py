@@ -106,6 +106,8 @@ class Job:
         Whether to measure level, noise and spectrum of the windows.
     channels
         In place of ``audio.channels``.
+    small
+        Settings of the smaller spectrograms that a screen looks at first; None: the ensemble's.
 
     Attributes
     ----------
@@ -123,8 +125,10 @@ class Job:
         progress: Progress | None = None,
         traits: bool = False,
         channels: Channels | None = None,
+        small: AudioConfig | None = None,
     ) -> None:
         self.path = path
+        self._small = small
         self._audio = ensemble.audio if channels is None else replace(ensemble.audio, channels=channels)
         self.progress = progress
         self.future: Future[RecordingScores] = Future()
@@ -167,7 +171,7 @@ class Job:
             device = "cuda" if self._ensemble.device == "cuda" else "cpu"
             stages = self.progress.stages if self.progress else None
             self._batches = self._windows.batches(
-                count, device, self._ensemble.takes_sound, stages, self._traits is not None
+                count, device, self._ensemble.takes_sound, stages, self._traits is not None, self._small
             )
         elif self.future.done():  # scoring failed
             raise Cancelled

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from britekit.audio.files import shown
-from britekit.audio.windows import Windows
+from britekit.audio.windows import Windows, spectrograms_of
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InputError, some
 from britekit.files import sha256_of, write_csv
@@ -22,7 +22,7 @@ from britekit.files import together as written_together
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labeling import Labeler
 from britekit.inference.screen_file import CONFIDENCE, ClassScreen, ScreenFile, threshold_for, upper_bound
-from britekit.inference.screening import load_student, student_scores
+from britekit.inference.screening import load_student, smaller, student_scores
 from britekit.inference.spilled_array import SpilledArray
 
 log = logging.getLogger(__name__)
@@ -195,6 +195,7 @@ def _score_both(
     own: list[NDArray[np.float32]] = []
     theirs: list[NDArray[np.float32]] = []
     spent, failed = [0.0, 0.0], dict[Path, str]()
+    small = smaller(student, ensemble)
 
     def timed(place: int, work: Callable[[NDArray[np.float32]], NDArray[np.float32]], windows: NDArray[np.float32]):  # type: ignore[no-untyped-def]
         began = time.perf_counter()
@@ -206,9 +207,10 @@ def _score_both(
         passed: list[NDArray[np.float32]] = []
         rows, starts = SpilledArray(ensemble.width), list[float]()
         try:
-            for batch in Windows(path, ensemble.audio, ensemble.grid()).batches(_AT_ONCE):
+            for batch in Windows(path, ensemble.audio, ensemble.grid()).batches(_AT_ONCE, small=small):
                 passed.append(timed(0, lambda x: student_scores(student, x), batch.spectrograms))
-                rows.append(timed(1, lambda x: student_scores(ensemble, x), batch.spectrograms))
+                whole = batch.spectrograms if batch.sounds is None else spectrograms_of(batch.sounds, ensemble.audio)
+                rows.append(timed(1, lambda x: student_scores(ensemble, x), whole))
                 starts += batch.starts
         except BriteKitError as error:
             failed[path] = " ".join(str(error).split())

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from britekit.audio.spectrogram import normalize
-from britekit.config import BaseConfig
+from britekit.audio.windows import spectrograms_of
+from britekit.config import AudioConfig, BaseConfig
 from britekit.config.audio import with_channels
 from britekit.errors import InputError, ModelError, some
 from britekit.files import sha256_of
@@ -55,6 +55,8 @@ class Screen:
         Windows that begin less than this away from one that passes are computed too.
     fitted
         Share of windows that passed where the screen was fitted; None: not known.
+    small
+        Settings of the student's spectrograms, see `smaller`.
 
     Attributes
     ----------
@@ -65,9 +67,14 @@ class Screen:
     """
 
     def __init__(
-        self, student: Ensemble, thresholds_C: NDArray[np.float32], reach_s: float, fitted: float | None = None
+        self,
+        student: Ensemble,
+        thresholds_C: NDArray[np.float32],
+        reach_s: float,
+        fitted: float | None = None,
+        small: AudioConfig | None = None,
     ) -> None:
-        self.student = student
+        self.student, self.small = student, small
         self._thresholds_C, self._reach_s, self._fitted = thresholds_C, reach_s, fitted
         self.seen = self.passed = self.computed = 0
         self.facts: dict[str, str] = {}
@@ -128,11 +135,11 @@ class Screen:
 
 @dataclass(frozen=True, eq=False)
 class Decided:
-    """Windows of a recording, and which of them are computed."""
+    """Windows of a recording, and which of them are computed; spectrograms, or samples where these were smaller."""
 
     job: Job
     starts: list[float]
-    images: NDArray[np.float32]
+    images: list[NDArray[np.float32]]
     computed_N: NDArray[np.bool_]
 
 
@@ -147,10 +154,10 @@ class _Held:
 
     def push(
         self, batch: SpectrogramBatch | None, passed: NDArray[np.bool_], reach_s: float
-    ) -> tuple[list[float], NDArray[np.float32], NDArray[np.bool_]] | None:
+    ) -> tuple[list[float], list[NDArray[np.float32]], NDArray[np.bool_]] | None:
         if batch is not None:
             self._starts += batch.starts
-            self._images += list(batch.spectrograms)
+            self._images += list(batch.spectrograms) if batch.sounds is None else batch.sounds
             self._passed += passed.tolist()
         starts, flags = np.array(self._starts), np.array(self._passed, bool)
         computed = flags.copy()
@@ -164,7 +171,7 @@ class _Held:
         found = None
         if stop > self._done:
             fresh = slice(self._done, stop)
-            found = self._starts[fresh], np.stack(self._images[fresh]), computed[fresh]
+            found = self._starts[fresh], self._images[fresh], computed[fresh]
         if len(starts):  # those that share sound with one that is not decided stay
             oldest = starts[min(stop, len(starts) - 1)] - reach_s
             gone = min(stop, int(np.searchsorted(starts, oldest + _EPSILON_S, side="right")))
@@ -178,8 +185,12 @@ def score_screened(
 ) -> list[tuple[Job, list[float], NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.bool_]]]:
     """Return starts, scores and frames of the windows that are decided, and which were computed; NaN elsewhere."""
     decided = screen.decide(items)
-    images = [each.images[each.computed_N] for each in decided]
-    segment, frames = ensemble.score(np.concatenate(images)) if images else (np.empty((0, 0), np.float32), None)
+    images = [image for each in decided for image, is_in in zip(each.images, each.computed_N, strict=True) if is_in]
+    segment, frames = np.empty((0, ensemble.width), np.float32), None
+    if images:
+        device = "cuda" if ensemble.device == "cuda" else "cpu"
+        whole = np.stack(images) if screen.small is None else spectrograms_of(images, ensemble.audio, device)
+        segment, frames = ensemble.score(whole)
     found, row = [], 0
     for each in decided:
         past = row + int(np.count_nonzero(each.computed_N))
@@ -198,20 +209,8 @@ def score_screened(
 
 def student_scores(student: Ensemble, windows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the student's scores (N, C): with an SED head, the highest of the frames."""
-    segment, frames = student.score(shrunk(windows, student.audio.spec_height, student.audio.spec_width))
+    segment, frames = student.score(windows)
     return segment if frames is None else frames.max(axis=2)
-
-
-def shrunk(windows_NHW: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Return the means of blocks, (N, height, width), scaled to [0, 1] as spectrograms are."""
-    _, rows, columns = windows_NHW.shape
-    if (rows, columns) == (height, width):
-        return windows_NHW
-    by, across = rows // height, columns // width
-    sums = np.sum([windows_NHW[:, k::by] for k in range(by)], axis=0)
-    sums = np.sum([sums[:, :, k::across] for k in range(across)], axis=0)
-    normalize(sums)
-    return np.asarray(sums, np.float32)
 
 
 def open_screen(cfg: BaseConfig, ensemble: Ensemble, labeler: Labeler) -> Screen | None:
@@ -249,13 +248,19 @@ def open_screen(cfg: BaseConfig, ensemble: Ensemble, labeler: Labeler) -> Screen
     _warn_of_lower(cfg, stored, labeler, path)
     # Frames are averaged over overlapping windows, and smoothing takes rows further away.
     reach_s = cfg.infer.smoothing_s + (0.0 if ensemble.sed_fps is None else ensemble.duration)
-    screen = Screen(student, thresholds, reach_s, stored.passing)
+    screen = Screen(student, thresholds, reach_s, stored.passing, smaller(student, ensemble))
     screen.facts = {"screen": sha256_of(path), "student": stored.student_sha256}
     return screen
 
 
+def smaller(student: Ensemble, ensemble: Ensemble) -> AudioConfig | None:
+    """Return the settings of the student's spectrograms if they are smaller than the ensemble's, else None."""
+    sizes = [(each.audio.spec_height, each.audio.spec_width) for each in (student, ensemble)]
+    return None if sizes[0] == sizes[1] else student.audio
+
+
 def load_student(cfg: BaseConfig, ensemble: Ensemble, path: Path) -> Ensemble:
-    """Load a student for an ensemble; it must take the same windows, or spectrograms smaller by a whole factor."""
+    """Load a student for an ensemble; it must take the same windows, but its spectrograms may be smaller."""
     if not path.is_file():
         raise ModelError(f"the student {path} does not exist")
     if ensemble.takes_sound:
@@ -266,11 +271,11 @@ def load_student(cfg: BaseConfig, ensemble: Ensemble, path: Path) -> Ensemble:
     own_settings = with_channels(student.members[0].training_cfg["audio"])
     for name, wanted in with_channels(ensemble.members[0].training_cfg["audio"]).items():
         own = own_settings.get(name)
-        is_part = name in ("spec_height", "spec_width") and isinstance(own, int) and own > 0 and wanted % own == 0
-        if own != wanted and not is_part:
+        is_smaller = name in ("spec_height", "spec_width") and isinstance(own, int) and own < wanted
+        if own != wanted and not is_smaller:
             raise ModelError(
                 f"the student {path} was trained with audio.{name} {own}, the ensemble with {wanted}; train a student "
-                "on the ensemble's spectrograms, or with a height and width that divide theirs"
+                "on the ensemble's spectrograms, or on smaller ones"
             )
     return student
 

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from scipy.stats import binomtest
 
@@ -28,7 +27,7 @@ from britekit.inference.labeling import Labeler
 from britekit.inference.model_files import resolve_for_models
 from britekit.inference.screen_file import read_screen, threshold_for, upper_bound
 from britekit.inference.screen_fit import least_detections
-from britekit.inference.screening import Screen, open_screen, shrunk
+from britekit.inference.screening import Screen, open_screen
 from tests.inference.conftest import place, write_recording  # noqa: F401
 from tests.inference.fakes import SMALL_AUDIO, make_fake_member
 
@@ -76,7 +75,7 @@ def test_windows_that_share_sound_with_one_that_passes_are_computed(step, chunk)
             images = np.array(here, np.float32).reshape(-1, 1, 1)
             batch = SpectrogramBatch([starts[k] for k in here], images) if here else None
             for each in gate.decide([(job, batch) for job in jobs]):
-                assert [starts[int(k)] for k in each.images[:, 0, 0]] == each.starts
+                assert [starts[int(image[0, 0])] for image in each.images] == each.starts
                 found[0 if each.job is jobs[0] else 1] += zip(each.starts, each.computed_N.tolist(), strict=True)
             if batch is None:
                 break
@@ -171,33 +170,31 @@ def test_one_threshold_for_all_classes(capsys):
         assert (stored.classes[name].detections, stored.classes[name].lost) == (heard.sum(), lost)
 
 
-def test_a_student_of_smaller_spectrograms():
-    prepare()
-    half = dataclasses.replace(
-        SMALL_AUDIO, spec_height=SMALL_AUDIO.spec_height // 2, spec_width=SMALL_AUDIO.spec_width // 2
-    )
+@pytest.mark.parametrize(("frames", "overlap"), [(None, 0.0), (12, 2.0)])
+def test_a_student_of_smaller_spectrograms(frames, overlap):
+    """It sees what `analyze` gives it alone; windows that pass have the ensemble's scores, to the last bit."""
+    prepare(frames, overlap)
+    half = dataclasses.replace(SMALL_AUDIO, spec_height=SMALL_AUDIO.spec_height // 2, spec_width=32)
     make_fake_member(Path("models/half"), CLASSES, half, name="half", seed=9)
-    found = screen(input_path="rec", student="models/half/half.ckpt", overlap=2.5, lose=0.3)
-    assert found.windows > 300 and found.screen.student == "half/half.onnx"
-    Path("c.yaml").write_text(yaml.safe_dump({"infer": {"screen": "models/screen.yaml", "overlap": 2.5}}))
-    analyze(cfg_path="c.yaml", input_path="rec", output_path="out", min_score=0.5)
-    analyze(input_path="rec", output_path="all", min_score=0.5, overlap=2.5)
-    few, all_ = labels_of("out"), labels_of("all")
-    assert few and few.items() <= all_.items() and len(few) >= 0.7 * len(all_)
-    third = dataclasses.replace(SMALL_AUDIO, spec_height=SMALL_AUDIO.spec_height // 2 + 1)
-    make_fake_member(Path("models/third"), CLASSES, third, name="third", seed=9)
-    with pytest.raises(BriteKitError, match="audio.spec_height.*height and width that divide theirs"):
-        screen(input_path="rec", student="models/third/third.ckpt")
-
-
-def test_blocks_are_averaged_and_scaled():
-    windows = np.random.default_rng(0).random((3, 12, 20)).astype(np.float32)
-    windows[2] = 0.25
-    means = torch.nn.functional.avg_pool2d(torch.from_numpy(windows), (3, 2)).numpy()[:2]
-    low, high = means.min(axis=(1, 2), keepdims=True), means.max(axis=(1, 2), keepdims=True)
-    found = shrunk(windows, 4, 10)
-    np.testing.assert_allclose(found[:2], (means - low) / (high - low), atol=1e-6)
-    assert (found[2] == 0).all() and shrunk(windows, 12, 20) is windows
+    found = screen(input_path="rec", student="models/half/half.ckpt", overlap=2.5, lose=0.3, together=True)
+    analyze(input_path="rec", output_path="student", ckpt_path="models/half", min_score=0.0, overlap=2.5)
+    best = ScoreTable.load("student/scores.npz").scores.max(axis=1)
+    threshold = found.screen.classes["Wren"].threshold
+    assert found.passed == pytest.approx((best >= threshold - 1e-6).sum(), abs=1) and 0 < found.passed < found.windows
+    for drift in (None, "drift"):
+        settings = {"infer": {"screen": "models/screen.yaml", "overlap": overlap}, "service": {"drift_folder": drift}}
+        Path("c.yaml").write_text(yaml.safe_dump(settings))
+        analyze(cfg_path="c.yaml", input_path="rec", output_path=f"out-{drift}", min_score=0.0, segment_len=0.25)
+    analyze(input_path="rec", output_path="all", min_score=0.0, overlap=overlap, segment_len=0.25)
+    table, whole = ScoreTable.load("out-None/scores.npz"), ScoreTable.load("all/scores.npz")
+    left = np.isnan(table.scores)
+    assert left.any() and not left.all()
+    np.testing.assert_array_equal(table.scores[~left], whole.scores[~left])
+    np.testing.assert_array_equal(table.scores, ScoreTable.load("out-drift/scores.npz").scores)
+    larger = dataclasses.replace(SMALL_AUDIO, spec_height=SMALL_AUDIO.spec_height * 2)
+    make_fake_member(Path("models/larger"), CLASSES, larger, name="larger", seed=9)
+    with pytest.raises(BriteKitError, match="audio.spec_height.*or on smaller ones"):
+        screen(input_path="rec", student="models/larger/larger.ckpt")
 
 
 @pytest.mark.parametrize(
