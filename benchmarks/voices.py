@@ -1,13 +1,13 @@
 """Voices: recall on spoken sentences at 0, 6 and 12 dB, and false alarms per hour where there are none.
 
-    python benchmarks/voices.py WORK --data DIR [--recorded DIR] [--hours 9]
+    python benchmarks/voices.py WORK --data DIR [--recorded DIR] [--hours 8.5]
 
---data holds `esc10/` and `insects/` (see the guide); --recorded holds folders of `.g722` prompts, one per speaker, as
-Debian's packages asterisk-core-sounds-*-g722 unpack them. espeak-ng must be installed. Everything is at 16 kHz, so
-decibels compare what the network hears. Without voices: soundscapes of `sample` at twelve sites, ESC-10 less its human
-sounds (baby cry, sneeze) and insects, these two also at 0.8 and 1.25 times their speed (named "changed"). Threshold and
-shortest stretch are chosen on one half (sites, sources, folds, voices) and reported on the other. Probabilities are
-kept in WORK, so that a run that was stopped goes on.
+--data holds `esc10/` and `insects/`; --recorded holds folders of `.g722` prompts, one per speaker, as Debian's packages
+asterisk-core-sounds-*-g722 unpack them. espeak-ng must be installed. Everything is at 16 kHz, so decibels compare what
+the network hears. Without voices: soundscapes of `sample` (the first twelve at sites of their own), ESC-10 less its
+human sounds (baby cry, sneeze) and insects, these two also at 0.8 and 1.25 times their speed (named "changed").
+Threshold and shortest stretch are chosen on one half (soundscapes, sources, folds, voices) and reported on the other.
+Probabilities are kept in WORK, so that a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import av
 import numpy as np
 import soundfile
 
@@ -90,38 +93,46 @@ class Item:
     key: str
     kind: str
     half: int
-    samples: np.ndarray
+    make: Callable[[], np.ndarray]
+    """Returns the samples, which are needed only if they were not heard yet."""
     spoken: tuple[float, float] = (0.0, 0.0)
     snr_db: int = 0
 
 
 def soundscapes(hours: float) -> Iterator[Item]:
     species = first_species(8)
-    for number in range(round(hours * 60 / MINUTES)):
-        site = draw_site(5, number % 12 + 1, len(species))
+
+    def made(number: int) -> np.ndarray:
+        # The first twelve have sites of their own (echo, water, insects), which take longer to synthesize.
+        site = draw_site(5, number + 1, len(species)) if number < 12 else None
         rng = np.random.default_rng((5, number))
         bouts = []
         for _ in range(int(rng.poisson(2 * MINUTES))):
             start = float(rng.uniform(0, MINUTES * 60 - 25))
-            who = species[int(rng.choice(len(species), p=site.weights))]
+            who = species[int(rng.choice(len(species), p=None if site is None else site.weights))]
             bouts.append(Bout(who, start, start + float(rng.uniform(8, 25)), (-18.0, 8.0), 1.5))
-        made = synthesize(rng, MINUTES * 60.0, bouts, site)[0]
-        yield Item(f"soundscape {number}", "soundscapes", site.number % 2, resample(made, SYNTH_RATE, RATE))
+        return resample(synthesize(rng, MINUTES * 60.0, bouts, site)[0], SYNTH_RATE, RATE)
+
+    for number in range(round(hours * 60 / MINUTES)):
+        yield Item(f"soundscape {number}", "soundscapes", (number + 1) % 2, partial(made, number))
 
 
 def real(data: Path) -> Iterator[Item]:
     with open(data / "insects" / "split.csv", encoding="utf-8", newline="") as file:
-        train = {row[next(iter(row))] for row in csv.DictReader(file) if "train" in row.values()}
+        train = {row["recording"] for row in csv.DictReader(file) if row["split"] == "train"}
+
+    def made(path: Path, speed: float) -> np.ndarray:
+        wave = read_audio(path)
+        return resample(wave.samples.mean(axis=0), round(wave.rate * speed), RATE)
+
     for folder in ("esc10", "insects"):
         for path in sorted((data / folder / "recordings").rglob("*.ogg")):
             if path.parent.name in HUMAN:
                 continue
-            wave = read_audio(path)
-            half = int(path.name[0]) % 2 if folder == "esc10" else int(bool({path.stem, path.name} & train))
+            half = int(path.name[0]) % 2 if folder == "esc10" else int(path.stem in train)
             for speed in (1.0, 0.8, 1.25):
                 kind = folder if speed == 1.0 else f"{folder} changed"
-                samples = resample(wave.samples.mean(axis=0), round(wave.rate * speed), RATE)
-                yield Item(f"{folder} {path.stem} {speed}", kind, half, samples)
+                yield Item(f"{folder} {path.stem} {speed}", kind, half, partial(made, path, speed))
 
 
 def spoken(recorded: Path | None) -> Iterator[tuple[str, str, int, np.ndarray]]:
@@ -135,12 +146,19 @@ def spoken(recorded: Path | None) -> Iterator[tuple[str, str, int, np.ndarray]]:
                 yield f"{voice} {line}", "espeak-ng", number % 2, trimmed(resample(samples, rate, RATE))
     for number, speaker in enumerate(sorted(recorded.iterdir()) if recorded else []):
         taken = 0
-        for path in sorted(speaker.glob("*.g722"), key=lambda path: zlib.crc32(path.name.encode())):
-            wave = read_audio(path)
-            samples = trimmed(resample(wave.samples[0], wave.rate, RATE))
+        some = [path for path in speaker.glob("*.g722") if path.stat().st_size]  # one of the packages has an empty one
+        for path in sorted(some, key=lambda path: zlib.crc32(path.name.encode())):
+            samples = trimmed(read_g722(path))
             if taken < 24 and 1.5 <= len(samples) / RATE <= 8:
                 taken += 1
                 yield f"{speaker.name} {path.stem}", "recorded", number % 2, samples
+
+
+def read_g722(path: Path) -> np.ndarray:
+    """Return the samples of a file without a header, which FFmpeg reads only if the format is given: 16 kHz, mono."""
+    with av.open(str(path), format="g722") as container:
+        blocks = [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]
+    return np.concatenate(blocks).astype(np.float32) / 2**15
 
 
 def trimmed(samples: np.ndarray) -> np.ndarray:
@@ -155,15 +173,25 @@ def active_rms(samples: np.ndarray) -> float:
     return float(np.sqrt(powers[powers > powers.max() / 1000].mean()))
 
 
-def mixed(backgrounds: dict[int, list[Item]], recorded: Path | None) -> Iterator[Item]:
+def backgrounds_of(quiet: Iterable[Item]) -> dict[tuple[int, str], list[np.ndarray]]:
+    """Return what sentences are mixed into: for each half 30 recordings of each real kind, and three soundscapes."""
+    found: dict[tuple[int, str], list[np.ndarray]] = defaultdict(list)
+    for item in sorted(quiet, key=lambda item: zlib.crc32(item.key.encode())):
+        there = found[item.half, item.kind]
+        if len(there) < (3 if item.kind == "soundscapes" else 30) and "changed" not in item.kind:
+            there.append(item.make())
+    return found
+
+
+def mixed(around_of: dict[tuple[int, str], list[np.ndarray]], recorded: Path | None) -> Iterator[Item]:
     rng = np.random.default_rng(7)
     for name, kind, half, sentence in spoken(recorded):
         for snr in SNR_DB:
             for take in range(4 if kind == "espeak-ng" else 1):
                 while True:
                     wanted = ("soundscapes", "esc10", "insects")[int(rng.integers(3))]
-                    there = [item for item in backgrounds[half] if item.kind == wanted]
-                    around = there[int(rng.integers(len(there)))].samples
+                    there = around_of[half, wanted]
+                    around = there[int(rng.integers(len(there)))]
                     around = np.resize(around, max(len(around), len(sentence) + RATE))
                     size = max(round(EXCERPT_S * RATE), len(sentence) + RATE)
                     first = int(rng.integers(max(1, len(around) - size)))
@@ -175,20 +203,21 @@ def mixed(backgrounds: dict[int, list[Item]], recorded: Path | None) -> Iterator
                 mix[at : at + len(sentence)] += sentence * (level * 10 ** (snr / 20) / active_rms(sentence))
                 mix /= max(1.0, float(np.abs(mix).max()))
                 where = (at / RATE, (at + len(sentence)) / RATE)
-                yield Item(f"{name} {snr} {take}", kind, half, mix.astype(np.float32), where, snr)
+                yield Item(f"{name} {snr} {take}", kind, half, partial(np.asarray, mix, np.float32), where, snr)
 
 
-def scored(items: Iterator[Item], kept: Path) -> list[tuple[Item, np.ndarray, float]]:
-    """Return items without samples, their probabilities and seconds; what is in the folder is not heard again."""
+def scored(items: Iterable[Item], kept: Path) -> list[tuple[Item, np.ndarray, float]]:
+    """Return items, their probabilities and seconds; what is in the folder is not heard again."""
     kept.mkdir(parents=True, exist_ok=True)
     found = []
     for item in items:
         file = kept / f"{zlib.crc32(item.key.encode()):08x}.npy"
         if not file.exists():
-            stream = VoiceStream(RATE)
-            blocks = [stream.push(item.samples[i : i + 10 * RATE]) for i in range(0, len(item.samples), 10 * RATE)]
+            stream, samples = VoiceStream(RATE), item.make()
+            blocks = [stream.push(samples[i : i + 10 * RATE]) for i in range(0, len(samples), 10 * RATE)]
             np.save(file, np.concatenate([*blocks, stream.finish()]))
-        found.append((replace(item, samples=np.empty(0)), np.load(file), len(item.samples) / RATE))
+        probabilities = np.load(file)
+        found.append((replace(item, make=lambda: np.empty(0)), probabilities, len(probabilities) * FRAME_S))
     return found
 
 
@@ -210,21 +239,11 @@ def main() -> int:
     parser.add_argument("work", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--recorded", type=Path)
-    parser.add_argument("--hours", type=float, default=9)
+    parser.add_argument("--hours", type=float, default=8.5)
     options = parser.parse_args()
-    backgrounds: dict[int, list[Item]] = {0: [], 1: []}
-
-    def kept() -> Iterator[Item]:
-        for item in [*real(options.data)]:
-            backgrounds[item.half].append(item)
-            yield item
-        for number, item in enumerate(soundscapes(options.hours)):
-            if number < 24:  # two hours of each half are enough to mix sentences into
-                backgrounds[item.half].append(item)
-            yield item
-
-    quiet = scored(kept(), options.work / "quiet")
-    speech = scored(mixed(backgrounds, options.recorded), options.work / "speech")
+    items = [*real(options.data), *soundscapes(options.hours)]
+    quiet = scored(items, options.work / "quiet")
+    speech = scored(mixed(backgrounds_of(items), options.recorded), options.work / "speech")
     chosen, best = None, -1.0
     for threshold in THRESHOLDS:
         for length in LENGTHS_S:

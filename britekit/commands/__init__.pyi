@@ -77,6 +77,7 @@ from britekit.commands.summary import summary as summary
 from britekit.commands.teacher_targets import teacher_targets as teacher_targets
 from britekit.commands.train import train as train
 from britekit.commands.tune import tune as tune
+from britekit.commands.voices import voices as voices
 from britekit.commands.watch import watch as watch
 from britekit.commands.wav2mp3 import wav2mp3 as wav2mp3
 from britekit.commands.xeno import xeno as xeno

@@ -49,6 +49,10 @@ def clips(
     ] = "wav",
     seed: Annotated[int, opt("--seed", metavar="N", help="seed of the random sample (default: 0)")] = 0,
     time_expansion: TimeExpansion = None,
+    no_voices: Annotated[
+        Optional[str],
+        opt("--no-voices", metavar="DIR", help="output of voices: leave out clips with voices (default: keep them)"),
+    ] = None,
 ) -> list[Any]:
     """Cut detections out of recordings.
 
@@ -90,6 +94,7 @@ def clips(
             file_format=file_format,
             seed=seed,
             on_clip=advance,
+            voices=no_voices,
         )
     finally:
         if meter is not None:

@@ -33,7 +33,7 @@ _EXTRA = 'pip install "britekit[voices]"'
 
 @dataclass(frozen=True)
 class VoiceSettings:
-    """How frames become stretches; `benchmarks/voices.py` chose the defaults."""
+    """How frames become stretches; `benchmarks/voices.py` measures what they do."""
 
     threshold: float = 0.5
     """Probability from which a frame is a voice; a stretch goes on while it stays above this less 0.15."""

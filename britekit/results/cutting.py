@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -10,14 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from britekit.annotations.label_table import read_label_table
-from britekit.errors import InputError
-from britekit.files import make_durable
+from britekit.annotations.tables import iter_rows
+from britekit.audio.files import name_key
+from britekit.errors import InputError, some
+from britekit.files import make_durable, write_csv
 from britekit.results.candidates import Candidates, read_candidates
 from britekit.results.clips import FORMATS, Clip, Cut, cut_clips, write_failed, write_index
 from britekit.results.queues import Drawn, find_queue
 from britekit.results.recordings import Recordings
 
-INDEX, FAILED = "clips.csv", "not_cut.csv"
+INDEX, FAILED, WITH_VOICES = "clips.csv", "not_cut.csv", "with_voices.csv"
+log = logging.getLogger(__name__)
 
 
 def choose_clips(candidates: Candidates, by: str = "all", num: int | None = None, seed: int = 0) -> list[Drawn]:
@@ -46,6 +50,7 @@ def cut_detections(
     file_format: str = "wav",
     seed: int = 0,
     on_clip: Callable[[int, int], None] | None = None,
+    voices: str | os.PathLike[str] | None = None,
 ) -> list[Cut]:
     """Cut clips of detections, with ``clips.csv`` as their index.
 
@@ -63,6 +68,9 @@ def cut_detections(
         Seconds added before and after each detection.
     on_clip
         Called with how many are done and how many there are.
+    voices
+        A folder that `voices` wrote: detections that touch a voice, with padding, are left out before any are chosen,
+        and listed in ``with_voices.csv``.
 
     Returns
     -------
@@ -83,6 +91,9 @@ def cut_detections(
         raise InputError(f"{folder} is not an empty folder; clips go into a new or empty one, so choose another")
     archive = Recordings(recordings)
     candidates = read_candidates(read_label_table(Path(labels), channels=True), archive.place, names, min_score)
+    spoken: list[tuple[object, ...]] = []
+    if voices is not None:
+        candidates, spoken = _without_voices(candidates, Path(voices), pad_s)
     chosen = choose_clips(candidates, by, num, seed)
     by_recording: dict[int, list[Clip]] = defaultdict(list)
     for item in chosen:
@@ -106,9 +117,52 @@ def cut_detections(
                 on_clip(len(cuts), len(chosen))
     make_durable(cut.file for cut in cuts if cut.file is not None)
     write_index(folder / INDEX, cuts, folder)
+    if voices is not None:
+        write_csv(folder / WITH_VOICES, [("recording", "start", "end", "name", "score"), *spoken])
     if any(cut.file is None for cut in cuts):
         write_failed(folder / FAILED, cuts)
     return cuts
+
+
+def _without_voices(candidates: Candidates, voices: Path, pad_s: float) -> tuple[Candidates, list[tuple[object, ...]]]:
+    """Return the detections without voices, and the rows of the others; log their number.
+
+    A label names its recording without suffix, so recordings that differ by it alone count as one here.
+    """
+    heard: dict[str, bool] = {}
+    spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for _, cells in iter_rows(voices / "recordings.csv", ("recording", "problem")):
+        key = _key(cells["recording"])
+        heard[key] = heard.get(key, True) and not cells["problem"]
+    for _, cells in iter_rows(voices / "voices.csv", ("recording", "start", "end")):
+        spans[_key(cells["recording"])].append((float(cells["start"]), float(cells["end"])))
+    used = sorted({int(place) for place in candidates.recording_M})
+    unheard = [name for name in map(candidates.recordings.__getitem__, used) if not heard.get(name_key(name))]
+    if unheard:
+        raise InputError(
+            f"{voices}: {len(unheard)} recordings were not heard to their end for voices ({some(unheard)}); run voices "
+            "on all of them"
+        )
+    spoken = np.zeros(len(candidates), bool)
+    for place in used:
+        at = np.flatnonzero(candidates.recording_M == place)
+        for start, end in spans[name_key(candidates.recordings[place])]:
+            spoken[at] |= (start < candidates.end_M[at] + pad_s) & (end > candidates.start_M[at] - pad_s)
+    if len(spoken) and spoken.all():
+        raise InputError(f"all {len(spoken)} detections hold voices, so no clip is left; see {voices / 'voices.csv'}")
+    log.warning("%d of %d detections hold voices and are left out (%s)", spoken.sum(), len(spoken), WITH_VOICES)
+    rows: list[tuple[object, ...]] = [
+        (
+            candidates.recordings[candidates.recording_M[at]], f"{candidates.start_M[at]:.3f}",
+            f"{candidates.end_M[at]:.3f}", candidates.names[candidates.name_M[at]], f"{candidates.score_M[at]:.6f}",
+        )
+        for at in np.flatnonzero(spoken)
+    ]  # fmt: skip
+    return candidates.take(~spoken), rows
+
+
+def _key(recording: str) -> str:
+    return name_key(Path(recording).with_suffix("").as_posix())
 
 
 def _cut_recording(
