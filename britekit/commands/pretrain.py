@@ -106,7 +106,7 @@ def pretrain(
         ("failed", len(result.failed)),
         ("too_short", len(result.short)),
         ("without_sound", len(result.mute)),
-        ("not_drawn", result.unused),
+        ("not_drawn", len(result.unused)),
         ("refused", sum(map(len, result.refused.values()))),
         ("silent_windows", result.silent),
     ):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -118,14 +119,29 @@ def _digest(path: Path, model: Any) -> str:
 def _holds_last_layer(weights: dict[str, Any], graph: Any, classes: int) -> bool:
     """Return whether a checkpoint has the weights of the layers that give a number for each class, bit for bit.
 
-    Other layers may differ, since the exporter folds norms into convolutions.
+    Other layers may differ, since the exporter folds norms into convolutions; hidden ones can be as wide as there are
+    classes.
     """
     from onnx import numpy_helper
 
-    named = [x for x in graph.initializer if len(x.dims) > 1 and x.dims[0] == classes]
-    last = [x for x in named if x.name.startswith("head.")] or named
+    # Not biases, which may have the shape (C, 1).
+    layers = [x for x in graph.initializer if len(x.dims) > 1 and math.prod(x.dims) > classes]
+    wide = {x.name: x for x in layers if classes in (x.dims[0], x.dims[-1])}
+    for node in graph.node:
+        if node.op_type in ("Transpose", "Identity") and node.input[0] in wide:
+            wide[node.output[0]] = wide[node.input[0]]
+    makers = {name: node for node in graph.node for name in node.output}
+    last, waiting = set(), {port.name for port in graph.output}
+    while waiting:  # from the outputs back to the first such layer
+        node = makers.pop(waiting.pop(), None)
+        if node is not None:
+            own = wide.keys() & set(node.input)
+            last |= own
+            waiting |= set() if own else set(node.input)
     known = {x.contiguous().numpy().tobytes() for x in weights.values() if x.ndim > 1 and len(x) == classes}
-    return bool(last) and all(numpy_helper.to_array(x).tobytes() in known for x in last)
+    arrays = [numpy_helper.to_array(wide[name]) for name in last]
+    # Of a product with the transposed matrix, the exporter stores that.
+    return bool(arrays) and all(not known.isdisjoint((x.tobytes(), x.T.tobytes())) for x in arrays)
 
 
 def _free_windows(graph: Any) -> None:

@@ -48,6 +48,7 @@ log = logging.getLogger(__name__)
 _WARMUP, _WEIGHT_DECAY = 0.1, 0.01
 # Fewer are soon known by heart.
 _FEW = 256
+_WORTH_A_WORD = 1_000_000
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -68,7 +69,7 @@ class PretrainResult:
     """Recordings too short for a window."""
     mute: list[str] = field(default_factory=list)
     """Recordings without any sound."""
-    unused: int = 0
+    unused: list[str] = field(default_factory=list)
     """Recordings that were not drawn, since there are more than ``pretrain.max_windows``."""
     refused: dict[str, list[str]] = field(default_factory=dict)
     """Reason to recordings that may not be used."""
@@ -123,7 +124,7 @@ def pretrain(
     """Pre-train the backbone of ``train.model_type`` on recordings without labels.
 
     A run that was killed is repeated with equal settings and recordings: it continues, and ends with the bytes of an
-    uninterrupted one. Until then its windows and state are in ``log_root/resume``.
+    uninterrupted one. Until then its windows and state are in ``log_root/resume``; their size is logged.
 
     Parameters
     ----------
@@ -151,25 +152,40 @@ def pretrain(
     device = choose_device(cfg.misc.force_cpu)
     settings = without_defaults(to_shown_dict(cfg))
     work = log_root / "resume" / _key(settings, sorted(named), device)
-    with _locked(work):
-        windows = store_windows(named, cfg.audio, cfg.pretrain.max_windows, work)
-        admission.failed |= windows.failed
-        _check(windows, admission, root, len(paths))
-        result = PretrainResult(
-            output, [], len(windows.counts), len(windows), windows.silent, windows.short, windows.mute, windows.unused,
-            admission.refused, admission.failed, windows.continued, device=device_name(device),
-        )  # fmt: skip
-        with settled_randomness(cfg):
-            recognizer = _train(
-                cfg, windows, device, settings, ResumeState(work, windows.digest), result, log_root, on_step
-            )
-        hyper = hyper_parameters(recognizer.blueprint, [], len(windows), cfg.train.multi_label)
-        with together():
-            save_checkpoint(output, recognizer, hyper, settings, epoch=len(result.epochs) - 1, published=True)
-            if on_finished is not None:
-                on_finished(result)
-    shutil.rmtree(work, ignore_errors=True)
+    try:
+        with _locked(work):
+            windows = store_windows(named, cfg.audio, cfg.pretrain.max_windows, work)
+            admission.failed |= windows.failed
+            _check(windows, admission, root, len(paths))
+            result = PretrainResult(
+                output, [], len(windows.counts), len(windows), windows.silent, windows.short, windows.mute,
+                windows.unused, admission.refused, admission.failed, windows.continued, device=device_name(device),
+            )  # fmt: skip
+            with settled_randomness(cfg):
+                recognizer = _train(
+                    cfg, windows, device, settings, ResumeState(work, windows.digest), result, log_root, on_step
+                )
+            hyper = hyper_parameters(recognizer.blueprint, [], len(windows), cfg.train.multi_label)
+            with together():
+                save_checkpoint(output, recognizer, hyper, settings, epoch=len(result.epochs) - 1, published=True)
+                if on_finished is not None:
+                    on_finished(result)
+        shutil.rmtree(work, ignore_errors=True)
+    finally:
+        _report_kept(work.parent)
     return result
+
+
+def _report_kept(folder: Path) -> None:
+    """Log how much interrupted runs have left, since it can be a gigabyte each."""
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if size >= _WORTH_A_WORD:
+        log.warning(
+            "%s holds %.0f MB of interrupted runs, which continue when they are repeated; delete the folders of those "
+            "that will not be",
+            folder,
+            size / 1e6,
+        )
 
 
 def _key(settings: dict[str, Any], names: list[str], device: torch.device) -> str:

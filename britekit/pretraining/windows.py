@@ -47,7 +47,7 @@ class WindowFile:
     """Recordings without any sound."""
     silent: int = 0
     """Windows without any sound, which are left out."""
-    unused: int = 0
+    unused: list[str] = field(default_factory=list)
     """Recordings that were not drawn."""
     continued: int = 0
     """Recordings that a killed run had stored."""
@@ -77,10 +77,15 @@ def store_windows(named: Mapping[str, Path], audio: AudioConfig, most: int, fold
         The folder cannot be written.
     """
     names = sorted(named)
-    unused = max(0, len(names) - most)
-    if unused:
-        log.warning("%d of %d recordings are not drawn, since pretrain.max_windows is %d", unused, len(names), most)
-        names = sorted(random.Random(len(names)).sample(names, most))
+    unused: list[str] = []
+    if len(names) > most:
+        drawn = sorted(random.Random(len(names)).sample(names, most))
+        unused = sorted(set(names).difference(drawn))
+        log.warning(
+            "%d of %d recordings are not drawn, since pretrain.max_windows is %d: %s",
+            *(len(unused), len(names), most, some(unused)),
+        )
+        names = drawn
     found = WindowFile(folder / "windows.u8", (audio.spec_height, audio.spec_width), unused=unused)
     journal = folder / "journal.jsonl"
     grid = WindowGrid.for_extraction(audio.spec_duration, 0.0)

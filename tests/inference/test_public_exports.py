@@ -23,6 +23,7 @@ from britekit.inference.embedding import SearchModel
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.exported import read_export_facts
 from britekit.inference.model_files import resolve_for_models
+from britekit.inference.public_exports import _holds_last_layer
 from britekit.service.contents import write_contents
 from tests.inference.fakes import SMALL_AUDIO, make_fake_member
 
@@ -240,3 +241,25 @@ def test_a_file_of_public_britekit_scores_and_embeds_as_its_checkpoint(tmp_path,
             np.testing.assert_allclose(frames, expected["frames"], atol=1e-4)
     np.testing.assert_allclose(SearchModel(cfg, members).embed(images), np.load(tmp_path / "e.npy"), atol=1e-4)
     assert read_export_facts(tmp_path / "a.onnx").source_sha256 == sha256_of(tmp_path / "a.ckpt")
+
+
+@pytest.mark.parametrize("form", ["gemm", "transposed", "product"])
+@pytest.mark.parametrize(("changed", "expected"), [("hidden", True), ("last", False)])
+def test_only_the_last_layer_decides_even_if_a_hidden_one_is_as_wide(form, changed, expected):
+    """Norms are folded into hidden layers; the weights of the last one are those of the checkpoint."""
+    weights = {name: torch.randn(2, 2, generator=torch.Generator().manual_seed(k)) for k, name in enumerate("hl")}
+    stored = {name: value.numpy().copy() for name, value in weights.items()}
+    stored[changed[0]] += 1
+    helper = onnx.helper
+    nodes = [helper.make_node("Gemm", ["x", "h"], ["a"], transB=1), helper.make_node("Relu", ["a"], ["b"])]
+    if form == "gemm":
+        nodes += [helper.make_node("Gemm", ["b", "l"], ["y"], transB=1)]
+    elif form == "transposed":
+        nodes += [helper.make_node("Transpose", ["l"], ["lt"]), helper.make_node("MatMul", ["b", "lt"], ["y"])]
+    else:
+        stored["l"] = np.ascontiguousarray(stored["l"].T)
+        nodes += [helper.make_node("MatMul", ["b", "l"], ["y"])]
+    ports = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 2]) for name in "xy"]
+    arrays = [onnx.numpy_helper.from_array(value, name) for name, value in stored.items()]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], arrays)
+    assert _holds_last_layer(weights, graph, 2) is expected

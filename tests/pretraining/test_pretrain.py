@@ -137,7 +137,7 @@ class Killed(BaseException):
     pass
 
 
-def test_a_killed_run_continues_to_the_same_bytes(whole, project, monkeypatch):
+def test_a_killed_run_continues_to_the_same_bytes(whole, project, monkeypatch, caplog):
     call = run.pretrain
 
     def killed(*arguments, **named):
@@ -148,11 +148,15 @@ def test_a_killed_run_continues_to_the_same_bytes(whole, project, monkeypatch):
         return call(*arguments, **named | {"on_step": stop})
 
     monkeypatch.setattr(run, "pretrain", killed)
+    monkeypatch.setattr(run, "_WORTH_A_WORD", 1)
     with pytest.raises(Killed):
         pretrain()
     assert not CKPT.exists()
+    assert "logs/pretrain/resume holds" in caplog.text and "interrupted runs" in caplog.text
     monkeypatch.setattr(run, "pretrain", call)
+    caplog.clear()
     result = pretrain()
+    assert "interrupted runs" not in caplog.text
     assert result.resumed_from_step == 25 and result.continued == 3
     assert CKPT.read_bytes() == (whole[0] / CKPT).read_bytes()
     assert Path("models/backbone.csv").read_text() == (whole[0] / "models/backbone.csv").read_text()
@@ -179,12 +183,13 @@ def test_windows_of_a_killed_run_are_used_up_to_what_differs(whole, project, spo
         assert again.digest == digest and np.array_equal(again.images(), before)
 
 
-def test_too_many_windows_are_drawn_evenly(project):
+def test_too_many_windows_are_drawn_evenly(project, caplog):
     cfg = BaseConfig(audio=SMALL_AUDIO)
     named = {name: FOLDER / f"{name}.wav" for name in LENGTHS}
     assert windows.store_windows(named, cfg.audio, 6, Path("few")).counts == [2, 1, 2]
     two = windows.store_windows(named, cfg.audio, 2, Path("two"))
-    assert two.counts == [1, 1] and two.unused == 1
+    assert two.counts == [1, 1] and len(two.unused) == 1
+    assert f"1 of 3 recordings are not drawn, since pretrain.max_windows is 2: {two.unused[0]}" in caplog.text
 
 
 def test_recordings_that_cannot_be_read_are_named_and_the_others_used(project, caplog, capsys):
