@@ -62,15 +62,12 @@ def _breaks_lines(value: str) -> bool:
 def read_classes(path: str | Path) -> list[ClassInfo]:
     """Read a class list; the order of its rows is the order of the classes.
 
+    Raises `InputError` if there is no class, a name is empty, or two classes share a name or a code.
+
     Parameters
     ----------
     path
         CSV with the column `Name` and optionally `Code`, `AltName`, `AltCode`.
-
-    Raises
-    ------
-    InputError
-        If there is no class, a name is empty, or two classes share a name or a code.
     """
     classes: list[ClassInfo] = []
     names: dict[str, int] = {}
@@ -131,17 +128,14 @@ def map_name(value: str, mapping: Mapping[str, str] | None) -> str:
 def find_class(value: str, classes: Sequence[ClassInfo], where: str = "") -> ClassInfo:
     """Find the class that a person meant: by name, else code, else alternate name or code.
 
+    Raises `InputError` if no class, or more than one, is called so.
+
     Parameters
     ----------
     value
         What the person wrote.
     where
         Beginning of the error message, such as ``"sources.csv, row 3: "``.
-
-    Raises
-    ------
-    InputError
-        If no class, or more than one, is called so.
     """
     for field in ("name", "code", "alt_name", "alt_code"):
         found = [info for info in classes if composed(getattr(info, field)) == composed(value)]

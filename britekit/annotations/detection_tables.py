@@ -28,6 +28,8 @@ def find_detections(directory: Path) -> Path | None:
 def read_batches(path: Path, name_column: str, channels: bool = False) -> Iterator[tuple[Any, ...]]:
     """Yield recordings, names, starts, ends and scores of rows, many at a time.
 
+    Raises `InputError` if the table cannot be read, or a value in it is impossible.
+
     Parameters
     ----------
     path
@@ -41,11 +43,6 @@ def read_batches(path: Path, name_column: str, channels: bool = False) -> Iterat
     ------
     tuple
         Texts and (rows,) indexes into them, twice; start and end (rows,) float64 in seconds; score (rows,) float32.
-
-    Raises
-    ------
-    InputError
-        The table cannot be read, or a value in it is impossible.
     """
     import pyarrow
 

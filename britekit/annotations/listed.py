@@ -42,6 +42,9 @@ def read_block_annotations(
 ) -> list[ListedClasses]:
     """Read annotations per block from a CSV with the columns recording, block (or minute), classes.
 
+    Raises `InputError` if columns are missing, a block is not a whole number from 1 on, or two rows contradict each
+    other about a block.
+
     Parameters
     ----------
     path
@@ -50,12 +53,6 @@ def read_block_annotations(
         Old label to new (`misc.map_codes`).
     known
         Names of recordings, without extension, that may be meant besides those beside the table.
-
-    Raises
-    ------
-    InputError
-        If columns are missing, a block is not a whole number from 1 on, or two rows contradict each other
-        about a block.
     """
     column = "minute" if has_columns(path, ("recording", "minute", "classes")) else "block"
     if column == "minute" and has_columns(path, ("block",)):

@@ -52,17 +52,15 @@ def read_annotations(
 ) -> list[Annotation]:
     """Read annotations from a table with the columns recording, class, start_time, end_time.
 
+    Raises `InputError` if columns are missing, or a time is not a number, negative, or not after the start; names the
+    rows.
+
     Parameters
     ----------
     map_codes
         Old label to new (`misc.map_codes`).
     names
         Recordings that rows may name; default: those beside the table.
-
-    Raises
-    ------
-    InputError
-        If columns are missing, or a time is not a number, negative, or not after the start; names the rows.
     """
     names = RecordingNames.beside(Path(path)) if names is None else names
     rows = list(iter_rows(path, COLUMNS))

@@ -26,18 +26,15 @@ def iter_rows(
     line ends, semicolons or tabs in place of commas, UTF-16 and Windows-1252 are accepted, and logged; blank
     rows are skipped; cells are text, stripped of surrounding spaces, and ``""`` where a row is short.
 
+    Raises `InputError` if the file cannot be read or is not text, a column is missing or doubled, or a row has more
+    cells than the header.
+
     Parameters
     ----------
     required, optional
         Column names. Optional columns that the file lacks are given as ``""``.
     closed
         True makes any column that is neither required nor optional an error; otherwise it is ignored.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or is not text, a column is missing or doubled, or a row has more cells
-        than the header.
     """
     path = Path(path)
     encoding, note = encoding_of(path, f"a CSV file with the columns {', '.join(required)}")

@@ -64,15 +64,12 @@ def read_text(path: str | Path) -> TextFile:
 def encoding_of(path: str | Path, expected: str = "a file of annotations") -> tuple[str, str]:
     """Return the encoding of a text file, and a note where that is not UTF-8; memory stays constant.
 
+    Raises `InputError` if the file is missing, cannot be read, or is not text.
+
     Parameters
     ----------
     expected
         What a missing file should be, for the message.
-
-    Raises
-    ------
-    InputError
-        The file is missing, cannot be read, or is not text.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     at, problem, western = 0, -1, True

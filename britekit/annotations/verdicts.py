@@ -164,15 +164,12 @@ def append_verdict(path: str | os.PathLike[str], verdict: Verdict) -> int:
     A row is one write at the end of the file. A last line without its line end, which a kill in the middle of
     that write or an editor may leave, is ended first if it is a whole row, and removed otherwise.
 
+    Raises `InputError` if the file cannot be written, or its header is another one.
+
     Returns
     -------
     int
         The number of bytes of the row: a file that grew by just as much holds nothing else that is new.
-
-    Raises
-    ------
-    InputError
-        The file cannot be written, or its header is another one.
     """
     path = Path(path)
     with FileLock(f"{path}.lock"):

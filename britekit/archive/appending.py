@@ -27,6 +27,9 @@ _LARGEST = float(np.finfo(np.float16).max)
 class GrowingArchive(Archive):
     """An archive, open for appending by this process alone; a context manager.
 
+    Raises `InputError` if the folder cannot be written, holds something else, is of another model or of other
+    recordings, or another process writes into it.
+
     Parameters
     ----------
     folder
@@ -39,12 +42,6 @@ class GrowingArchive(Archive):
         File of the model.
     more
         Other facts to keep: licence, version.
-
-    Raises
-    ------
-    InputError
-        The folder cannot be written, holds something else, is of another model or of other recordings, or
-        another process writes into it.
     """
 
     def __init__(

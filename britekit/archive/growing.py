@@ -92,6 +92,8 @@ def grow_archive(
     A recording that fails is named and left out; the others are added. A run that was killed is repeated: what
     it had added counts, and the archive gets the bytes of one that was never interrupted.
 
+    Raises `InputError` as `GrowingArchive`.
+
     Parameters
     ----------
     paths, place
@@ -101,11 +103,6 @@ def grow_archive(
     root, below
         From `place_in_archive`: the folder of the archive's recordings, and where in it ``place`` is; default:
         it is ``place``.
-
-    Raises
-    ------
-    InputError
-        As `GrowingArchive`.
     """
     began = time.monotonic()
     root, inside = root or place, below or PurePosixPath()

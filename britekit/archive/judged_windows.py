@@ -75,15 +75,12 @@ def read_judged(archive: Archive, path: str | Path, cfg: BaseConfig) -> Labeled:
 
     Classes are those that a verdict asks about. What is left out is counted and named.
 
+    Raises `InputError` if the file cannot be read, or says nothing about the recordings of the archive.
+
     Parameters
     ----------
     cfg
         ``misc.classes_file`` and ``misc.group_regex`` are used.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read, or says nothing about the recordings of the archive.
     """
     if not Path(path).exists():
         raise InputError(f"{path} does not exist; expected the verdicts that review wrote")

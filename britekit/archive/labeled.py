@@ -54,17 +54,14 @@ def read_labeled(archive: Archive, annotations_path: str | Path, window_s: float
 
     Annotations are complete: in a recording that is named, what is not annotated is not there.
 
+    Raises `InputError` if the annotations cannot be read, or none is of a recording in the archive, or none of a sound.
+
     Parameters
     ----------
     window_s
         Seconds of a window.
     cfg
         ``misc.map_codes``, ``misc.classes_file`` and ``misc.group_regex`` are used.
-
-    Raises
-    ------
-    InputError
-        The annotations cannot be read, or none is of a recording in the archive, or none of a sound.
     """
     if not Path(annotations_path).exists():
         raise InputError(f"{annotations_path} does not exist; expected annotations of recordings in the archive")

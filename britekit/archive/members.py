@@ -31,15 +31,12 @@ def write_member(
 ) -> list[Path]:
     """Write a probe as a member; return the files.
 
+    Raises `ModelError` if the archive was made with an export whose checkpoint is not there.
+
     Parameters
     ----------
     windows
         How many windows it was fitted on.
-
-    Raises
-    ------
-    ModelError
-        The archive was made with an export whose checkpoint is not there.
     """
     if "embedder" in archive.facts["identity"]:
         write_probe(output, model, classifier.weights_CF, classifier.bias_C, classifier.center_F, classes)

@@ -16,17 +16,14 @@ from britekit.errors import InputError
 class WindowFinder:
     """Finds the window whose middle lies nearest to that of a stretch.
 
+    Raises `InputError` if the archive has no window of one of those.
+
     Parameters
     ----------
     archive
         Their embeddings.
     used_M
         Places in ``recordings`` that will be asked for.
-
-    Raises
-    ------
-    InputError
-        The archive has no window of one of those.
     """
 
     def __init__(self, recordings: Sequence[str], archive: Archive, used_M: NDArray[np.int32]) -> None:

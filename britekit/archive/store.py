@@ -52,6 +52,8 @@ class Entry:
 class Archive:
     """An archive, open for reading.
 
+    Raises `InputError` if there is no archive, or it is damaged.
+
     Attributes
     ----------
     facts
@@ -62,11 +64,6 @@ class Archive:
         N, also those of recordings that have changed since.
     outdated
         Recordings that have changed, with the number of their former windows, which are never searched.
-
-    Raises
-    ------
-    InputError
-        There is no archive, or it is damaged.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:

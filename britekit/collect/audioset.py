@@ -28,17 +28,14 @@ SOURCE = "Audioset"
 def clips_of_class(web: Web, address: str, root: Path, name: str) -> Iterator[Segment]:
     """Yield the clips of a class that have no other labels except the allowed ones.
 
+    Raises `InputError` if AudioSet has no such class, or a table cannot be read.
+
     Parameters
     ----------
     web, address
         Session and setting `misc.audioset_url`, for tables that are not cached yet.
     name
         Display name, case ignored.
-
-    Raises
-    ------
-    InputError
-        AudioSet has no such class, or a table cannot be read.
     """
     classes = ClassList(ensure_table(web, address, root, CLASS_LIST))
     identifier = classes.find(name)

@@ -52,6 +52,9 @@ def collect(
 ) -> Collected:
     """Fetch the planned recordings and publish them; keep existing files.
 
+    Raises `InputError` if an annotation names an unknown class or a different file exists (then nothing is published),
+    or single recordings failed (the others are published).
+
     Parameters
     ----------
     recordings_dir
@@ -65,12 +68,6 @@ def collect(
     unlabelled_dir
         Directory for recordings without labels, with ``recordings.csv``, which is always written; None if the list has
         none.
-
-    Raises
-    ------
-    InputError
-        An annotation names an unknown class or a different file exists (then nothing is published), or single
-        recordings failed (the others are published).
     """
     test_dir = test_annotations.parent
     places = {"train": recordings_dir, "test": test_dir}

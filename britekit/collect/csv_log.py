@@ -17,15 +17,12 @@ from britekit.files import csv_text, unwritable, write_text
 class CsvLog:
     """A growing table; thread-safe, for one process at a time.
 
+    Raises `InputError` if the file exists and is not such a table.
+
     Parameters
     ----------
     keys
         Columns that identify a row.
-
-    Raises
-    ------
-    InputError
-        The file exists and is not such a table.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], keys: Sequence[str]) -> None:

@@ -11,17 +11,14 @@ from britekit.errors import InputError
 def named_safely(offer: Offer, number: int, in_class: bool) -> Offer:
     """Return an offer that fails when it is fetched if its recording cannot be stored under its name.
 
+    Raises `InputError` if its class cannot be the name of a folder.
+
     Parameters
     ----------
     number
         Unique among the offers; such a recording is called by it.
     in_class
         It is stored in a folder of its class.
-
-    Raises
-    ------
-    InputError
-        Its class cannot be the name of a folder.
     """
     name = offer.file_name
     if not is_recording_name(name) or name != Path(name).name or "\\" in name or not name.isprintable():

@@ -65,6 +65,9 @@ def plan_collection(
 ) -> tuple[list[Planned], list[ClassInfo]]:
     """Query every source without downloading audio.
 
+    Raises `InputError` if a source fails, names collide, annotations name unknown species, or a class has no training
+    recording.
+
     Parameters
     ----------
     sources_path, classes_path
@@ -83,11 +86,6 @@ def plan_collection(
     Returns
     -------
     The recordings in the order of the list, and the classes.
-
-    Raises
-    ------
-    InputError
-        A source fails, names collide, annotations name unknown species, or a class has no training recording.
     """
     classes = read_classes(classes_path)
     misc = misc or MiscConfig()

@@ -69,15 +69,12 @@ for _tag, _pattern, _first in (
 def read_yaml(path: str | os.PathLike[str]) -> tuple[Node, list[str]]:
     """Read a YAML file.
 
+    Raises `ConfigError` if the file is missing, unreadable, too large, or not YAML.
+
     Returns
     -------
     The root node (an empty file is an empty map), and the problems that leave the rest readable, each
     beginning with ``file:line``.
-
-    Raises
-    ------
-    ConfigError
-        The file is missing, unreadable, too large, or not YAML.
     """
     try:
         data = require_file(path).read_bytes()

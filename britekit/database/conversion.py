@@ -51,17 +51,14 @@ def is_old(path: Path) -> bool:
 def convert(path: Path, build: Callable[[], Any]) -> None:
     """Replace a database of the old schema by one of the present schema.
 
+    Raises `DatabaseError` if a table or column that the conversion needs is missing, or two rows cannot both be kept.
+
     Parameters
     ----------
     path
         The file; it stays as it is until the new one is complete.
     build
         Returns a context manager that yields a session of a new, empty database and publishes it at ``path``.
-
-    Raises
-    ------
-    DatabaseError
-        A table or column that the conversion needs is missing, or two rows cannot both be kept.
     """
     log.warning("%s has the schema of an older program and is converted", path)
     try:

@@ -112,6 +112,8 @@ def extract_given(
 ) -> Extraction:
     """Store listed segments under one class, a transaction per recording.
 
+    Raises `DatabaseError` if the code belongs to another class, or the class has another one.
+
     Parameters
     ----------
     session
@@ -126,11 +128,6 @@ def extract_given(
         Called with each recording and its number of new spectrograms, once they are stored.
     overlap
         Seconds; default ``infer.overlap``. It decides which offsets are the same segment.
-
-    Raises
-    ------
-    DatabaseError
-        The code belongs to another class, or the class has another one.
     """
     target = _Target(session, cfg, class_name, code, category, group)
     grid = _grid(cfg, overlap)

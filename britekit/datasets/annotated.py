@@ -17,6 +17,9 @@ from britekit.formats import read_folder, report_absent, warn_of_folders
 class FolderAnnotations:
     """The annotations of a folder, by recording.
 
+    Raises `InputError` for a file that cannot be understood or matches no recording, or a class that is not known;
+    names file and row.
+
     Parameters
     ----------
     folder
@@ -29,11 +32,6 @@ class FolderAnnotations:
         ``map_codes``.
     class_name
         The class in whose folder this is, which is what unnamed boxes and labels mean; empty for none.
-
-    Raises
-    ------
-    InputError
-        A file that cannot be understood or matches no recording, or a class that is not known; names file and row.
     """
 
     def __init__(

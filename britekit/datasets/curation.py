@@ -153,15 +153,12 @@ class Curation:
 def read_curation(path: Path | None, classes: Sequence[ClassInfo]) -> Curation:
     """Read a curation file.
 
+    Raises `InputError` if the file cannot be read, or rows cannot be understood or applied; names all of them.
+
     Parameters
     ----------
     path
         None, or a file; None has no decisions.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read, or rows that cannot be understood or applied; all of them are named.
     """
     if path is None:
         return Curation((), classes)

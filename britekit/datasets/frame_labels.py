@@ -51,14 +51,12 @@ def write_frame_labels(path: str | os.PathLike[str], labels: Mapping[int, Mappin
 def read_frame_labels(path: str | os.PathLike[str]) -> FrameLabels:
     """Read a file of frame labels, ours or of public britekit; nothing in it can run.
 
+    Raises `InputError` if the file is missing, damaged, of another kind, would run code, or holds something other than
+    zeros and ones.
+
     Returns
     -------
     By segment, a vector (T,) for all of its classes, or one for each code of a class; T is the same everywhere.
-
-    Raises
-    ------
-    InputError
-        The file is missing, damaged, of another kind, would run code, or holds something other than zeros and ones.
     """
     content = _LabelsPickle(path).load()
     if not isinstance(content, dict) or not all(type(key) is int for key in content):

@@ -63,6 +63,8 @@ class Framed:
 def frames_by_occlusion(folder: Path, names: Sequence[str] | None, frames: int, alpha: float, pad: int = 0) -> Framed:
     """Return frame labels from the tables of ``analyze-db --occlude``, each named by the code of its class.
 
+    Raises `InputError` if there is no table, or one cannot be used; names file and row.
+
     Parameters
     ----------
     names
@@ -71,11 +73,6 @@ def frames_by_occlusion(folder: Path, names: Sequence[str] | None, frames: int, 
         T, which the tables must have.
     alpha, pad
         See `britekit.datasets.occlusion.Occlusion.active`.
-
-    Raises
-    ------
-    InputError
-        There is no table, or one cannot be used; names file and row.
     """
     paths = [folder / name for name in names] if names is not None else sorted(folder.glob("*.csv"))
     paths = [path for path in paths if names is not None or path.name != _SUMMARY]
@@ -105,15 +102,12 @@ def frames_by_annotations(
     of a recording without annotations, or with a class of which no annotation lies in it, gets no frame labels for it,
     which is reported.
 
+    Raises `InputError` if the annotations cannot be read, name a class that the database does not have, or no segment.
+
     Parameters
     ----------
     path
         Annotations: recording, class, start_time, end_time.
-
-    Raises
-    ------
-    InputError
-        The annotations cannot be read, name a class that the database does not have, or no segment.
     """
     rows = session.execute(
         select(Segment.id, Segment.offset, Recording.filename, Recording.id, Class.name, Class.code)

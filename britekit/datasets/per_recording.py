@@ -49,6 +49,8 @@ def sample_per_recording(
 ) -> PerRecording:
     """Return the choice of spectrograms for each epoch, and log what it leaves.
 
+    Raises `TrainingError` if the training file does not name the recordings.
+
     Parameters
     ----------
     recordings_N
@@ -61,11 +63,6 @@ def sample_per_recording(
         All spectrograms of a class with fewer recordings are taken.
     class_names
         For the log.
-
-    Raises
-    ------
-    TrainingError
-        The training file does not name the recordings.
     """
     recordings = _named(recordings_N, "train.max_per_recording")
     spared = np.zeros(len(recordings), bool)

@@ -109,16 +109,13 @@ def read_pseudo_labels(
 ) -> PseudoLabels:
     """Read the file and check it as a whole.
 
+    Raises `InputError` if the file is missing, damaged, of another version, or holds spectrograms of another size or
+    numbers that are not probabilities.
+
     Parameters
     ----------
     size
         Height and width of the spectrograms; None leaves them out.
-
-    Raises
-    ------
-    InputError
-        The file is missing, damaged, of another version, or holds spectrograms of another size or numbers that are
-        not probabilities.
     """
     arrays: dict[str, NDArray[Any]] = {}
     try:

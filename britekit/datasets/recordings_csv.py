@@ -33,15 +33,13 @@ class Provenance:
 class RecordingTable:
     """The rows of ``recordings.csv``, found by class and recording.
 
+    Raises `InputError` if the file cannot be read, a coordinate is not a number, or a recording of a class has two
+    rows.
+
     Parameters
     ----------
     path
         The file; a missing one has no rows.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read, a coordinate is not a number, or a recording of a class has two rows.
     """
 
     def __init__(self, path: Path) -> None:
@@ -103,6 +101,8 @@ def describe_beside(
 ) -> dict[Path, Provenance]:
     """Return source and facts of recordings: those of the ``recordings.csv`` beside each, else of its name.
 
+    Raises `InputError` for a table that cannot be used.
+
     Parameters
     ----------
     paths
@@ -111,11 +111,6 @@ def describe_beside(
         The class they are stored under; a row of another class counts where the recording has no other row.
     source
         Stands over what tables and names say; empty for none.
-
-    Raises
-    ------
-    InputError
-        A table that cannot be used.
     """
     tables: dict[Path, RecordingTable] = {}
     described = {}

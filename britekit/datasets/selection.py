@@ -58,6 +58,8 @@ def select_spectrograms(
 ) -> Selection:
     """Choose the spectrograms of a group that carry the wanted classes, or are known not to.
 
+    Raises `DatabaseError` for a class that is unknown, has no code or has no spectrogram; all of them are named.
+
     Parameters
     ----------
     wanted
@@ -68,11 +70,6 @@ def select_spectrograms(
         rejected, as many again.
     keep_mixed
         Keep segments that also carry another class, ignoring that class; otherwise they are left out.
-
-    Raises
-    ------
-    DatabaseError
-        A class that is unknown, has no code or has no spectrogram; all of them are named.
     """
     class_ids, classes = _resolve(session, wanted)
     index_of = {class_id: index for index, class_id in enumerate(class_ids)}

@@ -93,14 +93,11 @@ def read_labels(
 ) -> tuple[list[ClassInfo], NDArray[np.uint8], NDArray[np.int64]]:
     """Read all of a training pickle but its spectrograms, which are walked over.
 
+    Raises `InputError` as `read_training_set`, of which only the spectrograms themselves are not checked.
+
     Returns
     -------
     The classes, the labels (N, C), and for each spectrogram (N,) which of the file's values it is.
-
-    Raises
-    ------
-    InputError
-        As `read_training_set`, of which only the spectrograms themselves are not checked.
     """
     rows = itertools.count()
     content = SafePickle(path, lambda _: Slot(next(rows)), _KEYS).load()

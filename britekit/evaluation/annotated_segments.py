@@ -41,6 +41,8 @@ def annotated_segments(
 ) -> list[AnnotatedSegments]:
     """Find consecutive segments of each recording that hold annotated classes.
 
+    Raises `InputError` if nothing is annotated, the class is not annotated, or no recording was found.
+
     Parameters
     ----------
     annotations_path
@@ -54,11 +56,6 @@ def annotated_segments(
     -------
     list
         By class, then recording. Logs a warning for recordings without audio.
-
-    Raises
-    ------
-    InputError
-        Nothing is annotated, the class is not annotated, or no recording was found.
     """
     root = root_of(annotations_path)
     known = audio_files(root, recursive=False)

@@ -89,6 +89,8 @@ def calibrate_scores(
 
     Both are taken over the same cells, those whose calibrated probability is at least 0.1.
 
+    Raises `InputError` if the cells at or above the cutoff do not suffice for a fit.
+
     Parameters
     ----------
     cutoff
@@ -97,11 +99,6 @@ def calibrate_scores(
         Coefficient and intercept to judge instead of fitting.
     per_class
         Fit separate values for classes with enough evidence.
-
-    Raises
-    ------
-    InputError
-        The cells at or above the cutoff do not suffice for a fit.
     """
     truth, scores, groups = data.truth_NC, data.scores_NC, data.groups_N
     lowest = lowest_fitted(cutoff, data.source.unrounded)

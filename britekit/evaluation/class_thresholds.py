@@ -47,17 +47,14 @@ class ClassThresholds:
 def find_thresholds(data: ScoredSegments, values_NC: NDArray[np.floating], wanted: float) -> ClassThresholds:
     """Find the lowest threshold of each annotated class that reaches a precision (95 % confidence).
 
+    Raises `InputError` if the precision is out of range.
+
     Parameters
     ----------
     values_NC
         Values to apply thresholds to; for unbiased bounds, probabilities cross-fitted by recording.
     wanted
         Precision, above 0 and below 1.
-
-    Raises
-    ------
-    InputError
-        The precision is out of range.
     """
     if not 0 < wanted < 1:
         raise InputError(f"--precision is {wanted:g}; expected a share above 0 and below 1")

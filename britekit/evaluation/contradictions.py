@@ -73,6 +73,9 @@ def find_contradictions(
 ) -> list[ClassView]:
     """Score the stored spectrograms of classes.
 
+    Raises `DatabaseError` if a class or group does not exist, the models do not know a class, nothing is stored, or a
+    spectrogram does not have the size that the models take.
+
     Parameters
     ----------
     ensemble
@@ -84,12 +87,6 @@ def find_contradictions(
     -------
     list
         A view of each class that has spectrograms, by name.
-
-    Raises
-    ------
-    DatabaseError
-        A class or group does not exist, the models do not know a class, nothing is stored, or a spectrogram does not
-        have the size that the models take.
     """
     group_id = require_group(session, group)
     warn_of_settings(session, group_id, group, ensemble.audio)

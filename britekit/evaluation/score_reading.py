@@ -43,6 +43,8 @@ def read_scores(
 ) -> AnalyzedScores:
     """Read the scores of a directory.
 
+    Raises `InputError` if there are no scores, they are screened, or labels differ in length.
+
     Parameters
     ----------
     directory
@@ -51,11 +53,6 @@ def read_scores(
         Class list, if it exists; maps names in labels of other programs to classes.
     screened
         Accept scores of a screen (``infer.test_screened``); what it left out counts as 0.
-
-    Raises
-    ------
-    InputError
-        There are no scores, they are screened, or labels differ in length.
     """
     folder = Path(directory)
     if not folder.is_dir():

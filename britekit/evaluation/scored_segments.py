@@ -69,6 +69,8 @@ def read_scored_segments(
 ) -> ScoredSegments:
     """Read annotations and scores and lay them on the grid of segments.
 
+    Raises `InputError` if a file cannot be read, or no annotation can be used.
+
     Parameters
     ----------
     annotations_path
@@ -82,11 +84,6 @@ def read_scored_segments(
         scores do not contain.
     strict
         Raise for an annotated class that the models do not know, instead of excluding it.
-
-    Raises
-    ------
-    InputError
-        A file cannot be read, or no annotation can be used.
     """
     folder = root_of(annotations_path, recordings_dir)
     if not Path(annotations_path).exists():

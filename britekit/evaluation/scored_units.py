@@ -74,6 +74,8 @@ def read_block_set(
 ) -> ScoredUnits:
     """Read annotations per block and scores; only annotated blocks belong to the test.
 
+    Raises `InputError` if a file cannot be read, or no annotation can be used.
+
     Parameters
     ----------
     annotations_path
@@ -82,11 +84,6 @@ def read_block_set(
         As for `read_scored_segments`.
     block_s
         Length of a block in seconds.
-
-    Raises
-    ------
-    InputError
-        A file cannot be read, or no annotation can be used.
     """
     if not block_s > 0:
         raise InputError(f"--block is {block_s:g}; expected a positive number of seconds")

@@ -51,6 +51,8 @@ def choose_decisions(
 ) -> ThresholdedValues:
     """Choose the values that the threshold is applied to.
 
+    Raises `InputError` if an explicit calibration file cannot be read.
+
     Parameters
     ----------
     cfg
@@ -58,11 +60,6 @@ def choose_decisions(
     calibration_path
         Calibration file. The default is that of `analyze`: `infer.calibration`, else the project's calibration if it
         belongs to the members that produced the scores. ``none`` uses no calibration.
-
-    Raises
-    ------
-    InputError
-        An explicit calibration file cannot be read.
     """
     source, scores = data.source, data.scores_NC
     if source.scaling or source.calibrated:

@@ -52,6 +52,9 @@ def read_any_annotations(
 ) -> list[Annotation]:
     """Read annotations from a file of any form, or from all files of a folder.
 
+    Raises `InputError` if there is nothing to read, a file cannot be understood, or a recording is annotated in two
+    forms; names the file, and the row where there is one.
+
     Parameters
     ----------
     path
@@ -69,12 +72,6 @@ def read_any_annotations(
     -------
     list of Annotation
         As `FolderRead` has them; accents in names of recordings are composed.
-
-    Raises
-    ------
-    InputError
-        Nothing to read, a file that cannot be understood, or one recording annotated in two forms; names the
-        file, and the row where there is one.
     """
     path = Path(path)
     if path.is_dir():

@@ -52,17 +52,14 @@ def is_heading(line: str) -> bool:
 def read_audacity_labels(file: TextFile, names: RecordingNames, default_label: str = "") -> list[Annotation]:
     """Read an Audacity label file; an empty one gives one row without times: nothing is heard.
 
+    Raises `InputError` for a line that is not a label, or labels with impossible times; names the lines.
+
     Parameters
     ----------
     names
         Recordings, of which the file's name tells one.
     default_label
         What a label without text means.
-
-    Raises
-    ------
-    InputError
-        A line that is not a label, or labels with impossible times; names the lines.
     """
     path, name = file.path, names.of_label_file(file.path)
     separator = form_of_labels(file.lines[:100]) or "tabs"

@@ -54,6 +54,8 @@ class _Actor:
 class RayScorer:
     """A scorer for `analyze_recordings` on a cluster; a context manager that ends its actors.
 
+    Raises `InferenceError` if Ray is not installed, or there is no cluster at the address.
+
     Parameters
     ----------
     cfg, members, start_seconds
@@ -62,11 +64,6 @@ class RayScorer:
         Address of the cluster; None connects to an existing one, else starts one on this machine.
     ensemble, labeler
         Loaded models of this process, and the labeler.
-
-    Raises
-    ------
-    InferenceError
-        Ray is not installed, or there is no cluster at the address.
     """
 
     def __init__(

@@ -32,6 +32,9 @@ def embed_stored(
     Existing embeddings are recomputed, since they may be from another model. An interrupted command can simply be
     repeated.
 
+    Raises `DatabaseError` if the class or group is unknown, there is nothing to do, or a spectrogram does not have the
+    model's input size.
+
     Parameters
     ----------
     session
@@ -40,11 +43,6 @@ def embed_stored(
         Class to embed; by default all classes, each spectrogram once.
     on_class
         Called with each class and its number of spectrograms after their embeddings are stored.
-
-    Raises
-    ------
-    DatabaseError
-        The class or group is unknown, there is nothing to do, or a spectrogram does not have the model's input size.
     """
     group_id = require_group(session, group)
     warn_of_settings(session, group_id, group, model.cfg.audio)

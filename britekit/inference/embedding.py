@@ -41,17 +41,14 @@ class Model(Protocol):
 class SearchModel:
     """The models of ``misc.search_ckpt_path``.
 
+    Raises `ModelError` if a model cannot be used, or their embeddings differ in width.
+
     Parameters
     ----------
     cfg
         Effective settings of the models, from `open_search_model`.
     paths
         Checkpoints or exports.
-
-    Raises
-    ------
-    ModelError
-        A model cannot be used, or their embeddings differ in width.
     """
 
     def __init__(self, cfg: BaseConfig, paths: Sequence[Path]) -> None:
@@ -221,6 +218,8 @@ def open_embedder(
 ) -> Embedder:
     """Load what makes the vectors of an archive.
 
+    Raises `ModelError` if there is no such model, there are several, or it cannot be used.
+
     Parameters
     ----------
     path
@@ -228,11 +227,6 @@ def open_embedder(
         ``misc.search_ckpt_path``, else the only model of ``misc.ckpt_folder``.
     cfg_path, overrides
         As `resolve_for_models` takes them.
-
-    Raises
-    ------
-    ModelError
-        There is no such model, there are several, or it cannot be used.
     """
     if path is not None and Path(path).suffix in (".yaml", ".yml"):
         from britekit.inference.foreign import open_foreign

@@ -203,6 +203,8 @@ class Ensemble:
 def load_ensemble(cfg: BaseConfig, paths: Sequence[Path], choice: BackendChoice | None = None) -> Ensemble:
     """Load the models.
 
+    Raises `ModelError` if a model cannot be read or run, or the members differ in classes or spectrograms.
+
     Parameters
     ----------
     cfg
@@ -211,11 +213,6 @@ def load_ensemble(cfg: BaseConfig, paths: Sequence[Path], choice: BackendChoice 
         Checkpoints, or exports if there are no checkpoints.
     choice
         Result of `choose_backend`; None calls it.
-
-    Raises
-    ------
-    ModelError
-        A model cannot be read or run, or the members differ in classes or spectrograms.
     """
     choice = choice or choose_backend(cfg, paths)
     models: list[_Model] = []

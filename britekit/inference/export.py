@@ -44,15 +44,12 @@ _OPSET = 17
 def export_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> float:
     """Write the export of a checkpoint; return the largest difference of its logits from PyTorch's.
 
+    Raises `ModelError` if the network cannot be converted, or its scores differ by more than ``TOLERANCE``.
+
     Parameters
     ----------
     path
         File to write; it is not replaced if the check fails.
-
-    Raises
-    ------
-    ModelError
-        The network cannot be converted, or its scores differ by more than ``TOLERANCE``.
     """
     network = stored.recognizer.to("cpu").eval()
     images = _check_images(stored.training_cfg)

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 class Labeler:
     """Turns scores into labels, in near-constant memory.
 
+    Raises `InputError` if the calibration or a configured ignore file is missing or invalid.
+
     Parameters
     ----------
     calibration
@@ -54,11 +56,6 @@ class Labeler:
         Name of a class that labels show.
     facts
         Facts that formats show beside labels.
-
-    Raises
-    ------
-    InputError
-        The calibration or a configured ignore file is missing or invalid.
     """
 
     def __init__(

@@ -30,6 +30,8 @@ _HOW_TO_FILL = '"dvc repro" in a project fills it, "britekit train --seed 1 --pu
 def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = None) -> list[Path]:
     """Return the models of the ensemble, in a fixed order.
 
+    Raises `ModelError` if there is no model, or the model of a seed is missing.
+
     Parameters
     ----------
     cfg
@@ -42,11 +44,6 @@ def member_paths(cfg: BaseConfig, ckpt_path: str | os.PathLike[str] | None = Non
     list of Path
         Checkpoints; exports, or probes, if there are no checkpoints. One checkpoint among exports of other names
         holds the classes of these, which are the members.
-
-    Raises
-    ------
-    ModelError
-        There is no model, or the model of a seed is missing.
     """
     folder = ensemble_folder(cfg) if ckpt_path is None else Path(ckpt_path)
     where = str(folder)

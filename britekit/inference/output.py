@@ -134,17 +134,14 @@ class OutputFolder:
     def add(self, name: str, path: Path, identity: tuple[int, int], scored: Scored) -> int:
         """Write one finished recording; return its number of labels.
 
+        Raises `InputError` if the output cannot be written.
+
         Parameters
         ----------
         name, path
             Its name in the output, and its file.
         identity
             The `identity_of` the file before it was read.
-
-        Raises
-        ------
-        InputError
-            The output cannot be written.
         """
         before = self.journal.entry(name)
         ours = [] if before is None else before.files.split("\n")

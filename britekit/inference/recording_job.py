@@ -206,15 +206,12 @@ class Job:
     ) -> None:
         """Add the scores of windows, in reading order.
 
+        Raises `InferenceError` if a score is NaN, which would make the recording seem silent.
+
         Parameters
         ----------
         computed_N
             Which windows a screen let pass; the scores of the others are NaN. None: all.
-
-        Raises
-        ------
-        InferenceError
-            A score is NaN, which would make the recording seem silent.
         """
         bad = np.isnan(scores_NC).any(axis=1)
         if frames_NCT is not None:

@@ -92,6 +92,8 @@ def search_class(
 ) -> list[Hit]:
     """Return the segments of a class nearest to any of the targets, the nearest first.
 
+    Raises `DatabaseError` if the class or group is unknown, or there are no embeddings of this model.
+
     Parameters
     ----------
     targets
@@ -100,11 +102,6 @@ def search_class(
         Largest distance, 1 - cosine.
     excluded
         Segments to exclude, from `present_in`.
-
-    Raises
-    ------
-    DatabaseError
-        The class or group is unknown, or there are no embeddings of this model.
     """
     group_id = require_group(session, group)
     warn_of_settings(session, group_id, group, model.cfg.audio)

@@ -38,17 +38,14 @@ class ThresholdCounts:
 def count_by_threshold(truth: ArrayLike, scores: ArrayLike) -> ThresholdCounts:
     """Count true and false positives at every distinct score, in O(n log n).
 
+    Raises `InputError` if shapes differ, or a score is NaN.
+
     Parameters
     ----------
     truth
         Any shape, bool or 0/1.
     scores
         Same shape; larger means more likely true. float32 stays float32 and is sorted several times faster.
-
-    Raises
-    ------
-    InputError
-        Shapes differ, or a score is NaN.
     """
     truth_N = np.asarray(truth).ravel()
     scores_N = np.asarray(scores).ravel()

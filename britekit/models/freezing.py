@@ -21,14 +21,11 @@ def freeze_checkpoint(path: str | Path) -> Outcome:
     The new file is written and loaded before the old one is touched, and there is a checkpoint of that name
     at every moment, also if the program is killed; run again, it finishes.
 
+    Raises `ModelError` if the checkpoint cannot be read, or the frozen one does not hold the same weights.
+
     Returns
     -------
     What was done; with ``original exists`` (from an earlier time) and ``nothing to strip`` nothing.
-
-    Raises
-    ------
-    ModelError
-        The checkpoint cannot be read, or the frozen one does not hold the same weights.
     """
     path = Path(path)
     original = path.with_name(path.name + ORIGINAL)

@@ -21,6 +21,8 @@ def read_csv(path: Path) -> tuple[list[tuple[str, *Bounds]], list[str], dict[str
     ``week`` is 1 to 48, four per month, or empty for the whole year; ``value`` is 0 to 1. A week that an area
     does not state for a class is 0 there. Bounds may stand in any row of their area.
 
+    Raises `InputError` if a cell is not what its column needs, or a value is stated twice; names file, row and column.
+
     Returns
     -------
     areas
@@ -29,11 +31,6 @@ def read_csv(path: Path) -> tuple[list[tuple[str, *Bounds]], list[str], dict[str
         In the order of the file.
     rows
         Area's code and class's name to float32 (48,).
-
-    Raises
-    ------
-    InputError
-        A cell is not what its column needs, or a value is stated twice; names file, row and column.
     """
     bounds: dict[str, Bounds] = {}
     rows: dict[str, dict[str, np.ndarray]] = {}

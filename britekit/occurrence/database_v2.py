@@ -75,17 +75,14 @@ _ORDER = " ORDER BY area.Level, area.DisplayOrder, area.Name, area.ID"
 class OccurrenceDatabaseV2:
     """SQLite database of occurrence data by areas of several levels; each change is committed at once.
 
+    Raises `DatabaseError` if it cannot be opened, is not a database, or has another schema version.
+
     Parameters
     ----------
     db_path
         The file.
     create
         Make it; it must not exist. Otherwise it must.
-
-    Raises
-    ------
-    DatabaseError
-        It cannot be opened, is not a database, or has another schema version.
     """
 
     def __init__(self, db_path: str | Path, *, create: bool = False) -> None:

@@ -46,15 +46,12 @@ def migrate_occurrence_v1_to_v2(
     ``CA-ON-OT``); a county that the metadata also describe takes name, kind, parent and order from there.
     Values are copied byte by byte.
 
+    Raises `InputError` if a file is missing, exists already, or the metadata lack something; nothing is written.
+
     Parameters
     ----------
     metadata_path
         JSON with ``region_pack``, ``areas`` and, if wanted, ``levels``.
-
-    Raises
-    ------
-    InputError
-        A file is missing, exists already, or the metadata lack something; nothing is written.
     """
     source, output = Path(input_path), Path(output_path)
     if not source.is_file():

@@ -19,6 +19,8 @@ DEFAULT_PICKLE = "data/occurrence.pkl"
 class OccurrencePickleProvider:
     """Reads values from a pickle of either version.
 
+    Raises `InputError` if the file is missing (also a `FileNotFoundError`) or unusable (also a `ValueError`).
+
     Parameters
     ----------
     pickle_path
@@ -34,11 +36,6 @@ class OccurrencePickleProvider:
         Every class that the file knows.
     area_offsets, class_indices, values
         Of version 2: area k has the rows from offset k to k + 1, each with the number of a class and its weeks.
-
-    Raises
-    ------
-    InputError
-        The file is missing (also a `FileNotFoundError`) or unusable (also a `ValueError`).
     """
 
     def __init__(self, pickle_path: str | os.PathLike[str] | None = None) -> None:

@@ -63,6 +63,8 @@ class Where:
     ) -> Where:
         """Check what a person states.
 
+        Raises `InputError` if a value is out of its range, or two contradict.
+
         Parameters
         ----------
         latitude, longitude
@@ -73,11 +75,6 @@ class Where:
             1 to 48, in place of a date.
         area
             Code of an area, in place of latitude and longitude.
-
-        Raises
-        ------
-        InputError
-            A value is out of its range, or two contradict.
         """
         if (latitude is None) != (longitude is None):
             raise InputError("latitude and longitude belong together; one is missing")
@@ -119,6 +116,8 @@ class RecordingPrior:
 class OccurrencePrior:
     """Occurrence data for the classes of an ensemble.
 
+    Raises `InputError` if the file is unusable, names match nothing, or no area contains the stated place.
+
     Parameters
     ----------
     infer
@@ -129,11 +128,6 @@ class OccurrencePrior:
         What a person states for all recordings.
     ignored
         Names of other classes that the file may have: those left out of labels.
-
-    Raises
-    ------
-    InputError
-        The file is unusable, names match nothing, or no area contains the stated place.
     """
 
     def __init__(
@@ -298,6 +292,8 @@ def load_prior(
 ) -> OccurrencePrior | None:
     """Return the prior of the settings, None if they name no occurrence data.
 
+    Raises `InputError` as `OccurrencePrior`, or if a place or week is stated, and there are no occurrence data.
+
     Parameters
     ----------
     where
@@ -306,11 +302,6 @@ def load_prior(
         The folder below which recordings lie, where ``recordings.csv`` is looked for; None: the folder of each.
     ignored
         As `OccurrencePrior` takes it.
-
-    Raises
-    ------
-    InputError
-        As `OccurrencePrior`; or a place or week is stated, and there are no occurrence data.
     """
     if cfg.infer.occurrence is None:
         if where is not None and not where.is_empty:

@@ -161,6 +161,8 @@ def plot_recordings(
 ) -> Drawn:
     """Draw recordings one after the other; report and skip unreadable ones.
 
+    Raises `InputError` if the overlap is invalid, or a picture cannot be written.
+
     Parameters
     ----------
     directory
@@ -175,11 +177,6 @@ def plot_recordings(
         Raise the error of a recording at once, for a single recording.
     on_seconds
         Called repeatedly with the number of seconds processed.
-
-    Raises
-    ------
-    InputError
-        The overlap is invalid, or a picture cannot be written.
     """
     grid = WindowGrid.for_overlap(cfg.spec_duration, overlap)
     drawn = Drawn()

@@ -126,6 +126,8 @@ def pretrain(
     A run that was killed is repeated with equal settings and recordings: it continues, and ends with the bytes of an
     uninterrupted one. Until then its windows and state are in ``log_root/resume``; their size is logged.
 
+    Raises `BriteKitError` if settings or recordings are unusable, or the loss is not finite.
+
     Parameters
     ----------
     paths, root
@@ -138,11 +140,6 @@ def pretrain(
         Called with step, epoch, loss and lr.
     on_finished
         Called with the result; files that it writes appear together with the checkpoint.
-
-    Raises
-    ------
-    BriteKitError
-        Settings or recordings are unusable, or the loss is not finite.
     """
     find_backbone(cfg.train.model_type)
     admission = admit(paths, test)

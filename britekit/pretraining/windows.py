@@ -66,15 +66,12 @@ class WindowFile:
 def store_windows(named: Mapping[str, Path], audio: AudioConfig, most: int, folder: Path) -> WindowFile:
     """Store windows of recordings, or continue a killed run that did so.
 
+    Raises `InputError` if the folder cannot be written.
+
     Parameters
     ----------
     most
         Most windows in all; shared evenly among the recordings, drawn at random from each.
-
-    Raises
-    ------
-    InputError
-        The folder cannot be written.
     """
     names = sorted(named)
     unused: list[str] = []

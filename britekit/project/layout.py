@@ -113,6 +113,8 @@ def lay_out(
 ) -> Layout:
     """Write the files of a project, and make its directory a git and DVC repository if it is none.
 
+    Raises `InputError` if the directory cannot be written, or git or DVC are missing or refuse.
+
     Parameters
     ----------
     dest
@@ -125,11 +127,6 @@ def lay_out(
         A name of `PRESETS`: settings for few, some or many clips.
     profile
         A name of `britekit.config.profiles`: settings of sound for a group of animals.
-
-    Raises
-    ------
-    InputError
-        The directory cannot be written, or git or DVC are missing or refuse.
     """
     root = Path(dest)
     try:

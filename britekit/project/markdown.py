@@ -24,6 +24,8 @@ def markdown_report(root: Path, base: str | None = None) -> str:
 
     The curves are Mermaid charts, which GitHub and GitLab draw, so no picture must be stored anywhere.
 
+    Raises `InputError` if the project has not been tested.
+
     Parameters
     ----------
     root
@@ -31,11 +33,6 @@ def markdown_report(root: Path, base: str | None = None) -> str:
     base
         Revision to compare with, such as the target of a pull request. Results that it does not have are reported
         in a sentence, since the first pull request of a project has nothing to compare with.
-
-    Raises
-    ------
-    InputError
-        The project has not been tested.
     """
     parts = ["## Recognizer\n", f"```\n{_without_advice(summary_text(root))}\n```\n"]
     if base is not None:

@@ -38,6 +38,8 @@ class Promotion:
 def promote(root: Path, revision: str, stage: str, margin: float) -> Promotion:
     """Tag a commit as promoted to a stage.
 
+    Raises `InputError` if the model may not be promoted, or there is nothing to promote.
+
     Parameters
     ----------
     revision
@@ -47,11 +49,6 @@ def promote(root: Path, revision: str, stage: str, margin: float) -> Promotion:
     margin
         The model may be worse by less than this: the lower bound of the 95 % interval of the leading figure, new minus
         old, must lie above ``-margin``.
-
-    Raises
-    ------
-    InputError
-        The model may not be promoted, or there is nothing to promote.
     """
     with _unconfigured_logging():
         from gto import api

@@ -96,6 +96,8 @@ def read_candidates(
 ) -> Candidates:
     """Return the detections of a label table.
 
+    Raises `InputError` if a class in ``names`` has no detection.
+
     Parameters
     ----------
     place_of
@@ -106,11 +108,6 @@ def read_candidates(
         Only detections that score at least this.
     merge
         Make one detection of those of a class that touch or overlap; it has the highest score among them.
-
-    Raises
-    ------
-    InputError
-        A class in ``names`` has no detection.
     """
     unknown = [name for name in names if name not in table.names]
     if unknown:

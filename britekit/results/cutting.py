@@ -54,6 +54,8 @@ def cut_detections(
 ) -> list[Cut]:
     """Cut clips of detections, with ``clips.csv`` as their index.
 
+    Raises `InputError` if something cannot be read or written, or nothing can be chosen.
+
     Parameters
     ----------
     recordings
@@ -76,11 +78,6 @@ def cut_detections(
     -------
     list of Cut
         In the order of recordings and seconds.
-
-    Raises
-    ------
-    InputError
-        Something cannot be read or written, or nothing can be chosen.
     """
     if file_format not in FORMATS:
         raise InputError(f'--format "{file_format}": expected {" or ".join(FORMATS)}')

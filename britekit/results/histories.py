@@ -48,15 +48,12 @@ class Occasions:
 def occasions_of(effort: Effort, length: str) -> Occasions:
     """Return the occasions that cover all days with effort.
 
+    Raises `InputError` if the length is something else, or nothing was recorded.
+
     Parameters
     ----------
     length
         ``day``, ``week`` (Monday to Sunday), or a number of days, counted from the first day recorded.
-
-    Raises
-    ------
-    InputError
-        The length is something else, or nothing was recorded.
     """
     if length == "week":
         days = 7

@@ -56,6 +56,8 @@ def read_listened(
 ) -> Listened:
     """Return when and where the recordings of an output folder were made.
 
+    Raises `InputError` if a table cannot be read, or does not name the files and no folder is given.
+
     Parameters
     ----------
     labels
@@ -65,11 +67,6 @@ def read_listened(
     recordings
         Folder of the recordings: they are looked at instead of what the table says of them. Needed where it was made
         by another program.
-
-    Raises
-    ------
-    InputError
-        A table cannot be read, or does not name the files and no folder is given.
     """
     gone, undated, floating, repeated = (_Some() for _ in range(4))
     sites: dict[str, int] = {}

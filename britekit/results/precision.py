@@ -62,6 +62,8 @@ class _Band:
 class SampledDetections:
     """The detections of one class, some of which have a verdict.
 
+    Raises `ValueError` if there is no verdict, or a share is not above 0 and at most 1.
+
     Parameters
     ----------
     score_N
@@ -77,11 +79,6 @@ class SampledDetections:
         most ten bands.
     confidence
         Of the intervals.
-
-    Raises
-    ------
-    ValueError
-        There is no verdict, or a share is not above 0 and at most 1.
     """
 
     def __init__(

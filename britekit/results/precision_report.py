@@ -66,6 +66,8 @@ def report_precision(
 ) -> PrecisionReport:
     """Estimate precision and call density; write ``precision.csv``, ``density.csv``, a picture and a page.
 
+    Raises `InputError` if something cannot be read or written, or there is no verdict on any of the detections.
+
     Parameters
     ----------
     labels
@@ -76,11 +78,6 @@ def report_precision(
         ``all``, ``day``, ``month`` or ``year`` of ``density.csv``.
     half_width
         Of the interval that is wanted.
-
-    Raises
-    ------
-    InputError
-        Something cannot be read or written, or there is no verdict on any of the detections.
     """
     if period not in PERIODS:
         raise InputError(f'--period "{period}": expected {", ".join(PERIODS)}')

@@ -90,6 +90,8 @@ def items_of(candidates: Candidates, drawn: Sequence[Drawn]) -> list[Item]:
 class Review:
     """One reviewer's way through a queue; safe for threads.
 
+    Raises `InputError` if the file is there and cannot be understood.
+
     Parameters
     ----------
     items
@@ -104,11 +106,6 @@ class Review:
         Another reviewer's verdicts are neither shown nor do they end a stratum.
     until_confirmed
         Pass over items of a stratum in which one was confirmed.
-
-    Raises
-    ------
-    InputError
-        The file is there and cannot be understood.
     """
 
     def __init__(

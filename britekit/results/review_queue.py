@@ -43,6 +43,8 @@ def build_review(
 ) -> tuple[Review, Recordings]:
     """Return a review and where its recordings are.
 
+    Raises `InputError` if something cannot be read, or there is nothing to hear.
+
     Parameters
     ----------
     queue
@@ -53,11 +55,6 @@ def build_review(
         Folder with embeddings of the recordings, for the queues `different` and `learn`.
     every
         For the queue `learn`: verdicts after which the classifier is fitted again.
-
-    Raises
-    ------
-    InputError
-        Something cannot be read, or there is nothing to hear.
     """
     there = Recordings(recordings)
     until_confirmed = False

@@ -54,6 +54,8 @@ def calibrate_on_verdicts(
 ) -> tuple[VerdictCalibration, dict[str, Any]]:
     """Fit a calibration on verdicts about detections; also return the content of its file.
 
+    Raises `InputError` if something cannot be read, or there are too few verdicts, or all say the same.
+
     Parameters
     ----------
     labels
@@ -62,11 +64,6 @@ def calibrate_on_verdicts(
         That thresholds are to have, as the lower end of its 95 % interval.
     cutoff
         Detections of a lower score take no part.
-
-    Raises
-    ------
-    InputError
-        Something cannot be read, or there are too few verdicts, or all say the same.
     """
     folder = Path(labels)
     table = read_label_table(folder, channels=True)

@@ -183,17 +183,14 @@ class Analyst:
     ) -> tuple[list[Found], Labeler]:
         """Return what is heard, by the rules of ``analyze``, and what labeled it.
 
+        Raises `InputError` if ``thresholds`` is set, and the calibration holds none.
+
         Parameters
         ----------
         min_score
             Lowest score of a detection.
         thresholds
             Use the threshold of each class that the calibration holds; ``min_score`` is for those without.
-
-        Raises
-        ------
-        InputError
-            ``thresholds``, and the calibration holds none.
         """
         labeler = self.labeler_at(min_score, thresholds)
         by_name = {info.name: info for info in labeler.classes}

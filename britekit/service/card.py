@@ -55,6 +55,8 @@ def card_text(
 ) -> str:
     """Return the card of an ensemble.
 
+    Raises `InputError` if a file of the project cannot be read.
+
     Parameters
     ----------
     cfg
@@ -67,11 +69,6 @@ def card_text(
         The project: its database, results and metrics are read where they exist.
     tested
         Whether the results there are of this ensemble.
-
-    Raises
-    ------
-    InputError
-        A file of the project cannot be read.
     """
     learned, credits = _training_data(root / DATABASE)
     figures = read_metrics(root / "results/test" / FIGURES_NAME) if tested else {}

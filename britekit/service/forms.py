@@ -137,15 +137,12 @@ class PictureForm(ChannelForm):
 def checked(form: type[BaseModel], given: dict[str, str], file: bool = True) -> Any:
     """Return the fields of a form; empty ones count as absent.
 
+    Raises `Refusal` if a field is unknown or has an unusable value.
+
     Parameters
     ----------
     file
         Whether the form also takes a recording.
-
-    Raises
-    ------
-    Refusal
-        A field is unknown or has an unusable value.
     """
     known = list(form.model_fields)
     for name in given:

@@ -20,15 +20,13 @@ from britekit.service.uploads import Refusal
 def prior_of(labeler: Labeler, info: RecordingInfo, fields: PlaceForm) -> RecordingPrior | None:
     """Return what occurrence data say about a recording; None for a model without them.
 
+    Raises `Refusal` if a field is out of range, two contradict, no area contains the place, or the model has no such
+    data.
+
     Parameters
     ----------
     info
         What the recording's metadata and name tell; fields go before it.
-
-    Raises
-    ------
-    Refusal
-        A field is out of range, two contradict, no area contains the place, or the model has no such data.
     """
     try:
         where = Where.stated(fields.latitude, fields.longitude, fields.date, fields.week, fields.area)

@@ -113,6 +113,8 @@ async def receive_upload(
 ) -> Upload:
     """Stream the form of ``request`` to disk.
 
+    Raises `Refusal`: 400 for a body that is not a form or has no such file, 408 to 429 for its size, type and pace.
+
     Parameters
     ----------
     field
@@ -123,11 +125,6 @@ async def receive_upload(
         Form field that may take the file's place.
     folder
         Where to store it; None takes ``TMPDIR``.
-
-    Raises
-    ------
-    Refusal
-        400 for a body that is not a form or has no such file, 408 to 429 for its size, type and pace.
     """
     content_type, options = parse_options_header(request.headers.get("content-type", ""))
     if content_type != b"multipart/form-data" or not options.get(b"boundary"):

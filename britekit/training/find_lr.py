@@ -51,17 +51,14 @@ class RateSearch:
 def find_learning_rate(cfg: BaseConfig, num_batches: int = 100) -> RateSearch:
     """Train with rising rates on the configured data, and discard the weights.
 
+    Raises `BriteKitError` if settings or data are unusable, or the loss never falls.
+
     Parameters
     ----------
     cfg
         Model, data, loss and optimizer as for training; a ``train.seed`` of null counts as 0.
     num_batches
         Steps from the lowest to the highest rate, at least 10.
-
-    Raises
-    ------
-    BriteKitError
-        Settings or data are unusable, or the loss never falls.
     """
     if num_batches < FEWEST_BATCHES:
         raise TrainingError(

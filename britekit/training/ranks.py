@@ -131,15 +131,12 @@ def wanted_processes(devices: int, force_cpu: bool) -> int:
 def open_world(devices: int, force_cpu: bool, call: Mapping[str, Any]) -> Iterator[ProcessGroup]:
     """Return the process group of a run; start its processes if ``devices`` asks for several.
 
+    Raises `TrainingError` if there are too few devices, or a companion failed (with its reason).
+
     Parameters
     ----------
     call
         Work of companions: arguments of `britekit.training.rank_process.work`, as plain values.
-
-    Raises
-    ------
-    TrainingError
-        There are too few devices, or a companion failed (with its reason).
     """
     world = told_world()
     if world is not None:

@@ -39,6 +39,8 @@ def score_with_teachers(
     Spectrograms are scored as they are in the file, without augmentation, and scores are not calibrated. Memory holds
     the spectrograms and the sums of scores, and one network at a time.
 
+    Raises `BriteKitError` if a file cannot be read, or teachers and spectrograms do not belong together.
+
     Parameters
     ----------
     checkpoints
@@ -49,11 +51,6 @@ def score_with_teachers(
         Spectrograms scored at once.
     device
         ``cpu``, ``cuda`` or ``mps``; None for the best there is.
-
-    Raises
-    ------
-    BriteKitError
-        A file cannot be read, or teachers and spectrograms do not belong together.
     """
     if batch_size < 1:
         raise InputError(f"--batch-size {batch_size}: expected 1 or more")

@@ -40,6 +40,9 @@ def train(
 ) -> TrainResult:
     """Train as configured.
 
+    Raises `BriteKitError` if settings or data are unusable (before the first step), the loss is not finite, or memory
+    is too small.
+
     Parameters
     ----------
     seed
@@ -64,11 +67,6 @@ def train(
     -------
     TrainResult
         Every process gets it; only the first one writes files and calls callbacks.
-
-    Raises
-    ------
-    BriteKitError
-        Settings or data are unusable (before the first step), the loss is not finite, or memory is too small.
     """
     prepare.check_names(cfg)
     if Path(prefix).name != prefix:

@@ -47,7 +47,7 @@ class ScalableSedHead(nn.Module):
 def build(num_features: int, num_classes: int, options: Blueprint) -> nn.Module:
     """Head for features of ``num_features`` channels.
 
-    Raises `ModelError` if feature or hidden channels that do not divide into eight groups.
+    Raises `ModelError` if feature or hidden channels do not divide into eight groups.
     """
     if num_features % _GROUPS or options.hidden_channels % _GROUPS:
         raise ModelError(
