@@ -28,32 +28,22 @@ _AHEAD = 256
 
 @dataclass
 class Growth:
-    """Result of a run.
-
-    Attributes
-    ----------
-    added, changed, known
-        Recordings that are new, that have changed since, and that were there already.
-    gone
-        Recordings of the archive that are not below the folder any more; they stay.
-    failed
-        Recording to the reason why it is not in the archive.
-    damaged
-        How many of those that were added are damaged, and were embedded up to there.
-    windows
-        Windows of all recordings that count.
-    outdated
-        What `Archive.describe_outdated` says.
-    """
+    """Result of a run."""
 
     added: int = 0
     changed: int = 0
     known: int = 0
+    """Recordings that are new, that have changed since, and that were there already."""
     gone: list[str] = field(default_factory=list)
+    """Recordings of the archive that are not below the folder any more; they stay."""
     failed: dict[Path, str] = field(default_factory=dict)
+    """Recording to the reason why it is not in the archive."""
     damaged: int = 0
+    """How many of those that were added are damaged, and were embedded up to there."""
     windows: int = 0
+    """Windows of all recordings that count."""
     outdated: str = ""
+    """What `Archive.describe_outdated` says."""
     audio_seconds: float = 0.0
     elapsed_s: float = 0.0
 

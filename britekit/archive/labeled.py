@@ -27,26 +27,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Labeled:
-    """Windows with their classes.
-
-    Attributes
-    ----------
-    vectors_NF
-        float32.
-    truth_NC
-        bool.
-    groups_N
-        int64; recordings of one group (``misc.group_regex``) belong together.
-    weights_NC
-        How much each cell of the truth counts, 1 where it is known; None: all are known.
-    """
+    """Windows with their classes."""
 
     vectors_NF: NDArray[np.float32]
+    """float32."""
     truth_NC: NDArray[np.bool_]
+    """bool."""
     groups_N: NDArray[np.int64]
+    """int64; recordings of one group (``misc.group_regex``) belong together."""
     classes: list[ClassInfo]
     recordings: list[str]
     weights_NC: NDArray[np.float32] | None = None
+    """How much each cell of the truth counts, 1 where it is known; None: all are known."""
 
 
 def read_labeled(archive: Archive, annotations_path: str | Path, window_s: float, cfg: BaseConfig) -> Labeled:

@@ -29,19 +29,13 @@ _REFINED_AT_ONCE = 1 << 12
 
 @dataclass(frozen=True)
 class Found:
-    """Windows like the examples, the most similar first.
-
-    Attributes
-    ----------
-    similarity
-        float64 (M,), the largest cosine with any example.
-    nearer_to_not
-        How many windows were left out because they are nearer to an example of what is not wanted.
-    """
+    """Windows like the examples, the most similar first."""
 
     rows: NDArray[np.int64]
     similarity: NDArray[np.float64]
+    """float64 (M,), the largest cosine with any example."""
     nearer_to_not: int
+    """How many windows were left out because they are nearer to an example of what is not wanted."""
 
 
 def find_similar(

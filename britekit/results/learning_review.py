@@ -29,21 +29,14 @@ _LONGEST_WAIT_S = 60.0
 
 @dataclass
 class _Batch:
-    """Items that were chosen together.
-
-    Attributes
-    ----------
-    turn
-        How many batches came before.
-    at
-        Number of the reviewer's verdicts when it was chosen.
-    numbers
-        Those of its items that were not heard before a kill.
-    """
+    """Items that were chosen together."""
 
     turn: int
+    """How many batches came before."""
     at: int
+    """Number of the reviewer's verdicts when it was chosen."""
     numbers: list[int] = field(default_factory=list)
+    """Those of its items that were not heard before a kill."""
 
 
 class LearningReview(Review):

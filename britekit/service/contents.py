@@ -43,25 +43,17 @@ BACKEND = "openvino"  # what runs them
 
 @dataclass(frozen=True)
 class Contents:
-    """A model folder that has been read.
-
-    Attributes
-    ----------
-    exports
-        The ensemble's members, in order.
-    cfg
-        Settings in force; the paths in it point into the folder.
-    facts
-        What ``facts.json`` says.
-    sample
-        A recording for people to try.
-    """
+    """A model folder that has been read."""
 
     folder: Path
     exports: list[Path]
+    """The ensemble's members, in order."""
     cfg: BaseConfig
+    """Settings in force; the paths in it point into the folder."""
     facts: dict[str, Any]
+    """What ``facts.json`` says."""
     sample: Path | None = None
+    """A recording for people to try."""
 
 
 def find_exports(cfg: BaseConfig, members: Sequence[Path]) -> list[Path]:
