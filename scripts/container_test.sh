@@ -25,6 +25,7 @@ project=$work/project
 copied=
 clean_up() {
     docker rm --force "$name" "$name-train" > /dev/null 2>&1 || true
+    docker volume rm --force "$name" > /dev/null 2>&1 || true
     if [ -d "$project" ]; then (cd "$project" && docker compose down --volumes > /dev/null 2>&1) || true; fi
     rm -rf "$work" "$copied"
 }
@@ -68,13 +69,14 @@ check_contents "$image"
 code=0
 docker run --rm --network none --read-only --tmpfs /tmp "$image" > /dev/null 2> "$work/refused" || code=$?
 grep -q "needs a token" "$work/refused" && [ "$code" = 1 ] || fail "the image serves everybody without being told to"
-docker run --detach --name "$name" --env BRITEKIT_NO_TOKEN=1 --network none --read-only --tmpfs /tmp:size=1g,mode=1777 --cap-drop ALL \
+docker run --detach --name "$name" --env BRITEKIT_NO_TOKEN=1 --env BRITEKIT_JOBS=/jobs --volume "$name:/jobs" \
+    --network none --read-only --tmpfs /tmp:size=1g,mode=1777 --cap-drop ALL \
     --security-opt no-new-privileges "$image" > /dev/null
 wait_until_ready
 
 cat > "$work/ask.py" <<'PYTHON'
 """Send noise to the service and check what comes back."""
-import io, json, sys, urllib.error, urllib.request
+import io, json, os, sys, time, urllib.error, urllib.request
 import numpy, soundfile
 sound = io.BytesIO()
 soundfile.write(sound, 0.1 * numpy.random.default_rng(0).standard_normal(20 * 22050), 22050, format="FLAC")
@@ -95,6 +97,13 @@ for path in ("scores",) if seconds else ("scores", "detections", "spectrogram"):
     assert answer.status == 200
     if path == "scores":
         assert abs(json.load(answer)["seconds"] - (seconds or 20)) < 0.01
+if "BRITEKIT_JOBS" in os.environ and not seconds:
+    jobs = "http://127.0.0.1:3000/jobs"
+    job = json.load(urllib.request.urlopen(urllib.request.Request(jobs, body, head), timeout=60))
+    while job["state"] in ("queued", "running"):
+        time.sleep(0.2)
+        job = json.load(urllib.request.urlopen(f"{jobs}/{job['id']}", timeout=60))
+    assert job["state"] == "done", job
 print("finished")
 PYTHON
 docker exec -i "$name" python - < "$work/ask.py" > /dev/null || { docker logs "$name" >&2; fail "the service did not answer"; }
@@ -103,7 +112,7 @@ for _ in $(seq 60); do
     sleep 1
 done
 [ -n "${healthy:-}" ] || fail "the health check does not pass"
-say "answers with no network, as user $(docker exec "$name" id -u), on a read-only root; healthy"
+say "answers with no network, as user $(docker exec "$name" id -u), on a read-only root; does jobs on a new volume; healthy"
 
 # A request in flight is finished or told to come back, and the stop takes at most 10 s. The asker shares the network of the container, not
 # its life.

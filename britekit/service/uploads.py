@@ -208,7 +208,8 @@ class _Form:
         if not self.upload.has_file:
             if self._instead and self.upload.fields.get(self._instead):
                 return
-            raise Refusal(400, f'the form has no file in the field "{self.field}"')
+            instead = f', nor a text in "{self._instead}"' if self._instead else ""
+            raise Refusal(400, f'the form has no file in the field "{self.field}"{instead}')
         self.flush()
         if not self.upload.size:
             raise Refusal(400, "the uploaded file is empty")

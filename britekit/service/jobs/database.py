@@ -64,6 +64,7 @@ class Database:
         try:
             check_locks(self.scratch)
             self._connection = self._open()
+            self._identity = _identity(self.path)
         except BaseException:
             self._own.discard()
             raise
@@ -95,7 +96,15 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Yield the connection in a transaction, which an error rolls back."""
+        """Yield the connection in a transaction, which an error rolls back.
+
+        Raises
+        ------
+        StoreUnavailable
+            The file is not there any more, so what is written would be lost when this server ends.
+        """
+        if _identity(self.path) != self._identity:
+            raise StoreUnavailable(f"{self.path} was deleted or replaced; stop the server, restore the file, and start")
         with self.reading() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
@@ -141,6 +150,15 @@ class Database:
                 db.close()
                 raise
             return db
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file; None if it is missing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def check_locks(held: Path) -> None:

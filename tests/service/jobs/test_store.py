@@ -182,6 +182,20 @@ def test_a_clock_set_back_changes_neither_order_nor_owner(store, another, monkey
     assert other.take().id == second.id
 
 
+def test_a_store_that_was_deleted_takes_no_jobs(sqlite_store, tmp_path):
+    """SQLite would go on in the deleted file, and lose all when the server ends."""
+    store, upload = sqlite_store, tmp_path / "x.wav"
+    add(store)
+    upload.write_bytes(b"sound")
+    (tmp_path / "jobs/jobs.sqlite").rename(tmp_path / "moved")
+    for act in (store.take, lambda: add(store, source="", upload=upload)):
+        with pytest.raises(StoreUnavailable, match="jobs.sqlite was deleted or replaced"):
+            act()
+    assert not list(store.recordings.iterdir())
+    (tmp_path / "moved").rename(tmp_path / "jobs/jobs.sqlite")
+    assert store.take().state == "running"
+
+
 def test_a_full_disk_loses_nothing(sqlite_store):
     store = sqlite_store
     job_id = add(store).id
