@@ -16,6 +16,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, Optional, ParamSpec, TypeVar
 
+from britekit.errors import InputError
+
 
 @dataclasses.dataclass(frozen=True)
 class Opt:
@@ -118,6 +120,13 @@ LabelLength = Annotated[
     Optional[float],
     opt("--seg", metavar="SECONDS", help="fixed label length, SED heads only (default: infer.segment_len)"),
 ]
+Engine = Annotated[
+    str, opt("--engine", metavar="NAME", help="local, or ray: on the nodes of a Ray cluster (default: local)")
+]
+Address = Annotated[
+    Optional[str],
+    opt("--address", metavar="TEXT", help="address of the Ray cluster (default: a running cluster, else a local one)"),
+]
 TimeExpansion = Annotated[
     Optional[float],
     opt(
@@ -166,6 +175,15 @@ MetricsPath = Annotated[
 TablesDir = Annotated[
     Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="output directory of the tables")
 ]
+
+
+def is_on_ray(engine: str, address: str | None) -> bool:
+    """Return whether `Engine` and `Address` name a Ray cluster; raise `InputError` if they make no sense."""
+    if engine not in ("local", "ray"):
+        raise InputError(f'--engine "{engine}" is neither local nor ray')
+    if address is not None and engine != "ray":
+        raise InputError("--address is about a Ray cluster; add --engine ray")
+    return engine == "ray"
 
 
 def options_of(function: Callable[..., Any]) -> type:

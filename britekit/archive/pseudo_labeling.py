@@ -33,6 +33,7 @@ from britekit.database.spectrograms import encode
 from britekit.datasets.pseudo_labels import PseudoLabels, write_pseudo_labels
 from britekit.errors import BriteKitError, InferenceError, InputError, ModelError, some
 from britekit.files import unwritable
+from britekit.inference.cluster import RayScorer
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.journal import Journal
 from britekit.inference.recording_names import identity_of, recording_name
@@ -111,6 +112,7 @@ def pseudo_label(
     test: TestRecordings,
     output: Path,
     recipe: Recipe = Recipe(),
+    cluster: RayScorer | None = None,
 ) -> Outcome:
     """Score unlabeled recordings and write the chosen windows.
 
@@ -127,6 +129,8 @@ def pseudo_label(
         Folder that names of recordings are relative to.
     test
         Recordings that may not be used.
+    cluster
+        Scores the recordings; None for this machine. Spectrograms are computed here.
 
     Raises
     ------
@@ -167,7 +171,7 @@ def pseudo_label(
                 outcome.continued += 1
             else:
                 todo[name] = path
-        score_into(ensemble, todo, journal, outcome.failed)
+        score_into(ensemble, todo, journal, outcome.failed, cluster)
         named = {name: path for name, path in named.items() if path not in outcome.failed}
         outcome.recordings = len(named)
         outcome.damaged = sum(entry.damaged_at is not None for name in named if (entry := journal.entry(name)))

@@ -17,6 +17,7 @@ import numpy as np
 
 import britekit
 from britekit.audio.files import shown
+from britekit.inference.cluster import RayScorer
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.journal import Done, Journal
@@ -24,7 +25,7 @@ from britekit.inference.manifest import runtime_version
 from britekit.inference.recording_names import identity_of
 from britekit.inference.score_tables import LABEL_SETTINGS
 from britekit.inference.scores import RecordingScores
-from britekit.inference.scoring import reason_of, run_metered, score_recordings
+from britekit.inference.scoring import Scorer, reason_of, run_metered, score_recordings
 
 log = logging.getLogger(__name__)
 
@@ -59,16 +60,27 @@ class _Engine:
         yield from score_recordings(self._engine, recordings, 0.0, on_tick, _AHEAD)
 
 
-def score_into(ensemble: Ensemble, todo: Mapping[str, Path], journal: Journal, failed: dict[Path, str]) -> None:
-    """Score recordings into the journal; add those that fail to ``failed``."""
+def score_into(
+    ensemble: Ensemble,
+    todo: Mapping[str, Path],
+    journal: Journal,
+    failed: dict[Path, str],
+    cluster: RayScorer | None = None,
+) -> None:
+    """Score recordings into the journal, here or on a cluster; add those that fail to ``failed``."""
     identities: dict[str, tuple[int, int]] = {}
 
     def begin(name: str) -> None:
         identities[name] = identity_of(todo[name])
 
-    threads = max(1, min(ensemble.cfg.infer.num_threads, len(todo)))
-    with contextlib.closing(Engine(ensemble, threads=threads, folder=journal.path.parent)) as engine:
-        for name, path, found in run_metered(_Engine(engine), todo, begin):
+    with contextlib.ExitStack() as stack:
+        scorer: Scorer[Any]
+        if cluster is None:
+            threads = max(1, min(ensemble.cfg.infer.num_threads, len(todo)))
+            scorer = _Engine(stack.enter_context(Engine(ensemble, threads=threads, folder=journal.path.parent)))
+        else:
+            scorer = cluster
+        for name, path, found in run_metered(scorer, todo, begin):
             identity = identities.pop(name)
             if isinstance(found, BaseException):
                 failed[path] = reason_of(found, path)

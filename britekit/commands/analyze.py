@@ -14,15 +14,18 @@ from typing import Annotated, Any, Optional
 from britekit.commands._time_expansion import takes_time_expansion
 from britekit.format_names import format_names
 from britekit.options import (
+    Address,
     ByThresholds,
     CkptPath,
     ConfigPath,
+    Engine,
     LabelLength,
     MinScore,
     Raw,
     Threads,
     TimeExpansion,
     WindowOverlap,
+    is_on_ray,
     opt,
 )
 
@@ -93,17 +96,8 @@ def analyze(
         ),
     ] = False,
     no_resume: Annotated[bool, opt("--no-resume", help="discard an interrupted run and start over")] = False,
-    engine: Annotated[
-        str, opt("--engine", metavar="NAME", help="local, or ray: on the nodes of a Ray cluster (default: local)")
-    ] = "local",
-    address: Annotated[
-        Optional[str],
-        opt(
-            "--address",
-            metavar="TEXT",
-            help="address of the Ray cluster (default: a running cluster, else a local one)",
-        ),
-    ] = None,
+    engine: Engine = "local",
+    address: Address = None,
     place: Annotated[Optional[str], opt("place", type=str, nargs="?", metavar="PATH", help="same as -i")] = None,
     time_expansion: TimeExpansion = None,
 ) -> Any:
@@ -138,14 +132,11 @@ def analyze(
     input_path = input_path or place or ""
     if not input_path:
         raise InputError("no input: name a recording or a directory of recordings")
-    if engine not in ("local", "ray"):
-        raise InputError(f'--engine "{engine}" is neither local nor ray')
-    if time_expansion is not None and engine == "ray":
+    on_ray = is_on_ray(engine, address)
+    if time_expansion is not None and on_ray:
         raise InputError(
             "--time-expansion does not reach a Ray cluster; use the column time_expansion of recordings.csv"
         )
-    if address is not None and engine != "ray":
-        raise InputError("--address is about a Ray cluster; add --engine ray")
     if resume and no_resume:
         raise InputError("--resume and --no-resume exclude each other")
     if raw and thresholds:
@@ -184,7 +175,7 @@ def analyze(
         for member in ensemble.members:
             print(f"model = {member.path}")
         make_scorer: Any = None
-        if engine == "ray":
+        if on_ray:
             from britekit.inference.cluster import ray_scorers
 
             make_scorer = ray_scorers(cfg, members, start_seconds, address)

@@ -13,7 +13,7 @@ run continues where it stopped.
 
 from typing import Annotated, Any, Optional
 
-from britekit.options import CkptPath, ConfigPath, Threads, WindowOverlap, opt
+from britekit.options import Address, CkptPath, ConfigPath, Engine, Threads, WindowOverlap, is_on_ray, opt
 
 
 def pseudo_label(
@@ -41,6 +41,8 @@ def pseudo_label(
     number: Annotated[
         Optional[int], opt("--round", metavar="N", help="a round of the pipeline: its teacher and its file")
     ] = None,
+    engine: Engine = "local",
+    address: Address = None,
 ) -> Any:
     """Label windows of unlabeled recordings; see `britekit.archive.pseudo_labeling`.
 
@@ -56,6 +58,7 @@ def pseudo_label(
     InferenceError
         Some recordings could not be used; the file holds the others.
     """
+    from contextlib import nullcontext
     from pathlib import Path
 
     from britekit.annotations.classes import read_classes
@@ -64,6 +67,7 @@ def pseudo_label(
     from britekit.collect.test_recordings import TestRecordings
     from britekit.config import resolve
     from britekit.errors import InputError
+    from britekit.inference.cluster import RayScorer
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import member_paths, resolve_for_models
     from britekit.tracking.lineage import MEMBER, PSEUDO_LABELS, RECORDINGS
@@ -75,6 +79,7 @@ def pseudo_label(
         "infer.overlap": overlap,
         "infer.num_threads": num_threads,
     }
+    on_ray = is_on_ray(engine, address)
     student = resolve(cfg_path, overrides)
     if number is not None and number < 1:
         raise InputError(f"--round is {number}; rounds are numbered from 1")
@@ -101,17 +106,19 @@ def pseudo_label(
         ensemble = load_ensemble(cfg, members)
         classes_file = Path(student.misc.classes_file)
         classes = read_classes(classes_file) if classes_file.is_file() else ensemble.classes
-        outcome = pseudo_label(
-            student,
-            ensemble,
-            classes,
-            str(classes_file),
-            paths,
-            Path(input_path),
-            TestRecordings((), test_dir, student.misc.group_regex),
-            output,
-            Recipe(student.pipeline.pseudo_power, student.pipeline.pseudo_windows),
-        )
+        with RayScorer(cfg, members, 0.0, address, ensemble) if on_ray else nullcontext() as cluster:
+            outcome = pseudo_label(
+                student,
+                ensemble,
+                classes,
+                str(classes_file),
+                paths,
+                Path(input_path),
+                TestRecordings((), test_dir, student.misc.group_regex),
+                output,
+                Recipe(student.pipeline.pseudo_power, student.pipeline.pseudo_windows),
+                cluster,
+            )
         figures = {"recordings": outcome.recordings, "windows": outcome.windows, "kept": outcome.kept}
         run.summary(figures | {f"labels/{name}": value for name, value in outcome.per_class.items()})
         run.output(output, PSEUDO_LABELS)

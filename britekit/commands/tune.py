@@ -7,15 +7,16 @@ spectrograms are then computed for each trial in a temporary database. With --no
 are searched, using the checkpoints in misc.ckpt_folder.
 
 The search is stored in the output directory: run the same command again to continue it, or several times at
-once to share the work. Writes metrics-summary.csv, metrics-details.csv, best.yaml (for -c) and pictures;
---apply writes the best settings to params.yaml, so that dvc repro uses them.
+once to share the work, or with --engine ray on a cluster. Writes metrics-summary.csv,
+metrics-details.csv, best.yaml (for -c) and pictures; --apply writes the best settings to params.yaml,
+so that dvc repro uses them.
 
     britekit tune -p yaml/samples/tune_dropout.yaml -o results/tune -a data/test/annotations.csv --runs 3
 """
 
 from typing import Annotated, Any, Optional
 
-from britekit.options import ConfigPath, Recordings, opt
+from britekit.options import Address, ConfigPath, Engine, Recordings, opt
 
 
 def tune(
@@ -70,6 +71,8 @@ def tune(
         ),
     ] = False,
     apply: Annotated[bool, opt("--apply", help="write the best settings into params.yaml")] = False,
+    engine: Engine = "local",
+    address: Address = None,
 ) -> tuple[float, dict[str, Any]]:
     """Search settings; return the best score and the settings by name."""
     from pathlib import Path
@@ -95,6 +98,8 @@ def tune(
         sampler,
         prune,
         cfg_path,
+        engine=engine,
+        address=address,
     )
     score, settings = tuner.run()
     for name, value in settings.items():

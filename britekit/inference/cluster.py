@@ -2,7 +2,7 @@
 
 An actor loads the models and scores recordings under the same path as here, on a shared file system. It also creates
 the bytes of their files; only this process writes them and keeps the journal. If an actor is lost with its node, its
-recordings go to the others.
+recordings go to the others. `tune` shares the nodes by `britekit.tuning.cluster`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from britekit.errors import BriteKitError, InferenceError
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.labeling import Labeler
 from britekit.inference.ray_worker import Worker, facts_of
-from britekit.inference.scoring import Scored
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ class _Actor:
 
 
 class RayScorer:
-    """A scorer for `analyze_recordings` on a cluster; a context manager that ends its actors.
+    """A scorer for `analyze_recordings` and `pseudo-label` on a cluster; a context manager that ends its actors.
 
     Raises `InferenceError` if Ray is not installed, or there is no cluster at the address.
 
@@ -63,7 +62,7 @@ class RayScorer:
     address
         Address of the cluster; None connects to an existing one, else starts one on this machine.
     ensemble, labeler
-        Loaded models of this process, and the labeler.
+        Loaded models of this process, and the labeler; without one, results are `SentScores`.
     """
 
     def __init__(
@@ -73,9 +72,9 @@ class RayScorer:
         start_seconds: float,
         address: str | None,
         ensemble: Ensemble,
-        labeler: Labeler,
+        labeler: Labeler | None = None,
     ) -> None:
-        self._ray, self._began = _connect(address)
+        self._ray, self._began = connect(address)
         # Nodes must not choose a backend: scores of two backends are never mixed.
         cfg = copy.deepcopy(cfg)
         cfg.infer.backend = ensemble.backend  # type: ignore[assignment]
@@ -106,8 +105,8 @@ class RayScorer:
 
     def run(
         self, recordings: Iterator[tuple[str, Path]], on_tick: Callable[[], None]
-    ) -> Iterator[tuple[str, Path, Scored | BaseException]]:
-        """Yield each recording with its labels or its error."""
+    ) -> Iterator[tuple[str, Path, Any]]:
+        """Yield each recording with its labels or scores, or its error."""
         self._alive_at = time.monotonic()
         while self._is_more(recordings) or any(actor.tasks for actor in self._actors):
             self._look_for_nodes()
@@ -149,14 +148,14 @@ class RayScorer:
             self._waiting.extend(itertools.islice(recordings, 1))
         return bool(self._waiting)
 
-    def _answer(self, actor: _Actor, reference: Any, name: str) -> Scored | BaseException | None:
+    def _answer(self, actor: _Actor, reference: Any, name: str) -> Any:
         """Return the result of an actor for a recording; None if it was lost and will be retried."""
         exceptions = self._ray.exceptions
         try:
             answer = self._ray.get(reference)
         except exceptions.RayTaskError as error:
             del actor.tasks[reference]
-            return InferenceError(_last_line(error))
+            return InferenceError(last_line(error))
         except exceptions.RayError as error:
             self._losses.update(other for other, _ in actor.tasks.values())
             at_fault = self._losses[name] >= _MOST_LOSSES
@@ -171,8 +170,7 @@ class RayScorer:
             what = "%s is damaged at %.3f s; the part before it is used"
             log.warning(what, shown(path), answer.damaged_at)
         self._scored_s += answer.seconds
-        scored: Scored = answer
-        return scored
+        return answer
 
     def _look_for_nodes(self) -> None:
         """Start actors on nodes without one, including nodes that joined later."""
@@ -190,39 +188,19 @@ class RayScorer:
         if now - self._looked_at < _LOOK_SECONDS:
             return
         self._looked_at = now
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
         taken = {(actor.node, actor.place) for actor in self._actors}
-        for node in self._ray.nodes():
-            resources = node["Resources"]
-            if not node["Alive"] or resources.get("CPU", 0) < 1:
-                continue
-            count = int(resources.get("GPU", 0)) if self._on_gpu else 1
-            for place in range(count):
-                key = (node["NodeID"], place)
-                if key in taken:
-                    continue
-                handle = (
-                    self._ray.remote(Worker)
-                    .options(
-                        num_cpus=1 if self._on_gpu else resources["CPU"],
-                        num_gpus=1 if self._on_gpu else 0,
-                        max_concurrency=self._capacity + 1,
-                        max_restarts=0,
-                        scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
-                    )
-                    .remote(*self._arguments)
-                )
-                self._actors.append(_Actor(handle, *key, handle.load.remote()))
+        for node, place, options in node_places(self._ray, self._on_gpu):
+            if (node, place) not in taken:
+                options |= {"max_concurrency": self._capacity + 1, "max_restarts": 0}
+                handle = self._ray.remote(Worker).options(**options).remote(*self._arguments)
+                self._actors.append(_Actor(handle, node, place, handle.load.remote()))
 
     def _finish_loading(self, actor: _Actor) -> None:
         exceptions = self._ray.exceptions
         try:
             facts = self._ray.get(actor.loading)
         except exceptions.RayTaskError as error:
-            raise InferenceError(
-                f"the models cannot be loaded on node {actor.node[:8]}: {_last_line(error)}"
-            ) from error
+            raise InferenceError(f"the models cannot be loaded on node {actor.node[:8]}: {last_line(error)}") from error
         except exceptions.RayError as error:
             self._lose(actor, error)
             return
@@ -252,7 +230,27 @@ def ray_scorers(
     return lambda ensemble, labeler: RayScorer(cfg, members, start_seconds, address, ensemble, labeler)
 
 
-def _connect(address: str | None) -> tuple[Any, bool]:
+def node_places(ray: Any, on_gpu: bool) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Yield node, number and options of Ray for each GPU of the cluster, or for each node with all of its CPUs."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    for node in ray.nodes():
+        resources = node["Resources"]
+        if not node["Alive"] or resources.get("CPU", 0) < 1:
+            continue
+        for place in range(int(resources.get("GPU", 0)) if on_gpu else 1):
+            yield (
+                node["NodeID"],
+                place,
+                {
+                    "num_cpus": 1 if on_gpu else resources["CPU"],
+                    "num_gpus": 1 if on_gpu else 0,
+                    "scheduling_strategy": NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+                },
+            )
+
+
+def connect(address: str | None) -> tuple[Any, bool]:
     """Return the connected Ray module, and whether this call connected it."""
     # Ray sends usage statistics by default.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -271,7 +269,7 @@ def _connect(address: str | None) -> tuple[Any, bool]:
     except (ConnectionError, ValueError, RuntimeError, SystemExit) as error:  # Ray exits after a long wait
         if address is not None:
             raise InferenceError(
-                f'no Ray cluster answers at "{address}" ({_last_line(error)}); start one with "ray start --head"'
+                f'no Ray cluster answers at "{address}" ({last_line(error)}); start one with "ray start --head"'
             ) from error
         ray.init(include_dashboard=False, **quiet)
     return ray, True
@@ -291,6 +289,7 @@ def _check_answers(address: str) -> None:
         ) from error
 
 
-def _last_line(error: BaseException) -> str:
+def last_line(error: BaseException) -> str:
+    """Return the last line of an error: the sentence of one that Ray wrapped."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__).rstrip(".")

@@ -1,4 +1,4 @@
-"""Run on another node: the engine with the models, and labels of a recording as bytes."""
+"""Run on another node: the engine with the models, and labels of a recording as bytes, or its scores."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import io
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 import britekit
 from britekit.config import BaseConfig
@@ -44,6 +46,20 @@ class Sent:
         return self.note
 
 
+@dataclasses.dataclass(frozen=True)
+class SentScores:
+    """A scored recording as sent by an actor without a labeler; see `RecordingScores`."""
+
+    seconds: float
+    damaged_at: float | None
+    starts: np.ndarray
+    scores: np.ndarray
+    frames: np.ndarray | None
+
+    def close(self) -> None:
+        """Do nothing: all is in memory."""
+
+
 class Worker:
     """The actor: the engine with the models on one node.
 
@@ -51,9 +67,11 @@ class Worker:
     ----------
     members
         Models, as absolute paths.
+    labeler
+        Turns scores into labels; None to send the scores.
     """
 
-    def __init__(self, cfg: BaseConfig, members: list[Path], labeler: Labeler, start_seconds: float) -> None:
+    def __init__(self, cfg: BaseConfig, members: list[Path], labeler: Labeler | None, start_seconds: float) -> None:
         self._cfg, self._members = cfg, members
         self._labeler, self._start_seconds = labeler, start_seconds
         self._engine: Engine | None = None
@@ -64,11 +82,13 @@ class Worker:
         self._engine = Engine(ensemble, folder=tempfile.gettempdir())
         return facts_of(ensemble)
 
-    def score(self, name: str, path: str) -> Sent | BriteKitError:
+    def score(self, name: str, path: str) -> Sent | SentScores | BriteKitError:
         """Score a recording; return its error, since Ray wraps raised ones."""
         assert self._engine is not None
         try:
             with contextlib.closing(self._engine.score(path, self._start_seconds)) as result:
+                if self._labeler is None:
+                    return SentScores(result.seconds, result.damaged_at, result.starts, result.scores, result.frames)
                 found = Labeled(self._labeler, result, self._labeler.prior_of(Path(path)))
                 scores = list(found.raw()) if self._cfg.infer.min_score == 0 else []
                 labels = [rows.to_bytes() for rows in found.rows()]

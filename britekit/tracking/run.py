@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _SERVER = "https://api.wandb.ai"
 # Long enough for a slow login, short enough for a stage not to appear to hang.
 _LOGIN_SECONDS = 20
 _CONNECT_SECONDS = 3.0
+_starting = threading.Lock()
 
 
 class StageRun:
@@ -253,8 +255,9 @@ def _start(
         if not resumed and given("WANDB_RUN_ID"):  # W&B reads it only once per process
             resumed = {"id": given("WANDB_RUN_ID")}
         try:
-            settings = wandb.Settings(init_timeout=_LOGIN_SECONDS, console="off", silent=True)
-            with _shown_arguments():
+            # Trials on a cluster are runs at the same time; by default W&B would return the first to all.
+            settings = wandb.Settings(init_timeout=_LOGIN_SECONDS, console="off", silent=True, reinit="create_new")
+            with _starting, _shown_arguments():
                 run = wandb.init(mode=attempt, settings=settings, **arguments, **resumed)
             if open_run is not None:
                 open_run.note(run)

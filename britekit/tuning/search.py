@@ -200,11 +200,11 @@ class Study:
 
     @contextmanager
     def next(self) -> Iterator[Trial | None]:
-        """Yield the next trial, or None if all are taken; put it back if interrupted."""
+        """Yield the next trial, or None if all are taken; put it back if an interrupt or error leaves the block."""
         trial = self._take()
         try:
             yield trial
-        except KeyboardInterrupt:
+        except BaseException:
             if trial is not None:
                 with self.lock:
                     self._study.tell(trial, state=TrialState.FAIL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import hashlib
 import logging
 import math
@@ -15,7 +16,7 @@ from typing import Any
 
 import optuna
 
-from britekit.annotations.classes import read_classes
+from britekit.annotations.classes import ClassInfo, read_classes
 from britekit.config import BaseConfig, to_dict
 from britekit.config.yaml_reader import read_yaml
 from britekit.errors import BriteKitError, ConfigError, InputError, TrainingError
@@ -24,7 +25,9 @@ from britekit.evaluation.exclusions import root_of
 from britekit.files import sha256_of
 from britekit.leftovers import temporary_folder
 from britekit.metrics.ranking import COMBINED
+from britekit.options import is_on_ray
 from britekit.tracking.run import StageRun, stage_run
+from britekit.tuning.cluster import ClusterError, MakeEvaluator, RayTrials
 from britekit.tuning.extracted import ExtractedPickles
 from britekit.tuning.results import copy_inputs, write_results
 from britekit.tuning.search import Sampler, Study
@@ -79,6 +82,10 @@ class Tuner:
         File of base settings, which is copied to the results and included in the best settings.
     cfg
         Base settings; None for the effective ones with ``cfg_path``.
+    engine
+        ``local``, or ``ray``: on the nodes of a Ray cluster, several trials at once.
+    address
+        Address of the Ray cluster; None for a running one, else a local one.
 
     Raises
     ------
@@ -105,7 +112,10 @@ class Tuner:
         prune: bool = False,
         cfg_path: str | Path | None = None,
         cfg: BaseConfig | None = None,
+        engine: str = "local",
+        address: str | None = None,
     ) -> None:
+        self._on_ray, self._address = is_on_ray(engine, address), address
         _check_options(metric, num_trials, num_runs, extract, skip_training, classes_path, sampler)
         self.output, self.metric, self.runs = Path(output_dir), metric, num_runs
         self._cfg_path = cfg_path
@@ -132,9 +142,13 @@ class Tuner:
         beside = Path(annotation_path)
         root = root_of(annotation_path, recording_dir)
         self._test = TestSet(annotation_path, annotated_recordings(annotation_path, recording_dir), root)
-        self._skip_training, self._extract, self._members = skip_training, extract, members
-        self._log_root = Path(train_log_dir)
-        self._classes = None if classes_path is None else read_classes(classes_path)
+        classes = None if classes_path is None else read_classes(classes_path)
+        self._evaluator: MakeEvaluator = functools.partial(
+            _train_and_test, self._test, Path(train_log_dir), extract, classes
+        )
+        if skip_training:
+            tuned = {p.target[1] for p in self.parameters}
+            self._evaluator = functools.partial(_score_only, self._test, members, self.output / "scores", tuned)
         self._sampler: Sampler = sampler or ("random" if num_trials else "grid")
         self._trials, self._prune = num_trials, prune
         settings = to_dict(self.base)
@@ -166,18 +180,13 @@ class Tuner:
         base: dict[str, Any] = {}
         if self._cfg_path is not None:
             base = read_yaml(self._cfg_path)[0].plain() or {}
-        with contextlib.ExitStack() as stack:
-            evaluator = self._evaluator(stack)
-            drawn = time.monotonic()
-            while True:
-                with study.next() as trial:
-                    if trial is None:
-                        break
-                    self._work(study, evaluator, trial)
-                # Pictures take seconds and are written during pauses and at the end; tables after every trial.
-                due = time.monotonic() - drawn > _PICTURES_S
-                self._write(study, base, due)
-                drawn = time.monotonic() if due else drawn
+        self._drawn = time.monotonic()
+        if self._on_ray:
+            with RayTrials(self._evaluator, self.base.misc.force_cpu, self._address) as trials:
+                trials.share(lambda: self._take_trials(study, trials, base))
+        else:
+            with contextlib.ExitStack() as stack:
+                self._take_trials(study, self._evaluator(stack), base)
         self._write(study, base)
         best = study.best()
         if best is None:
@@ -202,15 +211,17 @@ class Tuner:
     def _write(self, study: Study, base: dict[str, Any], pictures: bool = True) -> None:
         write_results(self.output, study, self.metric, base, pictures)
 
-    def _evaluator(self, stack: contextlib.ExitStack) -> Evaluator:
-        if self._skip_training:
-            tuned = {p.target[1] for p in self.parameters}
-            return StoredScores(self._test, self._members, self.output / "scores", tuned)
-        pickles = None
-        if self._extract:
-            folder = stack.enter_context(temporary_folder("tune"))
-            pickles = ExtractedPickles(folder, self._classes)
-        return TrainAndTest(self._test, self._log_root, pickles)
+    def _take_trials(self, study: Study, evaluator: Evaluator, base: dict[str, Any]) -> None:
+        """Run trials, one after the other, until every one is taken."""
+        while True:
+            with study.next() as trial:
+                if trial is None:
+                    return
+                self._work(study, evaluator, trial)
+            # Pictures take seconds and are written during pauses and at the end; tables after every trial.
+            due = time.monotonic() - self._drawn > _PICTURES_S
+            self._write(study, base, due)
+            self._drawn = time.monotonic() if due else self._drawn
 
     def _work(self, study: Study, evaluator: Evaluator, trial: optuna.Trial) -> None:
         number = trial.number + 1
@@ -225,6 +236,8 @@ class Tuner:
             print(f"trial {number}: pruned")
             study.tell_pruned(trial)
             return
+        except ClusterError:
+            raise  # not the fault of this trial
         except (BriteKitError, RuntimeError, ArithmeticError, ValueError, MemoryError, OSError) as error:
             # The next combination may work; the table shows the reason for this failure.
             text = " ".join(str(error).split()) or type(error).__name__
@@ -279,6 +292,19 @@ class Tuner:
     def _group(self) -> str:
         """Return the W&B group shared by all trials of the study, across processes."""
         return f"tune-{self.output.resolve().name}"
+
+
+def _score_only(
+    test: TestSet, members: list[Path], folder: Path, tuned: set[str], _: contextlib.ExitStack
+) -> Evaluator:
+    return StoredScores(test, members, folder, tuned)
+
+
+def _train_and_test(
+    test: TestSet, log_root: Path, extract: bool, classes: Sequence[ClassInfo] | None, stack: contextlib.ExitStack
+) -> Evaluator:
+    pickles = ExtractedPickles(stack.enter_context(temporary_folder("tune")), classes) if extract else None
+    return TrainAndTest(test, log_root, pickles)
 
 
 def _check_options(

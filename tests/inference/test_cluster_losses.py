@@ -87,7 +87,7 @@ def play(
 ) -> Any:
     played = PlayedRay(deadly, set(damaged))
     played.busy = busy
-    monkeypatch.setattr(cluster, "_connect", lambda _: (played, False))
+    monkeypatch.setattr(cluster, "connect", lambda _: (played, False))
     monkeypatch.setattr(cluster, "facts_of", lambda _: ("facts",))
     infer = SimpleNamespace(backend="openvino", min_score=0.5, num_threads=3)
     cfg: Any = SimpleNamespace(infer=infer, misc=SimpleNamespace(force_cpu=True))
