@@ -175,6 +175,39 @@ MetricsPath = Annotated[
 TablesDir = Annotated[
     Optional[str], opt("-o", "--output", required=True, metavar="DIR", help="output directory of the tables")
 ]
+LowestScore = Annotated[
+    float, opt("-m", "--min-score", metavar="SCORE", help="lowest score of a detection (default: 0)")
+]
+Annotations = Annotated[str, opt("-a", "--annotations", required=True, metavar="FILE", help="annotations per segment")]
+TestDir = Annotated[
+    Optional[str],
+    opt("--test", metavar="DIR", help="test recordings (default: the folder of pipeline.test_annotations)"),
+]
+UnlabeledDir = Annotated[
+    str, opt("-i", "--input", metavar="DIR", help="unlabeled recordings, with subfolders (default data/unlabelled)")
+]
+DeploymentsPath = Annotated[
+    str, opt("--deployments", metavar="FILE", help="table of deployments (default: data/deployments.csv)")
+]
+Checkpoints = Annotated[
+    str, opt("-i", "--input", metavar="PATH", required=True, help="checkpoint or directory of checkpoints")
+]
+AnyLabels = Annotated[
+    str, opt("-l", "--labels", required=True, metavar="DIR", help="output of analyze, or labels of another program")
+]
+ClassNames = Annotated[
+    Optional[str], opt("--name", metavar="LIST", help="only these classes, separated by commas (default: all)")
+]
+ArchiveDir = Annotated[str, opt("--archive", required=True, metavar="DIR", help="archive that embed --archive made")]
+ArchiveModel = Annotated[
+    Optional[str], opt("--model", metavar="FILE", help="the model of the archive (default: where it was)")
+]
+PlotOverlap = Annotated[float, opt("--overlap", metavar="SECONDS", help="overlap of neighboring segments (default: 0)")]
+LostShare = Annotated[
+    float, opt("--alpha", metavar="FLOAT", help="share of the score below which it counts as lost (default: 0.05)")
+]
+FramePad = Annotated[int, opt("--pad", metavar="INT", help="frames to add on both sides (default: 0)")]
+ReportDir = Annotated[str, opt("-o", "--output", required=True, metavar="DIR", help="output directory of the report")]
 
 
 def is_on_ray(engine: str, address: str | None) -> bool:

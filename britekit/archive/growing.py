@@ -43,7 +43,7 @@ class Growth:
     windows: int = 0
     """Windows of all recordings that count."""
     outdated: str = ""
-    """What `Archive.describe_outdated` says."""
+    """The sentence of `Archive.describe_outdated`."""
     audio_seconds: float = 0.0
     elapsed_s: float = 0.0
 

@@ -11,8 +11,8 @@ has a calibration of these models; the last line reports whether they are.
 
 from typing import Annotated, Any, Optional
 
+from britekit.commands._rtype import FormatNames
 from britekit.commands._time_expansion import takes_time_expansion
-from britekit.format_names import format_names
 from britekit.options import (
     Address,
     ByThresholds,
@@ -37,15 +37,7 @@ def analyze(
     output_path: Annotated[
         Optional[str], opt("-o", "--output", metavar="DIR", help="output directory (default: where the recordings are)")
     ] = None,
-    rtype: Annotated[
-        str,
-        opt(
-            "-r",
-            "--rtype",
-            help=f"{', '.join(format_names(written=True))}; both (audacity and csv), "
-            "or several with commas (default: both)",
-        ),
-    ] = "both",
+    rtype: FormatNames = "both",
     start_seconds: Annotated[
         Any,
         opt(

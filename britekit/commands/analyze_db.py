@@ -14,7 +14,7 @@ frames carry the score. It takes twice as many passes as a spectrogram has frame
 
 from typing import Annotated, Optional
 
-from britekit.options import CkptPath, ConfigPath, DbPath, SpecGroup, opt
+from britekit.options import CkptPath, ConfigPath, DbPath, ReportDir, SpecGroup, opt
 
 
 def analyze_db(
@@ -23,9 +23,7 @@ def analyze_db(
     class_name: Annotated[Optional[str], opt("--name", metavar="NAME", help="one class (default: all)")] = None,
     classes_path: Annotated[Optional[str], opt("--classes", metavar="FILE", help="class list (default: all)")] = None,
     spec_group: SpecGroup = "default",
-    output_path: Annotated[
-        str, opt("-o", "--output", required=True, metavar="DIR", help="output directory of the report")
-    ] = "",
+    output_path: ReportDir = "",
     plot: Annotated[bool, opt("--plot", help="also draw each spectrogram below --max")] = False,
     max_score: Annotated[
         float, opt("--max", metavar="FLOAT", help="list and draw only spectrograms with a lower score (default: 0.95)")

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Optional
 
 from britekit.commands._time_expansion import takes_time_expansion
-from britekit.options import ConfigPath, TimeExpansion, opt
+from britekit.options import ConfigPath, DeploymentsPath, TimeExpansion, opt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,9 +47,7 @@ def audio_info(
         Optional[str], opt("--csv", metavar="FILE", help="also write a table there; - is standard output")
     ] = None,
     recursive: Annotated[bool, opt("--recursive", help="also search subdirectories")] = False,
-    deployments_path: Annotated[
-        str, opt("--deployments", metavar="FILE", help="table of deployments (default: data/deployments.csv)")
-    ] = "data/deployments.csv",
+    deployments_path: DeploymentsPath = "data/deployments.csv",
     quality: Annotated[
         Optional[str],
         opt("--quality", metavar="DIR", help="measure the quality of the sound; tables and pictures go there"),

@@ -8,16 +8,11 @@ are skipped.
 """
 
 from pathlib import Path
-from typing import Annotated
 
-from britekit.options import opt
+from britekit.options import Checkpoints
 
 
-def ckpt_freeze(
-    input_path: Annotated[
-        str, opt("-i", "--input", metavar="PATH", required=True, help="checkpoint or directory of checkpoints")
-    ] = "",
-) -> list[str]:
+def ckpt_freeze(input_path: Checkpoints = "") -> list[str]:
     """Freeze a checkpoint or all of a directory; return the paths of those frozen."""
     from britekit.commands._checkpoints import each_checkpoint, find_checkpoints
     from britekit.models.freezing import ORIGINAL, freeze_checkpoint

@@ -7,17 +7,11 @@ compared with the checkpoint before it is written.
 """
 
 from pathlib import Path
-from typing import Annotated
 
-from britekit.options import ConfigPath, opt
+from britekit.options import Checkpoints, ConfigPath
 
 
-def ckpt_onnx(
-    cfg_path: ConfigPath = None,
-    input_path: Annotated[
-        str, opt("-i", "--input", metavar="PATH", required=True, help="checkpoint or directory of checkpoints")
-    ] = "",
-) -> list[str]:
+def ckpt_onnx(cfg_path: ConfigPath = None, input_path: Checkpoints = "") -> list[str]:
     """Convert a checkpoint or all of a directory; see `britekit.inference.export.export_onnx`.
 
     Returns

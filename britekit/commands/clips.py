@@ -11,7 +11,7 @@ Clips that cannot be cut are listed in not_cut.csv, and the exit code is 1.
 from typing import Annotated, Any, Optional
 
 from britekit.commands._time_expansion import takes_time_expansion
-from britekit.options import FillDir, TimeExpansion, opt
+from britekit.options import AnyLabels, ClassNames, FillDir, LowestScore, TimeExpansion, opt
 
 
 @takes_time_expansion
@@ -20,9 +20,7 @@ def clips(
         str,
         opt("-i", "--input", required=True, metavar="PATH", help="recordings: a file, or a folder with its subfolders"),
     ] = "",
-    label_dir: Annotated[
-        str, opt("-l", "--labels", required=True, metavar="DIR", help="output of analyze, or labels of another program")
-    ] = "",
+    label_dir: AnyLabels = "",
     output_path: FillDir = "",
     by: Annotated[
         str,
@@ -37,12 +35,8 @@ def clips(
         Optional[int],
         opt("--num", metavar="N", help="clips per class; with site-day per class, site and day (default: all)"),
     ] = None,
-    name: Annotated[
-        Optional[str], opt("--name", metavar="LIST", help="only these classes, separated by commas (default: all)")
-    ] = None,
-    min_score: Annotated[
-        float, opt("-m", "--min-score", metavar="SCORE", help="lowest score of a detection (default: 0)")
-    ] = 0.0,
+    name: ClassNames = None,
+    min_score: LowestScore = 0.0,
     pad: Annotated[float, opt("--pad", metavar="S", help="seconds before and after (default: 0)")] = 0.0,
     file_format: Annotated[
         str, opt("--format", choices=["wav", "flac"], help="format of the clips (default: wav)")

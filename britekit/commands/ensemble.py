@@ -11,7 +11,7 @@ combinations, most are ruled out by bounds and shown with ~; the best is always 
 
 from typing import Annotated, Optional
 
-from britekit.options import ConfigPath, Recordings, opt
+from britekit.options import Annotations, ConfigPath, Recordings, opt
 
 
 def ensemble(
@@ -32,9 +32,7 @@ def ensemble(
             help="metric to maximize over annotated classes: macro_pr, micro_pr, macro_roc, micro_roc (default)",
         ),
     ] = "micro_roc",
-    annotations_path: Annotated[
-        str, opt("-a", "--annotations", required=True, metavar="FILE", help="annotations per segment")
-    ] = "",
+    annotations_path: Annotations = "",
     recordings_path: Recordings = None,
     save_dir: Annotated[
         Optional[str],

@@ -10,16 +10,14 @@ that the standard cannot hold, since it requires what is not known, are listed i
 
 from typing import Annotated, Any, Optional
 
-from britekit.options import opt
+from britekit.options import AnyLabels, opt
 
 
 def export(
     input_path: Annotated[
         str, opt("-i", "--input", required=True, metavar="DIR", help="recordings, for their times and sites")
     ] = "",
-    label_dir: Annotated[
-        str, opt("-l", "--labels", required=True, metavar="DIR", help="output of analyze, or labels of another program")
-    ] = "",
+    label_dir: AnyLabels = "",
     output_path: Annotated[
         str, opt("-o", "--output", required=True, metavar="DIR", help="directory of the files that are written")
     ] = "",

@@ -11,14 +11,12 @@ review takes. Make the archive with embed --archive. (search looks for segments 
 
 from typing import Annotated, Any, Optional
 
-from britekit.options import ConfigPath, DbPath, FillDir, SpecGroup, opt
+from britekit.options import ArchiveDir, ArchiveModel, ConfigPath, DbPath, FillDir, SpecGroup, opt
 
 
 def find(
     cfg_path: ConfigPath = None,
-    archive: Annotated[
-        str, opt("--archive", required=True, metavar="DIR", help="archive that embed --archive made")
-    ] = "",
+    archive: ArchiveDir = "",
     input_path: Annotated[
         Optional[str], opt("-i", "--input", metavar="PATH", help="recording to look for, or a folder of such")
     ] = None,
@@ -50,9 +48,7 @@ def find(
         Optional[str],
         opt("--recordings", metavar="DIR", help="recordings of the archive (default: where they were embedded)"),
     ] = None,
-    model: Annotated[
-        Optional[str], opt("--model", metavar="FILE", help="the model of the archive (default: where it was)")
-    ] = None,
+    model: ArchiveModel = None,
     clips: Annotated[bool, opt("--clips", help="also cut the windows out, into clips/")] = False,
     exact: Annotated[
         bool, opt("--exact", help="beyond a million windows, do not use usearch, which compares 16-bit numbers")

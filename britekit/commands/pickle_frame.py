@@ -13,7 +13,7 @@ number of frames is audio.spec_duration × train.sed_fps. Prints how many segmen
 
 from typing import Annotated, Optional
 
-from britekit.options import ConfigPath, DbPath, opt
+from britekit.options import ConfigPath, DbPath, FramePad, LostShare, opt
 
 
 def pickle_frame(
@@ -22,9 +22,7 @@ def pickle_frame(
     ] = None,
     output_path: Annotated[str, opt("-o", "--output", required=True, metavar="FILE", help="file to write")] = "",
     cfg_path: ConfigPath = None,
-    alpha: Annotated[
-        float, opt("--alpha", metavar="FLOAT", help="share of the score below which it counts as lost (default: 0.05)")
-    ] = 0.05,
+    alpha: LostShare = 0.05,
     csv_dir: Annotated[
         Optional[str],
         opt("--csv", metavar="DIR", help="also write a table of frame labels per class to this directory"),
@@ -32,7 +30,7 @@ def pickle_frame(
     names_path: Annotated[
         Optional[str], opt("--names", metavar="FILE", help="text file of table names, one per line (default: all)")
     ] = None,
-    pad: Annotated[int, opt("--pad", metavar="INT", help="frames to add on both sides (default: 0)")] = 0,
+    pad: FramePad = 0,
     annotations_path: Annotated[
         Optional[str], opt("-a", "--annotations", metavar="FILE", help="annotations per segment, in place of -i")
     ] = None,

@@ -9,7 +9,7 @@ pages of many small ones. Existing pictures are kept, so an interrupted run can 
 from typing import Annotated, Optional
 
 from britekit.commands._time_expansion import takes_time_expansion
-from britekit.options import ConfigPath, NoAxes, PicturesDir, Power, TimeExpansion, opt
+from britekit.options import ConfigPath, NoAxes, PicturesDir, PlotOverlap, Power, TimeExpansion, opt
 
 
 @takes_time_expansion
@@ -19,9 +19,7 @@ def plot_dir(
     input_path: Annotated[str, opt("-i", "--input", required=True, metavar="DIR", help="directory of recordings")] = "",
     output_path: PicturesDir = "",
     all: Annotated[bool, opt("--all", help="one picture of each whole recording")] = False,
-    overlap: Annotated[
-        float, opt("--overlap", metavar="SECONDS", help="overlap of neighboring segments (default: 0)")
-    ] = 0.0,
+    overlap: PlotOverlap = 0.0,
     power: Power = 1.0,
     csv_path: Annotated[
         Optional[str],

@@ -11,7 +11,7 @@ from it on is blanked. Below the spectrogram stand the scores that were left. Pi
 
 from typing import Annotated, Optional
 
-from britekit.options import ConfigPath, DbPath, PicturesDir, SpecGroup, opt
+from britekit.options import ConfigPath, DbPath, FramePad, LostShare, PicturesDir, SpecGroup, opt
 
 
 def plot_occlude(
@@ -21,10 +21,8 @@ def plot_occlude(
     output_path: PicturesDir = "",
     cfg_path: ConfigPath = None,
     db_path: DbPath = None,
-    alpha: Annotated[
-        float, opt("--alpha", metavar="FLOAT", help="share of the score below which it counts as lost (default: 0.05)")
-    ] = 0.05,
-    pad: Annotated[int, opt("--pad", metavar="INT", help="frames to add on both sides (default: 0)")] = 0,
+    alpha: LostShare = 0.05,
+    pad: FramePad = 0,
     spec_group: SpecGroup = "default",
     rec: Annotated[
         Optional[str], opt("--rec", metavar="NAME", help="only segments of this recording (file name)")

@@ -9,7 +9,7 @@ Draws one picture per segment, named {recording}-{offset}.jpeg; with --all one o
 from typing import Annotated
 
 from britekit.commands._time_expansion import takes_time_expansion
-from britekit.options import ConfigPath, NoAxes, PicturesDir, Power, TimeExpansion, opt
+from britekit.options import ConfigPath, NoAxes, PicturesDir, PlotOverlap, Power, TimeExpansion, opt
 
 
 @takes_time_expansion
@@ -19,9 +19,7 @@ def plot_rec(
     input_path: Annotated[str, opt("-i", "--input", required=True, metavar="FILE", help="recording")] = "",
     output_path: PicturesDir = "",
     all: Annotated[bool, opt("--all", help="one picture of the whole recording")] = False,
-    overlap: Annotated[
-        float, opt("--overlap", metavar="SECONDS", help="overlap of neighboring segments (default: 0)")
-    ] = 0.0,
+    overlap: PlotOverlap = 0.0,
     power: Power = 1.0,
     sheet: Annotated[bool, opt("--sheet", help="many segments on a page, {recording}-sheet.jpeg")] = False,
     time_expansion: TimeExpansion = None,

@@ -9,15 +9,13 @@ Recordings are searched for beside the annotations.
 
 from typing import Annotated, Optional
 
-from britekit.options import ConfigPath, NoAxes, PicturesDir, Power, opt
+from britekit.options import Annotations, ConfigPath, NoAxes, PicturesDir, Power, opt
 
 
 def plot_test(
     cfg_path: ConfigPath = None,
     ndims: NoAxes = False,
-    annotations_path: Annotated[
-        str, opt("-a", "--annotations", required=True, metavar="FILE", help="annotations per segment")
-    ] = "",
+    annotations_path: Annotations = "",
     output_path: PicturesDir = "",
     class_name: Annotated[
         Optional[str],

@@ -15,14 +15,12 @@ picture, and to TensorBoard's events in logs/pretrain.
 
 from typing import Annotated, Any, Optional
 
-from britekit.options import ConfigPath, opt
+from britekit.options import ConfigPath, TestDir, UnlabeledDir, opt
 
 
 def pretrain(
     cfg_path: ConfigPath = None,
-    input_path: Annotated[
-        str, opt("-i", "--input", metavar="DIR", help="unlabeled recordings, with subfolders (default data/unlabelled)")
-    ] = "data/unlabelled",
+    input_path: UnlabeledDir = "data/unlabelled",
     output_path: Annotated[
         str, opt("-o", "--output", metavar="CKPT", help="the checkpoint (default models/backbone.ckpt)")
     ] = "models/backbone.ckpt",
@@ -32,10 +30,7 @@ def pretrain(
     seed: Annotated[
         Optional[int], opt("--seed", metavar="INT", help="seed of all generators (default: pretrain.seed)")
     ] = None,
-    test_path: Annotated[
-        Optional[str],
-        opt("--test", metavar="DIR", help="test recordings (default: the folder of pipeline.test_annotations)"),
-    ] = None,
+    test_path: TestDir = None,
     curve: Annotated[
         Optional[str],
         opt(

@@ -16,14 +16,12 @@ the weight. The figures are then about windows that were chosen to be hard, so t
 
 from typing import Annotated, Any, Optional
 
-from britekit.options import ConfigPath, opt
+from britekit.options import ArchiveDir, ArchiveModel, ConfigPath, opt
 
 
 def probe(
     cfg_path: ConfigPath = None,
-    archive: Annotated[
-        str, opt("--archive", required=True, metavar="DIR", help="archive that embed --archive made")
-    ] = "",
+    archive: ArchiveDir = "",
     annotations_path: Annotated[
         Optional[str],
         opt(
@@ -39,9 +37,7 @@ def probe(
     output_path: Annotated[
         str, opt("-o", "--output", required=True, metavar="FILE", help="the member: NAME.ckpt or NAME.probe")
     ] = "",
-    model: Annotated[
-        Optional[str], opt("--model", metavar="FILE", help="the model of the archive (default: where it was)")
-    ] = None,
+    model: ArchiveModel = None,
 ) -> Any:
     """Train a classifier on the embeddings of an archive.
 

@@ -13,14 +13,23 @@ run continues where it stopped.
 
 from typing import Annotated, Any, Optional
 
-from britekit.options import Address, CkptPath, ConfigPath, Engine, Threads, WindowOverlap, is_on_ray, opt
+from britekit.options import (
+    Address,
+    CkptPath,
+    ConfigPath,
+    Engine,
+    TestDir,
+    Threads,
+    UnlabeledDir,
+    WindowOverlap,
+    is_on_ray,
+    opt,
+)
 
 
 def pseudo_label(
     cfg_path: ConfigPath = None,
-    input_path: Annotated[
-        str, opt("-i", "--input", metavar="DIR", help="unlabeled recordings, with subfolders (default data/unlabelled)")
-    ] = "data/unlabelled",
+    input_path: UnlabeledDir = "data/unlabelled",
     output_path: Annotated[
         Optional[str],
         opt("-o", "--output", metavar="FILE", help="the file (default: with --round data/pseudo/round-N.npz)"),
@@ -32,10 +41,7 @@ def pseudo_label(
     num: Annotated[
         Optional[int], opt("--num", metavar="N", help="most windows (default: pipeline.pseudo_windows)")
     ] = None,
-    test_path: Annotated[
-        Optional[str],
-        opt("--test", metavar="DIR", help="test recordings (default: the folder of pipeline.test_annotations)"),
-    ] = None,
+    test_path: TestDir = None,
     overlap: WindowOverlap = None,
     num_threads: Threads = None,
     number: Annotated[

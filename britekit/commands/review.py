@@ -17,7 +17,7 @@ archive, with the classes of --name or data/classes.csv; name whatever else is h
 from typing import Annotated, Optional
 
 from britekit.commands._time_expansion import takes_time_expansion
-from britekit.options import TimeExpansion, opt
+from britekit.options import ClassNames, LowestScore, TimeExpansion, opt
 
 
 @takes_time_expansion
@@ -38,12 +38,8 @@ def review(
         ),
     ] = "strata",
     num: Annotated[Optional[int], opt("--num", metavar="N", help="number of detections per class (default: 60)")] = 60,
-    name: Annotated[
-        Optional[str], opt("--name", metavar="LIST", help="only these classes, separated by commas (default: all)")
-    ] = None,
-    min_score: Annotated[
-        float, opt("-m", "--min-score", metavar="SCORE", help="lowest score of a detection (default: 0)")
-    ] = 0.0,
+    name: ClassNames = None,
+    min_score: LowestScore = 0.0,
     seed: Annotated[int, opt("--seed", metavar="N", help="seed of the random sample (default: 0)")] = 0,
     verdicts: Annotated[
         str, opt("--verdicts", metavar="FILE", help="file for the verdicts (default: data/verdicts.csv)")

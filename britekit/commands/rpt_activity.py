@@ -15,7 +15,7 @@ else by the calibration (calibrate --precision); thresholds.csv tells them.
 
 from typing import Annotated, Any, Optional
 
-from britekit.options import TablesDir, opt
+from britekit.options import DeploymentsPath, LowestScore, TablesDir, opt
 
 
 def rpt_activity(
@@ -32,18 +32,14 @@ def rpt_activity(
         Optional[str], opt("-l", "--labels", required=True, metavar="DIR", help="output of analyze")
     ] = None,
     output_path: TablesDir = None,
-    deployments_path: Annotated[
-        str, opt("--deployments", metavar="FILE", help="table of deployments (default: data/deployments.csv)")
-    ] = "data/deployments.csv",
+    deployments_path: DeploymentsPath = "data/deployments.csv",
     verdicts: Annotated[
         Optional[str], opt("--verdicts", metavar="FILE", help="verdicts of reviewers; rejected detections are excluded")
     ] = None,
     occasion: Annotated[
         str, opt("--occasion", metavar="LENGTH", help="day, week or a number of days (default: day)")
     ] = "day",
-    min_score: Annotated[
-        float, opt("-m", "--min-score", metavar="SCORE", help="lowest score of a detection (default: 0)")
-    ] = 0.0,
+    min_score: LowestScore = 0.0,
     precision: Annotated[
         Optional[float],
         opt("--precision", metavar="P", help="detections from the score on at which a class reaches this precision"),

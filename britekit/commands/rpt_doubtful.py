@@ -12,15 +12,13 @@ labels: copy those that you agree with to data/curation.csv. This command only r
 
 from typing import Annotated, Any
 
-from britekit.options import ConfigPath, DbPath, SpecGroup, opt
+from britekit.options import ConfigPath, DbPath, ReportDir, SpecGroup, opt
 
 
 def rpt_doubtful(
     cfg_path: ConfigPath = None,
     db_path: DbPath = None,
-    output_path: Annotated[
-        str, opt("-o", "--output", required=True, metavar="DIR", help="output directory of the report")
-    ] = "",
+    output_path: ReportDir = "",
     folds: Annotated[int, opt("--folds", metavar="N", help="parts of the training file (default: 5)")] = 5,
     seed: Annotated[int, opt("--seed", metavar="INT", help="seed of the trainings (default: 1)")] = 1,
     root: Annotated[

@@ -10,7 +10,7 @@ shows both, and how many more verdicts a narrower interval needs.
 
 from typing import Annotated, Any, Optional
 
-from britekit.options import TablesDir, opt
+from britekit.options import LowestScore, TablesDir, opt
 
 
 def rpt_precision(
@@ -25,9 +25,7 @@ def rpt_precision(
     input_path: Annotated[
         Optional[str], opt("-i", "--input", metavar="DIR", help="recordings, for their times (needed with --period)")
     ] = None,
-    min_score: Annotated[
-        float, opt("-m", "--min-score", metavar="SCORE", help="lowest score of a detection (default: 0)")
-    ] = 0.0,
+    min_score: LowestScore = 0.0,
     period: Annotated[
         str,
         opt("--period", choices=["all", "day", "month", "year"], help="period per row of density.csv (default: all)"),

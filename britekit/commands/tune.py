@@ -16,7 +16,7 @@ so that dvc repro uses them.
 
 from typing import Annotated, Any, Optional
 
-from britekit.options import Address, ConfigPath, Engine, Recordings, opt
+from britekit.options import Address, Annotations, ConfigPath, Engine, Recordings, opt
 
 
 def tune(
@@ -27,9 +27,7 @@ def tune(
     output_path: Annotated[
         str, opt("-o", "--output", required=True, metavar="DIR", help="directory of the search")
     ] = "",
-    annotations_path: Annotated[
-        str, opt("-a", "--annotations", required=True, metavar="FILE", help="annotations per segment")
-    ] = "",
+    annotations_path: Annotations = "",
     metric: Annotated[
         str,
         opt(

@@ -11,8 +11,8 @@ it goes on; ctrl-C and SIGTERM end it with all tables up to date.
 
 from typing import Annotated, Any, Optional
 
+from britekit.commands._rtype import FormatNames
 from britekit.commands._time_expansion import takes_time_expansion
-from britekit.format_names import format_names
 from britekit.options import (
     ByThresholds,
     CkptPath,
@@ -34,15 +34,7 @@ def watch(
     output_path: Annotated[
         Optional[str], opt("-o", "--output", metavar="DIR", help="output directory (default: the same)")
     ] = None,
-    rtype: Annotated[
-        str,
-        opt(
-            "-r",
-            "--rtype",
-            help=f"{', '.join(format_names(written=True))}; both (audacity and csv), "
-            "or several with commas (default: both)",
-        ),
-    ] = "both",
+    rtype: FormatNames = "both",
     min_score: MinScore = None,
     num_threads: Threads = None,
     overlap: WindowOverlap = None,

@@ -51,7 +51,7 @@ class Contents:
     cfg: BaseConfig
     """Settings in force; the paths in it point into the folder."""
     facts: dict[str, Any]
-    """What ``facts.json`` says."""
+    """The content of ``facts.json``."""
     sample: Path | None = None
     """A recording for people to try."""
 
