@@ -3,6 +3,7 @@
 Legend: N samples, C classes.
 """
 
+import copy
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -36,14 +37,13 @@ def make_class_weights(samples: Any, members: np.ndarray, exponent: float) -> np
 def make_recognizer(cfg: BaseConfig, classes: Sequence[ClassInfo]) -> Recognizer:
     """Return a new network, or one that starts from ``train.load_ckpt_path``.
 
-    If the classes differ from the checkpoint's, the backbone is kept and the head is new.
+    The front is the checkpoint's. If the classes differ, the backbone is kept and the head is new.
 
     Raises `ModelError` if the backbone of the checkpoint differs.
     """
-    recognizer = build_recognizer(cfg.train, cfg.audio, len(classes))
     path = cfg.train.load_ckpt_path
     if path is None:
-        return recognizer
+        return build_recognizer(cfg.train, cfg.audio, len(classes))
     stored = load_checkpoint(path, without_classes=True)
     source = stored.recognizer
     if source.blueprint.model_type != cfg.train.model_type:
@@ -53,6 +53,16 @@ def make_recognizer(cfg: BaseConfig, classes: Sequence[ClassInfo]) -> Recognizer
         )
     if not stored.classes:
         _check_pretrained(stored, cfg)
+    train = copy.copy(cfg.train)
+    if train.front != source.blueprint.front:
+        log.warning(
+            "train.front %s is not used: training starts from %s, which has %s",
+            train.front,
+            path,
+            source.blueprint.front or "none",
+        )
+        train.front = source.blueprint.front  # type: ignore[assignment]
+    recognizer = build_recognizer(train, cfg.audio, len(classes))
     same_head = source.blueprint.head_type == cfg.train.head_type
     same_classes = [c.name for c in stored.classes] == [c.name for c in classes]
     if same_head and same_classes:

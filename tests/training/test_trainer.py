@@ -11,8 +11,11 @@ import torch
 import yaml
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from britekit.annotations.classes import ClassInfo
+from britekit.config import to_dict
 from britekit.errors import TrainingError
-from britekit.models.checkpoint import load_checkpoint, read_archive
+from britekit.models.checkpoint import hyper_parameters, load_checkpoint, read_archive, save_checkpoint
+from britekit.training.configured import make_recognizer
 from britekit.training.find_lr import find_learning_rate
 from britekit.training.held_out import ranking_figures
 from britekit.training.loop import quiet_lightning
@@ -186,6 +189,26 @@ def test_starting_from_a_checkpoint(project, cfg, caplog):
     old, new = ours.recognizer.backbone.state_dict(), theirs.recognizer.backbone.state_dict()
     kept = [n for n in new if n in old and old[n].shape == new[n].shape and not n.startswith("model.classifier")]
     assert kept and all(torch.equal(old[n], new[n]) for n in kept)
+
+
+@pytest.mark.parametrize("stored", [None, "pcen"])
+@pytest.mark.parametrize("names", [("A", "B"), ("A", "C")], ids=["same classes", "other classes"])
+def test_the_front_is_that_of_the_checkpoint_to_start_from(tmp_path, cfg, caplog, stored, names):
+    first, second = ([ClassInfo(name, name, "", "") for name in listed] for listed in (("A", "B"), names))
+    cfg.train.front = stored
+    source = make_recognizer(cfg, first)
+    if stored:
+        source.front.gain.data += 0.5
+    hyper = hyper_parameters(source.blueprint, first, 8, True)
+    save_checkpoint(tmp_path / "first.ckpt", source, hyper, to_dict(cfg), epoch=0)
+    cfg.train.load_ckpt_path = str(tmp_path / "first.ckpt")
+    for wanted in (None, "pcen"):
+        caplog.clear()
+        cfg.train.front = wanted
+        front = make_recognizer(cfg, second).front
+        assert (front is None) == (stored is None)
+        assert front is None or torch.equal(front.gain, source.front.gain)
+        assert (f"train.front {wanted} is not used: training starts from" in caplog.text) == (wanted != stored)
 
 
 def test_example_batch_is_what_the_network_sees(project, cfg):
