@@ -6,7 +6,9 @@
 asterisk-core-sounds-*-g722 unpack them. espeak-ng must be installed. Everything is at 16 kHz, so decibels compare what
 the network hears. Without voices: soundscapes of `sample` (the first twelve at sites of their own), ESC-10 less its
 human sounds (baby cry, sneeze) and insects, these two also at 0.8 and 1.25 times their speed (named "changed").
-Threshold and shortest stretch are chosen on one half (soundscapes, sources, folds, voices) and reported on the other.
+Threshold and shortest stretch are chosen on one half (soundscapes, sources, folds, voices) and reported on the other,
+both ways: of the settings whose recall is within 0.005 of the best, those with the fewest false alarms, of these the
+shortest length, then the highest threshold.
 Probabilities are kept in WORK, so that a run that was stopped goes on.
 """
 
@@ -40,6 +42,8 @@ from britekit.collect.synth.species import first_species  # noqa: E402
 from britekit.quality.voices import FRAME_S, RATE, VoiceSettings, VoiceStream, stretches_of  # noqa: E402
 
 HUMAN = {"Baby cry", "Person sneeze"}
+# People speak behind the insects in these: their spectrograms show formants. Found voices are counted apart.
+SPOKEN_IN = ("tevi-111-16", "oepe-053-06")
 SNR_DB = (0, 6, 12)
 MINUTES, EXCERPT_S = 10, 12.0
 VOICES = (
@@ -234,6 +238,20 @@ def alarms(quiet: list, settings: VoiceSettings) -> tuple[int, float]:
     return count, sum(seconds for *_, seconds in quiet) / 3600
 
 
+def choose(quiet: list, speech: list) -> VoiceSettings:
+    """Return the settings that the rule above chooses on one half; print all."""
+    found = []
+    for threshold in THRESHOLDS:
+        for length in LENGTHS_S:
+            settings = VoiceSettings(threshold, length)
+            count, hours = alarms([one for one in quiet if not any(name in one[0].key for name in SPOKEN_IN)], settings)
+            recall = float(np.mean([found_share(*one, settings) >= 0.5 for one in speech]))
+            print(f"threshold {threshold:g}, {length:g} s: {count / hours:.2f}/h, recall {recall:.4f}")
+            found.append((recall, count, length, -threshold, settings))
+    best = max(recall for recall, *_ in found) - 0.005
+    return min((row for row in found if row[0] >= best), key=lambda row: row[1:4])[4]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
@@ -244,37 +262,25 @@ def main() -> int:
     items = [*real(options.data), *soundscapes(options.hours)]
     quiet = scored(items, options.work / "quiet")
     speech = scored(mixed(backgrounds_of(items), options.recorded), options.work / "speech")
-    chosen, best = None, -1.0
-    for threshold in THRESHOLDS:
-        for length in LENGTHS_S:
-            settings = VoiceSettings(threshold, length)
-            count, hours = alarms([one for one in quiet if one[0].half == 0], settings)
-            shares = [found_share(*one, settings) for one in speech if one[0].half == 0]
-            recall = float(np.mean([share >= 0.5 for share in shares]))
-            print(f"half 1: threshold {threshold:g}, {length:g} s: {count / hours:.2f}/h, recall {recall:.4f}")
-            # Half of what is allowed, so that the other half of the recordings may be worse.
-            if count / hours <= 0.5 and recall > best:
-                chosen, best = settings, recall
-    if chosen is None:
-        print("no setting has at most 0.5 false alarms per hour")
-        return 1
-    print(f"chosen = {chosen}")
-    for settings in (chosen, VoiceSettings()):
-        print(f"\nhalf 2 with {settings}")
-        for kind in (*dict.fromkeys(item.kind for item, *_ in quiet), "all"):
-            some = [one for one in quiet if one[0].half == 1 and kind in (one[0].kind, "all")]
-            count, hours = alarms(some, settings)
+    for half in (0, 1):
+        chosen = choose([one for one in quiet if one[0].half == half], [one for one in speech if one[0].half == half])
+        print(f"chosen on half {half + 1} = {chosen}")
+        there = [one for one in quiet if one[0].half != half]
+        for kind in (*dict.fromkeys(item.kind for item, *_ in there), "all"):
+            count, hours = alarms([one for one in there if kind in (one[0].kind, "all")], chosen)
             print(f"false alarms, {kind} = {count} in {hours:.2f} h ({count / hours:.2f}/h)")
+        with_voices = [one for one in there if any(name in one[0].key for name in SPOKEN_IN)]
+        print(f"of these in recordings with people in the background = {alarms(with_voices, chosen)[0]}")
         for kind in dict.fromkeys(item.kind for item, *_ in speech):
             for snr in (*SNR_DB, None):
                 shares = [
-                    found_share(*one, settings)
+                    found_share(*one, chosen)
                     for one in speech
-                    if one[0].half == 1 and one[0].kind == kind and snr in (one[0].snr_db, None)
+                    if one[0].half != half and one[0].kind == kind and snr in (one[0].snr_db, None)
                 ]
-                half, touched = np.mean([x >= 0.5 for x in shares]), np.mean([x > 0 for x in shares])
+                found, touched = np.mean([x >= 0.5 for x in shares]), np.mean([x > 0 for x in shares])
                 print(
-                    f"recall, {kind}, {'all' if snr is None else f'{snr} dB'} = {half:.4f} of {len(shares)} "
+                    f"recall, {kind}, {'all' if snr is None else f'{snr} dB'} = {found:.4f} of {len(shares)} "
                     f"(touched {touched:.4f}, seconds {np.mean(shares):.4f})"
                 )
     print(f"frames = {FRAME_S} s")

@@ -7,13 +7,15 @@ what is wrong. M: labels.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from britekit.annotations.across_channels import merged_labels
 from britekit.annotations.detection_tables import find_detections, read_batches
 from britekit.annotations.label_bytes import (
     NotPlain,
@@ -32,9 +34,11 @@ from britekit.annotations.labels import (
     read_label_csv,
     read_label_text,
 )
-from britekit.annotations.tracks import of_channel
+from britekit.annotations.tracks import Tracks, of_channel
 from britekit.audio.files import name_key
 from britekit.config.yaml_reader import load_plain
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class LabelTable:
     channels: list[str] = field(default_factory=list)
     """Of each recording, if that was asked for: the channel that its labels are about, or an empty text. A recording
     whose channels were analyzed one by one then stands there once for each."""
+    merged: int = 0
+    """Number of labels left out because another channel has a better one of the same call."""
 
     def __len__(self) -> int:
         return len(self.recording_M)
@@ -69,7 +75,8 @@ def read_label_table(directory: str | Path, channels: bool = False) -> LabelTabl
     Parameters
     ----------
     channels
-        Tell the channels of a recording apart (``audio.channels: each``); otherwise their labels are put together.
+        Tell the channels of a recording apart (``audio.channels: each``); otherwise their labels are put together, and
+        a call in several channels counts once (`britekit.annotations.across_channels`); how many were merged is logged.
     """
     builder = _Builder()
     directory = Path(directory)
@@ -77,10 +84,10 @@ def read_label_table(directory: str | Path, channels: bool = False) -> LabelTabl
     of_channels = [] if detections is not None else sorted(directory.glob(of_channel("scores.csv", "[0-9]*")))
     table = None if detections is not None or of_channels else find_label_table(directory)
     if detections is not None:
-        builder.add_detections(detections, _name_column(directory), channels)
+        builder.add_detections(detections, _name_column(directory))
     elif of_channels:
         for path in of_channels:
-            builder.channel = path.name.split(".")[-2].removeprefix("ch") if channels else ""
+            builder.channel = path.name.split(".")[-2].removeprefix("ch")
             builder.add_file(path, None)
         builder.channel = ""
     elif table is not None:
@@ -89,10 +96,14 @@ def read_label_table(directory: str | Path, channels: bool = False) -> LabelTabl
             for recording in examined_recordings(table.parent):
                 builder.recordings.setdefault(recording, len(builder.recordings))
     else:
-        for path, recording in label_texts(directory):
-            builder.recordings.setdefault(recording, len(builder.recordings))
-            builder.add_file(path, recording)
-    return builder.finish(channels)
+        tracks = Tracks(_stated(directory, "audio", "channels") == "each")
+        for path, track in label_texts(directory):
+            recording, channel = tracks.split(track)
+            called = recording if channel is None else f"{recording}\0{channel}"
+            builder.recordings.setdefault(called, len(builder.recordings))
+            builder.add_file(path, called)
+    found = builder.finish()
+    return found if channels else _without_channels(found)
 
 
 class _Column:
@@ -141,9 +152,11 @@ class _Builder:
                     del texts[text]
             self._add_labels(read_label_csv(path) if recording is None else read_label_text(path, recording))
 
-    def add_detections(self, path: Path, name_column: str, channels: bool) -> None:
+    def add_detections(self, path: Path, name_column: str) -> None:
         """Add a table of detections."""
-        for recordings, recording, names, name, start, end, score, *of in read_batches(path, name_column, channels):
+        for recordings, recording, names, name, start, end, score, *of in read_batches(
+            path, name_column, channels=True
+        ):
             if of and of[0].any():
                 pairs, recording = np.unique(np.stack([recording, of[0]], axis=1), axis=0, return_inverse=True)
                 recording = recording.reshape(-1)
@@ -192,7 +205,7 @@ class _Builder:
         for column, added in zip(self._columns, values, strict=True):
             column.extend(added)
 
-    def finish(self, channels: bool) -> LabelTable:
+    def finish(self) -> LabelTable:
         recordings, name, start, end, score = (column.values() for column in self._columns)
         composed_names = Numbered()
         parts = [each.partition("\0") for each in self.recordings]
@@ -200,8 +213,28 @@ class _Builder:
         if list(composed_names) != list(self.recordings):
             recordings = place[recordings]
         found = [each.partition("\0") for each in composed_names]
-        of = [channel for _, _, channel in found] if channels else []
+        of = [channel for _, _, channel in found]
         return LabelTable([each for each, _, _ in found], list(self.names), recordings, name, start, end, score, of)
+
+
+def _without_channels(table: LabelTable) -> LabelTable:
+    """Return labels of recordings from labels of their channels."""
+    if not any(table.channels):
+        return replace(table, channels=[])
+    names = Numbered()
+    recording_M = np.array([names[each] for each in table.recordings], np.int32)[table.recording_M]
+    channel_M = np.array([int(each or 0) for each in table.channels], np.int32)[table.recording_M]
+    name_M, start_M, end_M, score_M = table.name_M, table.start_M, table.end_M, table.score_M
+    merged = merged_labels(recording_M, channel_M, name_M, start_M, end_M, score_M)
+    count = int(merged.sum())
+    if count:
+        what = "%d of %d detections are of calls that another channel of the recording heard better; they count once"
+        log.warning(what, count, len(merged))
+    kept = np.flatnonzero(~merged)
+    return LabelTable(
+        list(names), table.names, recording_M[kept], name_M[kept], start_M[kept], end_M[kept], score_M[kept],
+        merged=count,
+    )  # fmt: skip
 
 
 def _taken(places: NDArray[np.int32], rows: NDArray[np.integer]) -> NDArray[np.int32]:
@@ -210,9 +243,12 @@ def _taken(places: NDArray[np.int32], rows: NDArray[np.integer]) -> NDArray[np.i
 
 def _name_column(directory: Path) -> str:
     """Return what labels beside a table of detections call a class: its code if the manifest says so, else its name."""
+    return "code" if _stated(directory, "inference", "label_field") == "codes" else "class"
+
+
+def _stated(directory: Path, section: str, key: str) -> object:
+    """Return a setting in the manifest beside labels; None where none can be read."""
     try:
-        manifest = load_plain((directory / "manifest.yaml").read_text(encoding="utf-8"))
-        field = manifest["inference"]["label_field"]
+        return load_plain((directory / "manifest.yaml").read_text(encoding="utf-8"))[section][key]
     except (OSError, ValueError, KeyError, TypeError):
-        return "class"
-    return "code" if field == "codes" else "class"
+        return None

@@ -24,9 +24,9 @@ def voices(
     output_path: FillDir = "",
     mute: Annotated[bool, opt("--mute", help="also write copies in which the voices are silent")] = False,
     threshold: Annotated[
-        float, opt("--threshold", metavar="P", help="probability from which a frame is a voice (default: 0.5)")
+        float, opt("--threshold", metavar="P", help="probability from which a frame is a voice (default: 0.7)")
     ] = 0.5,
-    min_s: Annotated[float, opt("--min-length", metavar="S", help="shortest stretch, seconds (default: 0.5)")] = 0.5,
+    min_s: Annotated[float, opt("--min-length", metavar="S", help="shortest stretch, seconds (default: 0.6)")] = 0.6,
     pad_s: Annotated[float, opt("--pad", metavar="S", help="seconds before and after (default: 0.3)")] = 0.3,
 ) -> "dict[str, Optional[Heard]]":
     """Find voices; return what was heard by recording, None where it cannot be decoded.

@@ -33,11 +33,11 @@ _EXTRA = 'pip install "britekit[voices]"'
 
 @dataclass(frozen=True)
 class VoiceSettings:
-    """How frames become stretches; `benchmarks/voices.py` measures what they do."""
+    """How frames become stretches; `benchmarks/voices.py` chose the defaults."""
 
-    threshold: float = 0.5
+    threshold: float = 0.7
     """Probability from which a frame is a voice; a stretch goes on while it stays above this less 0.15."""
-    min_s: float = 0.5
+    min_s: float = 0.6
     """Shorter stretches are left out."""
     join_s: float = 0.5
     """Stretches closer than this become one."""

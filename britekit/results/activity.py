@@ -98,6 +98,10 @@ def report_activity(
     occasions = occasions_of(effort, occasion)
     hours_SO = effort_table(effort, occasions)
     table = read_label_table(labels)
+    if table.merged:
+        notes.append(
+            f"{counted(table.merged, 'detection')} are of calls that another channel heard better; they count once"
+        )
     judged = [] if verdicts is None else combine(current_verdicts(read_verdicts(verdicts)))
     thresholds = {} if precision is None else thresholds_of(table, labels, judged, precision, min_score, notes)
     report = ActivityReport(effort, occasions, thresholds=thresholds, notes=notes)

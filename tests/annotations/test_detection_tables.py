@@ -68,7 +68,7 @@ def test_channels_are_told_apart_where_asked(tmp_path: Path, kind: str) -> None:
     assert found == [(row["recording"].strip(), str(1 + (k + k // 6) % 2)) for k, row in enumerate(ROWS)]
     assert len(table.recordings) == 12
     merged = read_label_table(tmp_path)
-    assert len(merged.recordings) == 6 and not merged.channels and len(merged) == len(ROWS)
+    assert len(merged.recordings) == 6 and not merged.channels and len(merged) + merged.merged == len(ROWS)
 
 
 def test_version_1_has_no_channels(tmp_path: Path) -> None:

@@ -268,6 +268,16 @@ def test_chosen_labels_and_scores(archive):
         export_detections("rec", "labels", "out", "darwin-core", only=["EMU"])
 
 
+def test_a_call_in_both_channels_is_one_occurrence(archive):
+    alone = export_detections("rec", "labels", "alone", "darwin-core")
+    rows = Path("labels/scores.csv").read_text()
+    Path("labels/scores.csv").rename("labels/scores.ch2.csv")
+    Path("labels/scores.ch1.csv").write_text(rows.replace(",1.5,4.5,0.91", ",2.0,4.5,0.8"))
+    both = export_detections("rec", "labels", "out", "darwin-core")
+    assert both.count() == alone.count()
+    assert Path("out/occurrence.csv").read_text() == Path("alone/occurrence.csv").read_text()
+
+
 def test_labels_of_another_program(archive):
     """Audacity labels alone: what else was listened to is not known, and lengths come from the files."""
     folder = archive / "theirs"

@@ -87,6 +87,21 @@ def test_counted_by_hand(archive: Path) -> None:
     assert "&lt;b&gt;Owl&lt;/b&gt;" in page and "<b>Owl</b>" not in page
 
 
+def test_a_call_in_both_channels_counts_once(archive: Path) -> None:
+    """Windows that touch are calls of their own, so those of the other channel must not double them."""
+    expected = report_activity("l", "out", "rec").detections
+    rows = (archive / "l" / "scores.csv").read_text()
+    (archive / "l" / "scores.csv").unlink()
+    (archive / "l" / "scores.ch1.csv").write_text(rows)
+    (archive / "l" / "scores.ch2.csv").write_text(
+        rows.replace(",0.9", ",0.95").replace("100,105,0.4", "101.5,106.5,0.3")
+    )
+    report = report_activity("l", "both", "rec")
+    assert report.detections == expected
+    assert "7 detections are of calls that another channel heard better; they count once" in report.notes
+    assert read(archive / "both" / "activity.csv") == read(archive / "out" / "activity.csv")
+
+
 def test_a_threshold_and_weeks(archive: Path) -> None:
     report = report_activity("l", "out", "rec", occasion="week", min_score=0.65)
     assert report.detections == {"Wren": 3}

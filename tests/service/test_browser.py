@@ -407,6 +407,31 @@ def test_place_and_date_are_asked_for_where_the_model_uses_them(server, page, br
         opened.close()
 
 
+def test_a_channel_is_chosen_named_and_taken_back(server, page, tmp_path):
+    left, right = tones(), tones(seed=1)
+    right[64_000:96_000] = right[96_000:128_000]  # the high tone is in one channel only
+    soundfile.write(tmp_path / "two.wav", np.stack([left, right], 1), 16_000)
+    page.set_input_files("#file", tmp_path / "two.wav")
+    analyzed(page)
+    assert "channel" not in page.inner_text("#heard")
+    counts = []
+    for channel in ("2", "1"):
+        page.fill("#channel", channel)
+        page.press("#channel", "Tab")
+        holds(page, f"document.getElementById('heard').innerText.includes('two.wav, channel {channel}')")
+        at = page.input_value("#threshold")
+        answer = server.post("detections", tmp_path / "two.wav", channel=channel, min_score=at).json()
+        counts.append(len(answer["detections"]))
+        holds(page, f"document.querySelectorAll('#rows tr').length === {counts[-1]}")
+    assert counts[0] != counts[1]
+    page.fill("#channel", "3")
+    page.press("#channel", "Tab")
+    holds(page, "document.getElementById('status').innerText.includes('has 2 channels; channel 3')")
+    page.fill("#channel", "")
+    page.press("#channel", "Tab")
+    holds(page, "!document.getElementById('heard').innerText.includes('channel')")
+
+
 def test_the_page_asks_for_the_token_once(server, browser, tmp_path):
     """It keeps it for the tab: a reload does not ask, another tab does; a token that expires is asked for again."""
     token = "Zk3v9T0wqXr5LbNc"

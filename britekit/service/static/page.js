@@ -11,10 +11,12 @@ let player;
 function say(text, bad) { $("status").textContent = text; $("status").classList.toggle("bad", Boolean(bad)); }
 function plural(count, noun) { return count + " " + noun + (count === 1 ? "" : noun.endsWith("s") ? "es" : "s"); }
 const threshold = () => Number($("threshold").value), own = () => $("own").checked;
-// Place and date for occurrence data: what is typed counts for all recordings; half a place counts once it is whole.
+const channel = () => $("channel").value && $("channel").validity.valid ? { channel: $("channel").value } : {};
+const named = r => r.name + (r.channel ? ", channel " + r.channel : "");
+// Channel, and place and date for occurrence data: what is typed counts for all recordings; half a place counts once it is whole.
 function where() {
   const [latitude, longitude, date] = ["latitude", "longitude", "date"].map(id => $(id).validity.valid ? $(id).value : "");
-  return { ...(latitude && longitude ? { latitude, longitude } : {}), ...(date ? { date } : {}) };
+  return { ...channel(), ...(latitude && longitude ? { latitude, longitude } : {}), ...(date ? { date } : {}) };
 }
 
 // --- the server ---
@@ -45,7 +47,8 @@ async function ask(recording, fields, signal) {
 async function label(recording, signal) {
   const min_score = threshold(), thresholds = own(), place = where();
   const found = await (await ask(recording, { min_score, thresholds, ...place, format: "json" }, signal)).json();
-  Object.assign(recording, { key: found.key, seconds: found.seconds, stretch: found.time_expansion ?? 1, damaged: found.damaged_at, calibrated: found.calibrated, base: min_score, own: thresholds, where: JSON.stringify(place) });
+  // A key names the channel that was asked for; the next question names its own.
+  Object.assign(recording, { key: found.key.replace(/^ch\d+-/, ""), channel: found.channel, seconds: found.seconds, stretch: found.time_expansion ?? 1, damaged: found.damaged_at, calibrated: found.calibrated, base: min_score, own: thresholds, where: JSON.stringify(place) });
   recording.found = found.detections.map(d => ({ ...d, recording }));
 }
 
@@ -112,15 +115,14 @@ async function open(recording) {
   state.shown = recording;
   $("now").textContent = "";
   recording.url ??= URL.createObjectURL(recording.file);
-  $("heard").textContent = recording.name + " (" + clock(recording.seconds) + ")";
   $("result").hidden = false;
   player.load({ sound: recording.url, file: recording.file, picture: recording.picture, shown: recording.width || recording.seconds, stretch: recording.stretch });
   list(); draw();
   if (recording.picture) return;
   try {
-    const answer = await send("spectrogram", { audio: recording.file });
+    const asked = channel(), answer = await send("spectrogram", { audio: recording.file, ...asked });
     const image = URL.createObjectURL(await answer.blob());
-    if (state.shown !== recording) { URL.revokeObjectURL(image); return; }
+    if (state.shown !== recording || asked.channel !== channel().channel) { URL.revokeObjectURL(image); return; }
     recording.picture = image;
     recording.width = Number(answer.headers.get("X-Picture-Seconds")) || recording.seconds;
     const { currentTime, paused } = player.audio;
@@ -140,7 +142,7 @@ const visible = r => above(r).filter(d => !state.hidden.has(d.class_name));
 const listed = () => $("all").checked && state.recordings.length > 1 ? state.recordings.filter(r => r.found) : state.shown ? [state.shown] : [];
 
 const COLUMNS = [
-  { by: "recording", title: "Recording", of: d => d.recording.name },
+  { by: "recording", title: "Recording", of: d => named(d.recording) },
   { by: "class_name", title: "Class", of: d => d.class_name },
   { by: "start", title: "Start", number: true, of: d => d.start, text: d => clock(d.start) },
   { by: "end", title: "End", number: true, of: d => d.end, text: d => clock(d.end) },
@@ -151,6 +153,7 @@ const style = c => (c.number ? "number " : "") + c.by;
 
 function draw() {
   if (!state.shown) return;
+  $("heard").textContent = named(state.shown) + " (" + clock(state.shown.seconds) + ")";
   const boxes = visible(state.shown).map(d => Object.assign(d, {
     label: d.class_name, color: color(place(d.class_name)),
     title: d.class_name + ", " + clock(d.start) + " to " + clock(d.end) + ", " + d.score.toFixed(3),
@@ -232,6 +235,12 @@ $("threshold").addEventListener("input", () => {
   draw(); list(); relabel();
 });
 $("own").addEventListener("change", relabel);
+$("channel").addEventListener("change", async () => {
+  say("");
+  for (const r of state.recordings) { if (r.picture) URL.revokeObjectURL(r.picture); r.picture = null; }
+  await relabel();
+  if (state.shown) open(state.shown);
+});
 for (const id of ["latitude", "longitude", "date"]) $(id).addEventListener("change", () => { say(""); relabel(); });
 $("all").addEventListener("change", draw);
 

@@ -1,6 +1,7 @@
 """Jobs over HTTP, in this process: states, results, cancelling, sources, tokens, what goes wrong."""
 
 import contextlib
+import csv
 import errno
 import logging
 import os
@@ -125,6 +126,26 @@ def test_options_of_a_job_and_of_its_result(client, project):
     answer = client.get(result, headers=LAB)
     assert answer.content == direct.content and b"Pond" in answer.content and b"Low Tone" not in answer.content
     assert answer.headers["content-disposition"] == direct.headers["content-disposition"]
+
+
+def test_a_job_about_a_channel_equals_one_about_that_channel_alone(client, project, tmp_path):
+    one, rate = soundfile.read(project / "sound" / "20260501_063000.wav")
+    other = np.roll(one, rate)
+    soundfile.write(tmp_path / "two.wav", np.stack([one, other], 1), rate)
+    found = []
+    for channel, samples in ((1, one), (2, other)):
+        soundfile.write(tmp_path / "alone.wav", samples, rate)
+        alone = ended(client, submit(client, tmp_path / "alone.wav"))
+        job = ended(client, submit(client, tmp_path / "two.wav", channel=channel))
+        assert job["detections"] == alone["detections"] > 0
+        there, here = (client.get(each["result"], headers=LAB).json() for each in (alone, job))
+        assert here["detections"] == there["detections"] and here["channel"] == channel and "channel" not in there
+        table = client.get(f"{job['result']}?format=detections", headers=LAB).text
+        assert {row["channel"] for row in csv.DictReader(table.splitlines())} == {str(channel)}
+        found.append(here["detections"])
+    assert found[0] != found[1]
+    gone = ended(client, submit(client, tmp_path / "two.wav", channel=3))
+    assert gone["state"] == "failed" and "has 2 channels; channel 3" in gone["error"]
 
 
 def test_states(client, project, monkeypatch):
