@@ -35,7 +35,7 @@ rows = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(rows)
 def test_any_table_reads_as_the_careful_reader_reads_it(tmp_path_factory, labels):
     folder = tmp_path_factory.mktemp("labels")

@@ -63,7 +63,7 @@ def test_mean_of_many_channels_or_when_told(song):
 
 
 @given(st.lists(st.integers(1, 60000), min_size=1, max_size=12), st.sampled_from([1, 2, 3]), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_result_does_not_depend_on_the_blocks(sizes, channels, choose):
     cfg = AudioConfig(channels="best" if choose else "mean", check_seconds=1.5)
     sound = np.random.default_rng(5).standard_normal((channels, sum(sizes))).astype(np.float32)

@@ -31,7 +31,7 @@ def unbanded(scale, bins, rows):
 
 @pytest.mark.filterwarnings("ignore:At least one mel filterbank")
 @given(**SHAPES, norm=st.sampled_from([None, "slaney"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_mel_equals_torchaudio(rows, rate, n_fft, low, share, norm):
     high = int(low + (rate / 2 - low) * share)
     expected = melscale_fbanks(n_fft // 2 + 1, float(low), float(high), rows, rate, norm=norm, mel_scale="htk").numpy()
@@ -41,7 +41,7 @@ def test_mel_equals_torchaudio(rows, rate, n_fft, low, share, norm):
 
 
 @given(**SHAPES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_linear_is_area_interpolation_of_the_bins_between_the_limits(rows, rate, n_fft, low, share):
     high = int(low + (rate / 2 - low) * share)
     bins_hz = np.arange(n_fft // 2 + 1) * (rate / n_fft)
@@ -57,7 +57,7 @@ def test_linear_is_area_interpolation_of_the_bins_between_the_limits(rows, rate,
 
 
 @given(**SHAPES, gain=st.floats(-0.5, 1.5))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_log_equals_the_formula(rows, rate, n_fft, low, share, gain):
     high = int(low + (rate / 2 - low) * share)
     got = filter_matrix("log", rows, low, high, rate, n_fft, log_freq_gain=gain)

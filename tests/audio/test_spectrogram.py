@@ -85,7 +85,7 @@ def signal_of(seconds, rate, seed=0):
     seconds=st.floats(0.6, 7.0),
     start=st.integers(-50, 500).map(lambda hundredths: hundredths / 100),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_equals_the_specification_for_a_grid_of_settings(
     scale, power, decibels, db_power, top_db, duration, height, width, rate, window, n_fft, norm, seconds, start
 ):

@@ -58,7 +58,7 @@ def assert_twins(device, signal, starts, cfg, duration=None):
     starts=st.lists(st.integers(-50, 900).map(lambda n: n / 100), max_size=4),
     seed=st.integers(0, 5),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_equal_for_a_grid_of_settings(
     device, scale, power, decibels, db_power, top_db, duration, height, width, rate, window, n_fft, norm,
     seconds, starts, seed,

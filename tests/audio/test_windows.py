@@ -103,7 +103,7 @@ def starts_by_the_rule(seconds, duration, step, tail):
     st.sampled_from(["0.05", "0.3", "0.5", "2.5", "3", "5"]).map(Fraction),
     st.sampled_from([0, Fraction(1, 5), Fraction(1, 2), Fraction(9, 10)]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_window_starts_by_the_rule(seconds, duration, shared):
     overlap = duration * shared
     starts = WindowGrid.for_overlap(float(duration), float(overlap)).starts(float(seconds))

@@ -54,7 +54,7 @@ def holds(row, length, start, end):
     return inside >= min(Fraction(3, 10), (end - start) / 2, length / 2)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(cases())
 def test_truth_equals_the_definition_walked_cell_by_cell(case):
     length, step, durations, annotations = case
@@ -79,7 +79,7 @@ def test_truth_equals_the_definition_walked_cell_by_cell(case):
     assert truth.tolist() == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     lengths,
     steps,
@@ -140,7 +140,7 @@ def test_highest_score_of_a_row_counts():
 
 
 @pytest.mark.parametrize("scored", ["windows", "frames"])
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(cases())
 def test_rows_reach_every_annotation_that_inference_can_hear(scored, case):
     length, step, durations, annotations = case

@@ -218,7 +218,7 @@ def api_attack(server, examples: int) -> int:
 
             @hypothesis.seed(1)
             @hypothesis.settings(
-                max_examples=examples, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+                max_examples=examples, database=None, suppress_health_check=list(hypothesis.HealthCheck)
             )
             @hypothesis.given(case=strategy)
             def run(case):
