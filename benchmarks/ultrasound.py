@@ -1,13 +1,14 @@
 """Ultrasound: memory on long recordings, and bats from training to labels.
 
     python benchmarks/ultrasound.py memory WORK [--minutes 6 60] [--rate 384000]
-    python benchmarks/ultrasound.py bats WORK [--epochs 8]
+    python benchmarks/ultrasound.py bats WORK [--epochs 8] [--noise 10]
 
 ``memory`` analyzes recordings of such lengths with a small model at the settings of the profile ``bats``, each in a
 process of its own, and prints the process's highest memory and its seconds of CPU. ``bats`` synthesizes calls of three
 imaginary bats (a sweep from 80 to 40 kHz, a steady tone at 110 kHz, a shallow sweep from 25 to 20 kHz) at 384 kHz and
-time-expanded 10 and 8 times, trains effnet.1 on the first kind alone by the commands of a project, and prints macro
-PR-AUC and how many calls are found for each way of storing the test.
+time-expanded 10 and 8 times, trains effnet.1 on recordings as they were by the commands of a project, with as many
+recordings without a call in the class Noise (``--noise 0``: without), and prints recall (calls within a label of 0.5 or
+more) and precision (such labels that hold a call of their class) for each way of storing the test.
 """
 
 from __future__ import annotations
@@ -79,11 +80,11 @@ def memory(work: Path, minutes: list[float], rate: int) -> None:
 
 
 def synthesize(path: Path, kinds: list[str], gap_s: float, seed: int, expansion: float = 1.0, seconds: float = 2.0):
-    """Write a recording with calls of some kinds in turn; return class, start and end of each."""
+    """Write a recording with calls of some kinds in turn, or of none; return class, start and end of each."""
     rng = np.random.default_rng(seed)
     samples = 0.002 * rng.standard_normal(round(seconds * RATE))
     found, at = [], float(rng.uniform(0.02, gap_s))
-    while at < seconds - 0.05:
+    while kinds and at < seconds - 0.05:
         kind = kinds[len(found) % len(kinds)]
         low, high, length = CALLS[kind]
         time = np.arange(round(length * RATE)) / RATE
@@ -98,26 +99,18 @@ def synthesize(path: Path, kinds: list[str], gap_s: float, seed: int, expansion:
     return found
 
 
-def bats(work: Path, epochs: int) -> None:
+def bats(work: Path, epochs: int, noise: int) -> None:
     """Train on recordings as they were, and test on such, and on ones that were stored slowed down."""
     run("init", "--profile", "bats", "--dest", str(work), cwd=ROOT)
     kinds = list(CALLS)
-    for number, kind in enumerate(kinds):
-        for take in range(10):
-            synthesize(work / f"train/{kind}/{kind}-{take}.wav", [kind], 0.1, 100 * number + take)
-        run(
-            "extract-all",
-            "-d",
-            "t.db",
-            "--dir",
-            f"train/{kind}",
-            "--name",
-            kind,
-            "--code",
-            kind.upper(),
-            "--force",
-            cwd=work,
-        )
+    for number, kind in enumerate([*kinds, "Noise"]):
+        takes = noise if kind == "Noise" else 10
+        for take in range(takes):
+            calls = [] if kind == "Noise" else [kind]
+            synthesize(work / f"train/{kind}/{kind}-{take}.wav", calls, 0.1, 100 * number + take)
+        if takes:
+            named = ("--dir", f"train/{kind}", "--name", kind, "--code", kind.upper())
+            run("extract-all", "-d", "t.db", *named, "--force", cwd=work)
     run("pickle-train", "-d", "t.db", "-o", "t.pkl", cwd=work)
     settings = (
         f"train: {{model_type: effnet.1, num_epochs: {epochs}, train_pickle: t.pkl}}\nmisc: {{force_cpu: true}}\n"
@@ -152,8 +145,10 @@ def bats(work: Path, epochs: int) -> None:
             )
             for x in labels
         )  # fmt: skip
+        right = len(labels) - wrong
         print(
-            f"{name}: {heard} of {len(rows)} calls in a label of 0.5 or more; {wrong} of {len(labels)} labels hold none"
+            f"{name}: recall {heard / len(rows):.3f} ({heard} of {len(rows)} calls), "
+            f"precision {right / max(1, len(labels)):.3f} ({right} of {len(labels)} labels)"
         )
 
 
@@ -165,11 +160,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=[6.0, 60.0])
     parser.add_argument("--rate", type=int, default=RATE)
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--noise", type=int, default=10)
     options = parser.parse_args()
     if options.what == "memory":
         memory(options.work.resolve(), options.minutes, options.rate)
     else:
-        bats(options.work.resolve(), options.epochs)
+        bats(options.work.resolve(), options.epochs, options.noise)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from torch import nn
 
 from britekit.config.pretrain import PretrainConfig
 from britekit.datasets.augmentations.draws import Draws
-from britekit.datasets.batches import Bank, derived_seed
+from britekit.datasets.bank import Bank
+from britekit.datasets.batches import derived_seed
 from britekit.models.recognizer import Recognizer
 
 STEPS_PER_EPOCH = 25

@@ -13,10 +13,11 @@ import soundfile
 import yaml
 
 from britekit.annotations.classes import ClassInfo
+from britekit.audio import time_expansion
 from britekit.audio.conversion import replace_by_mp3
 from britekit.audio.decoding import AudioReader, duration_of
 from britekit.audio.file_check import inspect_recording, stated_seconds
-from britekit.audio.metadata import parse_guano
+from britekit.audio.metadata import guano_text, parse_guano
 from britekit.audio.overview import recording_overview
 from britekit.audio.riff import read_chunks
 from britekit.audio.time_expansion import assumed, factor_of
@@ -175,6 +176,17 @@ def test_clips_have_the_true_rate_and_say_so(project, kind):
         assert factor_of(clip) == 1.0
         if folder in ("x8", "x10"):  # the clock of the recorder, plus true seconds
             assert parse_guano(text).time.isoformat() == "2026-06-01T22:00:00.390000+02:00"
+
+
+def test_metadata_are_read_once_until_the_file_changes(tmp_path, monkeypatch):
+    path, read = write(tmp_path, 10), []
+    monkeypatch.setattr(time_expansion, "guano_text", lambda path: (read.append(path), guano_text(path))[1])
+    for _ in range(3):
+        with AudioReader(path) as reader:
+            assert reader.rate == RATE
+    assert read == [path]
+    write(tmp_path, 8)
+    assert factor_of(path) == 8 and read == [path, path]
 
 
 def test_the_option_goes_before_the_table_and_the_table_before_the_file(tmp_path):

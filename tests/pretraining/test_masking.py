@@ -7,7 +7,7 @@ import torch
 from britekit.config import BaseConfig
 from britekit.config.pretrain import PretrainConfig
 from britekit.datasets.augmentations.draws import Draws
-from britekit.datasets.batches import Bank
+from britekit.datasets.bank import Bank
 from britekit.models.recognizer import build_recognizer
 from britekit.pretraining.masking import (
     STEPS_PER_EPOCH,
