@@ -219,7 +219,9 @@ def scored(items: Iterable[Item], kept: Path) -> list[tuple[Item, np.ndarray, fl
         if not file.exists():
             stream, samples = VoiceStream(RATE), item.make()
             blocks = [stream.push(samples[i : i + 10 * RATE]) for i in range(0, len(samples), 10 * RATE)]
-            np.save(file, np.concatenate([*blocks, stream.finish()]))
+            partial_file = file.with_suffix(".partial.npy")
+            np.save(partial_file, np.concatenate([*blocks, stream.finish()]))
+            partial_file.replace(file)
         probabilities = np.load(file)
         found.append((replace(item, make=lambda: np.empty(0)), probabilities, len(probabilities) * FRAME_S))
     return found
