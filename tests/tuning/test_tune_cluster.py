@@ -1,6 +1,10 @@
 """`tune --engine ray`: the tables of a local search, also when a node dies; and who is blamed on a played cluster."""
 
 import contextlib
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,6 +19,8 @@ from britekit.errors import InputError, TrainingError
 from britekit.tuning import cluster as tuning_cluster
 from britekit.tuning.cluster import ClusterError, RayTrials, run_here
 from tests.inference.test_cluster import cluster  # noqa: F401 a fixture
+from tests.service.running import ROOT
+from tests.tracking.offline_runs import read_runs
 from tests.tuning.test_training_trials import SETTINGS
 from tests.tuning.test_training_trials import project as trained  # noqa: F401 a fixture
 
@@ -236,3 +242,41 @@ def test_trials_in_hand_are_put_back_when_the_cluster_is_lost(project, monkeypat
     rows = Path("out/metrics-summary.csv").read_text().splitlines()[1:]
     assert {row.split(",")[1] for row in rows} == {"audio_power=0.5", "audio_power=1.0"} and len(rows) == 2
     assert all(row.split(",")[2] and row.endswith(",") for row in rows), "figures, and no error"
+
+
+@pytest.mark.soak
+def test_trials_at_the_same_time_are_runs_of_their_own(project, monkeypatch):
+    """W&B would give all threads the first run."""
+    Path("p.yaml").write_text("- {name: audio_power, type: float, bounds: [0.4, 1.6], step: 0.4}\n")
+    monkeypatch.setattr(tuning_cluster, "connect", lambda _: (PlayedRay("ab"), False))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert main([*NOTRAIN, "-o", "out", "--engine", "ray"]) == 0
+    runs = read_runs(Path())
+    assert sorted(run.summary["trial"] for run in runs) == [1, 2, 3, 4] and {run.exit_code for run in runs} == {0}
+    rows = {
+        int(row[0]): row for row in (line.split(",") for line in Path("out", TABLES[0]).read_text().splitlines()[1:])
+    }
+    for run in runs:
+        row = rows[run.summary["trial"]]
+        assert run.config["infer"]["audio_power"] == pytest.approx(float(row[1].partition("=")[2]))
+        assert f"{run.summary['macro_pr']:.4f}" == row[2] and run.name == f"trial-{row[0]}"
+
+
+@pytest.mark.soak
+def test_an_interrupt_puts_trials_back(project, cluster):  # noqa: F811
+    """Ctrl-C ends the runs of all nodes soon; the next call does them."""
+    Path("p.yaml").write_text("- {name: audio_power, type: float, bounds: [0.1, 1.6], step: 0.1}\n")
+    command = [sys.executable, "-m", "britekit", *NOTRAIN, "-o", "out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [*command, "--engine", "ray", "--address", cluster.address], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    for line in process.stdout:
+        if line.startswith("trial 3:"):
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode not in (0, None)
+    assert main([*NOTRAIN, "-o", "out"]) == 0
+    rows = Path("out", TABLES[0]).read_text().splitlines()[1:]
+    assert len({row.split(",")[1] for row in rows}) == len(rows) == 16 and all(row.endswith(",") for row in rows)
