@@ -188,14 +188,15 @@ def let_pass(share: float, members: Path, student: Path, folder: Path) -> None:
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import resolve_for_models
     from britekit.inference.screen_file import ClassScreen, ScreenFile
-    from britekit.inference.screening import load_student, student_scores
+    from britekit.inference.screening import load_student, smaller, student_scores
 
     ensemble = load_ensemble(*resolve_for_models("without.yaml", None, members))
     network = load_student(ensemble.cfg, ensemble, student)
+    small = smaller(network, ensemble)
     best = np.concatenate([
         student_scores(network, batch.spectrograms).max(axis=1)
         for path in sorted(folder.glob("*.flac"))
-        for batch in Windows(path, ensemble.audio, ensemble.grid()).batches(64)
+        for batch in Windows(path, ensemble.audio, ensemble.grid()).batches(64, small=small)
     ])  # fmt: skip
     threshold = float(np.sort(best)[-max(1, round(share * len(best)))])
     classes = {info.name: ClassScreen(0, threshold, 0, 0.0) for info in ensemble.classes}
@@ -207,19 +208,24 @@ def let_pass(share: float, members: Path, student: Path, folder: Path) -> None:
 
 
 def parts(members: Path, student: Path, folder: Path) -> dict[str, float]:
-    """Return CPU seconds per window of spectrogram, student and ensemble, each the best of three."""
+    """Return CPU seconds per window of spectrograms, student and ensemble, each the best of three."""
     from britekit.audio.windows import Windows
     from britekit.inference.ensemble import load_ensemble
     from britekit.inference.model_files import resolve_for_models
-    from britekit.inference.screening import load_student, student_scores
+    from britekit.inference.screening import load_student, smaller, student_scores
 
     ensemble = load_ensemble(*resolve_for_models("without.yaml", None, members))
     network = load_student(ensemble.cfg, ensemble, student)
+    small = smaller(network, ensemble)
     path = sorted(folder.glob("*.flac"))[0]
-    images = next(Windows(path, ensemble.audio, [WINDOW_S * k for k in range(64)]).batches(64)).spectrograms
+    windows = Windows(path, ensemble.audio, ensemble.grid())
+    few = next(windows.batches(64, small=small)).spectrograms
+    images = next(windows.batches(64)).spectrograms
     works = {
-        "decoding and spectrogram": lambda: list(Windows(path, ensemble.audio, ensemble.grid()).batches(64)),
-        "student": lambda: student_scores(network, images),
+        "decoding": lambda: list(windows.batches(64, sound=True)),
+        "decoding and spectrogram of the student": lambda: list(windows.batches(64, small=small)),
+        "decoding and spectrogram of the ensemble": lambda: list(windows.batches(64)),
+        "student": lambda: student_scores(network, few),
         "ensemble": lambda: ensemble.score(images),
     }
     found = {}
