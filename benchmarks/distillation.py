@@ -57,9 +57,6 @@ def main() -> None:
         half = str(WINDOW_S / 2)
         labeled = ["--ckpt", "teachers", "--power", str(options.power), "--num", "1000000", "--overlap", half]
         print(britekit("pseudo-label", "-i", "unlabelled", "-o", "windows.npz", *labeled), flush=True)
-    single = [test_of(path) for path in teachers]
-    together = test_of(Path("teachers"))
-    print(f"macro PR-AUC of teachers: {', '.join(f'{x:.4f}' for x in single)}; together {together:.4f}", flush=True)
     alone = {**base, "model_type": options.student}
     taught = {
         **alone, "batch_size": CLIPS * (1 + options.windows), "pseudo_labels": "windows.npz",
@@ -70,6 +67,8 @@ def main() -> None:
     for seed in range(1, options.seeds + 1):
         found.append((test_of(train(f"alone-{seed}", seed, alone)), test_of(train(f"taught-{seed}", seed, taught))))
         print(f"seed {seed}: macro PR-AUC {found[-1][0]:.4f} without teachers, {found[-1][1]:.4f} with", flush=True)
+    together, single = test_of(Path("teachers")), [test_of(path) for path in teachers]
+    print(f"macro PR-AUC of teachers: {', '.join(f'{x:.4f}' for x in single)}; together {together:.4f}", flush=True)
     show_difference("with - without teachers", [b - a for a, b in found])
     show_difference("with - ensemble of teachers", [b - together for _, b in found])
     for _ in range(3):
