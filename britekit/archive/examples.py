@@ -62,10 +62,8 @@ def class_examples(
     Models that take spectrograms get the stored ones; others get the sound of the segments. Of more segments,
     `MOST_OF_A_CLASS` are taken, evenly spread over the database.
 
-    Raises
-    ------
-    DatabaseError
-        Unknown class or group, no segments, spectrograms of another size, or no recording is there.
+    Raises `DatabaseError` for an unknown class or group, no segments, spectrograms of another size, or no recording is
+    there.
     """
     group_id = require_group(session, group)
     class_id = require_class(session, class_name).id

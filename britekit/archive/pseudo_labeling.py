@@ -84,10 +84,7 @@ class Outcome:
 def check_teacher(ensemble: Ensemble, classes: Sequence[ClassInfo], where: str) -> np.ndarray:
     """Return the teacher's column of each class.
 
-    Raises
-    ------
-    ModelError
-        The teacher knows other classes; names them.
+    Raises `ModelError` if the teacher knows other classes; names them.
     """
     column = {info.name: place for place, info in enumerate(ensemble.classes)}
     missing = [info.name for info in classes if info.name not in column]
@@ -127,8 +124,6 @@ def pseudo_label(
         Classes of the student in their order, and where they come from.
     root
         Folder that names of recordings are relative to.
-    test
-        Recordings that may not be used.
     cluster
         Scores the recordings; None for this machine. Spectrograms are computed here.
 

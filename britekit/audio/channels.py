@@ -168,8 +168,6 @@ def cleaner_channel(head_Cn: np.ndarray, rate: int, cfg: AudioConfig) -> int:
     head_Cn
         float32 (2, n), the beginning of the recording at its own rate. The first ``check_seconds`` are examined, and up
         to a minute more until one channel has clear sound.
-    rate
-        Sampling rate of ``head_Cn``.
     cfg
         ``check_seconds``, ``min_freq``, ``max_freq`` and ``win_length``.
     """
@@ -186,12 +184,12 @@ class MonoSignal:
     buffered until it is known, up to a minute. Otherwise the result is the channel of that number, or the mean. Mixing
     precedes resampling, so only one channel is resampled. The result does not depend on the size of blocks.
 
+    Raises `InputError` if the recording has fewer channels, or ``each`` is set, which only some commands can do.
+
     Parameters
     ----------
     channels, rate
         Number of channels and sampling rate of the recording.
-    cfg
-        Settings.
     name
         The recording, for a warning if neither channel holds sound.
 
@@ -199,11 +197,6 @@ class MonoSignal:
     ----------
     channel : int or None
         The chosen channel; None for the mean, or if not yet known.
-
-    Raises
-    ------
-    InputError
-        The recording has fewer channels, or ``each`` is set, which only some commands can do.
     """
 
     def __init__(self, channels: int, rate: int, cfg: AudioConfig, name: str | os.PathLike[str] | None = None) -> None:

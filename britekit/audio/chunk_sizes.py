@@ -56,10 +56,7 @@ class Layout:
 def contents_of_chunks(file: BinaryIO) -> Contents | None:
     """Return the content of a file of chunks or an AU file, or None if it is neither.
 
-    Raises
-    ------
-    OSError
-        The file cannot be read.
+    Raises `OSError` if the file cannot be read.
     """
     file.seek(0)
     head = file.read(40)

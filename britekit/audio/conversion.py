@@ -120,10 +120,7 @@ class Conversion:
 def find_originals(directory: Path) -> list[Path]:
     """Return the uncompressed recordings directly in a directory, sorted by name.
 
-    Raises
-    ------
-    InputError
-        It is not a directory, cannot be listed, or holds neither originals nor MP3s.
+    Raises `InputError` if it is not a directory, cannot be listed, or holds neither originals nor MP3s.
     """
     if not directory.is_dir():
         raise InputError(f"{shown(directory)} is not a directory; give one with recordings")
@@ -144,21 +141,14 @@ def convert_originals(
 
     Two originals with the same stem would share an MP3, so both are kept.
 
+    Raises `InputError` if the rate is not valid for MP3; nothing was done.
+
     Parameters
     ----------
-    originals
-        Result of `find_originals`.
-    rate
-        Sampling rate of the MP3s.
     threads
         Number of recordings to convert in parallel.
     on_read
         Called from these threads with the number of seconds of each block.
-
-    Raises
-    ------
-    InputError
-        The rate is not valid for MP3; nothing was done.
     """
     check_rate(rate)
     result, todo = Conversion(), []

@@ -67,10 +67,6 @@ def check_copy(copy: Path, original: Path, codec_frame: int, on_read: Callable[[
 
     Parameters
     ----------
-    copy
-        The MP3.
-    original
-        The recording.
     codec_frame
         Samples per frame of the copy's codec.
     on_read

@@ -64,10 +64,10 @@ class AudioReader:
 
     A damaged file gives the part before the damage; ``damaged_at`` then holds the second, and a warning is logged.
 
+    Raises `InputError` if the file is missing, not a regular file, has no audio, or not a single sample can be decoded.
+
     Parameters
     ----------
-    path
-        The file.
     warn
         Whether to log a warning about damage.
 
@@ -83,11 +83,6 @@ class AudioReader:
         Known after the last block.
     damage : str or None
         Description of the damage.
-
-    Raises
-    ------
-    InputError
-        The file is missing, not a regular file, has no audio, or not a single sample can be decoded.
     """
 
     def __init__(self, path: str | os.PathLike[str], warn: bool = True) -> None:
@@ -226,15 +221,12 @@ class AudioReader:
 def read_audio(path: str | os.PathLike[str]) -> Waveform:
     """Decode a whole recording.
 
+    Raises `InputError` as `AudioReader`.
+
     Returns
     -------
     Waveform
         All channels at the file's own rate; for a damaged file, the part before the damage.
-
-    Raises
-    ------
-    InputError
-        See `AudioReader`.
     """
     with AudioReader(path) as reader:
         blocks = list(reader.blocks())

@@ -17,17 +17,12 @@ _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 def wrong_ending(file: BinaryIO, container: str) -> str | None:
     """Return what is wrong with the end of a file, or None.
 
+    Raises `OSError` if the file cannot be read.
+
     Parameters
     ----------
-    file
-        The file, open.
     container
         FFmpeg's name of the format, such as ``mov,mp4,m4a,3gp,3g2,mj2``; unknown ones are not checked.
-
-    Raises
-    ------
-    OSError
-        The file cannot be read.
     """
     check = next((check for name, check in _CHECKS.items() if name in container.split(",")), None)
     return None if check is None else check(file, file.seek(0, 2))

@@ -84,8 +84,6 @@ def inspect_recording(
 
     Parameters
     ----------
-    path
-        The file.
     on_read
         Called with the number of seconds of each block.
     meter_of

@@ -53,10 +53,7 @@ class Failures:
 def check_name(path: str | os.PathLike[str]) -> None:
     """Raise for a name that databases and text tables cannot hold.
 
-    Raises
-    ------
-    InputError
-        The name has bytes that are not valid UTF-8.
+    Raises `InputError` if the name has bytes that are not valid UTF-8.
     """
     try:
         os.fspath(path).encode("utf-8")
@@ -81,6 +78,8 @@ def is_recording(path: Path) -> bool:
 def find_recordings(path: str | os.PathLike[str], recursive: bool = False, none_is_fine: bool = False) -> list[Path]:
     """Return the recordings at a path.
 
+    Raises `InputError` if the path does not exist, cannot be listed, or contains no recordings.
+
     Parameters
     ----------
     path
@@ -95,11 +94,6 @@ def find_recordings(path: str | os.PathLike[str], recursive: bool = False, none_
     list of Path
         Regular files, sorted by path. Directories, pipes and hidden files are skipped, whatever their name. A dangling
         link counts as a missing recording, so that reading it fails.
-
-    Raises
-    ------
-    InputError
-        The path does not exist, cannot be listed, or contains no recordings.
     """
     root = Path(path)
     try:
@@ -138,8 +132,6 @@ def same_named(paths: Iterable[Path], with_extension: bool = False) -> dict[Path
 
     Parameters
     ----------
-    paths
-        Recordings.
     with_extension
         Compare whole names: only accents and spaces at the ends make two of them the same.
     """
@@ -195,10 +187,7 @@ def walk_folders(root: Path) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
     Links to folders are followed once; a folder that is also reached without a link keeps its own path. Hidden folders
     are skipped.
 
-    Raises
-    ------
-    OSError
-        A folder cannot be listed.
+    Raises `OSError` if a folder cannot be listed.
     """
     seen: set[tuple[int, int]] = set()
     waiting, linked = [root], list[Path]()

@@ -28,10 +28,7 @@ for _byte in range(256):
 def contents_of_flac(file: BinaryIO) -> Contents | None:
     """Return the content of a FLAC file, or None if it has no FLAC header.
 
-    Raises
-    ------
-    OSError
-        The file cannot be read.
+    Raises `OSError` if the file cannot be read.
     """
     starts = _starts(file)
     if not starts:

@@ -112,10 +112,7 @@ def filter_matrix(
 ) -> np.ndarray:
     """Return the weights of all FFT bins for each row, float64 (n_fft // 2 + 1, rows).
 
-    Raises
-    ------
-    ConfigError
-        The scale is not one of mel, linear, log.
+    Raises `ConfigError` if the scale is not one of mel, linear, log.
     """
     bins_hz = np.arange(n_fft // 2 + 1) * (sampling_rate / n_fft)
     if scale == "mel":

@@ -23,8 +23,6 @@ def levels_of(segment: np.ndarray, rate: int) -> tuple[float, float]:
     ----------
     segment
         (n,) samples, -1 to 1.
-    rate
-        Samples per second.
     """
     size = max(1, round(FRAME_S * rate))
     count = max(1, len(segment) // size)

@@ -43,12 +43,8 @@ def write_mp3(
 
     Parameters
     ----------
-    source
-        The recording, read in blocks.
     target
         File to write; the caller passes a temporary one.
-    rate
-        Sampling rate of the MP3, one of `MP3_RATES`.
     on_read
         Called with the number of seconds of each block.
     bit_rate

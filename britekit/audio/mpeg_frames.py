@@ -26,10 +26,7 @@ def contents_of_mp3(file: BinaryIO) -> Contents:
 
     If a file states too few frames, that frame is skipped, so that decoders read to the end.
 
-    Raises
-    ------
-    OSError
-        The file cannot be read.
+    Raises `OSError` if the file cannot be read.
     """
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         stating = _stating_frames(data)
@@ -116,10 +113,7 @@ def mp3_states_length(file: BinaryIO) -> bool:
 
     Without it, decoders estimate the length from the first bit rate, and some stop there.
 
-    Raises
-    ------
-    OSError
-        The file cannot be read.
+    Raises `OSError` if the file cannot be read.
     """
     file.seek(0)
     at = 0
@@ -134,17 +128,12 @@ def mp3_states_length(file: BinaryIO) -> bool:
 def ends_with_a_whole_frame(file: BinaryIO, kind: str) -> bool:
     """Return whether the last frame is complete; only tags or zeros may follow it.
 
+    Raises `OSError` if the file cannot be read.
+
     Parameters
     ----------
-    file
-        The file.
     kind
         "mp3" or "aac".
-
-    Raises
-    ------
-    OSError
-        The file cannot be read.
     """
     size = file.seek(0, 2)
     file.seek(max(0, size - _LOOKED_THROUGH))

@@ -41,10 +41,7 @@ class _Track:
 def contents_of_ogg(file: BinaryIO) -> Contents | None:
     """Return the content of an Ogg file, or None if it is not one or has an unknown codec.
 
-    Raises
-    ------
-    OSError
-        The file cannot be read.
+    Raises `OSError` if the file cannot be read.
     """
     file.seek(0)
     if file.read(4) != b"OggS":

@@ -44,10 +44,7 @@ def recording_overview(
     Columns are reduced before decibels and normalization, which both depend on the whole recording. ``on_seconds`` is
     called with the seconds of each block.
 
-    Raises
-    ------
-    InputError
-        The file cannot be decoded, or holds less than 0.5 s.
+    Raises `InputError` if the file cannot be decoded, or holds less than 0.5 s.
     """
     # Decibels are relative to the loudest sound of the whole recording.
     amplitudes = replace(cfg, decibels=False)

@@ -18,17 +18,12 @@ def read_chunks(path: Path, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
     Entries of ``LIST`` chunks of type INFO have names such as ``b"ICMT"``. The first of equal names counts. Chunks
     after samples with a wrong size are found too. A file that is not a WAV file gives nothing.
 
+    Raises `OSError` if the file cannot be read.
+
     Parameters
     ----------
-    path
-        The file.
     wanted
         Names of the chunks and INFO entries to return.
-
-    Raises
-    ------
-    OSError
-        The file cannot be read.
     """
     found: dict[bytes, bytes] = {}
     with path.open("rb") as file:

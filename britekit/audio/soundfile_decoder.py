@@ -39,14 +39,7 @@ class _Sequential(soundfile.SoundFile):  # type: ignore[misc, unused-ignore]
 
 
 class SoundfileDecoder:
-    """A file, or a part of one, opened with libsndfile.
-
-    Attributes
-    ----------
-    rate : int
-        Samples per second and channel.
-    channels : int
-    """
+    """A file, or a part of one, opened with libsndfile."""
 
     def __init__(self, path: str | os.PathLike[str], part: Part | None = None) -> None:
         self.frames_read = 0
@@ -72,10 +65,7 @@ class SoundfileDecoder:
     def read(self, frames: int) -> np.ndarray:
         """Return up to ``frames`` frames, float32 (n, C); fewer only at the end or before damage.
 
-        Raises
-        ------
-        DecodingError
-            There is damage; all good frames before it have been returned.
+        Raises `DecodingError` if there is damage; all good frames before it have been returned.
         """
         if self._failure is not None:
             raise self._failure

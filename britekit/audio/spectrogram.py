@@ -155,8 +155,6 @@ def compute_spectrograms(
         float32 (n,), one channel at ``cfg.sampling_rate``.
     starts
         Start times in seconds; before 0 the signal is zero.
-    cfg
-        Section ``audio``.
     duration
         Length of a segment in seconds, if not ``cfg.spec_duration``; the width scales with it.
 
@@ -199,8 +197,6 @@ def segment_of(
         Number of samples known so far; must be all of them if the segment extends beyond.
     start
         Start in seconds; before 0 there are zeros.
-    transform
-        Transform with the length of a segment.
     """
     first, end = transform.bounds(start)
     end = min(end, total)

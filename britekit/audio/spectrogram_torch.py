@@ -32,10 +32,7 @@ _AMIN = 1e-10
 def checked_device(name: str | None) -> str:
     """Return the name of an existing device; None is "cpu". Only the name of a GPU imports torch.
 
-    Raises
-    ------
-    InputError
-        The name is not cpu, cuda, cuda:N or mps, or the machine has no such device.
+    Raises `InputError` if the name is not cpu, cuda, cuda:N or mps, or the machine has no such device.
     """
     if name is None or name == "cpu":
         return "cpu"
@@ -57,12 +54,8 @@ class TorchTransform:
 
     Parameters
     ----------
-    cfg
-        Section ``audio``.
     duration
         Length of a segment in seconds, if not ``cfg.spec_duration``.
-    device
-        Torch's name of the device.
     """
 
     def __init__(self, cfg: AudioConfig, duration: float | None, device: str) -> None:

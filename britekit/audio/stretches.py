@@ -106,10 +106,7 @@ class _Decoded(Stretches):
 def open_stretches(path: Path, file_format: str) -> Stretches:
     """Open a recording for reading stretches of it, which are then stored as ``wav`` or ``flac``.
 
-    Raises
-    ------
-    InputError
-        It cannot be decoded, or FLAC cannot hold its samples.
+    Raises `InputError` if it cannot be decoded, or FLAC cannot hold its samples.
     """
     reader = AudioReader(path, warn=False)
     if file_format == "flac" and reader.rate > _MOST_FLAC_HZ:

@@ -32,10 +32,7 @@ class WindowGrid:
     than ``rest_s`` remains after the last one, a further window ends with the recording. If no more than ``duration``
     remains after ``start_seconds``, there is only one window.
 
-    Raises
-    ------
-    InputError
-        The step is not above 0.
+    Raises `InputError` if the step is not above 0.
     """
 
     duration: float
@@ -57,10 +54,7 @@ class WindowGrid:
     def for_overlap(cls, duration: float, overlap: float, start_seconds: float = 0.0) -> WindowGrid:
         """Return the grid for analysis and pictures: a second, or a window, must remain.
 
-        Raises
-        ------
-        InputError
-            The overlap is negative, or not less than a window.
+        Raises `InputError` if the overlap is negative, or not less than a window.
         """
         if not 0.0 <= overlap < duration:
             raise InputError(

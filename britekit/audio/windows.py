@@ -59,10 +59,6 @@ class Windows:
 
     Parameters
     ----------
-    path
-        The recording.
-    cfg
-        Section ``audio``.
     starts
         A grid, or start times in seconds in any order; windows are yielded in ascending order.
     read_on
@@ -98,10 +94,7 @@ class Windows:
         If less than a second of sound remains (or less than a window, if that is shorter), a listed start yields None,
         and a grid has no window.
 
-        Raises
-        ------
-        InputError
-            The file cannot be read.
+        Raises `InputError` if the file cannot be read.
         """
         for start, segment in self._segments():
             if segment is None:

@@ -57,6 +57,8 @@ def export_detections(
     Recordings that the standard cannot hold, since it requires what is not known about them, are listed in
     ``not_exported.csv``; the others are written.
 
+    Raises `InputError` if something cannot be read or written.
+
     Parameters
     ----------
     recordings
@@ -73,11 +75,6 @@ def export_detections(
         Class list, whose ``AltName`` is taken as scientific name; a missing one has no classes.
     only
         Only these labels; all if empty.
-
-    Raises
-    ------
-    InputError
-        Something cannot be read or written.
     """
     chosen, output = get(standard), Path(output)
     dataset = read_dataset(recordings, labels, deployments, verdicts, classes, min_score, only)

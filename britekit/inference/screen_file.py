@@ -65,13 +65,7 @@ class ScreenFile:
 
 
 def read_screen(path: Path) -> ScreenFile:
-    """Read a screen.
-
-    Raises
-    ------
-    InputError
-        It is missing, or not such a file.
-    """
+    """Read a screen; raises `InputError` if it is missing, or not such a file."""
     try:
         content = load_plain(require_file(path).read_text(encoding="utf-8-sig"))
         if not isinstance(content, dict) or content.pop("format", None) != FORMAT:

@@ -32,34 +32,24 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True)
 class ScreenReport:
-    """A screen with what it saves and loses on the recordings it was made from.
-
-    Attributes
-    ----------
-    screen
-        What `analyze` uses.
-    windows, passed, detected
-        All windows, those that some class lets pass, and those in which something is detected.
-    without, with_
-        Detections of all classes without the screen, and with it.
-    kept
-        Detections that are left, by class.
-    student_s, ensemble_s
-        Seconds that each took for all windows, spectrograms not included.
-    failed
-        Recordings that could not be scored, with the reason.
-    """
+    """A screen with what it saves and loses on the recordings it was made from."""
 
     screen: ScreenFile
+    """What `analyze` uses."""
     windows: int
     passed: int
     detected: int
+    """All windows, those that some class lets pass, and those in which something is detected."""
     without: int
     with_: int
+    """Detections of all classes without the screen, and with it."""
     kept: dict[str, int]
+    """Detections that are left, by class."""
     student_s: float
     ensemble_s: float
+    """Seconds that each took for all windows, spectrograms not included."""
     failed: dict[Path, str]
+    """Recordings that could not be scored, with the reason."""
 
     @property
     def cost(self) -> float:

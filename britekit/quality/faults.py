@@ -40,8 +40,6 @@ class ChannelFaults:
 
     Parameters
     ----------
-    rate
-        Samples per second.
     full
         Magnitude that counts as full scale, such as 1 - 1.5 / 2**15 for 16 bits.
 

@@ -109,13 +109,7 @@ class VoiceStream:
 def find_voices(
     path: str | os.PathLike[str], settings: VoiceSettings, on_seconds: Callable[[float], None] | None = None
 ) -> Heard:
-    """Listen to a recording to its end.
-
-    Raises
-    ------
-    InputError
-        It cannot be decoded, or Silero VAD is not installed.
-    """
+    """Listen to a recording to its end; raises `InputError` if it cannot be decoded, or Silero VAD is not installed."""
     with AudioReader(path, warn=False) as reader:
         streams = [VoiceStream(reader.rate) for _ in range(reader.channels)]
         parts: list[np.ndarray] = []

@@ -72,6 +72,8 @@ def report_activity(
 ) -> ActivityReport:
     """Write tables, pictures and a page about when and where classes were detected.
 
+    Raises `InputError` if something cannot be read or written, or no recording has a known time.
+
     Parameters
     ----------
     labels
@@ -85,11 +87,6 @@ def report_activity(
     precision
         Precision that is wanted of each class: its threshold is that of its verdicts, else of the calibration (see
         `thresholds_of`). Confirmed detections below count too.
-
-    Raises
-    ------
-    InputError
-        Something cannot be read or written, or no recording has a known time.
     """
     labels, output = Path(labels), Path(output)
     heard = read_listened(labels, deployments, recordings)

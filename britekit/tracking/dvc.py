@@ -19,10 +19,7 @@ _OF_ONE_RUN = frozenset({"WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PA
 def run_stage_again(stage: str) -> None:
     """Run one stage of ``dvc.yaml`` even if unchanged; its output goes to the terminal.
 
-    Raises
-    ------
-    InputError
-        The folder is not in a project, or the stage failed.
+    Raises `InputError` if the folder is not in a project, or the stage failed.
     """
     if _dvc("repro", "--force", "--single-item", stage):
         raise InputError(f"the stage {stage} failed; see the lines above")
@@ -31,15 +28,12 @@ def run_stage_again(stage: str) -> None:
 def run_experiment(settings: Sequence[str], group: str | None = None) -> None:
     """Run ``dvc exp run`` with settings in the form ``NAME=VALUE``; its output goes to the terminal.
 
+    Raises `InputError` if the folder is not in a project, or the run failed.
+
     Parameters
     ----------
     group
         Group of the W&B runs of the stages; by default the name of the experiment.
-
-    Raises
-    ------
-    InputError
-        The folder is not in a project, or the run failed.
     """
     if _dvc("exp", "run", *(word for setting in settings for word in ("-S", setting)), group=group):
         raise InputError("the experiment failed; see the lines above")
@@ -66,15 +60,12 @@ def _dvc(*arguments: str, group: str | None = None) -> int:
 def results_file(place: str, name: str) -> Iterator[Path]:
     """Yield a file of test results from a folder, the workspace, a revision or an experiment.
 
+    Raises `InputError` if the place does not exist, or its results are not in the cache.
+
     Parameters
     ----------
     place
         Folder that holds the file or is a project; ``workspace``; a Git revision; an experiment.
-
-    Raises
-    ------
-    InputError
-        The place does not exist, or its results are not in the cache.
     """
     folder = Path(place)
     if folder.is_dir():

@@ -25,15 +25,12 @@ Change = tuple[tuple[str, ...], Any]
 def apply_settings(changes: Sequence[Change], path: str | Path = PARAMS_FILE) -> None:
     """Write values into the project's settings atomically, keeping comments and other sections.
 
+    Raises `ConfigError` if the file is not YAML, or the result would not be valid settings.
+
     Parameters
     ----------
     changes
         Pairs of a target (`Parameter.target`) and a value. A missing file is created with every setting.
-
-    Raises
-    ------
-    ConfigError
-        The file is not YAML, or the result would not be valid settings.
     """
     place = Path(path)
     if not place.is_file():

@@ -45,6 +45,8 @@ class ClusterError(InferenceError):
 class RayTrials:
     """An `Evaluator` for several threads; a context manager that disconnects.
 
+    Raises `InferenceError` if Ray is not installed, or there is no cluster at the address.
+
     Parameters
     ----------
     make
@@ -53,11 +55,6 @@ class RayTrials:
         Leave GPUs alone.
     address
         Address of the cluster; None connects to an existing one, else starts one on this machine.
-
-    Raises
-    ------
-    InferenceError
-        Ray is not installed, or there is no cluster at the address.
     """
 
     def __init__(self, make: MakeEvaluator, force_cpu: bool, address: str | None) -> None:

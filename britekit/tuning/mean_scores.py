@@ -39,6 +39,8 @@ class _List:
 class MeanScores:
     """Scores of members on one set of cells, ready to rate averages of them.
 
+    Raises `InputError` if the metric is unknown or not defined for this truth, or scores are not between 0 and 1.
+
     Parameters
     ----------
     truth_NC
@@ -47,11 +49,6 @@ class MeanScores:
         Scores of each member, float32, 0 to 1.
     metric
         ``macro_...``: the mean over classes for which the area is defined; ``micro_...``: all cells as one list.
-
-    Raises
-    ------
-    InputError
-        The metric is unknown or not defined for this truth, or scores are not between 0 and 1.
     """
 
     def __init__(self, truth_NC: NDArray[np.bool_], scores_MNC: NDArray[np.float32], metric: str) -> None:

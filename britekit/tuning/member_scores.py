@@ -109,10 +109,7 @@ def halves(truth_NC: NDArray[np.bool_], groups_N: NDArray[np.int64], seed: int =
     Groups stay together. They are assigned in order of true cells, ties at random, so that each class has about half of
     its true cells on either side.
 
-    Raises
-    ------
-    InputError
-        There is only one group, or one half would have no true cell.
+    Raises `InputError` if there is only one group, or one half would have no true cell.
     """
     members, group_N = np.unique(groups_N, return_inverse=True)
     if len(members) < 2:

@@ -41,6 +41,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 class Study:
     """A search on disk.
 
+    Raises `InputError` if the directory holds a different study, or the journal cannot be used.
+
     Parameters
     ----------
     folder
@@ -54,11 +56,6 @@ class Study:
         Facts that must be equal to continue a study, such as metric and base settings, as plain values.
     prune
         Whether to prune trials that are worse than half of the others so far.
-
-    Raises
-    ------
-    InputError
-        The directory holds a different study, or the journal cannot be used.
     """
 
     def __init__(

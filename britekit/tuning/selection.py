@@ -44,6 +44,8 @@ class Choice:
 def choose(scores: MeanScores, size: int, tries: int, greedy: bool = False, seed: int = 0, threads: int = 2) -> Choice:
     """Find the best combination of members.
 
+    Raises `InputError` if there are fewer members than `size`, or a number is below 1.
+
     Parameters
     ----------
     scores
@@ -55,11 +57,6 @@ def choose(scores: MeanScores, size: int, tries: int, greedy: bool = False, seed
         ICML 2004).
     threads
         Number of combinations to rate in parallel.
-
-    Raises
-    ------
-    InputError
-        There are fewer members than `size`, or a number is below 1.
     """
     if size < 1:
         raise InputError(f"--ensemble-size is {size}; expected at least 1")

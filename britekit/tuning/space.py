@@ -63,10 +63,7 @@ class Parameter:
 def read_space(path: str | os.PathLike[str], base: BaseConfig, extract: bool, skip_training: bool) -> list[Parameter]:
     """Read and check a tuning file.
 
-    Raises
-    ------
-    ConfigError
-        The file has problems; all are listed, one per line.
+    Raises `ConfigError` if the file has problems; all are listed, one per line.
     """
     root, problems = read_yaml(path)
     if not isinstance(root.value, list):
@@ -88,10 +85,7 @@ def space_of(
 def with_values(base: BaseConfig, parameters: Sequence[Parameter], values: Sequence[Any]) -> BaseConfig:
     """Return the base settings with these values.
 
-    Raises
-    ------
-    ConfigError
-        The values contradict each other or the base.
+    Raises `ConfigError` if the values contradict each other or the base.
     """
     settings = to_dict(base)
     for parameter, value in zip(parameters, values, strict=True):

@@ -169,10 +169,7 @@ class Tuner:
     def run(self) -> tuple[float, dict[str, Any]]:
         """Run trials until every one is taken; return the best score and its settings by name.
 
-        Raises
-        ------
-        TrainingError
-            Every trial failed.
+        Raises `TrainingError` if every trial failed.
         """
         study = Study(self.output, self.parameters, self._sampler, self._trials, self._facts, self._prune)
         self.study = study

@@ -16,10 +16,7 @@ def save_winners(paths: Sequence[Path], directory: str | Path) -> list[Path]:
 
     A checkpoint named twice is copied under a second name: members of a folder count equally.
 
-    Raises
-    ------
-    InputError
-        The directory holds other models, which would join the ensemble, or cannot be written.
+    Raises `InputError` if the directory holds other models, which would join the ensemble, or cannot be written.
     """
     folder = Path(directory)
     copies: list[tuple[Path, Path]] = []

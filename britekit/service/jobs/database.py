@@ -45,10 +45,7 @@ class CommitUnknown(StoreUnavailable):
 class Database:
     """The file in a folder, for all threads of a process, and the server's lock beside it.
 
-    Raises
-    ------
-    InputError
-        It cannot be written, has no locks, or is not a job store of this version.
+    Raises `InputError` if it cannot be written, has no locks, or is not a job store of this version.
     """
 
     most_age_step_s = math.inf
@@ -98,10 +95,8 @@ class Database:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Yield the connection in a transaction, which an error rolls back.
 
-        Raises
-        ------
-        StoreUnavailable
-            The file is not there any more, so what is written would be lost when this server ends.
+        Raises `StoreUnavailable` if the file is not there any more, so what is written would be lost when this server
+        ends.
         """
         if _identity(self.path) != self._identity:
             raise StoreUnavailable(f"{self.path} was deleted or replaced; stop the server, restore the file, and start")

@@ -56,17 +56,14 @@ _CONNECTION: dict[str, Any] = {
 class PostgresDatabase:
     """A schema of its own on a server, for all threads of a process.
 
+    Raises `InputError` if the server cannot be reached, refuses, or has a store of another version.
+
     Parameters
     ----------
     address
         ``postgresql://USER:PASSWORD@HOST/DATABASE``.
     folder
         Where uploads lie: a folder that all servers of the store see.
-
-    Raises
-    ------
-    InputError
-        The server cannot be reached, refuses, or has a store of another version.
     """
 
     most_age_step_s = 3600.0
@@ -111,10 +108,7 @@ class PostgresDatabase:
     def writing(self) -> Iterator[_Statements]:
         """Yield the same in a transaction, which an error rolls back; servers write one after the other.
 
-        Raises
-        ------
-        CommitUnknown
-            The connection was lost while the transaction was committed.
+        Raises `CommitUnknown` if the connection was lost while the transaction was committed.
         """
         with self.reading() as db:
             db.execute("BEGIN")

@@ -64,10 +64,7 @@ class Jobs:
     def open(self) -> None:
         """Open the store; calling it again does nothing.
 
-        Raises
-        ------
-        InputError
-            The folder cannot be used.
+        Raises `InputError` if the folder cannot be used.
         """
         if self._opened is None:
             self._opened = JobStore(self._settings.folder, self._settings.keep_s, self._settings.address)

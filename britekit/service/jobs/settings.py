@@ -44,11 +44,8 @@ def read_job_settings(limits: Limits, environment: Mapping[str, str] | None = No
     They are ``BRITEKIT_JOBS``, ``_JOBS_FOLDER``, ``_JOB_SOURCES``, ``_JOB_MAX_MIB``, ``_JOB_MAX_HOURS``, ``_JOB_DAYS``,
     ``_JOBS_AT_ONCE`` and ``_JOB_QUEUE``.
 
-    Raises
-    ------
-    ConfigError
-        A number is not positive, a source is neither an absolute path nor an ``s3://`` address, or there are settings
-        of jobs but no folder, or a PostgreSQL address without one.
+    Raises `ConfigError` if a number is not positive, a source is neither an absolute path nor an ``s3://`` address, or
+    there are settings of jobs but no folder, or a PostgreSQL address without one.
     """
     environment = os.environ if environment is None else environment
     given = environment.get(FOLDER_VARIABLE, "").strip()

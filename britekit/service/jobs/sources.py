@@ -26,10 +26,7 @@ def check_source(source: str, allowed: Sequence[str]) -> None:
     A path counts as what it leads to, through ``..`` and links. An address must be below an allowed one by whole names:
     ``s3://birds/2026`` does not allow ``s3://birds/2026-old/x.wav``.
 
-    Raises
-    ------
-    Refusal
-        403 for a source outside of what is allowed, 400 for one that is neither a path nor an address.
+    Raises `Refusal`: 403 for a source outside of what is allowed, 400 for one that is neither a path nor an address.
     """
     if not allowed:
         raise Refusal(403, "this server accepts no paths and addresses; send the recording itself")

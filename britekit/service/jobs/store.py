@@ -32,6 +32,9 @@ class QueueFull(InputError):
 class JobStore:
     """The jobs in a folder.
 
+    Raises `InputError` if the folder cannot be written, has no locks, or the database is not a job store of this
+    version.
+
     Parameters
     ----------
     folder
@@ -40,11 +43,6 @@ class JobStore:
         How long results are kept.
     address
         ``postgresql://...``; None for SQLite.
-
-    Raises
-    ------
-    InputError
-        The folder cannot be written, has no locks, or the database is not a job store of this version.
     """
 
     def __init__(self, folder: Path, keep_s: float, address: str | None = None) -> None:
