@@ -101,9 +101,10 @@ def pseudo_label(
         teacher = resolve(cfg_path)
         teacher.pipeline.rounds = number - 1
         members = member_paths(teacher)
-        cfg, _ = resolve_for_models(cfg_path, overrides, members[0])
     else:
-        cfg, members = resolve_for_models(cfg_path, overrides, ckpt_path)
+        members = member_paths(student, ckpt_path)
+    # The teacher keeps the spectrograms that it was trained with; its student may look at others.
+    cfg, _ = resolve_for_models(ckpt_path=members[0], cfg=student)
     test_dir = Path(test_path or Path(student.pipeline.test_annotations).parent)
     if test_path is not None and not test_dir.is_dir():
         raise InputError(f"--test {test_dir} is not a folder; expected the recordings that are tested")

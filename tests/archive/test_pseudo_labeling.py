@@ -1,5 +1,6 @@
 """Windows of unlabeled recordings with the scores of a teacher, against scores computed by hand."""
 
+import dataclasses
 import json
 import shutil
 import zipfile
@@ -80,6 +81,19 @@ def test_scores_are_those_of_the_teacher_to_a_power_in_the_order_of_the_classes(
     assert outcome.kept == len(rows) == outcome.windows and outcome.recordings == 6
     assert f"kept = {len(rows)}" in capsys.readouterr().out
     assert not list(Path("data").glob(".*partial*"))
+
+
+def test_a_student_may_look_at_smaller_spectrograms_than_its_teacher(project):
+    small = dataclasses.replace(SMALL_AUDIO, spec_height=16, spec_width=32)
+    Path("small.yaml").write_text(yaml.safe_dump({"audio": {"spec_height": 16, "spec_width": 32}}))
+    pseudo_label(cfg_path="small.yaml", output_path=str(FILE), power=1.0)
+    labels = read_pseudo_labels(FILE, (16, 32))
+    assert len(labels.starts) == sum(map(len, STARTS.values()))
+    for (recording, start), row in rows_of(labels).items():
+        path = project / f"{recording}.wav"
+        assert labels.probabilities[row] == pytest.approx(expected(path, start)[0], abs=2e-4)
+        image = compute_spectrograms(read_audio(path).samples[0], [start], small)[0][0].astype(np.float64)
+        assert np.abs(labels.images[row].astype(int) - np.rint(image * 255)).max() <= 1
 
 
 def test_frames_of_a_window_are_those_of_the_teacher(project):
