@@ -67,7 +67,7 @@ def factor_of(path: Path) -> float:
     try:
         about = os.stat(path)
     except OSError:
-        return 1.0  # whoever opens it reports that
+        return 1.0  # the caller that opens it reports that
     return _stated(path, about.st_ino, about.st_mtime_ns, about.st_size)
 
 

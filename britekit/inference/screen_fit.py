@@ -35,7 +35,7 @@ class ScreenReport:
     """A screen with what it saves and loses on the recordings it was made from."""
 
     screen: ScreenFile
-    """What `analyze` uses."""
+    """The screen for `analyze`."""
     windows: int
     passed: int
     detected: int
