@@ -6,7 +6,8 @@ The number of epochs follows the number of clips by itself (``train.num_epochs: 
 from typing import Any
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "few": {"train": {"prob_simple_merge": 0.0, "prob_mixup": 0.5}},  # below 500 clips
+    # Below 500 clips. PCEN learned on spectrograms as they are, so they are scored as they are, too.
+    "few": {"train": {"front": "pcen", "prob_simple_merge": 0.0, "prob_mixup": 0.5}, "infer": {"audio_power": 1.0}},
     "some": {},  # to 10,000: nothing was shown to be better than the defaults
     "many": {},
 }
