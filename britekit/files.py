@@ -144,6 +144,20 @@ def unwritable(path: str | os.PathLike[str], error: OSError) -> InputError:
     return InputError(f"{path} could not be written: {(error.strerror or str(error)).lower()}")
 
 
+@contextmanager
+def writing(path: str | os.PathLike[str], reads: bool = False) -> Iterator[None]:
+    """Report an `OSError` of the block as an `InputError`: ``path`` could not be written.
+
+    With ``reads`` the block also reads other files, so only errors that writing causes are reported so.
+    """
+    try:
+        yield
+    except OSError as error:
+        if reads and error.errno not in UNWRITABLE:
+            raise
+        raise unwritable(path, error) from error
+
+
 def refuse_overwriting(output: str | os.PathLike[str] | None, *sources: str | os.PathLike[str] | None) -> None:
     """Raise `InputError` if an output file is also an input, or a settings file of the project. None is ignored."""
     kinds = [(source, "is read here") for source in sources]

@@ -23,7 +23,7 @@ from filelock import FileLock
 from britekit.annotations.tables import iter_rows, parse_number
 from britekit.annotations.text_files import with_points
 from britekit.errors import InputError
-from britekit.files import unwritable, write_csv
+from britekit.files import unwritable, write_csv, writing
 
 VERDICTS = ("yes", "no", "unsure")
 _SEPARATOR = "|"
@@ -172,18 +172,15 @@ def append_verdict(path: str | os.PathLike[str], verdict: Verdict) -> int:
         The number of bytes of the row: a file that grew by just as much holds nothing else that is new.
     """
     path = Path(path)
-    with FileLock(f"{path}.lock"):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(path, "ab+", buffering=0) as file:
-                _close_last_line(path, file)
-                end = file.seek(0, os.SEEK_END)
-                row = _line(_cells(verdict))
-                _write_or_restore(file, end, row if end else _line(COLUMNS) + row)
-                os.fsync(file.fileno())
-                return len(row)
-        except OSError as error:
-            raise unwritable(path, error) from error
+    with FileLock(f"{path}.lock"), writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "ab+", buffering=0) as file:
+            _close_last_line(path, file)
+            end = file.seek(0, os.SEEK_END)
+            row = _line(_cells(verdict))
+            _write_or_restore(file, end, row if end else _line(COLUMNS) + row)
+            os.fsync(file.fileno())
+            return len(row)
 
 
 def _cells(verdict: Verdict) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from britekit.archive.store import FACTS, FORMAT, NORMS, RECORDINGS, STARTS, VECTORS, Archive, Entry
 from britekit.audio.files import shown
 from britekit.errors import InferenceError, InputError
-from britekit.files import UNWRITABLE, unwritable, write_json
+from britekit.files import write_json, writing
 from britekit.processes import alone
 
 _LOCK = ".lock"
@@ -56,7 +56,7 @@ class GrowingArchive(Archive):
         self._files: dict[str, BinaryIO] = {}
         self._lines: list[bytes] = []
         self._stack = contextlib.ExitStack()
-        with _reporting(folder), contextlib.ExitStack() as stack:
+        with writing(folder, reads=True), contextlib.ExitStack() as stack:
             folder.mkdir(parents=True, exist_ok=True)
             if not (folder / FACTS).exists() and any(entry.name != _LOCK for entry in folder.iterdir()):
                 raise InputError(f"{folder} holds something else than an archive; name a new or empty folder")
@@ -114,7 +114,7 @@ class GrowingArchive(Archive):
             )
         norms = np.sqrt(np.einsum("nf,nf->n", stored, stored, dtype=np.float64)).astype("<f4")
         entry = Entry(recording, file, *identity, result.seconds, result.damaged_at, self.rows, len(stored))
-        with _reporting(self.folder):
+        with writing(self.folder, reads=True):
             self._files[VECTORS].write(stored.tobytes())
             self._files[STARTS].write(result.starts.astype("<f8").tobytes())
             self._files[NORMS].write(norms.tobytes())
@@ -130,7 +130,7 @@ class GrowingArchive(Archive):
         """Make everything that was added last."""
         if not self._lines:
             return
-        with _reporting(self.folder):
+        with writing(self.folder, reads=True):
             for name in self._row_bytes():
                 _flush(self._files[name])
             self._files[RECORDINGS].writelines(self._lines)
@@ -161,14 +161,3 @@ def _relative(path: Path, folder: Path) -> str:
 def _flush(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _reporting(folder: Path) -> Any:
-    """Turn what the operating system refuses into a sentence."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        raise unwritable(folder, error) from error

@@ -32,7 +32,7 @@ from britekit.config import BaseConfig
 from britekit.database.spectrograms import encode
 from britekit.datasets.pseudo_labels import PseudoLabels, write_pseudo_labels
 from britekit.errors import BriteKitError, InferenceError, InputError, ModelError, some
-from britekit.files import unwritable
+from britekit.files import unwritable, writing
 from britekit.inference.cluster import RayScorer
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.journal import Journal
@@ -150,10 +150,8 @@ def pseudo_label(
             "of other places to data/sources.csv with the split unlabelled"
         )
     work = output.with_name(f".{output.name}.partial")
-    try:
+    with writing(work):
         work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(work, error) from error
     journal = Journal(work, facts_of(ensemble))
     try:
         scored = TeacherScores(journal, len(ensemble.classes), order, ensemble.sed_fps, ensemble.duration, recipe.power)

@@ -17,7 +17,7 @@ from britekit.audio.decoding import AudioReader
 from britekit.audio.files import shown
 from britekit.audio.mp3 import MAX_BIT_RATE, MP3_RATES, MPEG1_FROM, check_rate, write_mp3
 from britekit.errors import BriteKitError, InputError
-from britekit.files import atomic_path, unwritable
+from britekit.files import atomic_path, writing
 from britekit.processes import take_lock
 
 # Extensions of uncompressed files; the unusual ones are used by servers.
@@ -57,10 +57,8 @@ def replace_by_mp3(source: Path, rate: int, on_read: Callable[[float], None] | N
         if existing_mp3(source) is not None:
             raise InputError(f"{shown(source)}: {shown(target.name)} appeared in the meantime")
     # From here on the MP3 is durable under its final name.
-    try:
+    with writing(source):
         source.unlink()
-    except OSError as error:
-        raise unwritable(source, error) from error
     return target
 
 

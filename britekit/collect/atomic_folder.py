@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from britekit.errors import BriteKitError, InputError, some
-from britekit.files import UNWRITABLE, unwritable
+from britekit.files import UNWRITABLE, unwritable, writing
 from britekit.leftovers import create
 
 _FULL_BYTES = 65536
@@ -23,11 +23,9 @@ def staging(target: Path) -> Iterator[Path]:
     target = target.resolve()
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; expected a directory or nothing, so move the file")
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         staged = create(target, folder=True)
-    except OSError as error:
-        raise unwritable(target, error) from error
     try:
         yield staged.path
     except BriteKitError:
@@ -78,7 +76,7 @@ def publish(staged: Path, target: Path, last: str) -> tuple[int, int]:
     """
     target = target.resolve()
     names = _files_in(staged)
-    try:
+    with writing(target):
         if not target.exists():
             os.replace(staged, target)
             return len(names), 0
@@ -89,8 +87,6 @@ def publish(staged: Path, target: Path, last: str) -> tuple[int, int]:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(staged / name, target / name)
             new += 1
-    except OSError as error:
-        raise unwritable(target, error) from error
     return new, len(names) - new
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 
 from britekit.errors import InputError
-from britekit.files import csv_text, unwritable, write_text
+from britekit.files import csv_text, write_text, writing
 
 
 class CsvLog:
@@ -74,17 +74,14 @@ class CsvLog:
 
     def _append(self, row: Mapping[str, str]) -> None:
         text = csv_text([self._cells(row)])
-        try:
-            with open(self._path, "rb+", buffering=0) as file:
-                if file.seek(0, os.SEEK_END):
-                    file.seek(-1, os.SEEK_END)
-                    # an editor may omit the last line end
-                    closed = file.read(1) == b"\n"
-                else:
-                    closed = True
-                file.write((b"" if closed else b"\n") + text.encode())
-        except OSError as error:
-            raise unwritable(self._path, error) from error
+        with writing(self._path), open(self._path, "rb+", buffering=0) as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                # an editor may omit the last line end
+                closed = file.read(1) == b"\n"
+            else:
+                closed = True
+            file.write((b"" if closed else b"\n") + text.encode())
 
 
 def _read(path: Path, keys: Sequence[str]) -> tuple[list[str], list[dict[str, str]]]:

@@ -15,7 +15,7 @@ from britekit.collect.pacing import Interrupted
 from britekit.collect.recordings_table import COLUMNS, FILE_NAME, Details
 from britekit.collect.web import Gone, Refused, Web
 from britekit.errors import BriteKitError, InputError
-from britekit.files import unwritable
+from britekit.files import writing
 from britekit.processes import alone
 from britekit.progress import Meter
 
@@ -135,7 +135,7 @@ class Store:
         self._turns: dict[str, threading.Lock] = {}
 
     def __enter__(self) -> "Store":
-        try:
+        with writing(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
             self._stack.enter_context(
                 alone(
@@ -143,8 +143,6 @@ class Store:
                     f"another command is downloading to {self.directory}; wait for it, or choose another directory",
                 )
             )
-        except OSError as error:
-            raise unwritable(self.directory, error) from error
         try:
             self._records = CsvLog(self.directory / FILE_NAME, COLUMNS, ("recording", "class"))
         except BaseException:

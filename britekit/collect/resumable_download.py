@@ -13,7 +13,7 @@ import requests
 from britekit.audio.decoding import AudioReader
 from britekit.collect.web import Transient, Web, WebError
 from britekit.errors import InputError
-from britekit.files import unwritable
+from britekit.files import writing
 
 _NO_AUDIO = ("text/", "application/json", "application/xml", "application/xhtml", "image/")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
@@ -43,7 +43,7 @@ def download(web: Web, url: str, target: Path, check: Callable[[Path], object], 
     """
     partial = Partial.beside(target, url)
     deadline = time.monotonic() + web.limits.whole_s
-    try:
+    with writing(target):
         web.persist(url, lambda: _attempt(web, url, partial, deadline, audio), partial.size)
         try:
             check(partial.path)
@@ -51,8 +51,6 @@ def download(web: Web, url: str, target: Path, check: Callable[[Path], object], 
             partial.remove()
             raise
         partial.publish(target)
-    except OSError as error:
-        raise unwritable(target, error) from error
 
 
 def check_audio(path: Path, listed_s: float | None = None) -> float:

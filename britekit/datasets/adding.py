@@ -27,7 +27,7 @@ from britekit.datasets.storing import (
 )
 from britekit.datasets.window_streams import pick, spread
 from britekit.errors import InputError
-from britekit.files import atomic_path, sha256_of, unwritable
+from britekit.files import atomic_path, sha256_of, writing
 
 
 def extract_folder(
@@ -185,7 +185,7 @@ class _Target:
 def _copy_into(folder: Path, path: Path) -> Path:
     """Copy a recording into a folder, unless it is there already, and return where it lies."""
     copy = folder / path.name
-    try:
+    with writing(copy):
         if copy.exists():
             if copy.samefile(path) or sha256_of(copy) == sha256_of(path):
                 return copy.absolute()
@@ -193,6 +193,4 @@ def _copy_into(folder: Path, path: Path) -> Path:
         with atomic_path(copy) as partial, open(path, "rb") as original, open(partial, "wb") as target:
             while block := original.read(1 << 20):
                 target.write(block)
-    except OSError as error:
-        raise unwritable(copy, error) from error
     return copy.absolute()

@@ -27,7 +27,7 @@ from filelock import FileLock
 from britekit.audio.levels import TRAITS
 from britekit.config import BaseConfig
 from britekit.errors import BriteKitError, InputError
-from britekit.files import unwritable, write_text
+from britekit.files import write_text, writing
 from britekit.inference.labeling import Labeler
 from britekit.inference.scores import RecordingScores
 from britekit.occurrence.prior import RecordingPrior
@@ -131,10 +131,8 @@ class DriftLog:
     def __init__(
         self, folder: Path, labeler: Labeler, days: int, today: Callable[[], date] = lambda: datetime.now(UTC).date()
     ) -> None:
-        try:
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritable(folder, error) from error
         self._folder, self._labeler, self._days, self._today = folder, labeler, days, today
         names = [info.name for info in labeler.classes]
         facts = [labeler.facts.more, labeler.calibration.describe(), names]

@@ -23,7 +23,7 @@ from britekit.annotations.recording_info import RecordingInfo
 from britekit.annotations.scores import F32_TABLE, ScoreTable
 from britekit.annotations.tracks import Tracks
 from britekit.audio.metadata import RecordingMetadata, read_metadata
-from britekit.files import UNWRITABLE, atomic_path, make_durable, together, unwritable, write_csv, write_text
+from britekit.files import atomic_path, make_durable, together, write_csv, write_text, writing
 from britekit.formats import Recording, Rows, Sink, Writer
 from britekit.formats._base import format_time
 from britekit.inference.finished import LABELS, NOTE, SCORES, SOURCE, entries_of, read_source, score_table, source_text
@@ -96,10 +96,8 @@ class OutputFolder:
         self._keep_scores = keep_scores
         self._complete = False
         # Created before the first recording is scored, so that a read-only disk is noticed at once.
-        try:
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritable(folder, error) from error
         self.journal = Journal(folder, facts, resume)
         # Leftovers of a killed run; the journal's lock excludes other writers.
         for left in folder.glob(".analyze.*.partial"):
@@ -154,7 +152,7 @@ class OutputFolder:
         metadata = read_metadata(path)
         recording = self._recording(name, path, metadata, scored.seconds, scored.damaged_at)
         count = size = 0
-        with self._reporting(), self.journal.adding(name) as add:
+        with writing(self.folder, reads=True), self.journal.adding(name) as add:
             add(SOURCE, source_text(path, metadata, self._root))
             with contextlib.ExitStack() as stack:
                 writers = [self._writer(kind, stack.enter_context(open(self._partial(kind), "wb"))) for kind in free]
@@ -242,7 +240,7 @@ class OutputFolder:
         left = set() if self._stays else set(self.journal.names()) - {*names, *gone}
         old = self._old.tables(replaced, {*tables, *score_tables})
         old += self._old.label_files(fresh, gone, entries_of(self.journal, left))
-        with self._reporting(), together():
+        with writing(self.folder, reads=True), together():
             for file_name, (kind, part) in tables.items():
                 with atomic_path(self.folder / file_name) as partial, open(partial, "wb") as file:
                     self._write(kind, file, part, paths)
@@ -326,13 +324,3 @@ class OutputFolder:
     def _rows(self, name: str) -> Iterator[Rows]:
         for piece in self.journal.pieces(name, LABELS):
             yield from formats.read_rows(io.BytesIO(piece), len(piece))
-
-    @contextlib.contextmanager
-    def _reporting(self) -> Iterator[None]:
-        """Convert an `OSError` to an `InputError`."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in UNWRITABLE:
-                raise
-            raise unwritable(self.folder, error) from error

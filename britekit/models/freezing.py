@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from britekit.errors import ModelError
-from britekit.files import atomic_path, unwritable
+from britekit.files import atomic_path, writing
 from britekit.models.checkpoint import LASTING, check_entries, load_checkpoint, read_archive, write_archive
 
 ORIGINAL = ".original"
@@ -53,7 +53,5 @@ def _keep(path: Path, original: Path) -> None:
     try:
         os.link(path, original)
     except OSError:
-        try:
+        with writing(original):
             path.rename(original)
-        except OSError as error:
-            raise unwritable(original, error) from error

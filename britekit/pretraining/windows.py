@@ -24,7 +24,7 @@ from britekit.config import AudioConfig
 from britekit.database.spectrograms import decode
 from britekit.datasets.window_streams import WindowStream, spread, stream_windows
 from britekit.errors import some
-from britekit.files import unwritable
+from britekit.files import writing
 from britekit.inference.recording_names import identity_of
 from britekit.inference.scoring import reason_of
 from britekit.progress import track
@@ -87,7 +87,7 @@ def store_windows(named: Mapping[str, Path], audio: AudioConfig, most: int, fold
     journal = folder / "journal.jsonl"
     grid = WindowGrid.for_extraction(audio.spec_duration, 0.0)
     starts = spread(grid, max(1, most // max(1, len(names))), at_random=True)
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         kept = _kept_lines(journal, names, named, found)
         with open(found.path, "ab") as values, open(journal, "ab") as lines:
@@ -101,8 +101,6 @@ def store_windows(named: Mapping[str, Path], audio: AudioConfig, most: int, fold
                 lines.write(json.dumps(entry).encode() + b"\n")
                 lines.flush()
         found.digest = hashlib.sha256(journal.read_bytes()).hexdigest()
-    except OSError as error:
-        raise unwritable(folder, error) from error
     if found.short:
         log.warning("%d recordings are too short for a window: %s", len(found.short), some(found.short, 3))
     if found.silent:

@@ -31,7 +31,7 @@ from typing import Any
 import britekit
 from britekit.config import BaseConfig
 from britekit.errors import InputError, ModelError
-from britekit.files import atomic_path, unwritable, write_json
+from britekit.files import atomic_path, write_json, writing
 from britekit.leftovers import temporary_folder
 from britekit.service.contents import CARD, Contents, write_contents
 from britekit.service.sbom import SBOM, bill_of_materials
@@ -113,10 +113,8 @@ def build_bento(
         with atomic_path(output) as partial:
             exported = place / f"export{output.suffix or '.bento'}"
             tag = _run_builder(place, context, exported, name, version)
-            try:
+            with writing(output):
                 shutil.copyfile(exported, partial)
-            except OSError as error:  # names the file read, though it is the one written that fails
-                raise unwritable(output, error) from error
         if containerize:
             _build_image(output, tag, place / "image")
         classes = sum(1 for _ in (context / MODEL_FOLDER / "classes.csv").open(encoding="utf-8")) - 1

@@ -2,15 +2,13 @@
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
 from britekit.config.yaml_reader import dump_plain
-from britekit.files import unwritable, write_text
+from britekit.files import write_text, writing
 from britekit.models.checkpoint import save_checkpoint
 from britekit.models.recognizer import Recognizer
 
@@ -43,7 +41,7 @@ class LogFolder:
         self.prefix = f"{prefix}-" if prefix else ""
         self.save_last_n = save_last_n
         self._saved_at = -math.inf
-        with self._writing():
+        with writing(self.path):
             cut = first_step if version is not None else None
             earlier = [path.parent for path in sorted(self.path.rglob("events.out.*"))]
             events = earlier[0] if earlier else self.path / run_name
@@ -89,7 +87,7 @@ class LogFolder:
         """Add points to TensorBoard's curves; skip undefined values."""
         for name, value in values.items():
             if value is not None:
-                with self._writing():
+                with writing(self.path):
                     self.writer.add_scalar(name, value, step)
 
     def epoch(self, row: dict[str, Any]) -> None:
@@ -99,21 +97,13 @@ class LogFolder:
 
     def flush(self) -> None:
         """Flush the events, so that a killed run can be continued after them."""
-        with self._writing():
+        with writing(self.path):
             self.writer.flush()
 
     def close(self) -> None:
         """Flush and close the events."""
-        with self._writing():
-            self.writer.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Add the path to errors of TensorBoard's writer thread, which surface at a later call."""
-        try:
-            yield
-        except OSError as error:
-            raise unwritable(self.path, error) from error
+        with writing(self.path):
+            self.writer.close()  # raises what its thread met while writing
 
 
 def _claim(root: Path) -> tuple[int, Path]:

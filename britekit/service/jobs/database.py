@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from britekit.errors import InputError
-from britekit.files import unwritable
+from britekit.files import writing
 from britekit.leftovers import create, is_held
 
 FILE_NAME = "jobs.sqlite"
@@ -53,10 +53,8 @@ class Database:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE_NAME
         self._lock = threading.RLock()
-        try:
+        with writing(folder):
             self._own = create(folder / "server", folder=True)
-        except OSError as error:
-            raise unwritable(folder, error) from error
         self.scratch, self.owner = self._own.path, self._own.path.name
         try:
             check_locks(self.scratch)

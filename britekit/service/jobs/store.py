@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from britekit.errors import InputError
-from britekit.files import make_durable, unwritable
+from britekit.files import make_durable, writing
 from britekit.service.jobs.database import CommitUnknown, Database, StoreUnavailable
 from britekit.service.jobs.job import CANCELLED, COLUMNS, DONE, EXPIRED, FAILED, QUEUED, RUNNING, Job, job_of
 from britekit.service.jobs.postgresql import PostgresDatabase
@@ -48,10 +48,8 @@ class JobStore:
     def __init__(self, folder: Path, keep_s: float, address: str | None = None) -> None:
         self.folder, self._keep_s = folder, keep_s
         self.recordings = folder / "recordings"
-        try:
+        with writing(folder):
             self.recordings.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritable(folder, error) from error
         self._database: Any = Database(folder) if address is None else PostgresDatabase(address, folder)
         self.owner: str = self._database.owner
         self._lost: list[float] = []
