@@ -17,6 +17,7 @@ Settings:
 - ``search.py``: the study on disk, shared by several processes
 - ``trial.py``: one combination of settings: extracted, trained, tested
 - ``stored_scores.py``: trials of inference settings on cached scores
+- ``cluster.py``: trials on the nodes of a Ray cluster
 - ``extracted.py``: spectrograms made with a trial's audio settings, beside the user's database
 - ``results.py``: tables, pictures and the file of the best settings
 - ``apply.py``: write settings to ``params.yaml``

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import yaml
 
@@ -35,27 +36,38 @@ def tables(folder):
 
 
 @pytest.mark.soak
-def test_equal_tables_with_a_node_killed(project, cluster, capsys):  # noqa: F811
+def test_equal_tables_with_a_worker_and_a_node_killed(project, cluster, capsys):  # noqa: F811
     Path("p.yaml").write_text("- {name: audio_power, type: float, bounds: [0.1, 2.0], step: 0.1}\n")
     assert main([*NOTRAIN, "-o", "local"]) == 0
     killed = []
 
+    def rows():
+        with contextlib.suppress(OSError):
+            return len(Path("out/metrics-details.csv").read_text().splitlines()) - 1
+        return 0
+
     def kill():
         end = time.monotonic() + 500
-        while time.monotonic() < end:
-            with contextlib.suppress(OSError):
-                if len(Path("out/metrics-details.csv").read_text().splitlines()) > 4:
-                    cluster.remove_node(cluster.second, allow_graceful=False)
-                    killed.append(True)
-                    return
+        while time.monotonic() < end and len(killed) < 2:
+            if not killed and rows() >= 2:
+                for process in psutil.process_iter():
+                    with contextlib.suppress(psutil.Error):
+                        if process.cmdline()[:1] == ["ray::run_here"] and process.cwd() == str(project):
+                            process.kill()
+                            killed.append("worker")
+                            break
+            elif killed and rows() >= 7:
+                cluster.remove_node(cluster.second, allow_graceful=False)
+                killed.append("node")
             time.sleep(0.01)
 
     killer = threading.Thread(target=kill)
     killer.start()
     assert main([*NOTRAIN, "-o", "out", "--engine", "ray", "--address", cluster.address]) == 0
     killer.join()
-    assert killed and tables("out") == tables("local")
-    assert "best audio_power" in capsys.readouterr().out
+    assert killed == ["worker", "node"] and tables("out") == tables("local")
+    found = capsys.readouterr()
+    assert "best audio_power" in found.out and "was lost (WorkerCrashedError); it goes to another" in found.err
 
 
 @pytest.mark.soak
