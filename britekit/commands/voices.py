@@ -50,6 +50,10 @@ def voices(
     root, folder = Path(input_path), Path(output_path)
     paths = find_recordings(root, recursive=True)
     base = root if root.is_dir() else root.parent
+    if mute and root.is_dir() and folder.resolve().is_relative_to(root.resolve()):
+        raise InputError(
+            f"{folder} lies in the folder of recordings, where muted copies would count as recordings; choose another"
+        )
     found: dict[str, Heard | None] = {}
     rows: list[tuple[object, ...]] = [("recording", "start", "end", "probability")]
     queue: list[tuple[object, ...]] = [("recording", "start", "end", "name", "score")]

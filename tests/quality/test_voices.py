@@ -81,6 +81,8 @@ def test_command_and_clips_without_voices(tmp_path, monkeypatch, capsys):
     assert main(["voices", "-i", str(recordings), "-o", str(out), "--mute"]) == 0
     assert "a.wav: 1 stretches with voices, muted/a.wav\n" in capsys.readouterr().out
     assert (out / "voices.csv").read_text() == "recording,start,end,probability\na.wav,0.500,1.250,0.900\n"
+    assert main(["voices", "-i", str(recordings), "-o", str(recordings / "x"), "--mute"]) == 1
+    assert "lies in the folder of recordings" in capsys.readouterr().err and len(list(recordings.iterdir())) == 2
     assert main(["review", "-i", str(recordings), "--queue", str(out / "queue.csv"), "--dry-run"]) == 0
     clips = tmp_path / "clips"
     typed = ["clips", "-i", str(recordings), "-l", str(labels), "--no-voices", str(out), "-o"]
