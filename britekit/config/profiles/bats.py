@@ -1,8 +1,9 @@
 """Bats: calls of some milliseconds between 10 and 120 kHz, from recorders at 192 to 500 kHz or time-expanded."""
 
 EVIDENCE = (
-    "measured on synthetic calls alone (benchmarks/ultrasound.py): 39 of 39 calls found, stored as they were or 8 and "
-    "10 times slower; 112 of 189 labels held none, as the training set had no window without a call"
+    "measured on synthetic calls alone (benchmarks/ultrasound.py), stored as they were or 8 and 10 times slower: with "
+    "ten recordings without calls in the class Noise, 39 of 39 calls found and 78 of 78 labels right; without them, "
+    "112 of 189 labels held no call. So collect recordings without bats, too"
 )
 SETTINGS = {
     "audio": {
