@@ -18,7 +18,7 @@ from britekit.inference.embedding import Embedder
 from britekit.inference.engine import Engine
 from britekit.inference.recording_names import identity_of, recording_name
 from britekit.inference.scores import RecordingScores
-from britekit.inference.scoring import failure_of, reason_of, run_metered, score_recordings
+from britekit.inference.scoring import raise_failed, reason_of, run_metered, score_recordings
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +47,9 @@ class Growth:
     audio_seconds: float = 0.0
     elapsed_s: float = 0.0
 
-    def failure(self) -> InferenceError | None:
-        """Return the error that a run with failed recordings ends with, or None."""
-        return failure_of(self.failed, self.added + self.changed + len(self.failed), "embedded")
+    def raise_for_failures(self) -> None:
+        """Raise `InferenceError` if recordings failed; the others are added."""
+        raise_failed(self.failed, self.added + self.changed + len(self.failed), "embedded")
 
 
 class _Vectors:

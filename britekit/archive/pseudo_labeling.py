@@ -31,13 +31,14 @@ from britekit.collect.test_recordings import TestRecordings
 from britekit.config import BaseConfig
 from britekit.database.spectrograms import encode
 from britekit.datasets.pseudo_labels import PseudoLabels, write_pseudo_labels
-from britekit.errors import BriteKitError, InferenceError, InputError, ModelError, some
+from britekit.errors import BriteKitError, InputError, ModelError
 from britekit.files import unwritable, writing
 from britekit.inference.cluster import RayScorer
 from britekit.inference.ensemble import Ensemble
 from britekit.inference.journal import Journal
+from britekit.inference.members import columns_of
 from britekit.inference.recording_names import identity_of, recording_name
-from britekit.inference.scoring import failure_of
+from britekit.inference.scoring import raise_failed
 from britekit.progress import Meter
 
 log = logging.getLogger(__name__)
@@ -76,9 +77,9 @@ class Outcome:
     per_class: dict[str, float] = field(default_factory=dict)
     """Sum of the soft labels of each class in kept windows."""
 
-    def failure(self) -> InferenceError | None:
-        """Return the error for a run with failed recordings, or None."""
-        return failure_of(self.failed, self.recordings + len(self.failed))
+    def raise_for_failures(self) -> None:
+        """Raise `InferenceError` if recordings failed; the others are written."""
+        raise_failed(self.failed, self.recordings + len(self.failed))
 
 
 def check_teacher(ensemble: Ensemble, classes: Sequence[ClassInfo], where: str) -> np.ndarray:
@@ -86,17 +87,8 @@ def check_teacher(ensemble: Ensemble, classes: Sequence[ClassInfo], where: str) 
 
     Raises `ModelError` if the teacher knows other classes; names them.
     """
-    column = {info.name: place for place, info in enumerate(ensemble.classes)}
-    missing = [info.name for info in classes if info.name not in column]
-    extra = sorted(column.keys() - {info.name for info in classes})
-    if missing or extra:
-        parts = [f"lacks {some(missing, 4)}"] if missing else []
-        parts += [f"adds {some(extra, 4)}"] if extra else []
-        raise ModelError(
-            f"{ensemble.members[0].path} knows other classes than {where}: it {' and '.join(parts)}; a teacher must "
-            "know the classes of its student: train it again, or name another with --ckpt"
-        )
-    return np.array([column[info.name] for info in classes])
+    advice = "a teacher must know the classes of its student: train it again, or name another with --ckpt"
+    return columns_of(ensemble.members[0].path, ensemble.classes, where, classes, advice)
 
 
 def pseudo_label(

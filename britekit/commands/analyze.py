@@ -214,9 +214,7 @@ def analyze(
         print(f"screened = {summary.screened}")
     if summary.occurrence is not None:
         _print_occurrence(summary.occurrence)
-    failure = summary.failure()
-    if failure is not None:
-        raise failure
+    summary.raise_for_failures()
     return summary
 
 

@@ -128,7 +128,5 @@ def _embed_recordings(
     speed = growth.audio_seconds / max(growth.elapsed_s, 1e-9)
     print(f"audio_seconds = {growth.audio_seconds:.1f}")
     print(f"seconds = {growth.elapsed_s:.1f} ({speed:.0f} times real time)")
-    failure = growth.failure()
-    if failure is not None:
-        raise failure
+    growth.raise_for_failures()
     return growth

@@ -59,7 +59,7 @@ def export(
         Something cannot be read or written; or, after all others were written, recordings that could not be.
     """
     from britekit.errors import InputError
-    from britekit.exchange import export_detections, failure_of
+    from britekit.exchange import export_detections, raise_for_missing
 
     if not (input_path and label_dir and output_path and standard):
         raise InputError("recordings, labels, output directory and format are all needed")
@@ -73,7 +73,5 @@ def export(
     print(f"confirmed = {confirmed}")
     for note in found.notes:
         print(f"Note: {note}")
-    failure = failure_of(found, output_path)
-    if failure is not None:
-        raise failure
+    raise_for_missing(found, output_path)
     return found

@@ -112,7 +112,5 @@ def pretrain(
     print(f"loss = {result.loss:.4f}")
     print(f"curve = {table}")
     print(f"checkpoint = {output}")
-    failure = result.failure()
-    if failure is not None:
-        raise failure
+    result.raise_for_failures()
     return result

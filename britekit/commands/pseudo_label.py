@@ -144,7 +144,5 @@ def pseudo_label(
     for name, value in outcome.per_class.items():
         print(f"  {name} = {value:.1f}")
     print(f"file = {output}")
-    failure = outcome.failure()
-    if failure is not None:
-        raise failure
+    outcome.raise_for_failures()
     return outcome

@@ -131,9 +131,7 @@ def watch(
             print(f"{title} = {found}")
     if summary.waiting:
         print(f"not_complete = {len(summary.waiting)}")
-    failure = summary.failure()
-    if failure is not None:
-        raise failure
+    summary.raise_for_failures()
     return summary
 
 

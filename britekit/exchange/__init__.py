@@ -88,13 +88,12 @@ def export_detections(
     return dataset
 
 
-def failure_of(dataset: Dataset, output: str | os.PathLike[str]) -> InputError | None:
-    """Return the error that an export ends with in which recordings are missing, or None."""
+def raise_for_missing(dataset: Dataset, output: str | os.PathLike[str]) -> None:
+    """Raise `InputError` if recordings were not exported; the others were."""
     missing = dataset.not_exported
-    if not missing:
-        return None
-    listed = some((f"{name}: {reason}" for name, reason in missing), 3, "; ")
-    return InputError(
-        f"{len(missing)} of {len(missing) + len(dataset.recordings)} recordings were not exported ({listed}); "
-        f"all are listed in {output}/{NOT_EXPORTED}"
-    )
+    if missing:
+        listed = some((f"{name}: {reason}" for name, reason in missing), 3, "; ")
+        raise InputError(
+            f"{len(missing)} of {len(missing) + len(dataset.recordings)} recordings were not exported ({listed}); "
+            f"all are listed in {output}/{NOT_EXPORTED}"
+        )

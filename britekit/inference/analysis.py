@@ -21,7 +21,7 @@ from britekit.annotations.scores import ScoreTable
 from britekit.audio.files import same_named, shown
 from britekit.audio.windows import Windows
 from britekit.config import BaseConfig
-from britekit.errors import InferenceError, InputError, counted
+from britekit.errors import InputError, counted
 from britekit.inference.drift_log import configured_drift_log
 from britekit.inference.engine import Engine
 from britekit.inference.ensemble import Ensemble, load_ensemble
@@ -33,7 +33,7 @@ from britekit.inference.platt import Calibration
 from britekit.inference.recording_names import identity_of, recording_name, refuse_each, tracks_of
 from britekit.inference.score_steps import steps_taken
 from britekit.inference.score_tables import score_all
-from britekit.inference.scoring import LocalScorer, Scored, Scorer, failure_of, reason_of, run_metered
+from britekit.inference.scoring import LocalScorer, Scored, Scorer, raise_failed, reason_of, run_metered
 from britekit.inference.screening import open_screen
 from britekit.occurrence.prior import Where
 
@@ -66,9 +66,9 @@ class AnalysisSummary:
     screened: str | None = None
     """How many windows of this run were not computed; None without a screen."""
 
-    def failure(self) -> InferenceError | None:
-        """Return the error for a batch with failed recordings, or None."""
-        return failure_of(self.failed, self.done + len(self.failed))
+    def raise_for_failures(self) -> None:
+        """Raise `InferenceError` if recordings failed; the others are written."""
+        raise_failed(self.failed, self.done + len(self.failed))
 
 
 def analyze_recordings(

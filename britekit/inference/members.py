@@ -51,18 +51,22 @@ def mapped_classes(classes: Sequence[ClassInfo], cfg: BaseConfig) -> list[ClassI
 
 def class_order(first: MemberFacts, member: MemberFacts) -> np.ndarray:
     """Return the column in a member of each class of the first member."""
-    wanted = [info.name for info in first.classes]
-    column = {info.name: place for place, info in enumerate(member.classes)}
-    missing = [f'"{name}"' for name in wanted if name not in column]
-    extra = [f'"{name}"' for name in sorted(set(column) - set(wanted))]
+    return columns_of(member.path, member.classes, first.path, first.classes, "members of an ensemble must agree")
+
+
+def columns_of(
+    path: Path, classes: Sequence[ClassInfo], than: object, wanted: Sequence[ClassInfo], advice: str
+) -> np.ndarray:
+    """Return the column in a model of each wanted class; raises `ModelError` if it knows others."""
+    column = {info.name: place for place, info in enumerate(classes)}
+    names = [info.name for info in wanted]
+    missing = [f'"{name}"' for name in names if name not in column]
+    extra = [f'"{name}"' for name in sorted(column.keys() - set(names))]
     if missing or extra:
         parts = [f"lacks {some(missing, 4)}"] if missing else []
         parts += [f"adds {some(extra, 4)}"] if extra else []
-        raise ModelError(
-            f"{member.path} knows other classes than {first.path}: it {' and '.join(parts)}; members of "
-            "an ensemble must agree"
-        )
-    return np.array([column[name] for name in wanted])
+        raise ModelError(f"{path} knows other classes than {than}: it {' and '.join(parts)}; {advice}")
+    return np.array([column[name] for name in names])
 
 
 def check_members(members: Sequence[MemberFacts]) -> None:

@@ -23,7 +23,7 @@ from britekit.inference.labeling import Labeler, ignored_classes
 from britekit.inference.manifest import score_facts
 from britekit.inference.platt import Calibration
 from britekit.inference.recording_names import recording_name, refuse_each
-from britekit.inference.scoring import LocalScorer, failure_of, reason_of, run_metered
+from britekit.inference.scoring import LocalScorer, raise_failed, reason_of, run_metered
 from britekit.inference.screening import left_out_as_0, open_screen
 
 # Settings of `infer` that affect only labels or speed, not scores.
@@ -62,9 +62,7 @@ def score_all(ensemble: Ensemble, paths: Sequence[Path], root: Path, start_secon
             starts, *blocks = scored.raw()
             scores = np.frombuffer(b"".join(blocks), np.float32).reshape(-1, width)
             found[name] = (scored.seconds, np.frombuffer(starts, np.float64), scores)
-    failure = failure_of(failed, len(named))
-    if failure is not None:
-        raise failure
+    raise_failed(failed, len(named))
     names = list(named)
     seconds, starts, scores_of = zip(*(found[name] for name in names), strict=True)
     scores = np.concatenate(scores_of)

@@ -236,9 +236,8 @@ def reason_of(error: BaseException, path: Path) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def failure_of(failed: dict[Path, str], total: int, done: str = "scored") -> InferenceError | None:
-    """Return the error for a batch with failed recordings, or None."""
-    if not failed:
-        return None
-    listed = some((f"{shown(path)}: {reason}" for path, reason in sorted(failed.items())), 3, "; ")
-    return InferenceError(f"{len(failed)} of {total} recordings could not be {done} ({listed})")
+def raise_failed(failed: dict[Path, str], total: int, done: str = "scored") -> None:
+    """Raise `InferenceError` if recordings of a batch failed."""
+    if failed:
+        listed = some((f"{shown(path)}: {reason}" for path, reason in sorted(failed.items())), 3, "; ")
+        raise InferenceError(f"{len(failed)} of {total} recordings could not be {done} ({listed})")

@@ -24,7 +24,7 @@ from britekit.annotations.recording_info import RecordingInfo, RecordingInfos
 from britekit.audio.files import composed, shown
 from britekit.audio.metadata import RecordingMetadata
 from britekit.config import BaseConfig
-from britekit.errors import BriteKitError, InferenceError, InputError, counted
+from britekit.errors import BriteKitError, InputError, counted
 from britekit.inference.analysis import is_timed, make_labeler
 from britekit.inference.arrivals import Arriving, Once, listing, unlisted
 from britekit.inference.drift_log import configured_drift_log
@@ -34,7 +34,7 @@ from britekit.inference.manifest import manifest_content, manifest_text, run_fac
 from britekit.inference.output import OutputFolder
 from britekit.inference.platt import Calibration
 from britekit.inference.recording_names import identity_of, recording_name, refuse_each
-from britekit.inference.scoring import LocalScorer, Scored, failure_of, reason_of
+from britekit.inference.scoring import LocalScorer, Scored, raise_failed, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +62,10 @@ class WatchSummary:
     namesakes: dict[Path, str] = field(default_factory=dict)
     """Recording that is left out for its name to the reason."""
 
-    def failure(self) -> InferenceError | None:
-        """Return the error that a watch with failed recordings ends with, or None."""
+    def raise_for_failures(self) -> None:
+        """Raise `InferenceError` if recordings failed; the others are written."""
         failed = self.failed | self.namesakes
-        return failure_of(failed, self.done + len(failed))
+        raise_failed(failed, self.done + len(failed))
 
 
 def watch_recordings(

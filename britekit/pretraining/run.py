@@ -21,10 +21,10 @@ from britekit.collect.test_recordings import TestRecordings
 from britekit.config import BaseConfig, to_shown_dict, without_defaults
 from britekit.datasets.bank import Bank
 from britekit.datasets.batches import derived_seed
-from britekit.errors import BriteKitError, InputError, TrainingError, counted
+from britekit.errors import InputError, TrainingError, counted
 from britekit.files import together, unwritable
 from britekit.inference.recording_names import recording_name
-from britekit.inference.scoring import failure_of
+from britekit.inference.scoring import raise_failed
 from britekit.models.checkpoint import hyper_parameters, save_checkpoint
 from britekit.models.recognizer import Recognizer, build_recognizer
 from britekit.models.registry import find_backbone
@@ -89,10 +89,10 @@ class PretrainResult:
         size = f"{counted(self.windows, 'window')}, {self.epochs[-1]['step']} steps"
         return f"<PretrainResult: {size}, loss {self.loss:.4f}>"
 
-    def failure(self) -> BriteKitError | None:
-        """Return the error for a run in which recordings could not be read, or None."""
+    def raise_for_failures(self) -> None:
+        """Raise `InferenceError` if recordings could not be read; the others were learned from."""
         count = self.recordings + len(self.short) + len(self.mute) + len(self.failed)
-        return failure_of(self.failed, count, "read")
+        raise_failed(self.failed, count, "read")
 
     def to_dataframe(self) -> Any:
         """Return the loss of every 25 steps as a pandas data frame."""

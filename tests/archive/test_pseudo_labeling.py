@@ -217,7 +217,7 @@ def test_nothing_left_is_an_error_that_says_why(project):
 
 def test_a_teacher_with_other_classes_or_windows_is_refused(project):
     Path("data/classes.csv").write_text("Name,Code\nOwl,OWL\nGull,GULL\n")
-    with pytest.raises(ModelError, match="it lacks Gull and adds Wren; a teacher must know"):
+    with pytest.raises(ModelError, match='it lacks "Gull" and adds "Wren"; a teacher must know'):
         pseudo_label(output_path=str(FILE))
     Path("data/classes.csv").write_text("Name,Code\nOwl,OWL\nWren,WREN\n")
     settings = yaml.safe_load(Path("params.yaml").read_text())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from britekit.annotations.labels import read_labels
+from britekit.errors import InferenceError
 from britekit.inference.analysis import analyze_recordings
 from britekit.inference.ensemble import load_ensemble
 from britekit.inference.model_files import resolve_for_models
@@ -66,8 +67,8 @@ def test_bad_files_among_a_thousand(place: Path, caplog: pytest.LogCaptureFixtur
         assert sum(f"{name}.wav is left out" in record.message for record in caplog.records) == 1
     assert len(list(Path("out").glob("*_scores.txt"))) == 1000 - len(bad)
     assert {x.recording for x in read_labels("out")} == {path.stem for path in paths} - bad.keys()
-    failure = summary.failure()
-    assert failure is not None and str(failure).startswith("162 of 1000 recordings could not be scored")
+    with pytest.raises(InferenceError, match="^162 of 1000 recordings could not be scored"):
+        summary.raise_for_failures()
     if handles:
         assert len(os.listdir("/proc/self/fd")) <= handles + 4
 
