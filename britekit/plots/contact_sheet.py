@@ -21,7 +21,8 @@ COLUMNS, ROWS = 6, 12
 _CELL_WIDTH, _CELL_HEIGHT, _CAPTION, _GAP = 250, 110, 20, 10
 _HEAD, _FOOT, _SIDE = 56, 34, 26
 _WIDTH = 2 * _SIDE + COLUMNS * _CELL_WIDTH + (COLUMNS - 1) * _GAP
-_MOST_LETTERS = 38
+# Digits and capitals of 6 points take 8 pixels each.
+_MOST_LETTERS = 31
 
 
 class ContactSheet:

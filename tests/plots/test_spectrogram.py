@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from matplotlib.textpath import TextPath
 from PIL import Image
 
 from britekit.audio.frequency_scales import hz_to_mel
@@ -12,9 +13,10 @@ from britekit.config.audio import AudioConfig
 from britekit.errors import InputError
 from britekit.plots import spectrogram
 from britekit.plots.axis_ticks import frequency_ticks, row_centers_hz, time_ticks
-from britekit.plots.contact_sheet import COLUMNS, ROWS, ContactSheet, _short
+from britekit.plots.contact_sheet import _CELL_WIDTH, COLUMNS, ROWS, ContactSheet, _short
 from britekit.plots.lettering import set_name
 from britekit.plots.spectrogram import SpectrogramPlot, colored, plot_bare_spectrogram, plot_spectrogram, save_picture
+from britekit.plots.style import DPI
 
 SCALES = [
     AudioConfig(),
@@ -191,5 +193,8 @@ def test_no_sheet_is_left_of_a_run_that_failed(tmp_path):
 
 def test_captions_keep_the_time():
     assert _short("20240501_063000 5 s") == "20240501_063000 5 s"
-    assert _short("x" * 60 + " 1234.5 s").endswith(" 1234.5 s") and len(_short("x" * 60 + " 1 s")) <= 38
+    assert _short("x" * 60 + " 1234.5 s").endswith(" 1234.5 s") and len(_short("x" * 60 + " 1 s")) <= 31
+    # Names of recorders are digits and capitals; the caption of a cell must not run into the next one.
+    drawn = TextPath((0, 0), _short("20180530_213516-EPTSER-LR_0_0.5_" * 2 + "0.244 s"), size=6 * DPI / 72)
+    assert drawn.get_extents().width < _CELL_WIDTH
     assert _short("録音" * 30 + " 5 s").endswith(" 5 s") and len(_short("録音" * 30 + " 5 s")) < 25
