@@ -52,6 +52,20 @@ BASE = {
     "mixup_alpha": 0.4,
     "prob_fade1": 0.0,
 }
+# Of the spectrograms and of inference.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "audio": {
+        "sampling_rate": 44100,
+        "min_freq": 50,
+        "max_freq": 20000,
+        "spec_height": 96,
+        "spec_width": 256,
+        "win_length": 0.04,
+        "decibels": True,
+    },
+    "infer": {"audio_power": 1.0, "label_field": "codes"},
+    "misc": {"group_regex": r"^\d-(\d+)-"},
+}
 MASKS = [
     {"name": "add_real_noise", "prob": 0.0},
     {"name": "shift_horizontal", "prob": 1.0, "params": {"max_shift": 128}},
@@ -76,6 +90,7 @@ def prepare(data: Path, work: Path) -> None:
 
     sys.path.insert(0, str(ROOT))
     from britekit import commands
+    from britekit.config import template_text
     from britekit.database.schema import Recording, Segment
     from britekit.database.session import open_database
     from britekit.datasets.training_set import read_training_set
@@ -84,6 +99,7 @@ def prepare(data: Path, work: Path) -> None:
     work.mkdir(parents=True)
     project = work / "project"
     lay_out(data, project)
+    (project / "params.yaml").write_text(template_text(SETTINGS), encoding="utf-8")
     clips = data.resolve() / "recordings"
     sources = f'class,source,query,limit,split\n*,folder,"{clips}/*/[1-4]-*",,train\n'
     os.chdir(project)
@@ -170,8 +186,8 @@ def train_and_score(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings_of(job: dict[str, Any]) -> dict[str, Any]:
-    """The example's spectrograms, what all candidates share, and what this one has of its own."""
-    settings = yaml.safe_load((ROOT / "examples/esc10/settings.yaml").read_text(encoding="utf-8"))
+    """Return the settings that all candidates share, and over them what this one has of its own."""
+    settings = copy.deepcopy(SETTINGS)
     more = copy.deepcopy(CANDIDATES[job["candidate"]])
     augmentations = more.pop("augmentations", []) + copy.deepcopy(MASKS)
     settings["train"] = {**BASE, **more, "model_type": job["model"], "augmentations": augmentations}
