@@ -53,6 +53,11 @@ def test_rooms_of_the_cpu_path_load_no_torch(room):
     assert not loaded & TORCH
 
 
+def test_functions_that_load_networks_are_imported_without_torch():
+    """A program that scores with exports imports them by name, and calls them only without."""
+    assert not loaded_by("from britekit import load_from_checkpoint, load_new_model") & TORCH
+
+
 def test_analyses_and_the_service_start_without_the_slow_parts_of_scipy():
     """``scipy.stats`` alone takes 0.8 s of CPU to import, which each start of the service would take."""
     loaded = loaded_by("import britekit.service.run, britekit.inference.output, britekit.commands.analyze")

@@ -9,6 +9,7 @@ and `plot()` where there is something to see. Every name is typed, for editors a
 - ``trainer.py``: `Trainer`; `britekit.tuning.tuner` holds `Tuner`
 - ``predictor.py``, ``scored.py``: scores and labels of one recording, ``array_labels.py``: labels of arrays;
   ``analyzer.py``: of many
+- ``models.py``, ``network.py``: one network by itself
 - ``testers.py``: tests per segment, block and recording
 - ``records.py``: annotations, labels and class lists, and their readers
 """
