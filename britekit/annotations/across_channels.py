@@ -1,8 +1,8 @@
 """One call heard in several channels of a recording is one detection: that of the channel that heard it best.
 
 A label is merged into a better one (a higher score; with equal scores the lower channel, then the earlier start) of the
-same class in another channel if that covers at least half of it. Times and score stay those of the better label, and a
-label of which less is covered stays, so no second is lost that only one channel heard. A merged label merges no other.
+same class in another channel if that covers more than half of it, so windows that overlap by half stay apart. Times and
+score are those of the better label; a label of which less is covered stays. A merged label merges no other.
 M: labels, P: pairs of labels.
 """
 
@@ -56,7 +56,7 @@ def _pairs(
         first = (score_M[a] > score_M[b]) | ((score_M[a] == score_M[b]) & (channel_M[a] < channel_M[b]))
         better, worse = np.where(first, a, b), np.where(first, b, a)
         overlap = np.minimum(end[a], end[b]) - np.maximum(start[a], start[b])
-        covers = (overlap > 0) & (overlap >= _COVERED * (end[worse] - start[worse]) - 1e-9)
+        covers = overlap > _COVERED * (end[worse] - start[worse]) + 1e-6
         found.append((better[covers], worse[covers]))
         step += 1
         one = one[one + step < len(start)]

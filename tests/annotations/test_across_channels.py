@@ -11,14 +11,14 @@ from britekit.annotations.label_table import read_label_table
 
 
 def one_by_one(labels: list[tuple]) -> list[bool]:
-    """The best first; each is kept unless a kept one of another channel covers half of it."""
+    """The best first; each is kept unless a kept one of another channel covers more than half of it."""
     merged = [False] * len(labels)
     kept: list[tuple] = []
     for at in sorted(range(len(labels)), key=lambda at: (-labels[at][5], labels[at][1])):
         recording, channel, name, start, end, _ = labels[at]
         merged[at] = any(
             (recording, name) == (other[0], other[2]) and channel != other[1]
-            and 0 < min(end, other[4]) - max(start, other[3]) >= (end - start) / 2
+            and min(end, other[4]) - max(start, other[3]) > (end - start) / 2 + 1e-6
             for other in kept
         )  # fmt: skip
         if not merged[at]:
@@ -47,6 +47,15 @@ def test_equals_labels_taken_one_by_one(rows, kind, monkeypatch):
     assert pairs(~found) == pairs(slice(None))
     assert not merged_labels(columns[0], np.full(count, 2, np.int32), *columns[2:]).any()
     assert not merged_labels(*(column[:0] for column in columns)).any()
+
+
+def test_of_windows_that_overlap_by_half_one_channel_s_number_is_left():
+    start = np.tile(np.arange(500) * 2.5, 2)
+    channel, zeros = np.repeat(np.array([1, 2], np.int32), 500), np.zeros(1000, np.int32)
+    score = np.random.default_rng(1).random(1000).astype(np.float32)
+    merged = merged_labels(zeros, channel, zeros, start, start + 5, score)
+    assert sorted(start[~merged]) == start[:500].tolist()
+    assert score[~merged][np.argsort(start[~merged])].tolist() == np.maximum(score[:500], score[500:]).tolist()
 
 
 @pytest.mark.parametrize("form", ["scores", "detections", "audacity"])
