@@ -39,21 +39,6 @@ class RecordingTimes:
         return len(self.start_R)
 
 
-def recording_times(sites: Sequence[str], starts: Sequence[datetime], seconds: Sequence[float]) -> RecordingTimes:
-    """Return the times of recordings as columns; raises `ValueError` if a start has no time zone."""
-    names: dict[str, int] = {}
-    zones: dict[tzinfo, int] = {}
-    site_R = np.array([names.setdefault(site, len(names)) for site in sites], np.int64)
-    zone_R = np.empty(len(starts), np.int64)
-    start_R = np.empty(len(starts))
-    for row, start in enumerate(starts):
-        if start.tzinfo is None:
-            raise ValueError(f"{start} has no time zone")
-        zone_R[row] = zones.setdefault(start.tzinfo, len(zones))
-        start_R[row] = start.timestamp()
-    return RecordingTimes(list(names), site_R, start_R, np.asarray(seconds, np.float64), list(zones), zone_R)
-
-
 @dataclass(frozen=True)
 class Effort:
     """Hours of sound per site, local date and local hour; cells without any are absent."""

